@@ -1,0 +1,39 @@
+import { BrokerError } from './errors.ts';
+
+/** Port of the API (TCP) and of discovery (UDP) unless another is given. */
+export const DEFAULT_PORT = 20443;
+
+export interface HostPort {
+  /** A host name or an IP address, IPv6 without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Reads `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`; a bare IPv6 address is taken as a host too.
+ * Throws `usage` and names `what` when it is none of these.
+ */
+export function parseAddress(text: string, what: string, defaultPort: number = DEFAULT_PORT): HostPort {
+  const bracketed = /^\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\](?::(\d{1,5}))?$/.exec(text);
+  const bare = /^[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F.]*(?:%[\w.-]+)?$/.exec(text);
+  const named = /^([\w.-]+)(?::(\d{1,5}))?$/.exec(text);
+  const host = bracketed?.[1] ?? (bare ? text : named?.[1]);
+  const port = Number(bracketed?.[2] ?? (bare ? undefined : named?.[2]) ?? defaultPort);
+  if (host === undefined || port < 1 || port > 65_535) {
+    throw new BrokerError(
+      'usage',
+      `Invalid ${what} '${text}': expected HOST or HOST:PORT (IPv6 in brackets), port 1 to 65535`,
+    );
+  }
+  return { host, port };
+}
+
+/** `HOST:PORT`, IPv6 in brackets: the form that {@link parseAddress} reads and URLs take. */
+export function formatAddress({ host, port }: HostPort): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** An address as entries record it: an IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) is the IPv4 address. */
+export function plainAddress(address: string): string {
+  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
+}

@@ -1,0 +1,32 @@
+import { BrokerError } from './errors.ts';
+
+const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+
+/** The longest duration that is taken: 10 years, far past any use and within what timers and JSON hold exactly. */
+export const MAX_DURATION_MS: number = 10 * 365 * 24 * units.h;
+
+/**
+ * Milliseconds of a duration such as `500ms`, `3s`, `1.5m` or `2h`; a bare number counts seconds.
+ * Throws `usage` (or the code given) and names `what` when it is none.
+ */
+export function parseDuration(
+  text: string | number,
+  what: string,
+  code: 'usage' | 'invalid_request' = 'usage',
+): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(String(text));
+  const ms = match
+    ? Math.round(Number(match[1]) * units[(match[2] ?? 's') as keyof typeof units])
+    : Number.NaN;
+  if (Number.isNaN(ms) || ms > MAX_DURATION_MS) {
+    throw new BrokerError(code, `Invalid ${what} '${text}': expected a duration such as 500ms, 3s, 1m or 2h`);
+  }
+  return ms;
+}
+
+/** A duration for people: `850 ms`, `12 s`, `3 min`. */
+export function formatDuration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 120_000) return `${Math.round(ms / 100) / 10} s`;
+  return `${Math.round(ms / 60_000)} min`;
+}

@@ -1,0 +1,109 @@
+/**
+ * The one error type, and the one table behind it. The HTTP API takes its status from this table, the client turns
+ * an answer back into the same error, and the command line takes its exit code from it (contract, sections 2 and 5).
+ */
+
+interface ErrorKind {
+  /** HTTP status of an answer that carries this error. */
+  readonly status: number;
+  /** Exit code of a command that fails with it; scripts branch on these. */
+  readonly exit: number;
+}
+
+/** The stable, machine-readable name of an error; travels as `code` in an answer's envelope. */
+export type ErrorCode =
+  | 'internal'
+  | 'invalid_request'
+  | 'too_large'
+  | 'too_many_requests'
+  | 'unavailable'
+  | 'storage_full'
+  | 'invalid_config'
+  | 'usage'
+  | 'not_found'
+  | 'module_not_found'
+  | 'already_exists'
+  | 'revision_conflict'
+  | 'access_denied'
+  | 'forbidden'
+  | 'unreachable'
+  | 'ambiguous_broker'
+  | 'identity_mismatch'
+  | 'timeout';
+
+const kinds = {
+  // 1: the broker or an extension reported an error
+  internal: { status: 500, exit: 1 },
+  invalid_request: { status: 400, exit: 1 },
+  too_large: { status: 413, exit: 1 },
+  too_many_requests: { status: 429, exit: 1 },
+  unavailable: { status: 503, exit: 1 },
+  storage_full: { status: 507, exit: 1 },
+  invalid_config: { status: 500, exit: 1 },
+  // 2: the command line itself is wrong
+  usage: { status: 400, exit: 2 },
+  // 3: not found
+  not_found: { status: 404, exit: 3 },
+  module_not_found: { status: 404, exit: 3 },
+  // 4: already exists, or changed meanwhile
+  already_exists: { status: 409, exit: 4 },
+  revision_conflict: { status: 409, exit: 4 },
+  // 5: access denied
+  access_denied: { status: 401, exit: 5 },
+  forbidden: { status: 403, exit: 5 },
+  // 6–9: seen by a client only; no broker ever answers with one of these
+  unreachable: { status: 503, exit: 6 },
+  ambiguous_broker: { status: 409, exit: 7 },
+  identity_mismatch: { status: 421, exit: 8 },
+  timeout: { status: 504, exit: 9 },
+} satisfies Record<ErrorCode, ErrorKind>;
+
+/** Every error code there is, in the table's order. */
+export const errorCodes: readonly ErrorCode[] = Object.keys(kinds) as ErrorCode[];
+
+export interface BrokerErrorOptions {
+  cause?: unknown;
+  /** HTTP status of the answer that carried the error, where it differs from the table's (a foreign proxy, say). */
+  status?: number;
+}
+
+/**
+ * What every part of bpbroker throws for a failure that has a name.
+ *
+ * @example
+ * ```ts
+ * import { BrokerError } from 'bpbroker';
+ * const error = new BrokerError('not_found', "Entry 'foo' not found");
+ * console.log(error.status, error.exitCode); // 404 3
+ * ```
+ */
+export class BrokerError extends Error {
+  override readonly name = 'BrokerError';
+  readonly code: ErrorCode;
+  /** HTTP status. */
+  readonly status: number;
+  /** Exit code of a command that fails with this error. */
+  readonly exitCode: number;
+
+  constructor(code: ErrorCode, message: string, options: BrokerErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.status = options.status ?? kinds[code].status;
+    this.exitCode = kinds[code].exit;
+  }
+}
+
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(kinds, value);
+}
+
+/** The code for an answer that names none (another server, an extension): by its HTTP status. */
+export function codeForStatus(status: number): ErrorCode {
+  return errorCodes.find((code) => kinds[code].status === status && kinds[code].exit <= 5) ?? 'internal';
+}
+
+/** The message of anything thrown, on one line. */
+export function messageOf(thrown: unknown): string {
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return message.replaceAll(/\s*[\r\n]+\s*/g, ' ').trim();
+}

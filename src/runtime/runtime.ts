@@ -1,0 +1,88 @@
+/**
+ * The one seam between bpbroker and the runtime it is on. `#runtime` (package.json `imports`) is the file of the running
+ * one: `node.ts`, `bun.ts` or `deno.ts`. Each exports `runtime`, and nothing outside this folder asks which it is.
+ */
+export interface Runtime {
+  readonly name: 'node' | 'bun' | 'deno';
+  /** Version of the runtime, such as `24.21.0`. */
+  readonly version: string;
+  /** Serves HTTPS until closed. Rejects with the system's error (`EADDRINUSE`, `EACCES`) when it cannot listen. */
+  serve(options: ServeOptions): Promise<HttpServer>;
+  /** Opens a channel to a broker on which no byte of a request is sent before its certificate has been checked. */
+  openChannel(options: ChannelOptions): Channel;
+}
+
+export interface ServeOptions {
+  /** IP address to listen on; `''` is every interface, IPv4 and IPv6. */
+  readonly hostname: string;
+  /** TCP port; 0 picks a free one. */
+  readonly port: number;
+  /** PEM certificate, followed by its chain if there is one. */
+  readonly cert: string;
+  /** PEM private key. */
+  readonly key: string;
+  /** Longest body in bytes; a longer one is answered 413. */
+  readonly maxBodyBytes: number;
+  /** A client that has not sent its headers by then is cut off. */
+  readonly headersTimeoutMs: number;
+  /** A client that has not sent its whole request by then is cut off. */
+  readonly requestTimeoutMs: number;
+  fetch(request: Request, connection: ConnectionInfo): Response | Promise<Response>;
+}
+
+export interface ConnectionInfo {
+  /** The client's IP address, IPv4 in its plain form. */
+  readonly remoteAddress: string;
+  /** Lets the answer to this request take its time (a long poll, an event stream): no idle limit applies to it. */
+  keepOpen(): void;
+}
+
+export interface HttpServer {
+  /** The port it listens on. */
+  readonly port: number;
+  /** Stops accepting, lets requests under way finish for at most `graceMs`, then cuts what is left. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** Which certificate a broker must present. */
+export interface Pin {
+  /** SHA-256 of the certificate's DER form, 64 lower-case hex digits. */
+  readonly fingerprint: string;
+  /** The certificate itself in PEM, where it is known: it lets a runtime check it during its own handshake. */
+  readonly certificate?: string;
+}
+
+export interface ChannelOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly pin: Pin;
+}
+
+/** A channel to one broker; connections are kept and used again. */
+export interface Channel {
+  /**
+   * @throws BrokerError `identity_mismatch` when another certificate is presented: nothing was sent;
+   *   `unreachable` when no connection comes about or it breaks.
+   */
+  request(request: ChannelRequest): Promise<ChannelResponse>;
+  close(): void;
+}
+
+export interface ChannelRequest {
+  readonly method: string;
+  /** Path with query, such as `/services/Get`. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal?: AbortSignal;
+}
+
+export interface ChannelResponse {
+  readonly status: number;
+  /** The value of a header, or nothing; names in lower case. */
+  header(name: string): string | undefined;
+  /** The whole body as text. */
+  text(): Promise<string>;
+  /** The body as it arrives. */
+  stream(): AsyncIterable<Uint8Array>;
+}

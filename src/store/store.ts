@@ -1,0 +1,129 @@
+import type { Change, Entry } from '../protocol/entry.ts';
+
+/**
+ * What a mutation decides for the entry it was shown.
+ *
+ * - `put`: this becomes the entry (the store gives it its revision).
+ * - `delete`: the entry is gone; on an entry that does not stand, nothing changes. `expired` marks the end of a
+ *   lifetime, so that a watch can tell it from a deletion.
+ * - `renew`: the entry stays as it is, its lifetime starts anew; neither revision nor stamps change.
+ * - `keep`: nothing changes.
+ */
+export type Outcome =
+  | { readonly action: 'put'; readonly entry: NewEntry }
+  | { readonly action: 'delete'; readonly expired?: boolean }
+  | { readonly action: 'renew' }
+  | { readonly action: 'keep' };
+
+/** An entry before the store has given it its revision. */
+export type NewEntry = Omit<Entry, 'revision'>;
+
+/**
+ * Decides the next state of one entry from its present state (nothing, when it does not stand).
+ * MUST be pure: a driver may run it again on a newer state before one result counts. Refuses by throwing a BrokerError.
+ */
+export type Mutation = (current: Entry | undefined) => Outcome;
+
+export interface MutationResult {
+  /** The entry after the mutation; absent when it does not stand. */
+  readonly entry?: Entry;
+  /** The registry's revision of which this result is the state. */
+  readonly revision: number;
+}
+
+export interface ListOptions {
+  /** Only names that start with this; default: all. */
+  readonly prefix?: string;
+  /** Only names after this one in byte order: the `next` of the page before. */
+  readonly after?: string;
+  /** At most this many entries; default 1000. */
+  readonly limit?: number;
+}
+
+export interface Page {
+  /** In the byte order of their names. */
+  readonly entries: readonly Entry[];
+  /** Give it as `after` for the next page; absent on the last one. */
+  readonly next?: string;
+  /** The registry's revision of which this page is the state. */
+  readonly revision: number;
+}
+
+export interface WatchOptions {
+  /** Only this entry. */
+  readonly name?: string;
+  /** Only names that start with this; default: all. */
+  readonly prefix?: string;
+  /** Begin after this revision, with the changes since; default: with the next change. */
+  readonly after?: number;
+  /** Ends the watch. */
+  readonly signal?: AbortSignal;
+}
+
+export interface StoreHealth {
+  readonly writable: boolean;
+  /** Why writes are refused, for people. */
+  readonly reason?: string;
+}
+
+/**
+ * The registry. Drivers: `file/` (embedded); the suite in `test/store/contract.ts` states these rules and runs against
+ * every driver.
+ *
+ * A driver MUST
+ * - run `mutate` atomically per name, and let exactly one of any number of simultaneous mutations see a given state;
+ * - settle a mutation (its result and its refusal alike) only once everything it saw or wrote is durable;
+ * - give every write a revision greater than all before it, also across restarts;
+ * - show readers durable state only, and a client's own settled writes always;
+ * - report every change once, in the order of revisions, to each watch that covers it;
+ * - throw `unavailable` from `mutate` when it cannot make writes durable, and keep serving reads.
+ *
+ * A driver MUST NOT
+ * - acknowledge a write that a crash could lose, or apply one that it refused;
+ * - drop changes of a watch silently: see {@link Store.watch};
+ * - interpret an entry's data.
+ */
+export interface Store {
+  /** The registry's present durable revision: that of its last write, 0 before the first. */
+  readonly revision: number;
+
+  /** The entry, or nothing. */
+  get(name: string): Promise<Entry | undefined>;
+
+  /** A page of entries in the byte order of their names. */
+  list(options?: ListOptions): Promise<Page>;
+
+  /** How many entries stand whose names start with `prefix`. */
+  count(prefix: string): Promise<number>;
+
+  /**
+   * The only write: runs `mutation` on the entry's present state and stores what it decides.
+   * @throws BrokerError what `mutation` threw; `unavailable` when the write cannot be made durable, `storage_full`
+   *   while there is no room for it. In both cases the entry is as it was.
+   */
+  mutate(name: string, mutation: Mutation): Promise<MutationResult>;
+
+  /**
+   * Changes as they become durable, from the moment of this call (not of the first `next()`). With `after`, first those
+   * since that revision. When the store no longer holds them all (it keeps a bounded history), or when `after` lies in
+   * the future of this registry, the first item is `{ type: 'reset', revision }`: the reader reads the entries anew, and
+   * every change after that revision follows.
+   * @throws BrokerError `unavailable` when the reader has fallen more than 1 MiB behind.
+   */
+  watch(options?: WatchOptions): AsyncIterableIterator<WatchItem>;
+
+  /** Whether writes can be made durable now. */
+  health(): StoreHealth;
+
+  /** Makes everything durable and releases what the store holds. Mutations and watches still open end. */
+  close(): Promise<void>;
+}
+
+/** Told instead of changes that the store no longer holds. */
+export interface Reset {
+  readonly type: 'reset';
+  /** The registry's revision now; the changes after it follow. */
+  readonly revision: number;
+}
+
+export type WatchItem = Change | Reset;
