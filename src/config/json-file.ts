@@ -1,3 +1,4 @@
+import type { ParseError } from 'jsonc-parser';
 import { readFile } from 'node:fs/promises';
 import { isObject, type JsonObject } from '../protocol/data.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
@@ -54,7 +55,7 @@ interface JsonProblem {
 /** Where and why `text` is not JSON. The runtimes word and locate this differently, Bun not at all. */
 async function locateJsonError(text: string): Promise<JsonProblem> {
   const { parse, printParseErrorCode } = await import('jsonc-parser');
-  const errors: import('jsonc-parser').ParseError[] = [];
+  const errors: ParseError[] = [];
   parse(text, errors, { disallowComments: true, allowTrailingComma: false });
   const first = errors[0];
   const offset = first?.offset ?? text.length;
