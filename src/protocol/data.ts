@@ -49,13 +49,7 @@ export function parseObject(text: string): JsonObject | undefined {
     return undefined;
   }
   if (!isObject(parsed)) return undefined;
-  const inexact = inexactNumber(text);
-  if (inexact !== undefined) {
-    throw new BrokerError(
-      'invalid_request',
-      `Invalid data: the number ${inexact} cannot be kept exactly; send it as a string`,
-    );
-  }
+  checkNumbers(text);
   return parsed;
 }
 
@@ -143,13 +137,21 @@ function checkNested(value: Json, depth: number): void {
   }
 }
 
-/** The first number in JSON text that a double cannot hold as written: an integer beyond 2^53. */
-function inexactNumber(text: string): string | undefined {
-  if (!/\d{16}/.test(text)) return undefined;
+/**
+ * Throws `invalid_request` where JSON text holds an integer beyond 2^53, which parsing has silently changed: nothing that
+ * is stored may differ from what was sent.
+ */
+export function checkNumbers(text: string): void {
+  if (!/\d{16}/.test(text)) return;
   const withoutStrings = text.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""');
-  return withoutStrings
+  const inexact = withoutStrings
     .match(/-?\d{16,}(?![\d.eE])/g)
     ?.find((digits) => !Number.isSafeInteger(Number(digits)));
+  if (inexact === undefined) return;
+  throw new BrokerError(
+    'invalid_request',
+    `Invalid data: the number ${inexact} cannot be kept exactly; send it as a string`,
+  );
 }
 
 function kindOf(value: unknown): string {

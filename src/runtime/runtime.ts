@@ -1,3 +1,6 @@
+import type { HostPort } from '../protocol/address.ts';
+import type { BrokerError } from '../protocol/errors.ts';
+
 /**
  * The one seam between bpbroker and the runtime it is on. `#runtime` (package.json `imports`) is the file of the running
  * one: `node.ts`, `bun.ts` or `deno.ts`. Each exports `runtime`, and nothing outside this folder asks which it is.
@@ -8,6 +11,8 @@ export interface Runtime {
   readonly version: string;
   /** Serves HTTPS until closed. Rejects with the system's error (`EADDRINUSE`, `EACCES`) when it cannot listen. */
   serve(options: ServeOptions): Promise<HttpServer>;
+  /** The certificate that a broker presents; nothing is sent to it. Throws `unreachable`. */
+  peerCertificate(address: HostPort, timeoutMs: number): Promise<PeerCertificate>;
   /** Opens a channel to a broker on which no byte of a request is sent before its certificate has been checked. */
   openChannel(options: ChannelOptions): Channel;
 }
@@ -56,13 +61,23 @@ export interface ChannelOptions {
   readonly host: string;
   readonly port: number;
   readonly pin: Pin;
+  /** The error to throw when the peer presents the certificate with this fingerprint instead. */
+  mismatch(presented: string): BrokerError;
+}
+
+/** What a peer presented in a TLS handshake that was then given up. */
+export interface PeerCertificate {
+  /** SHA-256 of its DER form, 64 lower-case hex digits. */
+  readonly fingerprint: string;
+  /** PEM. */
+  readonly certificate: string;
 }
 
 /** A channel to one broker; connections are kept and used again. */
 export interface Channel {
   /**
-   * @throws BrokerError `identity_mismatch` when another certificate is presented: nothing was sent;
-   *   `unreachable` when no connection comes about or it breaks.
+   * @throws BrokerError `options.mismatch(…)` when another certificate is presented: nothing was sent;
+   *   `unreachable` when no connection comes about or it breaks. An aborted `signal` throws its reason.
    */
   request(request: ChannelRequest): Promise<ChannelResponse>;
   close(): void;

@@ -1,0 +1,137 @@
+import type { Hono } from 'hono';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Config } from '../config/schema.ts';
+import type { Module } from '../modules/module.ts';
+import { ping } from '../modules/ping.ts';
+import { createServices } from '../modules/services/services.ts';
+import type { JsonObject } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import { type Logger, silentLogger } from '../protocol/logger.ts';
+import { openFileStore } from '../store/file/file-store.ts';
+import { acquireLock } from '../store/file/lock.ts';
+import type { Store } from '../store/store.ts';
+import { createAccessKeys } from './access-keys.ts';
+import { createApp } from './app.ts';
+import { loadConfiguration } from './configuration.ts';
+import { createDispatcher } from './dispatcher.ts';
+import { readinessOf } from './health.ts';
+import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
+
+export type { BrokerAddress } from './listeners.ts';
+
+export interface BrokerOptions {
+  /** The configuration file, which holds the registry too; made when it does not exist. */
+  readonly file: string;
+  /** Options over those of the file, for this run only, in the file's shape. */
+  readonly config?: JsonObject;
+  /** Where to say what happens; default: nowhere. */
+  readonly log?: Logger;
+  /** Modules of whoever embeds the broker, by name; each needs its key in the configuration, as any module. */
+  readonly modules?: Readonly<Record<string, Module>>;
+}
+
+/** A broker that holds its registry and can serve. */
+export interface Broker {
+  /** The API as a Hono app, to mount in a server of your own. */
+  readonly app: Hono;
+  /** The registry itself. */
+  readonly store: Store;
+  /** What it runs with, all layers merged. */
+  readonly config: Config;
+  /**
+   * Serves the API (TCP) and answers discovery (UDP) as the configuration says.
+   * @throws BrokerError `unavailable` when a port is taken or may not be opened; `invalid_config` for a bad certificate.
+   */
+  listen(): Promise<BrokerAddress>;
+  /** Ends what is under way, writes everything to its file and lets go of it. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+/** Longest that `close` lets requests under way take. */
+const CLOSE_GRACE_MS = 5000;
+
+/** Opens the broker on a file: takes its lock, reads its configuration, loads its registry. */
+export async function openBroker({
+  file,
+  config: options,
+  log = silentLogger,
+  modules = {},
+}: BrokerOptions): Promise<Broker> {
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  const lock = await acquireLock(file);
+  try {
+    const configuration = await loadConfiguration(file, options);
+    const store = await openFileStore({
+      file,
+      document: configuration.document,
+      options: () => configuration.written,
+      log,
+    });
+    return compose({
+      file,
+      log,
+      modules,
+      store,
+      config: configuration.effective,
+      release: () => lock.release(),
+    });
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+interface Parts {
+  readonly file: string;
+  readonly log: Logger;
+  readonly modules: Readonly<Record<string, Module>>;
+  readonly store: Store;
+  readonly config: Config;
+  release(): Promise<void>;
+}
+
+function compose(parts: Parts): Broker {
+  const { store, config, log } = parts;
+  const closing = new AbortController();
+  const builtIn: Record<string, Module> = { ping, services: createServices(store) };
+  const modules = new Map(Object.entries({ ...parts.modules, ...builtIn }));
+  const dispatcher = createDispatcher({
+    config,
+    accessKeys: createAccessKeys(config),
+    findModule: (name) => modules.get(name),
+  });
+  const app = createApp({ dispatcher, log, readiness: () => readinessOf(store), closing: closing.signal });
+
+  let listeners: Promise<Listeners> | undefined;
+  let closed: Promise<void> | undefined;
+
+  // In the reverse order of opening, each step whatever became of the one before.
+  const close = async (): Promise<void> => {
+    closing.abort(new BrokerError('unavailable', 'The broker is stopping'));
+    const steps = [
+      async () => (await listeners)?.close(CLOSE_GRACE_MS),
+      ...[...modules.values()].map((module) => async () => module.close?.()),
+      () => store.close(),
+      () => parts.release(),
+    ];
+    const errors: unknown[] = [];
+    for (const step of steps) await step().catch((error: unknown) => errors.push(error));
+    if (errors.length > 0) throw errors[0];
+  };
+
+  return {
+    app,
+    store,
+    config,
+    async listen() {
+      if (closed) throw new BrokerError('unavailable', 'The broker has been closed');
+      listeners ??= listen({ app, api: config.api, file: parts.file, store, log });
+      return (await listeners).address;
+    },
+    close() {
+      closed ??= close();
+      return closed;
+    },
+  };
+}

@@ -1,0 +1,111 @@
+import { createPrivateKey, webcrypto, X509Certificate } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { replaceFile } from '../config/atomic-write.ts';
+import type { Config } from '../config/schema.ts';
+import { BrokerError, messageOf } from '../protocol/errors.ts';
+import type { Logger } from '../protocol/logger.ts';
+
+/** The broker's identity. */
+export interface Certificate {
+  /** PEM, with its chain if there is one. */
+  readonly cert: string;
+  /** PEM private key. */
+  readonly key: string;
+  /** SHA-256 of the certificate's DER form, 64 lower-case hex digits. */
+  readonly fingerprint: string;
+}
+
+/**
+ * The certificate that the configuration names, or the broker's own, which is made at first start and kept beside
+ * `configFile` (contract, section 5).
+ * @throws BrokerError `invalid_config` when a file cannot be read, or certificate and key do not belong together.
+ */
+export async function loadCertificate(
+  api: Config['api'],
+  configFile: string,
+  log: Logger,
+): Promise<Certificate> {
+  if (api.ssl_cert !== '' && !isOriginalsDummy(api.ssl_cert)) {
+    return pair(await readPem(api.ssl_cert), await readPem(api.ssl_key), api.ssl_cert);
+  }
+  if (api.ssl_cert !== '')
+    log.warn("the original's dummy certificate is not used: its key is public", { file: api.ssl_cert });
+  const base = path.join(path.dirname(configFile), path.basename(configFile, path.extname(configFile)));
+  const certFile = `${base}.crt`;
+  const keyFile = `${base}.key`;
+  const cert = await readIfThere(certFile);
+  if (cert !== undefined) return pair(cert, await readPem(keyFile), certFile);
+  const made = await makeCertificate();
+  // The key first: a key without its certificate is made anew at the next start, the reverse would be an error.
+  await replaceFile(keyFile, [made.key], { mode: 0o600 });
+  await replaceFile(certFile, [made.cert], { mode: 0o644 });
+  log.info('made a certificate', { file: certFile });
+  return pair(made.cert, made.key, certFile);
+}
+
+// A configuration written by 0.22 may spell out the certificate that came with it, whose key everybody has.
+function isOriginalsDummy(file: string): boolean {
+  return /(^|[\\/])dummy_api\.crt$/.test(file);
+}
+
+function pair(cert: string, key: string, source: string): Certificate {
+  try {
+    const certificate = new X509Certificate(cert);
+    if (!certificate.checkPrivateKey(createPrivateKey(key)))
+      throw new Error('its private key is another one');
+    return { cert, key, fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase() };
+  } catch (error) {
+    throw new BrokerError('invalid_config', `Cannot use the certificate ${source}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+async function readPem(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new BrokerError(
+      'invalid_config',
+      `Cannot read the certificate's file ${file}: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+async function readIfThere(file: string): Promise<string | undefined> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * A self-signed P-256 certificate for the name `bpbroker`. Trust comes from its fingerprint and not from its dates, so
+ * these leave no host out whose clock is wrong: from 2000 to RFC 5280's "no expiration" (section 4.1.2.5).
+ */
+async function makeCertificate(): Promise<{ cert: string; key: string }> {
+  const x509 = await import('@peculiar/x509');
+  x509.cryptoProvider.set(webcrypto as Crypto);
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name: 'CN=bpbroker',
+    serialNumber: Buffer.from(webcrypto.getRandomValues(new Uint8Array(16)).with(0, 0x42)).toString('hex'),
+    notBefore: new Date('2000-01-01T00:00:00Z'),
+    notAfter: new Date('9999-12-31T23:59:59Z'),
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+      new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: 'bpbroker' }]),
+    ],
+  });
+  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey));
+  return { cert: `${certificate.toString('pem')}\n`, key: x509.PemConverter.encode(key, 'PRIVATE KEY') };
+}

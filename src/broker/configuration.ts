@@ -1,0 +1,43 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { readJsonFile } from '../config/json-file.ts';
+import { type Configuration, environmentLayer, mergeLayers, optionsOf } from '../config/layers.ts';
+import { type Environment, globalRoot, homeAt } from '../config/paths.ts';
+import type { JsonObject } from '../protocol/data.ts';
+
+/** A broker's configuration as it stands on disk, merged with what holds for this run. */
+export interface LoadedConfiguration extends Configuration {
+  /** The whole content of the broker's own file, registry included; nothing when there is no file yet. */
+  readonly document: JsonObject | undefined;
+}
+
+/**
+ * Reads the layers (contract, section 4): defaults, the machine's global file, the broker's own file, the environment,
+ * and `options`. Throws `invalid_config` with file, line and column, or the option that is wrong.
+ */
+export async function loadConfiguration(
+  file: string,
+  options: JsonObject | undefined,
+  env: Environment = process.env,
+): Promise<LoadedConfiguration> {
+  const document = await readJsonFile(file);
+  const globalFile = homeAt(globalRoot(env)).configFile;
+  const global = (await sameFile(globalFile, file)) ? undefined : await readJsonFile(globalFile);
+  const layers = {
+    global: global && optionsOf(global),
+    file: document && optionsOf(document),
+    env: environmentLayer(env),
+    options,
+  };
+  return { ...mergeLayers(layers, file), document };
+}
+
+async function sameFile(a: string, b: string): Promise<boolean> {
+  if (path.resolve(a) === path.resolve(b)) return true;
+  try {
+    const [one, other] = await Promise.all([stat(a), stat(b)]);
+    return one.ino === other.ino && one.dev === other.dev;
+  } catch {
+    return false;
+  }
+}

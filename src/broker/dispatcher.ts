@@ -1,0 +1,41 @@
+import { isModuleKey } from '../config/schema.ts';
+import type { Call, Module, Reply } from '../modules/module.ts';
+import type { JsonObject } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import type { AccessKeys } from './access-keys.ts';
+
+/** The one door: every call of every module, built in or not, passes here (architecture, "One door"). */
+export interface Dispatcher {
+  /**
+   * Checks that the module may be called with this key, and calls it.
+   * @throws BrokerError `module_not_found`, `access_denied`, or what the module throws.
+   */
+  dispatch(module: string, method: string, key: string | undefined, call: Call): Promise<Reply>;
+}
+
+export interface DispatcherOptions {
+  /** The configuration: its top-level keys are the whitelist of modules. */
+  readonly config: Readonly<Record<string, JsonObject>>;
+  readonly accessKeys: AccessKeys;
+  /** The module of a name, or nothing when none is installed. */
+  readonly findModule: (name: string) => Module | undefined;
+}
+
+export function createDispatcher({ config, accessKeys, findModule }: DispatcherOptions): Dispatcher {
+  const enabled = new Set(Object.keys(config).filter(isModuleKey));
+  return {
+    async dispatch(name, method, key, call) {
+      if (!enabled.has(name)) {
+        throw new BrokerError(
+          'module_not_found',
+          `Module '${name}' is not enabled; a top-level key '${name}' in the broker's configuration enables it`,
+        );
+      }
+      accessKeys.check(name, key);
+      const module = findModule(name);
+      if (!module)
+        throw new BrokerError('module_not_found', `Module '${name}' is enabled, but not installed`);
+      return module.call(method, call);
+    },
+  };
+}

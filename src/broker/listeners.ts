@@ -1,0 +1,123 @@
+import { runtime } from '#runtime';
+import type { Hono } from 'hono';
+import { networkInterfaces } from 'node:os';
+import type { Config } from '../config/schema.ts';
+import { formatAddress } from '../protocol/address.ts';
+import { BrokerError, messageOf } from '../protocol/errors.ts';
+import type { Logger } from '../protocol/logger.ts';
+import type { HttpServer } from '../runtime/runtime.ts';
+import type { Store } from '../store/store.ts';
+import { type Certificate, loadCertificate } from './certificate.ts';
+import { MAX_BODY_BYTES } from './request.ts';
+import { type Responder, startResponder } from './responder.ts';
+
+/** Where a broker can be reached. */
+export interface BrokerAddress {
+  /** `https://HOST:PORT` */
+  readonly url: string;
+  /** TCP port of the API. */
+  readonly port: number;
+  /** UDP port of discovery. */
+  readonly udpPort: number;
+  /** SHA-256 of its certificate, 64 lower-case hex digits. */
+  readonly fingerprint: string;
+}
+
+/** The open doors of a broker: the API's server and discovery's responder, on one port number. */
+export interface Listeners {
+  readonly address: BrokerAddress;
+  close(graceMs: number): Promise<void>;
+}
+
+interface ListenOptions {
+  readonly app: Hono;
+  readonly api: Config['api'];
+  /** The configuration file, beside which the certificate is kept. */
+  readonly file: string;
+  readonly store: Store;
+  readonly log: Logger;
+}
+
+/** How often a free port is looked for, when any will do, that TCP and UDP both have free. */
+const PORT_ATTEMPTS = 20;
+
+export async function listen(options: ListenOptions): Promise<Listeners> {
+  const certificate = await loadCertificate(options.api, options.file, options.log);
+  for (let attempt = 1; ; attempt++) {
+    const server = await serve(options, certificate);
+    try {
+      const responder = await respond(options, server.port);
+      return combine(options.api.listen_ip, server, responder, certificate.fingerprint);
+    } catch (error) {
+      await server.close(0);
+      if (options.api.listen_port !== 0 || attempt === PORT_ATTEMPTS) throw error;
+    }
+  }
+}
+
+function combine(listenIp: string, server: HttpServer, responder: Responder, fingerprint: string): Listeners {
+  const host = listenIp === '' || listenIp === '::' || listenIp === '0.0.0.0' ? ownAddress() : listenIp;
+  return {
+    address: {
+      url: `https://${formatAddress({ host, port: server.port })}`,
+      port: server.port,
+      udpPort: responder.port,
+      fingerprint,
+    },
+    async close(graceMs) {
+      await responder.close();
+      await server.close(graceMs);
+    },
+  };
+}
+
+async function serve({ app, api }: ListenOptions, { cert, key }: Certificate): Promise<HttpServer> {
+  try {
+    return await runtime.serve({
+      hostname: api.listen_ip,
+      port: api.listen_port,
+      cert,
+      key,
+      maxBodyBytes: MAX_BODY_BYTES,
+      headersTimeoutMs: 10_000,
+      requestTimeoutMs: 30_000,
+      fetch: (request, connection) => app.fetch(request, { connection }),
+    });
+  } catch (error) {
+    throw cannotListen('TCP', api, api.listen_port, error);
+  }
+}
+
+async function respond({ api, store, log }: ListenOptions, port: number): Promise<Responder> {
+  try {
+    const has = async (name: string): Promise<boolean> => (await store.get(name)) !== undefined;
+    return await startResponder({ listenIp: api.listen_ip, port, has, log });
+  } catch (error) {
+    throw cannotListen('UDP', api, port, error);
+  }
+}
+
+function cannotListen(
+  protocol: string,
+  { listen_ip: ip }: Config['api'],
+  port: number,
+  error: unknown,
+): BrokerError {
+  const { code } = error as NodeJS.ErrnoException;
+  const reasons: Record<string, string> = {
+    EADDRINUSE: 'the port is taken; stop the other program, or choose another with --listen-port',
+    EACCES: 'not permitted; ports below 1024 need privileges',
+    EADDRNOTAVAIL: 'this host has no such address',
+  };
+  const reason = reasons[code ?? ''] ?? messageOf(error);
+  const where = formatAddress({ host: ip === '' ? '*' : ip, port });
+  return new BrokerError('unavailable', `Cannot listen on ${where} (${protocol}): ${reason}`, {
+    cause: error,
+  });
+}
+
+/** The address at which other hosts most likely reach this one. */
+function ownAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1';
+}

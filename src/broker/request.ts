@@ -1,0 +1,90 @@
+import { checkNumbers, isObject } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
+
+/**
+ * Longest body of a request: the largest data (1 MiB), and 64 KiB for the name, the envelope and what JSON must escape.
+ */
+export const MAX_BODY_BYTES: number = (1024 + 64) * 1024;
+
+export interface Parameters {
+  readonly params: Record<string, unknown>;
+  /** The access key, from `Authorization: Bearer` or the original's `access_key` parameter. */
+  readonly key: string | undefined;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * Reads the parameters of a request in every form that is taken (contract, section 5): a JSON object as body; and the
+ * original's, a query string or a form. What the body says wins over the query string.
+ */
+export async function readParameters(request: Request): Promise<Parameters> {
+  const text = await readBody(request);
+  const query = request.url.indexOf('?');
+  const params: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
+  if (query !== -1) Object.assign(params, fromForm(request.url.slice(query + 1)));
+  if (text !== '') Object.assign(params, parseBody(text, request.headers.get('content-type') ?? ''));
+  const { access_key: fromParams, ...rest } = params;
+  const key = bearer(request) ?? (typeof fromParams === 'string' ? fromParams : undefined);
+  return { params: fromParams === undefined ? params : rest, key };
+}
+
+function parseBody(text: string, contentType: string): Record<string, unknown> {
+  const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  if (type === 'application/json') return parseJson(text);
+  if (type === 'application/x-www-form-urlencoded') return fromForm(text);
+  throw new BrokerError(
+    'invalid_request',
+    `Unsupported Content-Type '${type}': expected application/json or application/x-www-form-urlencoded`,
+  );
+}
+
+function parseJson(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new BrokerError('invalid_request', 'The body is not valid JSON', { cause: error });
+  }
+  if (!isObject(value)) throw new BrokerError('invalid_request', 'The body must be a JSON object');
+  checkNumbers(text);
+  return value;
+}
+
+function fromForm(text: string): Record<string, unknown> {
+  return Object.fromEntries(new URLSearchParams(text));
+}
+
+function bearer(request: Request): string | undefined {
+  const header = request.headers.get('authorization');
+  if (header === null) return undefined;
+  return /^bearer +(.+)$/i.exec(header)?.[1]?.trim();
+}
+
+async function readBody(request: Request): Promise<string> {
+  if (request.body === null) return '';
+  const declared = request.headers.get('content-length');
+  if (declared !== null && Number(declared) > MAX_BODY_BYTES) throw tooLarge();
+  const bytes = declared === null ? await readChunks(request.body) : await request.arrayBuffer();
+  try {
+    return utf8.decode(bytes);
+  } catch (error) {
+    throw new BrokerError('invalid_request', 'The body is not valid UTF-8', { cause: error });
+  }
+}
+
+/** Reads a body of unknown length, but no more of it than is taken. */
+async function readChunks(body: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.byteLength;
+    if (size > MAX_BODY_BYTES) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function tooLarge(): BrokerError {
+  return new BrokerError('too_large', `The request's body is too large: at most ${MAX_BODY_BYTES} bytes`);
+}

@@ -1,0 +1,77 @@
+import { runtime } from '#runtime';
+import { formatAddress, type HostPort } from '../protocol/address.ts';
+import { BrokerError, messageOf } from '../protocol/errors.ts';
+import type { PeerCertificate, Pin } from '../runtime/runtime.ts';
+import type { KnownBrokers } from './known-brokers.ts';
+
+/** How a client decides which certificate a broker must present (contract, section 6). */
+export interface IdentityOptions {
+  /** The only one that will do: 64 lower-case hex digits. Without it, the one kept from first contact. */
+  readonly fingerprint?: string | undefined;
+  readonly knownBrokers: KnownBrokers;
+  /** Told of a first contact, and of anything else the user should hear of: one line of text. */
+  notify(line: string): void;
+}
+
+/** The certificate that the broker at `address` must present; on first contact, the one that it does present. */
+export async function resolvePin(
+  address: HostPort,
+  timeoutMs: number,
+  options: IdentityOptions,
+): Promise<Pin> {
+  const known = options.knownBrokers.get(formatAddress(address));
+  if (options.fingerprint !== undefined) {
+    // The kept certificate, where it is the same one, saves the handshake its slower way of checking.
+    return known?.fingerprint === options.fingerprint ? known : { fingerprint: options.fingerprint };
+  }
+  if (known) return known;
+  const presented = await runtime.peerCertificate(address, timeoutMs);
+  keep(address, presented, options);
+  return presented;
+}
+
+/** The error for a broker that presents another certificate than the one asked for. */
+export function identityMismatch(
+  address: HostPort,
+  expected: string,
+  presented: string,
+  pinned: boolean,
+): BrokerError {
+  const place = formatAddress(address);
+  const advice = pinned
+    ? 'Check --fingerprint, or whether another host answers at that address.'
+    : `If the broker was set up anew, accept it with: bpbroker trust --bpbroker ${place} --fingerprint sha256:${presented}`;
+  return new BrokerError(
+    'identity_mismatch',
+    `The broker at ${place} has the identity sha256:${presented}, expected sha256:${expected}; nothing was sent to it. ${advice}`,
+  );
+}
+
+function keep(
+  address: HostPort,
+  presented: PeerCertificate,
+  { knownBrokers, notify }: IdentityOptions,
+): void {
+  const place = formatAddress(address);
+  const identity = `sha256:${presented.fingerprint}`;
+  try {
+    knownBrokers.set(place, presented);
+    notify(
+      `First contact with the broker at ${place}: keeping its identity ${identity} in ${knownBrokers.file}`,
+    );
+  } catch (error) {
+    notify(
+      `First contact with the broker at ${place}, identity ${identity}; it could not be kept: ${messageOf(error)}`,
+    );
+  }
+}
+
+/** The 64 hex digits of `sha256:HEX`, colons and case aside. Throws `usage` for anything else. */
+export function parseFingerprint(text: string): string {
+  const hex = text
+    .replace(/^sha256:/i, '')
+    .replaceAll(':', '')
+    .toLowerCase();
+  if (/^[0-9a-f]{64}$/.test(hex)) return hex;
+  throw new BrokerError('usage', `Invalid fingerprint '${text}': expected sha256: and 64 hex digits`);
+}

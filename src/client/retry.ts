@@ -1,0 +1,41 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { formatDuration } from '../protocol/duration.ts';
+import { BrokerError } from '../protocol/errors.ts';
+
+/** A time by which something must have happened. */
+export interface Deadline {
+  /** Milliseconds left, never below 0; `Infinity` without a limit. */
+  left(): number;
+  /** The error for when it has passed. */
+  error(waitedFor: string): BrokerError;
+}
+
+/** A deadline `ms` from now, by the monotonic clock. */
+export function deadlineIn(ms: number = Infinity): Deadline {
+  const at = performance.now() + ms;
+  return {
+    left: () => Math.max(0, at - performance.now()),
+    error: (waitedFor) =>
+      new BrokerError('timeout', `Gave up waiting for ${waitedFor} after ${formatDuration(ms)}`),
+  };
+}
+
+/** Pauses between attempts: 100 ms, doubling to 2 s, each a little different so that many clients do not come at once. */
+export function backoff(): { pause(deadline: Deadline, signal?: AbortSignal): Promise<void>; reset(): void } {
+  let ms = 100;
+  return {
+    async pause(deadline, signal) {
+      const jittered = ms * (0.75 + Math.random() / 2);
+      ms = Math.min(ms * 2, 2000);
+      await sleep(Math.min(jittered, deadline.left()), undefined, signal ? { signal } : {});
+    },
+    reset() {
+      ms = 100;
+    },
+  };
+}
+
+/** Whether a broker that failed so may answer a later attempt: it cannot be reached now, or is not ready. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof BrokerError && (error.code === 'unreachable' || error.code === 'unavailable');
+}

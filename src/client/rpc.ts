@@ -1,0 +1,165 @@
+import { runtime } from '#runtime';
+import type { HostPort } from '../protocol/address.ts';
+import { formatAddress } from '../protocol/address.ts';
+import { isObject, type Json, type JsonObject } from '../protocol/data.ts';
+import { formatDuration } from '../protocol/duration.ts';
+import { BrokerError, codeForStatus, isErrorCode } from '../protocol/errors.ts';
+import type { ChannelResponse, Pin } from '../runtime/runtime.ts';
+import { identityMismatch } from './identity.ts';
+
+/** Calls to one broker whose identity has been settled. */
+export interface Rpc {
+  readonly address: HostPort;
+  /**
+   * Calls a method and gives the JSON that it answers.
+   * @throws BrokerError what the broker reports; `unreachable` when it cannot be reached or takes longer than the
+   *   timeout; `identity_mismatch`, with nothing sent. An aborted `signal` throws its reason.
+   */
+  call(module: string, method: string, params: CallParams, options?: CallOptions): Promise<JsonObject>;
+  /** Calls a method and gives the answer itself, once its status has been found good. */
+  open(module: string, method: string, params: CallParams, options?: CallOptions): Promise<ChannelResponse>;
+  close(): void;
+}
+
+export type CallParams = Readonly<Record<string, Json | undefined>>;
+
+export interface CallOptions {
+  /** Longest for connection and answer, in milliseconds; default: the client's. `Infinity` sets no limit. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface RpcOptions {
+  readonly address: HostPort;
+  readonly pin: Pin;
+  /** Whether the user named the fingerprint, rather than having it kept from first contact. */
+  readonly pinned: boolean;
+  readonly accessKey?: string | undefined;
+  readonly timeoutMs: number;
+}
+
+export function createRpc({ address, pin, pinned, accessKey, timeoutMs: defaultTimeoutMs }: RpcOptions): Rpc {
+  const channel = runtime.openChannel({
+    ...address,
+    pin,
+    mismatch: (presented) => identityMismatch(address, pin.fingerprint, presented, pinned),
+  });
+
+  const open = async (module: string, method: string, params: CallParams, options: CallOptions = {}) => {
+    const { timeoutMs = defaultTimeoutMs, headers = {} } = options;
+    const limit = withTimeout(timeoutMs, options.signal);
+    try {
+      const response = await channel.request({
+        method: 'POST',
+        path: `/${encodeURIComponent(module)}/${encodeURIComponent(method)}`,
+        headers: {
+          'content-type': 'application/json',
+          ...(accessKey ? { authorization: `Bearer ${accessKey}` } : {}),
+          ...headers,
+        },
+        body: JSON.stringify(params),
+        ...(limit.signal ? { signal: limit.signal } : {}),
+      });
+      if (response.status >= 400) throw failureOf(response.status, await response.text());
+      return { response, limit };
+    } catch (error) {
+      limit.release();
+      throw limit.timedOut() ? tooSlow(address, timeoutMs) : error;
+    }
+  };
+
+  return {
+    address,
+    async call(module, method, params, options = {}) {
+      const { response, limit } = await open(module, method, params, options);
+      try {
+        return parseAnswer(await response.text(), module, method);
+      } catch (error) {
+        throw limit.timedOut() ? tooSlow(address, options.timeoutMs ?? defaultTimeoutMs) : error;
+      } finally {
+        limit.release();
+      }
+    },
+    async open(module, method, params, options) {
+      const { response, limit } = await open(module, method, params, options);
+      limit.clear();
+      return response;
+    },
+    close: () => channel.close(),
+  };
+}
+
+interface Limit {
+  readonly signal: AbortSignal | undefined;
+  /** Takes the time limit away; the caller's own signal goes on counting. */
+  clear(): void;
+  /** Lets go of the caller's signal too. */
+  release(): void;
+  timedOut(): boolean;
+}
+
+/** A signal that follows `signal` and is aborted after `ms` as well, until it is cleared. */
+function withTimeout(ms: number, signal: AbortSignal | undefined): Limit {
+  if (ms === Infinity)
+    return { signal, clear: () => undefined, release: () => undefined, timedOut: () => false };
+  const controller = new AbortController();
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    controller.abort(new Error('timed out'));
+  }, ms);
+  const follow = (): void => controller.abort(signal?.reason);
+  if (signal?.aborted) follow();
+  signal?.addEventListener('abort', follow, { once: true });
+  return {
+    signal: controller.signal,
+    clear: () => clearTimeout(timer),
+    release() {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', follow);
+    },
+    timedOut: () => late,
+  };
+}
+
+function tooSlow(address: HostPort, ms: number): BrokerError {
+  return new BrokerError(
+    'unreachable',
+    `No answer from the broker at ${formatAddress(address)} within ${formatDuration(ms)}`,
+  );
+}
+
+function parseAnswer(text: string, module: string, method: string): JsonObject {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text);
+  } catch (error) {
+    throw new BrokerError('internal', `${module}.${method} did not answer with JSON: ${text.slice(0, 80)}`, {
+      cause: error,
+    });
+  }
+  if (!isObject(answer))
+    throw new BrokerError('internal', `${module}.${method} answered ${text.slice(0, 80)}`);
+  // The original answers 200 to a call that failed.
+  if (answer['success'] === false) throw failureOf(200, text);
+  return answer;
+}
+
+/** The error that a failed answer carries: its envelope's code and message, or what its status says. */
+function failureOf(status: number, text: string): BrokerError {
+  let envelope: unknown;
+  try {
+    envelope = JSON.parse(text);
+  } catch {
+    envelope = undefined;
+  }
+  const { code, message } = isObject(envelope) ? envelope : {};
+  return new BrokerError(
+    isErrorCode(code) ? code : codeForStatus(status),
+    typeof message === 'string' && message !== ''
+      ? message
+      : `The broker answered with HTTP status ${status}`,
+    { status },
+  );
+}

@@ -1,0 +1,99 @@
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import { BrokerError } from '../protocol/errors.ts';
+import type { ClientChange, ClientEntry } from './answers.ts';
+import { backoff, type Deadline, isPassing } from './retry.ts';
+import type { Rpc } from './rpc.ts';
+
+/** Longer than two of the broker's heartbeats: a stream that is silent for so long has died. */
+const SILENCE_MS = 40_000;
+
+/** Events of the stream that are no changes. */
+type StreamNote =
+  | { readonly type: 'watching'; readonly revision: number }
+  | { readonly type: 'error'; readonly message: string };
+
+export interface WatchScope {
+  readonly name?: string;
+  readonly prefix?: string;
+}
+
+/**
+ * Every change under `scope`, in order, each once. A connection that breaks is made again, and goes on after the last
+ * change that was given.
+ * @param listNow reads the entries under `scope` as they stand, for after a reset.
+ */
+export async function* watchChanges(
+  rpc: Rpc,
+  scope: WatchScope,
+  options: {
+    readonly after?: number | undefined;
+    readonly deadline: Deadline;
+    readonly signal?: AbortSignal | undefined;
+  },
+  listNow: () => Promise<{ entries: readonly ClientEntry[]; revision: number }>,
+): AsyncGenerator<ClientChange> {
+  let revision = options.after;
+  const retry = backoff();
+  for (;;) {
+    try {
+      for await (const message of events(rpc, scope, revision, options.signal)) {
+        retry.reset();
+        const change = JSON.parse(message.data) as ClientChange | StreamNote;
+        if (change.type === 'error') throw new BrokerError('unavailable', change.message);
+        revision = change.revision;
+        if (change.type === 'watching') continue;
+        yield change;
+        if (change.type !== 'reset') continue;
+        const now = await listNow();
+        for (const entry of now.entries) yield putOf(entry);
+        // What changed while the entries were read is among them already.
+        revision = Math.max(change.revision, now.revision);
+        break;
+      }
+    } catch (error) {
+      if (options.signal?.aborted) return;
+      if (!isPassing(error) || options.deadline.left() === 0) throw error;
+    }
+    if (options.signal?.aborted) return;
+    await retry.pause(options.deadline, options.signal);
+  }
+}
+
+function putOf(entry: ClientEntry): ClientChange {
+  const { name, revision, data, lastWriteTs: last_write_ts, lastWriteIp: last_write_ip } = entry;
+  return { type: 'put', name, revision, data, last_write_ts, last_write_ip };
+}
+
+/** The events of one connection, until it ends or falls silent. */
+async function* events(
+  rpc: Rpc,
+  scope: WatchScope,
+  after: number | undefined,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<EventSourceMessage> {
+  const silence = new AbortController();
+  let timer = setTimeout(() => silence.abort(), SILENCE_MS);
+  const response = await rpc.open(
+    'services',
+    'Watch',
+    { ...scope, after },
+    { signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal },
+  );
+  const arrived: EventSourceMessage[] = [];
+  const parser = createParser({ onEvent: (event) => arrived.push(event) });
+  const decoder = new TextDecoder();
+  try {
+    for await (const chunk of response.stream()) {
+      clearTimeout(timer);
+      timer = setTimeout(() => silence.abort(), SILENCE_MS);
+      parser.feed(decoder.decode(chunk, { stream: true }));
+      yield* arrived.splice(0);
+    }
+  } catch (error) {
+    if (!silence.signal.aborted) throw error;
+    throw new BrokerError('unreachable', 'The watch fell silent', { cause: error });
+  } finally {
+    clearTimeout(timer);
+    silence.abort();
+  }
+}

@@ -1,0 +1,70 @@
+import { accessSync, constants, existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import path from 'node:path';
+
+/** The variables of the environment that paths depend on. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where one broker keeps its things (contract, section 4). */
+export interface Home {
+  readonly root: string;
+  /** The configuration file, which holds the registry too. */
+  readonly configFile: string;
+  /** Extensions. */
+  readonly lib: string;
+  readonly backups: string;
+  /** Set where the global tree cannot be written, so that the user's own stands in for it. */
+  readonly fallbackFor?: string;
+}
+
+/** The tree of the whole machine: `BPBROKER_HOME`, or the platform's place. */
+export function globalRoot(
+  env: Environment = process.env,
+  platform: NodeJS.Platform = process.platform,
+): string {
+  if (env['BPBROKER_HOME']) return path.resolve(env['BPBROKER_HOME']);
+  if (platform !== 'win32') return '/usr/local/bpbroker';
+  return path.win32.join(
+    env['ProgramW6432'] ?? env['ProgramFiles'] ?? String.raw`C:\Program Files`,
+    'bpbroker',
+  );
+}
+
+/** The user's own folder for bpbroker: `known_brokers`, and the tree of a user who may not write the global one. */
+export function userRoot(
+  env: Environment = process.env,
+  platform: NodeJS.Platform = process.platform,
+): string {
+  if (platform === 'win32' && env['APPDATA']) return path.win32.join(env['APPDATA'], 'bpbroker');
+  if (env['XDG_CONFIG_HOME']) return path.join(env['XDG_CONFIG_HOME'], 'bpbroker');
+  // Installers often run without HOME; the account's own folder is asked for then.
+  return path.join(env['HOME'] ?? homedir(), '.config', 'bpbroker');
+}
+
+/** The tree to work in: the global one, or the user's where that cannot be written and `BPBROKER_HOME` is not set. */
+export function findHome(env: Environment = process.env): Home {
+  const root = globalRoot(env);
+  if (env['BPBROKER_HOME'] || isWritable(path.join(root, 'etc'))) return homeAt(root);
+  return { ...homeAt(userRoot(env)), fallbackFor: root };
+}
+
+export function homeAt(root: string): Home {
+  return {
+    root,
+    configFile: path.join(root, 'etc', 'bpbroker.json'),
+    lib: path.join(root, 'lib'),
+    backups: path.join(root, 'backups'),
+  };
+}
+
+/** Whether `dir` can be written, or made: the nearest of its parents that exists decides. */
+function isWritable(dir: string): boolean {
+  let at = dir;
+  while (!existsSync(at) && path.dirname(at) !== at) at = path.dirname(at);
+  try {
+    accessSync(at, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,109 @@
+import * as v from 'valibot';
+import type { Json, JsonObject } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
+
+/**
+ * The options of a broker, in the shape of the configuration file (contract, section 4). Every other top-level key is a
+ * module: its presence is what lets the module be called, its object is the module's own configuration.
+ */
+export interface Config {
+  readonly api: {
+    /** Default 20443, TCP for the API and UDP for discovery; 0 picks a free one. */
+    readonly listen_port: number;
+    /** IP address to listen on; default `''`, all interfaces. */
+    readonly listen_ip: string;
+    /** PEM file; default `''`: the certificate that the broker makes for itself. */
+    readonly ssl_cert: string;
+    /** PEM file; default `''`. */
+    readonly ssl_key: string;
+  };
+  readonly _global: {
+    /** Seconds between self-checks; default 10. */
+    readonly healthcheck_freq_sec: number;
+  };
+  readonly _config: {
+    /** Seconds between backups; default 3600. */
+    readonly backup_freq_secs: number;
+    /** Backups kept; default 24. */
+    readonly backup_retain_n: number;
+  };
+  readonly _store: {
+    /** Where the registry is kept; default `file`. */
+    readonly driver: string;
+    readonly [key: string]: Json;
+  };
+  readonly [module: string]: JsonObject;
+}
+
+/** Every default, spelled out: what a broker that was told nothing runs with. */
+export const defaults: Config = {
+  api: { listen_port: 20_443, listen_ip: '', ssl_cert: '', ssl_key: '' },
+  discover: {},
+  worker: {},
+  ping: {},
+  _global: { healthcheck_freq_sec: 10 },
+  _config: { backup_freq_secs: 3600, backup_retain_n: 24 },
+  _store: { driver: 'file' },
+  services: {},
+};
+
+/** Top-level keys that are no modules and can never be called. */
+const sections = new Set(['api', 'discover', 'worker']);
+
+/** Whether a top-level key of the configuration lets a module of that name be called. */
+export function isModuleKey(key: string): boolean {
+  return !sections.has(key) && !key.startsWith('_');
+}
+
+const count = v.pipe(v.number(), v.integer(), v.minValue(0));
+const seconds = v.pipe(v.number(), v.gtValue(0));
+const accessKey = v.union([v.string(), v.array(v.string())], 'expected a string or a list of strings');
+
+const schema = v.objectWithRest(
+  {
+    api: v.looseObject({
+      listen_port: v.pipe(count, v.maxValue(65_535)),
+      listen_ip: v.string(),
+      ssl_cert: v.string(),
+      ssl_key: v.string(),
+    }),
+    _global: v.looseObject({ healthcheck_freq_sec: seconds }),
+    _config: v.looseObject({ backup_freq_secs: seconds, backup_retain_n: count }),
+    _store: v.looseObject({ driver: v.literal('file', "expected 'file', the only driver of this version") }),
+  },
+  v.looseObject({ _access_key: v.optional(accessKey) }),
+);
+
+/**
+ * Checks options that all defaults have been merged into.
+ * @throws BrokerError `invalid_config` naming `source`, the option, and what would be right.
+ */
+export function checkConfig(options: JsonObject, source: string): Config {
+  const result = v.safeParse(schema, options);
+  if (!result.success) {
+    const [issue] = result.issues;
+    throw new BrokerError(
+      'invalid_config',
+      `${source}: option ${v.getDotPath(issue) ?? '(all)'}: ${issue.message}`,
+    );
+  }
+  const config = options as Config;
+  if (Boolean(config.api.ssl_cert) !== Boolean(config.api.ssl_key)) {
+    throw new BrokerError(
+      'invalid_config',
+      `${source}: api.ssl_cert and api.ssl_key go together; one of them is empty`,
+    );
+  }
+  if (hasKey(config['discover'])) {
+    throw new BrokerError(
+      'invalid_config',
+      `${source}: discover._access_key: keyed discovery is not in this version; remove the key to use open discovery`,
+    );
+  }
+  return config;
+}
+
+function hasKey(section: JsonObject | undefined): boolean {
+  const key = section?.['_access_key'];
+  return Array.isArray(key) ? key.length > 0 : typeof key === 'string' && key !== '';
+}

@@ -1,0 +1,117 @@
+import * as v from 'valibot';
+import type { Json } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
+
+/** One call of a module's method, as the dispatcher hands it on. Its access key has been checked and taken out. */
+export interface Call {
+  /** The parameters: a JSON body's members, or the query string's or form's, whose values are strings. */
+  readonly params: Readonly<Record<string, unknown>>;
+  /** IP address of the caller. */
+  readonly clientAddress: string;
+  /** Aborted when the caller has gone or the broker stops. */
+  readonly signal: AbortSignal;
+  /** A request header, or nothing; names in lower case. */
+  header(name: string): string | undefined;
+  /** Tells the server that the answer may take its time: no idle limit applies. */
+  keepOpen(): void;
+}
+
+/** What a method answers. */
+export interface Reply {
+  /** HTTP status; default 200. */
+  readonly status?: number;
+  /** Default `application/json`. */
+  readonly contentType?: string;
+  /** The whole body, or its parts as they come. */
+  readonly body: string | Uint8Array<ArrayBuffer> | AsyncIterable<string | Uint8Array>;
+}
+
+/** What stands behind a top-level key of the configuration: built in, an extension, or given by who embeds a broker. */
+export interface Module {
+  /**
+   * Runs a method.
+   * @throws BrokerError `not_found` when the module has no such method; whatever the method throws.
+   */
+  call(method: string, call: Call): Promise<Reply>;
+  /** Releases what the module holds; called once, when the broker stops. */
+  close?(): Promise<void>;
+}
+
+/** One method of a module made by {@link defineModule}. */
+export interface MethodDefinition<TParams> {
+  /** Checks the parameters; what it gives is what `run` gets. Unknown parameters should be refused (`strictObject`). */
+  readonly params: v.GenericSchema<unknown, TParams>;
+  run(params: TParams, call: Call): Promise<Reply> | Reply;
+}
+
+/** Pairs a schema with the method that takes its output, so that the parameters are typed. */
+export function defineMethod<TParams>(definition: MethodDefinition<TParams>): AnyMethod {
+  return definition;
+}
+
+/** A method whose parameters' type has been checked where it was defined. */
+// oxlint-disable-next-line typescript/no-explicit-any -- a map of methods with parameters of any type
+export type AnyMethod = MethodDefinition<any>;
+
+/** Makes a module of methods with checked parameters. Methods that start with `_` are private and cannot be called. */
+export function defineModule(methods: Readonly<Record<string, AnyMethod>>): Module {
+  return {
+    async call(method, call) {
+      const definition =
+        Object.hasOwn(methods, method) && !method.startsWith('_') ? methods[method] : undefined;
+      if (!definition)
+        throw new BrokerError(
+          'not_found',
+          `No method '${method}'; there are ${Object.keys(methods).join(', ')}`,
+        );
+      return definition.run(checkParams(definition.params, call.params), call);
+    },
+  };
+}
+
+/** An answer in the envelope of the built-in modules (contract, section 5). */
+export interface Envelope {
+  readonly success: boolean;
+  readonly message: string;
+  readonly data?: Json;
+  /** The error's code, on a failure. */
+  readonly code?: string;
+  /** The revision of the entry or, for a list, of the registry. */
+  readonly revision?: number;
+}
+
+/** A JSON answer. */
+export function jsonReply(value: unknown, status = 200): Reply {
+  return { status, body: JSON.stringify(value) };
+}
+
+/** A success in the envelope. */
+export function success(data: Json, revision?: number): Reply {
+  const envelope: Envelope = {
+    success: true,
+    message: 'Success',
+    data,
+    ...(revision === undefined ? {} : { revision }),
+  };
+  return jsonReply(envelope);
+}
+
+/** A failure in the envelope. */
+export function failure(error: BrokerError): Reply {
+  const envelope: Envelope = { success: false, message: error.message, code: error.code, data: {} };
+  return jsonReply(envelope, error.status);
+}
+
+function checkParams<T>(schema: v.GenericSchema<unknown, T>, params: unknown): T {
+  const result = v.safeParse(schema, params, { abortEarly: true });
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const key = v.getDotPath(issue) ?? '';
+  if (issue.type === 'strict_object') {
+    throw new BrokerError(
+      'invalid_request',
+      issue.expected === 'never' ? `Unknown parameter '${key}'` : `Missing parameter '${key}'`,
+    );
+  }
+  throw new BrokerError('invalid_request', `Invalid parameter '${key}': ${issue.message}`);
+}

@@ -1,0 +1,17 @@
+import * as v from 'valibot';
+import { parseObject, STRING_KEY } from '../protocol/data.ts';
+import { defineMethod, defineModule, jsonReply, type Module } from './module.ts';
+
+/** The module `ping`: `Ping` echoes its data with the caller's address, `{"src": IP, "data": …}`. */
+export const ping: Module = defineModule({
+  Ping: defineMethod({
+    params: v.strictObject({ data: v.optional(v.unknown(), '') }),
+    run: ({ data }, { clientAddress }) => jsonReply({ src: clientAddress, data: echo(data) }),
+  }),
+});
+
+/** A string travels as `{"_str": …}` unless it is the JSON of an object, as with entries. */
+function echo(data: unknown): unknown {
+  if (typeof data !== 'string') return data;
+  return parseObject(data) ?? { [STRING_KEY]: data };
+}

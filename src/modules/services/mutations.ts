@@ -1,0 +1,76 @@
+import { type EntryData, mergeData, sameData } from '../../protocol/data.ts';
+import type { Entry } from '../../protocol/entry.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Mutation, NewEntry } from '../../store/store.ts';
+
+/** What a write brings: who, when, what, and for how long. */
+export interface Write {
+  readonly name: string;
+  readonly data: EntryData;
+  readonly clientAddress: string;
+  /** Unix time in whole seconds. */
+  readonly now: number;
+  readonly ttlMs?: number | undefined;
+}
+
+/** Makes the entry; refused when the name stands, unless `ifSame` and its data is equal. */
+export function register(write: Write, ifSame: boolean): Mutation {
+  return (current) => {
+    if (!current) return { action: 'put', entry: entryOf(write, write.data) };
+    if (ifSame && sameData(current.data, write.data))
+      return { action: current.ttlMs === undefined ? 'keep' : 'renew' };
+    throw new BrokerError('already_exists', `Entry '${write.name}' already exists`);
+  };
+}
+
+/** Stores the data, whatever stood. */
+export function replace(write: Write, ifRevision?: number): Mutation {
+  return (current) => {
+    checkRevision(write.name, current, ifRevision);
+    return { action: 'put', entry: entryOf(write, write.data) };
+  };
+}
+
+/**
+ * Merges the data into what stands; makes the entry when there is none. A string replaces a string; beside an object it
+ * is kept under `_str`, as the original did, so that neither is lost. A lifetime stands unless a new one is given.
+ */
+export function update(write: Write, ifRevision?: number): Mutation {
+  return (current) => {
+    checkRevision(write.name, current, ifRevision);
+    if (!current) return { action: 'put', entry: entryOf(write, write.data) };
+
+    const data = mergeData(current.data, write.data);
+    return { action: 'put', entry: entryOf({ ...write, ttlMs: write.ttlMs ?? current.ttlMs }, data) };
+  };
+}
+
+/** Removes the entry; succeeds when there is none, unless a revision was asked for. */
+export function remove(name: string, ifRevision?: number): Mutation {
+  return (current) => {
+    checkRevision(name, current, ifRevision);
+    return { action: 'delete' };
+  };
+}
+
+/** Starts the entry's lifetime anew; refused when it does not stand, or is not the one asked for. */
+export function renew(name: string, ifRevision?: number): Mutation {
+  return (current) => {
+    if (!current) throw new BrokerError('not_found', `Entry '${name}' not found`);
+    checkRevision(name, current, ifRevision);
+    return { action: 'renew' };
+  };
+}
+
+function entryOf(write: Write, data: EntryData): NewEntry {
+  const { name, clientAddress: lastWriteIp, now: lastWriteTs, ttlMs } = write;
+  return { name, data, lastWriteTs, lastWriteIp, ...(ttlMs === undefined ? {} : { ttlMs }) };
+}
+
+function checkRevision(name: string, current: Entry | undefined, wanted: number | undefined): void {
+  if (wanted === undefined || wanted === current?.revision) return;
+  // 0 asks for an entry that does not stand yet.
+  if (wanted === 0 && !current) return;
+  const present = current ? `is at revision ${current.revision}` : 'does not stand';
+  throw new BrokerError('revision_conflict', `Entry '${name}' ${present}, not at revision ${wanted}`);
+}

@@ -1,0 +1,139 @@
+import * as v from 'valibot';
+import { parseDuration } from '../../protocol/duration.ts';
+import { messageOf } from '../../protocol/errors.ts';
+import { nameProblem } from '../../protocol/names.ts';
+
+/** Longest that one request waits, in milliseconds; a client that wants to wait longer asks again. */
+export const MAX_WAIT_MS = 60_000;
+/** Most entries in one page of a list. */
+export const MAX_PAGE = 1000;
+
+export interface WriteParams {
+  readonly name: string;
+  readonly data: unknown;
+  readonly ttl?: number | undefined;
+}
+export interface RegisterParams extends WriteParams {
+  readonly if_same: boolean;
+}
+export interface ConditionalParams extends WriteParams {
+  readonly if_revision?: number | undefined;
+}
+export interface DeleteParams {
+  readonly name: string;
+  readonly if_revision?: number | undefined;
+}
+export interface RenewParams {
+  readonly name: string;
+  readonly if_revision?: number | undefined;
+}
+export interface GetParams {
+  readonly name: string;
+  readonly wait: number;
+}
+export interface ListParams {
+  readonly prefix: string;
+  readonly after?: string | undefined;
+  readonly limit: number;
+  readonly wait: number;
+  readonly wait_count: number;
+}
+export interface WatchParams {
+  readonly name?: string | undefined;
+  readonly prefix?: string | undefined;
+  readonly after?: number | undefined;
+}
+
+// The original's clients send every parameter as text, so numbers, booleans and durations are taken in that form too.
+const name = v.pipe(
+  v.string('expected a string'),
+  v.check(
+    (text) => nameProblem(text) === undefined,
+    (issue) => nameProblem(issue.input) ?? '',
+  ),
+);
+const wholeNumber = v.pipe(
+  v.union([v.number(), v.pipe(v.string(), v.regex(/^\d{1,15}$/))], 'expected a whole number'),
+  v.transform(Number),
+  v.check((n) => Number.isSafeInteger(n) && n >= 0, 'expected a whole number'),
+);
+const flag = v.pipe(
+  v.union([v.boolean(), v.picklist(['true', 'false', '1', '0', ''])], 'expected true or false'),
+  v.transform((value) => value === true || value === 'true' || value === '1'),
+);
+const duration = v.pipe(
+  v.union([v.number(), v.string()], 'expected seconds, or a duration such as 500ms, 3s or 1m'),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    try {
+      return parseDuration(dataset.value, 'duration', 'invalid_request');
+    } catch (error) {
+      addIssue({ message: messageOf(error) });
+      return NEVER;
+    }
+  }),
+);
+const ttl = v.pipe(
+  duration,
+  v.check((ms) => ms >= 100, 'expected a duration of at least 100ms'),
+);
+const wait = v.optional(
+  v.pipe(
+    duration,
+    v.transform((ms) => Math.min(ms, MAX_WAIT_MS)),
+  ),
+  0,
+);
+const prefix = v.string('expected a string');
+
+/** What each method of `services` takes; durations come out in milliseconds. */
+export const params: {
+  readonly Register: v.GenericSchema<unknown, RegisterParams>;
+  readonly Replace: v.GenericSchema<unknown, ConditionalParams>;
+  readonly Update: v.GenericSchema<unknown, ConditionalParams>;
+  readonly Delete: v.GenericSchema<unknown, DeleteParams>;
+  readonly Renew: v.GenericSchema<unknown, RenewParams>;
+  readonly Get: v.GenericSchema<unknown, GetParams>;
+  readonly List: v.GenericSchema<unknown, ListParams>;
+  readonly Watch: v.GenericSchema<unknown, WatchParams>;
+} = {
+  Register: v.strictObject({
+    name,
+    data: v.unknown(),
+    ttl: v.optional(ttl),
+    if_same: v.optional(flag, false),
+  }),
+  Replace: v.strictObject({
+    name,
+    data: v.unknown(),
+    ttl: v.optional(ttl),
+    if_revision: v.optional(wholeNumber),
+  }),
+  Update: v.strictObject({
+    name,
+    data: v.unknown(),
+    ttl: v.optional(ttl),
+    if_revision: v.optional(wholeNumber),
+  }),
+  Delete: v.strictObject({ name, if_revision: v.optional(wholeNumber) }),
+  Renew: v.strictObject({ name, if_revision: v.optional(wholeNumber) }),
+  Get: v.strictObject({ name, wait }),
+  List: v.strictObject({
+    prefix: v.optional(prefix, ''),
+    after: v.optional(v.string('expected a string')),
+    limit: v.optional(
+      v.pipe(
+        wholeNumber,
+        v.minValue(1, 'expected at least 1'),
+        v.maxValue(MAX_PAGE, `expected at most ${MAX_PAGE}`),
+      ),
+      MAX_PAGE,
+    ),
+    wait,
+    wait_count: v.optional(wholeNumber, 0),
+  }),
+  Watch: v.strictObject({
+    name: v.optional(name),
+    prefix: v.optional(prefix),
+    after: v.optional(wholeNumber),
+  }),
+};

@@ -1,0 +1,129 @@
+import { type EntryData, toEntryData } from '../../protocol/data.ts';
+import { type Entry, stamp } from '../../protocol/entry.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { MutationResult, Page, Store } from '../../store/store.ts';
+import { type Call, defineMethod, defineModule, type Module, type Reply, success } from '../module.ts';
+import { register, remove, renew, replace, update, type Write } from './mutations.ts';
+import { type GetParams, type ListParams, params, type WriteParams } from './params.ts';
+import { waitUntil } from './wait.ts';
+import { eventStream } from './watch.ts';
+
+/** The module `services`: the registry over the API (contract, sections 3 and 5). */
+export function createServices(store: Store): Module {
+  const { Register, Replace, Update, Delete, Renew, Get, List, Watch } = params;
+  return defineModule({
+    Register: defineMethod({
+      params: Register,
+      run: async (p, call) => written(await store.mutate(p.name, register(writeOf(p, call), p.if_same))),
+    }),
+    Replace: defineMethod({
+      params: Replace,
+      run: async (p, call) => written(await store.mutate(p.name, replace(writeOf(p, call), p.if_revision))),
+    }),
+    Update: defineMethod({
+      params: Update,
+      run: async (p, call) => written(await store.mutate(p.name, update(writeOf(p, call), p.if_revision))),
+    }),
+    Delete: defineMethod({
+      params: Delete,
+      run: async (p) => success({}, (await store.mutate(p.name, remove(p.name, p.if_revision))).revision),
+    }),
+    Renew: defineMethod({
+      params: Renew,
+      run: async (p) => written(await store.mutate(p.name, renew(p.name, p.if_revision))),
+    }),
+    Get: defineMethod({ params: Get, run: (p, call) => get(store, p, call) }),
+    List: defineMethod({ params: List, run: (p, call) => list(store, p, call) }),
+    Watch: defineMethod({
+      params: Watch,
+      run({ name, prefix, after }, call) {
+        if (name !== undefined && prefix !== undefined) {
+          throw new BrokerError('invalid_request', "Give 'name' or 'prefix', not both");
+        }
+        call.keepOpen();
+        const resume = after ?? lastEventId(call);
+        const scope = name === undefined ? { prefix: prefix ?? '' } : { name };
+        const options = { ...scope, ...(resume === undefined ? {} : { after: resume }), signal: call.signal };
+        return { contentType: 'text/event-stream', body: eventStream(store, options) };
+      },
+    }),
+  });
+}
+
+function writeOf(p: WriteParams, call: Call): Write {
+  const data: EntryData = toEntryData(p.data);
+  return {
+    name: p.name,
+    data,
+    ttlMs: p.ttl,
+    clientAddress: call.clientAddress,
+    now: Math.floor(Date.now() / 1000),
+  };
+}
+
+function written(result: MutationResult): Reply {
+  if (!result.entry) throw new BrokerError('internal', 'The store gave no entry back');
+  return success(stamp(result.entry), result.entry.revision);
+}
+
+async function get(store: Store, p: GetParams, call: Call): Promise<Reply> {
+  let entry: Entry | undefined = await store.get(p.name);
+  if (!entry && p.wait > 0) {
+    call.keepOpen();
+    entry = await waitUntil(store, { name: p.name }, { ms: p.wait, signal: call.signal }, () =>
+      store.get(p.name),
+    );
+  }
+  if (!entry) throw new BrokerError('not_found', `Entry '${p.name}' not found`);
+  return success(stamp(entry), entry.revision);
+}
+
+async function list(store: Store, p: ListParams, call: Call): Promise<Reply> {
+  if (p.wait_count > 0 && p.wait > 0) {
+    call.keepOpen();
+    const enough = async (): Promise<true | undefined> =>
+      (await store.count(p.prefix)) >= p.wait_count || undefined;
+    await waitUntil(store, { prefix: p.prefix }, { ms: p.wait, signal: call.signal }, enough);
+  }
+  const page = await store.list({
+    prefix: p.prefix,
+    limit: p.limit,
+    ...(p.after === undefined ? {} : { after: p.after }),
+  });
+  return success(await pageData(store, p, page), page.revision);
+}
+
+async function pageData(store: Store, p: ListParams, page: Page): Promise<ListData> {
+  return {
+    entries: page.entries.map((entry) => ({
+      name: entry.name,
+      revision: entry.revision,
+      data: stamp(entry),
+    })),
+    count: await store.count(p.prefix),
+    ...(page.next === undefined ? {} : { next: page.next }),
+  };
+}
+
+/** The data of a list's answer. `count` is how many entries stand under the prefix, on this page or not. */
+type ListData = {
+  readonly entries: readonly {
+    readonly name: string;
+    readonly revision: number;
+    readonly data: ReturnType<typeof stamp>;
+  }[];
+  readonly count: number;
+  readonly next?: string;
+};
+
+function lastEventId(call: Call): number | undefined {
+  const id = call.header('last-event-id');
+  if (id === undefined || id === '') return undefined;
+  if (!/^\d{1,15}$/.test(id)) {
+    throw new BrokerError(
+      'invalid_request',
+      `Invalid Last-Event-ID '${id}': expected the id of an event of this watch`,
+    );
+  }
+  return Number(id);
+}

@@ -1,0 +1,67 @@
+import { visibleData } from '../../protocol/entry.ts';
+import { messageOf } from '../../protocol/errors.ts';
+import type { Store, WatchItem, WatchOptions } from '../../store/store.ts';
+
+/** Sent while nothing changes, so that both ends notice a connection that has died. */
+const HEARTBEAT_MS = 15_000;
+
+/**
+ * The changes of a watch as Server-Sent Events (WHATWG HTML, section 9.2): the change's type as event, its revision as
+ * id, a JSON object as data. The first event, `watching`, carries the revision that the watch begins at; a comment is sent
+ * every 15 s.
+ */
+export async function* eventStream(store: Store, options: WatchOptions): AsyncGenerator<string> {
+  const changes = store.watch(options);
+  // Tells the client that the watch stands, and the revision to resume from should it break before the first change.
+  yield eventOf({ type: 'watching', revision: options.after ?? store.revision });
+  try {
+    let next = changes.next();
+    for (;;) {
+      const item = await within(HEARTBEAT_MS, next);
+      if (item === undefined) {
+        yield ': still here\n\n';
+        continue;
+      }
+      if (item.done) return;
+      yield eventOf(item.value);
+      next = changes.next();
+    }
+  } catch (error) {
+    yield `event: error\ndata: ${JSON.stringify({ message: messageOf(error) })}\n\n`;
+  } finally {
+    await changes.return?.();
+  }
+}
+
+/** The first event of a stream. */
+interface Watching {
+  readonly type: 'watching';
+  readonly revision: number;
+}
+
+function eventOf(item: WatchItem | Watching): string {
+  const { type, revision } = item;
+  const entry = type === 'put' ? item.entry : undefined;
+  const data = {
+    type,
+    ...('name' in item ? { name: item.name } : {}),
+    revision,
+    ...(entry
+      ? { data: visibleData(entry.data), last_write_ts: entry.lastWriteTs, last_write_ip: entry.lastWriteIp }
+      : {}),
+  };
+  return `event: ${type}\nid: ${revision}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** What `promise` gives, or nothing when it takes longer than `ms`. */
+async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

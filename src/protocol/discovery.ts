@@ -1,0 +1,118 @@
+import { BrokerError } from './errors.ts';
+import { MAX_NAME_BYTES, nameProblem } from './names.ts';
+
+/**
+ * What discovery datagrams say (contract, section 6). Open form, as the original product's: a query is the name and a
+ * newline, the reply is `Key Exists` and a newline. Neither carries a port: the API's TCP port is the UDP port that
+ * answered.
+ */
+
+/** The IPv6 group that brokers join on every link: link-local scope, transient. */
+export const DISCOVERY_GROUP = 'ff12::4fdb';
+
+/** The name that every broker answers to, our extension: its query is a lone newline. */
+export const ANY_BROKER = '';
+
+/** Longest open query: a name, its newline, and as much surrounding whitespace as any client ever sent. */
+const MAX_QUERY_BYTES: number = MAX_NAME_BYTES + 16;
+const REPLY_TEXT = 'Key Exists';
+const reply: Uint8Array = new TextEncoder().encode(`${REPLY_TEXT}\n`);
+// The whitespace of the original's byte strings. `String.trim` would also strip Unicode spaces, which names may hold.
+const surrounding = /^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$/g;
+
+/** One question of a client, in the form it speaks. */
+export interface Question {
+  /** The datagram to send; asked for anew at every repetition. */
+  query(): Uint8Array;
+  /** What a datagram that came back says, or nothing when it is no answer to this question. */
+  read(datagram: Uint8Array): Reply | undefined;
+}
+
+/** What a reply says. The open form says no more than that the broker holds the name. */
+export interface Reply {
+  readonly form: 'open';
+}
+
+/** The form in which a broker takes queries. */
+export interface QueryForm {
+  /** The query in a datagram, or nothing when it is none or must not be answered. */
+  read(datagram: Uint8Array): Query | undefined;
+}
+
+/** A query as a broker reads it. */
+export interface Query {
+  /** The name asked for; {@link ANY_BROKER} is answered by every broker. */
+  readonly name: string;
+  /** The datagram that says that this broker holds the name. */
+  reply(): Uint8Array;
+}
+
+/** The open form on the broker's side. */
+export const openForm: QueryForm = {
+  read(datagram) {
+    const name = decodeQuery(datagram);
+    return name === undefined ? undefined : { name, reply: () => reply };
+  },
+};
+
+/** An open question for `name`, or for any broker ({@link ANY_BROKER}). Throws `invalid_request` as {@link encodeQuery}. */
+export function openQuestion(name: string): Question {
+  const datagram = encodeQuery(name);
+  return {
+    query: () => datagram,
+    read: (bytes) => (isReply(bytes) ? { form: 'open' } : undefined),
+  };
+}
+
+/** Why no broker can be found by `name`, or nothing when one can: it must name an entry, without spaces around it. */
+export function queryProblem(name: string): string | undefined {
+  if (name === ANY_BROKER) return undefined;
+  const problem = nameProblem(name);
+  if (problem !== undefined) return problem;
+  if (strip(name) !== name) return `name '${name}' has spaces around it, which discovery strips`;
+  // Were it answered, one forged datagram would set two brokers answering each other's replies without end.
+  if (name === REPLY_TEXT) return `name '${name}' is the text of discovery's own reply`;
+  return undefined;
+}
+
+/** The open query for `name`; {@link ANY_BROKER} asks any broker. Throws `invalid_request` when no broker would answer it. */
+export function encodeQuery(name: string): Uint8Array {
+  const problem = queryProblem(name);
+  if (problem !== undefined) {
+    throw new BrokerError('invalid_request', `Invalid name to discover: ${problem}`);
+  }
+  return new TextEncoder().encode(`${name}\n`);
+}
+
+/**
+ * The name in an open query, {@link ANY_BROKER} for a lone newline. Nothing for what no broker answers: anything but a
+ * name in valid UTF-8, a reserved name, another broker's reply.
+ */
+export function decodeQuery(datagram: Uint8Array): string | undefined {
+  if (datagram.length === 0 || datagram.length > MAX_QUERY_BYTES) return undefined;
+  const text = decodeText(datagram);
+  if (text === undefined) return undefined;
+  const name = strip(text);
+  if (name === ANY_BROKER) return text.endsWith('\n') ? name : undefined;
+  return queryProblem(name) === undefined ? name : undefined;
+}
+
+/** Whether a datagram is the open reply. */
+export function isReply(datagram: Uint8Array): boolean {
+  if (datagram.length > reply.length + 16) return false;
+  const text = decodeText(datagram);
+  return text !== undefined && strip(text) === REPLY_TEXT;
+}
+
+function strip(text: string): string {
+  return text.replaceAll(surrounding, '');
+}
+
+function decodeText(datagram: Uint8Array): string | undefined {
+  try {
+    // A byte order mark is three bytes of the name, as the original took it.
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(datagram);
+  } catch {
+    return undefined;
+  }
+}

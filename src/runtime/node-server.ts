@@ -1,0 +1,75 @@
+import { getRequestListener } from '@hono/node-server';
+import type { IncomingMessage } from 'node:http';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { plainAddress } from '../protocol/address.ts';
+import type { ConnectionInfo, HttpServer, ServeOptions } from './runtime.ts';
+
+/**
+ * Serves through `node:https`. Deno uses it as well: `Deno.serve` was seen to take a request without a Host header and
+ * to keep slow clients for ever.
+ */
+export async function serveNode(options: ServeOptions): Promise<HttpServer> {
+  const listener = getRequestListener((request, env) =>
+    options.fetch(request, connectionOf(env.incoming as IncomingMessage)),
+  );
+  const server = https.createServer(
+    {
+      cert: options.cert,
+      key: options.key,
+      minVersion: 'TLSv1.2',
+      noDelay: true,
+      maxHeaderSize: 16 * 1024,
+      headersTimeout: options.headersTimeoutMs,
+      requestTimeout: options.requestTimeoutMs,
+      connectionsCheckingInterval: 1000,
+    },
+    (incoming, outgoing) => void listener(incoming, outgoing),
+  );
+  server.maxHeadersCount = 100;
+  await listen(server, options);
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: (graceMs) => close(server, graceMs),
+  };
+}
+
+function connectionOf(incoming: IncomingMessage): ConnectionInfo {
+  return {
+    get remoteAddress(): string {
+      return plainAddress(incoming.socket.remoteAddress ?? '');
+    },
+    // Here the time limits end with the request's last byte; an answer may take as long as it likes.
+    keepOpen: () => undefined,
+  };
+}
+
+async function listen(server: https.Server, { hostname, port }: ServeOptions): Promise<void> {
+  const attempt = (host: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  if (hostname !== '') return attempt(hostname);
+  try {
+    await attempt('::');
+  } catch (error) {
+    // A host without IPv6 refuses the dual-stack address.
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL' && code !== 'EINVAL') throw error;
+    await attempt('0.0.0.0');
+  }
+}
+
+async function close(server: https.Server, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearTimeout(timer);
+}

@@ -1,0 +1,123 @@
+import { createSocket, type Socket } from 'node:dgram';
+
+/** UDP over `node:dgram`, which Node, Bun and Deno all have; what little they differ in is settled here. */
+
+export interface UdpOptions {
+  readonly family: 4 | 6;
+  /** Local address; a link-local one with its zone (`fe80::1%eth0`). */
+  readonly address: string;
+  /** Local port; 0 (the default) picks a free one. */
+  readonly port?: number;
+  /** Lets the socket send to broadcast addresses. Default: false. */
+  readonly broadcast?: boolean;
+  /** Shares the address and port with other sockets that say so too. Default: false. */
+  readonly reuse?: boolean;
+  onMessage(datagram: Uint8Array, from: UdpPeer): void;
+  /** An error of the open socket that belongs to no call; the socket stays open. Default: ignored. */
+  onError?(error: Error): void;
+}
+
+export interface UdpPeer {
+  /** IP address; a link-local one carries its zone, except under Deno, which leaves it out. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface UdpSocket {
+  readonly port: number;
+  /** Sends one datagram to an IP address. Gives the error, if any, and never rejects; so after `close` too. */
+  send(datagram: Uint8Array, to: UdpPeer): Promise<Error | undefined>;
+  /** Joins an IPv6 group on the interface of that zone. Gives the error, if any, and never throws. */
+  join(group: string, zone: string): Error | undefined;
+  /** Closes the socket; calls under way end. May be called again. */
+  close(): Promise<void>;
+}
+
+/** Opens a socket. Rejects with the system's error (`EADDRINUSE`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`). */
+export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
+  const socket = createSocket({
+    type: options.family === 4 ? 'udp4' : 'udp6',
+    reuseAddr: options.reuse ?? false,
+    ipv6Only: options.family === 6,
+  });
+  await bind(socket, options.port ?? 0, options.address);
+  socket.on('error', (error) => options.onError?.(error));
+  socket.on('message', (data, from) =>
+    options.onMessage(data, { address: from.address, port: from.port }),
+  );
+  if (options.broadcast === true) socket.setBroadcast(true);
+  let closed: Promise<void> | undefined;
+  return {
+    port: socket.address().port,
+    send: (datagram, to) => send(socket, datagram, to),
+    join: (group, zone) => attempt(() => socket.addMembership(group, `::%${zone}`)),
+    close: () => (closed ??= new Promise((resolve) => socket.close(() => resolve()))),
+  };
+}
+
+/**
+ * The local address from which the system would reach `to`: a look at its routes, nothing is sent.
+ * Nothing where there is no route; `'unknown'` where the runtime does not say (Deno).
+ */
+export async function sourceTowards(family: 4 | 6, to: UdpPeer): Promise<string | undefined> {
+  const any = family === 4 ? '0.0.0.0' : '::';
+  const socket = createSocket({ type: family === 4 ? 'udp4' : 'udp6' });
+  try {
+    await bind(socket, 0, any);
+    socket.setBroadcast(true);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      // The callback gets an error when it fails, though the types leave that out.
+      socket.connect(to.port, to.address, (error?: unknown) =>
+        error === undefined || error === null ? resolve() : reject(error as Error),
+      );
+    });
+    const { address } = socket.address();
+    return address === any ? 'unknown' : address;
+  } catch {
+    return undefined;
+  } finally {
+    socket.close();
+  }
+}
+
+/** The short name of a socket's error (`ENETUNREACH`), or its message where the runtime gives none. */
+export function socketErrorName(error: unknown): string {
+  const { code, message } = error as { code?: unknown; message?: unknown };
+  return typeof code === 'string' && code !== 'UNKNOWN' ? code : String(message ?? error);
+}
+
+function bind(socket: Socket, port: number, address: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      // Bun closes a socket whose bind failed; closing it again would throw.
+      attempt(() => socket.close());
+      reject(error);
+    };
+    socket.once('error', fail);
+    socket.bind(port, address, () => {
+      socket.off('error', fail);
+      resolve();
+    });
+  });
+}
+
+function send(socket: Socket, datagram: Uint8Array, to: UdpPeer): Promise<Error | undefined> {
+  return new Promise((resolve) => {
+    const thrown = attempt(() =>
+      socket.send(datagram, to.port, to.address, (error) => resolve(error ?? undefined)),
+    );
+    if (thrown !== undefined) resolve(thrown);
+    // A send that is under way when the socket closes may never call back.
+    socket.once('close', () => resolve(new Error('The socket was closed')));
+  });
+}
+
+function attempt(action: () => void): Error | undefined {
+  try {
+    action();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}

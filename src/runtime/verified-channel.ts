@@ -1,0 +1,66 @@
+import http from 'node:http';
+import type { Duplex } from 'node:stream';
+import { unreachable } from './connection-errors.ts';
+import type { Channel, ChannelOptions, ChannelRequest, ChannelResponse } from './runtime.ts';
+import { connectVerified } from './verified-socket.ts';
+
+/**
+ * The channel that works on every runtime: plain `node:http` over sockets that {@link connectVerified} has checked.
+ * Connections are kept for later requests.
+ */
+export function openVerifiedChannel(options: ChannelOptions): Channel {
+  const agent = new http.Agent({ keepAlive: true, timeout: 60_000 });
+  agent.createConnection = (_options, callback) => {
+    connectVerified(options).then(
+      (socket) => callback?.(null, socket),
+      (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
+    );
+    return undefined;
+  };
+  return {
+    request: (request) => send(options, agent, request),
+    close: () => agent.destroy(),
+  };
+}
+
+function send(options: ChannelOptions, agent: http.Agent, request: ChannelRequest): Promise<ChannelResponse> {
+  return new Promise((resolve, reject) => {
+    const { signal, body = '' } = request;
+    const outgoing = http.request({
+      agent,
+      host: options.host,
+      port: options.port,
+      method: request.method,
+      path: request.path,
+      headers: { ...request.headers, 'content-length': Buffer.byteLength(body) },
+      ...(signal ? { signal } : {}),
+    });
+    outgoing.once('error', (error) => reject(signal?.aborted ? signal.reason : unreachable(options, error)));
+    outgoing.once('response', (incoming) => resolve(toResponse(options, incoming, signal)));
+    outgoing.end(body);
+  });
+}
+
+function toResponse(
+  options: ChannelOptions,
+  incoming: http.IncomingMessage,
+  signal?: AbortSignal,
+): ChannelResponse {
+  async function* stream(): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of incoming) yield chunk as Uint8Array;
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : unreachable(options, error);
+    }
+  }
+  return {
+    status: incoming.statusCode ?? 0,
+    header: (name) => incoming.headers[name]?.toString(),
+    stream,
+    async text() {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of stream()) chunks.push(chunk);
+      return Buffer.concat(chunks).toString('utf8');
+    },
+  };
+}

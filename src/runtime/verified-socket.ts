@@ -1,0 +1,88 @@
+import { createHash } from 'node:crypto';
+import tls from 'node:tls';
+import type { HostPort } from '../protocol/address.ts';
+import { unreachable } from './connection-errors.ts';
+import type { ChannelOptions, PeerCertificate } from './runtime.ts';
+
+/** The name that every certificate made by a broker carries (contract, section 5). */
+export const TLS_NAME = 'bpbroker';
+
+/**
+ * A TLS connection whose certificate is the pinned one. The certificate is compared before the socket is handed out, so
+ * nothing can have been written to it: `checkServerIdentity` would not do, since no runtime calls it in every case.
+ */
+export async function connectVerified(options: ChannelOptions, signal?: AbortSignal): Promise<tls.TLSSocket> {
+  const socket = await connectUnverified(options, signal);
+  const presented = certificateOf(socket).fingerprint;
+  if (presented === options.pin.fingerprint) return socket;
+  socket.destroy();
+  throw options.mismatch(presented);
+}
+
+/** What the peer at `address` presents; the connection is closed with nothing sent on it. */
+export async function peerCertificate(address: HostPort, timeoutMs: number): Promise<PeerCertificate> {
+  const socket = await connectUnverified(address, AbortSignal.timeout(timeoutMs));
+  const certificate = certificateOf(socket);
+  socket.destroy();
+  return certificate;
+}
+
+function connectUnverified(address: HostPort, signal?: AbortSignal): Promise<tls.TLSSocket> {
+  const { promise, resolve, reject } = withResolvers<tls.TLSSocket>();
+  if (signal?.aborted) return Promise.reject(signal.reason);
+  const socket = tls.connect({
+    host: address.host,
+    port: address.port,
+    servername: TLS_NAME,
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.2',
+  });
+  socket.setNoDelay(true);
+  const abort = (): void => {
+    socket.destroy();
+    const timedOut = signal?.reason instanceof Error && signal.reason.name === 'TimeoutError';
+    reject(
+      timedOut
+        ? unreachable(address, Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' }))
+        : signal?.reason,
+    );
+  };
+  const fail = (error: unknown): void => reject(unreachable(address, error));
+  const closed = (): void => fail(Object.assign(new Error('closed'), { code: 'ConnectionClosed' }));
+  signal?.addEventListener('abort', abort, { once: true });
+  socket.once('error', fail);
+  socket.once('close', closed);
+  socket.once('secureConnect', () => {
+    signal?.removeEventListener('abort', abort);
+    socket.off('error', fail);
+    socket.off('close', closed);
+    resolve(socket);
+  });
+  return promise;
+}
+
+function certificateOf(socket: tls.TLSSocket): PeerCertificate {
+  const { raw } = socket.getPeerCertificate();
+  const base64 = Buffer.from(raw)
+    .toString('base64')
+    .replaceAll(/.{64}(?=.)/g, '$&\n');
+  return {
+    fingerprint: createHash('sha256').update(raw).digest('hex'),
+    certificate: `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----\n`,
+  };
+}
+
+// Promise.withResolvers is not in Node 20.
+function withResolvers<T>(): {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (reason: unknown) => void;
+} {
+  let resolve!: (value: T) => void;
+  let reject!: (reason: unknown) => void;
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}
