@@ -66,7 +66,7 @@ export async function openBroker({
       file,
       document: configuration.document,
       options: () => configuration.written,
-      log,
+      log: (level, message) => log[level](message),
     });
     return compose({
       file,

@@ -88,6 +88,7 @@ async function readIfThere(file: string): Promise<string | undefined> {
  * these leave no host out whose clock is wrong: from 2000 to RFC 5280's "no expiration" (section 4.1.2.5).
  */
 async function makeCertificate(): Promise<{ cert: string; key: string }> {
+  await import('reflect-metadata');
   const x509 = await import('@peculiar/x509');
   x509.cryptoProvider.set(webcrypto as Crypto);
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };

@@ -69,7 +69,7 @@ export function pageOf(envelope: JsonObject): PageAnswer {
   const { entries, count, next } = isObject(data) ? data : {};
   if (!Array.isArray(entries)) throw new BrokerError('internal', 'The answer carries no list of entries');
   return {
-    entries: (entries as readonly JsonObject[]).map((item) => entryOf(String(item['name']), item)),
+    entries: (entries as readonly (JsonObject & { name: string })[]).map((item) => entryOf(item.name, item)),
     count: typeof count === 'number' ? count : entries.length,
     next: typeof next === 'string' ? next : undefined,
     revision: typeof revision === 'number' ? revision : 0,

@@ -31,6 +31,8 @@ export interface ConnectOptions {
   readonly knownBrokers?: string;
   /** Told of a first contact: one line. Default: nobody. */
   readonly notify?: (line: string) => void;
+  /** Told of every answer as it came, envelope and all. Default: nobody. */
+  readonly onAnswer?: (answer: JsonObject) => void;
 }
 
 export interface WriteOptions {
@@ -123,7 +125,10 @@ export async function connect(options: ConnectOptions): Promise<BrokerClient> {
   const pin = await untilReached(options.retryForMs ?? 0, () =>
     resolvePin(address, timeoutMs, { fingerprint: pinned, knownBrokers, notify }),
   );
-  return createClient(createRpc({ address, pin, pinned: pinned !== undefined, accessKey, timeoutMs }));
+  const { onAnswer } = options;
+  return createClient(
+    createRpc({ address, pin, pinned: pinned !== undefined, accessKey, timeoutMs, onAnswer }),
+  );
 }
 
 async function untilReached<T>(ms: number, attempt: () => Promise<T>): Promise<T> {

@@ -37,9 +37,11 @@ export interface RpcOptions {
   readonly pinned: boolean;
   readonly accessKey?: string | undefined;
   readonly timeoutMs: number;
+  readonly onAnswer?: ((answer: JsonObject) => void) | undefined;
 }
 
-export function createRpc({ address, pin, pinned, accessKey, timeoutMs: defaultTimeoutMs }: RpcOptions): Rpc {
+export function createRpc(rpcOptions: RpcOptions): Rpc {
+  const { address, pin, pinned, accessKey, timeoutMs: defaultTimeoutMs, onAnswer } = rpcOptions;
   const channel = runtime.openChannel({
     ...address,
     pin,
@@ -74,7 +76,9 @@ export function createRpc({ address, pin, pinned, accessKey, timeoutMs: defaultT
     async call(module, method, params, options = {}) {
       const { response, limit } = await open(module, method, params, options);
       try {
-        return parseAnswer(await response.text(), module, method);
+        const answer = parseAnswer(await response.text(), module, method);
+        onAnswer?.(answer);
+        return answer;
       } catch (error) {
         throw limit.timedOut() ? tooSlow(address, options.timeoutMs ?? defaultTimeoutMs) : error;
       } finally {

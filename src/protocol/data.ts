@@ -145,7 +145,7 @@ export function checkNumbers(text: string): void {
   if (!/\d{16}/.test(text)) return;
   const withoutStrings = text.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""');
   const inexact = withoutStrings
-    .match(/-?\d{16,}(?![\d.eE])/g)
+    .match(/(?<![\d.])-?\d{16,}(?![\d.eE])/g)
     ?.find((digits) => !Number.isSafeInteger(Number(digits)));
   if (inexact === undefined) return;
   throw new BrokerError(

@@ -42,16 +42,31 @@ export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
   });
   await bind(socket, options.port ?? 0, options.address);
   socket.on('error', (error) => options.onError?.(error));
-  socket.on('message', (data, from) =>
-    options.onMessage(data, { address: from.address, port: from.port }),
-  );
+  socket.on('message', (data, from) => {
+    options.onMessage(data, { address: from.address, port: from.port });
+  });
   if (options.broadcast === true) socket.setBroadcast(true);
+  const unsent = new Set<(error: Error) => void>();
+  const close = (): Promise<void> => {
+    // A send that is under way when its socket closes may never call back.
+    for (const settle of unsent) settle(new Error('The socket was closed'));
+    return new Promise((resolve) => socket.close(() => resolve()));
+  };
   let closed: Promise<void> | undefined;
   return {
     port: socket.address().port,
-    send: (datagram, to) => send(socket, datagram, to),
+    send: (datagram, to) =>
+      new Promise((resolve) => {
+        const settle = (error?: Error | null): void => {
+          unsent.delete(settle);
+          resolve(error ?? undefined);
+        };
+        unsent.add(settle);
+        const thrown = attempt(() => socket.send(datagram, to.port, to.address, settle));
+        if (thrown !== undefined) settle(thrown);
+      }),
     join: (group, zone) => attempt(() => socket.addMembership(group, `::%${zone}`)),
-    close: () => (closed ??= new Promise((resolve) => socket.close(() => resolve()))),
+    close: () => (closed ??= close()),
   };
 }
 
@@ -67,17 +82,16 @@ export async function sourceTowards(family: 4 | 6, to: UdpPeer): Promise<string 
     socket.setBroadcast(true);
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
-      // The callback gets an error when it fails, though the types leave that out.
-      socket.connect(to.port, to.address, (error?: unknown) =>
-        error === undefined || error === null ? resolve() : reject(error as Error),
-      );
+      // The callback gets the error of a failed connect, though the types leave that out.
+      const settle = (error?: unknown): void => (error instanceof Error ? reject(error) : resolve());
+      socket.connect(to.port, to.address, settle);
     });
     const { address } = socket.address();
     return address === any ? 'unknown' : address;
   } catch {
     return undefined;
   } finally {
-    socket.close();
+    attempt(() => socket.close());
   }
 }
 
@@ -90,7 +104,7 @@ export function socketErrorName(error: unknown): string {
 function bind(socket: Socket, port: number, address: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => {
-      // Bun closes a socket whose bind failed; closing it again would throw.
+      // Some runtimes close a socket whose bind failed, and throw when it is closed again.
       attempt(() => socket.close());
       reject(error);
     };
@@ -99,17 +113,6 @@ function bind(socket: Socket, port: number, address: string): Promise<void> {
       socket.off('error', fail);
       resolve();
     });
-  });
-}
-
-function send(socket: Socket, datagram: Uint8Array, to: UdpPeer): Promise<Error | undefined> {
-  return new Promise((resolve) => {
-    const thrown = attempt(() =>
-      socket.send(datagram, to.port, to.address, (error) => resolve(error ?? undefined)),
-    );
-    if (thrown !== undefined) resolve(thrown);
-    // A send that is under way when the socket closes may never call back.
-    socket.once('close', () => resolve(new Error('The socket was closed')));
   });
 }
 

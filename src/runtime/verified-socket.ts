@@ -21,10 +21,17 @@ export async function connectVerified(options: ChannelOptions, signal?: AbortSig
 
 /** What the peer at `address` presents; the connection is closed with nothing sent on it. */
 export async function peerCertificate(address: HostPort, timeoutMs: number): Promise<PeerCertificate> {
-  const socket = await connectUnverified(address, AbortSignal.timeout(timeoutMs));
-  const certificate = certificateOf(socket);
-  socket.destroy();
-  return certificate;
+  const limit = new AbortController();
+  const late = Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' });
+  const timer = setTimeout(() => limit.abort(unreachable(address, late)), timeoutMs);
+  try {
+    const socket = await connectUnverified(address, limit.signal);
+    const certificate = certificateOf(socket);
+    socket.destroy();
+    return certificate;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function connectUnverified(address: HostPort, signal?: AbortSignal): Promise<tls.TLSSocket> {
@@ -40,12 +47,7 @@ function connectUnverified(address: HostPort, signal?: AbortSignal): Promise<tls
   socket.setNoDelay(true);
   const abort = (): void => {
     socket.destroy();
-    const timedOut = signal?.reason instanceof Error && signal.reason.name === 'TimeoutError';
-    reject(
-      timedOut
-        ? unreachable(address, Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' }))
-        : signal?.reason,
-    );
+    reject(signal?.reason);
   };
   const fail = (error: unknown): void => reject(unreachable(address, error));
   const closed = (): void => fail(Object.assign(new Error('closed'), { code: 'ConnectionClosed' }));

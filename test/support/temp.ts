@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { after } from 'node:test';
+import { atEnd } from './cleanup.ts';
 
-/** A new folder that is removed after the test file or the enclosing `describe`. */
+/** A new folder that is removed when the tests of this file are over; may be called anywhere, hooks too. */
 export function tempDir(prefix = 'bpbroker-test-'): string {
   const dir = mkdtempSync(path.join(tmpdir(), prefix));
-  after(() => rmSync(dir, { recursive: true, force: true }));
+  atEnd(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }));
   return dir;
 }

@@ -1,0 +1,74 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { addConfiguration, mergeLayers, optionsOf } from '../config/layers.ts';
+import { isObject, type JsonObject, toEntryData } from '../protocol/data.ts';
+import { unstamp } from '../protocol/entry.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import { checkName } from '../protocol/names.ts';
+import { openFileStore } from '../store/file/file-store.ts';
+import { acquireLock } from '../store/file/lock.ts';
+import type { Store } from '../store/store.ts';
+import { loadConfiguration } from './configuration.ts';
+
+export interface Additions {
+  /** Paths of what was added, such as `ossec._access_key`. */
+  readonly added: readonly string[];
+  /** Paths whose value stands already, with another value: they were left as they are. */
+  readonly kept: readonly string[];
+}
+
+/**
+ * Adds options and entries to a configuration file, replacing nothing (contract, section 2, `configure`).
+ * @throws BrokerError when a broker runs on the file, or what is added is not valid; nothing is changed then.
+ */
+export async function addToConfiguration(file: string, addition: JsonObject): Promise<Additions> {
+  const entries = entriesOf(addition);
+  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  const lock = await acquireLock(file);
+  try {
+    const { document } = await loadConfiguration(file, undefined);
+    const options = addConfiguration(optionsOf(document ?? {}), optionsOf(addition));
+    const { written } = mergeLayers({ file: options.document }, file);
+    const store = await openFileStore({ file, document, options: () => written });
+    try {
+      const names = await addEntries(store, entries);
+      await store.rewrite();
+      return { added: [...options.added, ...names.added], kept: [...options.kept, ...names.kept] };
+    } finally {
+      await store.close();
+    }
+  } finally {
+    await lock.release();
+  }
+}
+
+type NewEntries = ReadonlyMap<string, ReturnType<typeof unstamp>>;
+
+function entriesOf({ services = {} }: JsonObject): NewEntries {
+  if (!isObject(services)) throw new BrokerError('invalid_config', 'services: expected an object');
+  const entries = new Map<string, ReturnType<typeof unstamp>>();
+  for (const [name, stamped] of Object.entries(services)) {
+    if (name.startsWith('_')) continue;
+    checkName(name);
+    if (!isObject(stamped)) throw new BrokerError('invalid_config', `services.${name}: expected an object`);
+    const entry = unstamp(stamped);
+    toEntryData(entry.data);
+    entries.set(name, entry);
+  }
+  return entries;
+}
+
+async function addEntries(store: Store, entries: NewEntries): Promise<Additions> {
+  const added: string[] = [];
+  const kept: string[] = [];
+  for (const [name, entry] of entries) {
+    const before = await store.get(name);
+    if (before) {
+      if (JSON.stringify(before.data) !== JSON.stringify(entry.data)) kept.push(`services.${name}`);
+      continue;
+    }
+    await store.mutate(name, () => ({ action: 'put', entry: { name, ...entry } }));
+    added.push(`services.${name}`);
+  }
+  return { added, kept };
+}

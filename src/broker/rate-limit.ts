@@ -1,0 +1,80 @@
+/** At most `count` events within any `windowMs`: exact, at the cost of one number per event of the last window. */
+export interface RateLimit {
+  /** Whether an event would be allowed at `now` (monotonic milliseconds). */
+  allows(now: number): boolean;
+  /** Counts an event. */
+  take(now: number): void;
+  /** Whether no event lies within the window, so that this limit may be forgotten. */
+  idle(now: number): boolean;
+}
+
+export function createRateLimit(count: number, windowMs: number): RateLimit {
+  const times: number[] = [];
+  const trim = (now: number): void => {
+    while (times[0] !== undefined && times[0] <= now - windowMs) times.shift();
+  };
+  return {
+    allows(now) {
+      trim(now);
+      return times.length < count;
+    },
+    take(now) {
+      times.push(now);
+    },
+    idle(now) {
+      trim(now);
+      return times.length === 0;
+    },
+  };
+}
+
+export interface ReplyLimitOptions {
+  /** Replies per second to one source address. */
+  readonly perSource: number;
+  /** Replies per second to all sources together. */
+  readonly overall: number;
+}
+
+export interface ReplyLimit {
+  allows(source: string, now: number): boolean;
+  /** Counts a reply if it is allowed. */
+  take(source: string, now: number): boolean;
+  /** How many sources it keeps in mind: never more than replies a second. */
+  readonly sources: number;
+}
+
+const SECOND = 1000;
+
+/**
+ * Limits replies by source and overall. A source is kept for as long as its last reply counts and no longer, so the
+ * overall limit bounds the memory too: forged sources cannot fill it.
+ */
+export function createReplyLimit({ perSource, overall }: ReplyLimitOptions): ReplyLimit {
+  const all = createRateLimit(overall, SECOND);
+  // In the order of their last replies, the longest ago first.
+  const bySource = new Map<string, RateLimit>();
+  const forget = (now: number): void => {
+    for (const [source, limit] of bySource) {
+      if (!limit.idle(now)) return;
+      bySource.delete(source);
+    }
+  };
+  const allows = (source: string, now: number): boolean =>
+    all.allows(now) && (bySource.get(source)?.allows(now) ?? true);
+  return {
+    allows,
+    take(source, now) {
+      forget(now);
+      if (!allows(source, now)) return false;
+      const limit = bySource.get(source) ?? createRateLimit(perSource, SECOND);
+      bySource.delete(source);
+      bySource.set(source, limit);
+      limit.take(now);
+      all.take(now);
+      return true;
+    },
+    get sources() {
+      return bySource.size;
+    },
+  };
+}

@@ -1,0 +1,21 @@
+import path from 'node:path';
+import { addToConfiguration } from '../../broker/configure.ts';
+import { parseJsonText } from '../../config/json-file.ts';
+import { findHome } from '../../config/paths.ts';
+import type { Run } from '../command.ts';
+import { readText } from '../data.ts';
+
+export const run: Run = async (args) => {
+  const source = args.text('config-file') ?? '-';
+  const addition = await parseJsonText(
+    readText(source, '--config-file'),
+    source === '-' ? 'standard input' : source,
+  );
+  const given = args.text('config');
+  const file = given === undefined ? findHome().configFile : path.resolve(given);
+  const { added, kept } = await addToConfiguration(file, addition);
+  // The paths alone: values may be keys.
+  for (const option of added) process.stdout.write(`added ${option}\n`);
+  for (const option of kept) process.stderr.write(`kept ${option}: it stands with another value\n`);
+  if (added.length === 0) process.stderr.write(`nothing to add to ${file}\n`);
+};

@@ -1,0 +1,87 @@
+import path from 'node:path';
+import { type Broker, type BrokerAddress, openBroker } from '../../broker/broker.ts';
+import { parsePort } from '../../config/layers.ts';
+import { findHome } from '../../config/paths.ts';
+import type { Json, JsonObject } from '../../protocol/data.ts';
+import { messageOf } from '../../protocol/errors.ts';
+import type { Logger } from '../../protocol/logger.ts';
+import type { Run } from '../command.ts';
+import { createLog, type LogFormat, type LogLevel } from '../log.ts';
+import type { Arguments } from '../parse.ts';
+
+export const run: Run = async (args) => {
+  const log = createLog(
+    (args.text('log-format') ?? 'text') as LogFormat,
+    (args.text('log-level') ?? 'info') as LogLevel,
+  );
+  const home = findHome();
+  const given = args.text('config');
+  const file = given === undefined ? home.configFile : path.resolve(given);
+  const stopped = stopSignal();
+  const broker = await openBroker({ file, config: { api: apiOptions(args) }, log });
+  try {
+    const address = await broker.listen();
+    process.stderr.write(
+      `${readyLine(address)}${given === undefined && home.fallbackFor ? fallbackNote(file, home.fallbackFor) : ''}\n`,
+    );
+    if (process.stderr.isTTY) process.stderr.write(nextSteps(address));
+    log.info('stopping', { signal: await stopped });
+  } finally {
+    await close(broker, log);
+  }
+};
+
+function apiOptions(args: Arguments): JsonObject {
+  const api: Record<string, Json> = {};
+  const port = args.text('listen-port');
+  if (port !== undefined) api['listen_port'] = parsePort(port, '--listen-port');
+  const texts = {
+    listen_ip: args.text('listen-ip'),
+    ssl_cert: args.text('ssl-cert'),
+    ssl_key: args.text('ssl-key'),
+  };
+  for (const [option, value] of Object.entries(texts)) if (value !== undefined) api[option] = value;
+  return api;
+}
+
+/** The first SIGINT or SIGTERM; a second one ends the process at once, as if it were not handled. */
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+async function close(broker: Broker, log: Logger): Promise<void> {
+  try {
+    await broker.close();
+  } catch (error) {
+    log.error('could not close cleanly; what was acknowledged is in the journal', {
+      error: messageOf(error),
+    });
+    process.exitCode = 1;
+  }
+}
+
+function readyLine({ url, udpPort, fingerprint }: BrokerAddress): string {
+  return `ready: ${url} (discovery on UDP port ${udpPort}, identity sha256:${fingerprint})`;
+}
+
+function fallbackNote(file: string, instead: string): string {
+  return `, configuration in ${file} because ${instead} cannot be written`;
+}
+
+/** What a person may type next, in another terminal. */
+function nextSteps({ port }: BrokerAddress): string {
+  // Run by npm in a clone, the programs are found through npx.
+  const program = process.env['npm_command'] === undefined ? 'bpbroker' : 'npx bpbroker';
+  const broker = port === 20_443 ? '127.0.0.1' : `127.0.0.1:${port}`;
+  return [
+    'From another terminal on this host:',
+    `  ${program} --bpbroker ${broker} ping --data hello`,
+    `  ${program} --bpbroker ${broker} service register --name foo --data bar`,
+    'From any host of this network, with no address known:',
+    `  ${program} discover --name foo`,
+    `  ${program} service get --name foo`,
+    '',
+  ].join('\n');
+}

@@ -1,0 +1,59 @@
+import { runtime } from '#runtime';
+import { parseFingerprint } from '../../client/identity.ts';
+import { type KnownBrokers, knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
+import { formatAddress, type HostPort, parseAddress } from '../../protocol/address.ts';
+import { parseDuration } from '../../protocol/duration.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { Pin } from '../../runtime/runtime.ts';
+import type { Run } from '../command.ts';
+import { createNotes, type Notes } from '../notes.ts';
+
+export const run: Run = async (args) => {
+  const known = openKnownBrokers(knownBrokersFile());
+  const broker = args.text('bpbroker');
+  const fingerprint = args.text('fingerprint');
+  const address = broker === undefined ? undefined : parseAddress(broker, '--bpbroker');
+  if (fingerprint === undefined && !args.flag('forget')) return list(known, address);
+  if (!address) throw new BrokerError('usage', 'Say which broker: --bpbroker HOST[:PORT]');
+  if (args.flag('forget')) {
+    if (fingerprint !== undefined) throw new BrokerError('usage', 'Give --fingerprint or --forget, not both');
+    return forget(known, formatAddress(address));
+  }
+  const timeoutMs = parseDuration(args.text('timeout') ?? '3s', '--timeout');
+  const pin = await complete(address, parseFingerprint(fingerprint ?? ''), timeoutMs, createNotes(args));
+  known.set(formatAddress(address), pin);
+  print(formatAddress(address), pin);
+};
+
+function list(known: KnownBrokers, only: HostPort | undefined): void {
+  const place = only && formatAddress(only);
+  const pins = [...known.list()].filter(([address]) => place === undefined || address === place);
+  if (place !== undefined && pins.length === 0)
+    throw new BrokerError('not_found', `No identity is kept for ${place}`);
+  for (const [address, pin] of pins) print(address, pin);
+}
+
+function forget(known: KnownBrokers, address: string): void {
+  if (!known.forget(address)) throw new BrokerError('not_found', `No identity is kept for ${address}`);
+}
+
+/** Adds the certificate itself where the broker answers: clients then check it faster. */
+async function complete(
+  address: HostPort,
+  fingerprint: string,
+  timeoutMs: number,
+  notes: Notes,
+): Promise<Pin> {
+  try {
+    const presented = await runtime.peerCertificate(address, timeoutMs);
+    if (presented.fingerprint === fingerprint) return presented;
+    notes.note(`Note: ${formatAddress(address)} presents sha256:${presented.fingerprint} now`);
+  } catch (error) {
+    notes.detail(`Not checked against the broker: ${messageOf(error)}`);
+  }
+  return { fingerprint };
+}
+
+function print(address: string, { fingerprint }: Pin): void {
+  process.stdout.write(`${address} sha256:${fingerprint}\n`);
+}

@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process';
+import type { ClientChange } from '../../client/answers.ts';
+import { spacedJson } from '../../protocol/entry.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { Run } from '../command.ts';
+import type { Notes } from '../notes.ts';
+import { withSession } from '../session.ts';
+
+export const run: Run = async (args) => {
+  const name = args.text('name');
+  const prefix = args.text('prefix');
+  if ((name === undefined) === (prefix === undefined)) {
+    throw new BrokerError('usage', "Give --name NAME or --prefix PREFIX ('' is every entry)");
+  }
+  const command = args.text('exec');
+  const scope = name === undefined ? { prefix: prefix ?? '' } : { name };
+  await withSession(args, { name, wait: true }, async ({ client, notes, timeLeft }) => {
+    const limit = timeLeft();
+    const signal = limit === undefined ? undefined : AbortSignal.timeout(limit);
+    for await (const change of client.watch({ ...scope, timeoutMs: limit, signal })) {
+      process.stdout.write(`${spacedJson({ ...change })}\n`);
+      if (command !== undefined) await execute(command, change, notes);
+    }
+    if (signal?.aborted)
+      throw new BrokerError('timeout', `The time to watch, ${args.text('timeout')}, is over`);
+  });
+};
+
+/** Runs the user's command for one change, and says when it fails; the next change waits for it. */
+async function execute(command: string, change: ClientChange, notes: Notes): Promise<void> {
+  const line = spacedJson({ ...change });
+  const outcome = await new Promise<string>((resolve) => {
+    const child = spawn(command, {
+      shell: true,
+      // What it prints is no change: standard output stays a JSON line each.
+      stdio: ['pipe', process.stderr, process.stderr],
+      env: {
+        ...process.env,
+        BPBROKER_EVENT_TYPE: change.type,
+        BPBROKER_EVENT_NAME: change.name ?? '',
+        BPBROKER_EVENT_REVISION: String(change.revision),
+      },
+    });
+    child.once('error', (error) => resolve(messageOf(error)));
+    child.once('exit', (code, signal) => resolve(code === 0 ? '' : `exit code ${code ?? signal}`));
+    // A command that does not read its input is in its right.
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(`${line}\n`);
+  });
+  if (outcome !== '') notes.note(`Command '${command}' failed at revision ${change.revision}: ${outcome}`);
+}

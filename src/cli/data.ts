@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+import { BrokerError, messageOf } from '../protocol/errors.ts';
+import type { Arguments } from './parse.ts';
+
+/**
+ * The data that a command line gives: `--data`, taken literally, or `--data-file`, where `-` is standard input. A file's
+ * last newline, which editors and `echo` put there, is not part of it.
+ * @throws BrokerError `usage` when neither or both are given, or the file cannot be read or is not UTF-8.
+ */
+export function readData(args: Arguments): string {
+  const data = args.text('data');
+  const file = args.text('data-file');
+  if (data !== undefined && file !== undefined)
+    throw new BrokerError('usage', 'Give --data or --data-file, not both');
+  if (data !== undefined) return data;
+  if (file === undefined)
+    throw new BrokerError('usage', 'Give the data: --data DATA or --data-file FILE (- is standard input)');
+  return readText(file, '--data-file').replace(/\r?\n$/, '');
+}
+
+/** The text of a file, or of standard input for `-`. Throws `usage` naming `option`. */
+export function readText(file: string, option: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file === '-' ? 0 : file));
+  } catch (error) {
+    const reason = error instanceof TypeError ? 'it is not valid UTF-8' : messageOf(error);
+    throw new BrokerError('usage', `Cannot read ${option} ${file}: ${reason}`, { cause: error });
+  }
+}

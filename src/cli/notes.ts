@@ -1,0 +1,44 @@
+import { formatDuration } from '../protocol/duration.ts';
+import type { Arguments } from './parse.ts';
+
+/** What a command tells a person besides its result, all of it on standard error. */
+export interface Notes {
+  /** Something the user should hear of; not with `--quiet`. */
+  note(line: string): void;
+  /** A detail; only with `--verbose`. */
+  detail(line: string): void;
+  /** Shows on a terminal that something is being waited for, from the first second on, until `work` is done. */
+  during<T>(waitedFor: string, work: Promise<T>): Promise<T>;
+}
+
+export function createNotes(args: Arguments): Notes {
+  const quiet = args.flag('quiet');
+  const show = process.stderr.isTTY && !quiet;
+  return {
+    note(line) {
+      if (!quiet) write(line);
+    },
+    detail(line) {
+      if (args.flag('verbose')) write(line);
+    },
+    async during(waitedFor, work) {
+      if (!show) return work;
+      const started = performance.now();
+      const timer = setInterval(() => {
+        process.stderr.write(
+          `\r\u001b[KWaiting for ${waitedFor} … ${formatDuration(performance.now() - started)}`,
+        );
+      }, 1000);
+      try {
+        return await work;
+      } finally {
+        clearInterval(timer);
+        if (performance.now() - started > 1000) process.stderr.write('\r\u001b[K');
+      }
+    },
+  };
+}
+
+function write(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

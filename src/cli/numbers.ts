@@ -1,0 +1,16 @@
+import { BrokerError } from '../protocol/errors.ts';
+import type { Arguments } from './parse.ts';
+
+/** `--if-revision` as a number. Throws `usage`. */
+export function readRevision(args: Arguments): number | undefined {
+  return readCount(args, 'if-revision');
+}
+
+/** An option that takes a whole number. Throws `usage`. */
+export function readCount(args: Arguments, name: 'if-revision' | 'wait-count' | 'port'): number | undefined {
+  const text = args.text(name);
+  if (text === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(text))
+    throw new BrokerError('usage', `Invalid --${name} '${text}': expected a whole number`);
+  return Number(text);
+}

@@ -1,0 +1,102 @@
+import type { Json, JsonObject } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import { spacedJson } from '../protocol/entry.ts';
+import type { Arguments } from './parse.ts';
+
+/** A command's result, ready for every output format. */
+export interface Result {
+  /** What `text` prints: one line for each. */
+  readonly text: readonly string[];
+  /** What `json` prints. */
+  readonly json: Json;
+  /** What `csv` and `env` print, and `--cols` chooses from. */
+  readonly rows: readonly JsonObject[];
+  /** The variables of `env`, where they are more than the first row's columns. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Prints a result on standard output in the form that `--format` and `--cols` ask for. */
+export function print(result: Result, args: Arguments): void {
+  const lines = render(result, args.text('format') ?? 'text', args.text('cols')?.split(',').filter(Boolean));
+  if (lines.length > 0) process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** Prints the whole answer of the broker. */
+export function printRaw(envelope: JsonObject | undefined): void {
+  process.stdout.write(`${spacedJson(envelope)}\n`);
+}
+
+/** The lines of a result. Throws `not_found` for a column that no row has. */
+export function render(result: Result, format: string, cols: readonly string[] | undefined): string[] {
+  const columns = cols ?? columnsOf(result.rows);
+  checkColumns(columns, result.rows);
+  switch (format) {
+    case 'json':
+      return [spacedJson(cols ? selectJson(result, cols) : result.json)];
+    case 'csv':
+      return [columns.map(csvField).join(','), ...csvLines(result.rows, columns)];
+    case 'csv-noheader':
+      return csvLines(result.rows, columns);
+    case 'env':
+      return envLines(result, cols);
+    default:
+      return cols
+        ? result.rows.map((row) => cols.map((col) => tsvField(row[col])).join('\t'))
+        : [...result.text];
+  }
+}
+
+function columnsOf(rows: readonly JsonObject[]): string[] {
+  return [...new Set(rows.flatMap((row) => Object.keys(row)))];
+}
+
+function checkColumns(columns: readonly string[], rows: readonly JsonObject[]): void {
+  if (rows.length === 0) return;
+  const known = columnsOf(rows);
+  const unknown = columns.find((column) => !known.includes(column));
+  if (unknown !== undefined)
+    throw new BrokerError('not_found', `No column '${unknown}'; there are ${known.join(', ')}`);
+}
+
+function selectJson({ json, rows }: Result, cols: readonly string[]): Json {
+  const selected = rows.map((row) => Object.fromEntries(cols.map((col) => [col, row[col] ?? null])));
+  return Array.isArray(json) ? selected : (selected[0] ?? null);
+}
+
+/** RFC 4180. */
+function csvLines(rows: readonly JsonObject[], columns: readonly string[]): string[] {
+  return rows.map((row) => columns.map((column) => csvField(plain(row[column]))).join(','));
+}
+
+function csvField(value: string): string {
+  return /[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+}
+
+function tsvField(value: Json | undefined): string {
+  return plain(value).replaceAll(/[\t\r\n]/g, ' ');
+}
+
+/**
+ * Assignments for a POSIX shell to `eval`. The names are upper-case behind `BPB_`: whoever may write an entry must not
+ * be able to set PATH in the script that reads it.
+ */
+function envLines({ rows, env }: Result, cols: readonly string[] | undefined): string[] {
+  if (env && !cols) return Object.entries(env).map(([name, value]) => `${name}=${shellQuote(value)}`);
+  if (rows.length > 1)
+    throw new BrokerError('usage', 'Format env is for a single result; this one has several rows');
+  const [row = {}] = rows;
+  return (cols ?? Object.keys(row)).map(
+    (column) =>
+      `BPB_${column.toUpperCase().replaceAll(/[^A-Z0-9_]/g, '_')}=${shellQuote(plain(row[column]))}`,
+  );
+}
+
+function shellQuote(value: string): string {
+  return `'${value.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/** A value as text: a string as it is, anything else as JSON, nothing as the empty string. */
+function plain(value: Json | undefined): string {
+  if (value === undefined || value === null) return '';
+  return typeof value === 'string' ? value : spacedJson(value);
+}

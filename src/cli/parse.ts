@@ -1,0 +1,179 @@
+import { BrokerError } from '../protocol/errors.ts';
+import type { Command } from './command.ts';
+import { nearest } from './nearest.ts';
+import { type OptionDefinition, optionDefinitions, type OptionName } from './options.ts';
+
+/** The options of a command line, as given. */
+export interface Arguments {
+  /** The value of an option, or of the variable that stands in for it; nothing when neither was given. */
+  text(name: OptionName): string | undefined;
+  /** The value of an option that the command requires. */
+  required(name: OptionName): string;
+  flag(name: OptionName): boolean;
+  /** The values of a repeatable option; its variable holds them with commas between. */
+  list(name: OptionName): readonly string[];
+}
+
+export interface ParsedCommandLine {
+  /** The names that lead to the command, such as `service`, `get`. */
+  readonly path: readonly string[];
+  readonly command: Command;
+  readonly args: Arguments;
+}
+
+type Values = Map<OptionName, string[]>;
+
+/**
+ * Reads a command line against a program's commands. A value is taken literally, also one that looks like an option.
+ * @throws BrokerError `usage` naming what is unknown (and the nearest that is known) or missing.
+ */
+export function parseCommandLine(
+  argv: readonly string[],
+  root: Command,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): ParsedCommandLine {
+  const values: Values = new Map();
+  const path: string[] = [];
+  let command = root;
+  for (let i = 0; i < argv.length; i++) {
+    const token = argv[i] ?? '';
+    if (!token.startsWith('-') || token === '-') {
+      command = descend(command, token, path);
+      continue;
+    }
+    const option = readOption(token);
+    if (optionDefinitions[option.name].type === 'boolean') {
+      if (option.value !== undefined)
+        throw new BrokerError('usage', `Option --${option.name} takes no value, got '${option.value}'`);
+      add(values, option.name, '');
+      continue;
+    }
+    // The next argument is the value, whatever it looks like.
+    const value = option.value ?? argv[++i];
+    if (value === undefined)
+      throw new BrokerError('usage', `Option --${option.name} needs a value (${hint(option.name)})`);
+    add(values, option.name, checkChoice(option.name, value));
+  }
+  if (!values.has('help') && !values.has('version')) checkOptions(values, command, path);
+  return { path, command, args: argumentsOf(values, command, env) };
+}
+
+function descend(command: Command, token: string, path: string[]): Command {
+  const known = Object.keys(command.subCommands ?? {});
+  const found = command.subCommands?.[token];
+  if (found) {
+    path.push(token);
+    return found;
+  }
+  if (known.length === 0)
+    throw new BrokerError('usage', `Unexpected argument '${token}' after '${path.join(' ')}'`);
+  const what = path.length === 0 ? 'command' : `${path.join(' ')} command`;
+  throw new BrokerError(
+    'usage',
+    `Unknown ${what} '${token}'${suggestion(token, known)}; there are ${known.join(', ')}`,
+  );
+}
+
+function readOption(token: string): { name: OptionName; value?: string } {
+  if (token.startsWith('--')) {
+    const equals = token.indexOf('=');
+    const name = equals === -1 ? token.slice(2) : token.slice(2, equals);
+    if (!isOption(name)) throw unknownOption(token, name);
+    return equals === -1 ? { name } : { name, value: token.slice(equals + 1) };
+  }
+  const entries = Object.entries(optionDefinitions);
+  const name = entries.find(([, { alias }]) => alias === token[1])?.[0];
+  if (name === undefined || !isOption(name)) throw unknownOption(token, token.slice(1));
+  if (token.length === 2) return { name };
+  if (optionDefinitions[name].type === 'boolean') throw unknownOption(token, token.slice(1));
+  return { name, value: token.slice(token[2] === '=' ? 3 : 2) };
+}
+
+function add(values: Values, name: OptionName, value: string): void {
+  const given = values.get(name);
+  if (!given) {
+    values.set(name, [value]);
+  } else if (definition(name).repeatable) {
+    given.push(value);
+  } else if (definition(name).type === 'string') {
+    throw new BrokerError('usage', `Option --${name} is given twice: '${given[0]}' and '${value}'`);
+  }
+}
+
+function checkChoice(name: OptionName, value: string): string {
+  const { choices } = definition(name);
+  if (choices && !choices.includes(value)) {
+    throw new BrokerError(
+      'usage',
+      `Invalid --${name} '${value}'${suggestion(value, choices)}; there are ${choices.join(', ')}`,
+    );
+  }
+  return value;
+}
+
+function checkOptions(values: Values, command: Command, path: readonly string[]): void {
+  const taken = command.options ?? [];
+  // A group of commands, with none named, is answered with its usage and not with what is wrong about its options.
+  if (!command.load) return;
+  for (const name of values.keys()) {
+    if (!taken.includes(name)) {
+      throw new BrokerError(
+        'usage',
+        `Command '${path.join(' ')}' takes no option --${name}${suggestion(name, taken, '--')}`,
+      );
+    }
+  }
+  for (const name of command.required ?? []) {
+    if (!values.has(name))
+      throw new BrokerError('usage', `Command '${path.join(' ')}' needs --${name} ${hint(name)}`);
+  }
+}
+
+function argumentsOf(
+  values: Values,
+  command: Command,
+  env: Readonly<Record<string, string | undefined>>,
+): Arguments {
+  const fromEnvironment = (name: OptionName): string | undefined => {
+    const variable = definition(name).env;
+    if (variable === undefined || !command.options?.includes(name)) return undefined;
+    // An empty variable counts as none: scripts export variables that they have not filled.
+    const value = env[variable] || undefined;
+    return value === undefined ? undefined : checkChoice(name, value);
+  };
+  const text = (name: OptionName): string | undefined => values.get(name)?.[0] ?? fromEnvironment(name);
+  return {
+    text,
+    required(name) {
+      const value = text(name);
+      if (value === undefined) throw new BrokerError('usage', `Option --${name} ${hint(name)} is missing`);
+      return value;
+    },
+    flag: (name) => values.has(name),
+    list: (name) => values.get(name) ?? fromEnvironment(name)?.split(',').filter(Boolean) ?? [],
+  };
+}
+
+function unknownOption(token: string, name: string): BrokerError {
+  return new BrokerError(
+    'usage',
+    `Unknown option '${token}'${suggestion(name, Object.keys(optionDefinitions), '--')}`,
+  );
+}
+
+function suggestion(given: string, known: readonly string[], mark = ''): string {
+  const near = nearest(given, known);
+  return near === undefined ? '' : ` (did you mean '${mark}${near}'?)`;
+}
+
+function definition(name: OptionName): OptionDefinition {
+  return optionDefinitions[name];
+}
+
+function hint(name: OptionName): string {
+  return definition(name).valueHint ?? '';
+}
+
+function isOption(name: string): name is OptionName {
+  return Object.hasOwn(optionDefinitions, name);
+}

@@ -1,0 +1,202 @@
+import { lookup } from 'node:dns/promises';
+import { isIP, isIPv6 } from 'node:net';
+import { formatAddress, type HostPort, parseAddress } from '../protocol/address.ts';
+import type { Question, Reply } from '../protocol/discovery.ts';
+import {
+  interfaceNames,
+  isLinkLocal,
+  listInterfaces,
+  type NetworkInterface,
+  withoutZone,
+} from '../runtime/interfaces.ts';
+import {
+  openUdp,
+  socketErrorName,
+  sourceTowards,
+  type UdpPeer,
+  type UdpSocket,
+} from '../runtime/udp.ts';
+import { chooseInterfaces, planLanes } from './lanes.ts';
+
+/** A broker's reply: the first from this address and port to this question. */
+export interface Sighting {
+  /** IP address that answered; an IPv6 link-local one with its zone. */
+  readonly address: string;
+  /** The UDP port that answered, which is the API's TCP port too. */
+  readonly port: number;
+  /** Interface that it was seen on, where the query went out of a known one. */
+  readonly interface?: string;
+  /** Milliseconds since the search began. */
+  readonly at: number;
+  readonly reply: Reply;
+}
+
+/** How the queries to one address fared. */
+export interface Attempt {
+  /** Interface that they left by; absent for targets, which the routes decide. */
+  readonly interface?: string;
+  /** Address and port asked, or the target as it was given. */
+  readonly to: string;
+  /** How many were handed to the network. */
+  readonly sent: number;
+  /** The last error, such as `ENETUNREACH`; absent when the last one was sent. */
+  readonly error?: string;
+}
+
+export interface SearchOptions {
+  /** The questions, each asked from sockets of its own: that is how their replies are told apart. */
+  readonly questions: readonly Question[];
+  /** UDP port to ask, for targets too that name none. */
+  readonly port: number;
+  /** Unicast or directed addresses to ask as well: HOST or HOST:PORT. */
+  readonly targets?: readonly string[] | undefined;
+  /** Names of the only interfaces to use; absent or empty: every one that is up. */
+  readonly interfaces?: readonly string[] | undefined;
+  /** Told of each sighting; `question` is the index of the question it answers. */
+  onSighting(sighting: Sighting, question: number): void;
+}
+
+/** A search for brokers: sockets that ask when told to, and listen all the time. */
+export interface Search {
+  /** Asks every question everywhere once, by the interfaces that are up now. Never rejects: see `attempts`. */
+  ask(): Promise<void>;
+  attempts(): Attempt[];
+  close(): Promise<void>;
+}
+
+interface Way {
+  readonly interface?: string;
+  readonly family: 4 | 6;
+  readonly from: string;
+  readonly zone?: string | undefined;
+}
+
+/** Throws BrokerError `usage` for a target that is no address and an interface that this host does not have. */
+export function openSearch(options: SearchOptions): Search {
+  const { questions, port, interfaces: wanted, onSighting } = options;
+  const began = performance.now();
+  const targets = (options.targets ?? []).map((text) => parseAddress(text, 'target', port));
+  const limited = wanted !== undefined && wanted.length > 0;
+  const known = limited ? interfaceNames() : [];
+  chooseInterfaces(listInterfaces(), wanted, known);
+  const sockets = new Map<string, Promise<UdpSocket>>();
+  const attempts = new Map<string, Attempt>();
+  const seen = new Set<string>();
+  const resolve = createResolver();
+  let closed = false;
+
+  const receive = (index: number, way: Way, datagram: Uint8Array, from: UdpPeer): void => {
+    const reply = closed ? undefined : questions[index]?.read(datagram);
+    if (!reply) return;
+    const unzoned = isLinkLocal(from.address) && !from.address.includes('%') && way.zone !== undefined;
+    const address = unzoned ? `${from.address}%${way.zone}` : from.address;
+    const id = `${index} ${formatAddress({ host: address, port: from.port })}`;
+    if (seen.has(id)) return;
+    seen.add(id);
+    const at = performance.now() - began;
+    const on = way.interface === undefined ? {} : { interface: way.interface };
+    onSighting({ address, port: from.port, ...on, at, reply }, index);
+  };
+
+  /** The socket of one question on one way; opened once, and once more each time that failed. */
+  const socketOf = (index: number, way: Way): Promise<UdpSocket> => {
+    const id = `${index} ${way.interface ?? ''} ${way.from}`;
+    const known = sockets.get(id);
+    if (known) return known;
+    const socket = openUdp({
+      family: way.family,
+      address: way.from,
+      broadcast: true,
+      onMessage: (datagram, from) => receive(index, way, datagram, from),
+    });
+    sockets.set(id, socket);
+    socket.catch(() => sockets.delete(id));
+    return socket;
+  };
+
+  const note = (label: { interface?: string; to: string }, sent: number, error?: unknown): void => {
+    const id = `${label.interface ?? ''} ${label.to}`;
+    const before = attempts.get(id)?.sent ?? 0;
+    const outcome = error === undefined ? {} : { error: socketErrorName(error) };
+    attempts.set(id, { ...label, sent: before + sent, ...outcome });
+  };
+
+  const send = async (way: Way, to: UdpPeer, named?: string): Promise<void> => {
+    const on = way.interface === undefined ? {} : { interface: way.interface };
+    const label = { ...on, to: named ?? formatAddress({ host: to.address, port: to.port }) };
+    for (const [index, question] of questions.entries()) {
+      if (closed) return;
+      try {
+        const error = await (await socketOf(index, way)).send(question.query(), to);
+        if (!closed) note(label, error === undefined ? 1 : 0, error);
+      } catch (error) {
+        note(label, 0, error);
+      }
+    }
+  };
+
+  const askTarget = async (target: HostPort, chosen: readonly NetworkInterface[]): Promise<void> => {
+    const named = formatAddress(target);
+    try {
+      for (const address of await resolve(target.host)) {
+        const peer = { address, port: target.port };
+        await send(await wayTo(peer, limited ? chosen : undefined), peer, named);
+      }
+    } catch (error) {
+      note({ to: named }, 0, error);
+    }
+  };
+
+  return {
+    async ask() {
+      const chosen = chooseInterfaces(listInterfaces(), wanted, known);
+      const lanes = planLanes(chosen).flatMap((lane) => {
+        const zone = lane.from.split('%')[1];
+        return lane.to.map((address) => send({ ...lane, zone }, { address, port }));
+      });
+      await Promise.all([...lanes, ...targets.map((target) => askTarget(target, chosen))]);
+    },
+    attempts: () => [...attempts.values()],
+    async close() {
+      closed = true;
+      for (const socket of sockets.values()) {
+        await socket.then((open) => open.close()).catch(() => undefined);
+      }
+    },
+  };
+}
+
+/**
+ * How to reach a target: as the routes say. When only some interfaces may be used, it must be by one of them.
+ * @throws Error when it is not.
+ */
+async function wayTo(to: UdpPeer, allowed: readonly NetworkInterface[] | undefined): Promise<Way> {
+  const family = isIPv6(to.address) ? 6 : 4;
+  const anywhere = { family, from: family === 4 ? '0.0.0.0' : '::' } as const;
+  if (!allowed) return anywhere;
+  const from = await sourceTowards(family, to);
+  if (from === 'unknown') return anywhere;
+  if (from === undefined) throw new Error('no route');
+  const [, zone] = to.address.split('%');
+  const link = allowed.find(({ ipv4, ipv6, zone: own }) =>
+    zone === undefined
+      ? ipv4.some(({ address }) => address === from) || ipv6.includes(withoutZone(from))
+      : own === zone,
+  );
+  if (!link) throw new Error(`the route leads out of another interface (from ${from})`);
+  return anywhere;
+}
+
+/** Resolves host names, each once; a name that failed is tried again the next time. */
+function createResolver(): (host: string) => Promise<readonly string[]> {
+  const cache = new Map<string, Promise<readonly string[]>>();
+  return (host) => {
+    if (isIP(withoutZone(host)) !== 0) return Promise.resolve([host]);
+    const known = cache.get(host);
+    if (known) return known;
+    const found = lookup(host, { all: true }).then((list) => list.map(({ address }) => address));
+    cache.set(host, found);
+    found.catch(() => cache.delete(host));
+    return found;
+  };
+}

@@ -1,0 +1,16 @@
+/** bpbroker as a library: embed a broker, mount its app, or talk to one (`bpbroker/client`). */
+export { createBroker, type CreateBrokerOptions } from './broker/create-broker.ts';
+export type { Broker, BrokerAddress } from './broker/broker.ts';
+export * from './client/index.ts';
+export {
+  type Call,
+  defineMethod,
+  defineModule,
+  jsonReply,
+  type MethodDefinition,
+  type Module,
+  type Reply,
+} from './modules/module.ts';
+export type { LogFields, Logger } from './protocol/logger.ts';
+export type { Entry } from './protocol/entry.ts';
+export { VERSION } from './protocol/version.ts';

@@ -1,0 +1,280 @@
+import { stat } from 'node:fs/promises';
+import { clearInterval, setInterval } from 'node:timers';
+import { removeLeftovers, replaceFile, resolveFile } from '../../config/atomic-write.ts';
+import type { JsonObject } from '../../protocol/data.ts';
+import type { Change, Entry } from '../../protocol/entry.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { Mutation, MutationResult, NewEntry, Store, StoreHealth, WatchItem } from '../store.ts';
+import { createCommitter } from './committer.ts';
+import { documentText, optionsOf } from './document.ts';
+import { createExpiry } from './expiry.ts';
+import { createHistory } from './history.ts';
+import { createJournal } from './journal.ts';
+import { makeEntry } from './records.ts';
+import { recover, removeJournals } from './recovery.ts';
+import { createRewriter, type Written } from './rewriter.ts';
+import { createTable, type Table } from './table.ts';
+import { covers, createWatchHub } from './watchers.ts';
+
+export interface FileStoreOptions {
+  /** The configuration file, whose key `services` holds the entries. The caller holds its lock (`lock.ts`). */
+  readonly file: string;
+  /** The parsed content of the file as it stands; nothing where there is none yet. */
+  readonly document: JsonObject | undefined;
+  /** The options to write beside the entries: all top-level keys, `services` with its `_…` keys alone. */
+  readonly options: () => JsonObject;
+  readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void;
+  /** How often the file is rewritten if something changed; default 10 minutes. */
+  readonly rewriteIntervalMs?: number;
+  /** The file is rewritten when the journal outgrows this and the file; default 8 MiB. */
+  readonly journalBytes?: number;
+  /** How many changes a watch can resume across; default 10,000. */
+  readonly historyChanges?: number;
+  /** Their bytes in the journal at most; default 16 MiB. */
+  readonly historyBytes?: number;
+  /** How far a watch may fall behind, in bytes of the journal; default 1 MiB. */
+  readonly watchBytes?: number;
+  /** How often to try again after the disk was full; default 1 s. */
+  readonly probeMs?: number;
+  /** Told before each step that changes the disk outside of a commit: where a test lets the process die. */
+  readonly onStep?: (step: string) => void;
+}
+
+export interface FileStore extends Store {
+  /** Tells this registry from all others; kept in the file. */
+  readonly id: string;
+  /**
+   * Writes the file anew, with the options and entries of now.
+   * @throws BrokerError `storage_full`, `unavailable`; the file and its journals stay valid.
+   */
+  rewrite(): Promise<void>;
+  /** Writes a copy of the file, as of one moment, elsewhere. Throws as {@link FileStore.rewrite} does. */
+  writeSnapshot(target: string): Promise<void>;
+}
+
+const MIB = 1024 * 1024;
+const BATCH_BYTES = 4 * MIB;
+const RETRY_REWRITE_MS = 30_000;
+
+/**
+ * Opens the embedded store: one JSON file with a journal beside it (docs/storage.md).
+ * @throws BrokerError `invalid_config` when what stands on disk is damaged, foreign, or changed outside of the broker:
+ *   nothing is touched then.
+ */
+export async function openFileStore(settings: FileStoreOptions): Promise<FileStore> {
+  const log = settings.log ?? ((): void => undefined);
+  const onStep = settings.onStep ?? ((): void => undefined);
+  const file = await resolveFile(settings.file);
+  const table = createTable();
+  const history = createHistory({
+    changes: settings.historyChanges ?? 10_000,
+    bytes: settings.historyBytes ?? 16 * MIB,
+  });
+  const { identity, retired, written, firstJournal } = await prepare();
+  let journal = firstJournal;
+  const watches = createWatchHub(settings.watchBytes ?? MIB);
+  const expiry = createExpiry(expire);
+  let closing: Promise<void> | undefined;
+  let rewriteAfter = 0;
+  let rewriting = false;
+
+  const committer = createCommitter({
+    journal: () => journal,
+    revision: () => table.revision,
+    apply,
+    onCommit: rewriteWhenDue,
+    log,
+    batchBytes: BATCH_BYTES,
+    probeMs: settings.probeMs ?? 1000,
+  });
+  const rewriter = createRewriter({
+    file,
+    identity,
+    table,
+    history,
+    committer,
+    options: settings.options,
+    journal: () => journal,
+    setJournal: (next) => {
+      journal = next;
+    },
+    retired,
+    written,
+    journalBytes: settings.journalBytes ?? 8 * MIB,
+    onStep,
+  });
+  await rewriter.retire();
+  for (const entry of table.entries()) if (entry.ttlMs !== undefined) expiry.track(entry);
+  const interval = setInterval(() => void rewriteQuietly(), settings.rewriteIntervalMs ?? 600_000);
+  interval.unref();
+
+  async function prepare(): Promise<Prepared> {
+    return await prepareFiles(settings, file, table, history);
+  }
+
+  function apply(change: Change, bytes: number): void {
+    table.apply(change);
+    history.push(change, bytes);
+    watches.publish(change, bytes);
+    if (change.entry === undefined) expiry.forget(change.name);
+    else expiry.track(change.entry);
+  }
+
+  function expire(name: string): Promise<MutationResult> {
+    return mutate(name, (current) =>
+      current !== undefined && expiry.isOver(current)
+        ? { action: 'delete', expired: true }
+        : { action: 'keep' },
+    );
+  }
+
+  function mutate(name: string, mutation: Mutation): Promise<MutationResult> {
+    if (closing) return rejected(stopping());
+    if (committer.trouble?.final) {
+      return Promise.reject(
+        new BrokerError('unavailable', `Cannot store the entry: ${committer.trouble.reason}`),
+      );
+    }
+    const pending = committer.pending(name);
+    const current = pending ? pending.entry : table.get(name);
+    try {
+      const outcome = mutation(current);
+      if (outcome.action === 'put') return committer.add('put', name, stateOf(name, outcome.entry));
+      if (outcome.action === 'delete' && current !== undefined) {
+        return committer.add(outcome.expired ? 'expire' : 'delete', name);
+      }
+      if (outcome.action === 'renew') expiry.renew(name);
+    } catch (error) {
+      return pending ? committer.after(pending.batch, undefined, error) : rejected(error);
+    }
+    if (pending) return committer.after(pending.batch, current);
+    const { revision } = table;
+    return Promise.resolve(current ? { entry: current, revision } : { revision });
+  }
+
+  function rewriteWhenDue(): void {
+    if (!rewriting && rewriter.isDue() && performance.now() >= rewriteAfter) void rewriteQuietly();
+  }
+
+  async function rewriteQuietly(): Promise<void> {
+    if (committer.trouble?.final) return;
+    rewriting = true;
+    try {
+      await rewriter.rewriteIfChanged();
+    } catch (error) {
+      rewriteAfter = performance.now() + RETRY_REWRITE_MS;
+      log('warn', `${messageOf(error)}; the registry goes on in its journal`);
+    } finally {
+      rewriting = false;
+    }
+  }
+
+  async function shutDown(): Promise<void> {
+    clearInterval(interval);
+    expiry.close();
+    await committer.drained();
+    watches.close();
+    await rewriteQuietly();
+    await journal.close();
+  }
+
+  return {
+    id: identity.id,
+    get revision(): number {
+      return table.revision;
+    },
+    get: (name) => Promise.resolve(table.get(name)),
+    list: (options = {}) => Promise.resolve(table.page(options)),
+    count: (prefix) => Promise.resolve(table.count(prefix)),
+    mutate,
+    watch(options = {}) {
+      const watch = watches.open(options, backlogOf(options.after));
+      if (closing) watches.close();
+      return watch;
+
+      function backlogOf(after: number | undefined): WatchItem[] {
+        if (after === undefined) return [];
+        if (after > table.revision || after < history.floor) {
+          return [{ type: 'reset', revision: table.revision }];
+        }
+        return history.since(after).filter((change) => covers(options, change.name));
+      }
+    },
+    health(): StoreHealth {
+      if (closing) return { writable: false, reason: 'the broker is stopping' };
+      const { trouble } = committer;
+      return trouble ? { writable: false, reason: trouble.reason } : { writable: true };
+    },
+    rewrite: () => (closing ? rejected(stopping()) : rewriter.rewrite()),
+    writeSnapshot: (target) => (closing ? rejected(stopping()) : rewriter.copyTo(target)),
+    close() {
+      closing ??= shutDown();
+      return closing;
+    },
+  };
+}
+
+interface Prepared {
+  readonly identity: Awaited<ReturnType<typeof recover>>['identity'];
+  readonly retired: { path: string; base: number; end: number }[];
+  readonly written: Written;
+  readonly firstJournal: Awaited<ReturnType<typeof createJournal>>;
+}
+
+/**
+ * Recovers the registry and leaves the disk ready for writes: the file up to date where a crash left it behind, and a
+ * journal that no earlier process has written to.
+ */
+async function prepareFiles(
+  settings: FileStoreOptions,
+  file: string,
+  table: Table,
+  history: Parameters<typeof recover>[0]['history'],
+): Promise<Prepared> {
+  const onStep = settings.onStep ?? ((): void => undefined);
+  const warn = (message: string): void => settings.log?.('warn', message);
+  const { document } = settings;
+  const recovery = await recover({ file, document, table, history, warn, onStep });
+  const { identity, journals, obsolete } = recovery;
+  try {
+    await removeLeftovers(file);
+    let written: Written = {
+      revision: table.revision,
+      options: JSON.stringify(optionsOf(document)),
+      bytes: (await stat(file).catch(() => undefined))?.size ?? 0,
+    };
+    if (recovery.mustRewrite) {
+      const options = settings.options();
+      const snapshot = table.snapshot();
+      const text = documentText(options, identity, snapshot);
+      const bytes = await replaceFile(file, text, { onStep: (step) => onStep(`file-${step}`) });
+      snapshot.end();
+      written = { revision: table.revision, options: JSON.stringify(options), bytes };
+    }
+    onStep('obsolete');
+    await removeJournals(obsolete);
+    const firstJournal = await createJournal(file, identity.id, table.revision, onStep);
+    const retired = journals.filter(({ base }) => base !== table.revision);
+    return { identity, retired, written, firstJournal };
+  } catch (error) {
+    if (error instanceof BrokerError) throw error;
+    throw new BrokerError('unavailable', `Cannot open the registry ${file}: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function stateOf(name: string, entry: NewEntry): (revision: number) => Entry {
+  return (revision) =>
+    makeEntry(name, entry.data, entry.lastWriteTs, entry.lastWriteIp, revision, entry.ttlMs);
+}
+
+function stopping(): BrokerError {
+  return new BrokerError('unavailable', 'The broker is stopping');
+}
+
+/** A refusal as it was thrown. */
+function rejected(error: unknown): Promise<never> {
+  // oxlint-disable-next-line typescript/prefer-promise-reject-errors
+  return Promise.reject(error);
+}

@@ -1,0 +1,119 @@
+import { constants, type Dirent } from 'node:fs';
+import { open, readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { runsAsRoot } from '../../config/atomic-write.ts';
+import type { Change } from '../../protocol/entry.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { type JournalText, readJournal } from './frames.ts';
+import { decodeRecord } from './records.ts';
+
+/** A journal that is not written any more. */
+export interface JournalFile {
+  readonly path: string;
+  /** The registry's revision before its first record. */
+  readonly base: number;
+  /** That of its last record, or `base`. */
+  readonly end: number;
+}
+
+export interface LoadedJournal extends JournalFile {
+  readonly bytes: Buffer;
+  readonly text: JournalText;
+  readonly changes: readonly Change[];
+  /** Bytes of each change's record, about. */
+  readonly sizes: readonly number[];
+}
+
+/** Root is never led elsewhere by a symbolic link. Windows has no such flag. */
+export const noFollow: number = runsAsRoot() ? (constants.O_NOFOLLOW ?? 0) : 0;
+
+export function journalPath(file: string, base: number): string {
+  return `${file}.journal.${String(base).padStart(16, '0')}`;
+}
+
+/** The journals beside `file`, the oldest first. */
+export async function listJournals(file: string): Promise<{ path: string; base: number }[]> {
+  const dir = path.dirname(file);
+  const start = `${path.basename(file)}.journal.`;
+  const found: { path: string; base: number }[] = [];
+  for (const item of await readdir(dir, { withFileTypes: true }).catch((): Dirent[] => [])) {
+    if (!item.name.startsWith(start) || !/^\d{16}$/.test(item.name.slice(start.length))) continue;
+    const journal = path.join(dir, item.name);
+    if (item.isSymbolicLink() && runsAsRoot()) {
+      throw refusal(journal, 'it is a symbolic link, which is refused when running as root');
+    }
+    found.push({ path: journal, base: Number(item.name.slice(start.length)) });
+  }
+  return found.toSorted((a, b) => a.base - b.base);
+}
+
+/**
+ * Reads a journal and checks all that can be checked of it alone. In the last one a bad end is left to the caller to cut
+ * off; anywhere else it is refused.
+ */
+export async function loadJournal(
+  file: { path: string; base: number },
+  registry: string,
+  isLast: boolean,
+): Promise<LoadedJournal> {
+  const bytes = await readBytes(file.path);
+  const text = readJournal(bytes);
+  if (text === undefined) throw refusal(file.path, 'its first line is damaged, at byte offset 0');
+  if (text.header.registry !== registry) {
+    throw refusal(
+      file.path,
+      `it belongs to another registry ('${text.header.registry}', this one is '${registry}'); move it away if it is not wanted`,
+    );
+  }
+  if (text.header.base !== file.base) {
+    throw refusal(file.path, `its first line says that it begins after revision ${text.header.base}`);
+  }
+  if (text.bad && (text.bad.followed || !isLast)) {
+    throw refusal(file.path, `it is damaged at byte offset ${text.end}, before its last record`);
+  }
+  return { ...file, bytes, text, ...changesOf(text, file) };
+}
+
+function changesOf(
+  text: JournalText,
+  file: { path: string; base: number },
+): { changes: Change[]; sizes: number[]; end: number } {
+  const changes: Change[] = [];
+  const sizes: number[] = [];
+  let end = file.base;
+  text.frames.forEach(({ offset, records }, i) => {
+    const frameEnd = text.frames[i + 1]?.offset ?? text.end;
+    const size = Math.ceil((frameEnd - offset) / Math.max(1, records.length));
+    for (const record of records) {
+      const change = decodeRecord(record);
+      if (change?.revision !== end + 1) {
+        throw refusal(file.path, `the record at byte offset ${offset} is not that of revision ${end + 1}`);
+      }
+      changes.push(change);
+      sizes.push(size);
+      end++;
+    }
+  });
+  return { changes, sizes, end };
+}
+
+async function readBytes(journal: string): Promise<Buffer> {
+  const handle = await open(journal, constants.O_RDONLY | noFollow).catch((error: unknown) => {
+    throw refusal(journal, messageOf(error), error);
+  });
+  try {
+    return await readFile(handle);
+  } catch (error) {
+    throw refusal(journal, messageOf(error), error);
+  } finally {
+    await handle.close();
+  }
+}
+
+export function refusal(journal: string, why: string, cause?: unknown): BrokerError {
+  return new BrokerError(
+    'invalid_config',
+    `Cannot use the journal ${journal}: ${why}; nothing was touched`,
+    cause === undefined ? {} : { cause },
+  );
+}

@@ -1,0 +1,226 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readlink, realpath, rename, rm, symlink } from 'node:fs/promises';
+import { connect, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { resolveFile } from '../../config/atomic-write.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+
+export interface FileLock {
+  release(): Promise<void>;
+}
+
+// sun_path takes 104 bytes on macOS, 108 on Linux.
+const SOCKET_PATH_BYTES = 100;
+
+/**
+ * Makes this process the only one that uses `file`, until released or until the process ends, however it ends: the lock
+ * is a listening socket, which the system closes with its process. For one machine: it says nothing to other hosts that
+ * share the folder.
+ *
+ * @throws BrokerError `invalid_config` when another process holds it, naming that process.
+ */
+export async function acquireLock(file: string): Promise<FileLock> {
+  const real = await resolveFile(file);
+  try {
+    return process.platform === 'win32' ? await lockByPipe(real) : await lockBySocket(real);
+  } catch (error) {
+    if (error instanceof BrokerError) throw error;
+    throw new BrokerError('invalid_config', `Cannot lock ${real}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/**
+ * `FILE.lock` is a symbolic link to the holder's socket, `FILE.lock-PID-RANDOM`. Making a link fails where one stands,
+ * so one contender makes it. A dead holder's link is not removed but succeeded: whoever makes the link
+ * `<dead socket>.next` to its own socket is next; so links lead from `FILE.lock` over the dead to the one holder. Names
+ * are never used again, so a contender that looked at an older chain cannot pass for its end: it checks from the start
+ * that the chain leads to it. The holder then points `FILE.lock` at its own socket and clears the dead away.
+ */
+async function lockBySocket(file: string): Promise<FileLock> {
+  const dir = path.dirname(file);
+  const head = `${path.basename(file)}.lock`;
+  const own = `${head}-${process.pid}-${randomBytes(6).toString('hex')}`;
+  const server = await listen(dir, own);
+  const give = async (): Promise<void> => {
+    await closeServer(server);
+    await rm(path.join(dir, own), { force: true });
+  };
+  try {
+    await join(dir, head, own, file);
+    // A contender clearing up may take a socket that does not listen yet for a dead one.
+    if (!(await isAlive(dir, own))) throw new Error(`its socket ${own} was removed; try again`);
+    await settle(dir, head, own);
+  } catch (error) {
+    await give();
+    throw error;
+  }
+  return {
+    async release() {
+      // The link goes first: once the socket is closed, a contender would take this holder for dead.
+      if ((await target(dir, head)) === own) await rm(path.join(dir, head), { force: true });
+      await give();
+    },
+  };
+}
+
+/** Becomes the end of the chain, or throws who is. */
+async function join(dir: string, head: string, own: string, file: string): Promise<void> {
+  for (;;) {
+    const { link, last } = await endOfChain(dir, head);
+    if (last !== undefined && (await isAlive(dir, last))) throw held(file, pidOf(head, last));
+    if (!(await makeLink(dir, link, own))) continue;
+    if ((await endOfChain(dir, head)).last === own) return;
+    await rm(path.join(dir, link), { force: true });
+  }
+}
+
+/** The link that a new contender must make, and the socket at the end of the chain, if any. */
+async function endOfChain(dir: string, head: string): Promise<{ link: string; last: string | undefined }> {
+  let link = head;
+  let last: string | undefined;
+  for (let next = await target(dir, link); next !== undefined; next = await target(dir, link)) {
+    last = next;
+    link = `${next}.next`;
+  }
+  return { link, last };
+}
+
+/** Points the head at this holder, then removes sockets and links of dead ones. */
+async function settle(dir: string, head: string, own: string): Promise<void> {
+  if ((await target(dir, head)) !== own) {
+    const fresh = `${own}.head`;
+    await symlink(own, path.join(dir, fresh));
+    await rename(path.join(dir, fresh), path.join(dir, head));
+  }
+  for (const name of await readdir(dir)) {
+    if (!name.startsWith(`${head}-`) || name.startsWith(own)) continue;
+    const socket = name.replace(/\.(?:next|head)$/, '');
+    if (!(await isAlive(dir, socket))) await rm(path.join(dir, name), { force: true });
+  }
+}
+
+async function makeLink(dir: string, link: string, to: string): Promise<boolean> {
+  try {
+    await symlink(to, path.join(dir, link));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+async function target(dir: string, link: string): Promise<string | undefined> {
+  try {
+    return path.basename(await readlink(path.join(dir, link)));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function listen(dir: string, name: string): Promise<Server> {
+  return await withShortPath(dir, name, async (socketPath) => await listenAt(socketPath));
+}
+
+async function isAlive(dir: string, name: string): Promise<boolean> {
+  return await withShortPath(dir, name, async (socketPath) => {
+    try {
+      await reach(socketPath);
+      return true;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // Anything else (no permission, too many waiting) is no sign of death.
+      return code !== 'ECONNREFUSED' && code !== 'ENOENT';
+    }
+  });
+}
+
+/** A socket's path must be short, whatever the folder's is: a long one is reached through a link in the system's. */
+async function withShortPath<T>(
+  dir: string,
+  name: string,
+  use: (socketPath: string) => Promise<T>,
+): Promise<T> {
+  const direct = path.join(dir, name);
+  if (Buffer.byteLength(direct) <= SOCKET_PATH_BYTES) return await use(direct);
+  const temp = await mkdtemp(path.join(tmpdir(), 'bpb-'));
+  try {
+    await symlink(dir, path.join(temp, 'd'));
+    return await use(path.join(temp, 'd', name));
+  } finally {
+    await rm(temp, { recursive: true, force: true });
+  }
+}
+
+async function lockByPipe(file: string): Promise<FileLock> {
+  const dir = await realpath(path.dirname(file));
+  const name = path.join(dir, path.basename(file)).toLowerCase();
+  const pipe = `\\\\.\\pipe\\bpbroker-${createHash('sha256').update(name).digest('hex')}`;
+  try {
+    const server = await listenAt(pipe);
+    return { release: () => closeServer(server) };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EADDRINUSE' && code !== 'EACCES') throw error;
+    throw held(file, await greet(pipe).catch(() => ''));
+  }
+}
+
+/** A server that tells its process id to whoever connects. It does not keep the process alive. */
+async function listenAt(socketPath: string): Promise<Server> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.end(String(process.pid));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(socketPath, resolve);
+  });
+  server.unref();
+  return server;
+}
+
+/** Rejects when nobody listens. */
+async function reach(socketPath: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const socket = connect(socketPath, () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.once('error', reject);
+  });
+}
+
+/** What the holder says of itself within a second. Rejects when nobody listens. */
+async function greet(socketPath: string): Promise<string> {
+  return await new Promise((resolve, reject) => {
+    let said = '';
+    const socket = connect(socketPath);
+    const end = (): void => {
+      socket.destroy();
+      resolve(said);
+    };
+    socket.setTimeout(1000, end);
+    socket.on('data', (bytes) => {
+      said += bytes.toString();
+    });
+    socket.on('end', end);
+    socket.once('error', reject);
+  });
+}
+
+async function closeServer(server: Server): Promise<void> {
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+}
+
+function pidOf(head: string, socket: string): string {
+  return socket.slice(head.length + 1).split('-')[0] ?? '';
+}
+
+function held(file: string, pid: string): BrokerError {
+  const who = /^\d+$/.test(pid) ? ` (pid ${pid})` : '';
+  return new BrokerError('invalid_config', `Another broker${who} is using ${file}; stop it first`);
+}

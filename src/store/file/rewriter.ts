@@ -1,0 +1,160 @@
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { replaceFile } from '../../config/atomic-write.ts';
+import type { JsonObject } from '../../protocol/data.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { Committer } from './committer.ts';
+import { documentText, type RegistryIdentity } from './document.ts';
+import type { History } from './history.ts';
+import { createJournal, type Journal } from './journal.ts';
+import type { JournalFile } from './journal-files.ts';
+import type { Table } from './table.ts';
+
+/** Writes the file anew from the table, and replaces and retires journals. */
+export interface Rewriter {
+  /** Writes the file, and goes over to a new journal when the present one is long. Calls run one after another. */
+  rewrite(): Promise<void>;
+  /** As `rewrite`, where the file is not up to date already. */
+  rewriteIfChanged(): Promise<void>;
+  /** Writes a copy of the file as it would be now. */
+  copyTo(target: string): Promise<void>;
+  /** Whether the journal is so long that the file should be rewritten. */
+  isDue(): boolean;
+  /** Removes journals that neither the file nor the history needs. */
+  retire(): Promise<void>;
+}
+
+export interface RewriterOptions {
+  readonly file: string;
+  readonly identity: RegistryIdentity;
+  readonly table: Table;
+  readonly history: History;
+  readonly committer: Committer;
+  /** The options that stand in the file beside the registry. */
+  readonly options: () => JsonObject;
+  readonly journal: () => Journal;
+  readonly setJournal: (journal: Journal) => void;
+  /** Journals no longer written, the oldest first; changed in place. */
+  readonly retired: JournalFile[];
+  /** What the file holds when this begins. */
+  readonly written: Written;
+  /** A journal longer than this, and than the file, is due. */
+  readonly journalBytes: number;
+  readonly onStep: (step: string) => void;
+}
+
+export interface Written {
+  readonly revision: number;
+  /** JSON of the options. */
+  readonly options: string;
+  readonly bytes: number;
+}
+
+// Journals are kept for the history; short ones are written on instead of being replaced, so that they stay few.
+const LONG_ENOUGH_BYTES = 1024 * 1024;
+const MAX_RETIRED = 32;
+
+export function createRewriter(setup: RewriterOptions): Rewriter {
+  const { file, identity, table, history, committer, retired, onStep } = setup;
+  const rotateBytes = Math.min(LONG_ENOUGH_BYTES, setup.journalBytes);
+  let written = setup.written;
+  let last: Promise<unknown> = Promise.resolve();
+
+  /** One at a time: the table takes one snapshot at a time, and the files are switched one at a time. */
+  function inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const run = last.then(task);
+    last = run.catch(() => undefined);
+    return run;
+  }
+
+  async function rewrite(): Promise<void> {
+    try {
+      await rotate();
+      written = await writeTo(file, 'file');
+    } catch (error) {
+      if (isDiskFailure(error)) committer.stop(`writing ${file} failed: ${messageOf(error)}`);
+      throw asBrokerError(error, file);
+    }
+    onStep('retire');
+    await retire();
+  }
+
+  async function rotate(): Promise<void> {
+    await committer.between(async () => {
+      const old = setup.journal();
+      if (!old.used || old.size < rotateBytes) return;
+      const end = table.revision;
+      setup.setJournal(await next(end));
+      retired.push({ path: old.path, base: old.base, end });
+      await old.close();
+    });
+  }
+
+  async function next(base: number): Promise<Journal> {
+    try {
+      return await createJournal(file, identity.id, base, onStep);
+    } catch (error) {
+      // Once the new journal stands under its name, going on with the old one would make them overlap.
+      const { path } = setup.journal();
+      const created = existsSync(path.replace(/\d{16}$/, String(base).padStart(16, '0')));
+      if (created) committer.stop(`creating a journal failed: ${messageOf(error)}`);
+      throw error;
+    }
+  }
+
+  async function writeTo(target: string, what: string): Promise<Written> {
+    const options = setup.options();
+    const snapshot = table.snapshot();
+    try {
+      const text = documentText(options, identity, snapshot);
+      const bytes = await replaceFile(target, text, { onStep: (step) => onStep(`${what}-${step}`) });
+      return { revision: snapshot.revision, options: JSON.stringify(options), bytes };
+    } finally {
+      snapshot.end();
+    }
+  }
+
+  async function retire(): Promise<void> {
+    for (let [oldest] = retired; oldest !== undefined; [oldest] = retired) {
+      const needed = oldest.end > written.revision || oldest.end > history.floor;
+      if (needed && (retired.length <= MAX_RETIRED || oldest.end > written.revision)) return;
+      await rm(oldest.path, { force: true });
+      onStep('retired');
+      retired.shift();
+    }
+  }
+
+  return {
+    rewrite: () => inTurn(rewrite),
+    rewriteIfChanged: () =>
+      inTurn(async () => {
+        const current =
+          written.revision === table.revision && written.options === JSON.stringify(setup.options());
+        if (!current) await rewrite();
+      }),
+    copyTo: (target) =>
+      inTurn(async () => {
+        await writeTo(target, 'copy').catch((error: unknown) => {
+          throw asBrokerError(error, target);
+        });
+      }),
+    isDue: () => setup.journal().size > Math.max(setup.journalBytes, written.bytes),
+    retire,
+  };
+}
+
+/** A failed fsync, or a device that fails: from then on the disk is not to be trusted with writes. */
+function isDiskFailure(error: unknown): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT') return false;
+  return code === 'EIO' || syscall === 'fsync' || syscall === 'fdatasync';
+}
+
+function asBrokerError(error: unknown, file: string): BrokerError {
+  if (error instanceof BrokerError) return error;
+  const { code } = error as NodeJS.ErrnoException;
+  const full = code === 'ENOSPC' || code === 'EDQUOT';
+  return new BrokerError(full ? 'storage_full' : 'unavailable', `Cannot write ${file}: ${messageOf(error)}`, {
+    cause: error,
+  });
+}

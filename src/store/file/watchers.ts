@@ -1,0 +1,160 @@
+import type { Change } from '../../protocol/entry.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { WatchItem, WatchOptions } from '../store.ts';
+
+/** The open watches, found by what they cover: a change costs only those that cover it. */
+export interface WatchHub {
+  /** A watch that first gives `backlog`, then what is published from now on. */
+  open(options: WatchOptions, backlog: readonly WatchItem[]): AsyncIterableIterator<WatchItem>;
+  publish(change: Change, bytes: number): void;
+  close(): void;
+}
+
+interface Watcher {
+  offer(change: Change, bytes: number): void;
+  end(): void;
+}
+
+interface Step {
+  resolve(result: IteratorResult<WatchItem, undefined>): void;
+}
+
+const finished: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
+export function covers({ name, prefix = '' }: WatchOptions, changed: string): boolean {
+  return name === undefined ? changed.startsWith(prefix) : changed === name;
+}
+
+/** `maxBytes`: how much may wait for a slow reader, in bytes of journal records. */
+export function createWatchHub(maxBytes: number): WatchHub {
+  const byName = new Map<string, Set<Watcher>>();
+  const byPrefix = new Map<string, Set<Watcher>>();
+  /** How many prefixes of each length are watched. */
+  const lengths = new Map<number, number>();
+  const all = new Set<Watcher>();
+
+  function register({ name, prefix = '' }: WatchOptions, watcher: Watcher): () => void {
+    const index = name === undefined ? byPrefix : byName;
+    const key = name ?? prefix;
+    const group = index.get(key) ?? new Set();
+    if (group.size === 0) {
+      index.set(key, group);
+      if (name === undefined) lengths.set(key.length, (lengths.get(key.length) ?? 0) + 1);
+    }
+    group.add(watcher);
+    all.add(watcher);
+    return () => {
+      if (!all.delete(watcher)) return;
+      group.delete(watcher);
+      if (group.size > 0) return;
+      index.delete(key);
+      if (name !== undefined) return;
+      const left = (lengths.get(key.length) ?? 1) - 1;
+      if (left === 0) lengths.delete(key.length);
+      else lengths.set(key.length, left);
+    };
+  }
+
+  return {
+    open(options, backlog) {
+      return createWatch(options, backlog, maxBytes, register);
+    },
+    publish(change, bytes) {
+      if (all.size === 0) return;
+      for (const watcher of byName.get(change.name) ?? []) watcher.offer(change, bytes);
+      for (const length of lengths.keys()) {
+        if (length > change.name.length) continue;
+        for (const watcher of byPrefix.get(change.name.slice(0, length)) ?? []) watcher.offer(change, bytes);
+      }
+    },
+    close() {
+      for (const watcher of all) watcher.end();
+    },
+  };
+}
+
+function createWatch(
+  options: WatchOptions,
+  backlog: readonly WatchItem[],
+  maxBytes: number,
+  register: (options: WatchOptions, watcher: Watcher) => () => void,
+): AsyncIterableIterator<WatchItem> {
+  // The backlog's changes are the history's own, shared, so only what comes after them counts against the limit.
+  let queue: { item: WatchItem; bytes: number }[] = backlog.map((item) => ({ item, bytes: 0 }));
+  let head = 0;
+  let waitingBytes = 0;
+  let waiters: Step[] = [];
+  let failure: BrokerError | undefined;
+  let ended = false;
+
+  const unregister = register(options, {
+    offer(item, bytes) {
+      const waiter = waiters.shift();
+      if (waiter) {
+        waiter.resolve({ done: false, value: item });
+        return;
+      }
+      if (waitingBytes > 0 && waitingBytes + bytes > maxBytes) {
+        failure = new BrokerError(
+          'unavailable',
+          `The watch fell behind: more than ${maxBytes} bytes of changes wait to be read; resume it after the last revision read`,
+        );
+        stop();
+        return;
+      }
+      queue.push({ item, bytes });
+      waitingBytes += bytes;
+    },
+    end: stop,
+  });
+
+  function stop(): void {
+    if (ended) return;
+    ended = true;
+    unregister();
+    options.signal?.removeEventListener('abort', stop);
+    queue = [];
+    head = 0;
+    const waiting = waiters;
+    waiters = [];
+    for (const waiter of waiting) waiter.resolve(finished);
+  }
+
+  function take(): WatchItem | undefined {
+    const next = queue[head];
+    if (next === undefined) return undefined;
+    head++;
+    waitingBytes -= next.bytes;
+    if (head > 256 && head * 2 > queue.length) {
+      queue = queue.slice(head);
+      head = 0;
+    }
+    return next.item;
+  }
+
+  options.signal?.addEventListener('abort', stop);
+  if (options.signal?.aborted) stop();
+
+  return {
+    next() {
+      const item = take();
+      if (item !== undefined) return Promise.resolve({ done: false, value: item });
+      if (failure !== undefined) {
+        const thrown = failure;
+        failure = undefined;
+        return Promise.reject(thrown);
+      }
+      if (ended) return Promise.resolve(finished);
+      return new Promise((resolve) => {
+        waiters.push({ resolve });
+      });
+    },
+    return() {
+      stop();
+      return Promise.resolve(finished);
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { describe, it } from 'node:test';
+import { entryResult, listResult } from '../../src/cli/entry-output.ts';
+import { render } from '../../src/cli/output.ts';
+import { entryOf } from '../../src/client/answers.ts';
+
+const stamps = { last_write_ts: 1420068290, last_write_ip: '127.0.0.1' };
+const text = entryOf('foo', { success: true, revision: 1, data: { ...stamps, _str: 'bar' } });
+const object = entryOf('db', {
+  success: true,
+  revision: 2,
+  data: { ...stamps, host: 'it\'s, "here"', tags: ['a', 'b'] },
+});
+
+describe('an entry', () => {
+  it('is printed as text as in the original: a string as it is, an object led by its stamps', () => {
+    assert.deepEqual(render(entryResult(text), 'text', undefined), ['bar']);
+    assert.deepEqual(render(entryResult(object), 'text', undefined), [
+      String.raw`{"last_write_ts": 1420068290, "last_write_ip": "127.0.0.1", "host": "it's, \"here\"", "tags": ["a", "b"]}`,
+    ]);
+  });
+
+  it('is printed as JSON that parses, a string too', () => {
+    assert.equal(render(entryResult(text), 'json', undefined)[0], '"bar"');
+    assert.deepEqual(JSON.parse(render(entryResult(object), 'json', ['tags'])[0] ?? ''), {
+      tags: ['a', 'b'],
+    });
+  });
+
+  it('is printed as CSV by RFC 4180, with and without its header', () => {
+    const row = String.raw`1420068290,127.0.0.1,"it's, ""here""","[""a"", ""b""]"`;
+    assert.deepEqual(render(entryResult(object), 'csv', undefined), [
+      'last_write_ts,last_write_ip,host,tags',
+      row,
+    ]);
+    assert.deepEqual(render(entryResult(object), 'csv-noheader', ['last_write_ts']), ['1420068290']);
+  });
+
+  it('is printed as assignments that a shell reads back to the letter', () => {
+    const lines = render(entryResult(object), 'env', undefined);
+    const shown = execFileSync('sh', ['-c', `${lines.join('\n')}\nprintf %s "$BPB_HOST"`], {
+      encoding: 'utf8',
+    });
+    assert.equal(shown, 'it\'s, "here"');
+  });
+
+  it('cannot set a variable that the shell lives by', () => {
+    const evil = entryOf('x', { success: true, data: { ...stamps, PATH: '/evil', 'a;rm -rf': '$(reboot)' } });
+    const lines = render(entryResult(evil), 'env', undefined);
+    assert.ok(
+      lines.every((line) => /^BPB_[A-Z0-9_]+='/.test(line)),
+      lines.join('\n'),
+    );
+  });
+
+  it('gives chosen columns as text, and names the ones there are when one is unknown', () => {
+    assert.deepEqual(render(entryResult(object), 'text', ['host', 'last_write_ip']), [
+      'it\'s, "here"\t127.0.0.1',
+    ]);
+    assert.throws(() => render(entryResult(object), 'text', ['nope']), {
+      code: 'not_found',
+      message: /No column 'nope'; there are/,
+    });
+  });
+});
+
+describe('a list', () => {
+  it('is a line each, whatever the data holds', () => {
+    const odd = entryOf('odd', { success: true, revision: 3, data: { ...stamps, _str: 'two\nlines' } });
+    assert.deepEqual(render(listResult([text, odd]), 'text', undefined), [
+      'foo\tbar',
+      String.raw`odd	"two\nlines"`,
+    ]);
+  });
+
+  it('that is empty prints nothing as text and an empty list as JSON', () => {
+    assert.deepEqual(render(listResult([]), 'text', undefined), []);
+    assert.deepEqual(render(listResult([]), 'json', undefined), ['[]']);
+  });
+});

@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { brokerCommands, clientCommands } from '../../src/cli/commands.ts';
+import { parseCommandLine, type ParsedCommandLine } from '../../src/cli/parse.ts';
+
+const root = {
+  description: '',
+  options: ['version' as const],
+  subCommands: { ...brokerCommands, ...clientCommands },
+};
+const parse = (argv: readonly string[], env: Record<string, string> = {}): ParsedCommandLine =>
+  parseCommandLine(argv, root, env);
+
+describe('a command line', () => {
+  it('takes options before and after the command', () => {
+    for (const argv of [
+      ['--bpbroker', 'h:1', 'service', 'get', '--name', 'foo'],
+      ['service', '--name', 'foo', 'get', '-b', 'h:1'],
+      ['--name=foo', 'service', 'get', '--bpbroker=h:1'],
+      ['-bh:1', 'service', 'get', '--name', 'foo'],
+    ]) {
+      const { path, args } = parse(argv);
+      assert.deepEqual(path, ['service', 'get']);
+      assert.equal(args.text('bpbroker'), 'h:1');
+      assert.equal(args.text('name'), 'foo');
+    }
+  });
+
+  it('takes any value literally', () => {
+    for (const value of [
+      '-x',
+      '--name',
+      '--no-thing',
+      '--',
+      '@file',
+      '-',
+      '',
+      ' ',
+      '--data=1',
+      '-h',
+      'a=b',
+    ]) {
+      const { args } = parse(['service', 'register', '--name', 'foo', '--data', value]);
+      assert.equal(args.text('data'), value);
+      assert.equal(
+        parse(['service', 'register', '--name', 'foo', `--data=${value}`]).args.text('data'),
+        value,
+      );
+    }
+  });
+
+  it('refuses an unknown option and names the nearest known one', () => {
+    assert.throws(() => parse(['ping', '--dta', 'x']), {
+      code: 'usage',
+      message: "Unknown option '--dta' (did you mean '--data'?)",
+    });
+    assert.throws(() => parse(['ping', '-x']), { code: 'usage', message: "Unknown option '-x'" });
+    assert.throws(() => parse(['ping', '--no-data']), {
+      code: 'usage',
+      message: /Unknown option '--no-data'/,
+    });
+  });
+
+  it('refuses an option that the command does not take', () => {
+    assert.throws(() => parse(['keygen', '--name', 'x']), {
+      code: 'usage',
+      message: "Command 'keygen' takes no option --name",
+    });
+    assert.throws(() => parse(['service', 'delete', '--name', 'x', '--ttl', '3s']), {
+      code: 'usage',
+      message: /no option --ttl/,
+    });
+  });
+
+  it('refuses an unknown command and names the nearest known one', () => {
+    assert.throws(() => parse(['pign']), {
+      code: 'usage',
+      message: /Unknown command 'pign' \(did you mean 'ping'\?\)/,
+    });
+    assert.throws(() => parse(['service', 'regsiter']), {
+      message: /Unknown service command 'regsiter' \(did you mean 'register'\?\)/,
+    });
+    assert.throws(() => parse(['ping', 'extra']), { message: "Unexpected argument 'extra' after 'ping'" });
+  });
+
+  it('refuses a missing value, a missing option, a value for a flag, and one given twice', () => {
+    assert.throws(() => parse(['ping', '--data']), { code: 'usage', message: /--data needs a value/ });
+    assert.throws(() => parse(['service', 'get']), {
+      code: 'usage',
+      message: "Command 'service get' needs --name NAME",
+    });
+    assert.throws(() => parse(['service', 'get', '--name', 'a', '--wait=yes']), {
+      message: /--wait takes no value/,
+    });
+    assert.throws(() => parse(['ping', '--data', 'a', '--data', 'b']), {
+      message: /given twice: 'a' and 'b'/,
+    });
+  });
+
+  it('refuses a value that is no choice, from the environment too', () => {
+    assert.throws(() => parse(['ping', '--format', 'jsn']), {
+      message: /Invalid --format 'jsn' \(did you mean 'json'\?\)/,
+    });
+    const { args } = parse(['start'], { BPBROKER_LOG_FORMAT: 'xml' });
+    assert.throws(() => args.text('log-format'), { code: 'usage', message: /Invalid --log-format 'xml'/ });
+  });
+
+  it('lets an option win over its variable, and takes an empty variable as none', () => {
+    const env = { BPBROKER: 'env:1', BPBROKER_ACCESS_KEY: '', BPBROKER_INTERFACES: 'lo,eth0' };
+    const { args } = parse(['ping', '-b', 'opt:1'], env);
+    assert.equal(args.text('bpbroker'), 'opt:1');
+    assert.equal(args.text('access-key'), undefined);
+    assert.equal(parse(['ping'], env).args.text('bpbroker'), 'env:1');
+    assert.deepEqual(parse(['ping'], env).args.list('interface'), ['lo', 'eth0']);
+    assert.deepEqual(parse(['ping', '--interface', 'a', '--interface', 'b'], env).args.list('interface'), [
+      'a',
+      'b',
+    ]);
+  });
+
+  it('asks for help or version without anything else that the command requires', () => {
+    assert.ok(parse(['service', 'get', '-h']).args.flag('help'));
+    assert.ok(parse(['--version']).args.flag('version'));
+    assert.equal(parse(['service']).command.load, undefined);
+  });
+});

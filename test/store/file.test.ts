@@ -1,0 +1,26 @@
+import { after } from 'node:test';
+import { tempDir } from '../support/temp.ts';
+import { storeContract } from './contract.ts';
+import { openIn } from './support.ts';
+import type { FileStore } from '../../src/store/file/file-store.ts';
+import path from 'node:path';
+import { mkdirSync } from 'node:fs';
+
+const root = tempDir();
+let count = 0;
+
+storeContract('file driver', async () => {
+  const dir = path.join(root, String(count++));
+  mkdirSync(dir);
+  let store: FileStore = await openIn(dir);
+  return {
+    store,
+    async reopen() {
+      await store.close();
+      store = await openIn(dir);
+      return store;
+    },
+    dispose: () => store.close(),
+  };
+});
+void after;
