@@ -1,9 +1,11 @@
 import { type Context, Hono } from 'hono';
+import { LinearRouter } from 'hono/router/linear-router';
 import { type Call, failure, jsonReply, type Reply } from '../modules/module.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import { VERSION } from '../protocol/version.ts';
 import { connectionOf } from '../runtime/connection.ts';
+import type { ConnectionInfo } from '../runtime/runtime.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Readiness } from './health.ts';
 import { readParameters } from './request.ts';
@@ -18,55 +20,78 @@ export interface AppOptions {
 
 /** The HTTPS API as a Hono app, to serve or to mount in another one (contract, section 5). */
 export function createApp(options: AppOptions): Hono {
-  const app = new Hono({ strict: false });
+  const app = new Hono({ strict: false, router: new LinearRouter() });
   app.get('/', (c) => c.text(`bpbroker ${VERSION}\n`));
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.get('/readyz', (c) => {
     const readiness = options.readiness();
     return c.json(readiness, readiness.ready ? 200 : 503);
   });
-  app.on(['GET', 'POST', 'DELETE'], '/:module/:method', (c) => answer(c, options));
-  app.all('/:module/:method', (c) => {
-    const error = new BrokerError(
-      'invalid_request',
-      `Method ${c.req.method} is not taken: expected POST, GET or DELETE`,
-    );
-    return toResponse({ ...failure(error), status: 405 });
-  });
+  app.all('/:module/:method', (c) => answer(c, options));
   app.notFound((c) => toResponse(failure(new BrokerError('not_found', `No such path: ${c.req.path}`))));
   app.onError((error, c) => toResponse(refuse(error, c, options.log)));
   return app;
 }
 
+const methods = new Set(['GET', 'POST', 'DELETE']);
+
 async function answer(c: Context, { dispatcher, closing, log }: AppOptions): Promise<Response> {
+  const request = c.req.raw;
+  if (!methods.has(request.method)) return toResponse(methodNotAllowed(request.method));
   try {
-    const request = c.req.raw;
     const { params, key } = await readParameters(request);
-    const call = callOf(c, request, params, closing);
-    return toResponse(
-      await dispatcher.dispatch(c.req.param('module') ?? '', c.req.param('method') ?? '', key, call),
-    );
+    const call = new RequestCall(params, request, connectionOf(c.env, request), closing);
+    const { module = '', method = '' } = c.req.param();
+    return toResponse(await dispatcher.dispatch(module, method, key, call));
   } catch (error) {
     return toResponse(refuse(error, c, log));
   }
 }
 
-function callOf(c: Context, request: Request, params: Record<string, unknown>, closing: AbortSignal): Call {
-  // Both cost something to make, and most calls never ask for them.
-  let signal: AbortSignal | undefined;
-  const connection = connectionOf(c.env, request);
-  return {
-    params,
-    get clientAddress(): string {
-      return connection.remoteAddress;
-    },
-    get signal(): AbortSignal {
-      signal ??= AbortSignal.any([request.signal, closing]);
-      return signal;
-    },
-    header: (name) => request.headers.get(name) ?? undefined,
-    keepOpen: () => connection.keepOpen(),
-  };
+// A class, since one is made for each request, and what it gives is rarely asked for.
+class RequestCall implements Call {
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly #request: Request;
+  readonly #connection: ConnectionInfo;
+  readonly #closing: AbortSignal;
+  #signal: AbortSignal | undefined;
+
+  constructor(
+    params: Record<string, unknown>,
+    request: Request,
+    connection: ConnectionInfo,
+    closing: AbortSignal,
+  ) {
+    this.params = params;
+    this.#request = request;
+    this.#connection = connection;
+    this.#closing = closing;
+  }
+
+  get clientAddress(): string {
+    return this.#connection.remoteAddress;
+  }
+
+  get signal(): AbortSignal {
+    this.#signal ??= AbortSignal.any([this.#request.signal, this.#closing]);
+    return this.#signal;
+  }
+
+  header(name: string): string | undefined {
+    return this.#request.headers.get(name) ?? undefined;
+  }
+
+  keepOpen(): void {
+    this.#connection.keepOpen();
+  }
+}
+
+function methodNotAllowed(method: string): Reply {
+  const error = new BrokerError(
+    'invalid_request',
+    `Method ${method} is not taken: expected POST, GET or DELETE`,
+  );
+  return { ...failure(error), status: 405 };
 }
 
 /** What a failed call answers. Only a BrokerError's words are for the caller; anything else is ours to look into. */
@@ -80,10 +105,16 @@ function refuse(error: unknown, c: Context, log: Logger): Reply {
   return failure(new BrokerError('internal', 'The broker failed to answer; its log says why'));
 }
 
-function toResponse({ status = 200, contentType = 'application/json', body }: Reply): Response {
+const JSON_TYPE = 'application/json';
+// Most answers: made once, for all of them.
+const plainJson: ResponseInit = { status: 200, headers: { 'content-type': JSON_TYPE } };
+
+function toResponse({ status = 200, contentType = JSON_TYPE, body }: Reply): Response {
+  const isWhole = typeof body === 'string' || body instanceof Uint8Array;
+  if (isWhole && status === 200 && contentType === JSON_TYPE) return new Response(body, plainJson);
   const headers: Record<string, string> = { 'content-type': contentType };
   if (status === 401) headers['www-authenticate'] = 'Bearer';
-  if (typeof body === 'string' || body instanceof Uint8Array) return new Response(body, { status, headers });
+  if (isWhole) return new Response(body, { status, headers });
   headers['cache-control'] = 'no-store';
   // Tells reverse proxies to hand events on as they come.
   headers['x-accel-buffering'] = 'no';

@@ -21,15 +21,17 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 export async function readParameters(request: Request): Promise<Parameters> {
   const text = await readBody(request);
   const query = request.url.indexOf('?');
-  const params: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
-  if (query !== -1) Object.assign(params, fromForm(request.url.slice(query + 1)));
-  if (text !== '') Object.assign(params, parseBody(text, request.headers.get('content-type') ?? ''));
-  const { access_key: fromParams, ...rest } = params;
-  const key = bearer(request) ?? (typeof fromParams === 'string' ? fromParams : undefined);
-  return { params: fromParams === undefined ? params : rest, key };
+  const fromUrl = query === -1 ? undefined : fromForm(request.url.slice(query + 1));
+  const fromBody = text === '' ? undefined : parseBody(text, request.headers.get('content-type') ?? '');
+  const params = fromUrl && fromBody ? { ...fromUrl, ...fromBody } : (fromBody ?? fromUrl ?? {});
+  const key = bearer(request);
+  if (!Object.hasOwn(params, 'access_key')) return { params, key };
+  const { access_key: inParams, ...rest } = params;
+  return { params: rest, key: key ?? (typeof inParams === 'string' ? inParams : undefined) };
 }
 
 function parseBody(text: string, contentType: string): Record<string, unknown> {
+  if (contentType === 'application/json') return parseJson(text);
   const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   if (type === 'application/json') return parseJson(text);
   if (type === 'application/x-www-form-urlencoded') return fromForm(text);
@@ -62,9 +64,9 @@ function bearer(request: Request): string | undefined {
 }
 
 async function readBody(request: Request): Promise<string> {
-  if (request.body === null) return '';
   const declared = request.headers.get('content-length');
   if (declared !== null && Number(declared) > MAX_BODY_BYTES) throw tooLarge();
+  // Bun makes a stream of its own for whoever asks for `body`, so it is only asked where there is no length.
   const bytes = declared === null ? await readChunks(request.body) : await request.arrayBuffer();
   try {
     return utf8.decode(bytes);
@@ -74,7 +76,8 @@ async function readBody(request: Request): Promise<string> {
 }
 
 /** Reads a body of unknown length, but no more of it than is taken. */
-async function readChunks(body: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+async function readChunks(body: ReadableStream<Uint8Array> | null): Promise<Uint8Array> {
+  if (body === null) return new Uint8Array();
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body) {

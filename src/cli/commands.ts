@@ -82,7 +82,6 @@ export const clientCommands: Readonly<Record<string, Command>> = {
       'interface',
       'target',
       'port',
-      'fingerprint',
       'format',
       'cols',
       'quiet',

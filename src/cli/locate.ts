@@ -1,5 +1,87 @@
-import type { HostPort } from '../protocol/address.ts';
+import { runtime } from '#runtime';
+import { discover, DISCOVER_TIMEOUT_MS, type FoundBroker, type Identify } from '../client/finder.ts';
+import { parseFingerprint } from '../client/identity.ts';
+import { DEFAULT_PORT, formatAddress, type HostPort } from '../protocol/address.ts';
+import { formatDuration } from '../protocol/duration.ts';
 import { BrokerError } from '../protocol/errors.ts';
-export async function locateBroker(..._: unknown[]): Promise<HostPort> {
-  throw new BrokerError('unreachable', 'stub');
+import type { Notes } from './notes.ts';
+import { readCount } from './numbers.ts';
+import type { Arguments } from './parse.ts';
+
+export interface LocateOptions {
+  /** The entry whose holder is looked for; without it, any broker will do. */
+  readonly name?: string | undefined;
+  /** Look until there is one, or `timeoutMs` is over; else for 3 s at most. */
+  readonly wait: boolean;
+  readonly timeoutMs: number | undefined;
+  /** Take several brokers for an answer. */
+  readonly all?: boolean;
+  /** Take the only broker that answers when none holds the entry: a command may be about to make it. */
+  readonly orAny?: boolean;
+}
+
+/** The one broker for a command that was not told which (contract, section 2). */
+export async function locateBroker(args: Arguments, notes: Notes, options: LocateOptions): Promise<HostPort> {
+  const fingerprint = args.text('fingerprint');
+  // A command that waits for an entry waits for the broker that will hold it, and not at some other one.
+  const orAny = !options.wait && options.name !== undefined;
+  if (fingerprint === undefined) return first(await findBrokers(args, notes, { ...options, orAny }));
+  const found = await findBrokers(args, notes, { ...options, orAny, all: true });
+  return withIdentity(found, parseFingerprint(fingerprint));
+}
+
+/** Brokers on the network, the nearest address of each first. */
+export async function findBrokers(
+  args: Arguments,
+  notes: Notes,
+  options: LocateOptions,
+): Promise<FoundBroker[]> {
+  const { name = '', wait, timeoutMs, all = false, orAny = false } = options;
+  const what = name === '' ? 'a broker' : `a broker that holds '${name}'`;
+  const search = discover({
+    name,
+    all,
+    orAny,
+    identify,
+    timeoutMs: wait ? timeoutMs : (timeoutMs ?? DISCOVER_TIMEOUT_MS),
+    port: readCount(args, 'port') ?? DEFAULT_PORT,
+    targets: args.list('target'),
+    interfaces: args.list('interface'),
+    onSighting: ({ address, port }) => notes.detail(`Answer from ${formatAddress({ host: address, port })}`),
+  });
+  try {
+    return await notes.during(what, search);
+  } catch (error) {
+    if (wait && error instanceof BrokerError && error.code === 'unreachable') {
+      throw new BrokerError(
+        'timeout',
+        `Gave up waiting for ${what} after ${formatDuration(timeoutMs ?? 0)}`,
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}
+
+const IDENTIFY_MS = 2000;
+
+const identify: Identify = async ({ address, port }) => identityOf({ host: address, port });
+
+async function identityOf(address: HostPort): Promise<string> {
+  return (await runtime.peerCertificate(address, IDENTIFY_MS)).fingerprint;
+}
+
+async function withIdentity(found: readonly FoundBroker[], fingerprint: string): Promise<HostPort> {
+  for (const broker of found) if ((await identityOf(broker)) === fingerprint) return broker;
+  const seen = found.map((broker) => formatAddress(broker)).join(', ');
+  throw new BrokerError(
+    'identity_mismatch',
+    `No broker that answered (${seen}) has the identity sha256:${fingerprint}`,
+  );
+}
+
+function first(found: readonly FoundBroker[]): HostPort {
+  const [broker] = found;
+  if (!broker) throw new BrokerError('unreachable', 'No broker answered');
+  return broker;
 }

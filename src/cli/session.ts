@@ -36,7 +36,8 @@ export async function withSession<T>(
   const timeout = args.text('timeout');
   const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout, '--timeout');
   const deadline = deadlineIn(timeoutMs);
-  const timeLeft = (): number | undefined => (timeoutMs === undefined ? undefined : Math.ceil(deadline.left()));
+  const timeLeft = (): number | undefined =>
+    timeoutMs === undefined ? undefined : Math.ceil(deadline.left());
   const accessKey = readAccessKey(args);
   const broker = await locate(args, notes, options, timeoutMs);
   notes.detail(`Talking to the broker at ${formatAddress(broker)}`);

@@ -14,7 +14,7 @@ export interface WriteParams {
   readonly ttl?: number | undefined;
 }
 export interface RegisterParams extends WriteParams {
-  readonly if_same: boolean;
+  readonly if_same?: boolean | undefined;
 }
 export interface ConditionalParams extends WriteParams {
   readonly if_revision?: number | undefined;
@@ -29,14 +29,14 @@ export interface RenewParams {
 }
 export interface GetParams {
   readonly name: string;
-  readonly wait: number;
+  readonly wait?: number | undefined;
 }
 export interface ListParams {
-  readonly prefix: string;
+  readonly prefix?: string | undefined;
   readonly after?: string | undefined;
-  readonly limit: number;
-  readonly wait: number;
-  readonly wait_count: number;
+  readonly limit?: number | undefined;
+  readonly wait?: number | undefined;
+  readonly wait_count?: number | undefined;
 }
 export interface WatchParams {
   readonly name?: string | undefined;
@@ -76,12 +76,12 @@ const ttl = v.pipe(
   duration,
   v.check((ms) => ms >= 100, 'expected a duration of at least 100ms'),
 );
+// Defaults stand where they are used: one given here would pass through its schema with every call.
 const wait = v.optional(
   v.pipe(
     duration,
     v.transform((ms) => Math.min(ms, MAX_WAIT_MS)),
   ),
-  0,
 );
 const prefix = v.string('expected a string');
 
@@ -100,7 +100,7 @@ export const params: {
     name,
     data: v.unknown(),
     ttl: v.optional(ttl),
-    if_same: v.optional(flag, false),
+    if_same: v.optional(flag),
   }),
   Replace: v.strictObject({
     name,
@@ -118,7 +118,7 @@ export const params: {
   Renew: v.strictObject({ name, if_revision: v.optional(wholeNumber) }),
   Get: v.strictObject({ name, wait }),
   List: v.strictObject({
-    prefix: v.optional(prefix, ''),
+    prefix: v.optional(prefix),
     after: v.optional(v.string('expected a string')),
     limit: v.optional(
       v.pipe(
@@ -126,10 +126,9 @@ export const params: {
         v.minValue(1, 'expected at least 1'),
         v.maxValue(MAX_PAGE, `expected at most ${MAX_PAGE}`),
       ),
-      MAX_PAGE,
     ),
     wait,
-    wait_count: v.optional(wholeNumber, 0),
+    wait_count: v.optional(wholeNumber),
   }),
   Watch: v.strictObject({
     name: v.optional(name),

@@ -1,10 +1,10 @@
 import { type EntryData, toEntryData } from '../../protocol/data.ts';
 import { type Entry, stamp } from '../../protocol/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import type { MutationResult, Page, Store } from '../../store/store.ts';
+import type { MutationResult, Store } from '../../store/store.ts';
 import { type Call, defineMethod, defineModule, type Module, type Reply, success } from '../module.ts';
 import { register, remove, renew, replace, update, type Write } from './mutations.ts';
-import { type GetParams, type ListParams, params, type WriteParams } from './params.ts';
+import { type GetParams, type ListParams, MAX_PAGE, params, type WriteParams } from './params.ts';
 import { waitUntil } from './wait.ts';
 import { eventStream } from './watch.ts';
 
@@ -14,7 +14,8 @@ export function createServices(store: Store): Module {
   return defineModule({
     Register: defineMethod({
       params: Register,
-      run: async (p, call) => written(await store.mutate(p.name, register(writeOf(p, call), p.if_same))),
+      run: async (p, call) =>
+        written(await store.mutate(p.name, register(writeOf(p, call), p.if_same ?? false))),
     }),
     Replace: defineMethod({
       params: Replace,
@@ -66,43 +67,34 @@ function written(result: MutationResult): Reply {
   return success(stamp(result.entry), result.entry.revision);
 }
 
-async function get(store: Store, p: GetParams, call: Call): Promise<Reply> {
-  let entry: Entry | undefined = await store.get(p.name);
-  if (!entry && p.wait > 0) {
+async function get(store: Store, { name, wait = 0 }: GetParams, call: Call): Promise<Reply> {
+  let entry: Entry | undefined = await store.get(name);
+  if (!entry && wait > 0) {
     call.keepOpen();
-    entry = await waitUntil(store, { name: p.name }, { ms: p.wait, signal: call.signal }, () =>
-      store.get(p.name),
-    );
+    entry = await waitUntil(store, { name }, { ms: wait, signal: call.signal }, () => store.get(name));
   }
-  if (!entry) throw new BrokerError('not_found', `Entry '${p.name}' not found`);
+  if (!entry) throw new BrokerError('not_found', `Entry '${name}' not found`);
   return success(stamp(entry), entry.revision);
 }
 
 async function list(store: Store, p: ListParams, call: Call): Promise<Reply> {
-  if (p.wait_count > 0 && p.wait > 0) {
+  const { prefix = '', after, limit = MAX_PAGE, wait = 0, wait_count: wanted = 0 } = p;
+  if (wanted > 0 && wait > 0) {
     call.keepOpen();
-    const enough = async (): Promise<true | undefined> =>
-      (await store.count(p.prefix)) >= p.wait_count || undefined;
-    await waitUntil(store, { prefix: p.prefix }, { ms: p.wait, signal: call.signal }, enough);
+    const enough = async (): Promise<true | undefined> => (await store.count(prefix)) >= wanted || undefined;
+    await waitUntil(store, { prefix }, { ms: wait, signal: call.signal }, enough);
   }
-  const page = await store.list({
-    prefix: p.prefix,
-    limit: p.limit,
-    ...(p.after === undefined ? {} : { after: p.after }),
-  });
-  return success(await pageData(store, p, page), page.revision);
-}
-
-async function pageData(store: Store, p: ListParams, page: Page): Promise<ListData> {
-  return {
+  const page = await store.list({ prefix, limit, ...(after === undefined ? {} : { after }) });
+  const data: ListData = {
     entries: page.entries.map((entry) => ({
       name: entry.name,
       revision: entry.revision,
       data: stamp(entry),
     })),
-    count: await store.count(p.prefix),
+    count: await store.count(prefix),
     ...(page.next === undefined ? {} : { next: page.next }),
   };
+  return success(data, page.revision);
 }
 
 /** The data of a list's answer. `count` is how many entries stand under the prefix, on this page or not. */
