@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { brokerCommands, clientCommands } from './commands.ts';
+import { brokerCommands } from './broker-commands.ts';
+import { clientCommands } from './client-commands.ts';
 import { main } from './main.ts';
 
 await main(

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { clientCommands } from './commands.ts';
+import { clientCommands } from './client-commands.ts';
 import { main } from './main.ts';
 
 await main(

@@ -1,6 +1,7 @@
 import type { ConsolaInstance, LogObject } from 'consola';
 import { createConsola } from 'consola/basic';
 import type { LogFields, Logger } from '../protocol/logger.ts';
+import { writeError } from './terminal.ts';
 
 export type LogFormat = 'text' | 'json';
 const levels = { error: 0, warn: 1, info: 3, debug: 4 } as const;
@@ -16,7 +17,7 @@ export function createLog(format: LogFormat, level: LogLevel): Logger {
     level: levels[level],
     // Repeated lines count: each is an event.
     throttle: 0,
-    reporters: [{ log: (event) => void process.stderr.write(`${render(event)}\n`) }],
+    reporters: [{ log: (event) => void writeError(`${render(event)}\n`) }],
   });
   return {
     debug: logAs(consola, 'debug'),

@@ -1,5 +1,6 @@
 import { formatDuration } from '../protocol/duration.ts';
 import type { Arguments } from './parse.ts';
+import { isTerminal, writeError } from './terminal.ts';
 
 /** What a command tells a person besides its result, all of it on standard error. */
 export interface Notes {
@@ -13,7 +14,6 @@ export interface Notes {
 
 export function createNotes(args: Arguments): Notes {
   const quiet = args.flag('quiet');
-  const show = process.stderr.isTTY && !quiet;
   return {
     note(line) {
       if (!quiet) write(line);
@@ -22,23 +22,21 @@ export function createNotes(args: Arguments): Notes {
       if (args.flag('verbose')) write(line);
     },
     async during(waitedFor, work) {
-      if (!show) return work;
+      if (quiet || !(await isTerminal(2))) return work;
       const started = performance.now();
       const timer = setInterval(() => {
-        process.stderr.write(
-          `\r\u001b[KWaiting for ${waitedFor} … ${formatDuration(performance.now() - started)}`,
-        );
+        writeError(`\r\u001b[KWaiting for ${waitedFor} … ${formatDuration(performance.now() - started)}`);
       }, 1000);
       try {
         return await work;
       } finally {
         clearInterval(timer);
-        if (performance.now() - started > 1000) process.stderr.write('\r\u001b[K');
+        if (performance.now() - started > 1000) writeError('\r\u001b[K');
       }
     },
   };
 }
 
 function write(line: string): void {
-  process.stderr.write(`${line}\n`);
+  writeError(`${line}\n`);
 }

@@ -2,6 +2,7 @@ import type { Json, JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { spacedJson } from '../protocol/entry.ts';
 import type { Arguments } from './parse.ts';
+import { writeOut } from './terminal.ts';
 
 /** A command's result, ready for every output format. */
 export interface Result {
@@ -18,12 +19,12 @@ export interface Result {
 /** Prints a result on standard output in the form that `--format` and `--cols` ask for. */
 export function print(result: Result, args: Arguments): void {
   const lines = render(result, args.text('format') ?? 'text', args.text('cols')?.split(',').filter(Boolean));
-  if (lines.length > 0) process.stdout.write(`${lines.join('\n')}\n`);
+  if (lines.length > 0) writeOut(`${lines.join('\n')}\n`);
 }
 
 /** Prints the whole answer of the broker. */
 export function printRaw(envelope: JsonObject | undefined): void {
-  process.stdout.write(`${spacedJson(envelope)}\n`);
+  writeOut(`${spacedJson(envelope)}\n`);
 }
 
 /** The lines of a result. Throws `not_found` for a column that no row has. */

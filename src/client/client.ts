@@ -14,7 +14,7 @@ import { parseFingerprint, resolvePin } from './identity.ts';
 import { knownBrokersFile, openKnownBrokers } from './known-brokers.ts';
 import { backoff, deadlineIn, isPassing } from './retry.ts';
 import { type CallOptions, type CallParams, createRpc, type Rpc } from './rpc.ts';
-import { watchChanges, type WatchScope } from './watch.ts';
+import type { WatchScope } from './watch.ts';
 
 export interface ConnectOptions {
   /** `HOST` or `HOST:PORT` (IPv6 in brackets); the port is 20443 unless given. */
@@ -197,14 +197,16 @@ function createClient(rpc: Rpc): BrokerClient {
         const first = await page({ prefix, wait, wait_count: count }, call);
         return first.count >= count ? listAll(prefix, first) : undefined;
       }),
-    watch({ after, timeoutMs, signal, ...scope } = {}) {
+    // A generator, so that what only a watch needs is loaded when it is first asked for a change.
+    async *watch({ after, timeoutMs, signal, ...scope } = {}) {
+      const { watchChanges } = await import('./watch.ts');
       const options = { after, deadline: deadlineIn(timeoutMs), signal };
       const listNow = async (): Promise<ClientList> => {
         if (scope.name === undefined) return listAll(scope.prefix ?? '');
         const { entries, revision } = await listAll(scope.name);
         return { entries: entries.filter(({ name }) => name === scope.name), revision };
       };
-      return watchChanges(rpc, scope, options, listNow);
+      yield* watchChanges(rpc, scope, options, listNow);
     },
     call: (module, method, params = {}, options = {}) => rpc.call(module, method, params, options),
     close: () => rpc.close(),

@@ -58,8 +58,6 @@ export function chooseInterfaces(
   known: readonly string[],
 ): NetworkInterface[] {
   if (wanted === undefined || wanted.length === 0) return [...present];
-  const isWanted = (name: string, { name: own, loopback }: NetworkInterface): boolean =>
-    own === name || (name === 'lo' && loopback);
   for (const name of wanted) {
     if (known.includes(name) || present.some((link) => isWanted(name, link))) continue;
     throw new BrokerError(
@@ -68,4 +66,8 @@ export function chooseInterfaces(
     );
   }
   return present.filter((link) => wanted.some((name) => isWanted(name, link)));
+}
+
+function isWanted(name: string, link: NetworkInterface): boolean {
+  return link.name === name || (name === 'lo' && link.loopback);
 }

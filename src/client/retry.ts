@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { formatDuration } from '../protocol/duration.ts';
 import { BrokerError } from '../protocol/errors.ts';
 
@@ -25,6 +24,7 @@ export function backoff(): { pause(deadline: Deadline, signal?: AbortSignal): Pr
   let ms = 100;
   return {
     async pause(deadline, signal) {
+      const { setTimeout: sleep } = await import('node:timers/promises');
       const jittered = ms * (0.75 + Math.random() / 2);
       ms = Math.min(ms * 2, 2000);
       await sleep(Math.min(jittered, deadline.left()), undefined, signal ? { signal } : {});

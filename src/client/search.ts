@@ -3,19 +3,14 @@ import { isIP, isIPv6 } from 'node:net';
 import { formatAddress, type HostPort, parseAddress } from '../protocol/address.ts';
 import type { Question, Reply } from '../protocol/discovery.ts';
 import {
+  inSubnet,
   interfaceNames,
   isLinkLocal,
   listInterfaces,
   type NetworkInterface,
   withoutZone,
 } from '../runtime/interfaces.ts';
-import {
-  openUdp,
-  socketErrorName,
-  sourceTowards,
-  type UdpPeer,
-  type UdpSocket,
-} from '../runtime/udp.ts';
+import { openUdp, socketErrorName, sourceTowards, type UdpPeer, type UdpSocket } from '../runtime/udp.ts';
 import { chooseInterfaces, planLanes } from './lanes.ts';
 
 /** A broker's reply: the first from this address and port to this question. */
@@ -77,8 +72,7 @@ export function openSearch(options: SearchOptions): Search {
   const began = performance.now();
   const targets = (options.targets ?? []).map((text) => parseAddress(text, 'target', port));
   const limited = wanted !== undefined && wanted.length > 0;
-  const known = limited ? interfaceNames() : [];
-  chooseInterfaces(listInterfaces(), wanted, known);
+  if (limited) chooseInterfaces(listInterfaces(), wanted, interfaceNames());
   const sockets = new Map<string, Promise<UdpSocket>>();
   const attempts = new Map<string, Attempt>();
   const seen = new Set<string>();
@@ -100,9 +94,9 @@ export function openSearch(options: SearchOptions): Search {
 
   /** The socket of one question on one way; opened once, and once more each time that failed. */
   const socketOf = (index: number, way: Way): Promise<UdpSocket> => {
-    const id = `${index} ${way.interface ?? ''} ${way.from}`;
-    const known = sockets.get(id);
-    if (known) return known;
+    const id = idOf(index, way);
+    const open = sockets.get(id);
+    if (open) return open;
     const socket = openUdp({
       family: way.family,
       address: way.from,
@@ -112,6 +106,12 @@ export function openSearch(options: SearchOptions): Search {
     sockets.set(id, socket);
     socket.catch(() => sockets.delete(id));
     return socket;
+  };
+
+  /** A link that was replaced under its old name needs a new socket: an IPv6 one is bound to the link itself. */
+  const drop = async (index: number, way: Way, socket: UdpSocket): Promise<void> => {
+    sockets.delete(idOf(index, way));
+    await socket.close();
   };
 
   const note = (label: { interface?: string; to: string }, sent: number, error?: unknown): void => {
@@ -127,8 +127,11 @@ export function openSearch(options: SearchOptions): Search {
     for (const [index, question] of questions.entries()) {
       if (closed) return;
       try {
-        const error = await (await socketOf(index, way)).send(question.query(), to);
-        if (!closed) note(label, error === undefined ? 1 : 0, error);
+        const socket = await socketOf(index, way);
+        const error = await socket.send(question.query(), to);
+        if (closed) return;
+        note(label, error === undefined ? 1 : 0, error);
+        if (error && way.zone !== undefined) await drop(index, way, socket);
       } catch (error) {
         note(label, 0, error);
       }
@@ -149,7 +152,8 @@ export function openSearch(options: SearchOptions): Search {
 
   return {
     async ask() {
-      const chosen = chooseInterfaces(listInterfaces(), wanted, known);
+      // One that has gone meanwhile may come back.
+      const chosen = chooseInterfaces(listInterfaces(), wanted, wanted ?? []);
       const lanes = planLanes(chosen).flatMap((lane) => {
         const zone = lane.from.split('%')[1];
         return lane.to.map((address) => send({ ...lane, zone }, { address, port }));
@@ -166,24 +170,27 @@ export function openSearch(options: SearchOptions): Search {
   };
 }
 
+function idOf(question: number, way: Way): string {
+  return `${question} ${way.interface ?? ''} ${way.from}`;
+}
+
 /**
  * How to reach a target: as the routes say. When only some interfaces may be used, it must be by one of them.
- * @throws Error when it is not.
+ * @throws Error when it is not, or when that cannot be told.
  */
 async function wayTo(to: UdpPeer, allowed: readonly NetworkInterface[] | undefined): Promise<Way> {
   const family = isIPv6(to.address) ? 6 : 4;
   const anywhere = { family, from: family === 4 ? '0.0.0.0' : '::' } as const;
-  if (!allowed) return anywhere;
-  const from = await sourceTowards(family, to);
-  if (from === 'unknown') return anywhere;
-  if (from === undefined) throw new Error('no route');
   const [, zone] = to.address.split('%');
-  const link = allowed.find(({ ipv4, ipv6, zone: own }) =>
-    zone === undefined
-      ? ipv4.some(({ address }) => address === from) || ipv6.includes(withoutZone(from))
-      : own === zone,
-  );
-  if (!link) throw new Error(`the route leads out of another interface (from ${from})`);
+  if (!allowed || allowed.some((link) => link.zone === zone)) return anywhere;
+  const from = zone === undefined ? await sourceTowards(family, to) : undefined;
+  if (from === undefined) throw new Error('no route by the interfaces allowed');
+  // Where the runtime does not tell its routes, only the interfaces' own subnets are certain.
+  const isBy = ({ ipv4, ipv6 }: NetworkInterface): boolean =>
+    from === 'unknown'
+      ? family === 4 && ipv4.some((own) => inSubnet(to.address, own))
+      : ipv4.some(({ address }) => address === from) || ipv6.includes(withoutZone(from));
+  if (!allowed.some(isBy)) throw new Error('the route leads out of an interface that is not allowed');
   return anywhere;
 }
 

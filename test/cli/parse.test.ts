@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { brokerCommands, clientCommands } from '../../src/cli/commands.ts';
+import { brokerCommands } from '../../src/cli/broker-commands.ts';
+import { clientCommands } from '../../src/cli/client-commands.ts';
 import { parseCommandLine, type ParsedCommandLine } from '../../src/cli/parse.ts';
 
 const root = {

@@ -4,6 +4,7 @@ import { parseJsonText } from '../../config/json-file.ts';
 import { findHome } from '../../config/paths.ts';
 import type { Run } from '../command.ts';
 import { readText } from '../data.ts';
+import { writeError, writeOut } from '../terminal.ts';
 
 export const run: Run = async (args) => {
   const source = args.text('config-file') ?? '-';
@@ -15,7 +16,7 @@ export const run: Run = async (args) => {
   const file = given === undefined ? findHome().configFile : path.resolve(given);
   const { added, kept } = await addToConfiguration(file, addition);
   // The paths alone: values may be keys.
-  for (const option of added) process.stdout.write(`added ${option}\n`);
-  for (const option of kept) process.stderr.write(`kept ${option}: it stands with another value\n`);
-  if (added.length === 0) process.stderr.write(`nothing to add to ${file}\n`);
+  for (const option of added) writeOut(`added ${option}\n`);
+  for (const option of kept) writeError(`kept ${option}: it stands with another value\n`);
+  if (added.length === 0) writeError(`nothing to add to ${file}\n`);
 };

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Run } from '../command.ts';
+import { writeOut } from '../terminal.ts';
 
 /** 256 bits, in hex: it needs no quoting in a shell, in JSON or in a URL. */
 export const run: Run = async () => {
-  process.stdout.write(`${randomBytes(32).toString('hex')}\n`);
+  writeOut(`${randomBytes(32).toString('hex')}\n`);
 };

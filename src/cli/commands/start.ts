@@ -8,6 +8,7 @@ import type { Logger } from '../../protocol/logger.ts';
 import type { Run } from '../command.ts';
 import { createLog, type LogFormat, type LogLevel } from '../log.ts';
 import type { Arguments } from '../parse.ts';
+import { isTerminal, writeError } from '../terminal.ts';
 
 export const run: Run = async (args) => {
   const log = createLog(
@@ -21,14 +22,16 @@ export const run: Run = async (args) => {
   const broker = await openBroker({ file, config: { api: apiOptions(args) }, log });
   try {
     const address = await broker.listen();
-    process.stderr.write(
+    writeError(
       `${readyLine(address)}${given === undefined && home.fallbackFor ? fallbackNote(file, home.fallbackFor) : ''}\n`,
     );
-    if (process.stderr.isTTY) process.stderr.write(nextSteps(address));
+    if (await isTerminal(2)) writeError(nextSteps(address));
     log.info('stopping', { signal: await stopped });
-  } finally {
+  } catch (error) {
     await close(broker, log);
+    throw error;
   }
+  return close(broker, log);
 };
 
 function apiOptions(args: Arguments): JsonObject {
@@ -51,14 +54,16 @@ function stopSignal(): Promise<string> {
   });
 }
 
-async function close(broker: Broker, log: Logger): Promise<void> {
+/** Closes the broker and gives the exit code. */
+async function close(broker: Broker, log: Logger): Promise<number> {
   try {
     await broker.close();
+    return 0;
   } catch (error) {
     log.error('could not close cleanly; what was acknowledged is in the journal', {
       error: messageOf(error),
     });
-    process.exitCode = 1;
+    return 1;
   }
 }
 

@@ -7,6 +7,7 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { Run } from '../command.ts';
 import { createNotes, type Notes } from '../notes.ts';
+import { writeOut } from '../terminal.ts';
 
 export const run: Run = async (args) => {
   const known = openKnownBrokers(knownBrokersFile());
@@ -55,5 +56,5 @@ async function complete(
 }
 
 function print(address: string, { fingerprint }: Pin): void {
-  process.stdout.write(`${address} sha256:${fingerprint}\n`);
+  writeOut(`${address} sha256:${fingerprint}\n`);
 }

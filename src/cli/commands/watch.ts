@@ -5,6 +5,7 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import type { Notes } from '../notes.ts';
 import { withSession } from '../session.ts';
+import { writeOut } from '../terminal.ts';
 
 export const run: Run = async (args) => {
   const name = args.text('name');
@@ -18,7 +19,7 @@ export const run: Run = async (args) => {
     const limit = timeLeft();
     const signal = limit === undefined ? undefined : AbortSignal.timeout(limit);
     for await (const change of client.watch({ ...scope, timeoutMs: limit, signal })) {
-      process.stdout.write(`${spacedJson({ ...change })}\n`);
+      writeOut(`${spacedJson({ ...change })}\n`);
       if (command !== undefined) await execute(command, change, notes);
     }
     if (signal?.aborted)
@@ -33,7 +34,7 @@ async function execute(command: string, change: ClientChange, notes: Notes): Pro
     const child = spawn(command, {
       shell: true,
       // What it prints is no change: standard output stays a JSON line each.
-      stdio: ['pipe', process.stderr, process.stderr],
+      stdio: ['pipe', 2, 2],
       env: {
         ...process.env,
         BPBROKER_EVENT_TYPE: change.type,

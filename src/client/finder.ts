@@ -1,0 +1,168 @@
+import { DEFAULT_PORT } from '../protocol/address.ts';
+import { ANY_BROKER, openQuestion, queryProblem } from '../protocol/discovery.ts';
+import { ambiguous, noneAnswered, unreachable } from './finder-errors.ts';
+import { type Attempt, openSearch, type Search, type Sighting } from './search.ts';
+import { byRank, type FoundBroker, foundBroker, type Identify, identifyBrokers } from './sightings.ts';
+
+export type { Attempt, Sighting } from './search.ts';
+export type { FoundBroker, Identify } from './sightings.ts';
+
+export interface DiscoverOptions {
+  /** Name of an entry that the broker holds; `''` is answered by every broker. */
+  readonly name: string;
+  /** Longest to look for a first answer, in milliseconds; `undefined`: until aborted. */
+  readonly timeoutMs: number | undefined;
+  /** Tells which broker a sighting is of; asked only when several addresses answered. */
+  readonly identify: Identify;
+  /** UDP port to ask; default 20443. */
+  readonly port?: number | undefined;
+  /** Addresses to ask besides the neighbourhood, unicast or directed: HOST or HOST:PORT. */
+  readonly targets?: readonly string[] | undefined;
+  /** Names of the only interfaces to use (`lo`: loopback, on any system); absent or empty: every one that is up. */
+  readonly interfaces?: readonly string[] | undefined;
+  /** Takes several brokers for an answer; default false. */
+  readonly all?: boolean | undefined;
+  /** Takes the one broker that answers at all when none that answers holds the name; default false. */
+  readonly orAny?: boolean | undefined;
+  /** How long to go on listening after the first answer, in milliseconds; default 150, with `all` 500. */
+  readonly gatherMs?: number | undefined;
+  /** Told of each sighting as it comes, of holders of the name and (`orAny`) of others. */
+  readonly onSighting?: ((sighting: Sighting, isHolder: boolean) => void) | undefined;
+  /** Told at the end how the queries fared. */
+  readonly onAttempts?: ((attempts: readonly Attempt[]) => void) | undefined;
+  /** Ends the search; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How long to look for a broker unless told otherwise. */
+export const DISCOVER_TIMEOUT_MS = 3000;
+
+/** When to ask, in milliseconds from the start; about every second after the last of these. */
+const ASK_AT: readonly number[] = [0, 100, 250, 500, 1000];
+
+/**
+ * Finds the broker that holds a name, on the links of this host and at the targets given.
+ *
+ * @returns One broker; with `all`, every one that answered.
+ * @throws BrokerError `unreachable` when none answered, `ambiguous_broker` when several did; `usage` for an unknown
+ *   interface or a malformed target; `invalid_request` for a name that no entry may have. The signal's reason.
+ */
+export async function discover(options: DiscoverOptions): Promise<FoundBroker[]> {
+  options.signal?.throwIfAborted();
+  const { sightings, isHolder } = await gather(options);
+  const [first, ...others] = sightings;
+  if (first && others.length === 0) return [foundBroker([first])];
+  const { brokers, failures } = await identifyBrokers(sightings, options.identify, options.signal);
+  if (brokers.length === 0) throw unreachable(sightings, failures);
+  if (brokers.length > 1 && options.all !== true) throw ambiguous(brokers, options, isHolder);
+  return [...brokers];
+}
+
+interface Gathered {
+  /** The best first; at least one. */
+  readonly sightings: readonly Sighting[];
+  /** Whether those who answered hold the name, or only answer at all. */
+  readonly isHolder: boolean;
+}
+
+/** Asks until the first answer, then for a little longer, for others to answer too. */
+async function gather(options: DiscoverOptions): Promise<Gathered> {
+  const { timeoutMs = Infinity, gatherMs = options.all === true ? 500 : 150, signal } = options;
+  const names = namesToAsk(options);
+  const answers = names.map((): Sighting[] => []);
+  const began = performance.now();
+  const search = openSearch({
+    questions: names.map(openQuestion),
+    port: options.port ?? DEFAULT_PORT,
+    targets: options.targets,
+    interfaces: options.interfaces,
+    onSighting(sighting, question) {
+      // The first holder opens a window anew: that any broker answered says nothing of how soon holders do.
+      if (answers.slice(0, question + 1).every(({ length }) => length === 0)) clock.endIn(gatherMs);
+      answers[question]?.push(sighting);
+      options.onSighting?.(sighting, names[question] !== ANY_BROKER);
+    },
+  });
+  const clock = createClock(began + timeoutMs, signal);
+  try {
+    await askUntilEnd(search, clock);
+    signal?.throwIfAborted();
+    const attempts = search.attempts();
+    options.onAttempts?.(attempts);
+    const answered = answers.findIndex(({ length }) => length > 0);
+    if (answered === -1) {
+      // Where any broker would do, none having answered says more than none holding the name.
+      const name = options.orAny === true ? ANY_BROKER : options.name;
+      throw noneAnswered({ name }, performance.now() - began, attempts);
+    }
+    const isHolder = names[answered] !== ANY_BROKER;
+    return { sightings: (answers[answered] ?? []).toSorted(byRank), isHolder };
+  } finally {
+    clock.stop();
+    await search.close();
+  }
+}
+
+/** The names to ask for, the wanted one first. A name that cannot be asked for is left to any broker, if one may do. */
+function namesToAsk({ name, orAny = false }: DiscoverOptions): string[] {
+  if (name === ANY_BROKER || (orAny && queryProblem(name) !== undefined)) return [ANY_BROKER];
+  return orAny ? [name, ANY_BROKER] : [name];
+}
+
+async function askUntilEnd(search: Search, clock: Clock): Promise<void> {
+  for (let round = 0; !clock.ended(); round++) {
+    // A host name that takes long to resolve must not hold up the next round.
+    void search.ask();
+    await clock.pause(pauseAfter(round));
+  }
+}
+
+/** Milliseconds to the next round. Hosts that were switched on together must not go on asking together. */
+function pauseAfter(round: number): number {
+  const at = ASK_AT[round];
+  const next = ASK_AT[round + 1];
+  return at === undefined || next === undefined ? 900 + Math.random() * 200 : next - at;
+}
+
+interface Clock {
+  ended(): boolean;
+  /** Moves the end to `ms` from now. */
+  endIn(ms: number): void;
+  /** Waits, at the longest to the end. */
+  pause(ms: number): Promise<void>;
+  stop(): void;
+}
+
+/** A time limit that may be moved while it is waited for; it ends at once when the signal is aborted. */
+function createClock(end: number, signal: AbortSignal | undefined): Clock {
+  let until = end;
+  let timer: NodeJS.Timeout | undefined;
+  let wake: (() => void) | undefined;
+  const set = (at: number): void => {
+    clearTimeout(timer);
+    // One more, for timers may be early by a part of a millisecond.
+    const ms = Math.ceil(Math.min(at, until) - performance.now()) + 1;
+    timer = setTimeout(() => wake?.(), Math.max(0, ms));
+  };
+  let next = end;
+  const abort = (): void => wake?.();
+  signal?.addEventListener('abort', abort, { once: true });
+  return {
+    ended: () => performance.now() >= until || signal?.aborted === true,
+    endIn(ms) {
+      until = performance.now() + ms;
+      set(next);
+    },
+    pause(ms) {
+      next = performance.now() + ms;
+      return new Promise((resolve) => {
+        wake = resolve;
+        set(next);
+      });
+    },
+    stop() {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    },
+  };
+}

@@ -1,0 +1,96 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../protocol/errors.ts';
+import { isLinkLocal, isLoopback } from '../runtime/interfaces.ts';
+import type { Sighting } from './search.ts';
+
+/**
+ * Tells which broker a sighting is of: a text that is the same for all addresses of one broker and for no other, such as
+ * the fingerprint of its certificate. Rejects, or gives nothing, when that address cannot be reached.
+ */
+export type Identify = (sighting: Sighting, signal: AbortSignal) => Promise<string | undefined>;
+
+/** A broker that answered. */
+export interface FoundBroker {
+  /** Its best address: IPv4 before IPv6 link-local before loopback, then the first to answer. */
+  readonly host: string;
+  readonly port: number;
+  /** All addresses that it answered from, the best first. */
+  readonly addresses: readonly string[];
+}
+
+export interface Identified {
+  /** One for each broker, the best first. */
+  readonly brokers: readonly FoundBroker[];
+  /** Why sightings were left out, by address. */
+  readonly failures: readonly string[];
+}
+
+/** Longest to wait for the identity at one address. */
+const IDENTIFY_MS = 5000;
+
+/** Orders sightings: addresses of use to other hosts first, then those that answered first. */
+export function byRank(a: Sighting, b: Sighting): number {
+  return rank(a.address) - rank(b.address) || a.at - b.at;
+}
+
+function rank(address: string): number {
+  if (isLoopback(address)) return 3;
+  if (isLinkLocal(address)) return 2;
+  return address.includes(':') ? 1 : 0;
+}
+
+/** The broker behind sightings that are all of it. */
+export function foundBroker(sightings: readonly [Sighting, ...Sighting[]]): FoundBroker {
+  const [best] = sightings;
+  return { host: best.address, port: best.port, addresses: sightings.map(({ address }) => address) };
+}
+
+/** Tells the brokers behind ranked sightings apart. What cannot be identified is left out, with the reason. */
+export async function identifyBrokers(
+  sightings: readonly Sighting[],
+  identify: Identify,
+  signal?: AbortSignal,
+): Promise<Identified> {
+  const failures: string[] = [];
+  const identities = await Promise.all(
+    sightings.map(async (sighting) => {
+      try {
+        const identity = await withinTime(identify, sighting, signal);
+        if (identity !== undefined) return identity;
+        failures.push(`${sighting.address}: no identity`);
+      } catch (error) {
+        failures.push(`${sighting.address}: ${messageOf(error)}`);
+      }
+      return undefined;
+    }),
+  );
+  signal?.throwIfAborted();
+  const groups = new Map<string, [Sighting, ...Sighting[]]>();
+  for (const [index, sighting] of sightings.entries()) {
+    const identity = identities[index];
+    if (identity === undefined) continue;
+    const group = groups.get(identity);
+    if (group) group.push(sighting);
+    else groups.set(identity, [sighting]);
+  }
+  return { brokers: [...groups.values()].map(foundBroker), failures };
+}
+
+/** Gives up on an identity that is late even when `identify` heeds no signal. */
+async function withinTime(
+  identify: Identify,
+  sighting: Sighting,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const done = new AbortController();
+  const ended = AbortSignal.any([done.signal, ...(signal ? [signal] : [])]);
+  const late = sleep(IDENTIFY_MS, undefined, { signal: ended }).then(() => {
+    throw new Error(`no answer within ${IDENTIFY_MS / 1000} s`);
+  });
+  try {
+    return await Promise.race([identify(sighting, ended), late]);
+  } finally {
+    done.abort();
+    late.catch(() => undefined);
+  }
+}
