@@ -22,12 +22,14 @@ export interface EarsOptions {
   readonly listenIp: string;
   /** 0 picks a free port. */
   readonly port: number;
-  /** How often interfaces that came later join the IPv6 group, in milliseconds. */
+  /** How often, in the long run, interfaces that came later join the IPv6 group, in milliseconds. */
   readonly rescanMs: number;
   readonly log: Logger;
   /** Takes a datagram; `reply` sends one back to where it came from, and never rejects. */
   onDatagram(datagram: Uint8Array, from: UdpPeer, reply: (datagram: Uint8Array) => Promise<void>): void;
 }
+
+const FIRST_RESCAN_MS = 1000;
 
 /** Opens them. Rejects with the system's error when the address itself cannot be listened on. */
 export function openEars(options: EarsOptions): Promise<Ears> {
@@ -56,16 +58,28 @@ async function listenEverywhere(options: EarsOptions): Promise<Ears> {
           return undefined;
         });
   if (!v4 && !v6) throw whyNot;
-  const rescan = (): void => joinGroups(v6, joined, log);
-  rescan();
-  const timer = setInterval(rescan, options.rescanMs).unref();
+  const stopRescans = repeatSlowing(options.rescanMs, () => joinGroups(v6, joined, log));
   return {
     port: v4?.port ?? v6?.port ?? port,
     async close() {
-      clearInterval(timer);
+      stopRescans();
       await Promise.all([v4?.close(), v6?.close()]);
     },
   };
+}
+
+/**
+ * Runs `action` now and ever less often, at last every `maxMs`: links that come up do so mostly while the host starts,
+ * as the broker does. Gives a function that ends it.
+ */
+function repeatSlowing(maxMs: number, action: () => void): () => void {
+  let timer: NodeJS.Timeout;
+  const run = (delayMs: number): void => {
+    action();
+    timer = setTimeout(() => run(Math.min(2 * delayMs, maxMs)), delayMs).unref();
+  };
+  run(Math.min(FIRST_RESCAN_MS, maxMs));
+  return () => clearTimeout(timer);
 }
 
 /** The socket of all IPv4 interfaces; on a host without IPv4, nothing and the error that says so. */

@@ -39,7 +39,7 @@ export interface ResponderOptions {
   readonly log: Logger;
   /** How queries are read and answered; default: the open form. */
   readonly form?: QueryForm;
-  /** How often interfaces that came later are looked for, in milliseconds; default 30,000. */
+  /** How often, in the long run, interfaces that came later are looked for, in milliseconds; default 30,000. */
   readonly rescanMs?: number;
 }
 

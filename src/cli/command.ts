@@ -1,5 +1,15 @@
 import type { OptionName } from './options.ts';
-import type { Arguments } from './parse.ts';
+
+/** The options of a command line, as given. */
+export interface Arguments {
+  /** The value of an option, or of the variable that stands in for it; nothing when neither was given. */
+  text(name: OptionName): string | undefined;
+  /** The value of an option that the command requires. */
+  required(name: OptionName): string;
+  flag(name: OptionName): boolean;
+  /** The values of a repeatable option; its variable holds them with commas between. */
+  list(name: OptionName): readonly string[];
+}
 
 /** One command, or a group of commands. */
 export interface Command {

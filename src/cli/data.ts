@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
-import type { Arguments } from './parse.ts';
+import type { Arguments } from './command.ts';
 
 /**
  * The data that a command line gives: `--data`, taken literally, or `--data-file`, where `-` is standard input. A file's

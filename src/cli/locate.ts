@@ -6,7 +6,7 @@ import { formatDuration } from '../protocol/duration.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { Notes } from './notes.ts';
 import { readCount } from './numbers.ts';
-import type { Arguments } from './parse.ts';
+import type { Arguments } from './command.ts';
 
 export interface LocateOptions {
   /** The entry whose holder is looked for; without it, any broker will do. */

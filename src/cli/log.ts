@@ -17,7 +17,7 @@ export function createLog(format: LogFormat, level: LogLevel): Logger {
     level: levels[level],
     // Repeated lines count: each is an event.
     throttle: 0,
-    reporters: [{ log: (event) => void writeError(`${render(event)}\n`) }],
+    reporters: [{ log: (event) => writeError(`${render(event)}\n`) }],
   });
   return {
     debug: logAs(consola, 'debug'),

@@ -1,5 +1,5 @@
 import { formatDuration } from '../protocol/duration.ts';
-import type { Arguments } from './parse.ts';
+import type { Arguments } from './command.ts';
 import { isTerminal, writeError } from './terminal.ts';
 
 /** What a command tells a person besides its result, all of it on standard error. */

@@ -1,5 +1,5 @@
 import { BrokerError } from '../protocol/errors.ts';
-import type { Arguments } from './parse.ts';
+import type { Arguments } from './command.ts';
 
 /** `--if-revision` as a number. Throws `usage`. */
 export function readRevision(args: Arguments): number | undefined {

@@ -1,18 +1,7 @@
 import { BrokerError } from '../protocol/errors.ts';
-import type { Command } from './command.ts';
+import type { Arguments, Command } from './command.ts';
 import { nearest } from './nearest.ts';
 import { type OptionDefinition, optionDefinitions, type OptionName } from './options.ts';
-
-/** The options of a command line, as given. */
-export interface Arguments {
-  /** The value of an option, or of the variable that stands in for it; nothing when neither was given. */
-  text(name: OptionName): string | undefined;
-  /** The value of an option that the command requires. */
-  required(name: OptionName): string;
-  flag(name: OptionName): boolean;
-  /** The values of a repeatable option; its variable holds them with commas between. */
-  list(name: OptionName): readonly string[];
-}
 
 export interface ParsedCommandLine {
   /** The names that lead to the command, such as `service`, `get`. */

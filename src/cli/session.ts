@@ -7,7 +7,7 @@ import type { JsonObject } from '../protocol/data.ts';
 import { parseDuration } from '../protocol/duration.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import { createNotes, type Notes } from './notes.ts';
-import type { Arguments } from './parse.ts';
+import type { Arguments } from './command.ts';
 
 /** A command's line to its broker. */
 export interface Session {

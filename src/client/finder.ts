@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_PORT } from '../protocol/address.ts';
 import { ANY_BROKER, openQuestion, queryProblem } from '../protocol/discovery.ts';
 import { ambiguous, noneAnswered, unreachable } from './finder-errors.ts';
@@ -37,6 +38,9 @@ export interface DiscoverOptions {
 /** How long to look for a broker unless told otherwise. */
 export const DISCOVER_TIMEOUT_MS = 3000;
 
+/** Pause before asking anew when brokers answered but none could be reached. */
+const RETRY_MS = 500;
+
 /** When to ask, in milliseconds from the start; about every second after the last of these. */
 const ASK_AT: readonly number[] = [0, 100, 250, 500, 1000];
 
@@ -48,14 +52,20 @@ const ASK_AT: readonly number[] = [0, 100, 250, 500, 1000];
  *   interface or a malformed target; `invalid_request` for a name that no entry may have. The signal's reason.
  */
 export async function discover(options: DiscoverOptions): Promise<FoundBroker[]> {
-  options.signal?.throwIfAborted();
-  const { sightings, isHolder } = await gather(options);
-  const [first, ...others] = sightings;
-  if (first && others.length === 0) return [foundBroker([first])];
-  const { brokers, failures } = await identifyBrokers(sightings, options.identify, options.signal);
-  if (brokers.length === 0) throw unreachable(sightings, failures);
-  if (brokers.length > 1 && options.all !== true) throw ambiguous(brokers, options, isHolder);
-  return [...brokers];
+  const { timeoutMs = Infinity, signal } = options;
+  signal?.throwIfAborted();
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const { sightings, isHolder } = await gather(options, deadline);
+    const [first, ...others] = sightings;
+    if (first && others.length === 0) return [foundBroker([first])];
+    const { brokers, failures } = await identifyBrokers(sightings, options.identify, signal);
+    if (brokers.length > 1 && options.all !== true) throw ambiguous(brokers, options, isHolder);
+    if (brokers.length > 0) return [...brokers];
+    // It may be about to open its API, which who waits for it should not take for a failure.
+    if (performance.now() + RETRY_MS > deadline) throw unreachable(sightings, failures);
+    await sleep(RETRY_MS, undefined, { signal }).catch(() => signal?.throwIfAborted());
+  }
 }
 
 interface Gathered {
@@ -66,8 +76,8 @@ interface Gathered {
 }
 
 /** Asks until the first answer, then for a little longer, for others to answer too. */
-async function gather(options: DiscoverOptions): Promise<Gathered> {
-  const { timeoutMs = Infinity, gatherMs = options.all === true ? 500 : 150, signal } = options;
+async function gather(options: DiscoverOptions, deadline: number): Promise<Gathered> {
+  const { gatherMs = options.all === true ? 500 : 150, signal } = options;
   const names = namesToAsk(options);
   const answers = names.map((): Sighting[] => []);
   const began = performance.now();
@@ -83,7 +93,7 @@ async function gather(options: DiscoverOptions): Promise<Gathered> {
       options.onSighting?.(sighting, names[question] !== ANY_BROKER);
     },
   });
-  const clock = createClock(began + timeoutMs, signal);
+  const clock = createClock(deadline, signal);
   try {
     await askUntilEnd(search, clock);
     signal?.throwIfAborted();

@@ -118,7 +118,7 @@ async function writeChunks(
 }
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<number> {
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     const { bytesWritten } = await handle.write(bytes, done, bytes.length - done);
     done += bytesWritten;
   }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { plainAddress } from '../protocol/address.ts';
 import type { ConnectionInfo, HttpServer, ServeOptions } from './runtime.ts';
 
@@ -39,6 +40,8 @@ function serveOn(hostname: string, options: ServeOptions): Server {
     // Cuts off whoever has not sent all headers, or stalls, in that time.
     idleTimeout: Math.ceil(options.headersTimeoutMs / 1000),
     development: false,
+    // Without a name of its own, a second server on a port of the same process would silently take the first one's place.
+    id: randomUUID(),
     fetch: (request, bun) => options.fetch(request, new BunConnection(request, bun, options)),
   });
 }

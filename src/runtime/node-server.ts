@@ -2,6 +2,7 @@ import { getRequestListener } from '@hono/node-server';
 import type { IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { plainAddress } from '../protocol/address.ts';
 import type { ConnectionInfo, HttpServer, ServeOptions } from './runtime.ts';
 
@@ -27,11 +28,23 @@ export async function serveNode(options: ServeOptions): Promise<HttpServer> {
     (incoming, outgoing) => void listener(incoming, outgoing),
   );
   server.maxHeadersCount = 100;
+  server.on('clientError', refuse);
   await listen(server, options);
   return {
     port: (server.address() as AddressInfo).port,
     close: (graceMs) => close(server, graceMs),
   };
+}
+
+const refusals: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+/** Answers what is no proper request, and closes: Deno would close without a word. */
+function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  socket.end(`HTTP/1.1 ${refusals[error.code ?? ''] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`);
 }
 
 function connectionOf(incoming: IncomingMessage): ConnectionInfo {

@@ -33,6 +33,9 @@ export interface UdpSocket {
   close(): Promise<void>;
 }
 
+/** How often a datagram is given to the system that keeps reporting earlier ones. */
+const MAX_TRIES = 3;
+
 /** Opens a socket. Rejects with the system's error (`EADDRINUSE`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`). */
 export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
   const socket = createSocket({
@@ -47,6 +50,16 @@ export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
   });
   if (options.broadcast === true) socket.setBroadcast(true);
   const unsent = new Set<(error: Error) => void>();
+  const sendOnce = (datagram: Uint8Array, to: UdpPeer): Promise<Error | undefined> =>
+    new Promise((resolve) => {
+      const settle = (error?: Error | null): void => {
+        unsent.delete(settle);
+        resolve(error ?? undefined);
+      };
+      unsent.add(settle);
+      const thrown = attempt(() => socket.send(datagram, to.port, to.address, settle));
+      if (thrown !== undefined) settle(thrown);
+    });
   const close = (): Promise<void> => {
     // A send that is under way when its socket closes may never call back.
     for (const settle of unsent) settle(new Error('The socket was closed'));
@@ -55,16 +68,12 @@ export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
   let closed: Promise<void> | undefined;
   return {
     port: socket.address().port,
-    send: (datagram, to) =>
-      new Promise((resolve) => {
-        const settle = (error?: Error | null): void => {
-          unsent.delete(settle);
-          resolve(error ?? undefined);
-        };
-        unsent.add(settle);
-        const thrown = attempt(() => socket.send(datagram, to.port, to.address, settle));
-        if (thrown !== undefined) settle(thrown);
-      }),
+    async send(datagram, to) {
+      for (let tries = 1; ; tries++) {
+        const error = await sendOnce(datagram, to);
+        if (error === undefined || tries === MAX_TRIES || closed || !mayBeOfEarlier(error)) return error;
+      }
+    },
     join: (group, zone) => attempt(() => socket.addMembership(group, `::%${zone}`)),
     close: () => (closed ??= close()),
   };
@@ -99,6 +108,14 @@ export async function sourceTowards(family: 4 | 6, to: UdpPeer): Promise<string 
 export function socketErrorName(error: unknown): string {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return typeof code === 'string' && code !== 'UNKNOWN' ? code : String(message ?? error);
+}
+
+/**
+ * Whether the error may be that of an earlier datagram, which was refused where it arrived: Bun reports it with the next
+ * send, wherever that one goes, and does not send it.
+ */
+function mayBeOfEarlier(error: Error): boolean {
+  return ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH'].includes(socketErrorName(error));
 }
 
 function bind(socket: Socket, port: number, address: string): Promise<void> {

@@ -1,11 +1,8 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import tls from 'node:tls';
 import type { HostPort } from '../protocol/address.ts';
 import { unreachable } from './connection-errors.ts';
 import type { ChannelOptions, PeerCertificate } from './runtime.ts';
-
-/** The name that every certificate made by a broker carries (contract, section 5). */
-export const TLS_NAME = 'bpbroker';
 
 /**
  * A TLS connection whose certificate is the pinned one. The certificate is compared before the socket is handed out, so
@@ -40,7 +37,9 @@ function connectUnverified(address: HostPort, signal?: AbortSignal): Promise<tls
   const socket = tls.connect({
     host: address.host,
     port: address.port,
-    servername: TLS_NAME,
+    // Deno resumes sessions by this name, across servers of one process too, and a resumed one shows the certificate of
+    // its first handshake; so no name is used twice. It plays no part in the check.
+    servername: `${randomUUID()}.bpbroker`,
     rejectUnauthorized: false,
     minVersion: 'TLSv1.2',
   });

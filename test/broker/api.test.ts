@@ -189,7 +189,7 @@ describe('our JSON form', () => {
       headers,
       body,
       duplex: 'half',
-    } as RequestInit);
+    });
     assert.equal(answer.status, 413);
     assert.ok(sent < MAX_BODY_BYTES * 1.5, `${sent} bytes were taken`);
   });

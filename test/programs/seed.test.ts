@@ -70,11 +70,21 @@ for (const launcher of launchers) {
         const stamps = String.raw`"last_write_ts": \d{10}, "last_write_ip": "127\.0\.0\.1"`;
         await prints(
           new RegExp(String.raw`^\{${stamps}, "key": "special data"\}\n$`),
-          ...['service', 'register', '--name', 'foo3', '--data', '{"key": "special data"}'],
+          'service',
+          'register',
+          '--name',
+          'foo3',
+          '--data',
+          '{"key": "special data"}',
         );
         await prints(
           new RegExp(String.raw`^\{${stamps}, "key": "special data", "new_key": "new data"\}\n$`),
-          ...['service', 'update', '--name', 'foo3', '--data', '{"new_key": "new data"}'],
+          'service',
+          'update',
+          '--name',
+          'foo3',
+          '--data',
+          '{"new_key": "new data"}',
         );
       });
 

@@ -148,10 +148,10 @@ describe('errors', () => {
   });
 
   it('answer with the statuses that the contract declares', () => {
-    const declared = [400, 401, 403, 404, 409, 413, 429, 500, 503, 507];
+    const declared = new Set([400, 401, 403, 404, 409, 413, 429, 500, 503, 507]);
     for (const code of errorCodes) {
       const { status, exitCode } = new BrokerError(code, '');
-      if (exitCode <= 5) assert.ok(declared.includes(status), `${code}: ${status}`);
+      if (exitCode <= 5) assert.ok(declared.has(status), `${code}: ${status}`);
     }
   });
 

@@ -22,6 +22,8 @@ export interface ContractOptions {
   readonly shortTtlMs?: number;
 }
 
+const increment: Mutation = (current) => put({ n: Number(current?.data['n'] ?? 0) + 1 })(current);
+
 /** The rules that every driver keeps (`src/store/store.ts`). */
 export function storeContract(
   driver: string,
@@ -31,10 +33,13 @@ export function storeContract(
   function rule(name: string, body: (store: Store, under: StoreUnderTest) => Promise<void>): void {
     it(name, { skip: skip ?? false }, async () => {
       const under = await open();
+      // A store's timers do not keep a process alive, and Deno ends a test that nothing keeps alive.
+      const alive = setInterval(() => undefined, 1000);
       try {
         await body(under.store, under);
       } finally {
         await under.dispose();
+        clearInterval(alive);
       }
     });
   }
@@ -45,7 +50,13 @@ export function storeContract(
         const before = store.revision;
         const { entry, revision } = await store.mutate('foo', put({ key: 'special data' }));
         assert.ok(revision > before);
-        const expected = { name: 'foo', data: { key: 'special data' }, lastWriteTs: TS, lastWriteIp: IP, revision };
+        const expected = {
+          name: 'foo',
+          data: { key: 'special data' },
+          lastWriteTs: TS,
+          lastWriteIp: IP,
+          revision,
+        };
         assert.deepEqual(entry, expected);
         assert.deepEqual(await store.get('foo'), expected);
         assert.ok(store.revision >= revision);
@@ -72,12 +83,12 @@ export function storeContract(
         assert.equal(winners.length, 1);
         assert.equal((await store.get('foo'))?.data['_str'], `c${winners[0]}`);
         for (const result of results) {
-          if (result.status === 'rejected') assert.equal((result.reason as BrokerError).code, 'already_exists');
+          if (result.status === 'rejected')
+            assert.equal((result.reason as BrokerError).code, 'already_exists');
         }
       });
 
       rule('loses none of 100 simultaneous increments of one entry', async (store) => {
-        const increment: Mutation = (current) => put({ n: Number(current?.data['n'] ?? 0) + 1 })(current);
         const results = await Promise.all(Array.from({ length: 100 }, () => store.mutate('n', increment)));
         assert.equal((await store.get('n'))?.data['n'], 100);
         assert.equal(new Set(results.map((result) => result.revision)).size, 100);
@@ -86,10 +97,12 @@ export function storeContract(
 
       rule('lets one of the conditional writes on the same revision win', async (store) => {
         const { revision } = await store.mutate('foo', put('0'));
-        const conditional = (text: string): Mutation => (current) => {
-          if (current?.revision !== revision) throw new BrokerError('revision_conflict', 'changed');
-          return put(text)(current);
-        };
+        const conditional =
+          (text: string): Mutation =>
+          (current) => {
+            if (current?.revision !== revision) throw new BrokerError('revision_conflict', 'changed');
+            return put(text)(current);
+          };
         const results = await Promise.allSettled(
           Array.from({ length: 20 }, (_, i) => store.mutate('foo', conditional(String(i)))),
         );
@@ -160,19 +173,41 @@ export function storeContract(
         assert.ok(results.some((result) => result.status === 'rejected'));
       });
 
-      rule('stores 1 MiB of data and odd names and keys, also across a reopening', async (store, { reopen }) => {
-        const odd = { '10': 'ten', '2': ['b', null, 1.5, -0, { deep: true }], toString: '\u2028"\\\n', '': '' };
-        const names = ['toString', 'constructor', '10', '2', 'mit Leerzeichen', 'ünï/¢ødé', '😀', '"\\', 'hasOwnProperty'];
-        const big = { blob: 'ü😀x'.repeat(116_000) };
-        await Promise.all(names.map((name) => store.mutate(name, put({ ...odd, name }))));
-        await store.mutate('big', put(big));
-        const again = await reopen();
-        for (const name of names) {
-          assert.deepEqual((await again.get(name))?.data, JSON.parse(JSON.stringify({ ...odd, name })), name);
-        }
-        assert.deepEqual((await again.get('big'))?.data, big);
-        assert.equal(await again.count(''), names.length + 1);
-      });
+      rule(
+        'stores 1 MiB of data and odd names and keys, also across a reopening',
+        async (store, { reopen }) => {
+          const odd = {
+            '10': 'ten',
+            '2': ['b', null, 1.5, -0, { deep: true }],
+            toString: '\u2028"\\\n',
+            '': '',
+          };
+          const names = [
+            'toString',
+            'constructor',
+            '10',
+            '2',
+            'mit Leerzeichen',
+            'ünï/¢ødé',
+            '😀',
+            '"\\',
+            'hasOwnProperty',
+          ];
+          const big = { blob: 'ü😀x'.repeat(116_000) };
+          await Promise.all(names.map((name) => store.mutate(name, put({ ...odd, name }))));
+          await store.mutate('big', put(big));
+          const again = await reopen();
+          for (const name of names) {
+            assert.deepEqual(
+              (await again.get(name))?.data,
+              JSON.parse(JSON.stringify({ ...odd, name })),
+              name,
+            );
+          }
+          assert.deepEqual((await again.get('big'))?.data, big);
+          assert.equal(await again.count(''), names.length + 1);
+        },
+      );
 
       rule('is refused after close()', async (store) => {
         await store.close();
@@ -188,13 +223,32 @@ export function storeContract(
     });
 
     describe('list() and count()', () => {
-      const names = ['a', 'a/', 'a/1', 'a/10', 'a/2', 'a0', 'b', 'é', '\uff5e', '\u{1f600}', '10', '9', 'A', '~', 'a b'];
+      const names = [
+        'a',
+        'a/',
+        'a/1',
+        'a/10',
+        'a/2',
+        'a0',
+        'b',
+        'é',
+        '\uff5e',
+        '\u{1f600}',
+        '10',
+        '9',
+        'A',
+        '~',
+        'a b',
+      ];
       const inByteOrder = names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 
       rule('give entries in the byte order of their names', async (store) => {
         for (const name of names) await store.mutate(name, put(name));
         const page = await store.list();
-        assert.deepEqual(page.entries.map((entry) => entry.name), inByteOrder);
+        assert.deepEqual(
+          page.entries.map((entry) => entry.name),
+          inByteOrder,
+        );
         assert.equal(page.next, undefined);
         assert.equal(page.revision, store.revision);
       });
@@ -217,14 +271,23 @@ export function storeContract(
       rule('keep to a prefix', async (store) => {
         for (const name of names) await store.mutate(name, put(name));
         const page = await store.list({ prefix: 'a/', limit: 2 });
-        assert.deepEqual(page.entries.map((entry) => entry.name), ['a/', 'a/1']);
+        assert.deepEqual(
+          page.entries.map((entry) => entry.name),
+          ['a/', 'a/1'],
+        );
         const rest = await store.list({ prefix: 'a/', after: page.next ?? '' });
-        assert.deepEqual(rest.entries.map((entry) => entry.name), ['a/10', 'a/2']);
+        assert.deepEqual(
+          rest.entries.map((entry) => entry.name),
+          ['a/10', 'a/2'],
+        );
         assert.equal(await store.count('a/'), 4);
         assert.equal(await store.count(''), names.length);
         assert.equal(await store.count('zz'), 0);
         assert.deepEqual((await store.list({ prefix: 'b', after: 'c' })).entries, []);
-        assert.deepEqual((await store.list({ prefix: 'b', after: 'a' })).entries.map((entry) => entry.name), ['b']);
+        assert.deepEqual(
+          (await store.list({ prefix: 'b', after: 'a' })).entries.map((entry) => entry.name),
+          ['b'],
+        );
       });
 
       rule('give at most 1000 entries unless asked for more', async (store) => {
@@ -265,19 +328,29 @@ export function storeContract(
         const [byName, byPrefix] = [store.watch({ name: 'a' }), store.watch({ prefix: 'a/' })];
         for (const name of ['ab', 'a/1', 'b', 'a', 'a/2', 'a']) await store.mutate(name, put(name));
         const named = await take(byName, 2);
-        assert.deepEqual(named.map((item) => item.type === 'put' && item.name), ['a', 'a']);
+        assert.deepEqual(
+          named.map((item) => item.type === 'put' && item.name),
+          ['a', 'a'],
+        );
         const prefixed = await take(byPrefix, 2);
-        assert.deepEqual(prefixed.map((item) => item.type === 'put' && item.name), ['a/1', 'a/2']);
+        assert.deepEqual(
+          prefixed.map((item) => item.type === 'put' && item.name),
+          ['a/1', 'a/2'],
+        );
         await byName.return?.();
         await byPrefix.return?.();
       });
 
       rule('resumes after a revision without losing or repeating a change', async (store) => {
         const revisions: number[] = [];
-        for (let i = 0; i < 10; i++) revisions.push((await store.mutate(`n${i % 2}`, put(String(i)))).revision);
+        for (let i = 0; i < 10; i++)
+          revisions.push((await store.mutate(`n${i % 2}`, put(String(i)))).revision);
         const watch = store.watch({ after: revisions[3] ?? 0, prefix: 'n' });
         revisions.push((await store.mutate('n0', put('live'))).revision);
-        assert.deepEqual((await take(watch, 7)).map((item) => item.revision), revisions.slice(4));
+        assert.deepEqual(
+          (await take(watch, 7)).map((item) => item.revision),
+          revisions.slice(4),
+        );
         await watch.return?.();
         const only = store.watch({ after: revisions[3] ?? 0, name: 'n1' });
         assert.deepEqual(
@@ -317,7 +390,11 @@ export function storeContract(
 
       rule('ends by its signal, by return() and by close()', async (store) => {
         const aborter = new AbortController();
-        const [aborted, returned, closed] = [store.watch({ signal: aborter.signal }), store.watch(), store.watch()];
+        const [aborted, returned, closed] = [
+          store.watch({ signal: aborter.signal }),
+          store.watch(),
+          store.watch(),
+        ];
         const waiting = [aborted.next(), returned.next(), closed.next()];
         aborter.abort();
         await returned.return?.();

@@ -1,10 +1,9 @@
-import { after } from 'node:test';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import type { FileStore } from '../../src/store/file/file-store.ts';
 import { tempDir } from '../support/temp.ts';
 import { storeContract } from './contract.ts';
 import { openIn } from './support.ts';
-import type { FileStore } from '../../src/store/file/file-store.ts';
-import path from 'node:path';
-import { mkdirSync } from 'node:fs';
 
 const root = tempDir();
 let count = 0;
@@ -23,4 +22,3 @@ storeContract('file driver', async () => {
     dispose: () => store.close(),
   };
 });
-void after;

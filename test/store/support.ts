@@ -1,12 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readJsonFile } from '../../src/config/json-file.ts';
 import type { EntryData, JsonObject } from '../../src/protocol/data.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import { type FileStore, type FileStoreOptions, openFileStore } from '../../src/store/file/file-store.ts';
 import type { Mutation, Outcome, WatchItem } from '../../src/store/store.ts';
+import { atEnd } from '../support/cleanup.ts';
 
 export const TS = 1_420_068_290;
 export const IP = '127.0.0.1';
@@ -32,11 +35,22 @@ export const remove: Mutation = (): Outcome => ({ action: 'delete' });
 export async function take(watch: AsyncIterator<WatchItem>, count: number): Promise<WatchItem[]> {
   const items: WatchItem[] = [];
   while (items.length < count) {
-    const { done, value } = await watch.next();
-    if (done) throw new Error(`The watch ended after ${items.length} of ${count} items`);
-    items.push(value);
+    const next = await within(10_000, watch.next());
+    if (next === undefined) throw new Error(`Waited in vain for item ${items.length + 1} of ${count}`);
+    if (next.done) throw new Error(`The watch ended after ${items.length} of ${count} items`);
+    items.push(next.value);
   }
   return items;
+}
+
+async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  const timer = new AbortController();
+  const late = sleep(ms, undefined, { signal: timer.signal }).catch(() => undefined);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    timer.abort();
+  }
 }
 
 export const OPTIONS: JsonObject = { api: { listen_port: 20443 }, services: { _access_key: 'secret' } };
@@ -52,6 +66,16 @@ export async function openIn(dir: string, options: OpenOptions = {}): Promise<Fi
     options: () => OPTIONS,
     ...options,
   });
+}
+
+/**
+ * A new folder for what opens a registry thousands of times and has no stake in durability: in memory where the system
+ * has such a place. Removed at the end.
+ */
+export function memoryDir(): string {
+  const dir = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'bpbroker-test-'));
+  atEnd(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
 }
 
 /** Every file of a folder with its content, to tell whether anything was touched. */
@@ -72,10 +96,12 @@ export function journalsIn(dir: string): string[] {
     .map((name) => path.join(dir, name));
 }
 
-export const isNode: boolean = !('Bun' in globalThis) && !('Deno' in globalThis);
-
 /** Starts a TypeScript file of this folder under the running runtime, or under `wrapper` (such as strace). */
-export function startScript(script: string, args: readonly string[], wrapper: readonly string[] = []): ChildProcess {
+export function startScript(
+  script: string,
+  args: readonly string[],
+  wrapper: readonly string[] = [],
+): ChildProcess {
   const file = fileURLToPath(new URL(script, import.meta.url));
   const run = 'Deno' in globalThis ? ['run', '-A', file] : [file];
   const [command = '', ...rest] = [...wrapper, process.execPath, ...run, ...args];

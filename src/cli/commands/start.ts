@@ -7,7 +7,7 @@ import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { Run } from '../command.ts';
 import { createLog, type LogFormat, type LogLevel } from '../log.ts';
-import type { Arguments } from '../parse.ts';
+import type { Arguments } from '../command.ts';
 import { isTerminal, writeError } from '../terminal.ts';
 
 export const run: Run = async (args) => {

@@ -5,7 +5,7 @@ import type { Run } from '../command.ts';
 import { readData } from '../data.ts';
 import { entryResult } from '../entry-output.ts';
 import { print, printRaw } from '../output.ts';
-import type { Arguments } from '../parse.ts';
+import type { Arguments } from '../command.ts';
 import { readRevision } from '../numbers.ts';
 import { withSession } from '../session.ts';
 

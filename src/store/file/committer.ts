@@ -2,6 +2,7 @@ import { setImmediate, setTimeout } from 'node:timers';
 import type { Change, Entry } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { MutationResult } from '../store.ts';
+import { isFull } from './disk-errors.ts';
 import type { AppendFailure, Journal } from './journal.ts';
 import { encodeRecord } from './records.ts';
 
@@ -81,8 +82,11 @@ export function createCommitter(options: CommitterOptions): Committer {
   let lastRevision = revision();
   let scheduled = false;
   let holds = 0;
-  let idleWaiters: (() => void)[] = [];
+  /** Waiting for the batch in flight, and for the queue to be empty as well. */
+  const landed: (() => void)[] = [];
+  const drained: (() => void)[] = [];
   let trouble: Trouble | undefined;
+  let probing: NodeJS.Timeout | undefined;
 
   function pending(name: string): Pending | undefined {
     if (flying === undefined && queue.length === 0) return undefined;
@@ -162,14 +166,13 @@ export function createCommitter(options: CommitterOptions): Committer {
 
   function goOn(): void {
     if (flying !== undefined) return;
-    const waiting = idleWaiters;
-    idleWaiters = [];
-    for (const resolve of waiting) resolve();
+    for (const resolve of landed.splice(0)) resolve();
+    if (queue.length === 0) for (const resolve of drained.splice(0)) resolve();
     schedule();
   }
 
   function failed({ step, error }: AppendFailure): void {
-    if (step === 'write' && (error.code === 'ENOSPC' || error.code === 'EDQUOT')) {
+    if (step === 'write' && isFull(error)) {
       journal().rollback((problem) => {
         if (problem) stopFlying(`cutting off an incomplete write failed: ${messageOf(problem)}`);
         else full(error);
@@ -191,11 +194,12 @@ export function createCommitter(options: CommitterOptions): Committer {
       log('error', `The registry refuses writes: ${reason}`);
     }
     rejectFlying(new BrokerError('storage_full', `Cannot store the entry: ${reason}`, { cause: error }));
-    setTimeout(probe, options.probeMs).unref();
+    probing ??= setTimeout(probe, options.probeMs).unref();
   }
 
   /** An empty batch shows whether there is room again, so that health tells the truth without a client's write. */
   function probe(): void {
+    probing = undefined;
     if (trouble?.final !== false || flying !== undefined || queue.length > 0) return;
     openBatch();
     schedule();
@@ -231,11 +235,10 @@ export function createCommitter(options: CommitterOptions): Committer {
     for (const batch of batches) for (const waiter of batch.waiters) waiter.reject(error);
   }
 
-  /** Settles after the batch in flight, or at once when there is none. */
-  function landed(): Promise<void> {
+  function whenTold(waiting: (() => void)[]): Promise<void> {
     return new Promise((resolve) => {
-      idleWaiters.push(resolve);
-      if (flying === undefined) goOn();
+      waiting.push(resolve);
+      goOn();
     });
   }
 
@@ -256,7 +259,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     async between(task) {
       holds++;
       try {
-        await landed();
+        await whenTold(landed);
         if (trouble?.final) throw new BrokerError('unavailable', `Cannot go on: ${trouble.reason}`);
         return await task();
       } finally {
@@ -264,9 +267,6 @@ export function createCommitter(options: CommitterOptions): Committer {
         schedule();
       }
     },
-    async drained() {
-      do await landed();
-      while (queue.length > 0);
-    },
+    drained: () => whenTold(drained),
   };
 }

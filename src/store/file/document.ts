@@ -164,7 +164,9 @@ function createChecksum(): Checksum {
       count++;
     },
     value: ({ id, since }, revision) =>
-      crc32(JSON.stringify([id, since, revision, count, sum])).toString(16).padStart(8, '0'),
+      crc32(JSON.stringify([id, since, revision, count, sum]))
+        .toString(16)
+        .padStart(8, '0'),
   };
 }
 
@@ -198,7 +200,9 @@ function entryOf(name: string, stamped: JsonObject, revision: number, ttlMs: num
 }
 
 function optionsOfServices(services: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(services).filter(([key]) => key.startsWith('_')));
+  const options: Record<string, Json> = {};
+  for (const key in services) if (key.startsWith('_')) options[key] = services[key] ?? null;
+  return options;
 }
 
 function indented(value: Json, columns: number): string {

@@ -1,19 +1,16 @@
-import { stat } from 'node:fs/promises';
 import { clearInterval, setInterval } from 'node:timers';
-import { removeLeftovers, replaceFile, resolveFile } from '../../config/atomic-write.ts';
+import { resolveFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import type { Change, Entry } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Mutation, MutationResult, NewEntry, Store, StoreHealth, WatchItem } from '../store.ts';
 import { createCommitter } from './committer.ts';
-import { documentText, optionsOf } from './document.ts';
 import { createExpiry } from './expiry.ts';
 import { createHistory } from './history.ts';
-import { createJournal } from './journal.ts';
 import { makeEntry } from './records.ts';
-import { recover, removeJournals } from './recovery.ts';
-import { createRewriter, type Written } from './rewriter.ts';
-import { createTable, type Table } from './table.ts';
+import { prepareFiles } from './opening.ts';
+import { createRewriter } from './rewriter.ts';
+import { createTable } from './table.ts';
 import { covers, createWatchHub } from './watchers.ts';
 
 export interface FileStoreOptions {
@@ -59,7 +56,7 @@ const RETRY_REWRITE_MS = 30_000;
 /**
  * Opens the embedded store: one JSON file with a journal beside it (docs/storage.md).
  * @throws BrokerError `invalid_config` when what stands on disk is damaged, foreign, or changed outside of the broker:
- *   nothing is touched then.
+ *   nothing is touched then. `storage_full` or `unavailable` when the disk does not let it be made ready for writes.
  */
 export async function openFileStore(settings: FileStoreOptions): Promise<FileStore> {
   const log = settings.log ?? ((): void => undefined);
@@ -70,7 +67,15 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     changes: settings.historyChanges ?? 10_000,
     bytes: settings.historyBytes ?? 16 * MIB,
   });
-  const { identity, retired, written, firstJournal } = await prepare();
+  const { identity, retired, written, firstJournal } = await prepareFiles({
+    file,
+    document: settings.document,
+    options: settings.options,
+    table,
+    history,
+    warn: (message) => log('warn', message),
+    onStep,
+  });
   let journal = firstJournal;
   const watches = createWatchHub(settings.watchBytes ?? MIB);
   const expiry = createExpiry(expire);
@@ -107,10 +112,6 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   for (const entry of table.entries()) if (entry.ttlMs !== undefined) expiry.track(entry);
   const interval = setInterval(() => void rewriteQuietly(), settings.rewriteIntervalMs ?? 600_000);
   interval.unref();
-
-  async function prepare(): Promise<Prepared> {
-    return await prepareFiles(settings, file, table, history);
-  }
 
   function apply(change: Change, bytes: number): void {
     table.apply(change);
@@ -214,57 +215,14 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   };
 }
 
-interface Prepared {
-  readonly identity: Awaited<ReturnType<typeof recover>>['identity'];
-  readonly retired: { path: string; base: number; end: number }[];
-  readonly written: Written;
-  readonly firstJournal: Awaited<ReturnType<typeof createJournal>>;
-}
-
-/**
- * Recovers the registry and leaves the disk ready for writes: the file up to date where a crash left it behind, and a
- * journal that no earlier process has written to.
- */
-async function prepareFiles(
-  settings: FileStoreOptions,
-  file: string,
-  table: Table,
-  history: Parameters<typeof recover>[0]['history'],
-): Promise<Prepared> {
-  const onStep = settings.onStep ?? ((): void => undefined);
-  const warn = (message: string): void => settings.log?.('warn', message);
-  const { document } = settings;
-  const recovery = await recover({ file, document, table, history, warn, onStep });
-  const { identity, journals, obsolete } = recovery;
-  try {
-    await removeLeftovers(file);
-    let written: Written = {
-      revision: table.revision,
-      options: JSON.stringify(optionsOf(document)),
-      bytes: (await stat(file).catch(() => undefined))?.size ?? 0,
-    };
-    if (recovery.mustRewrite) {
-      const options = settings.options();
-      const snapshot = table.snapshot();
-      const text = documentText(options, identity, snapshot);
-      const bytes = await replaceFile(file, text, { onStep: (step) => onStep(`file-${step}`) });
-      snapshot.end();
-      written = { revision: table.revision, options: JSON.stringify(options), bytes };
-    }
-    onStep('obsolete');
-    await removeJournals(obsolete);
-    const firstJournal = await createJournal(file, identity.id, table.revision, onStep);
-    const retired = journals.filter(({ base }) => base !== table.revision);
-    return { identity, retired, written, firstJournal };
-  } catch (error) {
-    if (error instanceof BrokerError) throw error;
-    throw new BrokerError('unavailable', `Cannot open the registry ${file}: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
-}
-
 function stateOf(name: string, entry: NewEntry): (revision: number) => Entry {
+  // JSON has no NaN: a journal with one could not be read again.
+  if (!Number.isFinite(entry.lastWriteTs) || !Number.isFinite(entry.ttlMs ?? 0)) {
+    throw new BrokerError(
+      'internal',
+      `Invalid entry '${name}': its time and lifetime must be finite numbers`,
+    );
+  }
   return (revision) =>
     makeEntry(name, entry.data, entry.lastWriteTs, entry.lastWriteIp, revision, entry.ttlMs);
 }

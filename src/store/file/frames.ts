@@ -82,7 +82,11 @@ function frameAt(bytes: Buffer, offset: number, seed: number): { json: unknown; 
   if (crc32(bytes.subarray(offset + CRC_DIGITS + 1, end), seed) !== checksumAt(bytes, offset)) {
     return undefined;
   }
-  return { json: JSON.parse(bytes.toString('utf8', start, end)), end: end + 1 };
+  try {
+    return { json: JSON.parse(bytes.toString('utf8', start, end)), end: end + 1 };
+  } catch {
+    return undefined;
+  }
 }
 
 function checksumAt(bytes: Buffer, offset: number): number {

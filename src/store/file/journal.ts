@@ -56,7 +56,7 @@ export async function createJournal(
       return;
     }
     try {
-      for (let done = 0; done < frame.length; ) {
+      for (let done = 0; done < frame.length;) {
         done += writeSync(fd, frame, done, frame.length - done, size + done);
       }
     } catch (error) {

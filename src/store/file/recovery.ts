@@ -4,13 +4,7 @@ import { replaceFile, syncDirectory } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import { readDocument, type RegistryDocument, type RegistryIdentity } from './document.ts';
 import type { History } from './history.ts';
-import {
-  type JournalFile,
-  listJournals,
-  type LoadedJournal,
-  loadJournal,
-  refusal,
-} from './journal-files.ts';
+import { type JournalFile, listJournals, type LoadedJournal, loadJournal, refusal } from './journal-files.ts';
 import type { Table } from './table.ts';
 
 export interface Recovery {

@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { replaceFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
-import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { messageOf } from '../../protocol/errors.ts';
 import type { Committer } from './committer.ts';
+import { asBrokerError, isDiskFailure } from './disk-errors.ts';
 import { documentText, type RegistryIdentity } from './document.ts';
 import type { History } from './history.ts';
 import { createJournal, type Journal } from './journal.ts';
@@ -73,7 +74,7 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
       written = await writeTo(file, 'file');
     } catch (error) {
       if (isDiskFailure(error)) committer.stop(`writing ${file} failed: ${messageOf(error)}`);
-      throw asBrokerError(error, file);
+      throw asBrokerError(error, `Cannot write ${file}`);
     }
     onStep('retire');
     await retire();
@@ -135,26 +136,10 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     copyTo: (target) =>
       inTurn(async () => {
         await writeTo(target, 'copy').catch((error: unknown) => {
-          throw asBrokerError(error, target);
+          throw asBrokerError(error, `Cannot write ${target}`);
         });
       }),
     isDue: () => setup.journal().size > Math.max(setup.journalBytes, written.bytes),
     retire,
   };
-}
-
-/** A failed fsync, or a device that fails: from then on the disk is not to be trusted with writes. */
-function isDiskFailure(error: unknown): boolean {
-  const { code, syscall } = error as NodeJS.ErrnoException;
-  if (code === 'ENOSPC' || code === 'EDQUOT') return false;
-  return code === 'EIO' || syscall === 'fsync' || syscall === 'fdatasync';
-}
-
-function asBrokerError(error: unknown, file: string): BrokerError {
-  if (error instanceof BrokerError) return error;
-  const { code } = error as NodeJS.ErrnoException;
-  const full = code === 'ENOSPC' || code === 'EDQUOT';
-  return new BrokerError(full ? 'storage_full' : 'unavailable', `Cannot write ${file}: ${messageOf(error)}`, {
-    cause: error,
-  });
 }

@@ -1,0 +1,108 @@
+import path from 'node:path';
+import { emittedFile, ensureNode20, findHostNode } from './node20.ts';
+import { root, tool } from './root.ts';
+import { listFiles } from './stamp.ts';
+
+/** One run of test files on one runtime. */
+export interface Pass {
+  readonly name: 'node24' | 'bun' | 'deno' | 'node20';
+  /** Test files and folders of them. */
+  readonly suites: readonly string[];
+  /** Gets ready what the pass needs; a text is the reason why it cannot run here. */
+  prepare?(): Promise<string | undefined>;
+  /** The command that runs `files` and writes a JUnit report to `report`. */
+  command(files: readonly string[], report: string): readonly string[];
+}
+
+/** The suites that hold on every runtime: they say what the runtimes must not differ in. */
+const everyRuntime = [
+  'test/client/finder.test.ts',
+  'test/protocol',
+  'test/runtime',
+  'test/store/file.test.ts',
+];
+
+/** Two files at a time: most of their time is waiting, and more would starve the programs that they start. */
+const nodeFlags = ['--test', '--test-concurrency=2', '--test-timeout=300000'];
+
+function nodeReporters(report: string): string[] {
+  return [
+    '--test-reporter=spec',
+    '--test-reporter-destination=stdout',
+    '--test-reporter=junit',
+    `--test-reporter-destination=${report}`,
+  ];
+}
+
+export const passes: readonly Pass[] = [
+  {
+    name: 'node24',
+    suites: ['test'],
+    command: (files, report) => [tool('node'), ...nodeFlags, ...nodeReporters(report), ...files],
+  },
+  {
+    name: 'bun',
+    suites: everyRuntime,
+    command: (files, report) => [
+      tool('bun'),
+      'test',
+      '--timeout=60000',
+      '--reporter=junit',
+      `--reporter-outfile=${report}`,
+      // Without `./` Bun takes a name for a pattern.
+      ...files.map((file) => `./${file}`),
+    ],
+  },
+  {
+    name: 'deno',
+    suites: everyRuntime,
+    command: (files, report) => [
+      tool('deno'),
+      'test',
+      '-A',
+      '--no-check',
+      '--no-lock',
+      `--junit-path=${report}`,
+      ...files,
+    ],
+  },
+  {
+    name: 'node20',
+    suites: everyRuntime,
+    async prepare() {
+      const host = findHostNode();
+      if (!host?.version.startsWith('20.')) {
+        return `this machine's own Node is ${host ? host.version : 'missing'}, not 20`;
+      }
+      await ensureNode20();
+      return undefined;
+    },
+    command: (files, report) => {
+      const node = findHostNode()?.file ?? 'node';
+      return [
+        node,
+        '--enable-source-maps',
+        ...nodeFlags,
+        ...nodeReporters(report),
+        ...files.map(emittedFile),
+      ];
+    },
+  },
+];
+
+/**
+ * The test files of a pass, relative to the project; with `only`, those of them at or under one of these.
+ * @throws Error when one of its suites is not there: a pass must not run empty because a file was renamed.
+ */
+export function filesOf(pass: Pass, only: readonly string[] = []): string[] {
+  const files = pass.suites.flatMap((suite) => {
+    const found = listFiles(path.join(root, suite)).filter((file) => file.endsWith('.test.ts'));
+    if (found.length === 0)
+      throw new Error(`${pass.name}: no test file at ${suite}; build/passes.ts lists it`);
+    return found.map((file) => path.relative(root, file).replaceAll(path.sep, '/'));
+  });
+  const wanted = only.map((at) => path.posix.normalize(at).replace(/\/$/, ''));
+  return files.filter(
+    (file) => wanted.length === 0 || wanted.some((at) => file === at || file.startsWith(`${at}/`)),
+  );
+}

@@ -1,0 +1,95 @@
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { ensureExecutables } from './executable.ts';
+import { readJUnit } from './junit.ts';
+import { ensurePackage } from './npm.ts';
+import { filesOf, type Pass, passes } from './passes.ts';
+import { passThrough } from './process.ts';
+import { root } from './root.ts';
+import { exitCode, type Result, summarize, tally } from './summary.ts';
+
+/**
+ * Runs the test suites on every runtime: `node build/test.ts [PASS…] [FILE or FOLDER…]`. Passes are named as in
+ * `passes.ts`; without any, all run. `BPBROKER_NO_SKIP=1` makes a skipped test fail the run.
+ */
+async function main(args: readonly string[]): Promise<number> {
+  const named = passes.filter(({ name }) => args.includes(name));
+  const only = args.filter((arg) => !named.some(({ name }) => name === arg));
+  const chosen = named.length > 0 ? named : passes;
+  const results: Result[] = [];
+  if (chosen.some(({ name }) => name === 'node24')) results.push(await build());
+  if (results.every(({ failed }) => failed === 0)) {
+    for (const pass of chosen) results.push(await run(pass, only));
+  }
+  const noSkip = process.env['BPBROKER_NO_SKIP'] === '1';
+  process.stdout.write(`\n${summarize(results, noSkip)}\n`);
+  return exitCode(results, noSkip);
+}
+
+/** The tests of the programs run what is in `dist`. */
+async function build(): Promise<Result> {
+  header('build');
+  const started = performance.now();
+  try {
+    say(`dist/npm ${(await ensurePackage()) ? 'built' : 'is up to date'}`);
+    say(`executables ${(await ensureExecutables()) ? 'built' : 'are up to date'}`);
+    return { ...tally('build', [], 0), ms: performance.now() - started };
+  } catch (error) {
+    say(String(error));
+    return { ...tally('build', [], 1), ms: performance.now() - started };
+  }
+}
+
+async function run(pass: Pass, only: readonly string[]): Promise<Result> {
+  header(pass.name);
+  const started = performance.now();
+  const elapsed = (result: Result): Result => ({ ...result, ms: performance.now() - started });
+  try {
+    const files = filesOf(pass, only);
+    if (files.length === 0) {
+      say('none of the given files belongs to this pass');
+      return elapsed(tally(pass.name, [], 0));
+    }
+    const hindrance = await pass.prepare?.();
+    if (hindrance) {
+      say(`skipped: ${hindrance}`);
+      return elapsed(
+        tally(pass.name, [{ file: '', name: 'the whole pass', outcome: 'skipped', reason: hindrance }], 0),
+      );
+    }
+    return elapsed(await runFiles(pass, files));
+  } catch (error) {
+    say(String(error));
+    return elapsed(tally(pass.name, [], 1));
+  }
+}
+
+async function runFiles(pass: Pass, files: readonly string[]): Promise<Result> {
+  const report = path.join(root, 'dist', 'test-results', `${pass.name}.xml`);
+  mkdirSync(path.dirname(report), { recursive: true });
+  rmSync(report, { force: true });
+  const env = {
+    ...process.env,
+    ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }),
+    DENO_NO_UPDATE_CHECK: '1',
+    // A discovery that a test forgot to confine must not reach the network of whoever runs the tests.
+    BPBROKER_INTERFACES: process.env['BPBROKER_INTERFACES'] ?? 'lo',
+  };
+  const code = await passThrough(pass.command(files, report), { cwd: root, env });
+  const cases = existsSync(report) ? readJUnit(readFileSync(report, 'utf8')) : [];
+  if (cases.length === 0 && code === 0) {
+    say('no test ran');
+    return tally(pass.name, [], 1);
+  }
+  return tally(pass.name, cases, code);
+}
+
+function header(title: string): void {
+  say(`\n== ${title} ${'='.repeat(Math.max(0, 70 - title.length))}`);
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+process.exitCode = await main(process.argv.slice(2));

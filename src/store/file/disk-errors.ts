@@ -1,0 +1,22 @@
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+
+/** Whether the disk (or the user's share of it) was full. */
+export function isFull(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
+/** A failed fsync, or a device that fails: from then on the disk is not to be trusted with writes. */
+export function isDiskFailure(error: unknown): boolean {
+  if (isFull(error)) return false;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return code === 'EIO' || syscall === 'fsync' || syscall === 'fdatasync';
+}
+
+/** The system's error as ours: `storage_full` or `unavailable`, told as "`what`: reason". A BrokerError stays itself. */
+export function asBrokerError(error: unknown, what: string): BrokerError {
+  if (error instanceof BrokerError) return error;
+  return new BrokerError(isFull(error) ? 'storage_full' : 'unavailable', `${what}: ${messageOf(error)}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Entry } from '../../src/protocol/entry.ts';
+import { createExpiry } from '../../src/store/file/expiry.ts';
+import { waitFor } from '../support/wait.ts';
+
+function entry(revision: number, ttlMs: number): Entry {
+  return { name: 'foo', data: {}, lastWriteTs: 0, lastWriteIp: '', revision, ttlMs };
+}
+
+describe('a lifetime', () => {
+  it('is over for the state of the entry that it was given to, and for no other', async () => {
+    const expired: string[] = [];
+    const expiry = createExpiry((name) => Promise.resolve(expired.push(name)));
+    expiry.track(entry(1, 20));
+    assert.equal(expiry.isOver(entry(1, 20)), false);
+    await waitFor('the end of the lifetime', () => expired.length === 1);
+    assert.equal(expiry.isOver(entry(1, 20)), true);
+    assert.equal(expiry.isOver(entry(2, 20)), false);
+    // Renewed after its end but before it was taken away: it goes on.
+    expiry.renew('foo');
+    assert.equal(expiry.isOver(entry(1, 20)), false);
+    expiry.close();
+    assert.equal(expiry.isOver(entry(1, 20)), false);
+  });
+
+  it('longer than a timer can wait does not end at once', async () => {
+    const expired: string[] = [];
+    const expiry = createExpiry((name) => Promise.resolve(expired.push(name)));
+    expiry.track(entry(1, 2 ** 33));
+    await new Promise((resolve) => {
+      setTimeout(resolve, 30);
+    });
+    assert.deepEqual(expired, []);
+    expiry.close();
+  });
+});

@@ -1,0 +1,319 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import type { Entry } from '../../src/protocol/entry.ts';
+import { BrokerError } from '../../src/protocol/errors.ts';
+import { readJournal } from '../../src/store/file/frames.ts';
+import { tempDir } from '../support/temp.ts';
+import { contentOf, journalsIn, memoryDir, openIn, put, remove } from './support.ts';
+
+const long = process.env['BPBROKER_LONG'] === '1';
+
+/** The files of a registry after a crash, and what it held before its last commit and after it. */
+interface Image {
+  readonly files: Record<string, string>;
+  readonly journal: string;
+  /** Where the last frame begins. */
+  readonly lastFrame: number;
+  readonly before: readonly Entry[];
+  readonly after: readonly Entry[];
+}
+
+/** `writes` changes after the last rewrite; the very last one is alone in its commit. */
+async function crashedImage(writes: number, pad: number): Promise<Image> {
+  const dir = tempDir();
+  const earlier = await openIn(dir);
+  await earlier.mutate('kept', put({ pad: 'k' }, 60_000));
+  await earlier.mutate('10', put('ten'));
+  await earlier.close();
+  const store = await openIn(dir);
+  for (let i = 0; i < writes; i += 2) {
+    const texts = { text: `ü"\\\n [{"${'x'.repeat(pad)}`, i };
+    await Promise.all([
+      store.mutate(`n${i % 7}`, put(texts)),
+      store.mutate(`m${i % 3}`, i % 4 ? remove : put('y', 5e6)),
+    ]);
+  }
+  const before = (await store.list()).entries;
+  await store.mutate('last', put('z'));
+  const after = (await store.list()).entries;
+  const files = contentOf(dir);
+  await store.close();
+  const journal =
+    journalsIn(dir)
+      .map((file) => path.basename(file))
+      .findLast((name) => files[name]) ?? '';
+  const text = readJournal(Buffer.from(files[journal] ?? '', 'latin1'));
+  assert.ok(text && text.bad === undefined);
+  return { files, journal, lastFrame: text.frames.at(-1)?.offset ?? 0, before, after };
+}
+
+function scratch(): { dir: string; reset(files: Record<string, string>): void } {
+  const dir = path.join(memoryDir(), 'registry');
+  return {
+    dir,
+    reset(files) {
+      rmSync(dir, { recursive: true, force: true });
+      mkdirSync(dir);
+      for (const [name, content] of Object.entries(files))
+        writeFileSync(path.join(dir, name), content, 'latin1');
+    },
+  };
+}
+
+type Opened = { entries: readonly Entry[]; warnings: string[] } | { refusal: string };
+
+/** Opens what stands in `dir`. A refusal must have touched nothing, and nothing but a refusal may be thrown. */
+async function tryOpen(dir: string): Promise<Opened> {
+  const before = contentOf(dir);
+  const warnings: string[] = [];
+  try {
+    const store = await openIn(dir, { log: (level, message) => level === 'warn' && warnings.push(message) });
+    const { entries } = await store.list();
+    await store.close();
+    return { entries, warnings };
+  } catch (error) {
+    assert.ok(
+      error instanceof BrokerError && error.code === 'invalid_config',
+      String((error as Error).stack),
+    );
+    assert.deepEqual(contentOf(dir), before, 'a refusal touched something');
+    return { refusal: error.message };
+  }
+}
+
+describe('a journal cut short by a crash', () => {
+  it('at any byte of its last record opens without that record, and keeps the bytes cut off', async () => {
+    const { files, journal, lastFrame, before, after } = await crashedImage(6, 40);
+    const whole = files[journal] ?? '';
+    const place = scratch();
+    for (let cut = lastFrame; cut <= whole.length; cut++) {
+      place.reset({ ...files, [journal]: whole.slice(0, cut) });
+      const opened = await tryOpen(place.dir);
+      assert.ok('entries' in opened, `cut at ${cut}: ${JSON.stringify(opened)}`);
+      assert.deepEqual(opened.entries, cut === whole.length ? after : before);
+      const torn = path.join(place.dir, `${journal}.torn-1`);
+      const isTorn = cut > lastFrame && cut < whole.length;
+      assert.equal(existsSync(torn), isTorn);
+      assert.equal(opened.warnings.length, isTorn ? 1 : 0);
+      if (isTorn) assert.equal(readFileSync(torn, 'latin1'), whole.slice(lastFrame, cut));
+      const again = await tryOpen(place.dir);
+      assert.deepEqual('entries' in again && again.entries, opened.entries);
+    }
+  });
+
+  it('and filled up with NULs opens too, whole or torn', async () => {
+    const { files, journal, lastFrame, before, after } = await crashedImage(6, 40);
+    const whole = files[journal] ?? '';
+    const place = scratch();
+    for (const nuls of [1, 7, 4096]) {
+      for (const cut of [lastFrame, lastFrame + 5, whole.length - 1, whole.length]) {
+        place.reset({ ...files, [journal]: whole.slice(0, cut) + '\0'.repeat(nuls) });
+        const opened = await tryOpen(place.dir);
+        assert.ok('entries' in opened, JSON.stringify(opened));
+        assert.deepEqual(opened.entries, cut === whole.length ? after : before);
+        assert.match(
+          opened.warnings[0] ?? '',
+          new RegExp(`cut at byte offset ${cut < whole.length ? lastFrame : cut}`),
+        );
+      }
+    }
+  });
+
+  it('keeps what an earlier crash cut off', async () => {
+    const { files, journal } = await crashedImage(2, 1);
+    const place = scratch();
+    place.reset({
+      ...files,
+      [journal]: (files[journal] ?? '').slice(0, -3),
+      [`${journal}.torn-1`]: 'earlier',
+    });
+    assert.ok('entries' in (await tryOpen(place.dir)));
+    const torn = readdirSync(place.dir).filter((name) => name.includes('.torn-'));
+    assert.deepEqual(torn.toSorted(), [`${journal}.torn-1`, `${journal}.torn-2`]);
+    assert.equal(readFileSync(path.join(place.dir, `${journal}.torn-1`), 'utf8'), 'earlier');
+  });
+});
+
+describe('one byte changed on the disk', () => {
+  it('anywhere in the journal is refused with its offset, or in the last record cuts that record alone', async () => {
+    const { files, journal, lastFrame, before } = await crashedImage(long ? 60 : 30, long ? 90 : 50);
+    const whole = files[journal] ?? '';
+    const place = scratch();
+    const seen = { refused: 0, cut: 0 };
+    place.reset(files);
+    for (let at = 0; at < whole.length; at++) {
+      for (const mask of long ? [1, 2, 4, 8, 16, 32, 64, 128, 255] : [1 << (at % 8)]) {
+        const flipped = String.fromCharCode(whole.charCodeAt(at) ^ mask);
+        const damaged = { ...files, [journal]: whole.slice(0, at) + flipped + whole.slice(at + 1) };
+        place.reset(damaged);
+        const opened = await tryOpen(place.dir);
+        if ('entries' in opened) {
+          assert.ok(at >= lastFrame, `byte ${at} was changed unnoticed`);
+          assert.deepEqual(opened.entries, before, `byte ${at}`);
+          assert.equal(opened.warnings.length, 1);
+          seen.cut++;
+        } else {
+          assert.ok(at < lastFrame, `byte ${at}: ${opened.refusal}`);
+          const offset = Number(/byte offset (\d+)/.exec(opened.refusal)?.[1]);
+          assert.ok(offset <= at && !whole.slice(offset, at).includes('\n'), `byte ${at}: ${opened.refusal}`);
+          seen.refused++;
+        }
+      }
+    }
+    assert.ok(seen.refused > 1000 && seen.cut > 50, JSON.stringify(seen));
+  });
+
+  it('anywhere in a journal that is not the last one is refused', async () => {
+    const { files, journal } = await crashedImage(4, 5);
+    const earlier = Object.keys(files).find((name) => name.includes('.journal.') && name !== journal) ?? '';
+    const whole = files[earlier] ?? '';
+    assert.ok(whole.length > 100);
+    const place = scratch();
+    for (let at = 0; at < whole.length; at++) {
+      const flipped = String.fromCharCode(whole.charCodeAt(at) ^ 1);
+      place.reset({ ...files, [earlier]: whole.slice(0, at) + flipped + whole.slice(at + 1) });
+      assert.ok('refusal' in (await tryOpen(place.dir)), `byte ${at}`);
+    }
+    place.reset({ ...files, [earlier]: whole.slice(0, -1) });
+    assert.ok('refusal' in (await tryOpen(place.dir)));
+  });
+
+  it('anywhere in the file gives no wrong entry', async () => {
+    const { files, after } = await crashedImage(long ? 30 : 8, long ? 60 : 10);
+    const dir = tempDir();
+    // A clean end, so that the file holds everything; the journal beside it stays, as it always does.
+    for (const [name, content] of Object.entries(files))
+      writeFileSync(path.join(dir, name), content, 'latin1');
+    await (await openIn(dir)).close();
+    const clean = contentOf(dir);
+    const whole = clean['bpbroker.json'] ?? '';
+    const place = scratch();
+    const withoutRevision = (entries: readonly Entry[]): unknown =>
+      entries.map((entry) => ({ ...entry, revision: 0 }));
+    let refused = 0;
+    for (let at = 0; at < whole.length; at++) {
+      for (const mask of long ? [1, 2, 4, 8, 16, 32, 64, 128] : [1 << (at % 7)]) {
+        const flipped = String.fromCharCode(whole.charCodeAt(at) ^ mask);
+        place.reset({ ...clean, 'bpbroker.json': whole.slice(0, at) + flipped + whole.slice(at + 1) });
+        const opened = await tryOpen(place.dir);
+        if ('refusal' in opened) {
+          refused++;
+          continue;
+        }
+        // The key `checksum` itself may be hit: then the entries count as accepted, and they are the right ones.
+        assert.deepEqual(withoutRevision(opened.entries), withoutRevision(after), `byte ${at} mask ${mask}`);
+      }
+    }
+    assert.ok(refused > whole.length / 2, `${refused} of ${whole.length}`);
+  });
+});
+
+describe('whole records of a journal', () => {
+  it('missing, repeated or in another order are refused with their offset', async () => {
+    const { files, journal } = await crashedImage(8, 4);
+    const whole = files[journal] ?? '';
+    const lines = whole.split('\n');
+    const [header = '', first = '', second = '', ...rest] = lines;
+    const orders = {
+      missing: [header, second, ...rest],
+      repeated: [header, first, first, second, ...rest],
+      swapped: [header, second, first, ...rest],
+      'missing in the middle': [header, first, ...rest],
+    };
+    const place = scratch();
+    for (const [what, order] of Object.entries(orders)) {
+      place.reset({ ...files, [journal]: order.join('\n') });
+      const opened = await tryOpen(place.dir);
+      assert.match(
+        'refusal' in opened ? opened.refusal : '',
+        /byte offset \d+ is not that of revision/,
+        what,
+      );
+    }
+  });
+
+  it('of another journal are not taken', async () => {
+    const { files, journal } = await crashedImage(4, 4);
+    const other = await crashedImage(4, 4);
+    const foreign = (other.files[other.journal] ?? '').split('\n').at(-2) ?? '';
+    const place = scratch();
+    const lines = (files[journal] ?? '').split('\n');
+    place.reset({ ...files, [journal]: [...lines.slice(0, -2), foreign, ''].join('\n') });
+    const opened = await tryOpen(place.dir);
+    assert.ok('entries' in opened && opened.warnings.length === 1);
+    assert.equal(
+      opened.entries.find((entry) => entry.name === 'last'),
+      undefined,
+    );
+  });
+});
+
+describe('a journal mutated at random', () => {
+  it('opens with a state it had, or is refused, and never fails in another way', async () => {
+    const { files, journal } = await crashedImage(12, 8);
+    const whole = Buffer.from(files[journal] ?? '', 'latin1');
+    const states = await statesOf(files, journal, whole);
+    const place = scratch();
+    const position = fc.nat({ max: whole.length });
+    const mutation = fc.oneof(
+      fc.record({
+        op: fc.constant('insert' as const),
+        at: position,
+        bytes: fc.uint8Array({ maxLength: 40 }),
+      }),
+      fc.record({ op: fc.constant('erase' as const), at: position, length: fc.nat({ max: 300 }) }),
+      fc.record({
+        op: fc.constant('copy' as const),
+        at: position,
+        from: position,
+        length: fc.nat({ max: 300 }),
+      }),
+      fc.record({ op: fc.constant('zero' as const), at: position, length: fc.nat({ max: 300 }) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(mutation, { minLength: 1, maxLength: 3 }), async (mutations) => {
+        let bytes: Buffer = whole;
+        for (const step of mutations) bytes = mutate(bytes, step);
+        place.reset({ ...files, [journal]: bytes.toString('latin1') });
+        const opened = await tryOpen(place.dir);
+        if ('refusal' in opened) return;
+        assert.ok(states.has(JSON.stringify(opened.entries)), 'a state that never was');
+      }),
+      { numRuns: long ? 100_000 : 400, ...(long ? {} : { seed: 42 }) },
+    );
+  });
+});
+
+/** The registry's states after each commit of the journal, as JSON. */
+async function statesOf(files: Record<string, string>, journal: string, whole: Buffer): Promise<Set<string>> {
+  const states = new Set<string>();
+  const place = scratch();
+  const text = readJournal(whole);
+  assert.ok(text);
+  for (const end of [...text.frames.map((frame) => frame.offset), whole.length]) {
+    place.reset({ ...files, [journal]: whole.toString('latin1', 0, end) });
+    const opened = await tryOpen(place.dir);
+    assert.ok('entries' in opened);
+    states.add(JSON.stringify(opened.entries));
+  }
+  return states;
+}
+
+interface Step {
+  readonly op: 'insert' | 'erase' | 'copy' | 'zero';
+  readonly at: number;
+  readonly from?: number;
+  readonly length?: number;
+  readonly bytes?: Uint8Array;
+}
+
+function mutate(whole: Buffer, { op, at, from = 0, length = 0, bytes = new Uint8Array() }: Step): Buffer {
+  const head = whole.subarray(0, at);
+  if (op === 'insert') return Buffer.concat([head, bytes, whole.subarray(at)]);
+  if (op === 'copy') return Buffer.concat([head, whole.subarray(from, from + length), whole.subarray(at)]);
+  const between = op === 'zero' ? Buffer.alloc(length) : Buffer.alloc(0);
+  return Buffer.concat([head, between, whole.subarray(at + length)]);
+}
