@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { plainAddress } from '../protocol/address.ts';
 import type { ConnectionInfo, HttpServer, ServeOptions } from './runtime.ts';
 
@@ -40,8 +39,8 @@ function serveOn(hostname: string, options: ServeOptions): Server {
     // Cuts off whoever has not sent all headers, or stalls, in that time.
     idleTimeout: Math.ceil(options.headersTimeoutMs / 1000),
     development: false,
-    // Without a name of its own, a second server on a port of the same process would silently take the first one's place.
-    id: randomUUID(),
+    // Said outright: with `development` off, Bun would let a second broker listen on the same port.
+    reusePort: false,
     fetch: (request, bun) => options.fetch(request, new BunConnection(request, bun, options)),
   });
 }
