@@ -4,8 +4,8 @@ import { BrokerError } from '../protocol/errors.ts';
 
 /** Checks the access keys of modules; made once from the configuration. */
 export interface AccessKeys {
-  /** Throws `access_denied` unless the module asks for no key or `presented` is one of its keys. */
-  check(module: string, presented: string | undefined): void;
+  /** Throws `access_denied` unless the module asks for no key, or what `presented` gives is one of its keys. */
+  check(module: string, presented: () => string | undefined): void;
 }
 
 /**
@@ -25,9 +25,10 @@ export function createAccessKeys(config: Readonly<Record<string, JsonObject>>): 
       );
   }
   return {
-    check(module, presented) {
+    check(module, present) {
       const accepted = digests.get(module);
       if (!accepted) return;
+      const presented = present();
       if (presented === undefined || presented === '') {
         throw new BrokerError(
           'access_denied',

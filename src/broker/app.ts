@@ -1,5 +1,5 @@
 import { type Context, Hono } from 'hono';
-import { LinearRouter } from 'hono/router/linear-router';
+import { PatternRouter } from 'hono/router/pattern-router';
 import { type Call, failure, jsonReply, type Reply } from '../modules/module.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
@@ -20,7 +20,7 @@ export interface AppOptions {
 
 /** The HTTPS API as a Hono app, to serve or to mount in another one (contract, section 5). */
 export function createApp(options: AppOptions): Hono {
-  const app = new Hono({ strict: false, router: new LinearRouter() });
+  const app = new Hono({ strict: false, router: new PatternRouter() });
   app.get('/', (c) => c.text(`bpbroker ${VERSION}\n`));
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.get('/readyz', (c) => {
@@ -39,8 +39,10 @@ async function answer(c: Context, { dispatcher, closing, log }: AppOptions): Pro
   const request = c.req.raw;
   if (!methods.has(request.method)) return toResponse(methodNotAllowed(request.method));
   try {
-    const { params, key } = await readParameters(request);
-    const call = new RequestCall(params, request, connectionOf(c.env, request), closing);
+    const connection = connectionOf(c.env, request);
+    const read = readParameters(request, connection);
+    const { params, key } = read instanceof Promise ? await read : read;
+    const call = new RequestCall(params, request, connection, closing);
     const { module = '', method = '' } = c.req.param();
     return toResponse(await dispatcher.dispatch(module, method, key, call));
   } catch (error) {
@@ -107,7 +109,7 @@ function refuse(error: unknown, c: Context, log: Logger): Reply {
 
 const JSON_TYPE = 'application/json';
 // Most answers: made once, for all of them.
-const plainJson: ResponseInit = { status: 200, headers: { 'content-type': JSON_TYPE } };
+const plainJson: ResponseInit = { status: 200, headers: new Headers({ 'content-type': JSON_TYPE }) };
 
 function toResponse({ status = 200, contentType = JSON_TYPE, body }: Reply): Response {
   const isWhole = typeof body === 'string' || body instanceof Uint8Array;

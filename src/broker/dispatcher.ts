@@ -10,7 +10,7 @@ export interface Dispatcher {
    * Checks that the module may be called with this key, and calls it.
    * @throws BrokerError `module_not_found`, `access_denied`, or what the module throws.
    */
-  dispatch(module: string, method: string, key: string | undefined, call: Call): Promise<Reply>;
+  dispatch(module: string, method: string, key: () => string | undefined, call: Call): Promise<Reply> | Reply;
 }
 
 export interface DispatcherOptions {
@@ -24,7 +24,7 @@ export interface DispatcherOptions {
 export function createDispatcher({ config, accessKeys, findModule }: DispatcherOptions): Dispatcher {
   const enabled = new Set(Object.keys(config).filter(isModuleKey));
   return {
-    async dispatch(name, method, key, call) {
+    dispatch(name, method, key, call) {
       if (!enabled.has(name)) {
         throw new BrokerError(
           'module_not_found',

@@ -1,33 +1,58 @@
 import { checkNumbers, isObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import type { ConnectionInfo } from '../runtime/runtime.ts';
 
 /**
  * Longest body of a request: the largest data (1 MiB), and 64 KiB for the name, the envelope and what JSON must escape.
  */
 export const MAX_BODY_BYTES: number = (1024 + 64) * 1024;
 
+/** A body up to this length comes with its headers, or right behind them. */
+const SHORT_BODY_BYTES = 16 * 1024;
+
 export interface Parameters {
   readonly params: Record<string, unknown>;
   /** The access key, from `Authorization: Bearer` or the original's `access_key` parameter. */
-  readonly key: string | undefined;
+  key(): string | undefined;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
  * Reads the parameters of a request in every form that is taken (contract, section 5): a JSON object as body; and the
- * original's, a query string or a form. What the body says wins over the query string.
+ * original's, a query string or a form. What the body says wins over the query string; a GET with a query string has no
+ * body to read (RFC 9110, section 9.3.1).
  */
-export async function readParameters(request: Request): Promise<Parameters> {
-  const text = await readBody(request);
+export function readParameters(
+  request: Request,
+  connection: ConnectionInfo,
+): Parameters | Promise<Parameters> {
   const query = request.url.indexOf('?');
+  if (query === -1 || request.method !== 'GET') return readWithBody(request, connection, query);
+  return separateKey(fromForm(request.url.slice(query + 1)), request);
+}
+
+async function readWithBody(
+  request: Request,
+  connection: ConnectionInfo,
+  query: number,
+): Promise<Parameters> {
+  const text = await readBody(request, connection);
   const fromUrl = query === -1 ? undefined : fromForm(request.url.slice(query + 1));
   const fromBody = text === '' ? undefined : parseBody(text, request.headers.get('content-type') ?? '');
-  const params = fromUrl && fromBody ? { ...fromUrl, ...fromBody } : (fromBody ?? fromUrl ?? {});
-  const key = bearer(request);
-  if (!Object.hasOwn(params, 'access_key')) return { params, key };
+  return separateKey(
+    fromUrl && fromBody ? { ...fromUrl, ...fromBody } : (fromBody ?? fromUrl ?? {}),
+    request,
+  );
+}
+
+function separateKey(params: Record<string, unknown>, request: Request): Parameters {
+  if (!Object.hasOwn(params, 'access_key')) return { params, key: () => bearer(request) };
   const { access_key: inParams, ...rest } = params;
-  return { params: rest, key: key ?? (typeof inParams === 'string' ? inParams : undefined) };
+  return {
+    params: rest,
+    key: () => bearer(request) ?? (typeof inParams === 'string' ? inParams : undefined),
+  };
 }
 
 function parseBody(text: string, contentType: string): Record<string, unknown> {
@@ -54,6 +79,9 @@ function parseJson(text: string): Record<string, unknown> {
 }
 
 function fromForm(text: string): Record<string, unknown> {
+  // One parameter that needs no decoding, as most queries are.
+  const [, name, value] = /^([a-z_]+)=([\w.~-]+)$/.exec(text) ?? [];
+  if (name !== undefined) return { [name]: value };
   return Object.fromEntries(new URLSearchParams(text));
 }
 
@@ -63,9 +91,10 @@ function bearer(request: Request): string | undefined {
   return /^bearer +(.+)$/i.exec(header)?.[1]?.trim();
 }
 
-async function readBody(request: Request): Promise<string> {
+async function readBody(request: Request, connection: ConnectionInfo): Promise<string> {
   const declared = request.headers.get('content-length');
   if (declared !== null && Number(declared) > MAX_BODY_BYTES) throw tooLarge();
+  if (declared === null || Number(declared) > SHORT_BODY_BYTES) connection.awaitBody();
   // Bun makes a stream of its own for whoever asks for `body`, so it is only asked where there is no length.
   const bytes = declared === null ? await readChunks(request.body) : await request.arrayBuffer();
   try {

@@ -32,7 +32,7 @@ export interface Module {
    * Runs a method.
    * @throws BrokerError `not_found` when the module has no such method; whatever the method throws.
    */
-  call(method: string, call: Call): Promise<Reply>;
+  call(method: string, call: Call): Promise<Reply> | Reply;
   /** Releases what the module holds; called once, when the broker stops. */
   close?(): Promise<void>;
 }
@@ -56,7 +56,7 @@ export type AnyMethod = MethodDefinition<any>;
 /** Makes a module of methods with checked parameters. Methods that start with `_` are private and cannot be called. */
 export function defineModule(methods: Readonly<Record<string, AnyMethod>>): Module {
   return {
-    async call(method, call) {
+    call(method, call) {
       const definition =
         Object.hasOwn(methods, method) && !method.startsWith('_') ? methods[method] : undefined;
       if (!definition)

@@ -45,22 +45,24 @@ function serveOn(hostname: string, options: ServeOptions): Server {
   });
 }
 
-// A class, since one is made for each request and its address is rarely asked for.
+// A class, since one is made for each request and most of it is rarely asked for.
 class BunConnection implements ConnectionInfo {
   readonly #request: Request;
   readonly #server: Server;
+  readonly #requestSeconds: number;
 
   constructor(request: Request, server: Server, options: ServeOptions) {
     this.#request = request;
     this.#server = server;
-    // A body too long to come with the headers gets the longer limit.
-    if (Number(request.headers.get('content-length') ?? 0) > 16_384) {
-      server.timeout(request, Math.ceil(options.requestTimeoutMs / 1000));
-    }
+    this.#requestSeconds = Math.ceil(options.requestTimeoutMs / 1000);
   }
 
   get remoteAddress(): string {
     return plainAddress(this.#server.requestIP(this.#request)?.address ?? '');
+  }
+
+  awaitBody(): void {
+    this.#server.timeout(this.#request, this.#requestSeconds);
   }
 
   keepOpen(): void {

@@ -32,6 +32,8 @@ export function connectionOf(environment: unknown, request: Request): Connection
         '';
       return plainAddress(address);
     },
+    // The limits for a body are those of the server that the app is mounted in.
+    awaitBody: () => undefined,
     keepOpen: () => bun?.timeout?.(request, 0),
   };
 }

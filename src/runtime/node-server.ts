@@ -52,7 +52,8 @@ function connectionOf(incoming: IncomingMessage): ConnectionInfo {
     get remoteAddress(): string {
       return plainAddress(incoming.socket.remoteAddress ?? '');
     },
-    // Here the time limits end with the request's last byte; an answer may take as long as it likes.
+    // Here headers and request have time limits of their own, which end with the request's last byte.
+    awaitBody: () => undefined,
     keepOpen: () => undefined,
   };
 }

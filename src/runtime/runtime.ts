@@ -38,6 +38,8 @@ export interface ServeOptions {
 export interface ConnectionInfo {
   /** The client's IP address, IPv4 in its plain form. */
   readonly remoteAddress: string;
+  /** Says that a body is coming which takes longer than the headers may: the request's own time limit applies then. */
+  awaitBody(): void;
   /** Lets the answer to this request take its time (a long poll, an event stream): no idle limit applies to it. */
   keepOpen(): void;
 }

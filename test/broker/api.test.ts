@@ -28,7 +28,7 @@ interface Answer {
 }
 
 async function send(path: string, init: RequestInit = {}): Promise<Answer> {
-  const connection = { remoteAddress: '10.1.2.3', keepOpen: () => undefined };
+  const connection = { remoteAddress: '10.1.2.3', awaitBody: () => undefined, keepOpen: () => undefined };
   const response = await broker.app.request(path, init, { connection });
   return {
     status: response.status,

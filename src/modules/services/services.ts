@@ -64,7 +64,20 @@ function writeOf(p: WriteParams, call: Call): Write {
 
 function written(result: MutationResult): Reply {
   if (!result.entry) throw new BrokerError('internal', 'The store gave no entry back');
-  return success(stamp(result.entry), result.entry.revision);
+  return entryReply(result.entry);
+}
+
+/** Entries are never changed in place, so the text of one serves every answer that carries it. */
+const texts = new WeakMap<Entry, string>();
+/** Longer texts cost more to keep than to make. */
+const KEPT_TEXT = 4096;
+
+function entryReply(entry: Entry): Reply {
+  const kept = texts.get(entry);
+  if (kept !== undefined) return { body: kept };
+  const reply = success(stamp(entry), entry.revision);
+  if (typeof reply.body === 'string' && reply.body.length <= KEPT_TEXT) texts.set(entry, reply.body);
+  return reply;
 }
 
 async function get(store: Store, { name, wait = 0 }: GetParams, call: Call): Promise<Reply> {
@@ -74,7 +87,7 @@ async function get(store: Store, { name, wait = 0 }: GetParams, call: Call): Pro
     entry = await waitUntil(store, { name }, { ms: wait, signal: call.signal }, () => store.get(name));
   }
   if (!entry) throw new BrokerError('not_found', `Entry '${name}' not found`);
-  return success(stamp(entry), entry.revision);
+  return entryReply(entry);
 }
 
 async function list(store: Store, p: ListParams, call: Call): Promise<Reply> {
