@@ -61,21 +61,14 @@ export async function openBroker({
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const lock = await acquireLock(file);
   try {
-    const configuration = await loadConfiguration(file, options);
+    const { document, written, effective } = await loadConfiguration(file, options);
     const store = await openFileStore({
       file,
-      document: configuration.document,
-      options: () => configuration.written,
+      document,
+      options: () => written,
       log: (level, message) => log[level](message),
     });
-    return compose({
-      file,
-      log,
-      modules,
-      store,
-      config: configuration.effective,
-      release: () => lock.release(),
-    });
+    return compose({ file, log, modules, store, config: effective, release: () => lock.release() });
   } catch (error) {
     await lock.release();
     throw error;

@@ -19,7 +19,7 @@ const leftover = /\.tmp-[0-9a-f]{16}$/;
  * Puts a file in place whole or not at all: temporary file in the same folder (`O_EXCL`), fsync, rename, fsync of the
  * folder. On failure the temporary file is removed and the file at `file` is what it was; only when the folder's fsync
  * fails may it be the new one already. An existing file's owner is kept where the system allows it.
- * Returns the bytes written. Throws the system's error.
+ * Returns the bytes written. Throws the system's error; that of a sync has `syscall` `fsync` or `fdatasync`.
  */
 export async function replaceFile(
   file: string,
@@ -40,7 +40,7 @@ export async function replaceFile(
       step('write');
       bytes = await writeChunks(handle, chunks);
       step('sync');
-      await handle.sync();
+      await handle.sync().catch(rethrowSync);
     } finally {
       await handle.close();
     }
@@ -61,7 +61,7 @@ export async function syncDirectory(dir: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(dir, 'r');
   try {
-    await handle.sync();
+    await handle.sync().catch(rethrowSync);
   } finally {
     await handle.close();
   }
@@ -110,7 +110,7 @@ async function writeChunks(
     written += await writeAll(handle, Buffer.from(text));
     text = '';
     if (written - synced > SYNC_EVERY_BYTES) {
-      await handle.datasync();
+      await handle.datasync().catch(rethrowSync);
       synced = written;
     }
   }
@@ -123,6 +123,12 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<number> 
     done += bytesWritten;
   }
   return bytes.length;
+}
+
+/** Deno's errors do not say which call failed; a failed sync must be known from any other failure. */
+function rethrowSync(error: NodeJS.ErrnoException): never {
+  error.syscall ??= 'fsync';
+  throw error;
 }
 
 async function keepOwner(handle: FileHandle, present: { uid: number; gid: number }): Promise<void> {

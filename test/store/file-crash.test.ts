@@ -1,35 +1,35 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Entry } from '../../src/protocol/entry.ts';
 import type { FileStore } from '../../src/store/file/file-store.ts';
 import { tempDir } from '../support/temp.ts';
-import {
-  contentOf,
-  journalsIn,
-  memoryDir,
-  openIn,
-  OPTIONS,
-  put,
-  remove,
-  startScript,
-  take,
-} from './support.ts';
+import { waitFor } from '../support/wait.ts';
+import { memoryDir } from './memory-dir.ts';
+import { contentOf, journalsIn, openIn, OPTIONS, put, remove, startScript, take } from './support.ts';
 
 const cycles = process.env['BPBROKER_LONG'] === '1' ? 1000 : 20;
 
 /** One `kill -9` under load. Gives the acknowledged writes that are gone afterwards. */
 async function killAndCompare(dir: string, honesty: string, afterMs: number): Promise<string[]> {
   const log = path.join(tempDir(), 'acknowledged');
-  const child = startScript('writer.child.ts', [dir, log, honesty]);
+  const child = startScript('writer.child', [dir, log, honesty]);
   const ended = once(child, 'exit');
   let stderr = '';
   child.stderr?.on('data', (bytes) => (stderr += String(bytes)));
   await Promise.race([
-    once(child.stdout ?? child, 'data'),
+    waitFor('the first acknowledgement', () => existsSync(log) && statSync(log).size > 0),
     ended.then(() => assert.fail(`the writer ended early: ${stderr}`)),
   ]);
   await sleep(afterMs);
@@ -40,7 +40,6 @@ async function killAndCompare(dir: string, honesty: string, afterMs: number): Pr
     const [name = '', n] = line.split(' ');
     if (name) latest.set(name, Number(n));
   }
-  assert.ok(latest.size > 0, 'the writer acknowledged nothing');
   const store = await openIn(dir);
   const lost: string[] = [];
   for (const [name, n] of latest) {

@@ -7,7 +7,8 @@ import type { Entry } from '../../src/protocol/entry.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import { readJournal } from '../../src/store/file/frames.ts';
 import { tempDir } from '../support/temp.ts';
-import { contentOf, journalsIn, memoryDir, openIn, put, remove } from './support.ts';
+import { memoryDir } from './memory-dir.ts';
+import { contentOf, journalsIn, openIn, put, remove } from './support.ts';
 
 const long = process.env['BPBROKER_LONG'] === '1';
 

@@ -48,7 +48,7 @@ async function underFault(inject: string, rewriteAfter = 0): Promise<Fact[]> {
     `inject=${inject}`,
   ];
   const { stdout, stderr, code } = await outputOf(
-    startScript('faults.child.ts', [dir, '8', String(rewriteAfter)], tracer),
+    startScript('faults.child', [dir, '8', String(rewriteAfter)], tracer),
   );
   assert.equal(code, 0, stderr);
   const facts = stdout
@@ -67,7 +67,38 @@ async function underFault(inject: string, rewriteAfter = 0): Promise<Fact[]> {
 const outcomes = (facts: readonly Fact[]): unknown[] =>
   facts.flatMap((fact) => (fact.n ? [fact.outcome] : []));
 
-describe('an I/O error', { skip: noStrace }, () => {
+describe('a disk that fails every time', { skip: noStrace }, () => {
+  it('to sync a commit: no write is acknowledged', async () => {
+    const facts = await underFault('fdatasync:error=EIO');
+    assert.deepEqual(
+      outcomes(facts),
+      Array.from({ length: 8 }, () => 'unavailable'),
+    );
+    assert.match(
+      facts.at(-1)?.health?.reason ?? '',
+      /read-only since .*(EIO|Input\/output).*restart the broker/,
+    );
+  });
+
+  it('to sync a file: nothing is opened', async () => {
+    assert.deepEqual(await underFault('fsync:error=EIO'), [{ opened: false, code: 'unavailable' }]);
+  });
+
+  for (const error of ['ENOSPC', 'EDQUOT']) {
+    it(`to take a commit, with ${error}: each write is refused with storage_full`, async () => {
+      const facts = await underFault(`pwrite64:error=${error}`);
+      assert.deepEqual(
+        outcomes(facts),
+        Array.from({ length: 8 }, () => 'storage_full'),
+      );
+      assert.equal(facts.at(-1)?.health?.writable, false);
+    });
+  }
+});
+
+const isNode = !('Bun' in globalThis) && !('Deno' in globalThis);
+
+describe('an I/O error', { skip: noStrace || (!isNode && 'counts the system calls of Node') }, () => {
   for (const when of ['1', '2', '2+', '5']) {
     it(`of fdatasync at call ${when} ends writing for good, while reads go on`, async () => {
       const facts = await underFault(`fdatasync:error=EIO:when=${when}`);
@@ -143,7 +174,7 @@ describe('an I/O error', { skip: noStrace }, () => {
       'trace=pwrite64,ftruncate',
       ...inject,
     ];
-    const { stdout } = await outputOf(startScript('faults.child.ts', [dir, '5', '0'], tracer));
+    const { stdout } = await outputOf(startScript('faults.child', [dir, '5', '0'], tracer));
     const facts = stdout
       .trim()
       .split('\n')

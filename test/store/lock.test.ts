@@ -21,7 +21,7 @@ after(() => {
 });
 
 function contend(...args: string[]): ChildProcess {
-  const child = startScript('lock.child.ts', args);
+  const child = startScript('lock.child', args);
   children.push(child);
   return child;
 }

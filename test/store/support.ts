@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +8,8 @@ import type { EntryData, JsonObject } from '../../src/protocol/data.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import { type FileStore, type FileStoreOptions, openFileStore } from '../../src/store/file/file-store.ts';
 import type { Mutation, Outcome, WatchItem } from '../../src/store/store.ts';
-import { atEnd } from '../support/cleanup.ts';
+
+// Scripts that tests start import this file too, so it must not need a test runner.
 
 export const TS = 1_420_068_290;
 export const IP = '127.0.0.1';
@@ -68,16 +68,6 @@ export async function openIn(dir: string, options: OpenOptions = {}): Promise<Fi
   });
 }
 
-/**
- * A new folder for what opens a registry thousands of times and has no stake in durability: in memory where the system
- * has such a place. Removed at the end.
- */
-export function memoryDir(): string {
-  const dir = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'bpbroker-test-'));
-  atEnd(() => rmSync(dir, { recursive: true, force: true }));
-  return dir;
-}
-
 /** Every file of a folder with its content, to tell whether anything was touched. */
 export function contentOf(dir: string): Record<string, string> {
   const files = readdirSync(dir).toSorted();
@@ -96,13 +86,13 @@ export function journalsIn(dir: string): string[] {
     .map((name) => path.join(dir, name));
 }
 
-/** Starts a TypeScript file of this folder under the running runtime, or under `wrapper` (such as strace). */
+/** Starts a script of this folder under the running runtime, or under `wrapper` (such as strace). */
 export function startScript(
   script: string,
   args: readonly string[],
   wrapper: readonly string[] = [],
 ): ChildProcess {
-  const file = fileURLToPath(new URL(script, import.meta.url));
+  const file = fileURLToPath(new URL(script + path.extname(import.meta.url), import.meta.url));
   const run = 'Deno' in globalThis ? ['run', '-A', file] : [file];
   const [command = '', ...rest] = [...wrapper, process.execPath, ...run, ...args];
   return spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] });

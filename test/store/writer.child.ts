@@ -2,7 +2,7 @@
  * Writes to the registry in a folder until it is killed, and logs each write once it is acknowledged.
  * Arguments: folder, log file, `honest` or `lying` (logs a write before it is on the disk, as a store would that acknowledges too early).
  */
-import { appendFileSync, openSync, writeSync } from 'node:fs';
+import { openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openIn, put } from './support.ts';
 
@@ -24,6 +24,4 @@ async function write(writer: number): Promise<never> {
   }
 }
 
-appendFileSync(acknowledged, '');
-process.stdout.write('ready\n');
 await Promise.all(Array.from({ length: 8 }, (_, writer) => write(writer)));

@@ -1,9 +1,13 @@
+import { constants } from 'node:os';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 
 /** Whether the disk (or the user's share of it) was full. */
 export function isFull(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOSPC' || code === 'EDQUOT';
+  const { code, errno } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC' || code === 'EDQUOT') return true;
+  // Node has no name for EDQUOT, Deno nothing but the message.
+  const { EDQUOT } = constants.errno;
+  return errno === -EDQUOT || messageOf(error).includes(`(os error ${EDQUOT})`);
 }
 
 /** A failed fsync, or a device that fails: from then on the disk is not to be trusted with writes. */
