@@ -80,8 +80,8 @@ function parseJson(text: string): Record<string, unknown> {
 
 function fromForm(text: string): Record<string, unknown> {
   // One parameter that needs no decoding, as most queries are.
-  const [, name, value] = /^([a-z_]+)=([\w.~-]+)$/.exec(text) ?? [];
-  if (name !== undefined) return { [name]: value };
+  const equals = text.indexOf('=');
+  if (equals !== -1 && !/[%+&]/.test(text)) return { [text.slice(0, equals)]: text.slice(equals + 1) };
   return Object.fromEntries(new URLSearchParams(text));
 }
 

@@ -104,14 +104,15 @@ export function checkData(data: EntryData): EntryData {
       `Invalid data: '${STRING_KEY}' must be a string, got ${kindOf(data[STRING_KEY])}`,
     );
   }
-  checkNested(data, 1);
-  // A UTF-16 unit takes at most three bytes, so only data near the limit needs its bytes counted.
-  const text = JSON.stringify(data);
-  if (text.length > MAX_DATA_BYTES / 3 && Buffer.byteLength(text) > MAX_DATA_BYTES) {
-    throw new BrokerError(
-      'too_large',
-      `Invalid data: at most ${MAX_DATA_BYTES} bytes of JSON, got ${Buffer.byteLength(text)}`,
-    );
+  // Most data is far below the limit, and the bound tells so without making its text.
+  if (checkNested(data, 1) > MAX_DATA_BYTES) {
+    const bytes = Buffer.byteLength(JSON.stringify(data));
+    if (bytes > MAX_DATA_BYTES) {
+      throw new BrokerError(
+        'too_large',
+        `Invalid data: at most ${MAX_DATA_BYTES} bytes of JSON, got ${bytes}`,
+      );
+    }
   }
   return data;
 }
@@ -120,21 +121,31 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function checkNested(value: Json, depth: number): void {
-  if (typeof value !== 'object' || value === null) return;
+/** Checks keys and depth; gives an upper bound for the bytes of the value's JSON text. */
+function checkNested(value: Json, depth: number): number {
+  if (typeof value === 'string') return textBound(value);
+  // The longest number is 25 characters, -1.2345678901234567e-308 with its comma.
+  if (typeof value !== 'object' || value === null) return 25;
   if (depth > MAX_DATA_DEPTH) {
     throw new BrokerError('invalid_request', `Invalid data: nested deeper than ${MAX_DATA_DEPTH} levels`);
   }
+  let bound = 2;
   if (Array.isArray(value)) {
-    for (const item of value as readonly Json[]) checkNested(item, depth + 1);
-    return;
+    for (const item of value as readonly Json[]) bound += checkNested(item, depth + 1) + 1;
+    return bound;
   }
   for (const [key, item] of Object.entries(value as JsonObject)) {
     if (pollutingKeys.has(key)) {
       throw new BrokerError('invalid_request', `Invalid data: the key '${key}' is not allowed`);
     }
-    checkNested(item, depth + 1);
+    bound += textBound(key) + checkNested(item, depth + 1) + 2;
   }
+  return bound;
+}
+
+/** A UTF-16 unit takes six bytes at the most, as an escape. */
+function textBound(text: string): number {
+  return 6 * text.length + 2;
 }
 
 /**

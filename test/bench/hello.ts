@@ -14,7 +14,7 @@ app.get('/', (c) => c.json({ success: true, message: 'hello' }));
 
 if (runtime.name === 'bun') {
   const { port } = Bun.serve({ port: 0, hostname: '127.0.0.1', tls: { cert, key }, fetch: app.fetch });
-  process.stdout.write(`${port}\n`);
+  process.stdout.write(`ready: ${port}\n`);
 } else {
   const { createAdaptorServer } = await import('@hono/node-server');
   const { createServer } = await import('node:https');
@@ -25,6 +25,6 @@ if (runtime.name === 'bun') {
   });
   server.listen(0, '127.0.0.1', () => {
     const address = server.address();
-    process.stdout.write(`${typeof address === 'object' ? address?.port : address}\n`);
+    process.stdout.write(`ready: ${typeof address === 'object' ? address?.port : address}\n`);
   });
 }

@@ -3,38 +3,50 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { root } from '../../build/root.ts';
-import { launchers, startBroker } from '../support/programs.ts';
+import { root, tool } from '../../build/root.ts';
+import { connect } from '../../src/client/client.ts';
+import { waitFor } from '../support/wait.ts';
 import { type Load, loads, measure, type Measurement } from './wrk.ts';
 
 /**
- * `npm run bench [-- bun|node24|deno]`: durable registrations and gets over TLS against a bare Hono hello on the same
+ * `npm run bench [-- bun|node|deno]`: durable registrations and gets over TLS against a bare Hono hello on the same
  * runtime, in turn, so that the ratios hold where the machine's speed drifts. Needs Linux and `wrk`.
  */
 
 const ROUNDS = 3;
 const SECONDS = 3;
 const runtimeName = process.argv[2] ?? 'bun';
+const commands: Readonly<Record<string, readonly [string, ...string[]]>> = {
+  bun: [tool('bun')],
+  node: [tool('node')],
+  deno: [tool('deno'), 'run', '-A', '--no-lock'],
+};
 
 async function main(): Promise<void> {
-  if (spawnSync('wrk', ['-v']).error)
+  if (spawnSync('wrk', ['-v']).error) {
     throw new Error("The benchmark needs the program 'wrk' (Debian: apt-get install wrk)");
-  const launcher = launchers.find(({ name }) => name === runtimeName);
-  if (!launcher)
-    throw new Error(`No runtime '${runtimeName}'; there are ${launchers.map(({ name }) => name).join(', ')}`);
-  if (launcher.available !== true) throw new Error(launcher.available);
+  }
   const dir = mkdtempSync(path.join(tmpdir(), 'bpbroker-bench-'));
-  const broker = await startBroker(launcher, { dir });
-  const hello = await startHello(launcher.bpbroker, dir);
+  const file = path.join(dir, 'bpbroker.json');
+  const broker = await start(runtimeName, 'src/cli/bpbroker.ts', [
+    'start',
+    '--config',
+    file,
+    '--listen-port',
+    '0',
+    '--listen-ip',
+    '127.0.0.1',
+  ]);
+  const certificate = [path.join(dir, 'bpbroker.crt'), path.join(dir, 'bpbroker.key')];
+  const hello = await start(runtimeName, 'test/bench/hello.ts', certificate);
   try {
-    await broker.client(['service', 'replace', '--name', 'bench', '--data', 'x'.repeat(100)]);
-    for (const connections of [64, 1]) {
-      const servers = { hello, broker: { port: broker.port, pid: broker.pid } };
-      report(connections, compare(servers, connections, dir));
-    }
+    const knownBrokers = path.join(dir, 'known_brokers');
+    const client = await connect({ broker: { host: '127.0.0.1', port: broker.port }, knownBrokers });
+    await client.replace('bench', 'x'.repeat(100));
+    client.close();
+    for (const connections of [64, 1]) report(connections, compare({ hello, broker }, connections, dir));
   } finally {
-    hello.stop();
-    await broker.stop();
+    await Promise.all([hello.stop(), broker.stop()]);
     rmSync(dir, { recursive: true, force: true });
   }
 }
@@ -42,15 +54,31 @@ async function main(): Promise<void> {
 interface Server {
   readonly port: number;
   readonly pid: number;
+  stop(): Promise<void>;
 }
 
-async function startHello(command: readonly string[], dir: string): Promise<Server & { stop(): void }> {
-  const runtime = command.slice(0, -1);
-  const [program = '', ...args] = [...runtime, path.join(root, 'test/bench/hello.ts')];
-  const files = [path.join(dir, 'bpbroker.crt'), path.join(dir, 'bpbroker.key')];
-  const child = spawn(program, [...args, ...files], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [line] = (await once(child.stdout, 'data')) as [Buffer];
-  return { port: Number(line.toString()), pid: child.pid ?? 0, stop: () => void child.kill() };
+/** Starts a program of this project; its port stands in its ready line, on either stream. */
+async function start(name: string, program: string, args: readonly string[]): Promise<Server> {
+  const runtime = commands[name];
+  if (!runtime) throw new Error(`No runtime '${name}'; there are ${Object.keys(commands).join(', ')}`);
+  const [file, ...flags] = runtime;
+  const child = spawn(file, [...flags, path.join(root, program), ...args], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ended = once(child, 'exit');
+  let printed = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => (printed += text));
+  const port = await waitFor(`the port of ${program}`, () => /^ready: (?:\S+:)?(\d+)\b/m.exec(printed)?.[1]);
+  return {
+    port: Number(port),
+    pid: child.pid ?? 0,
+    async stop() {
+      child.kill();
+      await ended;
+    },
+  };
 }
 
 function compare(

@@ -64,10 +64,10 @@ function writeOf(p: WriteParams, call: Call): Write {
 
 function written(result: MutationResult): Reply {
   if (!result.entry) throw new BrokerError('internal', 'The store gave no entry back');
-  return entryReply(result.entry);
+  return success(stamp(result.entry), result.entry.revision);
 }
 
-/** Entries are never changed in place, so the text of one serves every answer that carries it. */
+/** Entries are never changed in place, so the text made for one read serves every other. */
 const texts = new WeakMap<Entry, string>();
 /** Longer texts cost more to keep than to make. */
 const KEPT_TEXT = 4096;
