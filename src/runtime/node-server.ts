@@ -44,7 +44,9 @@ const refusals: Readonly<Record<string, string>> = {
 /** Answers what is no proper request, and closes: Deno would close without a word. */
 function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
-  socket.end(`HTTP/1.1 ${refusals[error.code ?? ''] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`);
+  const status = refusals[error.code ?? ''] ?? '400 Bad Request';
+  // Not left to the client to close: it may be one that never does.
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 }
 
 function connectionOf(incoming: IncomingMessage): ConnectionInfo {

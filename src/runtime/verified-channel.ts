@@ -10,8 +10,8 @@ import { connectVerified } from './verified-socket.ts';
  */
 export function openVerifiedChannel(options: ChannelOptions): Channel {
   const agent = new http.Agent({ keepAlive: true, timeout: 60_000 });
-  agent.createConnection = (_options, callback) => {
-    connectVerified(options).then(
+  agent.createConnection = (connection, callback) => {
+    connectVerified(options, (connection as Connecting).until).then(
       (socket) => callback?.(null, socket),
       (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
     );
@@ -23,18 +23,26 @@ export function openVerifiedChannel(options: ChannelOptions): Channel {
   };
 }
 
+/** What a request hands to the connection that is made for it. */
+interface Connecting extends http.RequestOptions {
+  /** Ends the attempt: no runtime ends one that is under way with the request it is made for. */
+  readonly until?: AbortSignal | undefined;
+}
+
 function send(options: ChannelOptions, agent: http.Agent, request: ChannelRequest): Promise<ChannelResponse> {
   return new Promise((resolve, reject) => {
     const { signal, body = '' } = request;
-    const outgoing = http.request({
+    const wanted: Connecting = {
       agent,
       host: options.host,
       port: options.port,
       method: request.method,
       path: request.path,
       headers: { ...request.headers, 'content-length': Buffer.byteLength(body) },
+      until: signal,
       ...(signal ? { signal } : {}),
-    });
+    };
+    const outgoing = http.request(wanted);
     outgoing.once('error', (error) => reject(signal?.aborted ? signal.reason : unreachable(options, error)));
     outgoing.once('response', (incoming) => resolve(toResponse(options, incoming, signal)));
     outgoing.end(body);
