@@ -100,6 +100,5 @@ export function ensurePackage(): Promise<boolean> {
 }
 
 if (import.meta.main) {
-  await buildPackage();
-  process.stdout.write('dist/npm is built.\n');
+  process.stdout.write(`dist/npm ${(await ensurePackage()) ? 'is built' : 'is up to date'}.\n`);
 }
