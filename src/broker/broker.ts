@@ -103,7 +103,8 @@ function compose(parts: Parts): Broker {
   const close = async (): Promise<void> => {
     closing.abort(new BrokerError('unavailable', 'The broker is stopping'));
     const steps = [
-      async () => (await listeners)?.close(CLOSE_GRACE_MS),
+      // Listeners that never opened were told of when they were asked for.
+      async () => (await listeners?.catch(() => undefined))?.close(CLOSE_GRACE_MS),
       ...[...modules.values()].map((module) => async () => module.close?.()),
       () => store.close(),
       () => parts.release(),
