@@ -107,7 +107,7 @@ const POLL_MS = 30_000;
  * A client of the broker at a given address, whose identity is settled here: checked against the fingerprint, or against
  * the one kept from first contact, which is what connects if there was none yet.
  *
- * @throws BrokerError `unreachable`, `usage` (a malformed address or fingerprint).
+ * @throws BrokerError `unreachable`, or with `retryForMs` `timeout`; `usage` (a malformed address or fingerprint).
  * @example
  * ```ts
  * import { connect } from 'bpbroker/client';
@@ -122,8 +122,8 @@ export async function connect(options: ConnectOptions): Promise<BrokerClient> {
   const address = typeof broker === 'string' ? parseAddress(broker, 'broker address') : broker;
   const pinned = fingerprint === undefined ? undefined : parseFingerprint(fingerprint);
   const knownBrokers = openKnownBrokers(options.knownBrokers ?? knownBrokersFile());
-  const pin = await untilReached(options.retryForMs ?? 0, () =>
-    resolvePin(address, timeoutMs, { fingerprint: pinned, knownBrokers, notify }),
+  const pin = await untilReached(options.retryForMs ?? 0, (leftMs) =>
+    resolvePin(address, Math.min(timeoutMs, leftMs), { fingerprint: pinned, knownBrokers, notify }),
   );
   const { onAnswer } = options;
   return createClient(
@@ -131,15 +131,18 @@ export async function connect(options: ConnectOptions): Promise<BrokerClient> {
   );
 }
 
-async function untilReached<T>(ms: number, attempt: () => Promise<T>): Promise<T> {
+/** @param attempt is given the milliseconds that are left for it. */
+async function untilReached<T>(ms: number, attempt: (leftMs: number) => Promise<T>): Promise<T> {
+  if (ms === 0) return attempt(Infinity);
   const deadline = deadlineIn(ms);
   const retry = backoff();
   for (;;) {
     try {
-      return await attempt();
+      return await attempt(deadline.left());
     } catch (error) {
-      if (!isPassing(error) || deadline.left() === 0) throw error;
+      if (!isPassing(error)) throw error;
       await retry.pause(deadline);
+      if (deadline.left() === 0) throw deadline.error('the broker', error);
     }
   }
 }
@@ -222,10 +225,12 @@ async function poll<T>(
   const deadline = deadlineIn(timeoutMs);
   const retry = backoff();
   for (;;) {
-    const wait = Math.min(POLL_MS, deadline.left());
+    const left = deadline.left();
+    const wait = Math.min(POLL_MS, left);
+    // An answer that is due and does not come means a dead connection: some time more, and it is made anew.
+    const grace = left > POLL_MS ? 5000 : 1000;
     try {
-      // An answer that is due and does not come means a dead connection: 5 s more, and it is made anew.
-      const found = await ask(`${Math.ceil(wait)}ms`, { timeoutMs: wait + 5000, signal });
+      const found = await ask(`${Math.ceil(wait)}ms`, { timeoutMs: wait + grace, signal });
       if (found !== undefined) return found;
       retry.reset();
     } catch (error) {

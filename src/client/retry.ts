@@ -1,12 +1,12 @@
 import { formatDuration } from '../protocol/duration.ts';
-import { BrokerError } from '../protocol/errors.ts';
+import { BrokerError, messageOf } from '../protocol/errors.ts';
 
 /** A time by which something must have happened. */
 export interface Deadline {
   /** Milliseconds left, never below 0; `Infinity` without a limit. */
   left(): number;
-  /** The error for when it has passed. */
-  error(waitedFor: string): BrokerError;
+  /** The error for when it has passed; `cause` says what was in the way, where that is known. */
+  error(waitedFor: string, cause?: unknown): BrokerError;
 }
 
 /** A deadline `ms` from now, by the monotonic clock. */
@@ -14,8 +14,14 @@ export function deadlineIn(ms: number = Infinity): Deadline {
   const at = performance.now() + ms;
   return {
     left: () => Math.max(0, at - performance.now()),
-    error: (waitedFor) =>
-      new BrokerError('timeout', `Gave up waiting for ${waitedFor} after ${formatDuration(ms)}`),
+    error(waitedFor, cause) {
+      const reason = cause === undefined ? '' : `: ${messageOf(cause)}`;
+      return new BrokerError(
+        'timeout',
+        `Gave up waiting for ${waitedFor} after ${formatDuration(ms)}${reason}`,
+        { cause },
+      );
+    },
   };
 }
 

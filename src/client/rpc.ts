@@ -1,7 +1,7 @@
 import { runtime } from '#runtime';
 import type { HostPort } from '../protocol/address.ts';
 import { formatAddress } from '../protocol/address.ts';
-import { isObject, type Json, type JsonObject } from '../protocol/data.ts';
+import { isObject, type Json, type JsonObject, MAX_DATA_BYTES } from '../protocol/data.ts';
 import { formatDuration } from '../protocol/duration.ts';
 import { BrokerError, codeForStatus, isErrorCode } from '../protocol/errors.ts';
 import type { ChannelResponse, Pin } from '../runtime/runtime.ts';
@@ -48,6 +48,13 @@ export function createRpc(rpcOptions: RpcOptions): Rpc {
     mismatch: (presented) => identityMismatch(address, pin.fingerprint, presented, pinned),
   });
 
+  // A header carries printable ASCII alike on every runtime; any other key goes with the parameters.
+  const inHeader = accessKey !== undefined && /^[!-~](?:[ -~]*[!-~])?$/.test(accessKey);
+  const authorization: Readonly<Record<string, string>> = inHeader
+    ? { authorization: `Bearer ${accessKey}` }
+    : {};
+  const withParams = accessKey && !inHeader ? { access_key: accessKey } : {};
+
   const open = async (module: string, method: string, params: CallParams, options: CallOptions = {}) => {
     const { timeoutMs = defaultTimeoutMs, headers = {} } = options;
     const limit = withTimeout(timeoutMs, options.signal);
@@ -57,10 +64,10 @@ export function createRpc(rpcOptions: RpcOptions): Rpc {
         path: `/${encodeURIComponent(module)}/${encodeURIComponent(method)}`,
         headers: {
           'content-type': 'application/json',
-          ...(accessKey ? { authorization: `Bearer ${accessKey}` } : {}),
+          ...authorization,
           ...headers,
         },
-        body: JSON.stringify(params),
+        body: JSON.stringify({ ...params, ...withParams }),
         ...(limit.signal ? { signal: limit.signal } : {}),
       });
       if (response.status >= 400) throw failureOf(response.status, await response.text());
@@ -150,6 +157,13 @@ function parseAnswer(text: string, module: string, method: string): JsonObject {
   return answer;
 }
 
+/** What an answer without an envelope says: a proxy made it, or the server before it reached the broker's code. */
+function bareStatus(status: number): string {
+  if (status === 413)
+    return `The request is too large for the broker: data takes at most ${MAX_DATA_BYTES} bytes of JSON`;
+  return `The broker answered with HTTP status ${status}`;
+}
+
 /** The error that a failed answer carries: its envelope's code and message, or what its status says. */
 function failureOf(status: number, text: string): BrokerError {
   let envelope: unknown;
@@ -161,9 +175,7 @@ function failureOf(status: number, text: string): BrokerError {
   const { code, message } = isObject(envelope) ? envelope : {};
   return new BrokerError(
     isErrorCode(code) ? code : codeForStatus(status),
-    typeof message === 'string' && message !== ''
-      ? message
-      : `The broker answered with HTTP status ${status}`,
+    typeof message === 'string' && message !== '' ? message : bareStatus(status),
     { status },
   );
 }

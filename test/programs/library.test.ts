@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { root, tool } from '../../build/root.ts';
+import { launchers, run, type RunResult, startBroker } from '../support/programs.ts';
+import { cleanEnv } from '../support/clean-env.ts';
+import { tempDir } from '../support/temp.ts';
+import { freePort, reference, skipOf } from './support.ts';
+
+/** How each runtime runs a script, for the launchers that are runtimes. */
+const runtimes = launchers
+  .filter(({ name }) => name !== 'executable')
+  .map((launcher) => ({ ...launcher, run: launcher.bpbroker.slice(0, -1) }));
+
+/** A user's project that has installed the package, and what an application of its own may need besides. */
+function consumer(files: Readonly<Record<string, string>> = {}): string {
+  const dir = tempDir();
+  const modules = path.join(dir, 'node_modules');
+  mkdirSync(path.join(modules, '@hono'), { recursive: true });
+  symlinkSync(path.join(root, 'dist', 'npm'), path.join(modules, 'bpbroker'));
+  for (const name of ['hono', '@hono/node-server', 'valibot'])
+    symlinkSync(path.join(root, 'node_modules', name), path.join(modules, name));
+  const manifest = { name: 'consumer', private: true, type: 'module' };
+  writeFileSync(path.join(dir, 'package.json'), JSON.stringify(manifest));
+  for (const [file, text] of Object.entries(files)) writeFileSync(path.join(dir, file), text);
+  return dir;
+}
+
+/** The examples in TypeScript of a source's docstrings, or of a Markdown document. */
+function examplesOf(file: string): string[] {
+  const text = readFileSync(path.join(root, file), 'utf8').replaceAll(/^ *\* ?/gm, '');
+  return [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = '']) => code);
+}
+
+/** What the example's comments say that it prints: the rest of the line behind `console.log(…); //`. */
+function promisedBy(example: string): string[] {
+  return [...example.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map(([, said = '']) => said);
+}
+
+/** Runs a script of the project; the broker in it takes `port`. */
+function runScript(
+  launcher: { run: readonly string[] },
+  dir: string,
+  file: string,
+  port: number,
+  env: Record<string, string> = {},
+): Promise<RunResult> {
+  return run([...launcher.run, path.join(dir, file)], {
+    cwd: dir,
+    env: cleanEnv(dir, { BPBROKER_LISTEN_PORT: String(port), ...env }),
+  });
+}
+
+// Runtimes print an object on one line or on several.
+const plain = (text: string): string => text.replaceAll(/\s+/g, '').replaceAll(',}', '}');
+
+const documents = [
+  'README.md',
+  'src/broker/create-broker.ts',
+  'src/client/client.ts',
+  'src/protocol/errors.ts',
+];
+
+for (const launcher of runtimes) {
+  describe(`the library, on ${launcher.name}`, { skip: skipOf(launcher) }, () => {
+    for (const document of documents) {
+      it(`runs the example of ${document}`, async () => {
+        const examples = examplesOf(document);
+        assert.equal(examples.length, 1);
+        const [example = ''] = examples;
+        const needsBroker = !example.includes('createBroker');
+        const broker = needsBroker && example.includes('connect(') ? await startBroker(reference) : undefined;
+        const port = broker?.port ?? (await freePort());
+        // The very text, but for the port, which another broker of this machine may have.
+        const dir = consumer({ 'example.mjs': example.replaceAll('20443', String(port)) });
+        const { code, stdout, stderr } = await runScript(launcher, dir, 'example.mjs', port);
+        assert.deepEqual([code, stderr], [0, ''], stderr);
+        const promised = promisedBy(example);
+        if (promised.length > 0) assert.equal(plain(stdout), plain(promised.join('')));
+        else assert.match(stdout, new RegExp(`^https://\\S+:${port}\n$`));
+        await broker?.kill();
+      });
+    }
+
+    it('mounts in a server of the user, which tells it the client, and keeps what it wrote when closed', async () => {
+      const dir = consumer({ 'mount.mjs': mountScript });
+      const { code, stdout, stderr } = await runScript(launcher, dir, 'mount.mjs', 0);
+      assert.deepEqual([code, stderr], [0, ''], stderr);
+      const { src, health, own } = JSON.parse(stdout) as Record<string, unknown>;
+      assert.deepEqual([src, health, own], ['127.0.0.1', 200, 'mine']);
+      const written = JSON.parse(readFileSync(path.join(dir, 'data', 'bpbroker.json'), 'utf8')) as {
+        services: Record<string, Record<string, unknown>>;
+      };
+      assert.deepEqual(
+        [written.services['foo']?.['_str'], written.services['foo']?.['last_write_ip']],
+        ['bar', '127.0.0.1'],
+      );
+    });
+  });
+}
+
+/** Mounts a broker's app beside a route of its own, in the server that its runtime is usually given. */
+const mountScript = `
+import { createBroker } from 'bpbroker';
+import { Hono } from 'hono';
+const broker = await createBroker({ dir: './data' });
+const app = new Hono().get('/own', (c) => c.text('mine')).route('/broker', broker.app);
+const { port, stop } = await serve();
+const url = \`http://127.0.0.1:\${port}\`;
+const post = async (path, body) => {
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(url + path, { method: 'POST', headers, body: JSON.stringify(body) });
+  return await response.json();
+};
+const { src } = await post('/broker/ping/Ping', { data: 'x' });
+await post('/broker/services/Register', { name: 'foo', data: 'bar' });
+const { status: health } = await fetch(url + '/broker/healthz');
+const own = await (await fetch(url + '/own')).text();
+await stop();
+await broker.close();
+console.log(JSON.stringify({ src, health, own }));
+process.exit(0);
+
+async function serve() {
+  const at = { hostname: '127.0.0.1', port: 0 };
+  if (globalThis.Bun) {
+    const server = Bun.serve({ ...at, fetch: app.fetch });
+    return { port: server.port, stop: () => server.stop(true) };
+  }
+  if (globalThis.Deno) {
+    const server = Deno.serve({ ...at, onListen() {} }, app.fetch);
+    return { port: server.addr.port, stop: () => server.shutdown() };
+  }
+  const { serve } = await import('@hono/node-server');
+  return await new Promise((resolve) => {
+    const server = serve({ ...at, fetch: app.fetch }, ({ port }) => resolve({ port, stop: () => server.close() }));
+  });
+}
+`;
+
+describe('the types of the package', () => {
+  it('check in a strict project, and refuse what is wrong', async () => {
+    const dir = consumer({
+      'tsconfig.json': JSON.stringify({
+        compilerOptions: {
+          module: 'nodenext',
+          target: 'es2023',
+          lib: ['es2024', 'dom', 'dom.iterable'],
+          types: [],
+          noEmit: true,
+          strict: true,
+          noUncheckedIndexedAccess: true,
+          exactOptionalPropertyTypes: true,
+          verbatimModuleSyntax: true,
+        },
+        include: ['*.ts'],
+      }),
+      'example.ts': documents
+        .flatMap(examplesOf)
+        .map((example) => `{${example.replaceAll(/^import .*$/gm, '')}}`)
+        .join('\n')
+        .replace(/^/, imports),
+      'use.ts': useScript,
+    });
+    const { code, stdout } = await run([process.execPath, tool('tsc'), '-p', '.'], { cwd: dir });
+    assert.deepEqual([code, stdout], [0, '']);
+  });
+});
+
+const imports = `import { BrokerError, createBroker } from 'bpbroker';\nimport { connect } from 'bpbroker/client';\nexport {};\n`;
+
+const useScript = `
+import { type Broker, createBroker, defineMethod, defineModule, jsonReply, type Logger, VERSION } from 'bpbroker';
+import { BrokerError, type ClientChange, type ClientEntry, connect, type ErrorCode } from 'bpbroker/client';
+import { Hono } from 'hono';
+import * as v from 'valibot';
+
+const log: Logger = { debug() {}, info() {}, warn: (message, fields) => console.log(message, fields), error() {} };
+const greet = defineModule({
+  Hello: defineMethod({ params: v.strictObject({ who: v.string() }), run: ({ who }) => jsonReply({ hello: who }) }),
+});
+const broker: Broker = await createBroker({ dir: 'x', config: { greet: {} }, modules: { greet }, log });
+new Hono().route('/broker', broker.app);
+const client = await connect({ broker: { host: '::1', port: 1 }, accessKey: 'k', timeoutMs: 5, notify: console.log });
+const entry: ClientEntry = await client.register('a', { b: [1, null] }, { ttlMs: 5, ifSame: true });
+const revision: number = entry.revision;
+await client.replace('a', 'text', { ifRevision: revision });
+for await (const change of client.watch({ prefix: 'a' })) {
+  const { type }: ClientChange = change;
+  if (type === 'reset') break;
+}
+try {
+  await client.get('a');
+} catch (error) {
+  if (error instanceof BrokerError) {
+    const code: ErrorCode = error.code;
+    console.log(code, error.exitCode, VERSION);
+  }
+}
+// @ts-expect-error -- an entry holds a string or an object
+await client.register('a', 5);
+// @ts-expect-error -- 'dir' is required
+await createBroker({});
+// @ts-expect-error -- an error's code is one of the table
+new BrokerError('no_such_code', '');
+// @ts-expect-error -- register takes no revision
+await client.register('a', 'b', { ifRevision: 1 });
+`;

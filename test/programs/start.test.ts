@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { cleanEnv, parseReady, run, type RunResult, startBroker } from '../support/programs.ts';
+import { tempDir } from '../support/temp.ts';
+import { waitFor } from '../support/wait.ts';
+import { bpbroker, freePort, reference, type Running, start } from './support.ts';
+
+type Document = Record<string, Record<string, unknown>>;
+const read = (file: string): Document => JSON.parse(readFileSync(file, 'utf8')) as Document;
+
+/** Starts `bpbroker start` with any free port, unless `env` says otherwise, and waits for its ready line. */
+async function startWith(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  wrapper: readonly string[] = [],
+): Promise<Running & { readonly ready: NonNullable<ReturnType<typeof parseReady>> }> {
+  const command = [...wrapper, ...reference.bpbroker, 'start', ...args];
+  const broker = start(command, { env: { BPBROKER_LISTEN_PORT: '0', ...env }, cwd: '/' });
+  const ready = await waitFor('the ready line', () => {
+    assert.equal(broker.child.exitCode, null, broker.stderr());
+    return parseReady(broker.stderr());
+  });
+  return { ...broker, ready };
+}
+
+const canBeNobody =
+  process.getuid?.() === 0 &&
+  (await run(['setpriv', '--version']).then(
+    () => true,
+    () => false,
+  ));
+
+const mode = (file: string): string => (statSync(file).mode & 0o777).toString(8);
+
+describe('where the broker works', () => {
+  it('beneath the file of --config stands the global one', async () => {
+    const dir = tempDir();
+    const file = path.join(dir, 'mine.json');
+    const globalFile = path.join(dir, 'bpbroker', 'etc', 'bpbroker.json');
+    mkdirSync(path.dirname(globalFile), { recursive: true });
+    const global = {
+      api: { listen_port: 1 },
+      ossec: { _access_key: 'g' },
+      services: { _access_key: 'g', foo: { _str: 'x' } },
+    };
+    writeFileSync(globalFile, JSON.stringify(global));
+    writeFileSync(file, JSON.stringify({ services: { _access_key: 'mine' } }));
+    const broker = await startWith(['--config', file], cleanEnv(dir, { BPBROKER_LISTEN_PORT: '0' }));
+    await broker.stop('SIGTERM');
+    const { services, ossec, api } = read(file);
+    assert.deepEqual(
+      [services, ossec, api?.['listen_port']],
+      [{ _access_key: 'mine' }, { _access_key: 'g' }, 1],
+    );
+    assert.deepEqual(read(globalFile), global);
+  });
+
+  it('BPBROKER_HOME moves the tree, which is for its owner alone', async () => {
+    const dir = tempDir();
+    const home = path.join(dir, 'a', 'tree');
+    const unmasked = ['sh', '-c', 'umask 000; exec "$@"', 'sh'];
+    const broker = await startWith(
+      [],
+      cleanEnv(dir, { BPBROKER_HOME: home, BPBROKER_LISTEN_PORT: '0' }),
+      unmasked,
+    );
+    assert.doesNotMatch(broker.stderr(), /^ready:.*configuration in/m);
+    await broker.stop('SIGTERM');
+    assert.deepEqual(
+      [mode(path.join(home, 'etc')), mode(path.join(home, 'etc', 'bpbroker.json'))],
+      ['700', '600'],
+    );
+    assert.ok(existsSync(path.join(home, 'etc', 'bpbroker.key')));
+  });
+
+  it(
+    "is the user's own folder where the global tree cannot be written, and the ready line says so",
+    { skip: canBeNobody ? false : "needs root and the program 'setpriv'" },
+    async () => {
+      const dir = tempDir();
+      chmodSync(dir, 0o777);
+      const { BPBROKER_HOME: _, ...env } = cleanEnv(dir, { BPBROKER_LISTEN_PORT: '0' });
+      const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'];
+      const broker = await startWith([], env, nobody);
+      const own = path.join(dir, 'config', 'bpbroker', 'etc', 'bpbroker.json');
+      assert.match(
+        broker.stderr(),
+        new RegExp(`^ready: .*, configuration in ${own} because /usr/local/bpbroker cannot be written$`, 'm'),
+      );
+      assert.equal(await broker.stop('SIGTERM'), 0, broker.stderr());
+      assert.deepEqual([mode(own), mode(path.dirname(own))], ['600', '700']);
+      const added = await run([...nobody, ...reference.bpbroker, 'configure'], {
+        env,
+        cwd: '/',
+        input: '{"x": {}}',
+      });
+      assert.deepEqual([added.code, added.stdout], [0, 'added x\n'], added.stderr);
+      assert.deepEqual(read(own)['x'], {});
+    },
+  );
+});
+
+describe('options of start', () => {
+  it('win over the environment, and that over the file', async () => {
+    const [inFile, inEnv, given] = [await freePort(), await freePort(), await freePort()];
+    const config = { api: { listen_port: inFile, listen_ip: '127.0.0.1' } };
+    const first = await startBroker(reference, { config });
+    assert.deepEqual([first.port, first.url], [inFile, `https://127.0.0.1:${inFile}`]);
+    await first.stop();
+    const { dir } = first;
+    const env = { BPBROKER_LISTEN_PORT: String(inEnv), BPBROKER_LISTEN_IP: '' };
+    const second = await startBroker(reference, { dir, env });
+    assert.equal(second.port, inEnv);
+    await second.stop();
+    const args = [
+      '--listen-port',
+      String(given),
+      '--listen-ip=127.0.0.1',
+      '--log-format',
+      'json',
+      '--log-level=debug',
+    ];
+    const third = await startBroker(reference, { dir, env, args });
+    assert.equal(third.port, given);
+    await third.stop();
+    const logged = third
+      .stderr()
+      .split('\n')
+      .filter((line) => line.startsWith('{'));
+    assert.match(
+      logged.at(-1) ?? '',
+      /^\{"time":"[^"]*","level":"info","message":"stopping","signal":"SIGTERM"\}$/,
+    );
+    assert.deepEqual(read(first.configFile)['api'], { ...config.api, ssl_cert: '', ssl_key: '' });
+  });
+
+  it('a port that is taken, an address of another host and a bad certificate are clear errors', async () => {
+    const broker = await startBroker(reference);
+    const dir = tempDir();
+    const startIn = (...args: string[]): Promise<RunResult> =>
+      bpbroker(dir, ['start', '--config', path.join(dir, 'x.json'), ...args]);
+    const wrong: [readonly string[], number, RegExp][] = [
+      [
+        ['--listen-port', String(broker.port)],
+        1,
+        new RegExp(`Cannot listen on \\*:${broker.port} \\(TCP\\): the port is taken`),
+      ],
+      [
+        ['--listen-ip', '192.0.2.77', '--listen-port', '0'],
+        1,
+        /Cannot listen on 192\.0\.2\.77:0 .*this host has no such address/,
+      ],
+      [['--listen-port', '65536'], 2, /Invalid --listen-port '65536'/],
+      [['--ssl-cert', '/nonexistent'], 1, /ssl_cert and api\.ssl_key go together/],
+      [
+        ['--ssl-cert', '/nonexistent', '--ssl-key', '/x'],
+        1,
+        /Cannot read the certificate's file \/nonexistent/,
+      ],
+    ];
+    for (const [args, code, message] of wrong) {
+      const result = await startIn(...args);
+      assert.equal(result.code, code, `${args.join(' ')}: ${result.stderr}`);
+      assert.match(result.stderr, message);
+      assert.equal(result.stderr.match(/^Fatal error: /gm)?.length, 1);
+    }
+    await broker.kill();
+  });
+});

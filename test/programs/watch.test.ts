@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { BrokerClient } from '../../src/client/client.ts';
+import type { BrokerError } from '../../src/protocol/errors.ts';
+import { type RunningBroker, startBroker } from '../support/programs.ts';
+import { tempDir } from '../support/temp.ts';
+import { waitFor } from '../support/wait.ts';
+import { connectTo, freePort, reference, type Running, startClient, untilLines } from './support.ts';
+
+interface Change {
+  readonly type: string;
+  readonly name: string;
+  readonly revision: number;
+  readonly data?: unknown;
+}
+
+const changesOf = (lines: readonly string[]): Change[] => lines.map((line) => JSON.parse(line) as Change);
+
+/** Starts a watch, and gives how many lines it had printed when it was seen to stand. */
+async function startWatch(
+  broker: { readonly dir: string; readonly port: number },
+  client: BrokerClient,
+  args: readonly string[],
+  probe: string,
+): Promise<{ watch: Running; seen: number }> {
+  const watch = startClient(reference, broker, ['service', 'watch', '--quiet', ...args]);
+  for (let n = 1; watch.lines().length === 0; n++) {
+    assert.equal(watch.child.exitCode, null, watch.stderr());
+    await client.replace(probe, `probe ${n}`);
+    await sleep(20);
+  }
+  await client.replace(probe, 'last');
+  await waitFor('the last probe', () => changesOf(watch.lines()).some(({ data }) => data === 'last'));
+  return { watch, seen: watch.lines().length };
+}
+
+describe('service watch', () => {
+  let broker: RunningBroker;
+  let client: BrokerClient;
+  before(async () => {
+    broker = await startBroker(reference);
+    client = await connectTo(broker);
+  });
+  after(() => broker.kill());
+
+  it('prints each change under a prefix as a line of JSON, in order', async () => {
+    const { watch, seen } = await startWatch(broker, client, ['--prefix', 'web/'], 'web/probe');
+    const put = await client.register('web/1', { port: 80 });
+    await client.register('other', 'not under the prefix');
+    await client.update('web/1', { tls: true });
+    await client.delete('web/1');
+    await client.delete('web/1');
+    await client.register('web/2', 'lines\nof “text”', { ttlMs: 300 });
+    const lines = await untilLines(watch, seen + 5);
+    const changes = changesOf(lines).slice(seen);
+    assert.deepEqual(
+      changes.map(({ type, name, data }) => [type, name, data]),
+      [
+        ['put', 'web/1', { port: 80 }],
+        ['put', 'web/1', { port: 80, tls: true }],
+        ['delete', 'web/1', undefined],
+        ['put', 'web/2', 'lines\nof “text”'],
+        ['expire', 'web/2', undefined],
+      ],
+    );
+    assert.equal(
+      lines[seen],
+      `{"type": "put", "name": "web/1", "revision": ${put.revision}, "data": {"port": 80}, ` +
+        `"last_write_ts": ${put.lastWriteTs}, "last_write_ip": "127.0.0.1"}`,
+    );
+    const revisions = changes.map(({ revision }) => revision);
+    assert.deepEqual(
+      revisions,
+      revisions.toSorted((a, b) => a - b),
+    );
+    await watch.stop('SIGINT');
+    assert.deepEqual([watch.lines().length, watch.stderr()], [seen + 5, '']);
+  });
+
+  it('--name watches that one alone, and --timeout ends it with exit code 9', async () => {
+    const { watch, seen } = await startWatch(broker, client, ['--name', 'db', '--timeout', '1500ms'], 'db');
+    await client.replace('db2', 'x');
+    await client.replace('db/2', 'x');
+    await client.replace('db', 'y');
+    const [change] = changesOf(await untilLines(watch, seen + 1)).slice(seen);
+    assert.deepEqual([change?.name, change?.data], ['db', 'y']);
+    assert.equal(await watch.ended, 9);
+    assert.equal(watch.lines().length, seen + 1);
+  });
+
+  it('--exec runs a command for each change; one that fails is noted, and the watch goes on', async () => {
+    const out = path.join(tempDir(), 'out');
+    const command = `{ echo "$BPBROKER_EVENT_TYPE $BPBROKER_EVENT_NAME $BPBROKER_EVENT_REVISION"; cat; } >> ${out}; echo noise; exit 3`;
+    const watch = startClient(reference, broker, ['service', 'watch', '--name', 'hook', '--exec', command]);
+    const executed = (): string[] => readFileSync(out, 'utf8').trimEnd().split('\n');
+    await waitFor('the watch to stand', async () => {
+      await client.replace('hook', 'probe');
+      return existsSync(out);
+    });
+    const { revision } = await client.replace('hook', { port: 1 });
+    await client.delete('hook');
+    await waitFor('both commands', () => executed().some((line) => line.startsWith('delete ')));
+    await waitFor('both lines', () => watch.lines().some((line) => line.includes('"delete"')));
+    const at = executed().indexOf(`put hook ${revision}`);
+    const printed = watch.lines();
+    assert.notEqual(at, -1);
+    assert.deepEqual(executed().slice(at), [
+      `put hook ${revision}`,
+      printed.at(-2),
+      `delete hook ${revision + 1}`,
+      printed.at(-1),
+    ]);
+    const failed = new RegExp(`^Command '.*' failed at revision ${revision}: exit code 3$`, 'm');
+    await waitFor('the note', () => failed.test(watch.stderr()));
+    assert.equal(printed.length, changesOf(printed).length, 'what the command prints is not among the lines');
+    assert.match(watch.stderr(), /^noise$/m);
+    assert.equal(watch.child.exitCode, null);
+    await watch.stop('SIGINT');
+  });
+});
+
+/** Makes each change once, whatever becomes of the broker: who is not answered asks again. */
+async function writeThrough(
+  client: BrokerClient,
+  count: number,
+  onWritten: (n: number) => void,
+): Promise<void> {
+  const until = async (work: () => Promise<unknown>): Promise<void> => {
+    for (;;) {
+      try {
+        await work();
+        return;
+      } catch (error) {
+        const { code } = error as BrokerError;
+        // The attempt before this one was made durable, although its answer was lost.
+        if (code === 'already_exists') return;
+        if (code !== 'unreachable' && code !== 'unavailable') throw error;
+        await sleep(10);
+      }
+    }
+  };
+  for (let n = 0; n < count; n++) {
+    await until(() => client.register(`w/${n}`, `change ${n}`));
+    if (n % 3 === 0) await until(() => client.delete(`w/${n}`));
+    onWritten(n);
+  }
+}
+
+for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+  describe(`service watch, while the broker is restarted by ${signal}`, () => {
+    it('loses, doubles and reorders nothing', async () => {
+      const count = 225;
+      const restarts = 5;
+      const port = await freePort();
+      let broker = await startBroker(reference, { config: { api: { listen_port: port } } });
+      const { dir } = broker;
+      const client = await connectTo(broker);
+      const { watch, seen } = await startWatch(broker, client, ['--prefix', 'w/'], 'w/probe');
+      let written = 0;
+      const writing = writeThrough(client, count, (n) => (written = n));
+      for (let n = 1; n <= restarts; n++) {
+        await waitFor('some changes', () => written >= (n * count) / (restarts + 1));
+        if (signal === 'SIGTERM') await broker.stop();
+        else await broker.kill();
+        broker = await startBroker(reference, { dir });
+      }
+      await writing;
+      const expected = Array.from({ length: count }, (_, n) =>
+        n % 3 === 0 ? [`put w/${n}`, `delete w/${n}`] : [`put w/${n}`],
+      ).flat();
+      await untilLines(watch, seen + expected.length, 15_000);
+      await watch.stop('SIGINT');
+      const changes = changesOf(watch.lines()).slice(seen);
+      assert.deepEqual(
+        changes.map(({ type, name }) => `${type} ${name}`),
+        expected,
+      );
+      await broker.kill();
+    });
+  });
+}
