@@ -81,7 +81,7 @@ describe('conditional writes', () => {
     );
   });
 
-  it('--ttl lets an entry expire, unless it is renewed', async () => {
+  it('--ttl lets an entry expire, unless it is renewed', async (t) => {
     const client = await connectTo(broker);
     await prints('x\n', 'register --name gone --data x --ttl 1200ms');
     await prints('x\n', 'register --name kept --data x --ttl 1200ms');
@@ -91,6 +91,7 @@ describe('conditional writes', () => {
       client.register('kept', 'x', { ifSame: true }).catch(() => undefined);
       client.call('services', 'Renew', { name: 'renewed' }).catch(() => undefined);
     }, 200);
+    t.after(() => clearInterval(renewing));
     await waitFor('the expiry', async () => (await service('get --name gone')).code === 3);
     await prints('x\n', 'get --name kept');
     await waitFor('1.5 lifetimes', () => performance.now() - began > 1800);

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { cleanEnv, parseReady, run, type RunResult, startBroker } from '../support/programs.ts';
+import { cleanEnv, launchers, parseReady, run, type RunResult, startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
-import { bpbroker, freePort, reference, type Running, start } from './support.ts';
+import { bpbroker, connectTo, freePort, reference, type Running, skipOf, start } from './support.ts';
 
 type Document = Record<string, Record<string, unknown>>;
 const read = (file: string): Document => JSON.parse(readFileSync(file, 'utf8')) as Document;
@@ -168,4 +176,39 @@ describe('options of start', () => {
     }
     await broker.kill();
   });
+});
+
+describe('a signal ends the broker at once, whoever waits for it, and all is in its file', () => {
+  for (const launcher of launchers) {
+    it(`on ${launcher.name}`, { skip: skipOf(launcher) }, async (t) => {
+      const broker = await startBroker(launcher);
+      const client = await connectTo(broker);
+      const over = new AbortController();
+      t.after(() => over.abort());
+      const ended = [client.waitFor('never', { signal: over.signal }).catch(() => 'given up')];
+      const changes: string[] = [];
+      const watching = async (): Promise<string> => {
+        for await (const { name } of client.watch({ prefix: '', signal: over.signal }))
+          changes.push(name ?? '');
+        return 'given up';
+      };
+      ended.push(watching());
+      await waitFor('the watch to stand', async () => {
+        await client.replace('foo', 'bar');
+        return changes.length > 0;
+      });
+      const began = performance.now();
+      const signal = launcher.name === 'node24' ? 'SIGTERM' : 'SIGINT';
+      assert.deepEqual(await broker.stop(signal), { code: 0, signal: undefined }, broker.stderr());
+      assert.ok(performance.now() - began < 4000, 'it did not wait for them');
+      assert.match(broker.stderr(), new RegExp(` info stopping signal=${signal}\n$`));
+      assert.deepEqual(
+        readdirSync(broker.dir).filter((name) => /journal|lock|tmp/.test(name)),
+        [],
+      );
+      assert.equal((read(broker.configFile)['services']?.['foo'] as Document | undefined)?.['_str'], 'bar');
+      over.abort();
+      assert.deepEqual(await Promise.all(ended), ['given up', 'given up']);
+    });
+  }
 });

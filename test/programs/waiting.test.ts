@@ -27,6 +27,8 @@ for (const launcher of launchers) {
         '--name',
         'late',
         '--wait',
+        '--timeout',
+        '30s',
         '--verbose',
       ]);
       await untilTalking(get);
@@ -102,7 +104,9 @@ describe('waiting', () => {
   it('list --wait-count lets everyone go when the last one has come', async () => {
     const broker = await startBroker(reference);
     const list = ['service', 'list', '--prefix', 'node/', '--wait-count', '5'];
-    const waiting = [1, 2, 3].map(() => startClient(reference, broker, [...list, '--verbose']));
+    const waiting = [1, 2, 3].map(() =>
+      startClient(reference, broker, [...list, '--verbose', '--timeout', '30s']),
+    );
     const short = startClient(reference, broker, [...list, '--timeout', '500ms']);
     await Promise.all(waiting.map(untilTalking));
     const client = await connectTo(broker);
