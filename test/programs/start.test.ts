@@ -203,7 +203,7 @@ describe('a signal ends the broker at once, whoever waits for it, and all is in 
       assert.ok(performance.now() - began < 4000, 'it did not wait for them');
       assert.match(broker.stderr(), new RegExp(` info stopping signal=${signal}\n$`));
       assert.deepEqual(
-        readdirSync(broker.dir).filter((name) => /journal|lock|tmp/.test(name)),
+        readdirSync(broker.dir).filter((name) => /\.lock|\.tmp/.test(name)),
         [],
       );
       assert.equal((read(broker.configFile)['services']?.['foo'] as Document | undefined)?.['_str'], 'bar');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { waitFor } from '../support/wait.ts';
-import type { Rule } from './contract.ts';
+import type { Rule } from './contract-rule.ts';
 import { put, remove, take } from './support.ts';
 
 /** The parts of the contract that are about lists, watches and lifetimes. */

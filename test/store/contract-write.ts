@@ -3,7 +3,7 @@ import { describe } from 'node:test';
 import type { Entry } from '../../src/protocol/entry.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import type { Mutation } from '../../src/store/store.ts';
-import type { Rule } from './contract.ts';
+import type { Rule } from './contract-rule.ts';
 import { create, IP, put, remove, TS } from './support.ts';
 
 const increment: Mutation = (current) => put({ n: Number(current?.data['n'] ?? 0) + 1 })(current);

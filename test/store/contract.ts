@@ -1,16 +1,9 @@
 import { describe, it } from 'node:test';
-import type { Store } from '../../src/store/store.ts';
 import { readRules } from './contract-read.ts';
+import type { Rule, StoreUnderTest } from './contract-rule.ts';
 import { writeRules } from './contract-write.ts';
 
-/** A store under test; each test gets an empty one of its own. */
-export interface StoreUnderTest {
-  readonly store: Store;
-  /** Closes the store and opens the same registry anew. */
-  reopen(): Promise<Store>;
-  /** Closes whatever is open. */
-  dispose(): Promise<void>;
-}
+export type { StoreUnderTest } from './contract-rule.ts';
 
 export interface ContractOptions {
   /** Why the suite cannot run here. */
@@ -18,9 +11,6 @@ export interface ContractOptions {
   /** The shortest lifetime that the driver keeps to well. */
   readonly shortTtlMs?: number;
 }
-
-/** States one rule: a test with a store of its own. */
-export type Rule = (name: string, body: (store: Store, under: StoreUnderTest) => Promise<void>) => void;
 
 /** The rules that every driver keeps (`src/store/store.ts`). */
 export function storeContract(
