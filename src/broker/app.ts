@@ -109,7 +109,7 @@ function refuse(error: unknown, c: Context, log: Logger): Reply {
 
 const JSON_TYPE = 'application/json';
 // Most answers: made once, for all of them.
-const plainJson: ResponseInit = { status: 200, headers: new Headers({ 'content-type': JSON_TYPE }) };
+const plainJson: ResponseInit = { status: 200, headers: { 'content-type': JSON_TYPE } };
 
 function toResponse({ status = 200, contentType = JSON_TYPE, body }: Reply): Response {
   const isWhole = typeof body === 'string' || body instanceof Uint8Array;

@@ -121,7 +121,13 @@ function compose(parts: Parts): Broker {
     async listen() {
       if (closed) throw new BrokerError('unavailable', 'The broker has been closed');
       listeners ??= listen({ app, api: config.api, file: parts.file, store, log });
-      return (await listeners).address;
+      try {
+        return (await listeners).address;
+      } catch (error) {
+        // The port may be free, or the certificate mended, when it is asked again.
+        listeners = undefined;
+        throw error;
+      }
     },
     close() {
       closed ??= close();

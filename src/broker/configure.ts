@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { addConfiguration, mergeLayers, optionsOf } from '../config/layers.ts';
-import { isObject, type JsonObject, toEntryData } from '../protocol/data.ts';
+import { isObject, type JsonObject, sameData, STRING_KEY, toEntryData } from '../protocol/data.ts';
 import { unstamp } from '../protocol/entry.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { checkName } from '../protocol/names.ts';
@@ -50,8 +50,10 @@ function entriesOf({ services = {} }: JsonObject): NewEntries {
   for (const [name, stamped] of Object.entries(services)) {
     if (name.startsWith('_')) continue;
     checkName(name);
-    if (!isObject(stamped)) throw new BrokerError('invalid_config', `services.${name}: expected an object`);
-    const entry = unstamp(stamped);
+    if (typeof stamped !== 'string' && !isObject(stamped)) {
+      throw new BrokerError('invalid_config', `services.${name}: expected an object or a string`);
+    }
+    const entry = unstamp(typeof stamped === 'string' ? { [STRING_KEY]: stamped } : stamped);
     toEntryData(entry.data);
     entries.set(name, entry);
   }
@@ -64,7 +66,7 @@ async function addEntries(store: Store, entries: NewEntries): Promise<Additions>
   for (const [name, entry] of entries) {
     const before = await store.get(name);
     if (before) {
-      if (JSON.stringify(before.data) !== JSON.stringify(entry.data)) kept.push(`services.${name}`);
+      if (!sameData(before.data, entry.data)) kept.push(`services.${name}`);
       continue;
     }
     await store.mutate(name, () => ({ action: 'put', entry: { name, ...entry } }));

@@ -1,4 +1,4 @@
-import { checkNumbers, isObject } from '../protocol/data.ts';
+import { checkNumbers, isObject, MAX_DATA_BYTES } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { ConnectionInfo } from '../runtime/runtime.ts';
 
@@ -118,5 +118,8 @@ async function readChunks(body: ReadableStream<Uint8Array> | null): Promise<Uint
 }
 
 function tooLarge(): BrokerError {
-  return new BrokerError('too_large', `The request's body is too large: at most ${MAX_BODY_BYTES} bytes`);
+  return new BrokerError(
+    'too_large',
+    `The request is too large: at most ${MAX_DATA_BYTES} bytes of data, ${MAX_BODY_BYTES} with all around it`,
+  );
 }

@@ -12,5 +12,8 @@ export function readCount(args: Arguments, name: 'if-revision' | 'wait-count' | 
   if (text === undefined) return undefined;
   if (!/^\d{1,15}$/.test(text))
     throw new BrokerError('usage', `Invalid --${name} '${text}': expected a whole number`);
+  if (name === 'port' && (Number(text) < 1 || Number(text) > 65_535)) {
+    throw new BrokerError('usage', `Invalid --port '${text}': expected 1 to 65535`);
+  }
   return Number(text);
 }

@@ -49,7 +49,7 @@ export function parseCommandLine(
 
 function descend(command: Command, token: string, path: string[]): Command {
   const known = Object.keys(command.subCommands ?? {});
-  const found = command.subCommands?.[token];
+  const found = known.includes(token) ? command.subCommands?.[token] : undefined;
   if (found) {
     path.push(token);
     return found;

@@ -26,8 +26,9 @@ function writeAll(fd: number, text: string): void {
       rest = rest.subarray(writeSync(fd, rest));
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      // A reader that has seen enough (`| head -1`) is no error.
-      if (code === 'EPIPE') process.exit(0);
+      // A reader that has seen enough (`| head -1`) is no error; a log that nobody reads ends no broker.
+      if (code === 'EPIPE' && fd === 1) process.exit(0);
+      if (code === 'EPIPE') return;
       // A pipe that another program has set to non-blocking is full; its reader will make room.
       if (code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);

@@ -21,7 +21,7 @@ export interface ClientEntry {
 export interface ClientList {
   /** In the byte order of their names. */
   readonly entries: readonly ClientEntry[];
-  /** The registry's revision of which the last page is the state. */
+  /** The registry's revision of which the first page is the state; later pages may show later changes. */
   readonly revision: number;
 }
 

@@ -1,6 +1,6 @@
 import { type HostPort, parseAddress } from '../protocol/address.ts';
 import { type Json, type JsonObject, stringOf } from '../protocol/data.ts';
-import type { BrokerError } from '../protocol/errors.ts';
+import { BrokerError } from '../protocol/errors.ts';
 import { isObject } from '../protocol/data.ts';
 import {
   type ClientChange,
@@ -119,6 +119,12 @@ const POLL_MS = 30_000;
  */
 export async function connect(options: ConnectOptions): Promise<BrokerClient> {
   const { broker, accessKey, fingerprint, timeoutMs = 10_000, notify = () => undefined } = options;
+  if (accessKey !== undefined && !/^[\u0020-\u007e\u00a0-\u00ff]*$/.test(accessKey)) {
+    throw new BrokerError(
+      'usage',
+      'Invalid access key: it holds characters that a header cannot carry; keygen makes one',
+    );
+  }
   const address = typeof broker === 'string' ? parseAddress(broker, 'broker address') : broker;
   const pinned = fingerprint === undefined ? undefined : parseFingerprint(fingerprint);
   const knownBrokers = openKnownBrokers(options.knownBrokers ?? knownBrokersFile());
@@ -156,12 +162,14 @@ function createClient(rpc: Rpc): BrokerClient {
 
   const listAll = async (prefix: string, first?: PageAnswer): Promise<ClientList> => {
     let last = first ?? (await page({ prefix }));
+    // That of the first page: what changed while the others were read is told by a watch that goes on from there.
+    const { revision } = last;
     const entries = [...last.entries];
     while (last.next !== undefined) {
       last = await page({ prefix, after: last.next });
       entries.push(...last.entries);
     }
-    return { entries, revision: last.revision };
+    return { entries, revision };
   };
 
   return {

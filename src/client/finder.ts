@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_PORT } from '../protocol/address.ts';
+import { MAX_TIMER_MS } from '../protocol/duration.ts';
 import { ANY_BROKER, openQuestion, queryProblem } from '../protocol/discovery.ts';
 import { ambiguous, noneAnswered, unreachable } from './finder-errors.ts';
 import { type Attempt, openSearch, type Search, type Sighting } from './search.ts';
@@ -152,7 +153,7 @@ function createClock(end: number, signal: AbortSignal | undefined): Clock {
     clearTimeout(timer);
     // One more, for timers may be early by a part of a millisecond.
     const ms = Math.ceil(Math.min(at, until) - performance.now()) + 1;
-    timer = setTimeout(() => wake?.(), Math.max(0, ms));
+    timer = setTimeout(() => wake?.(), Math.min(Math.max(0, ms), MAX_TIMER_MS));
   };
   let next = end;
   const abort = (): void => wake?.();

@@ -2,7 +2,7 @@ import { runtime } from '#runtime';
 import type { HostPort } from '../protocol/address.ts';
 import { formatAddress } from '../protocol/address.ts';
 import { isObject, type Json, type JsonObject, MAX_DATA_BYTES } from '../protocol/data.ts';
-import { formatDuration } from '../protocol/duration.ts';
+import { formatDuration, MAX_TIMER_MS } from '../protocol/duration.ts';
 import { BrokerError, codeForStatus, isErrorCode } from '../protocol/errors.ts';
 import type { ChannelResponse, Pin } from '../runtime/runtime.ts';
 import { identityMismatch } from './identity.ts';
@@ -112,7 +112,7 @@ interface Limit {
 
 /** A signal that follows `signal` and is aborted after `ms` as well, until it is cleared. */
 function withTimeout(ms: number, signal: AbortSignal | undefined): Limit {
-  if (ms === Infinity)
+  if (ms > MAX_TIMER_MS)
     return { signal, clear: () => undefined, release: () => undefined, timedOut: () => false };
   const controller = new AbortController();
   let late = false;

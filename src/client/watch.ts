@@ -40,10 +40,13 @@ export async function* watchChanges(
         retry.reset();
         const change = JSON.parse(message.data) as ClientChange | StreamNote;
         if (change.type === 'error') throw new BrokerError('unavailable', change.message);
-        revision = change.revision;
-        if (change.type === 'watching') continue;
+        if (change.type !== 'reset') {
+          revision = change.revision;
+          if (change.type !== 'watching') yield change;
+          continue;
+        }
         yield change;
-        if (change.type !== 'reset') continue;
+        // Until they have all been read, the broker is to be asked for a reset again.
         const now = await listNow();
         for (const entry of now.entries) yield putOf(entry);
         // What changed while the entries were read is among them already.
@@ -54,8 +57,9 @@ export async function* watchChanges(
       if (options.signal?.aborted) return;
       if (!isPassing(error) || options.deadline.left() === 0) throw error;
     }
+    // An aborted pause ends the watch as an aborted connection does.
+    await retry.pause(options.deadline, options.signal).catch(() => undefined);
     if (options.signal?.aborted) return;
-    await retry.pause(options.deadline, options.signal);
   }
 }
 
@@ -73,16 +77,20 @@ async function* events(
 ): AsyncGenerator<EventSourceMessage> {
   const silence = new AbortController();
   let timer = setTimeout(() => silence.abort(), SILENCE_MS);
-  const response = await rpc.open(
-    'services',
-    'Watch',
-    { ...scope, after },
-    { signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal },
-  );
   const arrived: EventSourceMessage[] = [];
   const parser = createParser({ onEvent: (event) => arrived.push(event) });
   const decoder = new TextDecoder();
   try {
+    const arrived: EventSourceMessage[] = [];
+  const parser = createParser({ onEvent: (event) => arrived.push(event) });
+  const decoder = new TextDecoder();
+  try {
+    const response = await rpc.open(
+      'services',
+      'Watch',
+      { ...scope, after },
+      { signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal },
+    );
     for await (const chunk of response.stream()) {
       clearTimeout(timer);
       timer = setTimeout(() => silence.abort(), SILENCE_MS);

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import * as v from 'valibot';
 import type { Json, JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
@@ -63,7 +64,13 @@ const schema = v.objectWithRest(
   {
     api: v.looseObject({
       listen_port: v.pipe(count, v.maxValue(65_535)),
-      listen_ip: v.string(),
+      listen_ip: v.pipe(
+        v.string(),
+        v.check(
+          (ip) => ip === '' || isIP(ip) !== 0,
+          (issue) => `expected an IP address, or nothing for all, got '${issue.input}'`,
+        ),
+      ),
       ssl_cert: v.string(),
       ssl_key: v.string(),
     }),

@@ -125,6 +125,12 @@ export function isObject(value: unknown): value is JsonObject {
 function checkNested(value: Json, depth: number): number {
   if (typeof value === 'string') return textBound(value);
   // The longest number is 25 characters, -1.2345678901234567e-308 with its comma.
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw new BrokerError(
+      'invalid_request',
+      'Invalid data: a number is too large to be kept; send it as a string',
+    );
+  }
   if (typeof value !== 'object' || value === null) return 25;
   if (depth > MAX_DATA_DEPTH) {
     throw new BrokerError('invalid_request', `Invalid data: nested deeper than ${MAX_DATA_DEPTH} levels`);
@@ -156,7 +162,7 @@ export function checkNumbers(text: string): void {
   if (!/\d{16}/.test(text)) return;
   const withoutStrings = text.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""');
   const inexact = withoutStrings
-    .match(/(?<![\d.])-?\d{16,}(?![\d.eE])/g)
+    .match(/(?<![\d.])-?\d{16,}/g)
     ?.find((digits) => !Number.isSafeInteger(Number(digits)));
   if (inexact === undefined) return;
   throw new BrokerError(

@@ -5,6 +5,9 @@ const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 /** The longest duration that is taken: 10 years, far past any use and within what timers and JSON hold exactly. */
 export const MAX_DURATION_MS: number = 10 * 365 * 24 * units.h;
 
+/** The longest that a timer of any runtime runs: about 24.8 days. */
+export const MAX_TIMER_MS: number = 2 ** 31 - 1;
+
 /**
  * Milliseconds of a duration such as `500ms`, `3s`, `1.5m` or `2h`; a bare number counts seconds.
  * Throws `usage` (or the code given) and names `what` when it is none.

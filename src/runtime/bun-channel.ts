@@ -2,16 +2,10 @@ import { formatAddress } from '../protocol/address.ts';
 import { codeOf, unreachable } from './connection-errors.ts';
 import type { Channel, ChannelOptions, ChannelRequest, ChannelResponse } from './runtime.ts';
 
-// Failures that come before or after the handshake; any other is for the certificate.
-const connectionCodes = new Set([
-  'ConnectionRefused',
-  'ConnectionClosed',
-  'FailedToOpenSocket',
-  'Timeout',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ETIMEDOUT',
-]);
+// The codes of a handshake that was refused for the certificate (OpenSSL's names), or of an address that `fetch` cannot
+// even read. Nothing has been sent then. After any other failure something may have been, so it is not sent again.
+const nothingSent =
+  /^(?:UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|CERT_|ERR_TLS_|ERR_SSL_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_|ERR_INVALID_URL)/;
 
 /**
  * A channel through Bun's `fetch`, which checks the pinned certificate in its handshake. It can do so for a certificate
@@ -36,7 +30,7 @@ export function openBunChannel(options: ChannelOptions): Channel {
         return await fetchPinned(options, options.pin.certificate, request);
       } catch (error) {
         if (request.signal?.aborted) throw request.signal.reason;
-        if (connectionCodes.has(codeOf(error) ?? '')) throw unreachable(options, error);
+        if (!nothingSent.test(codeOf(error) ?? '')) throw unreachable(options, error);
         return (await openPortable()).request(request);
       }
     },

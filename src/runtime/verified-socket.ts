@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import tls from 'node:tls';
 import type { HostPort } from '../protocol/address.ts';
+import { MAX_TIMER_MS } from '../protocol/duration.ts';
 import { unreachable } from './connection-errors.ts';
 import type { ChannelOptions, PeerCertificate } from './runtime.ts';
 
@@ -20,7 +21,7 @@ export async function connectVerified(options: ChannelOptions, signal?: AbortSig
 export async function peerCertificate(address: HostPort, timeoutMs: number): Promise<PeerCertificate> {
   const limit = new AbortController();
   const late = Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' });
-  const timer = setTimeout(() => limit.abort(unreachable(address, late)), timeoutMs);
+  const timer = setTimeout(() => limit.abort(unreachable(address, late)), Math.min(timeoutMs, MAX_TIMER_MS));
   try {
     const socket = await connectUnverified(address, limit.signal);
     const certificate = certificateOf(socket);

@@ -97,6 +97,13 @@ for (const launcher of runtimes) {
         ['bar', '127.0.0.1'],
       );
     });
+
+    it('keeps no program from ending that has closed what it opened', async () => {
+      const dir = consumer({ 'end.mjs': endScript });
+      const options = { cwd: dir, env: cleanEnv(dir, { BPBROKER_LISTEN_PORT: '0' }), timeoutMs: 10_000 };
+      const { code, stdout, stderr } = await run([...launcher.run, path.join(dir, 'end.mjs')], options);
+      assert.deepEqual([code, stdout, stderr], [0, 'foo\nclosed\n', '']);
+    });
   });
 }
 
@@ -137,6 +144,29 @@ async function serve() {
     const server = serve({ ...at, fetch: app.fetch }, ({ port }) => resolve({ port, stop: () => server.close() }));
   });
 }
+`;
+
+/** Watches and waits, with the broker going away under both, and closes everything. */
+const endScript = `
+import { createBroker } from 'bpbroker';
+import { connect } from 'bpbroker/client';
+const broker = await createBroker({ dir: './data' });
+const { port, fingerprint } = await broker.listen();
+const client = await connect({ broker: \`127.0.0.1:\${port}\`, fingerprint });
+const over = new AbortController();
+const { revision } = await client.register('foo', 'bar');
+const watching = (async () => {
+  for await (const { name } of client.watch({ after: revision - 1, signal: over.signal })) {
+    console.log(name);
+    setTimeout(() => broker.close(), 50);
+  }
+})();
+const waiting = client.waitFor('never', { signal: over.signal }).catch(() => undefined);
+await new Promise((resolve) => setTimeout(resolve, 1000));
+over.abort();
+await Promise.all([watching, waiting, broker.close()]);
+client.close();
+console.log('closed');
 `;
 
 describe('the types of the package', () => {

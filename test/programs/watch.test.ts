@@ -149,6 +149,23 @@ async function writeThrough(
   }
 }
 
+describe('service watch, where the broker has gone', () => {
+  it('ends with exit code 9 when the time is up', async () => {
+    const broker = await startBroker(reference);
+    const client = await connectTo(broker);
+    const { watch, seen } = await startWatch(
+      broker,
+      client,
+      ['--prefix', '', '--timeout', '1500ms'],
+      'probe',
+    );
+    await broker.kill();
+    assert.equal(await watch.ended, 9, watch.stderr());
+    assert.match(watch.stderr(), /^Fatal error: The time to watch, 1500ms, is over\n$/);
+    assert.equal(watch.lines().length, seen);
+  });
+});
+
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   describe(`service watch, while the broker is restarted by ${signal}`, () => {
     it('loses, doubles and reorders nothing', async () => {

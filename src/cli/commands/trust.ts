@@ -11,7 +11,8 @@ import { writeOut } from '../terminal.ts';
 
 export const run: Run = async (args) => {
   const known = openKnownBrokers(knownBrokersFile());
-  const broker = args.text('bpbroker');
+  // Named outright: the variable BPBROKER, which scripts export, must not narrow a list.
+  const broker = args.flag('bpbroker') ? args.text('bpbroker') : undefined;
   const fingerprint = args.text('fingerprint');
   const address = broker === undefined ? undefined : parseAddress(broker, '--bpbroker');
   if (fingerprint === undefined && !args.flag('forget')) return list(known, address);

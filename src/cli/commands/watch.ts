@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ClientChange } from '../../client/answers.ts';
+import { MAX_TIMER_MS } from '../../protocol/duration.ts';
 import { spacedJson } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
@@ -17,8 +18,8 @@ export const run: Run = async (args) => {
   const scope = name === undefined ? { prefix: prefix ?? '' } : { name };
   await withSession(args, { name, wait: true }, async ({ client, notes, timeLeft }) => {
     const limit = timeLeft();
-    const signal = limit === undefined ? undefined : AbortSignal.timeout(limit);
-    for await (const change of client.watch({ ...scope, timeoutMs: limit, signal })) {
+    const signal = limit === undefined ? undefined : AbortSignal.timeout(Math.min(limit, MAX_TIMER_MS));
+    for await (const change of client.watch({ ...scope, signal })) {
       writeOut(`${spacedJson({ ...change })}\n`);
       if (command !== undefined) await execute(command, change, notes);
     }

@@ -1,4 +1,4 @@
-import { type EntryData, mergeData, sameData } from '../../protocol/data.ts';
+import { checkData, type EntryData, mergeData, sameData } from '../../protocol/data.ts';
 import type { Entry } from '../../protocol/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Mutation, NewEntry } from '../../store/store.ts';
@@ -40,7 +40,7 @@ export function update(write: Write, ifRevision?: number): Mutation {
     checkRevision(write.name, current, ifRevision);
     if (!current) return { action: 'put', entry: entryOf(write, write.data) };
 
-    const data = mergeData(current.data, write.data);
+    const data = checkData(mergeData(current.data, write.data));
     return { action: 'put', entry: entryOf({ ...write, ttlMs: write.ttlMs ?? current.ttlMs }, data) };
   };
 }

@@ -92,7 +92,13 @@ async function get(store: Store, { name, wait = 0 }: GetParams, call: Call): Pro
 
 async function list(store: Store, p: ListParams, call: Call): Promise<Reply> {
   const { prefix = '', after, limit = MAX_PAGE, wait = 0, wait_count: wanted = 0 } = p;
-  if (wanted > 0 && wait > 0) {
+  if (wait > 0 && wanted === 0) {
+    throw new BrokerError(
+      'invalid_request',
+      "Parameter 'wait' needs 'wait_count': how many entries to wait for",
+    );
+  }
+  if (wait > 0) {
     call.keepOpen();
     const enough = async (): Promise<true | undefined> => (await store.count(prefix)) >= wanted || undefined;
     await waitUntil(store, { prefix }, { ms: wait, signal: call.signal }, enough);

@@ -2,7 +2,7 @@ import type { Store, WatchOptions } from '../../store/store.ts';
 
 /**
  * Waits until `check` gives something, asking it at once and then after every change that `watch` covers. Gives nothing
- * when `ms` have passed or `signal` is aborted.
+ * when `ms` have passed; throws the reason of an aborted `signal`.
  */
 export async function waitUntil<T>(
   store: Store,
@@ -22,6 +22,7 @@ export async function waitUntil<T>(
       const found = await check();
       if (found !== undefined) return found;
       const { done } = await changes.next();
+      if (signal.aborted) throw signal.reason;
       if (done) return undefined;
     }
   } finally {

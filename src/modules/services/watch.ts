@@ -12,9 +12,9 @@ const HEARTBEAT_MS = 15_000;
  */
 export async function* eventStream(store: Store, options: WatchOptions): AsyncGenerator<string> {
   const changes = store.watch(options);
-  // Tells the client that the watch stands, and the revision to resume from should it break before the first change.
-  yield eventOf({ type: 'watching', revision: options.after ?? store.revision });
   try {
+    // Tells the client that the watch stands, and the revision to resume from should it break before the first change.
+    yield eventOf({ type: 'watching', revision: options.after ?? store.revision });
     let next = changes.next();
     for (;;) {
       const item = await within(HEARTBEAT_MS, next);

@@ -25,6 +25,8 @@ export interface Committer {
   between<T>(task: () => Promise<T>): Promise<T>;
   /** Settles when nothing is queued or in flight. */
   drained(): Promise<void>;
+  /** Ends the probing for room: the journal is about to be closed, and its descriptor may become another file's. */
+  close(): void;
 }
 
 export type NewState = (revision: number) => Entry;
@@ -87,6 +89,7 @@ export function createCommitter(options: CommitterOptions): Committer {
   const drained: (() => void)[] = [];
   let trouble: Trouble | undefined;
   let probing: NodeJS.Timeout | undefined;
+  let closed = false;
 
   function pending(name: string): Pending | undefined {
     if (flying === undefined && queue.length === 0) return undefined;
@@ -194,7 +197,7 @@ export function createCommitter(options: CommitterOptions): Committer {
       log('error', `The registry refuses writes: ${reason}`);
     }
     rejectFlying(new BrokerError('storage_full', `Cannot store the entry: ${reason}`, { cause: error }));
-    probing ??= setTimeout(probe, options.probeMs).unref();
+    if (!closed) probing ??= setTimeout(probe, options.probeMs).unref();
   }
 
   /** An empty batch shows whether there is room again, so that health tells the truth without a client's write. */
@@ -268,5 +271,9 @@ export function createCommitter(options: CommitterOptions): Committer {
       }
     },
     drained: () => whenTold(drained),
+    close() {
+      closed = true;
+      clearTimeout(probing);
+    },
   };
 }

@@ -176,6 +176,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     await committer.drained();
     watches.close();
     await rewriteQuietly();
+    committer.close();
     await journal.close();
   }
 
