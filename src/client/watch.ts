@@ -81,10 +81,6 @@ async function* events(
   const parser = createParser({ onEvent: (event) => arrived.push(event) });
   const decoder = new TextDecoder();
   try {
-    const arrived: EventSourceMessage[] = [];
-  const parser = createParser({ onEvent: (event) => arrived.push(event) });
-  const decoder = new TextDecoder();
-  try {
     const response = await rpc.open(
       'services',
       'Watch',
