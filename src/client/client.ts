@@ -1,6 +1,6 @@
 import { type HostPort, parseAddress } from '../protocol/address.ts';
 import { type Json, type JsonObject, stringOf } from '../protocol/data.ts';
-import { BrokerError } from '../protocol/errors.ts';
+import type { BrokerError } from '../protocol/errors.ts';
 import { isObject } from '../protocol/data.ts';
 import {
   type ClientChange,
@@ -119,12 +119,6 @@ const POLL_MS = 30_000;
  */
 export async function connect(options: ConnectOptions): Promise<BrokerClient> {
   const { broker, accessKey, fingerprint, timeoutMs = 10_000, notify = () => undefined } = options;
-  if (accessKey !== undefined && !/^[\u0020-\u007e\u00a0-\u00ff]*$/.test(accessKey)) {
-    throw new BrokerError(
-      'usage',
-      'Invalid access key: it holds characters that a header cannot carry; keygen makes one',
-    );
-  }
   const address = typeof broker === 'string' ? parseAddress(broker, 'broker address') : broker;
   const pinned = fingerprint === undefined ? undefined : parseFingerprint(fingerprint);
   const knownBrokers = openKnownBrokers(options.knownBrokers ?? knownBrokersFile());

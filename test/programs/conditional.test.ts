@@ -102,7 +102,6 @@ describe('conditional writes', () => {
       const codes = [await service('get --name kept'), await service('get --name renewed')];
       return codes.every(({ code }) => code === 3);
     });
-    await prints('x\n', 'register --name gone --data x');
     await fails(2, /--ttl 'soon'/, 'replace --name gone --data x --ttl soon');
     await fails(3, /Entry 'nothing' not found/, 'get --name nothing');
     await assert.rejects(client.renew('nothing'), { code: 'not_found' });

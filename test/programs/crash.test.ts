@@ -121,8 +121,11 @@ describe('the broker, when the disk fails to sync', { skip: straceProblem() }, (
     await waitFor('writes by all', () => writers.every(({ acknowledged }) => acknowledged > 5));
 
     const heal = await failSyncs(broker.pid);
+    const sentBefore = writers.map(({ sent }) => sent);
     for (const { code, status } of await Promise.all(writing))
       assert.deepEqual([code, status], ['unavailable', 503]);
+    for (const [n, { name, acknowledged }] of writers.entries())
+      assert.ok(acknowledged <= (sentBefore[n] ?? 0), `${name}: acknowledged without a sync`);
     for (const attempt of [1, 2, 3]) {
       await assert.rejects(reader.register(`late/${attempt}`, 'x'), { code: 'unavailable', status: 503 });
     }
