@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import type { Json } from '../protocol/data.ts';
+import type { Envelope } from '../protocol/envelope.ts';
 import { BrokerError } from '../protocol/errors.ts';
 
 /** One call of a module's method, as the dispatcher hands it on. Its access key has been checked and taken out. */
@@ -67,17 +68,6 @@ export function defineModule(methods: Readonly<Record<string, AnyMethod>>): Modu
       return definition.run(checkParams(definition.params, call.params), call);
     },
   };
-}
-
-/** An answer in the envelope of the built-in modules (contract, section 5). */
-export interface Envelope {
-  readonly success: boolean;
-  readonly message: string;
-  readonly data?: Json;
-  /** The error's code, on a failure. */
-  readonly code?: string;
-  /** The revision of the entry or, for a list, of the registry. */
-  readonly revision?: number;
 }
 
 /** A JSON answer. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import * as v from 'valibot';
 import { type Broker, openBroker } from '../../src/broker/broker.ts';
 import { MAX_BODY_BYTES } from '../../src/broker/request.ts';
 import type { JsonObject } from '../../src/protocol/data.ts';
+import { envelopeSchema } from '../../src/protocol/envelope.ts';
 import { tempDir } from '../support/temp.ts';
 
 let broker: Broker;
@@ -51,6 +53,7 @@ describe('our JSON form', () => {
       data: { key: 'special data' },
     });
     assert.equal(status, 200);
+    v.parse(envelopeSchema, body);
     const { data, ...rest } = body;
     assert.deepEqual(rest, { success: true, message: 'Success', revision: broker.store.revision });
     assert.deepEqual(Object.keys(data), ['last_write_ts', 'last_write_ip', 'key']);
@@ -158,6 +161,7 @@ describe('our JSON form', () => {
       );
       assert.equal(answer.body['code'], code);
       assert.equal(answer.body['success'], false);
+      v.parse(envelopeSchema, answer.body);
       assert.match(answer.body.message, message);
     }
   });

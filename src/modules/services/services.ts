@@ -4,7 +4,13 @@ import { BrokerError } from '../../protocol/errors.ts';
 import type { MutationResult, Store } from '../../store/store.ts';
 import { type Call, defineMethod, defineModule, type Module, type Reply, success } from '../module.ts';
 import { register, remove, renew, replace, update, type Write } from './mutations.ts';
-import { type GetParams, type ListParams, MAX_PAGE, params, type WriteParams } from './params.ts';
+import {
+  type GetParams,
+  type ListParams,
+  MAX_PAGE,
+  params,
+  type WriteParams,
+} from '../../protocol/services.ts';
 import { waitUntil } from './wait.ts';
 import { eventStream } from './watch.ts';
 

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
-import { parseDuration } from '../../protocol/duration.ts';
-import { messageOf } from '../../protocol/errors.ts';
-import { nameProblem } from '../../protocol/names.ts';
+import { parseDuration } from './duration.ts';
+import { messageOf } from './errors.ts';
+import { nameProblem } from './names.ts';
 
 /** Longest that one request waits, in milliseconds; a client that wants to wait longer asks again. */
 export const MAX_WAIT_MS = 60_000;
