@@ -166,6 +166,18 @@ describe('our JSON form', () => {
     }
   });
 
+  it('lets no update grow an entry past the limit of data', async () => {
+    const part = 'x'.repeat(600_000);
+    assert.equal((await post('/services/Update', { name: 'grows', data: { a: part } })).status, 200);
+    const { status, body } = await post('/services/Update', { name: 'grows', data: { b: part } });
+    assert.deepEqual([status, body['code']], [413, 'too_large']);
+    assert.deepEqual(Object.keys((await broker.store.get('grows'))?.data ?? {}), ['a']);
+  });
+
+  it('asks for how many entries to wait when a list is to wait', async () => {
+    assert.match((await post('/services/List', { wait: '5s' })).body.message, /'wait' needs 'wait_count'/);
+  });
+
   it('refuses a body that is not UTF-8, or of a type it does not know', async () => {
     const headers = { 'content-type': 'application/json' };
     const invalid = await send('/services/Get', {
@@ -267,6 +279,24 @@ describe('access keys', () => {
       assert.equal(body.message, "Incorrect access key for module 'guarded'");
     }
     assert.match((await post('/guarded/X', {})).body.message, /asks for an access key, and none was given/);
+  });
+});
+
+describe('a broker that stops', () => {
+  it('answers those who wait with 503, and may be asked to listen again after a port was taken', async () => {
+    const one = await openBroker({
+      file: `${tempDir()}/bpbroker.json`,
+      config: { api: { listen_port: 0, listen_ip: '127.0.0.1' } },
+    });
+    const { port } = await one.listen();
+    const api = { listen_port: port, listen_ip: '127.0.0.1' };
+    const two = await openBroker({ file: `${tempDir()}/bpbroker.json`, config: { api } });
+    await assert.rejects(two.listen(), { code: 'unavailable', message: /the port is taken/ });
+    const waiting = one.app.request('/services/Get?name=never&wait=30s');
+    await one.close();
+    assert.equal((await waiting).status, 503);
+    assert.equal((await two.listen()).port, port);
+    await two.close();
   });
 });
 

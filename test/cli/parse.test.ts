@@ -74,6 +74,9 @@ describe('a command line', () => {
   });
 
   it('refuses an unknown command and names the nearest known one', () => {
+    for (const name of ['constructor', 'toString', '__proto__']) {
+      assert.throws(() => parse([name]), { code: 'usage', message: /^Unknown command/ });
+    }
     assert.throws(() => parse(['pign']), {
       code: 'usage',
       message: /Unknown command 'pign' \(did you mean 'ping'\?\)/,

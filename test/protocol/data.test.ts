@@ -82,6 +82,12 @@ describe('toEntryData()', () => {
     });
     assert.deepEqual(toEntryData('{"id": "9007199254740993"}'), { id: '9007199254740993' });
     assert.deepEqual(toEntryData('{"n": 0.1234567890123456}'), { n: 0.1234567890123456 });
+    for (const number of ['12345678901234567890.0', '1e999', '-1e999']) {
+      assert.throws(() => toEntryData(`{"n": ${number}}`), {
+        code: 'invalid_request',
+        message: /send it as a string/,
+      });
+    }
     assert.doesNotThrow(() => checkNumbers('{"n": 9007199254740991}'));
   });
 
