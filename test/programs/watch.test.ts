@@ -102,7 +102,8 @@ describe('service watch', () => {
     });
     const { revision } = await client.replace('hook', { port: 1 });
     await client.delete('hook');
-    await waitFor('both commands', () => executed().some((line) => line.startsWith('delete ')));
+    // The last that the second command writes: its input.
+    await waitFor('both commands', () => executed().some((line) => line.includes('"type": "delete"')));
     await waitFor('both lines', () => watch.lines().some((line) => line.includes('"delete"')));
     const at = executed().indexOf(`put hook ${revision}`);
     const printed = watch.lines();
