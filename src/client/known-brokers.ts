@@ -1,6 +1,7 @@
 import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { userRoot } from '../config/paths.ts';
+import { toPem } from '../protocol/pem.ts';
 import type { Pin } from '../runtime/runtime.ts';
 
 /** The identities of brokers that a user has met, by `HOST:PORT` (contract, section 6: trust on first use). */
@@ -82,8 +83,4 @@ function readText(file: string): string {
 function formatLine(address: string, { fingerprint, certificate }: Pin): string {
   const der = certificate?.replaceAll(/-----[A-Z ]+-----|\s/g, '');
   return `${address} sha256:${fingerprint}${der ? ` ${der}` : ''}`;
-}
-
-function toPem(der: string): string {
-  return `-----BEGIN CERTIFICATE-----\n${der.replaceAll(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
 }

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import tls from 'node:tls';
 import type { HostPort } from '../protocol/address.ts';
 import { MAX_TIMER_MS } from '../protocol/duration.ts';
+import { toPem } from '../protocol/pem.ts';
 import { unreachable } from './connection-errors.ts';
 import type { ChannelOptions, PeerCertificate } from './runtime.ts';
 
@@ -65,12 +66,9 @@ function connectUnverified(address: HostPort, signal?: AbortSignal): Promise<tls
 
 function certificateOf(socket: tls.TLSSocket): PeerCertificate {
   const { raw } = socket.getPeerCertificate();
-  const base64 = Buffer.from(raw)
-    .toString('base64')
-    .replaceAll(/.{64}(?=.)/g, '$&\n');
   return {
     fingerprint: createHash('sha256').update(raw).digest('hex'),
-    certificate: `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----\n`,
+    certificate: toPem(Buffer.from(raw).toString('base64')),
   };
 }
 
