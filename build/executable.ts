@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { capture } from './process.ts';
-import { root, tool } from './root.ts';
+import { assets, root, tool } from './root.ts';
 import { commonInputs, unlessFresh } from './stamp.ts';
 import { executableName, type Target } from './targets.ts';
 
@@ -43,7 +43,10 @@ export async function buildExecutable(options: ExecutableOptions): Promise<void>
   // Without the ESM format, bytecode breaks some libraries at start although the build succeeds.
   if (bytecode) flags.push('--bytecode');
   try {
-    await capture([tool('bun'), 'build', ...flags, `--outfile=${staged}`, entry], { cwd: root });
+    // Named as they are, so that the code finds them beside itself.
+    flags.push('--asset-naming=[name].[ext]');
+    const embedded = assets.map((asset) => path.join(root, 'src', asset));
+    await capture([tool('bun'), 'build', ...flags, `--outfile=${staged}`, entry, ...embedded], { cwd: root });
     if (version !== undefined) await smokeRun(staged, version);
     // A rename, because a running executable cannot be written to.
     renameSync(staged, outfile);

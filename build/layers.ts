@@ -5,11 +5,23 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   runtime: ['protocol'],
   store: ['protocol', 'config'],
   modules: ['protocol', 'store/store.ts', 'runtime'],
-  broker: ['protocol', 'config', 'runtime', 'store', 'modules'],
+  broker: ['protocol', 'config', 'runtime', 'store', 'modules', 'extension-host'],
   client: ['protocol', 'runtime', 'config/paths.ts'],
+  'extension-host': ['protocol', 'runtime', 'client'],
   'os-service': ['protocol', 'config'],
-  cli: ['protocol', 'config', 'runtime', 'store', 'modules', 'broker', 'client', 'os-service', 'index.ts'],
-  'index.ts': ['protocol', 'config', 'runtime', 'store', 'modules', 'broker', 'client'],
+  cli: [
+    'protocol',
+    'config',
+    'runtime',
+    'store',
+    'modules',
+    'broker',
+    'client',
+    'extension-host',
+    'os-service',
+    'index.ts',
+  ],
+  'index.ts': ['protocol', 'config', 'runtime', 'store', 'modules', 'broker', 'client', 'extension-host'],
 };
 
 /** Modules that do I/O: not for a folder that is pure. */

@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { capture } from './process.ts';
-import { root, tool } from './root.ts';
+import { assets, root, tool } from './root.ts';
 import { commonInputs, unlessFresh } from './stamp.ts';
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
@@ -60,6 +60,7 @@ export async function buildPackage(project: string = root): Promise<void> {
       cwd: project,
     });
     mkdirSync(staged, { recursive: true });
+    for (const asset of assets) copyFileSync(path.join(project, 'src', asset), path.join(staged, asset));
     const manifest = packageManifest(
       JSON.parse(readFileSync(path.join(project, 'package.json'), 'utf8')) as Manifest,
     );

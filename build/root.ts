@@ -4,6 +4,9 @@ import path from 'node:path';
 /** The project's folder: the nearest one at or above this file that holds the lock file, also for an emitted copy. */
 export const root: string = findRoot(import.meta.dirname);
 
+/** Files under `src/` that are no TypeScript; each product carries them beside the code that reads them. */
+export const assets: readonly string[] = ['extension-host/python-host.py'];
+
 /** A program that a dev dependency brings, by its own file: a launcher around it would not pass signals on. */
 export function tool(name: 'bun' | 'deno' | 'node' | 'tsc'): string {
   const windows = process.platform === 'win32';

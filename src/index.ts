@@ -11,6 +11,12 @@ export {
   type Module,
   type Reply,
 } from './modules/module.ts';
+export type {
+  ExtensionAnswer,
+  ExtensionLog,
+  ExtensionMethod,
+  ExtensionRequest,
+} from './extension-host/request.ts';
 export type { LogFields, Logger } from './protocol/logger.ts';
 export type { Entry } from './protocol/entry.ts';
 export { VERSION } from './protocol/version.ts';

@@ -7,6 +7,7 @@ import { VERSION } from '../protocol/version.ts';
 import { connectionOf } from '../runtime/connection.ts';
 import type { ConnectionInfo } from '../runtime/runtime.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import { inFrames, takesFrames } from './framed.ts';
 import type { Readiness } from './health.ts';
 import { readParameters } from './request.ts';
 
@@ -44,7 +45,9 @@ async function answer(c: Context, { dispatcher, closing, log }: AppOptions): Pro
     const { params, key } = read instanceof Promise ? await read : read;
     const call = new RequestCall(params, request, connection, closing);
     const { module = '', method = '' } = c.req.param();
-    return toResponse(await dispatcher.dispatch(module, method, key, call));
+    const reply = dispatcher.dispatch(module, method, key, call);
+    if (!takesFrames(request.headers.get('accept'))) return toResponse(await reply);
+    return toResponse(await inFrames(reply, (error) => explain(error, c, log)));
   } catch (error) {
     return toResponse(refuse(error, c, log));
   }
@@ -96,15 +99,20 @@ function methodNotAllowed(method: string): Reply {
   return { ...failure(error), status: 405 };
 }
 
-/** What a failed call answers. Only a BrokerError's words are for the caller; anything else is ours to look into. */
+/** What a failed call answers. */
 function refuse(error: unknown, c: Context, log: Logger): Reply {
-  if (error instanceof BrokerError) return failure(error);
-  if (c.req.raw.signal.aborted) return jsonReply({}, 499);
+  if (!(error instanceof BrokerError) && c.req.raw.signal.aborted) return jsonReply({}, 499);
+  return failure(explain(error, c, log));
+}
+
+/** Only a BrokerError's words are for the caller; anything else is ours to look into. */
+function explain(error: unknown, c: Context, log: Logger): BrokerError {
+  if (error instanceof BrokerError) return error;
   log.error('request failed', {
     path: c.req.path,
     error: error instanceof Error ? (error.stack ?? '') : messageOf(error),
   });
-  return failure(new BrokerError('internal', 'The broker failed to answer; its log says why'));
+  return new BrokerError('internal', 'The broker failed to answer; its log says why');
 }
 
 const JSON_TYPE = 'application/json';

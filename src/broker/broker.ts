@@ -3,8 +3,11 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
 import type { Module } from '../modules/module.ts';
+import { createExtensions } from '../modules/extensions/extensions.ts';
 import { ping } from '../modules/ping.ts';
 import { createServices } from '../modules/services/services.ts';
+import { scriptHostCommand } from '../extension-host/command.ts';
+import { pythonHostCommand } from '../extension-host/python.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { type Logger, silentLogger } from '../protocol/logger.ts';
@@ -15,6 +18,7 @@ import { createAccessKeys } from './access-keys.ts';
 import { createApp } from './app.ts';
 import { loadConfiguration } from './configuration.ts';
 import { createDispatcher } from './dispatcher.ts';
+import { createGrants } from './grants.ts';
 import { readinessOf } from './health.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
 
@@ -29,6 +33,10 @@ export interface BrokerOptions {
   readonly log?: Logger;
   /** Modules of whoever embeds the broker, by name; each needs its key in the configuration, as any module. */
   readonly modules?: Readonly<Record<string, Module>>;
+  /** The extension directory; it need not exist. Default: `lib` beside the file. */
+  readonly extensionDir?: string;
+  /** The program that hosts extensions in TypeScript and JavaScript; default: this runtime with our own host. */
+  readonly scriptHost?: () => readonly string[];
 }
 
 /** A broker that holds its registry and can serve. */
@@ -57,6 +65,8 @@ export async function openBroker({
   config: options,
   log = silentLogger,
   modules = {},
+  extensionDir = path.join(path.dirname(file), 'lib'),
+  scriptHost = () => scriptHostCommand(),
 }: BrokerOptions): Promise<Broker> {
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const lock = await acquireLock(file);
@@ -68,7 +78,8 @@ export async function openBroker({
       options: () => written,
       log: (level, message) => log[level](message),
     });
-    return compose({ file, log, modules, store, config: effective, release: () => lock.release() });
+    const release = (): Promise<void> => lock.release();
+    return compose({ file, log, modules, extensionDir, scriptHost, store, config: effective, release });
   } catch (error) {
     await lock.release();
     throw error;
@@ -79,6 +90,8 @@ interface Parts {
   readonly file: string;
   readonly log: Logger;
   readonly modules: Readonly<Record<string, Module>>;
+  readonly extensionDir: string;
+  readonly scriptHost: () => readonly string[];
   readonly store: Store;
   readonly config: Config;
   release(): Promise<void>;
@@ -87,16 +100,27 @@ interface Parts {
 function compose(parts: Parts): Broker {
   const { store, config, log } = parts;
   const closing = new AbortController();
-  const builtIn: Record<string, Module> = { ping, services: createServices(store) };
-  const modules = new Map(Object.entries({ ...parts.modules, ...builtIn }));
+  const services = createServices(store);
+  const modules = new Map(Object.entries({ ...parts.modules, ping, services }));
+  const grants = createGrants();
+  const extensions = createExtensions({
+    dir: parts.extensionDir,
+    config,
+    services,
+    log,
+    hostCommand: (kind, options) => (kind === 'python' ? pythonHostCommand(options) : parts.scriptHost()),
+    grantAccess: () => grants.give(address && { ...address, listenIp: config.api.listen_ip }),
+  });
   const dispatcher = createDispatcher({
     config,
-    accessKeys: createAccessKeys(config),
+    accessKeys: grants.amend(createAccessKeys(config)),
     findModule: (name) => modules.get(name),
+    findExtension: (name) => extensions.find(name),
   });
   const app = createApp({ dispatcher, log, readiness: () => readinessOf(store), closing: closing.signal });
 
   let listeners: Promise<Listeners> | undefined;
+  let address: BrokerAddress | undefined;
   let closed: Promise<void> | undefined;
 
   // In the reverse order of opening, each step whatever became of the one before.
@@ -105,6 +129,7 @@ function compose(parts: Parts): Broker {
     const steps = [
       // Listeners that never opened were told of when they were asked for.
       async () => (await listeners?.catch(() => undefined))?.close(CLOSE_GRACE_MS),
+      () => extensions.close(),
       ...[...modules.values()].map((module) => async () => module.close?.()),
       () => store.close(),
       () => parts.release(),
@@ -122,7 +147,8 @@ function compose(parts: Parts): Broker {
       if (closed) throw new BrokerError('unavailable', 'The broker has been closed');
       listeners ??= listen({ app, api: config.api, file: parts.file, store, log });
       try {
-        return (await listeners).address;
+        address = (await listeners).address;
+        return address;
       } catch (error) {
         // The port may be free, or the certificate mended, when it is asked again.
         listeners = undefined;

@@ -2,13 +2,14 @@ import { isModuleKey } from '../config/schema.ts';
 import type { Call, Module, Reply } from '../modules/module.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { methodProblem } from '../protocol/extension.ts';
 import type { AccessKeys } from './access-keys.ts';
 
 /** The one door: every call of every module, built in or not, passes here (architecture, "One door"). */
 export interface Dispatcher {
   /**
    * Checks that the module may be called with this key, and calls it.
-   * @throws BrokerError `module_not_found`, `access_denied`, or what the module throws.
+   * @throws BrokerError `module_not_found`, `access_denied`, `forbidden` for a private method, or what the module throws.
    */
   dispatch(module: string, method: string, key: () => string | undefined, call: Call): Promise<Reply> | Reply;
 }
@@ -17,12 +18,22 @@ export interface DispatcherOptions {
   /** The configuration: its top-level keys are the whitelist of modules. */
   readonly config: Readonly<Record<string, JsonObject>>;
   readonly accessKeys: AccessKeys;
-  /** The module of a name, or nothing when none is installed. */
+  /** The module of a name that is built in or was given by who embeds the broker, or nothing. */
   readonly findModule: (name: string) => Module | undefined;
+  /** The extension of a name, or nothing when none is installed. */
+  readonly findExtension: (name: string) => Promise<Module | undefined>;
 }
 
-export function createDispatcher({ config, accessKeys, findModule }: DispatcherOptions): Dispatcher {
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  const { config, accessKeys, findModule, findExtension } = options;
   const enabled = new Set(Object.keys(config).filter(isModuleKey));
+
+  const callExtension = async (name: string, method: string, call: Call): Promise<Reply> => {
+    const extension = await findExtension(name);
+    if (extension) return extension.call(method, call);
+    throw new BrokerError('module_not_found', `Module '${name}' is enabled, but not installed`);
+  };
+
   return {
     dispatch(name, method, key, call) {
       if (!enabled.has(name)) {
@@ -32,10 +43,10 @@ export function createDispatcher({ config, accessKeys, findModule }: DispatcherO
         );
       }
       accessKeys.check(name, key);
+      const problem = methodProblem(method);
+      if (problem !== undefined) throw new BrokerError('forbidden', problem);
       const module = findModule(name);
-      if (!module)
-        throw new BrokerError('module_not_found', `Module '${name}' is enabled, but not installed`);
-      return module.call(method, call);
+      return module ? module.call(method, call) : callExtension(name, method, call);
     },
   };
 }

@@ -14,6 +14,18 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
     examples: [`configure --config-file ossec.json`, `configure < ossec.json`],
     load: () => import('./commands/configure.ts'),
   },
+  'install-extension': {
+    description: 'Copy an extension, a file or a folder, to where the broker looks for it',
+    options: ['script', 'force', 'enable', 'config'],
+    required: ['script'],
+    examples: ['install-extension --script ./ossec.ts', 'install-extension --script ./ossec.ts --enable'],
+    load: () => import('./commands/install-extension.ts'),
+  },
+  'extension-host': {
+    description: 'Run one extension for the broker that starts this',
+    hidden: true,
+    load: () => import('./commands/extension-host.ts'),
+  },
   keygen: {
     description: 'Print a new 256-bit key',
     load: () => import('./commands/keygen.ts'),

@@ -92,6 +92,16 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     load: () => import('./commands/discover.ts'),
   },
   service,
+  execute: {
+    description: "Run an extension's method on the broker, and print its output as it arrives",
+    options: ['method', 'data', 'data-file', ...connectionOptions, 'format', 'cols'],
+    required: ['method'],
+    examples: [
+      'execute --method ossec.AddAgent --data $HOSTNAME',
+      'execute --method backup.Run --timeout 10m',
+    ],
+    load: () => import('./commands/execute.ts'),
+  },
   trust: {
     description: "List, add or forget the identity kept for a broker's address",
     options: ['bpbroker', 'fingerprint', 'forget', 'timeout', 'quiet', 'verbose'],

@@ -14,6 +14,8 @@ export interface Arguments {
 /** One command, or a group of commands. */
 export interface Command {
   readonly description: string;
+  /** Left out of help and suggestions: it is not for people. */
+  readonly hidden?: true;
   /** The options it takes; `help` besides. */
   readonly options?: readonly OptionName[];
   /** Those of them that must be given. */

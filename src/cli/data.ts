@@ -8,13 +8,18 @@ import type { Arguments } from './command.ts';
  * @throws BrokerError `usage` when neither or both are given, or the file cannot be read or is not UTF-8.
  */
 export function readData(args: Arguments): string {
+  const data = readOptionalData(args);
+  if (data !== undefined) return data;
+  throw new BrokerError('usage', 'Give the data: --data DATA or --data-file FILE (- is standard input)');
+}
+
+/** As {@link readData}; nothing when neither is given. */
+export function readOptionalData(args: Arguments): string | undefined {
   const data = args.text('data');
   const file = args.text('data-file');
   if (data !== undefined && file !== undefined)
     throw new BrokerError('usage', 'Give --data or --data-file, not both');
-  if (data !== undefined) return data;
-  if (file === undefined)
-    throw new BrokerError('usage', 'Give the data: --data DATA or --data-file FILE (- is standard input)');
+  if (file === undefined) return data;
   return readText(file, '--data-file').replace(/\r?\n$/, '');
 }
 

@@ -70,7 +70,11 @@ export type OptionName =
   | 'prefix'
   | 'wait-count'
   | 'exec'
-  | 'forget';
+  | 'forget'
+  | 'method'
+  | 'script'
+  | 'force'
+  | 'enable';
 
 export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> = {
   help: flag('Show this help', { alias: 'h' }),
@@ -111,7 +115,9 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     },
   ),
   'access-key-file': text('FILE', 'File that holds the access key'),
-  fingerprint: text('sha256:HEX', 'The only identity to accept from the broker'),
+  fingerprint: text('sha256:HEX', 'The only identity to accept from the broker', {
+    env: 'BPBROKER_FINGERPRINT',
+  }),
   timeout: text('TIME', 'Longest to take or wait: 500ms, 3s, 2m, 1h'),
   format: text('FORMAT', 'text, json, csv, csv-noheader or env (default: text)', {
     alias: 'f',
@@ -143,6 +149,10 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   'wait-count': text('K', 'Wait until K entries stand'),
   exec: text('COMMAND', 'Run this shell command for each change: JSON on its standard input'),
   forget: flag('Forget the identity kept for --bpbroker'),
+  method: text('MODULE.METHOD', 'What to run, such as ossec.AddAgent'),
+  script: text('PATH', 'File or folder of the extension'),
+  force: flag('Overwrite the one that is there'),
+  enable: flag('Enable it in the configuration, with a new access key'),
 };
 
 /** The options that every command which talks to a broker takes. */

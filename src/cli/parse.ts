@@ -48,8 +48,9 @@ export function parseCommandLine(
 }
 
 function descend(command: Command, token: string, path: string[]): Command {
-  const known = Object.keys(command.subCommands ?? {});
-  const found = known.includes(token) ? command.subCommands?.[token] : undefined;
+  const commands = command.subCommands ?? {};
+  const known = Object.keys(commands).filter((name) => !commands[name]?.hidden);
+  const found = Object.hasOwn(commands, token) ? commands[token] : undefined;
   if (found) {
     path.push(token);
     return found;

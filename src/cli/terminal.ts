@@ -4,7 +4,7 @@ import { writeSync } from 'node:fs';
  * Standard output and standard error, written straight to their descriptors. Under Bun, making the stream objects of
  * `process.stdout` and `process.stderr` costs a client command more than its request does.
  */
-export function writeOut(text: string): void {
+export function writeOut(text: string | Uint8Array): void {
   writeAll(1, text);
 }
 
@@ -19,8 +19,8 @@ export async function isTerminal(fd: 1 | 2): Promise<boolean> {
   return isatty(fd);
 }
 
-function writeAll(fd: number, text: string): void {
-  let rest = Buffer.from(text);
+function writeAll(fd: number, text: string | Uint8Array): void {
+  let rest: Uint8Array = typeof text === 'string' ? Buffer.from(text) : text;
   while (rest.byteLength > 0) {
     try {
       rest = rest.subarray(writeSync(fd, rest));

@@ -23,7 +23,9 @@ export async function renderHelp(
 
 function toCitty(name: string, command: Command): CommandDef {
   const names: OptionName[] = [...(command.options ?? []), 'help'];
-  const subCommands = Object.entries(command.subCommands ?? {}).map(([key, sub]) => [key, toCitty(key, sub)]);
+  const subCommands = Object.entries(command.subCommands ?? {})
+    .filter(([, sub]) => !sub.hidden)
+    .map(([key, sub]) => [key, toCitty(key, sub)]);
   return {
     meta: { name, description: command.description },
     args: Object.fromEntries(names.map((option) => [option, toArgument(option, command)])),

@@ -30,7 +30,7 @@ export interface Reply {
 /** What stands behind a top-level key of the configuration: built in, an extension, or given by who embeds a broker. */
 export interface Module {
   /**
-   * Runs a method.
+   * Runs a method. It is never asked for a private one, which begins with `_`.
    * @throws BrokerError `not_found` when the module has no such method; whatever the method throws.
    */
   call(method: string, call: Call): Promise<Reply> | Reply;
@@ -54,12 +54,11 @@ export function defineMethod<TParams>(definition: MethodDefinition<TParams>): An
 // oxlint-disable-next-line typescript/no-explicit-any -- a map of methods with parameters of any type
 export type AnyMethod = MethodDefinition<any>;
 
-/** Makes a module of methods with checked parameters. Methods that start with `_` are private and cannot be called. */
+/** Makes a module of methods with checked parameters. */
 export function defineModule(methods: Readonly<Record<string, AnyMethod>>): Module {
   return {
     call(method, call) {
-      const definition =
-        Object.hasOwn(methods, method) && !method.startsWith('_') ? methods[method] : undefined;
+      const definition = Object.hasOwn(methods, method) ? methods[method] : undefined;
       if (!definition)
         throw new BrokerError(
           'not_found',

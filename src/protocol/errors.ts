@@ -13,6 +13,7 @@ interface ErrorKind {
 /** The stable, machine-readable name of an error; travels as `code` in an answer's envelope. */
 export type ErrorCode =
   | 'internal'
+  | 'extension_failed'
   | 'invalid_request'
   | 'too_large'
   | 'too_many_requests'
@@ -29,11 +30,13 @@ export type ErrorCode =
   | 'unreachable'
   | 'ambiguous_broker'
   | 'identity_mismatch'
-  | 'timeout';
+  | 'timeout'
+  | 'extension_timeout';
 
 const kinds = {
   // 1: the broker or an extension reported an error
   internal: { status: 500, exit: 1 },
+  extension_failed: { status: 500, exit: 1 },
   invalid_request: { status: 400, exit: 1 },
   too_large: { status: 413, exit: 1 },
   too_many_requests: { status: 429, exit: 1 },
@@ -56,6 +59,8 @@ const kinds = {
   ambiguous_broker: { status: 409, exit: 7 },
   identity_mismatch: { status: 421, exit: 8 },
   timeout: { status: 504, exit: 9 },
+  // 9 as well, but answered by a broker: it gave up waiting for the extension
+  extension_timeout: { status: 504, exit: 9 },
 } satisfies Record<ErrorCode, ErrorKind>;
 
 /** Every error code there is, in the table's order. */

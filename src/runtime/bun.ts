@@ -19,4 +19,10 @@ export const runtime: Runtime = {
     const { peerCertificate } = await import('./verified-socket.ts');
     return peerCertificate(address, timeoutMs);
   },
+  moduleCommand(file) {
+    // The file system that an executable carries within itself, as it is named on Windows and elsewhere.
+    if (/^(?:[A-Z]:[\\/]~BUN|[\\/]\$bunfs)[\\/]/.test(file)) return undefined;
+    // Without the flag Bun fetches packages that an extension imports and that are not there.
+    return [process.execPath, '--no-install', file];
+  },
 };

@@ -10,4 +10,11 @@ export const runtime: Runtime = {
   serve: serveNode,
   openChannel: openVerifiedChannel,
   peerCertificate,
+  // An extension may be TypeScript or lack a package.json, which Node would remark on in the broker's log.
+  moduleCommand: (file) => [
+    process.execPath,
+    '--disable-warning=ExperimentalWarning',
+    '--disable-warning=MODULE_TYPELESS_PACKAGE_JSON',
+    file,
+  ],
 };

@@ -15,6 +15,11 @@ export interface Runtime {
   peerCertificate(address: HostPort, timeoutMs: number): Promise<PeerCertificate>;
   /** Opens a channel to a broker on which no byte of a request is sent before its certificate has been checked. */
   openChannel(options: ChannelOptions): Channel;
+  /**
+   * The command that runs one of our own source files as a program, on this runtime. Nothing within an executable, whose
+   * sources are no files.
+   */
+  moduleCommand(file: string): readonly string[] | undefined;
 }
 
 export interface ServeOptions {

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { type Broker, type BrokerAddress, openBroker } from '../../broker/broker.ts';
 import { parsePort } from '../../config/layers.ts';
 import { findHome } from '../../config/paths.ts';
+import { scriptHostCommand } from '../../extension-host/command.ts';
 import type { Json, JsonObject } from '../../protocol/data.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
@@ -19,7 +20,13 @@ export const run: Run = async (args) => {
   const given = args.text('config');
   const file = given === undefined ? home.configFile : path.resolve(given);
   const stopped = stopSignal();
-  const broker = await openBroker({ file, config: { api: apiOptions(args) }, log });
+  const broker = await openBroker({
+    file,
+    config: { api: apiOptions(args) },
+    extensionDir: home.lib,
+    scriptHost: () => scriptHostCommand(ownHost),
+    log,
+  });
   try {
     const address = await broker.listen();
     writeError(
@@ -33,6 +40,9 @@ export const run: Run = async (args) => {
   }
   return close(broker, log);
 };
+
+/** The executable is its own host for scripts: see `commands/extension-host.ts`. */
+const ownHost = [process.execPath, 'extension-host'];
 
 function apiOptions(args: Arguments): JsonObject {
   const api: Record<string, Json> = {};

@@ -1,6 +1,7 @@
 import { visibleData } from '../../protocol/entry.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Store, WatchItem, WatchOptions } from '../../store/store.ts';
+import { heartbeats } from '../heartbeats.ts';
 
 /** Sent while nothing changes, so that both ends notice a connection that has died. */
 const HEARTBEAT_MS = 15_000;
@@ -15,16 +16,8 @@ export async function* eventStream(store: Store, options: WatchOptions): AsyncGe
   try {
     // Tells the client that the watch stands, and the revision to resume from should it break before the first change.
     yield eventOf({ type: 'watching', revision: options.after ?? store.revision });
-    let next = changes.next();
-    for (;;) {
-      const item = await within(HEARTBEAT_MS, next);
-      if (item === undefined) {
-        yield ': still here\n\n';
-        continue;
-      }
-      if (item.done) return;
-      yield eventOf(item.value);
-      next = changes.next();
+    for await (const item of heartbeats(changes, HEARTBEAT_MS)) {
+      yield item === undefined ? ': still here\n\n' : eventOf(item);
     }
   } catch (error) {
     yield `event: error\ndata: ${JSON.stringify({ message: messageOf(error) })}\n\n`;
@@ -51,17 +44,4 @@ function eventOf(item: WatchItem | Watching): string {
       : {}),
   };
   return `event: ${type}\nid: ${revision}\ndata: ${JSON.stringify(data)}\n\n`;
-}
-
-/** What `promise` gives, or nothing when it takes longer than `ms`. */
-async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

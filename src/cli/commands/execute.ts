@@ -1,0 +1,47 @@
+import type { Execution } from '../../client/execute.ts';
+import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
+import { parseDuration } from '../../protocol/duration.ts';
+import { spacedJson } from '../../protocol/entry.ts';
+import type { Run } from '../command.ts';
+import { readOptionalData } from '../data.ts';
+import { print, type Result } from '../output.ts';
+import { withSession } from '../session.ts';
+import { writeOut } from '../terminal.ts';
+
+export const run: Run = async (args) => {
+  const method = args.required('method');
+  const data = readOptionalData(args);
+  const timeout = args.text('timeout');
+  const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout, '--timeout');
+  const shaped = args.text('cols') !== undefined || (args.text('format') ?? 'text') !== 'text';
+  await withSession(args, {}, async ({ client, notes }) => {
+    const started = client.execute(method, data === undefined ? {} : { data }, { timeoutMs });
+    const execution = await notes.during(method, started);
+    if (shaped) print(resultOf(await execution.text()), args);
+    else await pass(execution);
+  });
+};
+
+/** Prints output as it arrives, to the byte; text gets a newline where its last line has none. */
+async function pass({ contentType, output }: Execution): Promise<void> {
+  let last: number | undefined;
+  for await (const chunk of output) {
+    writeOut(chunk);
+    last = chunk.at(-1) ?? last;
+  }
+  const isText = /^(?:text\/|application\/json\b)/i.test(contentType);
+  if (isText && last !== undefined && last !== 0x0a) writeOut('\n');
+}
+
+/** Output as columns: those of an object, or of each of a list of them; anything else is one column, `data`. */
+function resultOf(text: string): Result {
+  let value: Json = text;
+  try {
+    value = JSON.parse(text) as Json;
+  } catch {
+    // Not JSON: it is text.
+  }
+  const items: readonly Json[] = Array.isArray(value) ? (value as readonly Json[]) : [value];
+  const rows = items.map((item): JsonObject => (isObject(item) ? item : { data: item }));
+  return { text: [typeof value === 'string' ? value : spacedJson(value)], json: value, rows };
+}

@@ -1,0 +1,164 @@
+import { BrokerError, type ErrorCode, isErrorCode } from '../protocol/errors.ts';
+import { JSON_TYPE, partBytes } from '../protocol/extension.ts';
+import { FRAMES_TYPE, type OutputFrame, SILENCE_MS } from '../protocol/output-frames.ts';
+import type { ChannelResponse } from '../runtime/runtime.ts';
+import { formatDuration, MAX_TIMER_MS } from '../protocol/duration.ts';
+import type { CallParams, Rpc } from './rpc.ts';
+
+export interface ExecuteOptions {
+  /** Longest for the whole call, its output included, in milliseconds; default: as long as the broker lets it run. */
+  readonly timeoutMs?: number | undefined;
+  /** Gives up the call; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What an extension answers. */
+export interface Execution {
+  /** Such as `text/plain; charset=utf-8` or `application/json`. */
+  readonly contentType: string;
+  /** Its output as it arrives; to be read once. Throws BrokerError where the call fails midway. */
+  readonly output: AsyncIterable<Uint8Array>;
+  /** All of its output as text. */
+  text(): Promise<string>;
+}
+
+/** Runs a method of an extension: see `BrokerClient.execute`. */
+export async function execute(
+  rpc: Rpc,
+  method: string,
+  params: CallParams,
+  { timeoutMs = Infinity, signal }: ExecuteOptions,
+): Promise<Execution> {
+  const dot = method.lastIndexOf('.');
+  if (dot < 1 || dot === method.length - 1) {
+    throw new BrokerError(
+      'usage',
+      `Invalid method '${method}': expected MODULE.METHOD, such as ossec.AddAgent`,
+    );
+  }
+  const limit = watchdog(method, timeoutMs, signal);
+  try {
+    const response = await rpc.open(method.slice(0, dot), method.slice(dot + 1), params, {
+      headers: { accept: `${FRAMES_TYPE}, */*;q=0.5` },
+      signal: limit.signal,
+      ...(timeoutMs === Infinity ? {} : { timeoutMs: Infinity }),
+    });
+    return await read(response, limit);
+  } catch (error) {
+    limit.stop();
+    throw limit.reason() ?? error;
+  }
+}
+
+async function read(response: ChannelResponse, limit: Watchdog): Promise<Execution> {
+  const contentType = response.header('content-type') ?? '';
+  const framed = contentType.startsWith(FRAMES_TYPE);
+  const frames = framed ? framesOf(response, limit) : undefined;
+  const head = frames && (await nextHead(frames));
+  const output = guarded(frames ? partsOf(frames) : response.stream(), limit);
+  return {
+    contentType: head ?? (contentType || JSON_TYPE),
+    output,
+    async text() {
+      const chunks: Uint8Array[] = [];
+      for await (const chunk of output) chunks.push(chunk);
+      return Buffer.concat(chunks).toString('utf8');
+    },
+  };
+}
+
+async function nextHead(frames: AsyncGenerator<OutputFrame>): Promise<string> {
+  const { value } = await frames.next();
+  const frame = value as OutputFrame | undefined;
+  if (frame && 'head' in frame) return frame.head.contentType;
+  if (frame && 'error' in frame) throw errorOf(frame.error);
+  throw brokenOff();
+}
+
+async function* partsOf(frames: AsyncGenerator<OutputFrame>): AsyncGenerator<Uint8Array> {
+  for await (const frame of frames) {
+    if ('end' in frame) return;
+    if ('error' in frame) throw errorOf(frame.error);
+    if ('text' in frame || 'base64' in frame) yield partBytes(frame);
+  }
+  throw brokenOff();
+}
+
+function errorOf({
+  code,
+  message,
+  status,
+}: {
+  code: ErrorCode;
+  message: string;
+  status: number;
+}): BrokerError {
+  return new BrokerError(isErrorCode(code) ? code : 'extension_failed', message, { status });
+}
+
+function brokenOff(): BrokerError {
+  return new BrokerError('unreachable', 'The broker broke the answer off before its end');
+}
+
+async function* framesOf(response: ChannelResponse, limit: Watchdog): AsyncGenerator<OutputFrame> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  for await (const chunk of response.stream()) {
+    limit.heard();
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line !== '') yield JSON.parse(line) as OutputFrame;
+  }
+}
+
+async function* guarded(parts: AsyncIterable<Uint8Array>, limit: Watchdog): AsyncGenerator<Uint8Array> {
+  try {
+    yield* parts;
+  } catch (error) {
+    throw limit.reason() ?? error;
+  } finally {
+    limit.stop();
+  }
+}
+
+/** Ends a call whose time is over, or whose broker has fallen silent. */
+interface Watchdog {
+  readonly signal: AbortSignal;
+  /** Something has come. */
+  heard(): void;
+  /** Why it was ended, if it was ended here. */
+  reason(): BrokerError | undefined;
+  stop(): void;
+}
+
+function watchdog(method: string, timeoutMs: number, signal: AbortSignal | undefined): Watchdog {
+  const controller = new AbortController();
+  let reason: BrokerError | undefined;
+  const end = (error: BrokerError): void => {
+    reason ??= error;
+    controller.abort(reason);
+  };
+  const late = (): void =>
+    end(new BrokerError('timeout', `Gave up waiting for ${method} after ${formatDuration(timeoutMs)}`));
+  const timer = timeoutMs > MAX_TIMER_MS ? undefined : setTimeout(late, timeoutMs);
+  let silence: NodeJS.Timeout | undefined;
+  const follow = (): void => controller.abort(signal?.reason);
+  if (signal?.aborted) follow();
+  signal?.addEventListener('abort', follow, { once: true });
+  return {
+    signal: controller.signal,
+    reason: () => reason,
+    heard() {
+      clearTimeout(silence);
+      silence = setTimeout(
+        () => end(new BrokerError('unreachable', `The broker fell silent while ${method} ran`)),
+        SILENCE_MS,
+      );
+    },
+    stop() {
+      clearTimeout(timer);
+      clearTimeout(silence);
+      signal?.removeEventListener('abort', follow);
+    },
+  };
+}

@@ -1,0 +1,135 @@
+import type { Json, JsonObject } from '../protocol/data.ts';
+import type { BrokerError } from '../protocol/errors.ts';
+import { type ClientEntry, type ClientList, entryOf, type PageAnswer, pageOf } from './answers.ts';
+import { backoff, deadlineIn, isPassing } from './retry.ts';
+import type { CallOptions, CallParams, Rpc } from './rpc.ts';
+
+export interface WriteOptions {
+  /** Milliseconds after which the entry expires unless it is renewed; default: never. */
+  readonly ttlMs?: number | undefined;
+}
+export interface RegisterOptions extends WriteOptions {
+  /** Whether the name may stand already if its data is equal; default false. */
+  readonly ifSame?: boolean;
+}
+export interface ConditionalOptions {
+  /** Write only if the entry is at this revision; 0: only if it does not stand. */
+  readonly ifRevision?: number | undefined;
+}
+export interface WaitOptions {
+  /** Longest to wait, in milliseconds; default: no limit. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The registry, from afar. Every method throws BrokerError with the codes of the error table. */
+export interface Registry {
+  /** Makes an entry. Throws `already_exists` when the name stands. */
+  register(name: string, data: string | JsonObject, options?: RegisterOptions): Promise<ClientEntry>;
+  /** Stores, whatever stood. Throws `revision_conflict`. */
+  replace(
+    name: string,
+    data: string | JsonObject,
+    options?: WriteOptions & ConditionalOptions,
+  ): Promise<ClientEntry>;
+  /** Merges into what stands. Throws `revision_conflict`. */
+  update(
+    name: string,
+    data: string | JsonObject,
+    options?: WriteOptions & ConditionalOptions,
+  ): Promise<ClientEntry>;
+  /** Starts an entry's lifetime anew. Throws `not_found`, `revision_conflict`. */
+  renew(name: string, options?: ConditionalOptions): Promise<ClientEntry>;
+  /** Throws `not_found`. */
+  get(name: string): Promise<ClientEntry>;
+  /** Waits until the entry stands, through broken connections and restarts too. Throws `timeout`. */
+  waitFor(name: string, options?: WaitOptions): Promise<ClientEntry>;
+  /** Removes an entry; succeeds when there is none. Throws `revision_conflict`. */
+  delete(name: string, options?: ConditionalOptions): Promise<void>;
+  /** All entries whose names start with `prefix`. */
+  list(prefix?: string): Promise<ClientList>;
+  /** Waits until `count` entries stand under `prefix` (a barrier), and lists them. Throws `timeout`. */
+  waitForCount(count: number, prefix?: string, options?: WaitOptions): Promise<ClientList>;
+}
+
+/** How long one request waits at the broker; a longer wait is made of several. */
+const POLL_MS = 30_000;
+
+/** The registry behind calls of `services`, whatever carries them. */
+export function createRegistry(rpc: Pick<Rpc, 'call'>): Registry {
+  const write = async (method: string, name: string, params: CallParams): Promise<ClientEntry> =>
+    entryOf(name, await rpc.call('services', method, { name, ...params }));
+
+  const page = async (params: CallParams, options?: CallOptions): Promise<PageAnswer> =>
+    pageOf(await rpc.call('services', 'List', params, options));
+
+  const listAll = async (prefix: string, first?: PageAnswer): Promise<ClientList> => {
+    let last = first ?? (await page({ prefix }));
+    // That of the first page: what changed while the others were read is told by a watch that goes on from there.
+    const { revision } = last;
+    const entries = [...last.entries];
+    while (last.next !== undefined) {
+      last = await page({ prefix, after: last.next });
+      entries.push(...last.entries);
+    }
+    return { entries, revision };
+  };
+
+  return {
+    register: (name, data, { ttlMs, ifSame = false } = {}) =>
+      write('Register', name, { data, ttl: ttlText(ttlMs), if_same: ifSame || undefined }),
+    replace: (name, data, { ttlMs, ifRevision } = {}) =>
+      write('Replace', name, { data, ttl: ttlText(ttlMs), if_revision: ifRevision }),
+    update: (name, data, { ttlMs, ifRevision } = {}) =>
+      write('Update', name, { data, ttl: ttlText(ttlMs), if_revision: ifRevision }),
+    renew: (name, { ifRevision } = {}) => write('Renew', name, { if_revision: ifRevision }),
+    get: (name) => write('Get', name, {}),
+    waitFor: (name, options = {}) =>
+      poll(options, `entry '${name}'`, async (wait, call) => {
+        try {
+          return entryOf(name, await rpc.call('services', 'Get', { name, wait }, call));
+        } catch (error) {
+          if ((error as BrokerError).code === 'not_found') return undefined;
+          throw error;
+        }
+      }),
+    async delete(name, { ifRevision } = {}) {
+      await rpc.call('services', 'Delete', { name, if_revision: ifRevision });
+    },
+    list: (prefix = '') => listAll(prefix),
+    waitForCount: (count, prefix = '', options = {}) =>
+      poll(options, `${count} entries whose names start with '${prefix}'`, async (wait, call) => {
+        const first = await page({ prefix, wait, wait_count: count }, call);
+        return first.count >= count ? listAll(prefix, first) : undefined;
+      }),
+  };
+}
+
+/** Asks again and again, each time waiting at the broker, until there is something or the time is up. */
+async function poll<T>(
+  { timeoutMs, signal }: WaitOptions,
+  waitedFor: string,
+  ask: (wait: string, call: CallOptions) => Promise<T | undefined>,
+): Promise<T> {
+  const deadline = deadlineIn(timeoutMs);
+  const retry = backoff();
+  for (;;) {
+    const left = deadline.left();
+    const wait = Math.min(POLL_MS, left);
+    // An answer that is due and does not come means a dead connection: some time more, and it is made anew.
+    const grace = left > POLL_MS ? 5000 : 1000;
+    try {
+      const found = await ask(`${Math.ceil(wait)}ms`, { timeoutMs: wait + grace, signal });
+      if (found !== undefined) return found;
+      retry.reset();
+    } catch (error) {
+      if (signal?.aborted || !isPassing(error)) throw error;
+      await retry.pause(deadline, signal);
+    }
+    if (deadline.left() === 0) throw deadline.error(waitedFor);
+  }
+}
+
+function ttlText(ttlMs: number | undefined): Json | undefined {
+  return ttlMs === undefined ? undefined : `${ttlMs}ms`;
+}
