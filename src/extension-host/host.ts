@@ -43,6 +43,7 @@ export async function runHost(): Promise<void> {
   };
 
   const failAll = async (message: string): Promise<void> => {
+    await line.send({ type: 'ending' });
     for (const id of running.keys()) await line.send({ type: 'fail', id, message });
     process.exit(1);
   };

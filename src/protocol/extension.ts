@@ -35,6 +35,8 @@ export type FromHost =
   | { readonly type: 'ready' }
   /** The extension cannot be loaded; the host ends. */
   | { readonly type: 'unloadable'; readonly message: string }
+  /** The host ends: it takes no further call. */
+  | { readonly type: 'ending' }
   /** The whole answer. */
   | ({ readonly type: 'reply'; readonly id: number } & Head & Part)
   /** An answer whose body comes in parts: `start`, any number of `part`, `end`. */

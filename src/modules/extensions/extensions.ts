@@ -114,7 +114,7 @@ function loadScript(parts: Parts, locks: ReturnType<typeof createLocks>): Loaded
 
   const run = async (method: string, call: Call): Promise<Reply> => {
     call.keepOpen();
-    const release = await turns.take(limits.timeoutMs);
+    const release = await turns.take(limits.timeoutMs, call.signal);
     const holder = {};
     const ask = (question: Question): Promise<JsonObject> => answer(question, call, holder);
     const { clientAddress, signal } = call;
@@ -144,7 +144,7 @@ function loadExecutable({ extension, limits, turns, ownConfig, log, grantAccess 
 
   const run = async (method: string, call: Call): Promise<Reply> => {
     call.keepOpen();
-    const release = await turns.take(limits.timeoutMs);
+    const release = await turns.take(limits.timeoutMs, call.signal);
     const access = grantAccess();
     const { name } = extension;
     const { clientAddress, params } = call;

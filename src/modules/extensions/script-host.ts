@@ -17,6 +17,7 @@ import { type Guard, guardCall } from './guard.ts';
 import type { Limits } from './limits.ts';
 import { createLineReader } from './line-reader.ts';
 import type { Extension } from './lookup.ts';
+import { treeMemory } from './memory.ts';
 import { createOutputLog } from './output-log.ts';
 
 /** A warm process that has loaded a script and runs its methods, one call at a time (docs/extensions.md, "Hosts"). */
@@ -47,6 +48,10 @@ export interface ScriptHostOptions {
   readonly log: Logger;
 }
 
+const MIB = 1024 * 1024;
+/** How often, at the most, the memory of a host is looked at after a call. */
+const LOOK_EVERY_MS = 1000;
+
 interface Running {
   readonly id: number;
   readonly call: HostCall;
@@ -62,6 +67,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
   let alive = true;
   let calls = 0;
   let unloadable: string | undefined;
+  let lookedAt = performance.now();
 
   const child = startChild({
     name,
@@ -99,6 +105,9 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
     switch (frame.type) {
       case 'ready':
         return;
+      case 'ending':
+        alive = false;
+        return;
       case 'unloadable':
         unloadable = frame.message;
         return;
@@ -123,6 +132,20 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
     running?.guard.printed(bytes.byteLength);
     reader.read(bytes);
   });
+
+  /** Calls too short for their guard to look may leave more and more behind. */
+  const endIfGrown = async (): Promise<void> => {
+    const now = performance.now();
+    if (now - lookedAt < LOOK_EVERY_MS || child.pid === undefined) return;
+    lookedAt = now;
+    const bytes = (await treeMemory(child.pid)) ?? 0;
+    if (bytes <= limits.memoryBytes || running) return;
+    log.warn('extension host ended: it kept too much memory', {
+      extension: name,
+      mib: Math.round(bytes / MIB),
+    });
+    stopWith(failed(`Extension '${name}' was stopped: it kept too much memory`));
+  };
 
   const endedWith = (error: BrokerError): void => {
     alive = false;
@@ -161,6 +184,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
         guard.stop();
         call.signal.removeEventListener('abort', abort);
         running = undefined;
+        void endIfGrown();
       });
       const { method, params, clientAddress, config } = call;
       send({ type: 'call', id, method, params, clientAddress, config });

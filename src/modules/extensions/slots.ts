@@ -3,10 +3,11 @@ import { BrokerError } from '../../protocol/errors.ts';
 /** Lets so many calls run at a time, so many more wait their turn, and refuses the rest. */
 export interface Slots {
   /**
-   * Waits for a turn and gives the function that ends it.
-   * @throws BrokerError `too_many_requests` when too many wait already, or the turn has not come after `waitMs`.
+   * Waits for a turn, at the longest `waitMs`, and gives the function that ends it.
+   * @throws BrokerError `too_many_requests` when too many wait already, or no turn has come by then; the reason of an
+   *   aborted `signal`.
    */
-  take(waitMs: number): Promise<() => void>;
+  take(waitMs: number, signal: AbortSignal): Promise<() => void>;
 }
 
 export function createSlots(what: string, concurrency: number, queue: number): Slots {
@@ -15,46 +16,48 @@ export function createSlots(what: string, concurrency: number, queue: number): S
 
   const release = (): void => {
     const [next] = waiting;
-    if (!next) {
-      taken -= 1;
-      return;
-    }
-    waiting.delete(next);
-    next();
-  };
-  const releaseOnce = (): (() => void) => {
-    let held = true;
-    return () => {
-      if (held) release();
-      held = false;
-    };
+    if (next) next();
+    else taken -= 1;
   };
 
+  const waitForTurn = (waitMs: number, signal: AbortSignal): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const leave = (): void => {
+        waiting.delete(turn);
+        clearTimeout(timer);
+        signal.removeEventListener('abort', abort);
+      };
+      const turn = (): void => {
+        leave();
+        resolve();
+      };
+      const abort = (): void => {
+        leave();
+        reject(signal.reason);
+      };
+      const late = (): void => {
+        leave();
+        reject(busy(`${what} is busy: no turn came within ${waitMs / 1000} s; try again later`));
+      };
+      const timer = setTimeout(late, waitMs);
+      signal.addEventListener('abort', abort, { once: true });
+      waiting.add(turn);
+    });
+
   return {
-    async take(waitMs) {
-      if (taken < concurrency) {
-        taken += 1;
-        return releaseOnce();
-      }
-      if (waiting.size >= queue) {
-        throw new BrokerError(
-          'too_many_requests',
-          `${what} is busy: ${taken} calls run and ${waiting.size} wait; try again later`,
-        );
-      }
-      await new Promise<void>((resolve, reject) => {
-        const turn = (): void => {
-          clearTimeout(timer);
-          resolve();
-        };
-        const timer = setTimeout(() => {
-          waiting.delete(turn);
-          const message = `${what} is busy: no turn came within ${waitMs / 1000} s; try again later`;
-          reject(new BrokerError('too_many_requests', message));
-        }, waitMs);
-        waiting.add(turn);
-      });
-      return releaseOnce();
+    async take(waitMs, signal) {
+      if (taken < concurrency) taken += 1;
+      else if (waiting.size < queue) await waitForTurn(waitMs, signal);
+      else throw busy(`${what} is busy: ${taken} calls run and ${waiting.size} wait; try again later`);
+      let held = true;
+      return () => {
+        if (held) release();
+        held = false;
+      };
     },
   };
+}
+
+function busy(message: string): BrokerError {
+  return new BrokerError('too_many_requests', message);
 }

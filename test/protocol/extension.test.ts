@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { methodProblem, parseFrame, partBytes } from '../../src/protocol/extension.ts';
+
+describe('methodProblem()', () => {
+  it('has nothing against names of functions and the like', () => {
+    for (const name of ['AddAgent', 'a', 'add-agent', 'a.b', 'A1_b'])
+      assert.equal(methodProblem(name), undefined);
+  });
+
+  it('refuses private methods', () => {
+    assert.match(methodProblem('_x') ?? '', /^Method '_x' is private/);
+  });
+
+  it('refuses what could be more than a name to a program or a shell', () => {
+    for (const name of [
+      '',
+      '-x',
+      '--help',
+      '/x',
+      'a b',
+      'a;b',
+      'a$b',
+      'a\nb',
+      'a\0',
+      '1a',
+      'a'.repeat(129),
+      'é',
+    ]) {
+      assert.match(methodProblem(name) ?? '', /^Invalid method/, JSON.stringify(name));
+    }
+  });
+});
+
+describe('parseFrame()', () => {
+  it('reads an object with a type, and nothing else', () => {
+    assert.deepEqual(parseFrame('{"type":"ready"}'), { type: 'ready' });
+    for (const text of ['', '{', 'null', '7', '"ready"', '[]', '{"type":7}', '{}']) {
+      assert.equal(parseFrame(text), undefined, text);
+    }
+  });
+});
+
+describe('partBytes()', () => {
+  it('gives text in UTF-8, and bytes as they were', () => {
+    assert.deepEqual([...partBytes({ text: 'é' })], [0xc3, 0xa9]);
+    assert.deepEqual([...partBytes({ base64: 'AP8=' })], [0, 255]);
+  });
+});
