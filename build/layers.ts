@@ -5,9 +5,9 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   runtime: ['protocol'],
   store: ['protocol', 'config'],
   modules: ['protocol', 'store/store.ts', 'runtime'],
-  broker: ['protocol', 'config', 'runtime', 'store', 'modules', 'extension-host'],
   client: ['protocol', 'runtime', 'config/paths.ts'],
-  'extension-host': ['protocol', 'runtime', 'client'],
+  'extension-host': ['protocol', 'runtime', 'client/registry.ts'],
+  broker: ['protocol', 'config', 'runtime', 'store', 'modules', 'extension-host'],
   'os-service': ['protocol', 'config'],
   cli: [
     'protocol',

@@ -46,8 +46,11 @@ async function answer(c: Context, { dispatcher, closing, log }: AppOptions): Pro
     const call = new RequestCall(params, request, connection, closing);
     const { module = '', method = '' } = c.req.param();
     const reply = dispatcher.dispatch(module, method, key, call);
-    if (!takesFrames(request.headers.get('accept'))) return toResponse(await reply);
-    return toResponse(await inFrames(reply, (error) => explain(error, c, log)));
+    const framed = takesFrames(request.headers.get('accept'));
+    return toResponse(
+      await (framed ? inFrames(reply, (error) => explain(error, c, log)) : reply),
+      connection,
+    );
   } catch (error) {
     return toResponse(refuse(error, c, log));
   }
@@ -119,7 +122,10 @@ const JSON_TYPE = 'application/json';
 // Most answers: made once, for all of them.
 const plainJson: ResponseInit = { status: 200, headers: { 'content-type': JSON_TYPE } };
 
-function toResponse({ status = 200, contentType = JSON_TYPE, body }: Reply): Response {
+function toResponse(
+  { status = 200, contentType = JSON_TYPE, body }: Reply,
+  connection?: ConnectionInfo,
+): Response {
   const isWhole = typeof body === 'string' || body instanceof Uint8Array;
   if (isWhole && status === 200 && contentType === JSON_TYPE) return new Response(body, plainJson);
   const headers: Record<string, string> = { 'content-type': contentType };
@@ -128,17 +134,25 @@ function toResponse({ status = 200, contentType = JSON_TYPE, body }: Reply): Res
   headers['cache-control'] = 'no-store';
   // Tells reverse proxies to hand events on as they come.
   headers['x-accel-buffering'] = 'no';
-  return new Response(streamOf(body), { status, headers });
+  return new Response(streamOf(body, connection), { status, headers });
 }
 
-function streamOf(parts: AsyncIterable<string | Uint8Array>): ReadableStream<Uint8Array> {
+function streamOf(
+  parts: AsyncIterable<string | Uint8Array>,
+  connection: ConnectionInfo | undefined,
+): ReadableStream<Uint8Array> {
   const iterator = parts[Symbol.asyncIterator]();
   const encoder = new TextEncoder();
   return new ReadableStream({
     async pull(controller) {
-      const { done, value } = await iterator.next();
-      if (done) controller.close();
-      else controller.enqueue(typeof value === 'string' ? encoder.encode(value) : value);
+      try {
+        const { done, value } = await iterator.next();
+        if (done) controller.close();
+        else controller.enqueue(typeof value === 'string' ? encoder.encode(value) : value);
+      } catch (error) {
+        await connection?.cutOff();
+        throw error;
+      }
     },
     async cancel() {
       await iterator.return?.();

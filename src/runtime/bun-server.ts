@@ -1,4 +1,5 @@
 import { plainAddress } from '../protocol/address.ts';
+import { cutOffBun } from './connection.ts';
 import type { ConnectionInfo, HttpServer, ServeOptions } from './runtime.ts';
 
 type Server = Bun.Server<undefined>;
@@ -67,5 +68,9 @@ class BunConnection implements ConnectionInfo {
 
   keepOpen(): void {
     this.#server.timeout(this.#request, 0);
+  }
+
+  cutOff(): Promise<void> {
+    return cutOffBun(this.#server, this.#request);
   }
 }

@@ -35,5 +35,20 @@ export function connectionOf(environment: unknown, request: Request): Connection
     // The limits for a body are those of the server that the app is mounted in.
     awaitBody: () => undefined,
     keepOpen: () => bun?.timeout?.(request, 0),
+    async cutOff() {
+      const { timeout } = bun ?? {};
+      if (timeout) await cutOffBun({ timeout: timeout.bind(bun) }, request);
+    },
   };
+}
+
+/** Bun ends an answer whose stream fails as if it were whole; one that stalls past its time limit it breaks off. */
+export function cutOffBun(
+  server: { timeout(request: Request, seconds: number): void },
+  request: Request,
+): Promise<void> {
+  return new Promise((resolve) => {
+    request.signal.addEventListener('abort', () => resolve(), { once: true });
+    server.timeout(request, 1);
+  });
 }

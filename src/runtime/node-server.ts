@@ -57,6 +57,7 @@ function connectionOf(incoming: IncomingMessage): ConnectionInfo {
     // Here headers and request have time limits of their own, which end with the request's last byte.
     awaitBody: () => undefined,
     keepOpen: () => undefined,
+    cutOff: () => Promise.resolve(),
   };
 }
 

@@ -47,6 +47,11 @@ export interface ConnectionInfo {
   awaitBody(): void;
   /** Lets the answer to this request take its time (a long poll, an event stream): no idle limit applies to it. */
   keepOpen(): void;
+  /**
+   * Breaks the connection off in the midst of an answer, so that what has been sent of it cannot pass for the whole.
+   * Resolves when that is done; at once where the server does so itself when the body's stream fails.
+   */
+  cutOff(): Promise<void>;
 }
 
 export interface HttpServer {

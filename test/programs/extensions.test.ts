@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { appendFileSync } from 'node:fs';
+import https from 'node:https';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { launchers, type RunningBroker, type RunResult } from '../support/programs.ts';
@@ -218,6 +219,32 @@ for (const launcher of launchers) {
         }
       });
 
+      it('breaks the connection off where a failure comes after output, for who asks for no frames', async () => {
+        const outcome = await rawGet(broker.port, '/script/Slowly?data=fail');
+        assert.deepEqual(outcome, {
+          status: 200,
+          type: 'text/plain; charset=utf-8',
+          text: '1\n2\n3\n',
+          whole: false,
+        });
+        const good = await rawGet(broker.port, '/script/Slowly');
+        assert.deepEqual(good, { ...outcome, whole: true });
+      });
+
+      it('answers plain HTTP with status, type and body of the extension', async () => {
+        const own = await rawGet(broker.port, '/script/Own');
+        assert.deepEqual(own, { status: 202, type: 'text/html', text: '<p>', whole: true });
+        const failed = await rawGet(broker.port, '/python/Status');
+        assert.equal(failed.status, 404);
+        assert.deepEqual(JSON.parse(failed.text), {
+          success: false,
+          message: 'no such agent',
+          code: 'not_found',
+          data: {},
+        });
+        assert.equal((await rawGet(broker.port, '/shell/Throws?access_key=key')).status, 500);
+      });
+
       it('gives up when --timeout is over', async () => {
         const { code, stderr } = await execute('script.Slowly', '--timeout', '200ms');
         assert.equal(code, 9);
@@ -244,4 +271,26 @@ function isRunning(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+interface RawAnswer {
+  readonly status: number | undefined;
+  readonly type: string | undefined;
+  readonly text: string;
+  /** Whether it came to its proper end. */
+  readonly whole: boolean;
+}
+
+function rawGet(port: number, target: string): Promise<RawAnswer> {
+  return new Promise((resolve, reject) => {
+    const request = https.get({ port, path: target, rejectUnauthorized: false, agent: false }, (incoming) => {
+      let text = '';
+      const { statusCode: status } = incoming;
+      const type = incoming.headers['content-type'];
+      incoming.setEncoding('utf8').on('data', (part: string) => (text += part));
+      incoming.once('error', () => undefined);
+      incoming.once('close', () => resolve({ status, type, text, whole: incoming.complete }));
+    });
+    request.once('error', reject);
+  });
 }

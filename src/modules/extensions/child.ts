@@ -8,7 +8,9 @@ export interface Child {
   readonly pid: number | undefined;
   readonly stdin: Writable;
   readonly stdout: Readable;
-  /** How it ended: an exit code, or a signal. Rejects with `extension_failed` when it could not be started. */
+  /** Resolves when it has ended. Rejects with `extension_failed` when it could not be started; so does `ended`. */
+  readonly exited: Promise<Ending>;
+  /** Resolves when it has ended and all that it printed has been read. */
   readonly ended: Promise<Ending>;
   /** Kills it and whatever it has started. */
   kill(): void;
@@ -48,21 +50,44 @@ export function startChild({ name, command, cwd, env, onStderr }: ChildOptions):
   child.stderr.on('data', onStderr);
   // A process that has ended does not read; that it ended is told elsewhere.
   child.stdin.on('error', () => undefined);
-  const ended = new Promise<Ending>((resolve, reject) => {
+  const exited = new Promise<Ending>((resolve, reject) => {
     child.once('error', (error) => {
       const reason = messageOf(error);
       reject(new BrokerError('extension_failed', `Extension '${name}' cannot be started: ${reason}`));
     });
     child.once('exit', (code, signal) => resolve({ code, signal }));
   });
+  const ended = exited.then((ending) => drain(child.stdout, ending));
   ended.catch(() => undefined);
   return {
     pid: child.pid,
     stdin: child.stdin,
     stdout: child.stdout,
+    exited,
     ended,
     kill: () => killTree(child.pid),
   };
+}
+
+/** How long the output of a process that has ended is waited for: something that it left running may hold it open. */
+const DRAIN_MS = 250;
+
+function drain(stdout: Readable, ending: Ending): Promise<Ending> {
+  return new Promise((resolve) => {
+    const timer = setInterval(() => {
+      // Output that its reader holds up is not late.
+      if (!stdout.isPaused()) stdout.destroy();
+    }, DRAIN_MS);
+    const refresh = (): void => void timer.refresh();
+    const close = (): void => {
+      clearInterval(timer);
+      stdout.off('data', refresh);
+      resolve(ending);
+    };
+    stdout.on('data', refresh);
+    if (stdout.closed) close();
+    else stdout.once('close', close);
+  });
 }
 
 function killTree(pid: number | undefined): void {

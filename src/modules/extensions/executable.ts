@@ -35,8 +35,6 @@ export interface RunningExecutable {
 /** How long a program that has begun to print may go on before its output is handed on: a failure till then is told as one. */
 const SETTLE_MS = 200;
 const SETTLE_BYTES = 64 * 1024;
-/** How long the output of a program that has ended is waited for: something that it left running may hold it open. */
-const DRAIN_MS = 250;
 
 /** Runs a program of any language for one call: the method is its argument, the request its standard input. */
 export function runExecutable({
@@ -68,7 +66,7 @@ export function runExecutable({
   const guard = guardCall(name, child.pid, limits, stop);
   child.stdin.end(input);
 
-  const outcome = endOf(child).then((ending) => {
+  const outcome = child.ended.then((ending) => {
     guard.stop();
     output.flush();
     return stopped ?? failureOf(name, ending, output.tail());
@@ -91,22 +89,6 @@ function interpreterOf(file: string): readonly string[] {
   if (process.platform !== 'win32') return [];
   if (/\.ps1$/i.test(file)) return ['powershell.exe', '-NoProfile', '-ExecutionPolicy', 'Bypass', '-File'];
   return /\.(?:cmd|bat)$/i.test(file) ? ['cmd.exe', '/d', '/c'] : [];
-}
-
-/** Waits until it has ended and its output has been read. */
-async function endOf(child: Child): Promise<Ending> {
-  const closed = new Promise<void>((resolve) => child.stdout.once('close', resolve));
-  const ending = await child.ended;
-  const { stdout } = child;
-  const timer = setInterval(() => {
-    // Output that its reader holds up is not late.
-    if (!stdout.isPaused()) stdout.destroy();
-  }, DRAIN_MS);
-  const refresh = (): void => void timer.refresh();
-  stdout.on('data', refresh);
-  await closed;
-  clearInterval(timer);
-  return ending;
 }
 
 function failureOf(name: string, { code, signal }: Ending, stderr: string): BrokerError | undefined {

@@ -54,6 +54,7 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
   const locks = createLocks();
   // One for a name, also across changes of its file.
   const slots = new Map<string, Slots>();
+  let closed = false;
 
   const load = async (name: string): Promise<Loaded | undefined> => {
     const config = options.config[name] ?? {};
@@ -80,6 +81,7 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
 
   return {
     async find(name) {
+      if (closed) throw new BrokerError('unavailable', 'The broker is stopping');
       const present = loaded.get(name);
       // One look at the file that is running: a new version of it counts from the next call on.
       const version = present && (await versionOf(present.extension.file).catch(() => undefined));
@@ -87,6 +89,7 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
       return (await load(name))?.module;
     },
     async close() {
+      closed = true;
       for (const { retire } of loaded.values()) retire(true);
       loaded.clear();
     },

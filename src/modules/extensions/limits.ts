@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import type { JsonObject } from '../../protocol/data.ts';
+import { MAX_TIMER_MS } from '../../protocol/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 
 /** What an extension may take, from its object in the configuration (docs/extensions.md, "Limits"). */
@@ -20,9 +21,10 @@ const MIB = 1024 * 1024;
 const count = (least: number): v.GenericSchema<unknown, number> =>
   v.pipe(v.number(), v.integer(), v.minValue(least));
 const positive = v.pipe(v.number(), v.gtValue(0));
+const seconds = v.pipe(positive, v.maxValue(Math.floor(MAX_TIMER_MS / 1000)));
 
 const schema = v.object({
-  _timeout_secs: v.optional(positive, 60),
+  _timeout_secs: v.optional(seconds, 60),
   _concurrency: v.optional(count(1), 4),
   _queue: v.optional(count(0), 100),
   _memory_mb: v.optional(positive, 512),

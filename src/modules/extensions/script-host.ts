@@ -148,7 +148,6 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
   };
 
   const endedWith = (error: BrokerError): void => {
-    alive = false;
     output.flush();
     running?.answer.fail(error);
   };
@@ -157,6 +156,8 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
     const how = signal === null ? `ended with exit code ${code}` : `was killed (${signal})`;
     return failed(`Extension '${name}' ${how} before it had answered`);
   };
+  const gone = (): void => void (alive = false);
+  child.exited.then(gone, gone);
   child.ended.then(
     (ending) => endedWith(explain(ending)),
     (error: unknown) => endedWith(error as BrokerError),

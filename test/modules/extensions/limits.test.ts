@@ -30,6 +30,8 @@ describe('readLimits()', () => {
   for (const [option, value] of [
     ['_timeout_secs', 0],
     ['_timeout_secs', '60'],
+    // Past what a timer takes, which would run out at once.
+    ['_timeout_secs', 2_147_484],
     ['_concurrency', 0],
     ['_queue', -1],
     ['_memory_mb', -5],
