@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Access } from '../modules/extensions/extensions.ts';
+import type { Access } from '../modules/extensions/loaded.ts';
 import { formatAddress } from '../protocol/address.ts';
 import type { AccessKeys } from './access-keys.ts';
 
