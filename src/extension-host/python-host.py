@@ -142,6 +142,8 @@ class Services(collections.abc.MutableMapping):
         try:
             return registry._call("Get", name=name)["data"]
         except BrokerError as error:
+            if error.code != "not_found":
+                raise
             raise KeyError(name) from error
 
     def __setitem__(self, name, data):
@@ -289,6 +291,7 @@ def main():
             traceback.print_exc()
             fail(current, str(error) or type(error).__name__)
         finally:
+            current = None
             sys.stdout.flush()
             sys.stderr.flush()
 

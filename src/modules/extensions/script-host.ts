@@ -116,6 +116,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
         return;
       case 'ask':
         if (running?.id === frame.call) void answerAsk(frame.id, frame.question, running.call);
+        else send({ type: 'answer', id: frame.id, error: outsideCall });
         return;
       default:
         // What comes of a call that is over, from something that it left running, counts no more.
@@ -195,6 +196,12 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
     stop: () => stopWith(new BrokerError('unavailable', 'The broker is stopping')),
   };
 }
+
+/** Nobody's name to ask in, and nothing that would end the wait. */
+const outsideCall = {
+  code: 'invalid_request',
+  message: 'The registry and locks serve a call that is under way; this one is over, or has not begun',
+} as const;
 
 function failed(message: string): BrokerError {
   return new BrokerError('extension_failed', message);
