@@ -1,31 +1,17 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root, tool } from '../../build/root.ts';
 import { launchers, run, type RunResult, startBroker } from '../support/programs.ts';
 import { cleanEnv } from '../support/clean-env.ts';
-import { tempDir } from '../support/temp.ts';
+import { consumer, strictProject } from '../support/consumer.ts';
 import { freePort, reference, skipOf } from './support.ts';
 
 /** How each runtime runs a script, for the launchers that are runtimes. */
 const runtimes = launchers
   .filter(({ name }) => name !== 'executable')
   .map((launcher) => ({ ...launcher, run: launcher.bpbroker.slice(0, -1) }));
-
-/** A user's project that has installed the package, and what an application of its own may need besides. */
-function consumer(files: Readonly<Record<string, string>> = {}): string {
-  const dir = tempDir();
-  const modules = path.join(dir, 'node_modules');
-  mkdirSync(path.join(modules, '@hono'), { recursive: true });
-  symlinkSync(path.join(root, 'dist', 'npm'), path.join(modules, 'bpbroker'));
-  for (const name of ['hono', '@hono/node-server', 'valibot'])
-    symlinkSync(path.join(root, 'node_modules', name), path.join(modules, name));
-  const manifest = { name: 'consumer', private: true, type: 'module' };
-  writeFileSync(path.join(dir, 'package.json'), JSON.stringify(manifest));
-  for (const [file, text] of Object.entries(files)) writeFileSync(path.join(dir, file), text);
-  return dir;
-}
 
 /** The examples in TypeScript of a source's docstrings, or of a Markdown document. */
 function examplesOf(file: string): string[] {
@@ -172,20 +158,7 @@ console.log('closed');
 describe('the types of the package', () => {
   it('check in a strict project, and refuse what is wrong', async () => {
     const dir = consumer({
-      'tsconfig.json': JSON.stringify({
-        compilerOptions: {
-          module: 'nodenext',
-          target: 'es2023',
-          lib: ['es2024', 'dom', 'dom.iterable'],
-          types: [],
-          noEmit: true,
-          strict: true,
-          noUncheckedIndexedAccess: true,
-          exactOptionalPropertyTypes: true,
-          verbatimModuleSyntax: true,
-        },
-        include: ['*.ts'],
-      }),
+      'tsconfig.json': strictProject(['*.ts']),
       'example.ts': documents
         .flatMap(examplesOf)
         .map((example) => `{${example.replaceAll(/^import .*$/gm, '')}}`)
