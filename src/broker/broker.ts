@@ -68,6 +68,10 @@ export async function openBroker({
   extensionDir = path.join(path.dirname(file), 'lib'),
   scriptHost = () => scriptHostCommand(),
 }: BrokerOptions): Promise<Broker> {
+  const taken = ['ping', 'services'].find((name) => Object.hasOwn(modules, name));
+  if (taken !== undefined) {
+    throw new BrokerError('invalid_config', `Module '${taken}' is built in; give yours another name`);
+  }
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const lock = await acquireLock(file);
   try {
