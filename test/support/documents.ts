@@ -62,6 +62,7 @@ export function matches(shown: string, actual: string, known: Abbreviations): bo
       return String.raw`(\w+)`;
     });
   const match = new RegExp(`^${pattern.join('')}$`).exec(actual);
-  for (const [n, name] of names.entries()) known.set(name, match?.[n + 1] ?? name);
-  return match !== null;
+  if (!match) return false;
+  for (const [n, name] of names.entries()) known.set(name, match[n + 1] ?? '');
+  return true;
 }

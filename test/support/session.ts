@@ -46,8 +46,10 @@ export async function openSessions({ launcher, dir, programs = {} }: SessionsOpt
   let last = 0;
   atEnd(() => broker?.child.kill());
 
+  // Not within a key, where the same digits may stand.
+  const ownPort = new RegExp(String.raw`\b${port}\b`, 'g');
   const asShown = (text: string): string =>
-    text.replaceAll(path.join(dir, 'bpbroker'), '/usr/local/bpbroker').replaceAll(port, '20443');
+    text.replaceAll(path.join(dir, 'bpbroker'), '/usr/local/bpbroker').replaceAll(ownPort, '20443');
   const asTyped = (text: string): string => expand(text, known).replaceAll('20443', port);
 
   const startBroker = async (shown: string): Promise<void> => {
