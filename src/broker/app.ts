@@ -9,6 +9,7 @@ import type { ConnectionInfo } from '../runtime/runtime.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { inFrames, takesFrames } from './framed.ts';
 import type { Readiness } from './health.ts';
+import { type KeyedDiscovery, readQuery } from './keyed-discovery.ts';
 import { readParameters } from './request.ts';
 
 export interface AppOptions {
@@ -17,6 +18,8 @@ export interface AppOptions {
   readonly readiness: () => Readiness;
   /** Aborted when the broker stops, so that long polls and event streams end. */
   readonly closing: AbortSignal;
+  /** Answers `POST /discover`; absent for a broker without a discovery key. */
+  readonly discovery?: Pick<KeyedDiscovery, 'exchange'> | undefined;
 }
 
 /** The HTTPS API as a Hono app, to serve or to mount in another one (contract, section 5). */
@@ -28,10 +31,28 @@ export function createApp(options: AppOptions): Hono {
     const readiness = options.readiness();
     return c.json(readiness, readiness.ready ? 200 : 503);
   });
+  app.post('/discover', (c) => discover(c, options));
   app.all('/:module/:method', (c) => answer(c, options));
-  app.notFound((c) => toResponse(failure(new BrokerError('not_found', `No such path: ${c.req.path}`))));
+  app.notFound((c) => toResponse(noSuchPath(c)));
   app.onError((error, c) => toResponse(refuse(error, c, options.log)));
   return app;
+}
+
+function noSuchPath(c: Context): Reply {
+  return failure(new BrokerError('not_found', `No such path: ${c.req.path}`));
+}
+
+/** Keyed discovery over HTTPS. Whoever has not the key learns nothing, not even that the broker has one. */
+async function discover(c: Context, { discovery, log }: AppOptions): Promise<Response> {
+  const request = c.req.raw;
+  try {
+    const query = discovery && (await readQuery(request));
+    const reply = query && (await discovery.exchange(query, connectionOf(c.env, request).remoteAddress));
+    if (!reply) return toResponse(noSuchPath(c));
+    return toResponse({ contentType: 'application/octet-stream', body: new Uint8Array(reply) });
+  } catch (error) {
+    return toResponse(refuse(error, c, log));
+  }
 }
 
 const methods = new Set(['GET', 'POST', 'DELETE']);

@@ -19,7 +19,8 @@ import { createApp } from './app.ts';
 import { loadConfiguration } from './configuration.ts';
 import { createDispatcher } from './dispatcher.ts';
 import { createGrants } from './grants.ts';
-import { readinessOf } from './health.ts';
+import { type Readiness, readinessOf } from './health.ts';
+import { createKeyedDiscovery } from './keyed-discovery.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
 
 export type { BrokerAddress } from './listeners.ts';
@@ -82,8 +83,17 @@ export async function openBroker({
       options: () => written,
       log: (level, message) => log[level](message),
     });
-    const release = (): Promise<void> => lock.release();
-    return compose({ file, log, modules, extensionDir, scriptHost, store, config: effective, release });
+    return compose({
+      file,
+      log,
+      modules,
+      extensionDir,
+      scriptHost,
+      store,
+      id: store.id,
+      config: effective,
+      release: () => lock.release(),
+    });
   } catch (error) {
     await lock.release();
     throw error;
@@ -97,6 +107,8 @@ interface Parts {
   readonly extensionDir: string;
   readonly scriptHost: () => readonly string[];
   readonly store: Store;
+  /** Tells this broker's registry from all others. */
+  readonly id: string;
   readonly config: Config;
   release(): Promise<void>;
 }
@@ -121,7 +133,10 @@ function compose(parts: Parts): Broker {
     findModule: (name) => modules.get(name),
     findExtension: (name) => extensions.find(name),
   });
-  const app = createApp({ dispatcher, log, readiness: () => readinessOf(store), closing: closing.signal });
+  const has = async (name: string): Promise<boolean> => (await store.get(name)) !== undefined;
+  const discovery = createKeyedDiscovery({ config, id: parts.id, has });
+  const readiness = (): Readiness => readinessOf(store);
+  const app = createApp({ dispatcher, log, readiness, closing: closing.signal, discovery });
 
   let listeners: Promise<Listeners> | undefined;
   let address: BrokerAddress | undefined;
@@ -149,7 +164,7 @@ function compose(parts: Parts): Broker {
     config,
     async listen() {
       if (closed) throw new BrokerError('unavailable', 'The broker has been closed');
-      listeners ??= listen({ app, api: config.api, file: parts.file, store, log });
+      listeners ??= listen({ app, api: config.api, file: parts.file, has, discovery, log });
       try {
         address = (await listeners).address;
         return address;

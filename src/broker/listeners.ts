@@ -6,8 +6,8 @@ import { formatAddress } from '../protocol/address.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import type { HttpServer } from '../runtime/runtime.ts';
-import type { Store } from '../store/store.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
+import type { KeyedDiscovery } from './keyed-discovery.ts';
 import { MAX_BODY_BYTES } from './request.ts';
 import { type Responder, startResponder } from './responder.ts';
 
@@ -34,7 +34,10 @@ interface ListenOptions {
   readonly api: Config['api'];
   /** The configuration file, beside which the certificate is kept. */
   readonly file: string;
-  readonly store: Store;
+  /** Whether the registry holds an entry. */
+  has(name: string): Promise<boolean>;
+  /** For a broker that has a discovery key. */
+  readonly discovery: KeyedDiscovery | undefined;
   readonly log: Logger;
 }
 
@@ -45,6 +48,7 @@ export async function listen(options: ListenOptions): Promise<Listeners> {
   const certificate = await loadCertificate(options.api, options.file, options.log);
   for (let attempt = 1; ; attempt++) {
     const server = await serve(options, certificate);
+    options.discovery?.announce({ port: server.port, fingerprint: certificate.fingerprint });
     try {
       const responder = await respond(options, server.port);
       return combine(options.api.listen_ip, server, responder, certificate.fingerprint);
@@ -88,10 +92,11 @@ async function serve({ app, api }: ListenOptions, { cert, key }: Certificate): P
   }
 }
 
-async function respond({ api, store, log }: ListenOptions, port: number): Promise<Responder> {
+async function respond(options: ListenOptions, port: number): Promise<Responder> {
+  const { api, has, discovery, log } = options;
   try {
-    const has = async (name: string): Promise<boolean> => (await store.get(name)) !== undefined;
-    return await startResponder({ listenIp: api.listen_ip, port, has, log });
+    const form = discovery ? { form: discovery.form } : {};
+    return await startResponder({ listenIp: api.listen_ip, port, has, log, ...form });
   } catch (error) {
     throw cannotListen('UDP', api, port, error);
   }

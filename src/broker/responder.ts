@@ -1,4 +1,4 @@
-import { ANY_BROKER, openForm, type Query, type QueryForm } from '../protocol/discovery.ts';
+import { ANY_BROKER, type NoQuery, openForm, type Query, type QueryForm } from '../protocol/discovery.ts';
 import { messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import type { UdpPeer } from '../runtime/udp.ts';
@@ -21,7 +21,14 @@ export interface ResponderStats {
   readonly notHeld: number;
   /** No query at all, or for a reserved name. */
   readonly malformed: number;
-  /** The same question from the same socket, just answered: clients send to several addresses of one link. */
+  /** In the keyed form, and not made with a key of this broker. */
+  readonly unauthenticated: number;
+  /** In the open form, to a keyed broker. */
+  readonly open: number;
+  /**
+   * The same question from the same socket, just answered: clients send to several addresses of one link. Or a keyed
+   * query once more, wherever it came from.
+   */
   readonly repeated: number;
   /** Left unanswered because of the rate limits. */
   readonly limited: number;
@@ -49,7 +56,9 @@ const limits = { perSource: 10, overall: 200 };
 const REPEAT_MS = 50;
 /** Questions that may await the registry at the same time; more are dropped, as any datagram may be. */
 const MAX_PENDING = 256;
-/** Least time between two lines of the log about a registry that fails. */
+/** How long a keyed query is kept in mind, so that nobody gets a second answer out of it by sending it again. */
+const REPLAY_MS = 10_000;
+/** Least time between two lines of the log about the same thing. */
 const LOG_EVERY_MS = 10_000;
 
 /**
@@ -58,10 +67,22 @@ const LOG_EVERY_MS = 10_000;
  */
 export async function startResponder(options: ResponderOptions): Promise<Responder> {
   const { listenIp, port, log, form = openForm, rescanMs = 30_000 } = options;
-  const stats = { received: 0, answered: 0, notHeld: 0, malformed: 0, repeated: 0, limited: 0, failed: 0 };
+  const stats = {
+    received: 0,
+    answered: 0,
+    notHeld: 0,
+    malformed: 0,
+    unauthenticated: 0,
+    open: 0,
+    repeated: 0,
+    limited: 0,
+    failed: 0,
+  };
   const limit = createReplyLimit(limits);
-  const isRepeated = createRepeats();
+  const remember = createMemory(REPEAT_MS);
+  const rememberNonce = createMemory(REPLAY_MS);
   const holds = createLookup(options);
+  const sayIgnored = createIgnoredLog(log);
   let pending = 0;
 
   type Reply = (datagram: Uint8Array) => Promise<void>;
@@ -73,18 +94,23 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
     else if (!held) stats.notHeld += 1;
     else if (!limit.take(from.address, performance.now())) stats.limited += 1;
     else {
-      stats.answered += 1;
-      await reply(query.reply());
-      return;
+      const datagram = query.reply(from.address);
+      if (datagram) {
+        stats.answered += 1;
+        await reply(datagram);
+        return;
+      }
+      stats.failed += 1;
     }
     forget();
   };
 
   const onDatagram = (datagram: Uint8Array, from: UdpPeer, reply: Reply): void => {
     stats.received += 1;
-    const query = from.port === 0 ? undefined : form.read(datagram);
-    if (!query) {
-      stats.malformed += 1;
+    const query = from.port === 0 ? 'malformed' : form.read(datagram);
+    if (typeof query === 'string') {
+      stats[query] += 1;
+      sayIgnored(query, from.address);
       return;
     }
     const now = performance.now();
@@ -93,7 +119,10 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
       stats.limited += 1;
       return;
     }
-    const forget = isRepeated(`${from.address} ${from.port} ${query.name}`, now);
+    const forget = bothNew(
+      remember(`${from.address} ${from.port} ${query.name}`, now),
+      query.nonce === undefined ? nothing : rememberNonce(query.nonce, now),
+    );
     if (!forget) stats.repeated += 1;
     else void answer(query, from, reply, forget);
   };
@@ -120,19 +149,58 @@ function createLookup({ has, log }: ResponderOptions): (name: string) => Promise
   };
 }
 
+type Forget = () => void;
+const nothing: Forget = () => undefined;
+
 /**
- * Keeps questions in mind for a moment. Gives nothing for one that it has in mind already, else a function that forgets
- * it again. Only questions under way or answered stay, and both are bounded, so this is too.
+ * Keeps questions in mind for `ms`. Gives nothing for one that it has in mind already, else a function that forgets it
+ * again. Only questions under way or answered stay, and both are bounded, so this is too.
  */
-function createRepeats(): (question: string, now: number) => (() => void) | undefined {
+function createMemory(ms: number): (question: string, now: number) => Forget | undefined {
   const seen = new Map<string, number>();
   return (question, now) => {
     for (const [old, at] of seen) {
-      if (now - at <= REPEAT_MS) break;
+      if (now - at <= ms) break;
       seen.delete(old);
     }
     if (seen.has(question)) return undefined;
     seen.set(question, now);
     return () => seen.delete(question);
+  };
+}
+
+/** Forgets both; nothing when one of them was in mind already, and then the other is forgotten. */
+function bothNew(one: Forget | undefined, other: Forget | undefined): Forget | undefined {
+  if (one && other) {
+    return () => {
+      one();
+      other();
+    };
+  }
+  one?.();
+  other?.();
+  return undefined;
+}
+
+const ignored: Readonly<Record<NoQuery, string | undefined>> = {
+  malformed: undefined,
+  unauthenticated: 'Discovery ignored a query that was not made with its key',
+  open: 'Discovery ignored a query in the open form: this broker has a key',
+};
+
+/** Says what a keyed broker ignores, each thing at most once in a while, for anybody may send it. */
+function createIgnoredLog(log: Logger): (why: NoQuery, source: string) => void {
+  const last = new Map<NoQuery, { at: number; unsaid: number }>();
+  return (why, source) => {
+    const message = ignored[why];
+    if (message === undefined) return;
+    const now = performance.now();
+    const { at = -Infinity, unsaid = 0 } = last.get(why) ?? {};
+    if (now - at <= LOG_EVERY_MS) {
+      last.set(why, { at, unsaid: unsaid + 1 });
+      return;
+    }
+    last.set(why, { at: now, unsaid: 0 });
+    log.warn(message, { source, ...(unsaid > 0 ? { unsaid } : {}) });
   };
 }

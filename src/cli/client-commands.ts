@@ -78,6 +78,7 @@ export const clientCommands: Readonly<Record<string, Command>> = {
       'name',
       'wait',
       'all',
+      'discover-key-file',
       'timeout',
       'interface',
       'target',

@@ -18,10 +18,16 @@ export interface LocateOptions {
   readonly all?: boolean;
   /** Take the only broker that answers when none holds the entry: a command may be about to make it. */
   readonly orAny?: boolean;
+  /** The discovery key: brokers that have it are looked for, and no others. */
+  readonly key: string | undefined;
 }
 
 /** The one broker for a command that was not told which (contract, section 2). */
-export async function locateBroker(args: Arguments, notes: Notes, options: LocateOptions): Promise<HostPort> {
+export async function locateBroker(
+  args: Arguments,
+  notes: Notes,
+  options: LocateOptions,
+): Promise<FoundBroker> {
   const fingerprint = args.text('fingerprint');
   // A command that waits for an entry waits for the broker that will hold it, and not at some other one.
   const orAny = !options.wait && options.name !== undefined;
@@ -36,10 +42,11 @@ export async function findBrokers(
   notes: Notes,
   options: LocateOptions,
 ): Promise<FoundBroker[]> {
-  const { name = '', wait, timeoutMs, all = false, orAny = false } = options;
+  const { name = '', key, wait, timeoutMs, all = false, orAny = false } = options;
   const what = name === '' ? 'a broker' : `a broker that holds '${name}'`;
   const search = discover({
     name,
+    key,
     all,
     orAny,
     identify,
@@ -71,8 +78,9 @@ async function identityOf(address: HostPort): Promise<string> {
   return (await runtime.peerCertificate(address, IDENTIFY_MS)).fingerprint;
 }
 
-async function withIdentity(found: readonly FoundBroker[], fingerprint: string): Promise<HostPort> {
-  for (const broker of found) if ((await identityOf(broker)) === fingerprint) return broker;
+async function withIdentity(found: readonly FoundBroker[], fingerprint: string): Promise<FoundBroker> {
+  for (const broker of found)
+    if ((broker.proof?.fingerprint ?? (await identityOf(broker))) === fingerprint) return broker;
   const seen = found.map((broker) => formatAddress(broker)).join(', ');
   throw new BrokerError(
     'identity_mismatch',
@@ -80,7 +88,7 @@ async function withIdentity(found: readonly FoundBroker[], fingerprint: string):
   );
 }
 
-function first(found: readonly FoundBroker[]): HostPort {
+function first(found: readonly FoundBroker[]): FoundBroker {
   const [broker] = found;
   if (!broker) throw new BrokerError('unreachable', 'No broker answered');
   return broker;

@@ -49,6 +49,7 @@ export type OptionName =
   | 'bpbroker'
   | 'access-key'
   | 'access-key-file'
+  | 'discover-key-file'
   | 'fingerprint'
   | 'timeout'
   | 'format'
@@ -115,6 +116,10 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     },
   ),
   'access-key-file': text('FILE', 'File that holds the access key'),
+  'discover-key-file': text(
+    'FILE',
+    'File that holds the discovery key, which the broker must have too; or the key itself in BPBROKER_DISCOVER_KEY',
+  ),
   fingerprint: text('sha256:HEX', 'The only identity to accept from the broker', {
     env: 'BPBROKER_FINGERPRINT',
   }),
@@ -160,6 +165,7 @@ export const connectionOptions: readonly OptionName[] = [
   'bpbroker',
   'access-key',
   'access-key-file',
+  'discover-key-file',
   'fingerprint',
   'timeout',
   'interface',

@@ -1,11 +1,11 @@
-import { readFileSync } from 'node:fs';
 import type { BrokerClient } from '../client/client.ts';
-import { connect } from '../client/client.ts';
+import { connect, connectProved } from '../client/client.ts';
 import { deadlineIn } from '../client/retry.ts';
+import type { FoundBroker } from '../client/sightings.ts';
 import { formatAddress, type HostPort, parseAddress } from '../protocol/address.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import { parseDuration } from '../protocol/duration.ts';
-import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { readAccessKey, readDiscoverKey } from './keys.ts';
 import { createNotes, type Notes } from './notes.ts';
 import type { Arguments } from './command.ts';
 
@@ -39,20 +39,23 @@ export async function withSession<T>(
   const timeLeft = (): number | undefined =>
     timeoutMs === undefined ? undefined : Math.ceil(deadline.left());
   const accessKey = readAccessKey(args);
-  const broker = await locate(args, notes, options, timeoutMs);
+  const discoverKey = readDiscoverKey(args);
+  const broker = await locate(args, notes, { ...options, key: discoverKey }, timeoutMs);
   notes.detail(`Talking to the broker at ${formatAddress(broker)}`);
   let answer: JsonObject | undefined;
-  const client = await connect({
-    broker,
+  const connection = {
     accessKey,
-    fingerprint: args.text('fingerprint'),
-    notify: (line) => notes.note(line),
-    onAnswer: (last) => {
+    notify: (line: string) => notes.note(line),
+    onAnswer: (last: JsonObject) => {
       answer = last;
     },
     ...(options.wait ? { retryForMs: timeLeft() ?? Infinity } : {}),
     ...(timeoutMs === undefined || options.wait ? {} : { timeoutMs }),
-  });
+  };
+  const client =
+    'proof' in broker
+      ? await connectProved(broker, connection)
+      : await connect({ ...connection, broker, discoverKey, fingerprint: args.text('fingerprint') });
   try {
     return await work({ client, notes, timeLeft, answer: () => answer });
   } finally {
@@ -63,25 +66,11 @@ export async function withSession<T>(
 async function locate(
   args: Arguments,
   notes: Notes,
-  { name, wait = false }: SessionOptions,
+  { name, key, wait = false }: SessionOptions & { readonly key: string | undefined },
   timeoutMs: number | undefined,
-): Promise<HostPort> {
+): Promise<HostPort | FoundBroker> {
   const given = args.text('bpbroker');
   if (given !== undefined) return parseAddress(given, '--bpbroker');
   const { locateBroker } = await import('./locate.ts');
-  return locateBroker(args, notes, { name, wait, timeoutMs });
-}
-
-function readAccessKey(args: Arguments): string | undefined {
-  const file = args.text('access-key-file');
-  if (file === undefined) return args.text('access-key');
-  if (args.flag('access-key'))
-    throw new BrokerError('usage', 'Give --access-key or --access-key-file, not both');
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch (error) {
-    throw new BrokerError('usage', `Cannot read --access-key-file ${file}: ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
+  return locateBroker(args, notes, { name, key, wait, timeoutMs });
 }

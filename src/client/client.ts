@@ -2,11 +2,13 @@ import { type HostPort, parseAddress } from '../protocol/address.ts';
 import { isObject, type JsonObject, stringOf } from '../protocol/data.ts';
 import type { ClientChange, ClientList } from './answers.ts';
 import type { ExecuteOptions, Execution } from './execute.ts';
-import { parseFingerprint, resolvePin } from './identity.ts';
+import { parseFingerprint, type PinSource, resolvePin } from './identity.ts';
 import { knownBrokersFile, openKnownBrokers } from './known-brokers.ts';
+import { checkDiscoveryKey, type ProvedBroker, proveBroker, reachBroker } from './proof.ts';
 import { createRegistry, type Registry } from './registry.ts';
 import { backoff, deadlineIn, isPassing } from './retry.ts';
 import { type CallOptions, type CallParams, createRpc, type Rpc } from './rpc.ts';
+import type { FoundBroker } from './sightings.ts';
 import type { WatchScope } from './watch.ts';
 
 export interface ConnectOptions {
@@ -16,6 +18,11 @@ export interface ConnectOptions {
   readonly accessKey?: string | undefined;
   /** Pins the broker's certificate: `sha256:HEX`, or the 64 hex digits. Default: trust on first use. */
   readonly fingerprint?: string | undefined;
+  /**
+   * The broker's discovery key, with which it must prove its identity; default: none. With `fingerprint`, both must hold.
+   * `known_brokers` plays no part then.
+   */
+  readonly discoverKey?: string | undefined;
   /** Longest for a call, connecting included, in milliseconds; default 10,000. Waiting calls have their own limit. */
   readonly timeoutMs?: number;
   /** How long to go on trying where the broker cannot be reached at first contact, in milliseconds; default 0. */
@@ -61,7 +68,8 @@ export interface BrokerClient extends Registry {
  * A client of the broker at a given address, whose identity is settled here: checked against the fingerprint, or against
  * the one kept from first contact, which is what connects if there was none yet.
  *
- * @throws BrokerError `unreachable`, or with `retryForMs` `timeout`; `usage` (a malformed address or fingerprint).
+ * @throws BrokerError `unreachable`, or with `retryForMs` `timeout`; `usage` (a malformed address, fingerprint or key);
+ *   `identity_mismatch` when `discoverKey` is given and the broker does not prove that it has it.
  * @example
  * ```ts
  * import { connect } from 'bpbroker/client';
@@ -72,17 +80,37 @@ export interface BrokerClient extends Registry {
  * ```
  */
 export async function connect(options: ConnectOptions): Promise<BrokerClient> {
-  const { broker, accessKey, fingerprint, timeoutMs = 10_000, notify = () => undefined } = options;
+  const { broker, notify = () => undefined } = options;
   const address = typeof broker === 'string' ? parseAddress(broker, 'broker address') : broker;
-  const pinned = fingerprint === undefined ? undefined : parseFingerprint(fingerprint);
+  const fingerprint = options.fingerprint === undefined ? undefined : parseFingerprint(options.fingerprint);
+  if (options.discoverKey !== undefined) {
+    const key = checkDiscoveryKey(options.discoverKey, 'discovery key');
+    return open(options, 'proved', (ms) => proveBroker(address, key, fingerprint, ms));
+  }
   const knownBrokers = openKnownBrokers(options.knownBrokers ?? knownBrokersFile());
-  const pin = await untilReached(options.retryForMs ?? 0, (leftMs) =>
-    resolvePin(address, Math.min(timeoutMs, leftMs), { fingerprint: pinned, knownBrokers, notify }),
-  );
-  const { onAnswer } = options;
-  return createClient(
-    createRpc({ address, pin, pinned: pinned !== undefined, accessKey, timeoutMs, onAnswer }),
-  );
+  const identity = { fingerprint, knownBrokers, notify };
+  return open(options, fingerprint === undefined ? 'kept' : 'named', async (ms) => ({
+    address,
+    pin: await resolvePin(address, ms, identity),
+  }));
+}
+
+/** A client of a broker that keyed discovery has found: it is reached at one of its addresses, with its certificate. */
+export function connectProved(
+  found: FoundBroker,
+  options: Omit<ConnectOptions, 'broker' | 'fingerprint' | 'discoverKey' | 'knownBrokers'>,
+): Promise<BrokerClient> {
+  return open(options, 'proved', (ms) => reachBroker(found, ms));
+}
+
+/** @param settle finds out where the broker is and which certificate it must present, within so many milliseconds. */
+async function open(
+  { accessKey, timeoutMs = 10_000, retryForMs = 0, onAnswer }: Omit<ConnectOptions, 'broker'>,
+  pinSource: PinSource,
+  settle: (ms: number) => Promise<ProvedBroker>,
+): Promise<BrokerClient> {
+  const settled = await untilReached(retryForMs, (leftMs) => settle(Math.min(timeoutMs, leftMs)));
+  return createClient(createRpc({ ...settled, pinSource, accessKey, timeoutMs, onAnswer }));
 }
 
 /** @param attempt is given the milliseconds that are left for it. */

@@ -8,10 +8,16 @@ import type { FoundBroker } from './sightings.ts';
 /** The name that answers were asked for; {@link ANY_BROKER} where any answer would do. */
 interface Asked {
   readonly name: string;
+  /** In the keyed form: how many replies were not made with the key. */
+  readonly rejected?: number | undefined;
 }
 
 /** Nobody answered: says what was tried, and what went wrong where something did. */
-export function noneAnswered({ name }: Asked, elapsedMs: number, attempts: readonly Attempt[]): BrokerError {
+export function noneAnswered(
+  { name, rejected }: Asked,
+  elapsedMs: number,
+  attempts: readonly Attempt[],
+): BrokerError {
   const what = name === ANY_BROKER ? 'No broker' : `No broker holding '${name}'`;
   const problems = attempts.filter(({ error }) => error !== undefined).map(describe);
   if (attempts.length === 0) {
@@ -30,8 +36,17 @@ export function noneAnswered({ name }: Asked, elapsedMs: number, attempts: reado
       : 'Is one running on this network, and is the name registered? If so, name it with --bpbroker, or ask it with --target';
   return new BrokerError(
     'unreachable',
-    `${what} answered within ${formatDuration(elapsedMs)} (asked ${asked(attempts)}${failed}). ${hint}`,
+    `${what} answered within ${formatDuration(elapsedMs)} (asked ${asked(attempts)}${failed}). ${hint}${ofKey(rejected)}`,
   );
+}
+
+/** What else may be the reason for silence among those who have a key, or `''` in the open form. */
+function ofKey(rejected: number | undefined): string {
+  if (rejected === undefined) return '';
+  const silent = '. A broker that has not this discovery key keeps silent';
+  if (rejected === 0) return silent;
+  const were = rejected === 1 ? 'reply was' : 'replies were';
+  return `${silent}; ${rejected} ${were} not made with this key, or late, and not believed`;
 }
 
 function describe({ interface: on, to, error }: Attempt): string {

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_PORT } from '../protocol/address.ts';
 import { MAX_TIMER_MS } from '../protocol/duration.ts';
-import { ANY_BROKER, openQuestion, queryProblem } from '../protocol/discovery.ts';
+import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../protocol/discovery.ts';
+import { nameProblem } from '../protocol/names.ts';
 import { ambiguous, noneAnswered, unreachable } from './finder-errors.ts';
 import { type Attempt, openSearch, type Search, type Sighting } from './search.ts';
 import { byRank, type FoundBroker, foundBroker, type Identify, identifyBrokers } from './sightings.ts';
@@ -12,9 +13,11 @@ export type { FoundBroker, Identify } from './sightings.ts';
 export interface DiscoverOptions {
   /** Name of an entry that the broker holds; `''` is answered by every broker. */
   readonly name: string;
+  /** Speaks the keyed form with this key, and takes no other answer; default: the open form. */
+  readonly key?: string | undefined;
   /** Longest to look for a first answer, in milliseconds; `undefined`: until aborted. */
   readonly timeoutMs: number | undefined;
-  /** Tells which broker a sighting is of; asked only when several addresses answered. */
+  /** Tells which broker a sighting is of; asked only when several addresses answered, and not in the keyed form. */
   readonly identify: Identify;
   /** UDP port to ask; default 20443. */
   readonly port?: number | undefined;
@@ -59,7 +62,7 @@ export async function discover(options: DiscoverOptions): Promise<FoundBroker[]>
   for (;;) {
     const { sightings, isHolder } = await gather(options, deadline);
     const [first, ...others] = sightings;
-    if (first && others.length === 0) return [foundBroker([first])];
+    if (first?.reply.form === 'open' && others.length === 0) return [foundBroker([first])];
     const { brokers, failures } = await identifyBrokers(sightings, options.identify, signal);
     if (brokers.length > 1 && options.all !== true) throw ambiguous(brokers, options, isHolder);
     if (brokers.length > 0) return [...brokers];
@@ -80,10 +83,11 @@ interface Gathered {
 async function gather(options: DiscoverOptions, deadline: number): Promise<Gathered> {
   const { gatherMs = options.all === true ? 500 : 150, signal } = options;
   const names = namesToAsk(options);
+  const ask = await questionsOf(options);
   const answers = names.map((): Sighting[] => []);
   const began = performance.now();
   const search = openSearch({
-    questions: names.map(openQuestion),
+    questions: names.map(ask),
     port: options.port ?? DEFAULT_PORT,
     targets: options.targets,
     interfaces: options.interfaces,
@@ -104,7 +108,8 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
     if (answered === -1) {
       // Where any broker would do, none having answered says more than none holding the name.
       const name = options.orAny === true ? ANY_BROKER : options.name;
-      throw noneAnswered({ name }, performance.now() - began, attempts);
+      const rejected = options.key === undefined ? undefined : search.rejected();
+      throw noneAnswered({ name, rejected }, performance.now() - began, attempts);
     }
     const isHolder = names[answered] !== ANY_BROKER;
     return { sightings: (answers[answered] ?? []).toSorted(byRank), isHolder };
@@ -114,9 +119,17 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
   }
 }
 
+/** How to ask for a name. What the keyed form needs is loaded only for those who have a key. */
+async function questionsOf({ key }: DiscoverOptions): Promise<(name: string) => Question> {
+  if (key === undefined) return openQuestion;
+  const { keyedQuestion } = await import('../protocol/keyed-forms.ts');
+  return (name) => keyedQuestion(name, key);
+}
+
 /** The names to ask for, the wanted one first. A name that cannot be asked for is left to any broker, if one may do. */
-function namesToAsk({ name, orAny = false }: DiscoverOptions): string[] {
-  if (name === ANY_BROKER || (orAny && queryProblem(name) !== undefined)) return [ANY_BROKER];
+function namesToAsk({ name, key, orAny = false }: DiscoverOptions): string[] {
+  const problem = key === undefined ? queryProblem : nameProblem;
+  if (name === ANY_BROKER || (orAny && problem(name) !== undefined)) return [ANY_BROKER];
   return orAny ? [name, ANY_BROKER] : [name];
 }
 

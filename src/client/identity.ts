@@ -30,17 +30,23 @@ export async function resolvePin(
   return presented;
 }
 
+/** Where the identity that is expected of a broker is from: named by the user, kept from first contact, or proved. */
+export type PinSource = 'named' | 'kept' | 'proved';
+
 /** The error for a broker that presents another certificate than the one asked for. */
 export function identityMismatch(
   address: HostPort,
   expected: string,
   presented: string,
-  pinned: boolean,
+  source: PinSource,
 ): BrokerError {
   const place = formatAddress(address);
-  const advice = pinned
-    ? 'Check --fingerprint, or whether another host answers at that address.'
-    : `If the broker was set up anew, accept it with: bpbroker trust --bpbroker ${place} --fingerprint sha256:${presented}`;
+  const advice = {
+    named: 'Check --fingerprint, or whether another host answers at that address.',
+    kept: `If the broker was set up anew, accept it with: bpbroker trust --bpbroker ${place} --fingerprint sha256:${presented}`,
+    proved:
+      'The broker that has the discovery key presents the latter; another host answers at that address.',
+  }[source];
   return new BrokerError(
     'identity_mismatch',
     `The broker at ${place} has the identity sha256:${presented}, expected sha256:${expected}; nothing was sent to it. ${advice}`,

@@ -5,7 +5,7 @@ import { isObject, type Json, type JsonObject, MAX_DATA_BYTES } from '../protoco
 import { formatDuration, MAX_TIMER_MS } from '../protocol/duration.ts';
 import { BrokerError, codeForStatus, isErrorCode } from '../protocol/errors.ts';
 import type { ChannelResponse, Pin } from '../runtime/runtime.ts';
-import { identityMismatch } from './identity.ts';
+import { identityMismatch, type PinSource } from './identity.ts';
 
 /** Calls to one broker whose identity has been settled. */
 export interface Rpc {
@@ -33,19 +33,18 @@ export interface CallOptions {
 export interface RpcOptions {
   readonly address: HostPort;
   readonly pin: Pin;
-  /** Whether the user named the fingerprint, rather than having it kept from first contact. */
-  readonly pinned: boolean;
+  readonly pinSource: PinSource;
   readonly accessKey?: string | undefined;
   readonly timeoutMs: number;
   readonly onAnswer?: ((answer: JsonObject) => void) | undefined;
 }
 
 export function createRpc(rpcOptions: RpcOptions): Rpc {
-  const { address, pin, pinned, accessKey, timeoutMs: defaultTimeoutMs, onAnswer } = rpcOptions;
+  const { address, pin, pinSource, accessKey, timeoutMs: defaultTimeoutMs, onAnswer } = rpcOptions;
   const channel = runtime.openChannel({
     ...address,
     pin,
-    mismatch: (presented) => identityMismatch(address, pin.fingerprint, presented, pinned),
+    mismatch: (presented) => identityMismatch(address, pin.fingerprint, presented, pinSource),
   });
 
   // A header carries printable ASCII alike on every runtime; any other key goes with the parameters.

@@ -15,9 +15,9 @@ import { chooseInterfaces, planLanes } from './lanes.ts';
 
 /** A broker's reply: the first from this address and port to this question. */
 export interface Sighting {
-  /** IP address that answered; an IPv6 link-local one with its zone. */
+  /** IP address that the reply came from; an IPv6 link-local one with its zone. */
   readonly address: string;
-  /** The UDP port that answered, which is the API's TCP port too. */
+  /** TCP port of the API: what the reply says, or, in the open form, the UDP port that it came from. */
   readonly port: number;
   /** Interface that it was seen on, where the query went out of a known one. */
   readonly interface?: string;
@@ -56,6 +56,8 @@ export interface Search {
   /** Asks every question everywhere once, by the interfaces that are up now. Never rejects: see `attempts`. */
   ask(): Promise<void>;
   attempts(): Attempt[];
+  /** How many datagrams came that answer none of the questions. */
+  rejected(): number;
   close(): Promise<void>;
 }
 
@@ -68,20 +70,25 @@ interface Way {
 
 /** Throws BrokerError `usage` for a target that is no address and an interface that this host does not have. */
 export function openSearch(options: SearchOptions): Search {
-  const { questions, port, interfaces: wanted, onSighting } = options;
+  const { questions, interfaces: wanted, onSighting } = options;
   const began = performance.now();
-  const targets = (options.targets ?? []).map((text) => parseAddress(text, 'target', port));
+  const targets = (options.targets ?? []).map((text) => parseAddress(text, 'target', options.port));
   const limited = wanted !== undefined && wanted.length > 0;
   if (limited) chooseInterfaces(listInterfaces(), wanted, interfaceNames());
   const sockets = new Map<string, Promise<UdpSocket>>();
   const attempts = new Map<string, Attempt>();
   const seen = new Set<string>();
   const resolve = createResolver();
+  let rejected = 0;
   let closed = false;
 
   const receive = (index: number, way: Way, datagram: Uint8Array, from: UdpPeer): void => {
-    const reply = closed ? undefined : questions[index]?.read(datagram);
-    if (!reply) return;
+    if (closed) return;
+    const reply = questions[index]?.read(datagram);
+    if (!reply) {
+      rejected += 1;
+      return;
+    }
     const unzoned = isLinkLocal(from.address) && !from.address.includes('%') && way.zone !== undefined;
     const address = unzoned ? `${from.address}%${way.zone}` : from.address;
     const id = `${index} ${formatAddress({ host: address, port: from.port })}`;
@@ -89,7 +96,8 @@ export function openSearch(options: SearchOptions): Search {
     seen.add(id);
     const at = performance.now() - began;
     const on = way.interface === undefined ? {} : { interface: way.interface };
-    onSighting({ address, port: from.port, ...on, at, reply }, index);
+    const port = reply.form === 'keyed' ? reply.port : from.port;
+    onSighting({ address, port, ...on, at, reply }, index);
   };
 
   /** The socket of one question on one way; opened once, and once more each time that failed. */
@@ -156,11 +164,12 @@ export function openSearch(options: SearchOptions): Search {
       const chosen = chooseInterfaces(listInterfaces(), wanted, wanted ?? []);
       const lanes = planLanes(chosen).flatMap((lane) => {
         const zone = lane.from.split('%')[1];
-        return lane.to.map((address) => send({ ...lane, zone }, { address, port }));
+        return lane.to.map((address) => send({ ...lane, zone }, { address, port: options.port }));
       });
       await Promise.all([...lanes, ...targets.map((target) => askTarget(target, chosen))]);
     },
     attempts: () => [...attempts.values()],
+    rejected: () => rejected,
     async close() {
       closed = true;
       for (const socket of sockets.values()) {

@@ -1,6 +1,8 @@
+import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { brokerOf } from '../protocol/discovery.ts';
 import { messageOf } from '../protocol/errors.ts';
-import { isLinkLocal, isLoopback } from '../runtime/interfaces.ts';
+import { isLinkLocal, isLoopback, withoutZone } from '../runtime/interfaces.ts';
 import type { Sighting } from './search.ts';
 
 /**
@@ -14,8 +16,18 @@ export interface FoundBroker {
   /** Its best address: IPv4 before IPv6 link-local before loopback, then the first to answer. */
   readonly host: string;
   readonly port: number;
-  /** All addresses that it answered from, the best first. */
+  /** All addresses that it answered from, the best first; in the keyed form, also others that its reply names. */
   readonly addresses: readonly string[];
+  /** What a keyed reply proves. */
+  readonly proof?: Proof;
+}
+
+/** What whoever has the key said of a broker. */
+export interface Proof {
+  /** Tells its registry from all others. */
+  readonly id: string;
+  /** SHA-256 of the one certificate that it may present, 64 lower-case hex digits. */
+  readonly fingerprint: string;
 }
 
 export interface Identified {
@@ -39,13 +51,40 @@ function rank(address: string): number {
   return address.includes(':') ? 1 : 0;
 }
 
-/** The broker behind sightings that are all of it. */
+/** The broker behind sightings that are all of it; of a keyed one, only addresses that it names itself. */
 export function foundBroker(sightings: readonly [Sighting, ...Sighting[]]): FoundBroker {
   const [best] = sightings;
-  return { host: best.address, port: best.port, addresses: sightings.map(({ address }) => address) };
+  const { address: host, port, reply } = best;
+  if (reply.form === 'open') return { host, port, addresses: sightings.map(({ address }) => address) };
+  const addresses = [
+    ...new Set([...sightings.filter(isOwn).map(({ address }) => address), ...named(sightings)]),
+  ];
+  const { id, fingerprint } = reply;
+  return { host: addresses[0] ?? '', port, addresses, proof: { id, fingerprint } };
 }
 
-/** Tells the brokers behind ranked sightings apart. What cannot be identified is left out, with the reason. */
+/** Whether a keyed reply came from an address that it names: others are not to be trusted, for anybody may relay it. */
+function isOwn({ address, reply }: Sighting): boolean {
+  return reply.form === 'keyed' && reply.addresses.includes(withoutZone(address));
+}
+
+/** The addresses that keyed replies name; link-local ones by the link that the reply came in on. */
+function named(sightings: readonly Sighting[]): string[] {
+  return sightings.flatMap(({ address: source, reply }) => {
+    if (reply.form === 'open') return [];
+    const zone = source.split('%')[1];
+    return reply.addresses.flatMap((address) => {
+      if (isIP(address) === 0 || address.includes('%')) return [];
+      if (!isLinkLocal(address)) return [address];
+      return zone === undefined ? [] : [`${address}%${zone}`];
+    });
+  });
+}
+
+/**
+ * Tells the brokers behind ranked sightings apart. Keyed replies say it themselves; where `identify` has to be asked,
+ * what cannot be identified is left out, with the reason.
+ */
 export async function identifyBrokers(
   sightings: readonly Sighting[],
   identify: Identify,
@@ -54,6 +93,7 @@ export async function identifyBrokers(
   const failures: string[] = [];
   const identities = await Promise.all(
     sightings.map(async (sighting) => {
+      if (sighting.reply.form === 'keyed') return brokerOf(sighting.reply);
       try {
         const identity = await withinTime(identify, sighting, signal);
         if (identity !== undefined) return identity;
@@ -73,7 +113,10 @@ export async function identifyBrokers(
     if (group) group.push(sighting);
     else groups.set(identity, [sighting]);
   }
-  return { brokers: [...groups.values()].map(foundBroker), failures };
+  const brokers = [...groups.values()].map(foundBroker);
+  const reachable = brokers.filter(({ addresses }) => addresses.length > 0);
+  if (reachable.length < brokers.length) failures.push('a reply names no address that can be used here');
+  return { brokers: reachable, failures };
 }
 
 /** Gives up on an identity that is late even when `identify` heeds no signal. */

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import * as v from 'valibot';
 import type { Json, JsonObject } from '../protocol/data.ts';
+import { discoveryKeyProblem } from '../protocol/discovery-key.ts';
 import { BrokerError } from '../protocol/errors.ts';
 
 /**
@@ -101,16 +102,18 @@ export function checkConfig(options: JsonObject, source: string): Config {
       `${source}: api.ssl_cert and api.ssl_key go together; one of them is empty`,
     );
   }
-  if (hasKey(config['discover'])) {
-    throw new BrokerError(
-      'invalid_config',
-      `${source}: discover._access_key: keyed discovery is not in this version; remove the key to use open discovery`,
-    );
-  }
+  checkDiscoveryKeys(config['discover']?.['_access_key'], source);
   return config;
 }
 
-function hasKey(section: JsonObject | undefined): boolean {
-  const key = section?.['_access_key'];
-  return Array.isArray(key) ? key.length > 0 : typeof key === 'string' && key !== '';
+/** An empty string asks for no key; a list that holds none, or an empty one, would be open by mistake. */
+function checkDiscoveryKeys(given: Json | undefined, source: string): void {
+  if (given === undefined || given === '') return;
+  const keys = [given].flat();
+  const problems = keys.map((key) => (typeof key === 'string' ? discoveryKeyProblem(key) : 'no text'));
+  const index = problems.findIndex((problem) => problem !== undefined);
+  if (keys.length > 0 && index === -1) return;
+  const place = Array.isArray(given) && keys.length > 1 ? `[${index}]` : '';
+  const problem = problems[index] ?? "an empty list: give a key, or '' for open discovery";
+  throw new BrokerError('invalid_config', `${source}: discover._access_key${place}: ${problem}`);
 }

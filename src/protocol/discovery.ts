@@ -4,7 +4,7 @@ import { MAX_NAME_BYTES, nameProblem } from './names.ts';
 /**
  * What discovery datagrams say (contract, section 6). Open form, as the original product's: a query is the name and a
  * newline, the reply is `Key Exists` and a newline. Neither carries a port: the API's TCP port is the UDP port that
- * answered.
+ * answered. The keyed form stands in `keyed-discovery.ts`, which only those load who have a key.
  */
 
 /** The IPv6 group that brokers join on every link: link-local scope, transient. */
@@ -20,6 +20,9 @@ const reply: Uint8Array = new TextEncoder().encode(`${REPLY_TEXT}\n`);
 // The whitespace of the original's byte strings. `String.trim` would also strip Unicode spaces, which names may hold.
 const surrounding = /^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$/g;
 
+/** The version of the keyed form (`keyed-discovery.ts`). */
+export const DISCOVERY_VERSION = 2;
+
 /** One question of a client, in the form it speaks. */
 export interface Question {
   /** The datagram to send; asked for anew at every repetition. */
@@ -28,30 +31,59 @@ export interface Question {
   read(datagram: Uint8Array): Reply | undefined;
 }
 
-/** What a reply says. The open form says no more than that the broker holds the name. */
-export interface Reply {
+/** What a reply says. */
+export type Reply = OpenReply | KeyedReply;
+
+/** The open form says no more than that the broker holds the name, and proves nothing. */
+export interface OpenReply {
   readonly form: 'open';
+}
+
+/** What a broker that has the key says of itself. */
+export interface KeyedReply {
+  readonly form: 'keyed';
+  /** Tells its registry from all others. */
+  readonly id: string;
+  /** TCP port of its API. */
+  readonly port: number;
+  /** IP addresses, without zones, at which it may be reached. */
+  readonly addresses: readonly string[];
+  /** SHA-256 of its TLS certificate, 64 lower-case hex digits. */
+  readonly fingerprint: string;
+}
+
+/** A text that is the same for all replies of one broker, and for no other's. */
+export function brokerOf({ id, fingerprint }: Pick<KeyedReply, 'id' | 'fingerprint'>): string {
+  return `${fingerprint} ${id}`;
 }
 
 /** The form in which a broker takes queries. */
 export interface QueryForm {
-  /** The query in a datagram, or nothing when it is none or must not be answered. */
-  read(datagram: Uint8Array): Query | undefined;
+  /** The query in a datagram, or why it is none that may be answered. */
+  read(datagram: Uint8Array): Query | NoQuery;
 }
+
+/**
+ * Why a datagram is not answered: it is no query, or for a reserved name; it has the form of a keyed query and was not
+ * made with a key of this broker; it is an open query to a keyed broker.
+ */
+export type NoQuery = 'malformed' | 'unauthenticated' | 'open';
 
 /** A query as a broker reads it. */
 export interface Query {
   /** The name asked for; {@link ANY_BROKER} is answered by every broker. */
   readonly name: string;
-  /** The datagram that says that this broker holds the name. */
-  reply(): Uint8Array;
+  /** Tells this query from all others, where the form has such a thing. */
+  readonly nonce?: string;
+  /** The datagram that says, to whoever asked from that address, that this broker holds the name; or nothing. */
+  reply(source: string): Uint8Array | undefined;
 }
 
 /** The open form on the broker's side. */
 export const openForm: QueryForm = {
   read(datagram) {
     const name = decodeQuery(datagram);
-    return name === undefined ? undefined : { name, reply: () => reply };
+    return name === undefined ? 'malformed' : { name, reply: () => reply };
   },
 };
 

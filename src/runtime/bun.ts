@@ -19,6 +19,10 @@ export const runtime: Runtime = {
     const { peerCertificate } = await import('./verified-socket.ts');
     return peerCertificate(address, timeoutMs);
   },
+  async exchange(address, request) {
+    const { exchange } = await import('./exchange.ts');
+    return exchange(address, request);
+  },
   moduleCommand(file) {
     // The file system that an executable carries within itself, as it is named on Windows and elsewhere.
     if (/^(?:[A-Z]:[\\/]~BUN|[\\/]\$bunfs)[\\/]/.test(file)) return undefined;

@@ -1,3 +1,4 @@
+import { exchange } from './exchange.ts';
 import { serveNode } from './node-server.ts';
 import type { Runtime } from './runtime.ts';
 import { openVerifiedChannel } from './verified-channel.ts';
@@ -10,6 +11,7 @@ export const runtime: Runtime = {
   serve: serveNode,
   openChannel: openVerifiedChannel,
   peerCertificate,
+  exchange,
   // An extension may be TypeScript or lack a package.json, which Node would remark on in the broker's log.
   moduleCommand: (file) => [
     process.execPath,

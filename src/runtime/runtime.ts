@@ -13,6 +13,12 @@ export interface Runtime {
   serve(options: ServeOptions): Promise<HttpServer>;
   /** The certificate that a broker presents; nothing is sent to it. Throws `unreachable`. */
   peerCertificate(address: HostPort, timeoutMs: number): Promise<PeerCertificate>;
+  /**
+   * Sends one request to whoever answers at an address, before it is known who that is: for what is no secret. Says which
+   * certificate was presented on the very connection that carried it.
+   * @throws BrokerError `unreachable`; what `accept` throws, with nothing sent.
+   */
+  exchange(address: HostPort, request: Exchange): Promise<ExchangeAnswer>;
   /** Opens a channel to a broker on which no byte of a request is sent before its certificate has been checked. */
   openChannel(options: ChannelOptions): Channel;
   /**
@@ -83,6 +89,26 @@ export interface PeerCertificate {
   readonly fingerprint: string;
   /** PEM. */
   readonly certificate: string;
+}
+
+/** A request that proves who answers it. */
+export interface Exchange {
+  readonly path: string;
+  /** Sent as the body of a POST. */
+  readonly body: Uint8Array;
+  /** Longest answer that is read; a longer one counts as empty. */
+  readonly maxBytes: number;
+  /** For connecting and answer together. */
+  readonly timeoutMs: number;
+  /** Throws for a certificate whose holder must not even get this request. */
+  accept(fingerprint: string): void;
+}
+
+export interface ExchangeAnswer {
+  /** Of the connection that the answer came on. */
+  readonly certificate: PeerCertificate;
+  readonly status: number;
+  readonly body: Uint8Array;
 }
 
 /** A channel to one broker; connections are kept and used again. */

@@ -33,7 +33,8 @@ export async function peerCertificate(address: HostPort, timeoutMs: number): Pro
   }
 }
 
-function connectUnverified(address: HostPort, signal?: AbortSignal): Promise<tls.TLSSocket> {
+/** A TLS connection to whoever answers at `address`: what is written to it must be no secret. */
+export function connectUnverified(address: HostPort, signal?: AbortSignal): Promise<tls.TLSSocket> {
   const { promise, resolve, reject } = withResolvers<tls.TLSSocket>();
   if (signal?.aborted) return Promise.reject(signal.reason);
   const socket = tls.connect({
@@ -64,7 +65,8 @@ function connectUnverified(address: HostPort, signal?: AbortSignal): Promise<tls
   return promise;
 }
 
-function certificateOf(socket: tls.TLSSocket): PeerCertificate {
+/** The certificate that the peer of an open connection has presented on it. */
+export function certificateOf(socket: tls.TLSSocket): PeerCertificate {
   const { raw } = socket.getPeerCertificate();
   return {
     fingerprint: createHash('sha256').update(raw).digest('hex'),

@@ -100,9 +100,11 @@ describe('the open query', () => {
 describe('the open reply', () => {
   it("is the original's text, whatever was asked", () => {
     for (const query of ['foo\n', '\n']) {
-      assert.equal(text(openForm.read(bytes(query))?.reply()), 'Key Exists\n');
+      const read = openForm.read(bytes(query));
+      assert.ok(typeof read !== 'string');
+      assert.equal(text(read.reply('127.0.0.1')), 'Key Exists\n');
     }
-    assert.equal(openForm.read(bytes('_access_key\n')), undefined);
+    assert.equal(openForm.read(bytes('_access_key\n')), 'malformed');
   });
 
   it('is told from anything else', () => {

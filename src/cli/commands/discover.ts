@@ -2,6 +2,7 @@ import { formatAddress } from '../../protocol/address.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import type { Run } from '../command.ts';
 import { findBrokers } from '../locate.ts';
+import { readDiscoverKey } from '../keys.ts';
 import { createNotes } from '../notes.ts';
 import { print } from '../output.ts';
 
@@ -9,11 +10,17 @@ export const run: Run = async (args) => {
   const timeout = args.text('timeout');
   const found = await findBrokers(args, createNotes(args), {
     name: args.required('name'),
+    key: readDiscoverKey(args),
     wait: args.flag('wait'),
     timeoutMs: timeout === undefined ? undefined : parseDuration(timeout, '--timeout'),
     all: args.flag('all'),
   });
-  const rows = found.map(({ host, port, addresses }) => ({ address: host, port, addresses: [...addresses] }));
+  const rows = found.map(({ host, port, addresses, proof }) => ({
+    address: host,
+    port,
+    addresses: [...addresses],
+    ...(proof ? { id: proof.id, fingerprint: `sha256:${proof.fingerprint}` } : {}),
+  }));
   const [best] = found;
   print(
     {

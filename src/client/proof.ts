@@ -1,0 +1,99 @@
+import { runtime } from '#runtime';
+import { formatAddress, type HostPort } from '../protocol/address.ts';
+import { ANY_BROKER } from '../protocol/discovery.ts';
+import { discoveryKeyProblem } from '../protocol/discovery-key.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import type { Pin } from '../runtime/runtime.ts';
+import { identityMismatch } from './identity.ts';
+import type { FoundBroker } from './sightings.ts';
+
+/** How a client with a discovery key makes sure of a broker (contract, section 6). Neither keeps nor asks known_brokers. */
+
+/** A broker whose certificate the holder of the discovery key has vouched for. */
+export interface ProvedBroker {
+  readonly address: HostPort;
+  readonly pin: Pin;
+}
+
+/**
+ * Has a broker at a given address prove that it has the key, by `POST /discover`, and that the certificate it presents is
+ * its own. Nothing secret is sent: a query and no more.
+ * @param fingerprint the only certificate that will do even so, where the user names one.
+ * @throws BrokerError `identity_mismatch` when it does not; `unreachable`, or `unavailable` when it cannot answer now.
+ */
+export async function proveBroker(
+  address: HostPort,
+  key: string,
+  fingerprint: string | undefined,
+  timeoutMs: number,
+): Promise<ProvedBroker> {
+  const { keyedQuestion } = await import('../protocol/keyed-forms.ts');
+  // The connection bounds the time here, and ties the answer to the certificate; a slow one is as good.
+  const question = keyedQuestion(ANY_BROKER, key, Infinity);
+  const query = question.query();
+  const { certificate, status, body } = await runtime.exchange(address, {
+    path: '/discover',
+    body: query,
+    maxBytes: query.length,
+    timeoutMs,
+    accept(presented) {
+      if (fingerprint !== undefined && presented !== fingerprint)
+        throw identityMismatch(address, fingerprint, presented, 'named');
+    },
+  });
+  const place = formatAddress(address);
+  if (status === 429 || status >= 500)
+    throw new BrokerError(
+      'unavailable',
+      `The broker at ${place} cannot prove its identity now: HTTP status ${status}`,
+    );
+  const reply = status === 200 ? question.read(body) : undefined;
+  if (reply?.form !== 'keyed') {
+    const how = status === 200 ? 'its answer was not made with it' : `HTTP status ${status}`;
+    throw new BrokerError(
+      'identity_mismatch',
+      `The broker at ${place} does not prove that it has the discovery key (${how}); nothing secret was sent to it. It has none or another one (discover._access_key), or another host answers at that address`,
+    );
+  }
+  if (reply.fingerprint !== certificate.fingerprint) {
+    throw new BrokerError(
+      'identity_mismatch',
+      `Somebody stands between this host and the broker at ${place}: it presented the identity sha256:${certificate.fingerprint}, and the broker that has the discovery key says that its own is sha256:${reply.fingerprint}; nothing secret was sent`,
+    );
+  }
+  return { address, pin: certificate };
+}
+
+/**
+ * Tries the addresses that a broker's own reply names, until one presents its certificate; nothing is sent.
+ * @throws BrokerError `identity_mismatch` when other certificates alone were seen, else `unreachable`.
+ */
+export async function reachBroker(
+  { addresses, port, proof }: FoundBroker,
+  timeoutMs: number,
+): Promise<ProvedBroker> {
+  const expected = proof?.fingerprint ?? '';
+  const failures: BrokerError[] = [];
+  for (const host of addresses) {
+    const address = { host, port };
+    try {
+      const presented = await runtime.peerCertificate(address, timeoutMs);
+      if (presented.fingerprint === expected) return { address, pin: presented };
+      failures.push(identityMismatch(address, expected, presented.fingerprint, 'proved'));
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      failures.push(error);
+    }
+  }
+  const mismatch = failures.find(({ code }) => code === 'identity_mismatch');
+  throw (
+    mismatch ?? failures[0] ?? new BrokerError('unreachable', 'The broker that answered names no address')
+  );
+}
+
+/** Throws `usage` for a key that is too weak to be one, naming what it was given by. */
+export function checkDiscoveryKey(key: string, what: string): string {
+  const problem = discoveryKeyProblem(key);
+  if (problem !== undefined) throw new BrokerError('usage', `Invalid ${what}: ${problem}`);
+  return key;
+}

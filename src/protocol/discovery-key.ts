@@ -1,0 +1,39 @@
+/** Least strength of a discovery key, in bits: one packet off the wire is enough to try keys against, at leisure. */
+const MIN_BITS = 128;
+/** Fewest different characters. A random key of 32 hex digits has fewer about once in twenty million. */
+const MIN_DISTINCT = 8;
+
+const HINT = "make one with 'bpbroker keygen'";
+
+/**
+ * Why `key` cannot be a discovery key, or nothing when it can: printable ASCII without spaces, long enough to hold 128
+ * bits if its characters were picked at random among those of their kinds (32 hex digits, 22 of base64), and not a few
+ * characters over and over. How it was picked cannot be seen. The text never repeats the key.
+ */
+export function discoveryKeyProblem(key: string): string | undefined {
+  if (!/^[!-~]+$/.test(key)) {
+    return `a discovery key is printable ASCII without spaces; ${HINT}`;
+  }
+  const bits = Math.floor(key.length * Math.log2(alphabetOf(key)));
+  if (bits < MIN_BITS) {
+    return `a discovery key needs at least ${MIN_BITS} bits, such as 32 random hex digits; these ${key.length} characters hold ${bits} at most; ${HINT}`;
+  }
+  if (new Set(key).size < MIN_DISTINCT) {
+    return `a discovery key must be random, and this one repeats a few characters; ${HINT}`;
+  }
+  return undefined;
+}
+
+/** How many characters there are of the kinds that a key is made of; base64's 64 at most. */
+function alphabetOf(key: string): number {
+  if (/^\d+$/.test(key)) return 10;
+  if (/^[\da-f]+$/.test(key) || /^[\dA-F]+$/.test(key)) return 16;
+  const kinds: readonly [RegExp, number][] = [
+    [/\d/, 10],
+    [/[a-z]/, 26],
+    [/[A-Z]/, 26],
+    [/[^\dA-Za-z]/, 32],
+  ];
+  const size = kinds.reduce((sum, [kind, count]) => sum + (kind.test(key) ? count : 0), 0);
+  return Math.min(size, 64);
+}
