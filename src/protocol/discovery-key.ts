@@ -24,16 +24,11 @@ export function discoveryKeyProblem(key: string): string | undefined {
   return undefined;
 }
 
-/** How many characters there are of the kinds that a key is made of; base64's 64 at most. */
+/** How many characters a key could have been picked among, by the kinds that are in it; base64's 64 at most. */
 function alphabetOf(key: string): number {
   if (/^\d+$/.test(key)) return 10;
   if (/^[\da-f]+$/.test(key) || /^[\dA-F]+$/.test(key)) return 16;
-  const kinds: readonly [RegExp, number][] = [
-    [/\d/, 10],
-    [/[a-z]/, 26],
-    [/[A-Z]/, 26],
-    [/[^\dA-Za-z]/, 32],
-  ];
-  const size = kinds.reduce((sum, [kind, count]) => sum + (kind.test(key) ? count : 0), 0);
-  return Math.min(size, 64);
+  if (/[a-z]/.test(key) && /[A-Z]/.test(key)) return 64;
+  if (/[^\dA-Za-z]/.test(key)) return 64;
+  return /\d/.test(key) ? 36 : 26;
 }
