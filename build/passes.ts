@@ -17,6 +17,7 @@ export interface Pass {
 /** The suites that hold on every runtime: they say what the runtimes must not differ in. */
 const everyRuntime = [
   'test/client/finder.test.ts',
+  'test/client/keyed-finder.test.ts',
   'test/protocol',
   'test/runtime',
   'test/store/file.test.ts',

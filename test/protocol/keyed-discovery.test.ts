@@ -71,7 +71,10 @@ describe('the vectors that other implementations may use', () => {
       assert.equal(base64(reply), vector.reply_base64);
       assert.deepEqual(decodeKeyedReply(keys, { datagram, nonce }, reply), {
         form: 'keyed',
-        ...{ id, port, fingerprint, addresses },
+        id,
+        port,
+        fingerprint,
+        addresses,
       });
       // What the file says of them besides.
       assert.equal(datagram.length, vector.query_bytes);
