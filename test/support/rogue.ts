@@ -33,8 +33,8 @@ export interface Rogue {
   readonly port: number;
   /** Replies sent, by trick. */
   readonly sent: ReadonlyMap<Trick, number>;
-  /** Bytes of application data that came in over TLS. */
-  received(): number;
+  /** Application data that came in over TLS. */
+  received(): string;
   /** TCP connections that were made to its TLS server. */
   connections(): number;
   close(): Promise<void>;
@@ -52,7 +52,7 @@ export async function startRogue(options: RogueOptions): Promise<Rogue> {
   const mouths = [await bound(address)];
   if (options.spoofs !== undefined) mouths.push(await bound(options.spoofs));
   const toBroker = await bound(address);
-  const recorder = await record(certificate, address, port);
+  const recorder = await startTlsServer(certificate, address, port);
   const sent = new Map<Trick, number>();
   const waiting = new Map<string, (reply: Uint8Array) => void>();
   // The broker's first reply is kept, so that searches after the one it belongs to are met with an old one.
@@ -131,23 +131,43 @@ function withText(datagram: Uint8Array, change: (text: string) => string): Uint8
   return Buffer.from(change(Buffer.from(datagram).toString('utf8')), 'utf8');
 }
 
-interface Recorder {
+/** A TLS server that is no broker, though it may pass for one: see {@link startTlsServer}. */
+export interface TlsServer {
   readonly port: number;
-  received(): number;
+  /** `sha256:` and 64 hex digits. */
+  readonly fingerprint: string;
+  /** Application data that came in, over all connections. */
+  received(): string;
   connections(): number;
   close(): Promise<void>;
 }
 
-/** A TLS server that counts what it is sent, and answers as if it were a broker. */
-export async function record(certificate: Certificate, address: string, port = 0): Promise<Recorder> {
-  let received = 0;
+/**
+ * Records what it is sent, and answers as if it had been understood.
+ * @param forwardTo port of a broker on this host that is given all of it, and whose answers are passed on.
+ */
+export async function startTlsServer(
+  { cert, key, fingerprint }: Certificate,
+  address: string,
+  port = 0,
+  forwardTo?: number,
+): Promise<TlsServer> {
+  let received = '';
   let connections = 0;
-  const server = tls.createServer({ cert: certificate.cert, key: certificate.key }, (socket) => {
+  const server = tls.createServer({ cert, key }, (socket) => {
     socket.on('error', () => undefined);
+    const further =
+      forwardTo === undefined
+        ? undefined
+        : tls.connect({ host: '127.0.0.1', port: forwardTo, rejectUnauthorized: false });
+    further?.on('error', () => socket.destroy());
+    further?.pipe(socket);
     socket.on('data', (bytes) => {
-      received += bytes.length;
-      socket.end('HTTP/1.1 200 OK\r\nContent-Length: 16\r\nConnection: close\r\n\r\n{"success":true}');
+      received += bytes.toString('latin1');
+      if (further) further.write(bytes);
+      else socket.end('HTTP/1.1 200 OK\r\nContent-Length: 16\r\nConnection: close\r\n\r\n{"success":true}');
     });
+    socket.on('close', () => further?.destroy());
   });
   server.on('connection', () => (connections += 1));
   server.on('tlsClientError', () => undefined);
@@ -157,6 +177,7 @@ export async function record(certificate: Certificate, address: string, port = 0
   });
   return {
     port: (server.address() as AddressInfo).port,
+    fingerprint: `sha256:${fingerprint}`,
     received: () => received,
     connections: () => connections,
     close: () => new Promise((resolve) => server.close(() => resolve())),
