@@ -17,13 +17,13 @@ export const tricks: readonly Trick[] = ['forge', 'downgrade', 'replay', 'splice
 export interface RogueOptions {
   /** Its own address, which it answers from. */
   readonly address: string;
-  /** Where it listens for queries; default: its own address. */
+  /** Where it listens for queries, and for TLS connections; default: its own address. */
   readonly hears?: string;
   readonly port: number;
   /** Where the broker answers. */
   readonly broker: { readonly address: string; readonly port: number };
   readonly certificate: Certificate;
-  /** An address of somebody else that it sends from too, where the system lets it. */
+  /** An address of somebody else that it sends from too. */
   readonly spoofs?: string;
   /** What to try on a query for this name. */
   trick(name: string): readonly Trick[];
@@ -52,7 +52,7 @@ export async function startRogue(options: RogueOptions): Promise<Rogue> {
   const mouths = [await bound(address)];
   if (options.spoofs !== undefined) mouths.push(await bound(options.spoofs));
   const toBroker = await bound(address);
-  const recorder = await startTlsServer(certificate, address, port);
+  const recorder = await startTlsServer(certificate, options.hears ?? address, port);
   const sent = new Map<Trick, number>();
   const waiting = new Map<string, (reply: Uint8Array) => void>();
   // The broker's first reply is kept, so that searches after the one it belongs to are met with an old one.
@@ -92,7 +92,8 @@ export async function startRogue(options: RogueOptions): Promise<Rogue> {
           .replace(/"addresses":\[.*\]/, `"addresses":["${address}"]`);
       say('splice', withText(old, ours), from);
     }
-    // Asked in any case: there must be a reply to replay the next time.
+    // There must be one reply of the broker's to replay, too.
+    if (old && !chosen.includes('relay')) return;
     waiting.set(nonce, (reply) => {
       waiting.delete(nonce);
       if (chosen.includes('relay')) say('relay', reply, from);
