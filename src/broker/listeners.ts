@@ -21,6 +21,8 @@ export interface BrokerAddress {
   readonly udpPort: number;
   /** SHA-256 of its certificate, 64 lower-case hex digits. */
   readonly fingerprint: string;
+  /** Whether discovery answers only those who have its key. */
+  readonly keyed: boolean;
 }
 
 /** The open doors of a broker: the API's server and discovery's responder, on one port number. */
@@ -51,7 +53,7 @@ export async function listen(options: ListenOptions): Promise<Listeners> {
     options.discovery?.announce({ port: server.port, fingerprint: certificate.fingerprint });
     try {
       const responder = await respond(options, server.port);
-      return combine(options.api.listen_ip, server, responder, certificate.fingerprint);
+      return combine(options, server, responder, certificate.fingerprint);
     } catch (error) {
       await server.close(0);
       if (options.api.listen_port !== 0 || attempt === PORT_ATTEMPTS) throw error;
@@ -59,7 +61,13 @@ export async function listen(options: ListenOptions): Promise<Listeners> {
   }
 }
 
-function combine(listenIp: string, server: HttpServer, responder: Responder, fingerprint: string): Listeners {
+function combine(
+  { api, discovery }: ListenOptions,
+  server: HttpServer,
+  responder: Responder,
+  fingerprint: string,
+): Listeners {
+  const listenIp = api.listen_ip;
   const host = listenIp === '' || listenIp === '::' || listenIp === '0.0.0.0' ? ownAddress() : listenIp;
   return {
     address: {
@@ -67,6 +75,7 @@ function combine(listenIp: string, server: HttpServer, responder: Responder, fin
       port: server.port,
       udpPort: responder.port,
       fingerprint,
+      keyed: discovery !== undefined,
     },
     async close(graceMs) {
       await responder.close();

@@ -40,9 +40,9 @@ export function noneAnswered(
   );
 }
 
-/** What else may be the reason for silence among those who have a key, or `''` in the open form. */
+/** What else may be the reason for silence: a key on one side alone, or another one. */
 function ofKey(rejected: number | undefined): string {
-  if (rejected === undefined) return '';
+  if (rejected === undefined) return '. A broker that has a discovery key answers only those who have it too';
   const silent = '. A broker that has not this discovery key keeps silent';
   if (rejected === 0) return silent;
   const were = rejected === 1 ? 'reply was' : 'replies were';

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
@@ -47,6 +48,13 @@ async function readHelp(program: Page['program'], path: readonly string[] = []):
   const below: Page[] = [];
   for (const name of commands) below.push(...(await readHelp(program, [...path, name])));
   return [{ program, path, text: stdout, commands, options }, ...below];
+}
+
+/** With a key that is none, the command would be wrong. */
+function discoverKeyFile(): string {
+  const file = join(home, 'discover-key');
+  writeFileSync(file, randomBytes(32).toString('hex'));
+  return file;
 }
 
 function section(text: string, title: string): string {
@@ -107,6 +115,7 @@ describe('help', () => {
         'access-key-file': '/dev/null',
         method: 'x.Y',
         script: 'x.mjs',
+        'discover-key-file': discoverKeyFile(),
       }),
     );
     // With these a command ends at once, and not because of its options: nobody listens, the file is a folder.

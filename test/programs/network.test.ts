@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cleanEnv, parseReady, type RunResult } from '../support/programs.ts';
@@ -165,6 +166,29 @@ describe('hosts of one network', { skip: netnsProblem() ?? false, concurrency: 4
     assert.equal(await prints('edge', ...get('foo')), 'x');
     assert.equal(await prints('edge', ...get('bar')), 'y');
     assert.equal(await prints('edge', ...discover('bar'), '--interface', 'eth0'), '10.77.3.1');
+    await net.close();
+  });
+
+  it('with a discovery key find the broker that has it, whoever else answers', async () => {
+    const { net, broker, client, prints } = await hostsOf({ hosts: lan });
+    const key = randomBytes(32).toString('hex');
+    const dir = tempDir();
+    const file = (name: string, text: string): string => {
+      writeFileSync(path.join(dir, name), text);
+      return path.join(dir, name);
+    };
+    const config = file('keyed.json', JSON.stringify({ discover: { _access_key: [key] } }));
+    await broker('a', '--config', config);
+    await broker('b');
+    for (const host of ['a', 'b']) await prints(host, ...register('foo', `of ${host}`));
+    const withKey = ['--discover-key-file', file('key', key)];
+    assert.equal(await prints('c', ...discover('foo'), ...withKey), '10.77.1.1');
+    assert.equal(await prints('c', ...get('foo'), ...withKey), 'of a');
+    assert.equal(await prints('a', ...get('foo'), ...withKey), 'of a', 'on its own host too');
+    // Without the key there is only the other one; and nothing is said of the first.
+    assert.equal(await prints('c', ...get('foo')), 'of b');
+    const missing = await client('c', ...discover('bar'), ...withKey, '--timeout', '500ms');
+    assert.equal(missing.code, 6, missing.stderr);
     await net.close();
   });
 

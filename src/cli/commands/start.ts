@@ -77,8 +77,8 @@ async function close(broker: Broker, log: Logger): Promise<number> {
   }
 }
 
-function readyLine({ url, udpPort, fingerprint }: BrokerAddress): string {
-  return `ready: ${url} (discovery on UDP port ${udpPort}, identity sha256:${fingerprint})`;
+function readyLine({ url, udpPort, fingerprint, keyed }: BrokerAddress): string {
+  return `ready: ${url} (${keyed ? 'keyed ' : ''}discovery on UDP port ${udpPort}, identity sha256:${fingerprint})`;
 }
 
 function fallbackNote(file: string, instead: string): string {
@@ -86,17 +86,18 @@ function fallbackNote(file: string, instead: string): string {
 }
 
 /** What a person may type next, in another terminal. */
-function nextSteps({ port }: BrokerAddress): string {
+function nextSteps({ port, keyed }: BrokerAddress): string {
   // Run by npm in a clone, the programs are found through npx.
   const program = process.env['npm_command'] === undefined ? 'bpbroker' : 'npx bpbroker';
   const broker = port === 20_443 ? '127.0.0.1' : `127.0.0.1:${port}`;
+  const key = keyed ? ' --discover-key-file FILE' : '';
   return [
     'From another terminal on this host:',
     `  ${program} --bpbroker ${broker} ping --data hello`,
     `  ${program} --bpbroker ${broker} service register --name foo --data bar`,
     'From any host of this network, with no address known:',
-    `  ${program} discover --name foo`,
-    `  ${program} service get --name foo`,
+    `  ${program} discover --name foo${key}`,
+    `  ${program} service get --name foo${key}`,
     '',
   ].join('\n');
 }
