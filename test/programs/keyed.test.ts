@@ -43,7 +43,7 @@ function outcome({ code, stdout, stderr }: RunResult): [number | undefined, stri
 
 /** A TLS server with a certificate of its own. */
 async function imposter(forwardTo?: number): Promise<TlsServer> {
-  const server = await startTlsServer(await makeCertificate(), '127.0.0.1', 0, forwardTo);
+  const server = await startTlsServer(await makeCertificate(), '127.0.0.1', 0, forwardTo ?? 'fixed');
   atEnd(() => void server.close());
   return server;
 }
@@ -67,7 +67,11 @@ before(async () => {
   broker = await startBroker(reference, { config: { services, discover: { _access_key: [otherKey, key] } } });
   plain = await startBroker(reference, { config: { services } });
 });
-after(() => Promise.all([broker.kill(), plain.kill()]));
+after(async () => {
+  for (const secret of [key, otherKey, canary])
+    assert.ok(!broker.stderr().includes(secret), 'no key is logged');
+  await Promise.all([broker.kill(), plain.kill()]);
+});
 
 for (const launcher of launchers) {
   describe(`a client with a discovery key, on ${launcher.name}`, { skip: skipOf(launcher) }, () => {

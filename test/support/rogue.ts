@@ -1,6 +1,6 @@
-import { createSocket, type Socket } from 'node:dgram';
+import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
 import { deriveKeys, encodeKeyedReply, nonceOfReply } from '../../src/protocol/keyed-discovery.ts';
 import type { Certificate } from '../../src/broker/certificate.ts';
@@ -113,7 +113,7 @@ export async function startRogue(options: RogueOptions): Promise<Rogue> {
   };
 }
 
-async function bound(address: string): Promise<Socket> {
+async function bound(address: string): Promise<UdpSocket> {
   const socket = createSocket('udp4');
   socket.bind(0, address);
   await once(socket, 'listening');
@@ -144,33 +144,40 @@ export interface TlsServer {
 }
 
 /**
- * Records what it is sent, and answers as if it had been understood.
- * @param forwardTo port of a broker on this host that is given all of it, and whose answers are passed on.
+ * Records what it is sent.
+ * @param answer default: as if it had understood. A port: a broker on this host is given all of it, and its answers are
+ *   passed on.
  */
 export async function startTlsServer(
   { cert, key, fingerprint }: Certificate,
   address: string,
   port = 0,
-  forwardTo?: number,
+  answer: 'fixed' | 'silent' | number = 'fixed',
 ): Promise<TlsServer> {
   let received = '';
   let connections = 0;
   const server = tls.createServer({ cert, key }, (socket) => {
     socket.on('error', () => undefined);
     const further =
-      forwardTo === undefined
-        ? undefined
-        : tls.connect({ host: '127.0.0.1', port: forwardTo, rejectUnauthorized: false });
+      typeof answer === 'number'
+        ? tls.connect({ host: '127.0.0.1', port: answer, rejectUnauthorized: false })
+        : undefined;
     further?.on('error', () => socket.destroy());
     further?.pipe(socket);
     socket.on('data', (bytes) => {
       received += bytes.toString('latin1');
       if (further) further.write(bytes);
-      else socket.end('HTTP/1.1 200 OK\r\nContent-Length: 16\r\nConnection: close\r\n\r\n{"success":true}');
+      else if (answer === 'fixed')
+        socket.end('HTTP/1.1 200 OK\r\nContent-Length: 16\r\nConnection: close\r\n\r\n{"success":true}');
     });
     socket.on('close', () => further?.destroy());
   });
-  server.on('connection', () => (connections += 1));
+  const open = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    connections += 1;
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
   server.on('tlsClientError', () => undefined);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -181,6 +188,9 @@ export async function startTlsServer(
     fingerprint: `sha256:${fingerprint}`,
     received: () => received,
     connections: () => connections,
-    close: () => new Promise((resolve) => server.close(() => resolve())),
+    close() {
+      for (const socket of open) socket.destroy();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
   };
 }
