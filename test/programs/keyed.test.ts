@@ -111,13 +111,20 @@ for (const launcher of launchers) {
 
     it('finds nobody without it, with another one, or where no broker has one', async () => {
       const wrong = ['--discover-key-file', keyFile('0123456789abcdef'.repeat(4))];
-      for (const [port, args] of [
-        [broker.udpPort, []],
-        [broker.udpPort, wrong],
-        [plain.udpPort, withKey],
-      ] as const) {
-        assert.deepEqual(outcome(await finds(port, [...get, ...short, ...args])), [6, '']);
-      }
+      const results = await Promise.all(
+        (
+          [
+            [broker.udpPort, []],
+            [broker.udpPort, wrong],
+            [plain.udpPort, withKey],
+          ] as const
+        ).map(([port, args]) => finds(port, [...get, ...short, ...args])),
+      );
+      assert.deepEqual(results.map(outcome), [
+        [6, ''],
+        [6, ''],
+        [6, ''],
+      ]);
     });
 
     it('has a broker given by its address prove itself', async () => {
