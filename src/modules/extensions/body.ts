@@ -50,12 +50,15 @@ export function createBody({ onRoom, onAbandoned }: BodyOptions): Body {
     end() {
       over = true;
       stream.end();
+      // A stream that has been ended says no more that it has room, and whoever waits for that would wait for ever.
+      onRoom();
     },
     fail(error) {
       over = true;
       failure = error;
       // Not destroyed: what waits for its reader still belongs to it.
       stream.end();
+      onRoom();
     },
   };
 }

@@ -20,6 +20,25 @@ describe('the body of an answer', () => {
     assert.equal(read, 'half of it');
   });
 
+  it('that ends while it is full says that there is room: more of its source is for others', async () => {
+    for (const end of ['end', 'fail'] as const) {
+      let room = 0;
+      const body = createBody({ onRoom: () => (room += 1), onAbandoned() {} });
+      let size = 0;
+      for (let more = true; more; size += 65_536) more = body.push(new Uint8Array(65_536));
+      assert.equal(room, 0);
+      if (end === 'end') body.end();
+      else body.fail(new BrokerError('extension_failed', 'no more'));
+      assert.ok(room > 0, end);
+      let read = 0;
+      const reading = (async () => {
+        for await (const part of body.parts) read += part.byteLength;
+      })();
+      await (end === 'end' ? reading : assert.rejects(reading, { message: 'no more' }));
+      assert.equal(read, size);
+    }
+  });
+
   it('tells that its reader has gone, also one that has read nothing', async () => {
     for (const reads of [0, 1]) {
       let gone = false;
