@@ -8,9 +8,11 @@ import type { AccessKeys } from './access-keys.ts';
 export interface Dispatcher {
   /**
    * Checks that the module may be called with this key, and calls it.
-   * @throws BrokerError `module_not_found`, `access_denied`, or what the module throws.
+   * @throws BrokerError `module_not_found`, `access_denied`, `too_many_requests`, or what the module throws.
    */
   dispatch(module: string, method: string, key: () => string | undefined, call: Call): Promise<Reply> | Reply;
+  /** Who a call that {@link dispatch} let pass counts for: see `AccessKeys`. */
+  holderOf(module: string, key: () => string | undefined, call: Call): string;
 }
 
 export interface DispatcherOptions {
@@ -31,11 +33,12 @@ export function createDispatcher({ config, accessKeys, findModule }: DispatcherO
           `Module '${name}' is not enabled; a top-level key '${name}' in the broker's configuration enables it`,
         );
       }
-      accessKeys.check(name, key);
+      accessKeys.check(name, key, call.clientAddress);
       const module = findModule(name);
       if (!module)
         throw new BrokerError('module_not_found', `Module '${name}' is enabled, but not installed`);
       return module.call(method, call);
     },
+    holderOf: (module, key, call) => accessKeys.holderOf(module, key, call.clientAddress),
   };
 }

@@ -16,6 +16,8 @@ export interface OptionDefinition {
   readonly repeatable?: boolean;
   /** Variable of the environment that stands in for the option. */
   readonly env?: string;
+  /** Its value is never repeated in a message. */
+  readonly secret?: boolean;
 }
 
 const text = (
@@ -70,7 +72,9 @@ export type OptionName =
   | 'prefix'
   | 'wait-count'
   | 'exec'
-  | 'forget';
+  | 'forget'
+  | 'hash'
+  | 'key-file';
 
 export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> = {
   help: flag('Show this help', { alias: 'h' }),
@@ -108,6 +112,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     {
       alias: 'a',
       env: 'BPBROKER_ACCESS_KEY',
+      secret: true,
     },
   ),
   'access-key-file': text('FILE', 'File that holds the access key'),
@@ -143,6 +148,8 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   'wait-count': text('K', 'Wait until K entries stand'),
   exec: text('COMMAND', 'Run this shell command for each change: JSON on its standard input'),
   forget: flag('Forget the identity kept for --bpbroker'),
+  hash: flag('Print its hash too, which may stand in for an access key in the configuration'),
+  'key-file': text('FILE', 'With --hash: hash the key in this file (- is standard input), make none'),
 };
 
 /** The options that every command which talks to a broker takes. */

@@ -15,6 +15,8 @@ export interface Call {
   header(name: string): string | undefined;
   /** Tells the server that the answer may take its time: no idle limit applies. */
   keepOpen(): void;
+  /** Closes the connection, whatever was still to be sent. */
+  drop(): void;
 }
 
 /** What a method answers. */
@@ -23,6 +25,8 @@ export interface Reply {
   readonly status?: number;
   /** Default `application/json`. */
   readonly contentType?: string;
+  /** Further headers, names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** The whole body, or its parts as they come. */
   readonly body: string | Uint8Array<ArrayBuffer> | AsyncIterable<string | Uint8Array>;
 }
@@ -89,7 +93,10 @@ export function success(data: Json, revision?: number): Reply {
 /** A failure in the envelope. */
 export function failure(error: BrokerError): Reply {
   const envelope: Envelope = { success: false, message: error.message, code: error.code, data: {} };
-  return jsonReply(envelope, error.status);
+  const reply = jsonReply(envelope, error.status);
+  return error.retryAfter === undefined
+    ? reply
+    : { ...reply, headers: { 'retry-after': String(error.retryAfter) } };
 }
 
 function checkParams<T>(schema: v.GenericSchema<unknown, T>, params: unknown): T {
