@@ -17,6 +17,7 @@ import { loadConfiguration } from './configuration.ts';
 import { createDispatcher } from './dispatcher.ts';
 import { readinessOf } from './health.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
+import { createStreamLimit } from './streams.ts';
 
 export type { BrokerAddress } from './listeners.ts';
 
@@ -48,6 +49,8 @@ export interface Broker {
   close(): Promise<void>;
 }
 
+/** Event streams that may be open at a time: those of one access key, and all of them (security page). */
+const streamLimits = { perHolder: 64, overall: 1000 };
 /** Longest that `close` lets requests under way take. */
 const CLOSE_GRACE_MS = 5000;
 
@@ -91,10 +94,16 @@ function compose(parts: Parts): Broker {
   const modules = new Map(Object.entries({ ...parts.modules, ...builtIn }));
   const dispatcher = createDispatcher({
     config,
-    accessKeys: createAccessKeys(config),
+    accessKeys: createAccessKeys(config, log),
     findModule: (name) => modules.get(name),
   });
-  const app = createApp({ dispatcher, log, readiness: () => readinessOf(store), closing: closing.signal });
+  const app = createApp({
+    dispatcher,
+    streams: createStreamLimit(streamLimits),
+    log,
+    readiness: () => readinessOf(store),
+    closing: closing.signal,
+  });
 
   let listeners: Promise<Listeners> | undefined;
   let closed: Promise<void> | undefined;

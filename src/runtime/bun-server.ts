@@ -41,7 +41,11 @@ function serveOn(hostname: string, options: ServeOptions): Server {
     development: false,
     // Said outright: with `development` off, Bun would let a second broker listen on the same port.
     reusePort: false,
-    fetch: (request, bun) => options.fetch(request, new BunConnection(request, bun, options)),
+    fetch(request, bun) {
+      // With a Host that is none, or without one, Bun gives the URL as a path alone, which readers of URLs misread.
+      if (!request.url.startsWith('https://')) return new Response(null, { status: 400 });
+      return options.fetch(request, new BunConnection(request, bun, options));
+    },
   });
 }
 
@@ -67,5 +71,10 @@ class BunConnection implements ConnectionInfo {
 
   keepOpen(): void {
     this.#server.timeout(this.#request, 0);
+  }
+
+  drop(): void {
+    // Bun gives nobody the socket; one on which nothing moves is closed when its time is up.
+    this.#server.timeout(this.#request, 1);
   }
 }

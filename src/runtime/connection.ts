@@ -6,7 +6,7 @@ interface ServerEnvironment {
   /** Our own `serve`. */
   readonly connection?: ConnectionInfo;
   /** @hono/node-server. */
-  readonly incoming?: { readonly socket?: { readonly remoteAddress?: string } };
+  readonly incoming?: { readonly socket?: { readonly remoteAddress?: string; destroy?(): void } };
   /** `Bun.serve({ fetch: app.fetch })`; wrapped as `server` by some adapters. */
   readonly requestIP?: (request: Request) => { readonly address: string } | null;
   readonly timeout?: (request: Request, seconds: number) => void;
@@ -35,5 +35,9 @@ export function connectionOf(environment: unknown, request: Request): Connection
     // The limits for a body are those of the server that the app is mounted in.
     awaitBody: () => undefined,
     keepOpen: () => bun?.timeout?.(request, 0),
+    drop() {
+      env.incoming?.socket?.destroy?.();
+      bun?.timeout?.(request, 1);
+    },
   };
 }

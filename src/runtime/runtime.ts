@@ -42,6 +42,8 @@ export interface ConnectionInfo {
   awaitBody(): void;
   /** Lets the answer to this request take its time (a long poll, an event stream): no idle limit applies to it. */
   keepOpen(): void;
+  /** Closes the connection within seconds, although its client does not read what was sent. */
+  drop(): void;
 }
 
 export interface HttpServer {

@@ -50,7 +50,13 @@ export function createServices(store: Store): Module {
         call.keepOpen();
         const resume = after ?? lastEventId(call);
         const scope = name === undefined ? { prefix: prefix ?? '' } : { name };
-        const options = { ...scope, ...(resume === undefined ? {} : { after: resume }), signal: call.signal };
+        const options = {
+          ...scope,
+          ...(resume === undefined ? {} : { after: resume }),
+          signal: call.signal,
+          // Who does not read is not told either: only its connection can be closed, and resumed by who lives.
+          onBehind: () => call.drop(),
+        };
         return { contentType: 'text/event-stream', body: eventStream(store, options) };
       },
     }),
