@@ -6,16 +6,23 @@ import { BrokerError } from '../protocol/errors.ts';
 import { type Logger, silentLogger } from '../protocol/logger.ts';
 import { createFailureLimit } from './rate-limit.ts';
 
+/** Who calls; asked only where it matters, since some servers take their time to tell. */
+interface Caller {
+  readonly clientAddress: string;
+}
+
 /** Checks the access keys of modules; made once from the configuration. */
 export interface AccessKeys {
+  /** Whether a module asks for a key. */
+  guards(module: string): boolean;
   /**
-   * Passes when the module asks for no key, or what `presented` gives is one of its keys. `address` is the caller's.
+   * Passes when the module asks for no key, or what `presented` gives is one of its keys.
    * @throws BrokerError `access_denied`; `too_many_requests` for a source that has presented too many wrong keys, whatever
    *   it presents now.
    */
-  check(module: string, presented: () => string | undefined, address: string): void;
+  check(module: string, presented: () => string | undefined, caller: Caller): void;
   /** Who a call counts for where a key may have only so many of something: its key, or its address without one. */
-  holderOf(module: string, presented: () => string | undefined, address: string): string;
+  holderOf(module: string, presented: () => string | undefined, caller: Caller): string;
 }
 
 /** Wrong keys that one source may present within the window (security page, "brute force"). */
@@ -47,13 +54,15 @@ export function createAccessKeys(
   };
 
   return {
-    check(module, present, address) {
+    guards: (module) => digests.has(module),
+    check(module, present, caller) {
       const accepted = digests.get(module);
       if (!accepted) return;
       // Before the key is looked at: else a right guess would still be told from a wrong one.
       if (failures.sources > 0) {
-        const waitMs = failures.waitMs(networkOf(address), performance.now());
-        if (waitMs > 0) throw blocked(address, waitMs);
+        const { clientAddress } = caller;
+        const waitMs = failures.waitMs(networkOf(clientAddress), performance.now());
+        if (waitMs > 0) throw blocked(clientAddress, waitMs);
       }
       const presented = present();
       if (presented === undefined || presented === '') {
@@ -66,13 +75,13 @@ export function createAccessKeys(
       const digest = sha256(presented);
       const matches = accepted.filter((key) => timingSafeEqual(key, digest));
       if (matches.length > 0) return;
-      failed(module, address);
+      failed(module, caller.clientAddress);
       throw new BrokerError('access_denied', `Incorrect access key for module '${module}'`);
     },
-    holderOf(module, present, address) {
+    holderOf(module, present, { clientAddress }) {
       return digests.has(module)
         ? `key ${sha256(present() ?? '').toString('hex')}`
-        : `source ${networkOf(address)}`;
+        : `source ${networkOf(clientAddress)}`;
     },
   };
 }

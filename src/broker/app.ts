@@ -1,3 +1,4 @@
+import { runtime } from '#runtime';
 import { type Context, Hono } from 'hono';
 import { PatternRouter } from 'hono/router/pattern-router';
 import { type Call, failure, jsonReply, type Reply } from '../modules/module.ts';
@@ -8,7 +9,6 @@ import { connectionOf } from '../runtime/connection.ts';
 import type { ConnectionInfo } from '../runtime/runtime.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Readiness } from './health.ts';
-import { refuseForeignPage } from './origin.ts';
 import { readParameters } from './request.ts';
 import type { StreamLimit } from './streams.ts';
 
@@ -42,7 +42,6 @@ async function answer(c: Context, { dispatcher, streams, closing, log }: AppOpti
   const request = c.req.raw;
   if (!methods.has(request.method)) return toResponse(methodNotAllowed(request.method));
   try {
-    refuseForeignPage(request.headers);
     const connection = connectionOf(c.env, request);
     const read = readParameters(request, connection);
     const { params, key } = read instanceof Promise ? await read : read;
@@ -85,6 +84,10 @@ class RequestCall implements Call {
     this.#request = request;
     this.#connection = connection;
     this.#closing = closing;
+  }
+
+  get httpMethod(): string {
+    return this.#request.method;
   }
 
   get clientAddress(): string {
@@ -139,7 +142,10 @@ const guards = {
   'x-frame-options': 'DENY',
 };
 // Most answers: made once, for all of them.
-const plainJson: ResponseInit = { status: 200, headers: { 'content-type': JSON_TYPE, ...guards } };
+const plainJson: ResponseInit = {
+  status: 200,
+  headers: runtime.sharedHeaders({ 'content-type': JSON_TYPE, ...guards }),
+};
 
 /** `onEnd` is told when a body that comes in parts has ended, in whatever way. */
 function toResponse(reply: Reply, onEnd?: () => void): Response {

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
+import type { Call } from '../modules/module.ts';
 import { BrokerError } from '../protocol/errors.ts';
 
 /** Names under which a page of this broker's own may have been fetched; an attacker can point neither here. */
@@ -14,17 +15,17 @@ const ownNames: ReadonlySet<string> = new Set(['localhost', 'bpbroker', hostname
  * that was pointed at this broker a moment ago (DNS rebinding). `Host` alone decides nothing, so proxies may set it freely.
  * @throws BrokerError `forbidden`.
  */
-export function refuseForeignPage(headers: Headers): void {
-  const origin = headers.get('origin');
-  const site = headers.get('sec-fetch-site');
-  if (origin === null && site === null) return;
-  const ownSite = site === null || site === 'same-origin' || site === 'none';
-  const host = headers.get('host')?.toLowerCase() ?? '';
-  const ownOrigin = origin === null ? site === 'none' || isOwn(host) : isOwn(host) && isOf(origin, host);
+export function refuseForeignPage(call: Pick<Call, 'header'>): void {
+  const origin = call.header('origin');
+  const site = call.header('sec-fetch-site');
+  if (origin === undefined && site === undefined) return;
+  const ownSite = site === undefined || site === 'same-origin' || site === 'none';
+  const host = call.header('host')?.toLowerCase() ?? '';
+  const ownOrigin = origin === undefined ? site === 'none' || isOwn(host) : isOwn(host) && isOf(origin, host);
   if (ownSite && ownOrigin) return;
   throw new BrokerError(
     'forbidden',
-    `A web page of ${origin === null ? 'another site' : `'${origin}'`} may not call this broker`,
+    `A web page of ${origin === undefined ? 'another site' : `'${origin}'`} may not call this broker`,
   );
 }
 

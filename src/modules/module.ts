@@ -7,6 +7,8 @@ import { BrokerError } from '../protocol/errors.ts';
 export interface Call {
   /** The parameters: a JSON body's members, or the query string's or form's, whose values are strings. */
   readonly params: Readonly<Record<string, unknown>>;
+  /** The request's method: `POST`, `GET` or `DELETE`. */
+  readonly httpMethod: string;
   /** IP address of the caller. */
   readonly clientAddress: string;
   /** Aborted when the caller has gone or the broker stops. */
@@ -38,6 +40,8 @@ export interface Module {
    * @throws BrokerError `not_found` when the module has no such method; whatever the method throws.
    */
   call(method: string, call: Call): Promise<Reply> | Reply;
+  /** Whether a method changes nothing, whatever it is given; default: none is taken to be so. */
+  isSafe?(method: string): boolean;
   /** Releases what the module holds; called once, when the broker stops. */
   close?(): Promise<void>;
 }
@@ -47,6 +51,8 @@ export interface MethodDefinition<TParams> {
   /** Checks the parameters; what it gives is what `run` gets. Unknown parameters should be refused (`strictObject`). */
   readonly params: v.GenericSchema<unknown, TParams>;
   run(params: TParams, call: Call): Promise<Reply> | Reply;
+  /** Whether it changes nothing, whatever it is given; default false. */
+  readonly safe?: boolean;
 }
 
 /** Pairs a schema with the method that takes its output, so that the parameters are typed. */
@@ -60,10 +66,13 @@ export type AnyMethod = MethodDefinition<any>;
 
 /** Makes a module of methods with checked parameters. Methods that start with `_` are private and cannot be called. */
 export function defineModule(methods: Readonly<Record<string, AnyMethod>>): Module {
+  const find = (method: string): AnyMethod | undefined =>
+    Object.hasOwn(methods, method) && !method.startsWith('_') ? methods[method] : undefined;
+  const safe = new Set(Object.keys(methods).filter((method) => find(method)?.safe));
   return {
+    isSafe: (method) => safe.has(method),
     call(method, call) {
-      const definition =
-        Object.hasOwn(methods, method) && !method.startsWith('_') ? methods[method] : undefined;
+      const definition = find(method);
       if (!definition)
         throw new BrokerError(
           'not_found',

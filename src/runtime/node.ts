@@ -8,6 +8,7 @@ export const runtime: Runtime = {
   name: 'node',
   version: process.versions.node,
   serve: serveNode,
+  sharedHeaders: (headers) => ({ ...headers }),
   openChannel: openVerifiedChannel,
   peerCertificate,
 };

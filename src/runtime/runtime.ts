@@ -11,6 +11,8 @@ export interface Runtime {
   readonly version: string;
   /** Serves HTTPS until closed. Rejects with the system's error (`EADDRINUSE`, `EACCES`) when it cannot listen. */
   serve(options: ServeOptions): Promise<HttpServer>;
+  /** Headers in the form in which answers that share them cost the least. */
+  sharedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> | Headers;
   /** The certificate that a broker presents; nothing is sent to it. Throws `unreachable`. */
   peerCertificate(address: HostPort, timeoutMs: number): Promise<PeerCertificate>;
   /** Opens a channel to a broker on which no byte of a request is sent before its certificate has been checked. */
