@@ -15,6 +15,7 @@ import { createAccessKeys } from './access-keys.ts';
 import { createApp } from './app.ts';
 import { loadConfiguration } from './configuration.ts';
 import { createDispatcher } from './dispatcher.ts';
+import { closeToOthers } from './exposure.ts';
 import { readinessOf } from './health.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
 import { createStreamLimit } from './streams.ts';
@@ -65,6 +66,7 @@ export async function openBroker({
   const lock = await acquireLock(file);
   try {
     const { document, written, effective } = await loadConfiguration(file, options);
+    await closeToOthers(file, document, log);
     const store = await openFileStore({
       file,
       document,
