@@ -116,12 +116,19 @@ async function readBody(request: Request, connection: ConnectionInfo): Promise<s
   if (declared !== null && Number(declared) > MAX_BODY_BYTES) throw tooLarge();
   if (declared === null || Number(declared) > SHORT_BODY_BYTES) connection.awaitBody();
   // Bun makes a stream of its own for whoever asks for `body`, so it is only asked where there is no length.
-  const bytes = declared === null ? await readChunks(request.body) : await request.arrayBuffer();
+  const whole = declared === null ? readChunks(request.body) : request.arrayBuffer();
+  const bytes = await whole.catch(brokenOff);
   try {
     return utf8.decode(bytes);
   } catch (error) {
     throw new BrokerError('invalid_request', 'The body is not valid UTF-8', { cause: error });
   }
+}
+
+/** A body that cannot be read to its end is its sender's failure and not the broker's. */
+function brokenOff(error: unknown): never {
+  if (error instanceof BrokerError) throw error;
+  throw new BrokerError('invalid_request', 'The body broke off before its end', { cause: error });
 }
 
 /** Reads a body of unknown length, but no more of it than is taken. */
