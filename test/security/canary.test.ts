@@ -199,7 +199,7 @@ describe('a canary key in a configuration', () => {
     const texts = [
       `{"services": {"_access_key": ${key}}}`,
       `{"services": {"_access_key": "${key}}}`,
-      `${key}`,
+      key,
       `["${key}"]`,
       `{"services": {"_access_key": {"x": "${key}"}}}`,
       `{"services": {"_access_key": ["${key}", 5]}}`,

@@ -99,9 +99,9 @@ function oddRequest(random: Random): Buffer {
     const half = below(random, body.length + 1);
     return Buffer.concat([
       head(lines),
-      ...[body.subarray(0, half), body.subarray(half)]
-        .filter((part) => part.length > 0)
-        .flatMap((part) => [Buffer.from(`${part.length.toString(16)}\r\n`), part, Buffer.from('\r\n')]),
+      ...[body.subarray(0, half), body.subarray(half)].flatMap((part) =>
+        part.length === 0 ? [] : [Buffer.from(`${part.length.toString(16)}\r\n`), part, Buffer.from('\r\n')],
+      ),
       Buffer.from(random() < 0.9 ? '0\r\n\r\n' : pick(random, ['0\r\n', 'zz\r\n', 'ffffffffffff\r\n', ''])),
     ]);
   }
