@@ -24,6 +24,8 @@ export interface Asked {
   ): Promise<Answer>;
 }
 
+const nothing = (): void => undefined;
+
 export async function openApp(options: {
   readonly config?: JsonObject;
   readonly modules?: Readonly<Record<string, Module>>;
@@ -33,7 +35,6 @@ export async function openApp(options: {
   let sources = 0;
   const freshAddress = (): string => `10.9.${sources >> 8}.${sources++ & 255}`;
   const send = async (path: string, init: RequestInit = {}, from = freshAddress()): Promise<Answer> => {
-    const nothing = (): void => undefined;
     const connection = { remoteAddress: from, awaitBody: nothing, keepOpen: nothing, drop: nothing };
     const response = await broker.app.request(path, init, { connection });
     const text = await response.text();

@@ -75,7 +75,7 @@ for (const launcher of launchers) {
   // What renders a line is the same everywhere.
   for (const format of launcher.name === 'node24' ? ['text', 'json'] : ['text']) {
     it(
-      `a canary key is seen nowhere, on ${launcher.name}, with the log as ${format}`,
+      `row "canary": a key is seen nowhere, on ${launcher.name}, with the log as ${format}`,
       { skip: skipOf(launcher) || needs },
       async () => {
         const dir = tempDir();
@@ -186,7 +186,7 @@ function commandLines(): [string, string][] {
   });
 }
 
-describe('a canary key in a configuration', () => {
+describe('row "canary": a key in a configuration', () => {
   const [launcher] = launchers.filter(({ available }) => available === true).toReversed();
   const bpbroker = async (dir: string, args: readonly string[], input = ''): Promise<string> => {
     const words = launcher?.bpbroker ?? [];
