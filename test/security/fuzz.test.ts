@@ -21,7 +21,7 @@ const CONNECTIONS = 16;
 /** What docs/api.md declares. 500 is not among them: it says that the broker itself is at fault. */
 const declared = new Set([100, 200, 400, 401, 403, 404, 405, 408, 409, 413, 417, 429, 431, 503, 505, 507]);
 
-describe('fuzzed requests', () => {
+describe('row "fuzz": fuzzed requests', () => {
   for (const launcher of launchers.filter(({ name }) => only?.includes(name) ?? true)) {
     it(`do a broker on ${launcher.name} no harm, seed ${seed}`, { skip: skipOf(launcher) }, async () => {
       const broker = await startBroker(launcher, { config: { ossec: { _access_key: 'secret' } } });
@@ -54,7 +54,8 @@ describe('fuzzed requests', () => {
         );
       }
       assert.doesNotMatch(broker.stderr(), /request failed/);
-      assert.ok(grown < 0.5 * memory + 30, `memory grew from ${memory} by ${grown} MiB`);
+      // Until then the heaps of the runtimes find their size; Deno's takes 10,000 requests.
+      if (count >= 50_000) assert.ok(grown < 0.2 * memory, `memory grew from ${memory} by ${grown} MiB`);
       assert.deepEqual(await broker.stop(), { code: 0, signal: undefined }, broker.stderr());
       // What it holds is still a registry that a broker starts with.
       const again = await startBroker(launcher, { dir: broker.dir });

@@ -17,9 +17,9 @@ export function seeded(seed: number): Random {
 /** One request: bytes at random, a proper one with bytes changed, or one whose parts are odd. */
 export function fuzzedRequest(random: Random): Buffer {
   const kind = random();
-  if (kind < 0.1) return noise(random, below(random, 600));
-  const request = oddRequest(random);
-  return kind < 0.4 ? changed(random, request) : request;
+  if (kind < 0.05) return noise(random, below(random, 600));
+  const request = random() < 0.6 ? nearlyRight(random) : oddRequest(random);
+  return kind < 0.25 ? changed(random, request) : request;
 }
 
 function below(random: Random, n: number): number {
@@ -86,6 +86,44 @@ const values = [
 values.push('12345678901234567890', '{"_str": 5}', '{"last_write_ts": 1}', 'x'.repeat(5000), '\u2028');
 const parameters = ['name', 'data', 'ttl', 'if_same', 'if_revision', 'wait', 'wait_count', 'prefix', 'after'];
 parameters.push('limit', 'access_key', '__proto__', 'constructor', 'toString', '', 'name ', 'NAME');
+
+/** Calls as clients make them. */
+const proper: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
+  ['services/Register', { name: '"a"', data: '{"k": [1, {"é": null}]}', if_same: 'true' }],
+  ['services/Replace', { name: '"b"', data: '"text"', ttl: '"30s"' }],
+  ['services/Update', { name: '"c/d"', data: '{"k": {"x": 1}}', if_revision: '0' }],
+  ['services/Delete', { name: '"a"' }],
+  ['services/Renew', { name: '"b"', if_revision: '1' }],
+  ['services/Get', { name: '"b"', wait: '0' }],
+  ['services/List', { prefix: '""', after: '"a"', limit: '5' }],
+  ['services/Watch', { prefix: '"a"', after: '0' }],
+  ['ping/Ping', { data: '{"a": "b"}' }],
+];
+
+/** A call as it should be, but for some of its parameters. */
+function nearlyRight(random: Random): Buffer {
+  const [path, params] = pick(random, proper);
+  const chosen = Object.entries(params).flatMap(([key, value]): [string, string][] => {
+    const odds = random();
+    if (odds < 0.1 && key !== 'name') return [];
+    if (odds < 0.25) return [[key, key === 'name' ? JSON.stringify(oddName(random)) : oddJson(random, 3)]];
+    return [[key, value]];
+  });
+  const headers = ['Host: x', ...(random() < 0.3 ? oddHeaders(random).slice(2) : [])];
+  if (random() < 0.3) {
+    const query = chosen
+      .map(([key, value]) => `${key}=${encodeURIComponent(value.toWellFormed())}`)
+      .join('&');
+    return head([
+      `${pick(random, ['GET', 'POST', 'DELETE'])} /${path}/?${query} HTTP/1.1`,
+      ...headers,
+      'Content-Length: 0',
+    ]);
+  }
+  const body = Buffer.from(`{${chosen.map(([key, value]) => `"${key}": ${value}`).join(', ')}}`);
+  const framing = ['Content-Type: application/json', `Content-Length: ${body.length}`];
+  return Buffer.concat([head([`POST /${path} HTTP/1.1`, ...headers, ...framing]), body]);
+}
 
 /** The text of a request's parts, each of which may be odd, framed properly most of the time. */
 function oddRequest(random: Random): Buffer {
