@@ -11,9 +11,12 @@ import { inFrames, takesFrames } from './framed.ts';
 import type { Readiness } from './health.ts';
 import { type KeyedDiscovery, readQuery } from './keyed-discovery.ts';
 import { readParameters } from './request.ts';
+import { isWhole, toResponse } from './response.ts';
+import type { StreamLimit } from './streams.ts';
 
 export interface AppOptions {
   readonly dispatcher: Dispatcher;
+  readonly streams: StreamLimit;
   readonly log: Logger;
   readonly readiness: () => Readiness;
   /** Aborted when the broker stops, so that long polls and event streams end. */
@@ -25,11 +28,11 @@ export interface AppOptions {
 /** The HTTPS API as a Hono app, to serve or to mount in another one (contract, section 5). */
 export function createApp(options: AppOptions): Hono {
   const app = new Hono({ strict: false, router: new PatternRouter() });
-  app.get('/', (c) => c.text(`bpbroker ${VERSION}\n`));
-  app.get('/healthz', (c) => c.json({ status: 'ok' }));
-  app.get('/readyz', (c) => {
+  app.get('/', () => toResponse({ contentType: 'text/plain; charset=utf-8', body: `bpbroker ${VERSION}\n` }));
+  app.get('/healthz', () => toResponse(jsonReply({ status: 'ok' })));
+  app.get('/readyz', () => {
     const readiness = options.readiness();
-    return c.json(readiness, readiness.ready ? 200 : 503);
+    return toResponse(jsonReply(readiness, readiness.ready ? 200 : 503));
   });
   app.post('/discover', (c) => discover(c, options));
   app.all('/:module/:method', (c) => answer(c, options));
@@ -57,7 +60,7 @@ async function discover(c: Context, { discovery, log }: AppOptions): Promise<Res
 
 const methods = new Set(['GET', 'POST', 'DELETE']);
 
-async function answer(c: Context, { dispatcher, closing, log }: AppOptions): Promise<Response> {
+async function answer(c: Context, { dispatcher, streams, closing, log }: AppOptions): Promise<Response> {
   const request = c.req.raw;
   if (!methods.has(request.method)) return toResponse(methodNotAllowed(request.method));
   try {
@@ -66,14 +69,25 @@ async function answer(c: Context, { dispatcher, closing, log }: AppOptions): Pro
     const { params, key } = read instanceof Promise ? await read : read;
     const call = new RequestCall(params, request, connection, closing);
     const { module = '', method = '' } = c.req.param();
-    const reply = dispatcher.dispatch(module, method, key, call);
+    const dispatched = dispatcher.dispatch(module, method, key, call);
     const framed = takesFrames(request.headers.get('accept'));
-    return toResponse(
-      await (framed ? inFrames(reply, (error) => explain(error, c, log)) : reply),
-      connection,
-    );
+    const reply = await (framed ? inFrames(dispatched, (error) => explain(error, c, log)) : dispatched);
+    if (isWhole(reply)) return toResponse(reply);
+    const holder = dispatcher.holderOf(module, key, call);
+    return toResponse(reply, { connection, onEnd: placeFor(reply, streams, holder) });
   } catch (error) {
     return toResponse(refuse(error, c, log));
+  }
+}
+
+/** A place for the answer that comes in parts, as event streams do; one that there is no place for is ended unread. */
+function placeFor({ body }: Reply, streams: StreamLimit, holder: string): () => void {
+  try {
+    return streams.open(holder);
+  } catch (error) {
+    if (typeof body === 'object' && Symbol.asyncIterator in body)
+      void body[Symbol.asyncIterator]().return?.();
+    throw error;
   }
 }
 
@@ -97,6 +111,10 @@ class RequestCall implements Call {
     this.#closing = closing;
   }
 
+  get httpMethod(): string {
+    return this.#request.method;
+  }
+
   get clientAddress(): string {
     return this.#connection.remoteAddress;
   }
@@ -113,6 +131,10 @@ class RequestCall implements Call {
   keepOpen(): void {
     this.#connection.keepOpen();
   }
+
+  drop(): void {
+    this.#connection.drop();
+  }
 }
 
 function methodNotAllowed(method: string): Reply {
@@ -120,7 +142,7 @@ function methodNotAllowed(method: string): Reply {
     'invalid_request',
     `Method ${method} is not taken: expected POST, GET or DELETE`,
   );
-  return { ...failure(error), status: 405 };
+  return { ...failure(error), status: 405, headers: { allow: [...methods].join(', ') } };
 }
 
 /** What a failed call answers. */
@@ -137,46 +159,4 @@ function explain(error: unknown, c: Context, log: Logger): BrokerError {
     error: error instanceof Error ? (error.stack ?? '') : messageOf(error),
   });
   return new BrokerError('internal', 'The broker failed to answer; its log says why');
-}
-
-const JSON_TYPE = 'application/json';
-// Most answers: made once, for all of them.
-const plainJson: ResponseInit = { status: 200, headers: { 'content-type': JSON_TYPE } };
-
-function toResponse(
-  { status = 200, contentType = JSON_TYPE, body }: Reply,
-  connection?: ConnectionInfo,
-): Response {
-  const isWhole = typeof body === 'string' || body instanceof Uint8Array;
-  if (isWhole && status === 200 && contentType === JSON_TYPE) return new Response(body, plainJson);
-  const headers: Record<string, string> = { 'content-type': contentType };
-  if (status === 401) headers['www-authenticate'] = 'Bearer';
-  if (isWhole) return new Response(body, { status, headers });
-  headers['cache-control'] = 'no-store';
-  // Tells reverse proxies to hand events on as they come.
-  headers['x-accel-buffering'] = 'no';
-  return new Response(streamOf(body, connection), { status, headers });
-}
-
-function streamOf(
-  parts: AsyncIterable<string | Uint8Array>,
-  connection: ConnectionInfo | undefined,
-): ReadableStream<Uint8Array> {
-  const iterator = parts[Symbol.asyncIterator]();
-  const encoder = new TextEncoder();
-  return new ReadableStream({
-    async pull(controller) {
-      try {
-        const { done, value } = await iterator.next();
-        if (done) controller.close();
-        else controller.enqueue(typeof value === 'string' ? encoder.encode(value) : value);
-      } catch (error) {
-        await connection?.cutOff();
-        throw error;
-      }
-    },
-    async cancel() {
-      await iterator.return?.();
-    },
-  });
 }

@@ -18,10 +18,12 @@ import { createAccessKeys } from './access-keys.ts';
 import { createApp } from './app.ts';
 import { loadConfiguration } from './configuration.ts';
 import { createDispatcher } from './dispatcher.ts';
+import { closeToOthers } from './exposure.ts';
 import { createGrants } from './grants.ts';
-import { type Readiness, readinessOf } from './health.ts';
+import { readinessOf } from './health.ts';
 import { createKeyedDiscovery } from './keyed-discovery.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
+import { createStreamLimit } from './streams.ts';
 
 export type { BrokerAddress } from './listeners.ts';
 
@@ -57,6 +59,8 @@ export interface Broker {
   close(): Promise<void>;
 }
 
+/** Event streams that may be open at a time: those of one access key, and all of them (security page). */
+const streamLimits = { perHolder: 64, overall: 1000 };
 /** Longest that `close` lets requests under way take. */
 const CLOSE_GRACE_MS = 5000;
 
@@ -77,6 +81,7 @@ export async function openBroker({
   const lock = await acquireLock(file);
   try {
     const { document, written, effective } = await loadConfiguration(file, options);
+    await closeToOthers(file, document, log);
     const store = await openFileStore({
       file,
       document,
@@ -129,14 +134,20 @@ function compose(parts: Parts): Broker {
   });
   const dispatcher = createDispatcher({
     config,
-    accessKeys: grants.amend(createAccessKeys(config)),
+    accessKeys: grants.amend(createAccessKeys(config, log)),
     findModule: (name) => modules.get(name),
     findExtension: (name) => extensions.find(name),
   });
   const has = async (name: string): Promise<boolean> => (await store.get(name)) !== undefined;
   const discovery = createKeyedDiscovery({ config, id: parts.id, has });
-  const readiness = (): Readiness => readinessOf(store);
-  const app = createApp({ dispatcher, log, readiness, closing: closing.signal, discovery });
+  const app = createApp({
+    dispatcher,
+    streams: createStreamLimit(streamLimits),
+    log,
+    readiness: () => readinessOf(store),
+    closing: closing.signal,
+    discovery,
+  });
 
   let listeners: Promise<Listeners> | undefined;
   let address: BrokerAddress | undefined;

@@ -4,11 +4,13 @@ import { addConfiguration, mergeLayers, optionsOf } from '../config/layers.ts';
 import { isObject, type JsonObject, sameData, STRING_KEY, toEntryData } from '../protocol/data.ts';
 import { unstamp } from '../protocol/entry.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { silentLogger } from '../protocol/logger.ts';
 import { checkName } from '../protocol/names.ts';
 import { openFileStore } from '../store/file/file-store.ts';
 import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
 import { loadConfiguration } from './configuration.ts';
+import { closeToOthers } from './exposure.ts';
 
 export interface Additions {
   /** Paths of what was added, such as `ossec._access_key`. */
@@ -33,6 +35,7 @@ export async function addToConfiguration(file: string, addition: JsonObject): Pr
     try {
       const names = await addEntries(store, entries);
       await store.rewrite();
+      await closeToOthers(file, written, silentLogger);
       return { added: [...options.added, ...names.added], kept: [...options.kept, ...names.kept] };
     } finally {
       await store.close();

@@ -4,14 +4,18 @@ import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { methodProblem } from '../protocol/extension.ts';
 import type { AccessKeys } from './access-keys.ts';
+import { refuseForeignPage } from './origin.ts';
 
 /** The one door: every call of every module, built in or not, passes here (architecture, "One door"). */
 export interface Dispatcher {
   /**
    * Checks that the module may be called with this key, and calls it.
-   * @throws BrokerError `module_not_found`, `access_denied`, `forbidden` for a private method, or what the module throws.
+   * @throws BrokerError `module_not_found`, `access_denied`, `too_many_requests`, `forbidden` for a private method or a foreign page, or
+   *   what the module throws.
    */
   dispatch(module: string, method: string, key: () => string | undefined, call: Call): Promise<Reply> | Reply;
+  /** Who a call that {@link dispatch} let pass counts for: see `AccessKeys`. */
+  holderOf(module: string, key: () => string | undefined, call: Call): string;
 }
 
 export interface DispatcherOptions {
@@ -42,11 +46,16 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
           `Module '${name}' is not enabled; a top-level key '${name}' in the broker's configuration enables it`,
         );
       }
-      accessKeys.check(name, key);
+      const module = findModule(name);
+      // Before the key: a page must not use up the attempts of whoever looks at it. Reading without a key is no more than
+      // anyone may do, and stays as quick as it was.
+      const isOpen = call.httpMethod === 'GET' && !accessKeys.guards(name);
+      if (!isOpen || !module?.isSafe?.(method)) refuseForeignPage(call);
+      accessKeys.check(name, key, call);
       const problem = methodProblem(method);
       if (problem !== undefined) throw new BrokerError('forbidden', problem);
-      const module = findModule(name);
       return module ? module.call(method, call) : callExtension(name, method, call);
     },
+    holderOf: (module, key, call) => accessKeys.holderOf(module, key, call),
   };
 }

@@ -40,10 +40,11 @@ export function createGrants(): Grants {
       return { env, revoke: () => valid.delete(key) };
     },
     amend: (keys) => ({
-      check(module, presented) {
+      ...keys,
+      check(module, presented, caller) {
         // By its hash: how long that takes tells nothing of how near a guess came.
         if (valid.size > 0 && module === MODULE && valid.has(presented() ?? '')) return;
-        keys.check(module, presented);
+        keys.check(module, presented, caller);
       },
     }),
   };

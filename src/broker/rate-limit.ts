@@ -2,6 +2,8 @@
 export interface RateLimit {
   /** Whether an event would be allowed at `now` (monotonic milliseconds). */
   allows(now: number): boolean;
+  /** Milliseconds from `now` until an event will be allowed; 0 when one is allowed already. */
+  waitMs(now: number): number;
   /** Counts an event. */
   take(now: number): void;
   /** Whether no event lies within the window, so that this limit may be forgotten. */
@@ -17,6 +19,11 @@ export function createRateLimit(count: number, windowMs: number): RateLimit {
     allows(now) {
       trim(now);
       return times.length < count;
+    },
+    waitMs(now) {
+      trim(now);
+      const first = times[times.length - count];
+      return first === undefined ? 0 : first + windowMs - now;
     },
     take(now) {
       times.push(now);
@@ -72,6 +79,51 @@ export function createReplyLimit({ perSource, overall }: ReplyLimitOptions): Rep
       limit.take(now);
       all.take(now);
       return true;
+    },
+    get sources() {
+      return bySource.size;
+    },
+  };
+}
+
+export interface FailureLimitOptions {
+  /** Failures of one source within the window; further attempts must wait. */
+  readonly perSource: number;
+  readonly windowMs: number;
+  /** Most sources kept in mind. */
+  readonly maxSources: number;
+}
+
+export interface FailureLimit {
+  /** Milliseconds until `source` may try again; 0 when it may now. */
+  waitMs(source: string, now: number): number;
+  /** Counts a failure of `source`. */
+  fail(source: string, now: number): void;
+  /** How many sources it keeps in mind. */
+  readonly sources: number;
+}
+
+/**
+ * Limits failed attempts by source. Whoever commands more sources than are kept in mind makes the one that has been quiet
+ * the longest forgotten, and gains no more by it than those sources would give anyway.
+ */
+export function createFailureLimit({ perSource, windowMs, maxSources }: FailureLimitOptions): FailureLimit {
+  // In the order of their last failures, the longest ago first.
+  const bySource = new Map<string, RateLimit>();
+  const makeRoom = (now: number): void => {
+    for (const [source, limit] of bySource) {
+      if (!limit.idle(now) && bySource.size < maxSources) return;
+      bySource.delete(source);
+    }
+  };
+  return {
+    waitMs: (source, now) => bySource.get(source)?.waitMs(now) ?? 0,
+    fail(source, now) {
+      const limit = bySource.get(source) ?? createRateLimit(perSource, windowMs);
+      bySource.delete(source);
+      makeRoom(now);
+      bySource.set(source, limit);
+      limit.take(now);
     },
     get sources() {
       return bySource.size;

@@ -1,4 +1,11 @@
-import { checkNumbers, isObject, MAX_DATA_BYTES } from '../protocol/data.ts';
+import {
+  checkJson,
+  checkKey,
+  checkNumbers,
+  isObject,
+  MAX_DATA_BYTES,
+  MAX_DATA_DEPTH,
+} from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { ConnectionInfo } from '../runtime/runtime.ts';
 
@@ -75,14 +82,27 @@ function parseJson(text: string): Record<string, unknown> {
   }
   if (!isObject(value)) throw new BrokerError('invalid_request', 'The body must be a JSON object');
   checkNumbers(text);
+  // The data may be as deep as data may be, and stands one level down.
+  checkJson(value, MAX_DATA_DEPTH + 1);
   return value;
 }
 
 function fromForm(text: string): Record<string, unknown> {
   // One parameter that needs no decoding, as most queries are.
   const equals = text.indexOf('=');
-  if (equals !== -1 && !/[%+&]/.test(text)) return { [text.slice(0, equals)]: text.slice(equals + 1) };
-  return Object.fromEntries(new URLSearchParams(text));
+  if (equals !== -1 && !/[%+&]/.test(text)) {
+    const key = text.slice(0, equals);
+    checkKey(key);
+    return { [key]: text.slice(equals + 1) };
+  }
+  const pairs = [...new URLSearchParams(text)];
+  for (const [key] of pairs) checkKey(key);
+  // Whatever is not UTF-8 has been decoded to this character.
+  const replaced = pairs.flat().join('').split('\uFFFD').length - 1;
+  if (replaced > 0 && replaced > (text.match(/%EF%BF%BD|\uFFFD/gi)?.length ?? 0)) {
+    throw new BrokerError('invalid_request', 'The parameters are not valid UTF-8');
+  }
+  return Object.fromEntries(pairs);
 }
 
 function bearer(request: Request): string | undefined {
@@ -96,12 +116,19 @@ async function readBody(request: Request, connection: ConnectionInfo): Promise<s
   if (declared !== null && Number(declared) > MAX_BODY_BYTES) throw tooLarge();
   if (declared === null || Number(declared) > SHORT_BODY_BYTES) connection.awaitBody();
   // Bun makes a stream of its own for whoever asks for `body`, so it is only asked where there is no length.
-  const bytes = declared === null ? await readChunks(request.body) : await request.arrayBuffer();
+  const whole = declared === null ? readChunks(request.body) : request.arrayBuffer();
+  const bytes = await whole.catch(brokenOff);
   try {
     return utf8.decode(bytes);
   } catch (error) {
     throw new BrokerError('invalid_request', 'The body is not valid UTF-8', { cause: error });
   }
+}
+
+/** A body that cannot be read to its end is its sender's failure and not the broker's. */
+function brokenOff(error: unknown): never {
+  if (error instanceof BrokerError) throw error;
+  throw new BrokerError('invalid_request', 'The body broke off before its end', { cause: error });
 }
 
 /** Reads a body of unknown length, but no more of it than is taken. */

@@ -27,7 +27,9 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
     load: () => import('./commands/extension-host.ts'),
   },
   keygen: {
-    description: 'Print a new 256-bit key',
+    description: 'Print a new 256-bit key, or the hash of a key',
+    options: ['hash', 'key-file'],
+    examples: ['keygen', 'keygen --hash', 'keygen --hash --key-file access.key'],
     load: () => import('./commands/keygen.ts'),
   },
 };

@@ -35,13 +35,21 @@ type Event = [message: string, fields: LogFields];
 
 function renderJson({ date, type, args }: LogObject): string {
   const [message, fields] = args as Event;
-  return JSON.stringify({ time: date.toISOString(), level: type, message, ...fields });
+  return escapeControls(JSON.stringify({ time: date.toISOString(), level: type, message, ...fields }));
 }
 
 function renderText({ date, type, args }: LogObject): string {
   const [message, fields] = args as Event;
   const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${quote(String(value))}`);
-  return `${date.toISOString()} ${type} ${message}${pairs.join('')}`;
+  return escapeControls(`${date.toISOString()} ${type} ${message}${pairs.join('')}`);
+}
+
+// JSON escapes C0 alone; DEL and C1 (0x9b is another ESC [) would reach a terminal, and messages are no JSON.
+// oxlint-disable-next-line no-control-regex
+const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+
+function escapeControls(line: string): string {
+  return line.replaceAll(control, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** A value as it is where it is one plain word, else as JSON. */

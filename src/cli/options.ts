@@ -16,6 +16,8 @@ export interface OptionDefinition {
   readonly repeatable?: boolean;
   /** Variable of the environment that stands in for the option. */
   readonly env?: string;
+  /** Its value is never repeated in a message. */
+  readonly secret?: boolean;
 }
 
 const text = (
@@ -75,7 +77,9 @@ export type OptionName =
   | 'method'
   | 'script'
   | 'force'
-  | 'enable';
+  | 'enable'
+  | 'hash'
+  | 'key-file';
 
 export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> = {
   help: flag('Show this help', { alias: 'h' }),
@@ -113,6 +117,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     {
       alias: 'a',
       env: 'BPBROKER_ACCESS_KEY',
+      secret: true,
     },
   ),
   'access-key-file': text('FILE', 'File that holds the access key'),
@@ -158,6 +163,8 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   script: text('PATH', 'File or folder of the extension'),
   force: flag('Overwrite the one that is there'),
   enable: flag('Enable it in the configuration, with a new access key'),
+  hash: flag('Print its hash too, which may stand in for an access key in the configuration'),
+  'key-file': text('FILE', 'With --hash: hash the key in this file (- is standard input), make none'),
 };
 
 /** The options that every command which talks to a broker takes. */

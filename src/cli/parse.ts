@@ -68,7 +68,8 @@ function readOption(token: string): { name: OptionName; value?: string } {
   if (token.startsWith('--')) {
     const equals = token.indexOf('=');
     const name = equals === -1 ? token.slice(2) : token.slice(2, equals);
-    if (!isOption(name)) throw unknownOption(token, name);
+    // Without the value: it may be a key, behind a misspelt --access-key.
+    if (!isOption(name)) throw unknownOption(`--${name}`, name);
     return equals === -1 ? { name } : { name, value: token.slice(equals + 1) };
   }
   const entries = Object.entries(optionDefinitions);
@@ -86,7 +87,8 @@ function add(values: Values, name: OptionName, value: string): void {
   } else if (definition(name).repeatable) {
     given.push(value);
   } else if (definition(name).type === 'string') {
-    throw new BrokerError('usage', `Option --${name} is given twice: '${given[0]}' and '${value}'`);
+    const which = definition(name).secret ? '' : `: '${given[0]}' and '${value}'`;
+    throw new BrokerError('usage', `Option --${name} is given twice${which}`);
   }
 }
 

@@ -41,7 +41,12 @@ export function backoff(): { pause(deadline: Deadline, signal?: AbortSignal): Pr
   };
 }
 
-/** Whether a broker that failed so may answer a later attempt: it cannot be reached now, or is not ready. */
+const passing: ReadonlySet<string> = new Set(['unreachable', 'unavailable', 'too_many_requests']);
+
+/**
+ * Whether a broker that failed so may answer a later attempt: it cannot be reached now, is not ready, or has had enough
+ * for the moment.
+ */
 export function isPassing(error: unknown): boolean {
-  return error instanceof BrokerError && (error.code === 'unreachable' || error.code === 'unavailable');
+  return error instanceof BrokerError && passing.has(error.code);
 }

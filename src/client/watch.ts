@@ -33,11 +33,13 @@ export async function* watchChanges(
   listNow: () => Promise<{ entries: readonly ClientEntry[]; revision: number }>,
 ): AsyncGenerator<ClientChange> {
   let revision = options.after;
+  let stood = false;
   const retry = backoff();
   for (;;) {
     try {
       for await (const message of events(rpc, scope, revision, options.signal)) {
         retry.reset();
+        stood = true;
         const change = JSON.parse(message.data) as ClientChange | StreamNote;
         if (change.type === 'error') throw new BrokerError('unavailable', change.message);
         if (change.type !== 'reset') {
@@ -56,6 +58,8 @@ export async function* watchChanges(
     } catch (error) {
       if (options.signal?.aborted) return;
       if (!isPassing(error) || options.deadline.left() === 0) throw error;
+      // A first watch for which there is no room is told so; one that stood comes back before its old place is free.
+      if (!stood && error instanceof BrokerError && error.code === 'too_many_requests') throw error;
     }
     // An aborted pause ends the watch as an aborted connection does.
     await retry.pause(options.deadline, options.signal).catch(() => undefined);

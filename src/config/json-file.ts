@@ -1,6 +1,6 @@
 import type { ParseError } from 'jsonc-parser';
 import { readFile } from 'node:fs/promises';
-import { isObject, type JsonObject } from '../protocol/data.ts';
+import { isObject, type JsonObject, kindOf } from '../protocol/data.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 
 /**
@@ -38,10 +38,7 @@ export async function parseJsonText(text: string, source: string): Promise<JsonO
     });
   }
   if (!isObject(value)) {
-    throw new BrokerError(
-      'invalid_config',
-      `${source}: expected a JSON object, got ${JSON.stringify(value).slice(0, 40)}`,
-    );
+    throw new BrokerError('invalid_config', `${source}: expected a JSON object, got ${kindOf(value)}`);
   }
   return value;
 }
@@ -65,7 +62,8 @@ async function locateJsonError(text: string): Promise<JsonProblem> {
     ' ',
   );
   const found =
-    offset >= text.length ? 'the text ends' : `found ${JSON.stringify(text.slice(offset, offset + 12))}`;
+    // One character: what stands there may be a key.
+    offset >= text.length ? 'the text ends' : `found ${JSON.stringify(text.charAt(offset))}`;
   return {
     line: before.length,
     column: (before.at(-1)?.length ?? 0) + 1,

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import type { Json, JsonObject } from '../protocol/data.ts';
 import { discoveryKeyProblem } from '../protocol/discovery-key.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { accessKeyProblem } from './access-key.ts';
 
 /**
  * The options of a broker, in the shape of the configuration file (contract, section 4). Every other top-level key is a
@@ -59,7 +60,14 @@ export function isModuleKey(key: string): boolean {
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const seconds = v.pipe(v.number(), v.gtValue(0));
-const accessKey = v.union([v.string(), v.array(v.string())], 'expected a string or a list of strings');
+const oneKey = v.pipe(
+  v.string(),
+  v.check(
+    (key) => accessKeyProblem(key) === undefined,
+    (issue) => accessKeyProblem(issue.input) ?? '',
+  ),
+);
+const accessKey = v.union([oneKey, v.array(oneKey)], 'expected a string or a list of strings');
 
 const schema = v.objectWithRest(
   {

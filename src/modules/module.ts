@@ -7,6 +7,8 @@ import { BrokerError } from '../protocol/errors.ts';
 export interface Call {
   /** The parameters: a JSON body's members, or the query string's or form's, whose values are strings. */
   readonly params: Readonly<Record<string, unknown>>;
+  /** The request's method: `POST`, `GET` or `DELETE`. */
+  readonly httpMethod: string;
   /** IP address of the caller. */
   readonly clientAddress: string;
   /** Aborted when the caller has gone or the broker stops. */
@@ -15,6 +17,8 @@ export interface Call {
   header(name: string): string | undefined;
   /** Tells the server that the answer may take its time: no idle limit applies. */
   keepOpen(): void;
+  /** Closes the connection, whatever was still to be sent. */
+  drop(): void;
 }
 
 /** What a method answers. */
@@ -23,6 +27,8 @@ export interface Reply {
   readonly status?: number;
   /** Default `application/json`. */
   readonly contentType?: string;
+  /** Further headers, names in lower case. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** The whole body, or its parts as they come. */
   readonly body: string | Uint8Array<ArrayBuffer> | AsyncIterable<string | Uint8Array>;
 }
@@ -34,6 +40,8 @@ export interface Module {
    * @throws BrokerError `not_found` when the module has no such method; whatever the method throws.
    */
   call(method: string, call: Call): Promise<Reply> | Reply;
+  /** Whether a method changes nothing, whatever it is given; default: none is taken to be so. */
+  isSafe?(method: string): boolean;
   /** Releases what the module holds; called once, when the broker stops. */
   close?(): Promise<void>;
 }
@@ -43,6 +51,8 @@ export interface MethodDefinition<TParams> {
   /** Checks the parameters; what it gives is what `run` gets. Unknown parameters should be refused (`strictObject`). */
   readonly params: v.GenericSchema<unknown, TParams>;
   run(params: TParams, call: Call): Promise<Reply> | Reply;
+  /** Whether it changes nothing, whatever it is given; default false. */
+  readonly safe?: boolean;
 }
 
 /** Pairs a schema with the method that takes its output, so that the parameters are typed. */
@@ -56,9 +66,13 @@ export type AnyMethod = MethodDefinition<any>;
 
 /** Makes a module of methods with checked parameters. */
 export function defineModule(methods: Readonly<Record<string, AnyMethod>>): Module {
+  const find = (method: string): AnyMethod | undefined =>
+    Object.hasOwn(methods, method) ? methods[method] : undefined;
+  const safe = new Set(Object.keys(methods).filter((method) => find(method)?.safe));
   return {
+    isSafe: (method) => safe.has(method),
     call(method, call) {
-      const definition = Object.hasOwn(methods, method) ? methods[method] : undefined;
+      const definition = find(method);
       if (!definition)
         throw new BrokerError(
           'not_found',
@@ -88,7 +102,10 @@ export function success(data: Json, revision?: number): Reply {
 /** A failure in the envelope. */
 export function failure(error: BrokerError): Reply {
   const envelope: Envelope = { success: false, message: error.message, code: error.code, data: {} };
-  return jsonReply(envelope, error.status);
+  const reply = jsonReply(envelope, error.status);
+  return error.retryAfter === undefined
+    ? reply
+    : { ...reply, headers: { 'retry-after': String(error.retryAfter) } };
 }
 
 function checkParams<T>(schema: v.GenericSchema<unknown, T>, params: unknown): T {

@@ -5,6 +5,7 @@ import { defineMethod, defineModule, jsonReply, type Module } from './module.ts'
 /** The module `ping`: `Ping` echoes its data with the caller's address, `{"src": IP, "data": …}`. */
 export const ping: Module = defineModule({
   Ping: defineMethod({
+    safe: true,
     params: v.strictObject({ data: v.optional(v.unknown(), '') }),
     run: ({ data }, { clientAddress }) => jsonReply({ src: clientAddress, data: echo(data) }),
   }),

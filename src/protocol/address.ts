@@ -37,3 +37,21 @@ export function formatAddress({ host, port }: HostPort): string {
 export function plainAddress(address: string): string {
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
 }
+
+/**
+ * What is counted as one source: an IPv4 address; of an IPv6 address the /64 (with its zone), since a host has all of it to
+ * choose addresses from. Any other text stands for itself.
+ */
+export function networkOf(address: string): string {
+  if (!address.includes(':')) return address;
+  const [groups = '', zone = ''] = address.toLowerCase().split(/(?=%)/);
+  const [head = '', tail] = groups.split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  // A dotted end takes two groups.
+  const given = before.length + after.length + (groups.includes('.') ? 1 : 0);
+  const zeros = tail === undefined ? 0 : Math.max(0, 8 - given);
+  const all = [...before, ...Array.from({ length: zeros }, () => '0'), ...after];
+  const prefix = all.slice(0, 4).map((group) => group.replace(/^0+(?=.)/, ''));
+  return `${prefix.join(':')}::/64${zone}`;
+}

@@ -50,7 +50,38 @@ export function parseObject(text: string): JsonObject | undefined {
   }
   if (!isObject(parsed)) return undefined;
   checkNumbers(text);
+  checkJson(parsed, MAX_DATA_DEPTH);
   return parsed;
+}
+
+/**
+ * Throws `invalid_request` where a JSON value is nested deeper than `depth` objects and arrays, or uses a key that would
+ * reach into the prototypes of whatever it is merged into.
+ */
+export function checkJson(value: unknown, depth: number): void {
+  if (typeof value !== 'object' || value === null) return;
+  if (depth === 0) throw tooDeep();
+  if (Array.isArray(value)) {
+    for (const item of value) checkJson(item, depth - 1);
+    return;
+  }
+  for (const key of Object.keys(value)) {
+    if (pollutingKeys.has(key)) throw polluting(key);
+    checkJson((value as JsonObject)[key], depth - 1);
+  }
+}
+
+/** Throws `invalid_request` for the name of a parameter that must not be one. */
+export function checkKey(key: string): void {
+  if (pollutingKeys.has(key)) throw polluting(key);
+}
+
+function tooDeep(): BrokerError {
+  return new BrokerError('invalid_request', `Invalid data: nested deeper than ${MAX_DATA_DEPTH} levels`);
+}
+
+function polluting(key: string): BrokerError {
+  return new BrokerError('invalid_request', `Invalid data: the key '${key}' is not allowed`);
 }
 
 /** The string that `data` holds, or nothing when it is an object of the user's own. */
@@ -132,18 +163,14 @@ function checkNested(value: Json, depth: number): number {
     );
   }
   if (typeof value !== 'object' || value === null) return 25;
-  if (depth > MAX_DATA_DEPTH) {
-    throw new BrokerError('invalid_request', `Invalid data: nested deeper than ${MAX_DATA_DEPTH} levels`);
-  }
+  if (depth > MAX_DATA_DEPTH) throw tooDeep();
   let bound = 2;
   if (Array.isArray(value)) {
     for (const item of value as readonly Json[]) bound += checkNested(item, depth + 1) + 1;
     return bound;
   }
   for (const [key, item] of Object.entries(value as JsonObject)) {
-    if (pollutingKeys.has(key)) {
-      throw new BrokerError('invalid_request', `Invalid data: the key '${key}' is not allowed`);
-    }
+    if (pollutingKeys.has(key)) throw polluting(key);
     bound += textBound(key) + checkNested(item, depth + 1) + 2;
   }
   return bound;
@@ -171,7 +198,8 @@ export function checkNumbers(text: string): void {
   );
 }
 
-function kindOf(value: unknown): string {
+/** What a value is, in words: `an array`, `a string`, `null`. */
+export function kindOf(value: unknown): string {
   if (value === null) return 'null';
   if (value === undefined) return 'nothing';
   return Array.isArray(value) ? 'an array' : `a ${typeof value}`;

@@ -70,6 +70,8 @@ export interface BrokerErrorOptions {
   cause?: unknown;
   /** HTTP status of the answer that carried the error, where it differs from the table's (a foreign proxy, say). */
   status?: number;
+  /** Whole seconds after which trying again makes sense; travels as `Retry-After`. */
+  retryAfter?: number | undefined;
 }
 
 /**
@@ -89,12 +91,15 @@ export class BrokerError extends Error {
   readonly status: number;
   /** Exit code of a command that fails with this error. */
   readonly exitCode: number;
+  /** Whole seconds after which trying again makes sense, where that is known. */
+  readonly retryAfter: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: BrokerErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.status = options.status ?? kinds[code].status;
     this.exitCode = kinds[code].exit;
+    this.retryAfter = options.retryAfter;
   }
 }
 
@@ -107,8 +112,15 @@ export function codeForStatus(status: number): ErrorCode {
   return errorCodes.find((code) => kinds[code].status === status && kinds[code].exit <= 5) ?? 'internal';
 }
 
-/** The message of anything thrown, on one line. */
+// What a terminal may take for an order: C0 and C1 controls and DEL.
+// oxlint-disable-next-line no-control-regex
+const control = /[\u0000-\u001f\u007f-\u009f]/g;
+
+/** The message of anything thrown, on one line and without control characters. */
 export function messageOf(thrown: unknown): string {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return message.replaceAll(/\s*[\r\n]+\s*/g, ' ').trim();
+  return message
+    .replaceAll(/\s*[\r\n]+\s*/g, ' ')
+    .trim()
+    .replaceAll(control, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }

@@ -1,5 +1,4 @@
 import { plainAddress } from '../protocol/address.ts';
-import { cutOffBun } from './connection.ts';
 import type { ConnectionInfo, HttpServer, ServeOptions } from './runtime.ts';
 
 type Server = Bun.Server<undefined>;
@@ -42,7 +41,11 @@ function serveOn(hostname: string, options: ServeOptions): Server {
     development: false,
     // Said outright: with `development` off, Bun would let a second broker listen on the same port.
     reusePort: false,
-    fetch: (request, bun) => options.fetch(request, new BunConnection(request, bun, options)),
+    fetch(request, bun) {
+      // With a Host that is none, or without one, Bun gives the URL as a path alone, which readers of URLs misread.
+      if (!request.url.startsWith('https://')) return new Response(null, { status: 400 });
+      return options.fetch(request, new BunConnection(request, bun, options));
+    },
   });
 }
 
@@ -70,7 +73,9 @@ class BunConnection implements ConnectionInfo {
     this.#server.timeout(this.#request, 0);
   }
 
-  cutOff(): Promise<void> {
-    return cutOffBun(this.#server, this.#request);
+  drop(): boolean {
+    // Bun gives nobody the socket; one on which nothing moves is closed when its time is up.
+    this.#server.timeout(this.#request, 1);
+    return true;
   }
 }

@@ -12,6 +12,7 @@ export const runtime: Runtime = {
     const { serveBun } = await import('./bun-server.ts');
     return serveBun(options);
   },
+  sharedHeaders: (headers) => new Headers(headers),
   openChannel(options) {
     return openBunChannel(options);
   },

@@ -6,7 +6,7 @@ interface ServerEnvironment {
   /** Our own `serve`. */
   readonly connection?: ConnectionInfo;
   /** @hono/node-server. */
-  readonly incoming?: { readonly socket?: { readonly remoteAddress?: string } };
+  readonly incoming?: { readonly socket?: { readonly remoteAddress?: string; destroy?(): void } };
   /** `Bun.serve({ fetch: app.fetch })`; wrapped as `server` by some adapters. */
   readonly requestIP?: (request: Request) => { readonly address: string } | null;
   readonly timeout?: (request: Request, seconds: number) => void;
@@ -35,20 +35,11 @@ export function connectionOf(environment: unknown, request: Request): Connection
     // The limits for a body are those of the server that the app is mounted in.
     awaitBody: () => undefined,
     keepOpen: () => bun?.timeout?.(request, 0),
-    async cutOff() {
-      const { timeout } = bun ?? {};
-      if (timeout) await cutOffBun({ timeout: timeout.bind(bun) }, request);
+    drop() {
+      const { socket } = env.incoming ?? {};
+      socket?.destroy?.();
+      bun?.timeout?.(request, 1);
+      return socket?.destroy !== undefined || bun?.timeout !== undefined;
     },
   };
-}
-
-/** Bun ends an answer whose stream fails as if it were whole; one that stalls past its time limit it breaks off. */
-export function cutOffBun(
-  server: { timeout(request: Request, seconds: number): void },
-  request: Request,
-): Promise<void> {
-  return new Promise((resolve) => {
-    request.signal.addEventListener('abort', () => resolve(), { once: true });
-    server.timeout(request, 1);
-  });
 }

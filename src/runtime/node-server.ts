@@ -25,9 +25,14 @@ export async function serveNode(options: ServeOptions): Promise<HttpServer> {
       requestTimeout: options.requestTimeoutMs,
       connectionsCheckingInterval: 1000,
     },
-    (incoming, outgoing) => void listener(incoming, outgoing),
+    (incoming, outgoing) => {
+      // Node 20 and Deno leave out what is beyond `maxHeadersCount`, without a word.
+      if (incoming.rawHeaders.length > 2 * MAX_HEADERS)
+        refuse({ code: 'HPE_HEADER_OVERFLOW' }, incoming.socket);
+      else void listener(incoming, outgoing);
+    },
   );
-  server.maxHeadersCount = 100;
+  server.maxHeadersCount = MAX_HEADERS + 1;
   server.on('clientError', refuse);
   await listen(server, options);
   return {
@@ -36,13 +41,16 @@ export async function serveNode(options: ServeOptions): Promise<HttpServer> {
   };
 }
 
+/** Headers of a request, at the most: as many as Bun takes. */
+const MAX_HEADERS = 198;
+
 const refusals: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 };
 
 /** Answers what is no proper request, and closes: Deno would close without a word. */
-function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+function refuse(error: { readonly code?: string | undefined }, socket: Duplex): void {
   if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
   const status = refusals[error.code ?? ''] ?? '400 Bad Request';
   // Not left to the client to close: it may be one that never does.
@@ -57,7 +65,10 @@ function connectionOf(incoming: IncomingMessage): ConnectionInfo {
     // Here headers and request have time limits of their own, which end with the request's last byte.
     awaitBody: () => undefined,
     keepOpen: () => undefined,
-    cutOff: () => Promise.resolve(),
+    drop() {
+      incoming.socket.destroy();
+      return true;
+    },
   };
 }
 

@@ -9,6 +9,7 @@ export const runtime: Runtime = {
   name: 'node',
   version: process.versions.node,
   serve: serveNode,
+  sharedHeaders: (headers) => ({ ...headers }),
   openChannel: openVerifiedChannel,
   peerCertificate,
   exchange,

@@ -11,6 +11,8 @@ export interface Runtime {
   readonly version: string;
   /** Serves HTTPS until closed. Rejects with the system's error (`EADDRINUSE`, `EACCES`) when it cannot listen. */
   serve(options: ServeOptions): Promise<HttpServer>;
+  /** Headers in the form in which answers that share them cost the least. */
+  sharedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> | Headers;
   /** The certificate that a broker presents; nothing is sent to it. Throws `unreachable`. */
   peerCertificate(address: HostPort, timeoutMs: number): Promise<PeerCertificate>;
   /**
@@ -54,10 +56,10 @@ export interface ConnectionInfo {
   /** Lets the answer to this request take its time (a long poll, an event stream): no idle limit applies to it. */
   keepOpen(): void;
   /**
-   * Breaks the connection off in the midst of an answer, so that what has been sent of it cannot pass for the whole.
-   * Resolves when that is done; at once where the server does so itself when the body's stream fails.
+   * Closes the connection within seconds, although its client does not read what was sent, or its answer is not at its end.
+   * Gives whether it can: an app that is mounted in another server may not.
    */
-  cutOff(): Promise<void>;
+  drop(): boolean;
 }
 
 export interface HttpServer {

@@ -58,6 +58,8 @@ export interface WatchOptions {
   readonly after?: number;
   /** Ends the watch. */
   readonly signal?: AbortSignal;
+  /** Told when the watch has been given up because too much waits to be read: its reader may have stopped reading. */
+  readonly onBehind?: () => void;
 }
 
 export interface StoreHealth {

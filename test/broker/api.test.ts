@@ -210,7 +210,7 @@ describe('our JSON form', () => {
     assert.ok(sent < MAX_BODY_BYTES * 1.5, `${sent} bytes were taken`);
   });
 
-  it('hides what an internal failure is about', async () => {
+  it('row "errors": hides what an internal failure is about', async () => {
     const { status, body } = await post('/broken/X', {});
     assert.equal(status, 500);
     assert.doesNotMatch(JSON.stringify(body), /secret detail/);
@@ -271,7 +271,7 @@ describe('access keys', () => {
     }
   });
 
-  it('refuse a wrong key, one of another length, and none', async () => {
+  it('row "key comparison": refuse a wrong key, one of another length, and none', async () => {
     for (const key of ['olx', 'o', 'old ', 'OLD', 'x'.repeat(10_000)]) {
       const { status, body, headers } = await post('/guarded/X', { access_key: key });
       assert.deepEqual([status, body['code']], [401, 'access_denied'], key);

@@ -45,7 +45,7 @@ async function start(executable: string): Promise<RunResult & { mark: string }> 
   return { mark, ...(await run([executable, 'ping'], { cwd: dir, env })) };
 }
 
-describe('an executable started in a hostile directory', () => {
+describe('row "the working directory": an executable started in a hostile directory', () => {
   let source = '';
 
   // The entry stands inside the project, so that the build finds its dependencies.

@@ -91,7 +91,7 @@ for (const { name, available, bpclient } of launchers) {
         await broker.kill();
       });
 
-      it('refuses one that changed, with the command that accepts it', async () => {
+      it('row "a new certificate": refuses one that changed, with the command that accepts it', async () => {
         const home = tempDir();
         const former = await startBroker(programs);
         assert.equal((await ping(former, home)).code, 0);
@@ -110,7 +110,7 @@ for (const { name, available, bpclient } of launchers) {
         await anew.kill();
       });
 
-      it('sends no byte of a request to another', async () => {
+      it('row "identity": sends no byte of a request to another', async () => {
         const home = tempDir();
         const keyFile = path.join(home, 'key');
         writeFileSync(keyFile, canary);

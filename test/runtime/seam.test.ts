@@ -21,7 +21,13 @@ interface Serving {
 
 async function serve(
   fetch: (request: Request, connection: ConnectionInfo) => Response | Promise<Response>,
-  more: { hostname?: string; port?: number; headersTimeoutMs?: number; certificate?: Certificate } = {},
+  more: {
+    hostname?: string;
+    port?: number;
+    headersTimeoutMs?: number;
+    requestTimeoutMs?: number;
+    certificate?: Certificate;
+  } = {},
 ): Promise<Serving> {
   const certificate = more.certificate ?? (await makeCertificate());
   const server = await runtime.serve({
@@ -31,7 +37,7 @@ async function serve(
     key: certificate.key,
     maxBodyBytes: MAX_BODY,
     headersTimeoutMs: more.headersTimeoutMs ?? 10_000,
-    requestTimeoutMs: 30_000,
+    requestTimeoutMs: more.requestTimeoutMs ?? 30_000,
     fetch,
   });
   return { server, certificate };
@@ -103,7 +109,7 @@ describe(`serve() on ${runtime.name}`, () => {
     channel.close();
   });
 
-  it('refuses ambiguous framing with 400 and closes', async () => {
+  it('row "framing": refuses ambiguous framing with 400 and closes', async () => {
     const cases: Record<string, string> = {
       'both lengths':
         'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
@@ -124,7 +130,7 @@ describe(`serve() on ${runtime.name}`, () => {
     assert.equal(answers.length, before_);
   });
 
-  it('refuses headers over 16 KiB with 431', async () => {
+  it('row "headers": refuses headers over 16 KiB with 431', async () => {
     const { status } = await raw(`GET / HTTP/1.1\r\nHost: x\r\nA: ${'b'.repeat(20_000)}\r\n\r\n`);
     assert.equal(status, '431');
   });
@@ -181,7 +187,7 @@ describe(`serve() on ${runtime.name}`, () => {
     await slow.server.close(0);
   });
 
-  it('cuts off who sends headers too slowly, and serves others meanwhile', async () => {
+  it('row "slow clients": cuts off who sends headers too slowly, and serves others meanwhile', async () => {
     const { certificate } = serving;
     const strict = await serve(() => new Response('ok'), { certificate, headersTimeoutMs: 1000 });
     const socket = tls.connect({ port: strict.server.port, host: '127.0.0.1', rejectUnauthorized: false });
@@ -196,6 +202,28 @@ describe(`serve() on ${runtime.name}`, () => {
     await waitFor('the slow client to be cut off', () => closed, 15_000);
     clearInterval(drip);
     channel.close();
+    await strict.server.close(0);
+  });
+
+  it('row "slow clients": cuts off who sends a body too slowly', async () => {
+    const { certificate } = serving;
+    const strict = await serve(
+      async (request, connection) => {
+        connection.awaitBody();
+        return new Response(await request.text());
+      },
+      { certificate, headersTimeoutMs: 1000, requestTimeoutMs: 2000 },
+    );
+    const socket = tls.connect({ port: strict.server.port, host: '127.0.0.1', rejectUnauthorized: false });
+    let closed = false;
+    socket.on('close', () => (closed = true));
+    socket.on('error', () => undefined);
+    socket.resume();
+    await once(socket, 'secureConnect');
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n');
+    const drip = setInterval(() => socket.write('A'), 300);
+    await waitFor('the slow client to be cut off', () => closed, 20_000);
+    clearInterval(drip);
     await strict.server.close(0);
   });
 
@@ -240,7 +268,7 @@ describe(`openChannel() on ${runtime.name}`, () => {
     }
   });
 
-  it('sends not one byte of a request to a broker with another certificate', async () => {
+  it('row "identity": sends not one byte of a request to a broker with another certificate', async () => {
     const received: Buffer[] = [];
     const { cert, key } = serving.certificate;
     const recorder = tls.createServer({ cert, key }, (socket) => {

@@ -1,8 +1,33 @@
 import { randomBytes } from 'node:crypto';
+import { hashAccessKey } from '../../config/access-key.ts';
+import { BrokerError } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
-import { writeOut } from '../terminal.ts';
+import { readText } from '../data.ts';
+import { writeError, writeOut } from '../terminal.ts';
 
-/** 256 bits, in hex: it needs no quoting in a shell, in JSON or in a URL. */
-export const run: Run = async () => {
-  writeOut(`${randomBytes(32).toString('hex')}\n`);
+/** Shorter keys may be found by trying, once their hash is known. */
+const LONG_ENOUGH = 22;
+
+/** A key of 256 bits in hex: it needs no quoting in a shell, in JSON or in a URL. */
+export const run: Run = async (args) => {
+  const hash = args.flag('hash');
+  const file = args.text('key-file');
+  if (file !== undefined) {
+    if (!hash)
+      throw new BrokerError('usage', 'Option --key-file needs --hash: the key in it is to be hashed');
+    writeOut(`${hashAccessKey(readKey(file))}\n`);
+    return;
+  }
+  const key = randomBytes(32).toString('hex');
+  writeOut(hash ? `${key}\n${hashAccessKey(key)}\n` : `${key}\n`);
 };
+
+/** The key as `--access-key-file` would take it from the same file. */
+function readKey(file: string): string {
+  const key = readText(file, '--key-file').trim();
+  if (key === '') throw new BrokerError('usage', `Cannot hash the key in ${file}: there is none`);
+  if (key.length < LONG_ENOUGH) {
+    writeError('This key is short: whoever reads its hash may find it by trying. keygen makes a long one\n');
+  }
+  return key;
+}

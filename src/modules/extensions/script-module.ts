@@ -56,10 +56,12 @@ async function askServices(
 ): Promise<JsonObject> {
   const reply = await services.call(method, {
     params,
+    httpMethod: 'POST',
     clientAddress: caller.clientAddress,
     signal: caller.signal,
     header: () => undefined,
     keepOpen: () => undefined,
+    drop: () => undefined,
   });
   const envelope: unknown = typeof reply.body === 'string' ? JSON.parse(reply.body) : undefined;
   if (!isObject(envelope))

@@ -39,9 +39,10 @@ export function createServices(store: Store): Module {
       params: Renew,
       run: async (p) => written(await store.mutate(p.name, renew(p.name, p.if_revision))),
     }),
-    Get: defineMethod({ params: Get, run: (p, call) => get(store, p, call) }),
-    List: defineMethod({ params: List, run: (p, call) => list(store, p, call) }),
+    Get: defineMethod({ safe: true, params: Get, run: (p, call) => get(store, p, call) }),
+    List: defineMethod({ safe: true, params: List, run: (p, call) => list(store, p, call) }),
     Watch: defineMethod({
+      safe: true,
       params: Watch,
       run({ name, prefix, after }, call) {
         if (name !== undefined && prefix !== undefined) {
@@ -50,7 +51,13 @@ export function createServices(store: Store): Module {
         call.keepOpen();
         const resume = after ?? lastEventId(call);
         const scope = name === undefined ? { prefix: prefix ?? '' } : { name };
-        const options = { ...scope, ...(resume === undefined ? {} : { after: resume }), signal: call.signal };
+        const options = {
+          ...scope,
+          ...(resume === undefined ? {} : { after: resume }),
+          signal: call.signal,
+          // Who does not read is not told either: only its connection can be closed, and resumed by who lives.
+          onBehind: () => call.drop(),
+        };
         return { contentType: 'text/event-stream', body: eventStream(store, options) };
       },
     }),

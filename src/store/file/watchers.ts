@@ -100,6 +100,7 @@ function createWatch(
           `The watch fell behind: more than ${maxBytes} bytes of changes wait to be read; resume it after the last revision read`,
         );
         stop();
+        options.onBehind?.();
         return;
       }
       queue.push({ item, bytes });

@@ -1,0 +1,34 @@
+import { chmod, stat } from 'node:fs/promises';
+import type { JsonObject } from '../protocol/data.ts';
+import { messageOf } from '../protocol/errors.ts';
+import type { Logger } from '../protocol/logger.ts';
+
+/**
+ * Takes a file that holds access keys, and entries that they guard, away from the other users of the host: a file made by
+ * hand, or by the original, is mostly readable by all. Its owner and group keep what they have.
+ */
+export async function closeToOthers(
+  file: string,
+  document: JsonObject | undefined,
+  log: Logger,
+): Promise<void> {
+  if (process.platform === 'win32' || !document || !holdsKey(document)) return;
+  try {
+    const { mode } = await stat(file);
+    if ((mode & 0o007) === 0) return;
+    await chmod(file, mode & 0o770);
+    log.warn('other users of this host could read the configuration; they cannot any more', { file });
+  } catch (error) {
+    log.warn('other users of this host may read the configuration, which holds access keys', {
+      file,
+      error: messageOf(error),
+    });
+  }
+}
+
+function holdsKey(document: JsonObject): boolean {
+  return Object.values(document).some((section) => {
+    const key = (section as JsonObject | null)?.['_access_key'];
+    return Array.isArray(key) ? key.length > 0 : typeof key === 'string' && key !== '';
+  });
+}

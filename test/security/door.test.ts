@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import tls from 'node:tls';
+import { MAX_BODY_BYTES } from '../../src/broker/request.ts';
+import { makeCertificate } from '../support/certificate.ts';
+import { launchers, run, type RunningBroker, startBroker } from '../support/programs.ts';
+import { cleanEnv } from '../support/clean-env.ts';
+import { connectRaw, type RawAnswer, sendRaw } from '../support/raw.ts';
+import { tempDir } from '../support/temp.ts';
+import { skipOf } from '../programs/support.ts';
+
+/** Rows of the security page about what comes before a call, shown on the real programs. */
+
+const headers = (count: number, size = 1): string =>
+  Array.from({ length: count }, (_, i) => `a${i}: ${'b'.repeat(size)}\r\n`).join('');
+const get = (more: string, host = 'Host: x\r\n'): string => `GET /healthz HTTP/1.1\r\n${host}${more}\r\n`;
+const old = { ciphers: 'DEFAULT:@SECLEVEL=0', minVersion: 'TLSv1' } as const;
+
+for (const launcher of launchers) {
+  describe(`the door of a broker on ${launcher.name}`, { skip: skipOf(launcher) }, () => {
+    let broker: RunningBroker;
+    const send = (text: string, responses = 1): Promise<RawAnswer> =>
+      sendRaw(broker.port, text, { responses });
+    before(async () => {
+      broker = await startBroker(launcher);
+    });
+    after(() => broker.kill());
+
+    it('row "TLS 1.2 is the floor": refuses 1.0 and 1.1, takes 1.2 and 1.3', async () => {
+      for (const maxVersion of ['TLSv1', 'TLSv1.1'] as const)
+        await assert.rejects(connectRaw(broker.port, { ...old, maxVersion }), /alert|handshake/i, maxVersion);
+      for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+        const socket = await connectRaw(broker.port, { minVersion: version, maxVersion: version });
+        assert.equal(socket.getProtocol(), version);
+        socket.destroy();
+      }
+    });
+
+    it('row "headers": over 16 KiB, and over 198 of them, is 431', async () => {
+      assert.equal((await send(get(headers(1, 20_000)))).status, 431);
+      assert.equal((await send(get(headers(40, 500)))).status, 431);
+      for (const count of [250, 1500]) {
+        const { status, closed } = await send(get(headers(count)), 2);
+        assert.deepEqual({ status, closed }, { status: 431, closed: true }, `${count} headers`);
+      }
+      assert.equal((await send(get(headers(190)))).status, 200);
+      assert.equal((await send(get(headers(10, 1200)))).status, 200);
+    });
+
+    it('row "framing": a Host that is none is 400, and misleads nobody about the path', async () => {
+      for (const host of ['', 'a b', 'x/services/Get?', 'x#', 'x\\y', 'u@x']) {
+        const { status, text } = await send(get('', `Host: ${host}\r\n`), 1);
+        assert.equal(status, 400, `${host}: ${text}`);
+      }
+      assert.equal((await send('GET /healthz HTTP/1.0\r\n\r\n')).status, 400);
+    });
+
+    it('row "body": a chunked one over the limit is 413, before any module sees it', async () => {
+      const socket = await connectRaw(broker.port);
+      const parts: string[] = [];
+      let sent = 0;
+      const more = (): Promise<void> =>
+        new Promise((resolve) => {
+          for (const event of ['drain', 'data', 'close']) socket.once(event, () => resolve());
+        });
+      socket.on('data', (part) => parts.push(part.toString('latin1')));
+      socket.write(
+        'POST /services/Replace?name=big&data=x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n',
+      );
+      const chunk = `10000\r\n${' '.repeat(65_536)}\r\n`;
+      while (parts.length === 0 && sent < 20 * MAX_BODY_BYTES && !socket.destroyed) {
+        sent += 65_536;
+        if (!socket.write(chunk)) await more();
+      }
+      socket.destroy();
+      assert.match(parts.join(''), /^HTTP\/1\.1 413 /);
+      assert.ok(sent < 12 * MAX_BODY_BYTES, `${sent} bytes were taken`);
+      const there = await send('GET /services/Get?name=big HTTP/1.1\r\nHost: x\r\n\r\n');
+      assert.equal(there.status, 404);
+    });
+
+    it('row "body": a length over the limit is 413 at once', async () => {
+      const { status } = await send(
+        `POST /ping/Ping HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${MAX_BODY_BYTES + 1}\r\n\r\n{`,
+      );
+      assert.equal(status, 413);
+    });
+
+    it('row "errors": what goes wrong inside is said without a stack or a path', async () => {
+      for (const path of ['/services/%00', '/services/__proto__', '/constructor/x', '/%', '/services/']) {
+        const { status, text } = await send(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+        assert.equal(status, 404, path);
+        assert.doesNotMatch(text, /\n\s+at |node_modules|\.ts\b|\.js\b/, path);
+      }
+    });
+  });
+
+  it(
+    `row "TLS 1.2 is the floor": a client on ${launcher.name} sends nothing below it`,
+    { skip: skipOf(launcher) },
+    async () => {
+      const { cert, key, fingerprint } = await makeCertificate();
+      let received = '';
+      let handshakes = 0;
+      const server = tls.createServer({ cert, key, ...old, maxVersion: 'TLSv1.1' }, (socket) => {
+        handshakes++;
+        socket.on('data', (bytes) => (received += bytes.toString('latin1')));
+        socket.on('error', () => undefined);
+      });
+      server.on('tlsClientError', () => undefined);
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      // The control: a client that takes 1.1 does get through.
+      (await connectRaw(port, { ...old, maxVersion: 'TLSv1.1' })).destroy();
+      assert.equal(handshakes, 1);
+      const home = tempDir();
+      const common = [...launcher.bpclient, '--bpbroker', `127.0.0.1:${port}`, '--timeout', '3s'];
+      for (const more of [[], ['--fingerprint', fingerprint]]) {
+        const { code, stderr } = await run([...common, 'ping', '--access-key', 'secret', ...more], {
+          env: cleanEnv(home),
+          cwd: home,
+        });
+        assert.equal(code, 6, stderr);
+      }
+      assert.deepEqual([handshakes, received], [1, '']);
+      server.close();
+    },
+  );
+}
