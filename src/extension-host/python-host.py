@@ -36,11 +36,12 @@ current = None
 
 
 class BrokerError(Exception):
-    """What the broker refused, with the code of its error table."""
+    """What the broker refused, with the code and the HTTP status of its error table."""
 
-    def __init__(self, code, message):
+    def __init__(self, code, status, message):
         super().__init__(message)
         self.code = code
+        self.status = status
 
 
 def send(**frame):
@@ -71,7 +72,8 @@ def ask(question):
     send(type="ask", id=number, call=current, question=question)
     answer = waiting.get()
     if "error" in answer:
-        raise BrokerError(answer["error"]["code"], answer["error"]["message"])
+        error = answer["error"]
+        raise BrokerError(error["code"], error["status"], error["message"])
     return answer["envelope"]
 
 
@@ -289,7 +291,7 @@ def main():
             run(module, call)
         except Exception as error:
             traceback.print_exc()
-            fail(current, str(error) or type(error).__name__)
+            fail(current, str(error) or type(error).__name__, getattr(error, "status", 500))
         finally:
             current = None
             sys.stdout.flush()

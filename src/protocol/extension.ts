@@ -26,6 +26,7 @@ export interface CallFrame {
 
 export interface FrameError {
   readonly code: ErrorCode;
+  readonly status: number;
   readonly message: string;
 }
 

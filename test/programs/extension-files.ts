@@ -1,5 +1,4 @@
-import path from 'node:path';
-import { extensionDir } from '../modules/extensions/support.ts';
+import { writeExtensions } from '../support/extensions.ts';
 import { type Launcher, type RunningBroker, startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
 
@@ -11,7 +10,7 @@ export function brokerWith(
   env: Readonly<Record<string, string>> = {},
 ): Promise<RunningBroker> {
   const dir = tempDir();
-  extensionDir(files, path.join(dir, 'bpbroker', 'lib'));
+  writeExtensions(dir, files);
   const modules = Object.keys(files).map((file) => file.replace(/\.\w+$/, '').replaceAll('/', '.'));
   const config = { ...Object.fromEntries(modules.map((name) => [name, {}])), ...options };
   return startBroker(launcher, { dir, config, env });

@@ -167,8 +167,8 @@ for (const launcher of launchers) {
 
       it('tells an extension what the registry refuses', async () => {
         for (const name of ['script', 'python']) {
-          const { stderr } = await execute(`${name}.Twice`);
-          assert.equal(stderr, "Fatal error: Entry 'taken' already exists\n");
+          const { code, stderr } = await execute(`${name}.Twice`);
+          assert.deepEqual([code, stderr], [4, "Fatal error: Entry 'taken' already exists\n"]);
         }
       });
 

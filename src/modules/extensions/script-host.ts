@@ -96,8 +96,8 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
     try {
       send({ type: 'answer', id, envelope: await call.ask(question) });
     } catch (error) {
-      const { code, message } = error instanceof BrokerError ? error : failed(messageOf(error));
-      send({ type: 'answer', id, error: { code, message } });
+      const { code, status, message } = error instanceof BrokerError ? error : failed(messageOf(error));
+      send({ type: 'answer', id, error: { code, status, message } });
     }
   };
 
@@ -200,6 +200,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
 /** Nobody's name to ask in, and nothing that would end the wait. */
 const outsideCall = {
   code: 'invalid_request',
+  status: 400,
   message: 'The registry and locks serve a call that is under way; this one is over, or has not begun',
 } as const;
 

@@ -3,8 +3,8 @@ import { chmodSync, chownSync, rmSync, symlinkSync, utimesSync, writeFileSync } 
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { findExtension, versionOf } from '../../../src/modules/extensions/lookup.ts';
+import { extensionDir } from '../../support/extensions.ts';
 import { tempDir } from '../../support/temp.ts';
-import { extensionDir } from './support.ts';
 
 const windows = process.platform === 'win32';
 const posixOnly = windows ? 'modes and owners are POSIX' : false;
