@@ -2,7 +2,7 @@ import { isModuleKey } from '../config/schema.ts';
 import type { Call, Module, Reply } from '../modules/module.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { methodProblem } from '../protocol/extension.ts';
+import { isMethodName, isPrivate } from '../protocol/extension.ts';
 import type { AccessKeys } from './access-keys.ts';
 import { refuseForeignPage } from './origin.ts';
 
@@ -34,7 +34,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
   const callExtension = async (name: string, method: string, call: Call): Promise<Reply> => {
     const extension = await findExtension(name);
-    if (extension) return extension.call(method, call);
+    if (extension && isMethodName(method)) return extension.call(method, call);
+    if (extension) {
+      const given = JSON.stringify(method.slice(0, 40));
+      throw new BrokerError(
+        'not_found',
+        `No method ${given}: a method is a letter, then letters, digits, '_', '-', '.'`,
+      );
+    }
     throw new BrokerError('module_not_found', `Module '${name}' is enabled, but not installed`);
   };
 
@@ -52,8 +59,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       const isOpen = call.httpMethod === 'GET' && !accessKeys.guards(name);
       if (!isOpen || !module?.isSafe?.(method)) refuseForeignPage(call);
       accessKeys.check(name, key, call);
-      const problem = methodProblem(method);
-      if (problem !== undefined) throw new BrokerError('forbidden', problem);
+      if (isPrivate(method)) {
+        const rule = "methods that begin with '_' cannot be called";
+        throw new BrokerError('forbidden', `Method '${method}' is private: ${rule}`);
+      }
       return module ? module.call(method, call) : callExtension(name, method, call);
     },
     holderOf: (module, key, call) => accessKeys.holderOf(module, key, call),

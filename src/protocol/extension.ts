@@ -85,14 +85,14 @@ export const hostVariables = {
   mark: 'BPBROKER_EXTENSION_MARK',
 } as const;
 
-/** Why a method of that name cannot be called, or nothing when it can: private ones begin with `_`. */
-export function methodProblem(method: string): string | undefined {
-  if (method.startsWith('_'))
-    return `Method '${method}' is private: methods that begin with '_' cannot be called`;
-  if (!/^[A-Za-z][\w.-]{0,127}$/.test(method)) {
-    return `Invalid method ${JSON.stringify(method.slice(0, 40))}: expected a letter, then letters, digits, '_', '-' or '.'`;
-  }
-  return undefined;
+/** Whether a method is private: it is no one's to call (contract, section 7). */
+export function isPrivate(method: string): boolean {
+  return method.startsWith('_');
+}
+
+/** Whether a name can be that of an extension's method; what could be more than a name to a program or a shell cannot. */
+export function isMethodName(method: string): boolean {
+  return /^[A-Za-z][\w.-]{0,127}$/.test(method);
 }
 
 /** Reads a frame; nothing where the text is none. */

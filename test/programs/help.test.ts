@@ -113,6 +113,7 @@ describe('help', () => {
         'data-file': '/dev/null',
         'config-file': '/dev/null',
         'access-key-file': '/dev/null',
+        'key-file': discoverKeyFile(),
         method: 'x.Y',
         script: 'x.mjs',
         'discover-key-file': discoverKeyFile(),
@@ -121,6 +122,7 @@ describe('help', () => {
     // With these a command ends at once, and not because of its options: nobody listens, the file is a folder.
     const base = new Set(['bpbroker', 'timeout', 'name', 'data', 'config', 'interface', 'method', 'script']);
     const rivals: Record<string, string> = { 'data-file': 'data', prefix: 'name' };
+    const needed: Record<string, string[]> = { 'key-file': ['--hash'] };
     const valueOf = (name: string): string => values.get(name) ?? 'x';
     const lines = pages
       .filter(({ program, commands }) => program === 'bpbroker' && commands.length === 0)
@@ -133,7 +135,7 @@ describe('help', () => {
               other === name || other === rivals[name] ? [] : [`--${other}`, valueOf(other)],
             );
             const long = n % 2 === 0 ? [`--${name}`, valueOf(name)] : [`--${name}=${valueOf(name)}`];
-            const ways = value ? [long] : [[`--${name}`]];
+            const ways = value ? [[...long, ...(needed[name] ?? [])]] : [[`--${name}`]];
             if (letter) ways.push([`-${letter}`, valueOf(name)], [`-${letter}${valueOf(name)}`]);
             return ways.map((way) => [...way, ...path, ...others]);
           });
