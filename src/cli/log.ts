@@ -13,7 +13,7 @@ export type LogLevel = keyof typeof levels;
  * as JSON. Control characters never reach it raw. The journal gets text with the level as it wants it, `<4>message`, and
  * no time: it has its own.
  */
-export function createLog(format: LogFormat, level: LogLevel, toJournal = isJournal()): Logger {
+export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean = isJournal()): Logger {
   const renderLine = toJournal ? renderForJournal : renderText;
   const render = format === 'json' ? renderJson : renderLine;
   const consola = createConsola({

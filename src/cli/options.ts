@@ -74,7 +74,10 @@ export type OptionName =
   | 'method'
   | 'script'
   | 'force'
-  | 'enable';
+  | 'enable'
+  | 'dry-run'
+  | 'user'
+  | 'firewall';
 
 export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> = {
   help: flag('Show this help', { alias: 'h' }),
@@ -153,6 +156,9 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   script: text('PATH', 'File or folder of the extension'),
   force: flag('Overwrite the one that is there'),
   enable: flag('Enable it in the configuration, with a new access key'),
+  'dry-run': flag('Show what would be done, and do nothing'),
+  user: text('NAME', 'User that the service runs as (Linux; default: bpbroker, made for it)'),
+  firewall: flag('Open its port in the firewall (Windows)'),
 };
 
 /** The options that every command which talks to a broker takes. */
