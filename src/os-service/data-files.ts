@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { mkdir, open, readdir } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Home } from '../config/paths.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
@@ -23,7 +23,8 @@ export function dataFolders(home: Home, config: string | undefined): readonly st
  */
 export async function prepareData(home: Home, config: string | undefined, owner: Owner): Promise<void> {
   if (config !== undefined) await checkOwnFolder(config);
-  await mkdir(home.lib, { recursive: true, mode: 0o755 });
+  await mkdir(home.lib, { recursive: true });
+  await makeReadable(home.lib, owner.gid);
   for (const dir of dataFolders(home, config)) {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     await give(dir, constants.O_DIRECTORY, owner);
@@ -34,6 +35,22 @@ export async function prepareData(home: Home, config: string | undefined, owner:
     await give(path.join(path.dirname(file), name), 0, owner);
   }
   for (const name of await readdir(home.backups)) await give(path.join(home.backups, name), 0, owner);
+}
+
+/**
+ * Lets the service's group read an extension that only root could: copies keep the modes of what they are copied from.
+ * Nobody but root can write here, or the broker would not run it.
+ */
+async function makeReadable(at: string, gid: number): Promise<void> {
+  const info = await lstat(at);
+  if (info.isSymbolicLink()) return;
+  const wanted = info.mode | ((info.mode >> 3) & 0o050);
+  if ((info.mode & 0o004) === 0 && (wanted !== info.mode || info.gid !== gid)) {
+    await chown(at, info.uid, gid);
+    await chmod(at, wanted & 0o777);
+  }
+  if (!info.isDirectory()) return;
+  for (const name of await readdir(at)) await makeReadable(path.join(at, name), gid);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { recordLine, recordOf, type ServiceRecord } from './record.ts';
-import { copySteps } from './program.ts';
+import { copySteps, removeCopySteps } from './program.ts';
 import { recordFor, type ServiceManager, type ServiceSpec, startArguments } from './service.ts';
 import { type Step, stepsOn } from './step.ts';
 import type { System } from './system.ts';
@@ -40,11 +40,7 @@ export function launchd(system: System): ServiceManager {
       return text === undefined ? undefined : recordOf(text);
     },
     async uninstall(record: ServiceRecord): Promise<readonly Step[]> {
-      return [
-        bootout(isLoaded),
-        steps.remove(plist),
-        ...(record.copy === undefined ? [] : [steps.remove(record.copy)]),
-      ];
+      return [bootout(isLoaded), steps.remove(plist), ...removeCopySteps(steps, record)];
     },
   };
 }

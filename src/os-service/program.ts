@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { Home } from '../config/paths.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { unfitToRun } from './places.ts';
+import type { ServiceRecord } from './record.ts';
 import type { ServiceSpec } from './service.ts';
 import type { Step, Steps } from './step.ts';
 import type { System } from './system.ts';
@@ -26,7 +27,7 @@ export async function serviceProgram(
 ): Promise<Pick<ServiceSpec, 'program' | 'copyOf'>> {
   const files = [own.file, ...own.args.filter((word) => path.isAbsolute(word))];
   const reasons = await Promise.all(files.map((file) => unfitToRun(system, file)));
-  const unfit = reasons.find((reason) => reason !== undefined);
+  const unfit = oddPath(system, own.file) ?? reasons.find((reason) => reason !== undefined);
   if (unfit === undefined) return { program: [own.file, ...own.args] };
   if (own.args.length > 0) {
     throw new BrokerError(
@@ -37,7 +38,22 @@ export async function serviceProgram(
   const windows = system.platform === 'win32';
   const join = windows ? path.win32.join : path.posix.join;
   const copy = join(home.root, 'bin', windows ? 'bpbroker-service.exe' : 'bpbroker-service');
+  const odd = oddPath(system, copy);
+  if (odd !== undefined) throw new BrokerError('usage', `Invalid BPBROKER_HOME: ${odd}`);
   return own.file === copy ? { program: [copy] } : { program: [copy], copyOf: own.file };
+}
+
+/** systemd refuses a program with these in its path; there is no way to escape them. */
+function oddPath({ platform }: System, file: string): string | undefined {
+  const odd = platform === 'win32' ? undefined : /["'\\$]/.exec(file)?.[0];
+  return odd && `${file} has ${odd} in it, which the path of a service's program cannot have`;
+}
+
+/** Takes the copy away again. In a dry run its folder is not empty yet, so that it is not told of. */
+export function removeCopySteps(steps: Steps, { copy }: ServiceRecord): Step[] {
+  if (copy === undefined) return [];
+  const paths = copy.includes('\\') ? path.win32 : path.posix;
+  return [steps.remove(copy), steps.removeEmpty(paths.dirname(copy))];
 }
 
 export function copySteps(steps: Steps, { copyOf, program: [file = ''] }: ServiceSpec): Step[] {

@@ -23,6 +23,8 @@ export interface Steps {
   /** A file that says nothing of the service. */
   file(file: string, content: string, mode: number): Step;
   remove(file: string): Step;
+  /** Removes a folder in which nothing is left. */
+  removeEmpty(dir: string): Step;
   /** Runs a program. `needed` default: always. */
   run(command: readonly string[], options?: RunStepOptions): Step;
 }
@@ -65,6 +67,11 @@ export function stepsOn(system: System): Steps {
       text: `remove ${file}`,
       needed: async () => (await system.stat(file)) !== undefined,
       apply: () => system.remove(file),
+    }),
+    removeEmpty: (dir) => ({
+      text: `remove the empty folder ${dir}`,
+      needed: async () => system.isEmptyFolder(dir),
+      apply: () => system.removeFolder(dir),
     }),
     run: (command, { needed = () => true, explain, until } = {}) => ({
       text: commandLine(command),

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
-import { chmod, copyFile, lstat, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createHash } from 'node:crypto';
 import path from 'node:path';
@@ -42,6 +42,9 @@ export interface System {
   copyProgram(from: string, to: string): Promise<void>;
   makeFolder(dir: string, mode: number): Promise<void>;
   remove(file: string): Promise<void>;
+  isEmptyFolder(dir: string): Promise<boolean>;
+  /** Removes a folder that is empty. */
+  removeFolder(dir: string): Promise<void>;
 }
 
 /** This machine. */
@@ -79,8 +82,12 @@ export function thisSystem(): System {
       await mkdir(dir, { recursive: true, mode });
     },
     async remove(file) {
-      await rm(file, { force: true, recursive: false });
+      await rm(file, { force: true });
     },
+    async isEmptyFolder(dir) {
+      return (await readdir(dir).catch(absent))?.length === 0;
+    },
+    removeFolder: (dir) => rmdir(dir),
   };
 }
 

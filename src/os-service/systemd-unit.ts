@@ -61,7 +61,7 @@ function sandbox({ home, config, port }: ServiceSpec): string[] {
     'NoNewPrivileges=yes',
     'ProtectSystem=strict',
     `ProtectHome=${inHome ? 'read-only' : 'yes'}`,
-    ...written.map((dir) => `ReadWritePaths=${quote(dir)}`),
+    ...written.map((dir) => `ReadWritePaths=${quote(`-${dir}`)}`),
     'PrivateTmp=yes',
     'PrivateDevices=yes',
     'DevicePolicy=closed',

@@ -1,7 +1,7 @@
 import { homeAt } from '../config/paths.ts';
 import { accountSteps, removeAccountSteps } from './account.ts';
 import { dataFolders } from './data-files.ts';
-import { copySteps } from './program.ts';
+import { copySteps, removeCopySteps } from './program.ts';
 import { recordOf, type ServiceRecord } from './record.ts';
 import { SERVICE, type ServiceManager, type ServiceSpec } from './service.ts';
 import { type Step, stepsOn } from './step.ts';
@@ -45,7 +45,7 @@ export function systemd(system: System): ServiceManager {
         steps.run(['systemctl', 'daemon-reload']),
         // It has failed for ever otherwise, though there is no such unit any more.
         steps.run(['systemctl', 'reset-failed', unit], { needed: () => says('is-failed') }),
-        ...(record.copy === undefined ? [] : [steps.remove(record.copy)]),
+        ...removeCopySteps(steps, record),
         ...(record.user === undefined ? [] : await removeAccountSteps(system, steps, record.user, folders)),
       ];
     },

@@ -1,7 +1,7 @@
 import { homeAt } from '../config/paths.ts';
 import { accountSteps, removeAccountSteps } from './account.ts';
 import { dataFolders } from './data-files.ts';
-import { copySteps } from './program.ts';
+import { copySteps, removeCopySteps } from './program.ts';
 import { recordOf, type ServiceRecord } from './record.ts';
 import { SERVICE, type ServiceManager, type ServiceSpec } from './service.ts';
 import { type Step, stepsOn } from './step.ts';
@@ -62,7 +62,7 @@ export function sysv(system: System): ServiceManager {
         // It takes the links away only of a script that is gone.
         ...(chkconfig ? [] : [remove, steps.run(['update-rc.d', SERVICE, 'remove'])]),
         steps.remove(rotation),
-        ...(record.copy === undefined ? [] : [steps.remove(record.copy)]),
+        ...removeCopySteps(steps, record),
         ...(record.user === undefined ? [] : await removeAccountSteps(system, steps, record.user, folders)),
       ];
     },

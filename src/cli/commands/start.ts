@@ -40,12 +40,15 @@ export const run: Run = async (args) => {
     if (await isTerminal(2)) writeError(nextSteps(address));
     await notify.ready(`answers on ${address.url}`);
     log.info('stopping', { signal: await stopped });
-    void notify.stopping();
+    const told = notify.stopping();
+    const code = await close(broker, log);
+    // What still runs when this ends is killed.
+    await told;
+    return code;
   } catch (error) {
     await close(broker, log);
     throw error;
   }
-  return close(broker, log);
 };
 
 /** The executable is its own host for scripts: see `commands/extension-host.ts`. */

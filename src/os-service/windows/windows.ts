@@ -1,5 +1,5 @@
 import type { ServiceManager } from '../service.ts';
-import { copySteps } from '../program.ts';
+import { copySteps, removeCopySteps } from '../program.ts';
 import { stepsOn } from '../step.ts';
 import type { System } from '../system.ts';
 import { logFile, type WindowsKind } from './kind.ts';
@@ -36,11 +36,7 @@ export async function windows(system: System, root: string): Promise<ServiceMana
       ];
     },
     async uninstall(record) {
-      return [
-        ...kind.uninstall(record),
-        ...(record.copy === undefined ? [] : [steps.remove(record.copy)]),
-        ...closeFirewall(system),
-      ];
+      return [...kind.uninstall(record), ...removeCopySteps(steps, record), ...closeFirewall(system)];
     },
   };
 }
