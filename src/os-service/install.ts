@@ -70,7 +70,7 @@ export type UninstallOptions = Pick<InstallOptions, 'dryRun' | 'tell'>;
 export interface Removal extends Outcome {
   /** Of the service that was removed. */
   readonly record: ServiceRecord;
-  /** Where its data is still. */
+  /** Where its data, and the log if it is a file, is still. */
   readonly data: readonly string[];
 }
 
@@ -88,7 +88,7 @@ export async function uninstallService(
   if (!record) return undefined;
   const changed = await applySteps(await manager.uninstall(record), dryRun, tell);
   const home = homeAt(record.root);
-  const places = [path.dirname(record.config ?? home.configFile), home.lib, home.backups];
+  const places = [path.dirname(record.config ?? home.configFile), home.lib, home.backups, manager.log];
   const data: string[] = [];
   for (const place of places) if (await system.stat(place)) data.push(place);
   return { manager, record, changed, data };

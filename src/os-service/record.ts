@@ -15,9 +15,9 @@ export interface ServiceRecord {
 
 const mark = 'bpbroker-record:';
 
-/** The line to put behind the format's own sign of a comment. It ends no comment of XML and expands in no batch file. */
+/** The line to put behind the format's own sign of a comment, in ASCII; it ends no comment of XML. */
 export function recordLine(record: ServiceRecord): string {
-  const json = JSON.stringify(record).replaceAll(/[-%<>&^|]/g, escapeCharacter);
+  const json = JSON.stringify(record).replaceAll(/[-<>&]|[^ -~]/g, escapeCharacter);
   return `${mark} ${json}`;
 }
 

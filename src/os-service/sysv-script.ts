@@ -44,10 +44,7 @@ log_size() {
 }
 
 run_broker() {
-  if command -v setpriv > /dev/null 2>&1; then
-    exec setpriv --reuid "$RUN_AS" --regid "$(id -g "$RUN_AS")" --init-groups --inh-caps=-all -- "$@"
-  fi
-  exec runuser -u "$RUN_AS" -- "$@"
+${becomeUser(spec)}
 }
 
 do_start() {
@@ -129,6 +126,15 @@ case "$1" in
     ;;
 esac
 `;
+}
+
+/** Becomes the broker: as a user, without a way back, and with the one right that a low port needs. */
+function becomeUser({ user = 'root', port }: ServiceSpec): string {
+  if (user === 'root') return '  exec "$@"';
+  const right = port > 0 && port < 1024 ? ',+net_bind_service' : '';
+  const caps = `--inh-caps=-all${right} --ambient-caps=-all${right} --bounding-set=-all${right}`;
+  return `  exec setpriv --reuid "$RUN_AS" --regid "$(id -g "$RUN_AS")" --init-groups --no-new-privs \\
+    ${caps} -- "$@"`;
 }
 
 function words(list: readonly string[]): string {

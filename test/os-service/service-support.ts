@@ -23,7 +23,9 @@ export function client(debian: Debian, ...args: string[]): Promise<string> {
 
 /** Every path of it but those that change by themselves, or hold what was logged. */
 export function listAll({ root }: Debian): string[] {
+  const backups = ['passwd-', 'shadow-', 'group-', 'gshadow-'].map((name) => `etc/${name}`);
   const passing = new Set([
+    ...backups,
     'dev',
     'proc',
     'run',

@@ -61,14 +61,12 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
     putInto(debian, programs.bpbroker, '/usr/local/bin/bpbroker');
     for (const command of ['install-service', 'uninstall-service']) {
       const { code, stderr } = await debian.run([
-        ...[
-          'setpriv',
-          '--reuid=65534',
-          '--regid=65534',
-          '--clear-groups',
-          '/usr/local/bin/bpbroker',
-          command,
-        ],
+        'setpriv',
+        '--reuid=65534',
+        '--regid=65534',
+        '--clear-groups',
+        '/usr/local/bin/bpbroker',
+        command,
       ]);
       assert.deepEqual([code, /needs root: run it with sudo/.test(stderr)], [5, true], stderr);
     }
@@ -104,10 +102,10 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
       await show('MainPID'),
       listAll(debian).filter((file) => !file.includes('.json.')),
     ];
-    const before = await state();
+    const earlier = await state();
     const { code, stdout, stderr } = await debian.run(['/root/bpbroker', 'install-service']);
     assert.deepEqual([code, /nothing to do$/m.test(stdout), stderr], [0, true, '']);
-    assert.deepEqual(await state(), before);
+    assert.deepEqual(await state(), earlier);
   });
 
   it('is a user without rights, in a sandbox that systemd rates below 2', async (t) => {

@@ -110,7 +110,7 @@ export async function bootDebian(init: Init, bind: Readonly<Record<string, strin
 
 /** Copies a file, or a folder, of this machine into it. */
 export function putInto({ root }: Debian, from: string, to: string): void {
-  cpSync(from, path.join(root, to), { recursive: true });
+  cpSync(from, path.join(root, to), { recursive: true, dereference: true });
 }
 
 interface Container {
@@ -130,17 +130,17 @@ async function boot(init: Init, root: string, bind: Readonly<Record<string, stri
   child.stdout.setEncoding('utf8').on('data', (text: string) => (printed += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (printed += text));
   try {
-    const leader = await waitFor('process 1', () => {
-      if (child.exitCode !== null) throw new Error('systemd-nspawn has ended');
-      const [first] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').split(' ');
-      return Number(first);
-    });
     const booted = init === 'systemd' ? ['systemctl', 'is-active', 'multi-user.target'] : ['runlevel'];
-    await waitFor(
+    const leader = await waitFor(
       'the boot to end',
       async () => {
-        const { code, stdout } = await run(['nsenter', '--all', '--target', String(leader), ...booted]);
-        return code === 0 && (init === 'systemd' || /^\S+ 2$/m.test(stdout));
+        if (child.exitCode !== null) throw new Error('systemd-nspawn has ended');
+        // Asked each time: at first it is a process that only prepares the container.
+        const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim();
+        const enter = ['nsenter', '--all', '--target', children.split(' ').at(-1) ?? ''];
+        const { code, stdout } = await run([...enter, ...booted]);
+        const isUp = code === 0 && (init === 'systemd' || /^\S+ 2$/m.test(stdout));
+        return isUp ? Number(children.split(' ').at(-1)) : undefined;
       },
       60_000,
     );
