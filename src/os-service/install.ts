@@ -70,8 +70,8 @@ export type UninstallOptions = Pick<InstallOptions, 'dryRun' | 'tell'>;
 export interface Removal extends Outcome {
   /** Of the service that was removed. */
   readonly record: ServiceRecord;
-  /** Where its data, and the log if it is a file, is still. */
-  readonly data: readonly string[];
+  /** What stands still: data, log, an administrator's changes. */
+  readonly left: readonly string[];
 }
 
 /**
@@ -88,10 +88,10 @@ export async function uninstallService(
   if (!record) return undefined;
   const changed = await applySteps(await manager.uninstall(record), dryRun, tell);
   const home = homeAt(record.root);
-  const places = [path.dirname(record.config ?? home.configFile), home.lib, home.backups, manager.log];
-  const data: string[] = [];
-  for (const place of places) if (await system.stat(place)) data.push(place);
-  return { manager, record, changed, data };
+  const places = [path.dirname(record.config ?? home.configFile), home.lib, home.backups, ...manager.left];
+  const left: string[] = [];
+  for (const place of places) if (await system.stat(place)) left.push(place);
+  return { manager, record, changed, left };
 }
 
 function refuseForeignOptions({ platform }: System, { user, firewall }: InstallOptions): void {

@@ -21,6 +21,7 @@ export function launchd(system: System): ServiceManager {
   return {
     name: 'launchd',
     log: LOG_FILE,
+    left: [LOG_FILE],
     async install(spec) {
       return [
         ...copySteps(steps, spec),

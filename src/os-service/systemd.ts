@@ -18,6 +18,7 @@ export function systemd(system: System): ServiceManager {
   return {
     name: 'systemd',
     log: `journalctl -u ${SERVICE}`,
+    left: [`${unitFile}.d`],
     async install(spec: ServiceSpec) {
       const { user = 'root', home } = spec;
       return [

@@ -34,6 +34,7 @@ export function sysv(system: System): ServiceManager {
   return {
     name: 'SysV init',
     log: LOG_FILE,
+    left: [LOG_FILE],
     async install(spec: ServiceSpec) {
       const { user = 'root', home } = spec;
       const rotates = (await system.stat('/etc/logrotate.d'))?.kind === 'folder';

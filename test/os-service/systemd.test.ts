@@ -156,6 +156,23 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
     );
   });
 
+  it('a drop-in lets an extension write where it must, and outlives the service', async () => {
+    const source = `import { writeFileSync } from 'node:fs';
+       export const Write = (): string => { writeFileSync('/var/lib/other/file', 'x'); return 'written'; };`;
+    await debian.ok(['install', '-d', '-o', 'bpbroker', '/var/lib/other']);
+    const key = await enableExtension(debian, writeExtension(debian, 'writer.ts', source), stop, start);
+    const write = ['--access-key', key, 'execute', '--method', 'writer.Write'];
+    await assert.rejects(client(debian, ...write), /EROFS/);
+    mkdirSync(path.join(debian.root, `${unit}.d`));
+    writeFileSync(
+      path.join(debian.root, `${unit}.d/override.conf`),
+      '[Service]\nReadWritePaths=/var/lib/other\n',
+    );
+    await debian.ok(['systemctl', 'daemon-reload']);
+    await debian.ok(['systemctl', 'restart', 'bpbroker']);
+    assert.equal(await client(debian, ...write), 'written');
+  });
+
   it('logs to the journal with levels, and with no time of its own', async () => {
     const lines = await journal();
     const own = lines.find(({ MESSAGE }) => MESSAGE.startsWith('stopping signal='));
@@ -179,12 +196,21 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
   it('uninstall-service leaves no trace but the data, and says where that is', async () => {
     const { code, stderr } = await debian.run(['/root/bpbroker', 'uninstall-service']);
     assert.equal(code, 0, stderr);
-    assert.match(stderr, /^Its data is still in \/usr\/local\/bpbroker\/etc$/m);
+    assert.match(stderr, /^Left as it is: \/usr\/local\/bpbroker\/etc$/m);
     const left = listAll(debian).filter((file) => !files.includes(file));
     assert.deepEqual(
       left.filter((file) => !/^usr\/local\/bpbroker(?:$|\/(?:etc|lib|backups)(?:$|\/))/.test(file)),
-      ['root/extensions', 'root/extensions/hello.ts', 'root/extensions/shell.sh'],
+      [
+        `${unit.slice(1)}.d`,
+        `${unit.slice(1)}.d/override.conf`,
+        'root/extensions',
+        ...['hello.ts', 'shell.sh', 'writer.ts'].map((name) => `root/extensions/${name}`),
+        'var/lib/other',
+        'var/lib/other/file',
+      ],
     );
+    assert.match(stderr, /^Left as it is: \/etc\/systemd\/system\/bpbroker\.service\.d$/m);
+    await debian.ok(['rm', '-r', `${unit}.d`]);
     assert.ok(left.includes('usr/local/bpbroker/etc/bpbroker.json'));
     assert.doesNotMatch(readFileSync(path.join(debian.root, 'etc/passwd'), 'utf8'), /bpbroker/);
     assert.equal(statSync(path.join(debian.root, data, 'etc/bpbroker.json')).uid, 0);
@@ -204,7 +230,7 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
     await debian.ok(['systemctl', 'stop', 'bpbroker']);
     assert.ok(statSync(path.join(debian.root, config)));
     const { stderr } = await debian.run(['/root/bpbroker', 'uninstall-service']);
-    assert.match(stderr, /^Its data is still in \/srv\/its own$/m);
+    assert.match(stderr, /^Left as it is: \/srv\/its own$/m);
   });
 
   it('places where others could put what root then runs or gives away are refused', async () => {

@@ -13,5 +13,5 @@ export const run: Run = async (args) => {
   }
   if (dryRun) return;
   writeOut('The service bpbroker is stopped and removed\n');
-  for (const place of removal.data) writeError(`Its data is still in ${place}\n`);
+  for (const place of removal.left) writeError(`Left as it is: ${place}\n`);
 };

@@ -2,7 +2,7 @@ import type { ServiceManager } from '../service.ts';
 import { copySteps, removeCopySteps } from '../program.ts';
 import { stepsOn } from '../step.ts';
 import type { System } from '../system.ts';
-import { logFile, type WindowsKind } from './kind.ts';
+import { logFile, logFolder, type WindowsKind } from './kind.ts';
 import { nssm } from './nssm.ts';
 import { closeFirewall, folderSteps, openFirewall } from './surroundings.ts';
 import { scheduledTask } from './task.ts';
@@ -23,6 +23,7 @@ export async function windows(system: System, root: string): Promise<ServiceMana
   return {
     name: kind.name,
     log: logFile({ root }),
+    left: [logFolder(root)],
     installed: () => kind.installed(),
     async install(spec) {
       const { make, protect } = folderSteps(system, spec);
