@@ -96,6 +96,7 @@ describe('help', () => {
         'log-format': 'json',
         'log-level': 'debug',
         format: 'json',
+        method: 'a.B',
         timeout: '50ms',
         ttl: '5s',
         'if-revision': '1',
@@ -106,7 +107,7 @@ describe('help', () => {
       }),
     );
     // With these a command ends at once, and not because of its options: nobody listens, the file is a folder.
-    const base = new Set(['bpbroker', 'timeout', 'name', 'data', 'config', 'interface']);
+    const base = new Set(['bpbroker', 'timeout', 'name', 'data', 'config', 'interface', 'method']);
     const rivals: Record<string, string> = { 'data-file': 'data', prefix: 'name' };
     const valueOf = (name: string): string => values.get(name) ?? 'x';
     // These change the machine, or ask for what no other option can give: they have suites of their own.
