@@ -73,7 +73,7 @@ export async function bootDebian(init: Init, bind: Readonly<Record<string, strin
   const root = mkdtempSync(path.join(tmpdir(), 'bpbroker-boot-'));
   let container: Container | undefined;
   atEnd(() => {
-    container?.child.kill('SIGKILL');
+    if (container) end(container.child);
     rmSync(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   });
   const copied = spawnSync('cp', ['-a', '--reflink=auto', `${treeOf(init)}/.`, root], { encoding: 'utf8' });
@@ -119,6 +119,17 @@ interface Container {
   readonly leader: number;
 }
 
+/** Kills the machine with its process 1; whoever kills the program alone leaves it running. */
+function end(child: ChildProcess): void {
+  for (const pid of childrenOf(child)) process.kill(pid, 'SIGKILL');
+  child.kill('SIGKILL');
+}
+
+function childrenOf({ pid, exitCode, signalCode }: ChildProcess): number[] {
+  if (exitCode !== null || signalCode !== null) return [];
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+}
+
 async function boot(init: Init, root: string, bind: Readonly<Record<string, string>>): Promise<Container> {
   const binds = Object.entries(bind).map(([to, from]) => `--bind-ro=${from}:${to}`);
   const child = spawn(
@@ -136,17 +147,17 @@ async function boot(init: Init, root: string, bind: Readonly<Record<string, stri
       async () => {
         if (child.exitCode !== null) throw new Error('systemd-nspawn has ended');
         // Asked each time: at first it is a process that only prepares the container.
-        const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim();
-        const enter = ['nsenter', '--all', '--target', children.split(' ').at(-1) ?? ''];
+        const pid = childrenOf(child).at(-1);
+        const enter = ['nsenter', '--all', '--target', String(pid)];
         const { code, stdout } = await run([...enter, ...booted]);
         const isUp = code === 0 && (init === 'systemd' || /^\S+ 2$/m.test(stdout));
-        return isUp ? Number(children.split(' ').at(-1)) : undefined;
+        return isUp ? pid : undefined;
       },
       60_000,
     );
     return { child, leader };
   } catch (error) {
-    child.kill('SIGKILL');
+    end(child);
     throw new Error(`It did not boot; it printed:\n${printed.slice(-2000)}`, { cause: error });
   }
 }
