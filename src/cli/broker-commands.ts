@@ -21,6 +21,24 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
     examples: ['install-extension --script ./ossec.ts', 'install-extension --script ./ossec.ts --enable'],
     load: () => import('./commands/install-extension.ts'),
   },
+  'install-service': {
+    description: 'Install the broker as a service of the system, enabled at boot and started',
+    options: ['config', 'user', 'firewall', 'dry-run'],
+    examples: ['install-service', 'install-service --dry-run'],
+    load: () => import('./commands/install-service.ts'),
+  },
+  'uninstall-service': {
+    description: 'Stop and remove the service; its data stays',
+    options: ['dry-run'],
+    load: () => import('./commands/uninstall-service.ts'),
+  },
+  'service-prepare': {
+    description: 'Give the files of the service to its user, before it starts',
+    hidden: true,
+    options: ['user', 'config'],
+    required: ['user'],
+    load: () => import('./commands/service-prepare.ts'),
+  },
   'extension-host': {
     description: 'Run one extension for the broker that starts this',
     hidden: true,

@@ -1,5 +1,6 @@
 import type { ConsolaInstance, LogObject } from 'consola';
 import { createConsola } from 'consola/basic';
+import { fstatSync } from 'node:fs';
 import type { LogFields, Logger } from '../protocol/logger.ts';
 import { writeError } from './terminal.ts';
 
@@ -9,15 +10,17 @@ export type LogLevel = keyof typeof levels;
 
 /**
  * The broker's log, on standard error: one line an event, as text (`2026-01-31T12:00:00.000Z warn message key=value`) or
- * as JSON. Control characters never reach it raw.
+ * as JSON. Control characters never reach it raw. The journal gets text with the level as it wants it, `<4>message`, and
+ * no time: it has its own.
  */
-export function createLog(format: LogFormat, level: LogLevel): Logger {
-  const render = format === 'json' ? renderJson : renderText;
+export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean = isJournal()): Logger {
+  const renderLine = toJournal ? renderForJournal : renderText;
+  const render = format === 'json' ? renderJson : renderLine;
   const consola = createConsola({
     level: levels[level],
     // Repeated lines count: each is an event.
     throttle: 0,
-    reporters: [{ log: (event) => writeError(`${render(event)}\n`) }],
+    reporters: [{ log: (event) => writeError(`${escapeControls(render(event))}\n`) }],
   });
   return {
     debug: logAs(consola, 'debug'),
@@ -35,13 +38,24 @@ type Event = [message: string, fields: LogFields];
 
 function renderJson({ date, type, args }: LogObject): string {
   const [message, fields] = args as Event;
-  return escapeControls(JSON.stringify({ time: date.toISOString(), level: type, message, ...fields }));
+  return JSON.stringify({ time: date.toISOString(), level: type, message, ...fields });
 }
 
-function renderText({ date, type, args }: LogObject): string {
+function renderText(event: LogObject): string {
+  return `${event.date.toISOString()} ${event.type} ${renderMessage(event)}`;
+}
+
+/** As syslog numbers them. */
+const priorities: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
+
+function renderForJournal(event: LogObject): string {
+  return `<${priorities[event.type] ?? 6}>${renderMessage(event)}`;
+}
+
+function renderMessage({ args }: LogObject): string {
   const [message, fields] = args as Event;
   const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${quote(String(value))}`);
-  return escapeControls(`${date.toISOString()} ${type} ${message}${pairs.join('')}`);
+  return `${message}${pairs.join('')}`;
 }
 
 // JSON escapes C0 alone; DEL and C1 (0x9b is another ESC [) would reach a terminal, and messages are no JSON.
@@ -50,6 +64,18 @@ const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 
 function escapeControls(line: string): string {
   return line.replaceAll(control, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Whether standard error leads into the journal of systemd, which then names it by device and inode. */
+function isJournal(): boolean {
+  const stream = process.env['JOURNAL_STREAM'];
+  if (!stream) return false;
+  try {
+    const { dev, ino } = fstatSync(2);
+    return stream === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
 }
 
 /** A value as it is where it is one plain word, else as JSON. */

@@ -79,7 +79,10 @@ export type OptionName =
   | 'force'
   | 'enable'
   | 'hash'
-  | 'key-file';
+  | 'key-file'
+  | 'dry-run'
+  | 'user'
+  | 'firewall';
 
 export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> = {
   help: flag('Show this help', { alias: 'h' }),
@@ -165,6 +168,9 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   enable: flag('Enable it in the configuration, with a new access key'),
   hash: flag('Print its hash too, which may stand in for an access key in the configuration'),
   'key-file': text('FILE', 'With --hash: hash the key in this file (- is standard input), make none'),
+  'dry-run': flag('Show what would be done, and do nothing'),
+  user: text('NAME', 'User that the service runs as (Linux; default: bpbroker, made for it)'),
+  firewall: flag('Open its port in the firewall (Windows)'),
 };
 
 /** The options that every command which talks to a broker takes. */

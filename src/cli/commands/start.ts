@@ -6,6 +6,7 @@ import { scriptHostCommand } from '../../extension-host/command.ts';
 import type { Json, JsonObject } from '../../protocol/data.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
+import { createNotify, takeNotifyVariables } from '../../os-service/notify.ts';
 import type { Run } from '../command.ts';
 import { createLog, type LogFormat, type LogLevel } from '../log.ts';
 import type { Arguments } from '../command.ts';
@@ -20,6 +21,10 @@ export const run: Run = async (args) => {
   const given = args.text('config');
   const file = given === undefined ? home.configFile : path.resolve(given);
   const stopped = stopSignal();
+  const notify = createNotify({
+    env: takeNotifyVariables(process.env),
+    onError: (error) => log.error('the service manager could not be told', { error }),
+  });
   const broker = await openBroker({
     file,
     config: { api: apiOptions(args) },
@@ -33,12 +38,17 @@ export const run: Run = async (args) => {
       `${readyLine(address)}${given === undefined && home.fallbackFor ? fallbackNote(file, home.fallbackFor) : ''}\n`,
     );
     if (await isTerminal(2)) writeError(nextSteps(address));
+    await notify.ready(`answers on ${address.url}`);
     log.info('stopping', { signal: await stopped });
+    const told = notify.stopping();
+    const code = await close(broker, log);
+    // What still runs when this ends is killed.
+    await told;
+    return code;
   } catch (error) {
     await close(broker, log);
     throw error;
   }
-  return close(broker, log);
 };
 
 /** The executable is its own host for scripts: see `commands/extension-host.ts`. */

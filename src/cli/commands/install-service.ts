@@ -1,0 +1,55 @@
+import { runtime } from '#runtime';
+import { realpathSync } from 'node:fs';
+import path from 'node:path';
+import { loadConfiguration } from '../../broker/configuration.ts';
+import { installService, serviceHome } from '../../os-service/install.ts';
+import type { OwnProgram } from '../../os-service/program.ts';
+import { thisSystem } from '../../os-service/system.ts';
+import type { Run } from '../command.ts';
+import { tellSteps } from '../service-steps.ts';
+import { writeError, writeOut } from '../terminal.ts';
+
+export const run: Run = async (args) => {
+  const system = thisSystem();
+  const dryRun = args.flag('dry-run');
+  const given = args.text('config');
+  const config = given === undefined ? undefined : path.resolve(given);
+  const user = args.text('user');
+  const file = config ?? serviceHome(system.env).configFile;
+  const { manager, changed } = await installService(system, {
+    own: ownProgram(),
+    ...(config !== undefined && { config }),
+    ...(user !== undefined && { user }),
+    firewall: args.flag('firewall'),
+    async port() {
+      // The environment of whoever installs the service is not the service's.
+      const env = { BPBROKER_HOME: system.env['BPBROKER_HOME'] };
+      return (await loadConfiguration(file, undefined, env)).effective.api.listen_port;
+    },
+    dryRun,
+    tell: tellSteps(dryRun),
+  });
+  if (!changed) {
+    writeOut(`The service bpbroker is installed (${manager.name}), enabled and running; nothing to do\n`);
+    return;
+  }
+  if (dryRun) return;
+  writeOut(`The service bpbroker is installed (${manager.name}), enabled at boot and started\n`);
+  writeError(`Its configuration: ${file}\nIts log: ${manager.log}\n`);
+};
+
+/** The command that runs this very program, for another process to repeat. */
+function ownProgram(): OwnProgram {
+  const script = runtime.moduleCommand(realpathOf(process.argv[1] ?? ''));
+  const [file = '', ...args] = script ?? [process.execPath];
+  return { file: realpathOf(file), args };
+}
+
+/** Within an executable, the path of our script is none of the file system. */
+function realpathOf(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    return file;
+  }
+}

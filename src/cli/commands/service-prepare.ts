@@ -1,0 +1,12 @@
+import { ownerOf } from '../../os-service/account.ts';
+import { prepareData } from '../../os-service/data-files.ts';
+import { serviceHome } from '../../os-service/install.ts';
+import { thisSystem } from '../../os-service/system.ts';
+import type { Run } from '../command.ts';
+
+/** What a service on Linux runs as root before the broker itself, as its user. */
+export const run: Run = async (args) => {
+  const system = thisSystem();
+  const owner = await ownerOf(system, args.required('user'));
+  await prepareData(serviceHome(system.env), args.text('config'), owner);
+};

@@ -1,0 +1,17 @@
+import { uninstallService } from '../../os-service/install.ts';
+import { thisSystem } from '../../os-service/system.ts';
+import type { Run } from '../command.ts';
+import { tellSteps } from '../service-steps.ts';
+import { writeError, writeOut } from '../terminal.ts';
+
+export const run: Run = async (args) => {
+  const dryRun = args.flag('dry-run');
+  const removal = await uninstallService(thisSystem(), { dryRun, tell: tellSteps(dryRun) });
+  if (!removal) {
+    writeOut('No service bpbroker is installed; nothing to do\n');
+    return;
+  }
+  if (dryRun) return;
+  writeOut('The service bpbroker is stopped and removed\n');
+  for (const place of removal.left) writeError(`Left as it is: ${place}\n`);
+};

@@ -1,0 +1,146 @@
+import { spawn } from 'node:child_process';
+import { createReadStream } from 'node:fs';
+import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { createHash } from 'node:crypto';
+import path from 'node:path';
+import { replaceFile } from '../config/atomic-write.ts';
+import type { Environment } from '../config/paths.ts';
+import { messageOf } from '../protocol/errors.ts';
+
+export interface CommandResult {
+  /** 127 where there is no such program, as a shell has it. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What stands at a path; a link is not followed. */
+export interface Standing {
+  readonly kind: 'file' | 'folder' | 'other';
+  /** Permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+}
+
+/** The machine that a service is installed on: all that this folder's plans ask of it and do to it. */
+export interface System {
+  readonly platform: NodeJS.Platform;
+  readonly env: Environment;
+  /** Whether this is root; nothing where the system has no such user. */
+  readonly isRoot: boolean | undefined;
+  /** Runs a program to its end, without a shell. Never rejects. */
+  run(command: readonly string[]): Promise<CommandResult>;
+  /** The path of a program of that name on the PATH. */
+  findProgram(name: string): Promise<string | undefined>;
+  stat(file: string): Promise<Standing | undefined>;
+  readText(file: string): Promise<string | undefined>;
+  sameContent(one: string, other: string): Promise<boolean>;
+  /** Puts a file in place whole or not at all. */
+  writeText(file: string, text: string, mode: number): Promise<void>;
+  /** Copies a program to where it may be run, in place of one that may be running. */
+  copyProgram(from: string, to: string): Promise<void>;
+  makeFolder(dir: string, mode: number): Promise<void>;
+  remove(file: string): Promise<void>;
+  isEmptyFolder(dir: string): Promise<boolean>;
+  /** Removes a folder that is empty. */
+  removeFolder(dir: string): Promise<void>;
+}
+
+/** This machine. */
+export function thisSystem(): System {
+  const windows = process.platform === 'win32';
+  return {
+    platform: process.platform,
+    env: process.env,
+    isRoot: process.getuid && process.getuid() === 0,
+    run: runProgram,
+    findProgram: (name) => findOnPath(name, process.env, windows),
+    stat: standingAt,
+    async readText(file) {
+      return readFile(file, 'utf8').catch(absent);
+    },
+    async sameContent(one, other) {
+      const [a, b] = await Promise.all([hashOf(one), hashOf(other)]);
+      return a !== undefined && a === b;
+    },
+    async writeText(file, text, mode) {
+      await replaceFile(file, [text], { mode });
+    },
+    async copyProgram(from, to) {
+      const staged = `${to}.new-${process.pid}`;
+      try {
+        await copyFile(from, staged);
+        await chmod(staged, 0o755);
+        if (windows) await moveAside(to);
+        await rename(staged, to);
+      } finally {
+        await rm(staged, { force: true });
+      }
+    },
+    async makeFolder(dir, mode) {
+      await mkdir(dir, { recursive: true, mode });
+    },
+    async remove(file) {
+      await rm(file, { force: true });
+    },
+    async isEmptyFolder(dir) {
+      return (await readdir(dir).catch(absent))?.length === 0;
+    },
+    removeFolder: (dir) => rmdir(dir),
+  };
+}
+
+/** Windows does not let a program that runs be replaced, but renamed; what was left so is removed the next time. */
+async function moveAside(file: string): Promise<void> {
+  const aside = `${file}.old`;
+  await rm(aside, { force: true }).catch(() => undefined);
+  await rename(file, aside).catch(absent);
+  await rm(aside, { force: true }).catch(() => undefined);
+}
+
+function runProgram([file = '', ...args]: readonly string[]): Promise<CommandResult> {
+  return new Promise((resolve) => {
+    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.once('error', (error) => resolve({ code: 127, stdout, stderr: messageOf(error) }));
+    child.once('close', (code) => resolve({ code: code ?? 1, stdout, stderr }));
+  });
+}
+
+async function findOnPath(name: string, env: Environment, windows: boolean): Promise<string | undefined> {
+  const folders = (env['PATH'] ?? env['Path'] ?? '').split(path.delimiter).filter(Boolean);
+  for (const folder of folders) {
+    const file = path.join(folder, windows ? `${name}.exe` : name);
+    const found = await standingAt(file);
+    if (found && found.kind !== 'folder') return file;
+  }
+  return undefined;
+}
+
+async function standingAt(file: string): Promise<Standing | undefined> {
+  const info = await lstat(file).catch(absent);
+  if (!info) return undefined;
+  const ordinary = info.isDirectory() ? 'folder' : 'file';
+  const kind = info.isDirectory() || info.isFile() ? ordinary : 'other';
+  return { kind, mode: info.mode & 0o7777, uid: info.uid };
+}
+
+async function hashOf(file: string): Promise<string | undefined> {
+  const hash = createHash('sha256');
+  try {
+    await pipeline(createReadStream(file), hash);
+    return hash.digest('hex');
+  } catch (error) {
+    return absent(error);
+  }
+}
+
+function absent(error: unknown): undefined {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+  throw error;
+}

@@ -1,0 +1,51 @@
+import type { ServiceManager } from '../service.ts';
+import { copySteps, removeCopySteps } from '../program.ts';
+import { stepsOn } from '../step.ts';
+import type { System } from '../system.ts';
+import { logFile, logFolder, type WindowsKind } from './kind.ts';
+import { nssm } from './nssm.ts';
+import { closeFirewall, folderSteps, openFirewall } from './surroundings.ts';
+import { scheduledTask } from './task.ts';
+import { winsw } from './winsw.ts';
+
+/**
+ * Windows takes a program for a service only if it speaks the protocol of services, which no runtime does. NSSM and WinSW
+ * do so in its stead; where neither is on the PATH, a task that starts at boot takes their place. A service that stands
+ * stays with the one that it was installed with.
+ */
+export async function windows(system: System, root: string): Promise<ServiceManager> {
+  const kinds = [nssm(system, root), winsw(system, root), scheduledTask(system, root)];
+  const kind =
+    (await firstOf(kinds, async (one) => (await one.installed()) !== undefined)) ??
+    (await firstOf(kinds, (one) => one.available())) ??
+    scheduledTask(system, root);
+  const steps = stepsOn(system);
+  return {
+    name: kind.name,
+    log: logFile({ root }),
+    left: [logFolder(root)],
+    installed: () => kind.installed(),
+    async install(spec) {
+      const { make, protect } = folderSteps(system, spec);
+      return [
+        ...make,
+        ...copySteps(steps, spec),
+        ...(await kind.define(spec)),
+        ...protect,
+        ...(spec.firewall ? openFirewall(system, spec.port) : []),
+        ...kind.activate(spec),
+      ];
+    },
+    async uninstall(record) {
+      return [...kind.uninstall(record), ...removeCopySteps(steps, record), ...closeFirewall(system)];
+    },
+  };
+}
+
+async function firstOf(
+  kinds: readonly WindowsKind[],
+  condition: (kind: WindowsKind) => Promise<boolean>,
+): Promise<WindowsKind | undefined> {
+  for (const kind of kinds) if (await condition(kind)) return kind;
+  return undefined;
+}

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { homeAt } from '../../src/config/paths.ts';
+import { installService, uninstallService } from '../../src/os-service/install.ts';
+import { launchdPlist } from '../../src/os-service/launchd.ts';
+import { recordOf } from '../../src/os-service/record.ts';
+import { run } from '../support/run.ts';
+import { type MemorySystem, memorySystem } from './memory-system.ts';
+
+const plist = '/Library/LaunchDaemons/bpbroker.plist';
+const odd = `/opt/it's <"&>--own 'tree' ü %h $HOME`;
+
+/** A macOS on which the commands of launchd do what they say. */
+function macos(env: Record<string, string> = {}): MemorySystem {
+  let loaded = false;
+  return memorySystem({
+    platform: 'darwin',
+    env,
+    answer([program, verb]) {
+      if (program !== 'launchctl') return { code: 127 };
+      if (verb === 'print') return { question: true, code: loaded ? 0 : 113 };
+      if (verb === 'bootstrap' && loaded) return { code: 37 };
+      if (verb === 'bootstrap') loaded = true;
+      if (verb === 'bootout') loaded = false;
+      return undefined;
+    },
+  });
+}
+
+const options = {
+  own: { file: '/Users/ann/bpbroker', args: [] },
+  firewall: false,
+  port: async () => 20_443,
+  dryRun: false,
+  tell: () => undefined,
+};
+
+const python = await run(['python3', '--version']).then(
+  () => false,
+  () => "needs the program 'python3'",
+);
+
+describe('launchd', () => {
+  it('the property list says it all, whatever is in the names', { skip: python }, async () => {
+    const text = launchdPlist({
+      program: [`${odd}/node`, `${odd}/bpbroker.js`],
+      home: homeAt(odd),
+      config: `${odd}/a.json`,
+      port: 1,
+      firewall: false,
+    });
+    const read = 'import json,plistlib,sys; print(json.dumps(plistlib.loads(sys.stdin.buffer.read())))';
+    const { code, stdout, stderr } = await run(['python3', '-c', read], { input: text });
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(JSON.parse(stdout), {
+      Label: 'bpbroker',
+      ProgramArguments: [`${odd}/node`, `${odd}/bpbroker.js`, 'start', '--config', `${odd}/a.json`],
+      EnvironmentVariables: { BPBROKER_HOME: odd },
+      RunAtLoad: true,
+      KeepAlive: true,
+      ThrottleInterval: 2,
+      Umask: 0o077,
+      ExitTimeOut: 30,
+      ProcessType: 'Interactive',
+      WorkingDirectory: '/',
+      StandardErrorPath: '/Library/Logs/bpbroker.log',
+    });
+    assert.deepEqual(recordOf(text), { root: odd, config: `${odd}/a.json` });
+  });
+
+  it('installs a copy of an executable in a home, loads it, and does nothing the second time', async () => {
+    const system = macos();
+    system.files.set('/Users/ann/bpbroker', 'version 1');
+    const first = await installService(system, options);
+    assert.deepEqual([first.changed, first.manager.name], [true, 'launchd']);
+    assert.equal(system.files.get('/usr/local/bpbroker/bin/bpbroker-service'), 'version 1');
+    assert.deepEqual(system.commands.splice(0), [
+      ['launchctl', 'enable', 'system/bpbroker'],
+      ['launchctl', 'bootstrap', 'system', plist],
+    ]);
+    assert.equal((await installService(system, options)).changed, false);
+    assert.deepEqual(system.commands, []);
+  });
+
+  it('takes a changed service out before it loads it anew', async () => {
+    const system = macos();
+    system.files.set('/Users/ann/bpbroker', 'version 1');
+    await installService(system, options);
+    system.commands.splice(0);
+    system.files.set('/Users/ann/bpbroker', 'version 2');
+    await installService(system, options);
+    assert.deepEqual(
+      system.commands.map(([, verb]) => verb),
+      ['bootout', 'enable', 'bootstrap'],
+    );
+  });
+
+  it('uninstall takes it out and removes definition and copy', async () => {
+    const system = macos({ BPBROKER_HOME: '/opt/bp' });
+    system.files.set('/Users/ann/bpbroker', 'version 1');
+    await installService(system, options);
+    system.commands.splice(0);
+    const removal = await uninstallService(system, { dryRun: false, tell: () => undefined });
+    assert.equal(removal?.record.root, '/opt/bp');
+    assert.deepEqual(system.commands, [['launchctl', 'bootout', 'system/bpbroker']]);
+    assert.deepEqual([...system.files.keys()], ['/Users/ann/bpbroker']);
+    assert.equal(await uninstallService(system, { dryRun: false, tell: () => undefined }), undefined);
+  });
+
+  it('--user and --firewall are refused rather than ignored', async () => {
+    await assert.rejects(installService(macos(), { ...options, user: 'ann' }), /--user is for Linux/);
+    await assert.rejects(
+      installService(macos(), { ...options, firewall: true }),
+      /--firewall is for Windows/,
+    );
+  });
+});

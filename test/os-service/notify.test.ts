@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createNotify, takeNotifyVariables } from '../../src/os-service/notify.ts';
+
+describe('createNotify()', () => {
+  it('says nothing where no manager listens', async () => {
+    const sent: string[] = [];
+    const notify = createNotify({
+      env: {},
+      send: async (said) => void sent.push(...said),
+      onError: assert.fail,
+    });
+    await notify.ready('x');
+    await notify.stopping();
+    await notify.watchdog();
+    assert.deepEqual([sent, notify.watchdogMs], [[], undefined]);
+  });
+
+  it('sends what sd_notify defines, a line each', async () => {
+    const sent: (readonly string[])[] = [];
+    const env = { NOTIFY_SOCKET: '/run/x', WATCHDOG_USEC: '30000000' };
+    const notify = createNotify({ env, send: async (said) => void sent.push(said), onError: assert.fail });
+    await notify.ready('two\nlines');
+    await notify.status('well');
+    await notify.watchdog();
+    await notify.stopping();
+    assert.deepEqual(sent, [
+      ['READY=1', 'STATUS=two lines'],
+      ['STATUS=well'],
+      ['WATCHDOG=1'],
+      ['STOPPING=1'],
+    ]);
+    assert.equal(notify.watchdogMs, 30_000);
+  });
+
+  it('feeds no watchdog that the manager does not have', async () => {
+    const notify = createNotify({
+      env: { NOTIFY_SOCKET: '/run/x' },
+      send: () => Promise.reject(new Error('sent')),
+      onError: assert.fail,
+    });
+    await notify.watchdog();
+  });
+
+  it('a manager that cannot be told is told of, and ends nothing', async () => {
+    const errors: string[] = [];
+    const notify = createNotify({
+      env: { NOTIFY_SOCKET: '/run/x' },
+      send: () => Promise.reject(new Error('no such program')),
+      onError: (reason) => errors.push(reason),
+    });
+    await notify.ready('x');
+    assert.deepEqual(errors, ['no such program']);
+  });
+
+  it('its variables are taken out of the environment that extensions inherit', () => {
+    const env: Record<string, string | undefined> = {
+      NOTIFY_SOCKET: '/run/x',
+      WATCHDOG_USEC: '1',
+      PATH: '/bin',
+    };
+    assert.equal(takeNotifyVariables(env)['NOTIFY_SOCKET'], '/run/x');
+    assert.deepEqual(env, { PATH: '/bin' });
+  });
+});
