@@ -107,7 +107,6 @@ describe('help', () => {
         'log-format': 'json',
         'log-level': 'debug',
         format: 'json',
-        method: 'a.B',
         timeout: '50ms',
         ttl: '5s',
         'if-revision': '1',
