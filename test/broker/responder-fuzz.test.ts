@@ -63,17 +63,24 @@ function signedGarbage(random: Random): Uint8Array {
 }
 
 function mutate(random: Random, datagram: Uint8Array): Uint8Array {
-  const bytes = [...datagram];
+  let bytes = Uint8Array.from(datagram);
+  const splice = (at: number, removed: number, added: number): void => {
+    const rest = bytes.subarray(Math.min(at + removed, bytes.length));
+    bytes = new Uint8Array(Buffer.concat([bytes.subarray(0, at), random.bytes(added), rest]));
+  };
   for (let n = random.below(4); n >= 0; n--) {
     const at = random.below(bytes.length + 1);
     const change = random.below(5);
-    if (change === 0) bytes[at] = random.below(256);
-    else if (change === 1) bytes.splice(at, random.below(8), ...random.bytes(random.below(8)));
-    else if (change === 2) bytes.length = at;
-    else if (change === 3) bytes.push(...random.bytes(random.below(600)));
-    else bytes[at % 80] = (bytes[at % 80] ?? 0) ^ (1 << random.below(8));
+    if (change === 0) splice(at, 1, 1);
+    else if (change === 1) splice(at, random.below(8), random.below(8));
+    else if (change === 2) splice(at, bytes.length, 0);
+    else if (change === 3) splice(bytes.length, 0, random.below(600));
+    else if (bytes.length > 0) {
+      const early = at % Math.min(80, bytes.length);
+      bytes[early] = (bytes[early] ?? 0) ^ (1 << random.below(8));
+    }
   }
-  return Uint8Array.from(bytes, (byte) => byte ?? 0);
+  return bytes;
 }
 
 function makeDatagram(random: Random): Uint8Array {
