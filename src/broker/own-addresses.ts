@@ -10,7 +10,8 @@ import {
 
 /**
  * The addresses, without zones, at which this host may be reached from `source`, the likeliest first: those of the link
- * that the source is on, then the others. Loopback stands among them only for who asks from this host.
+ * that the source is on, then the others. Loopback stands among them only for who asks from this host, link-local ones only
+ * for who asks on that link: elsewhere they lead nowhere.
  * @param listenIp as the configuration has it: `''` or `'::'` is every address, `'0.0.0.0'` every IPv4 one.
  */
 export function ownAddresses(
@@ -22,7 +23,10 @@ export function ownAddresses(
   const from = withoutZone(source);
   const near = interfaces.filter((link) => isNear(link, from, source));
   const far = interfaces.filter((link) => !near.includes(link));
-  const addresses = [...near, ...far].flatMap(addressesOf);
+  // Deno does not tell which link a link-local source is on; so it may be any.
+  const anyLink = near.length === 0 && isLinkLocal(from);
+  const farAddresses = far.flatMap(addressesOf).filter((address) => anyLink || !isLinkLocal(address));
+  const addresses = [...near.flatMap(addressesOf), ...farAddresses];
   return [...new Set(addresses)].filter(
     (address) => (listenIp !== '0.0.0.0' || !isIPv6(address)) && (!isLoopback(address) || isLoopback(from)),
   );

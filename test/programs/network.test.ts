@@ -190,6 +190,17 @@ describe('hosts of one network', { skip: netnsProblem() ?? false, concurrency: 4
     const missing = await client('c', ...discover('bar'), ...withKey, '--timeout', '500ms');
     assert.equal(missing.code, 6, missing.stderr);
     await net.close();
+
+    // By link-local addresses, which the broker names without a zone, and on the link that it is on.
+    const six = await hostsOf({ hosts: { a: ['lan', 'other'], b: ['other', 'lan'] }, ipv6: true });
+    await six.broker('a', '--config', file('six.json', JSON.stringify({ discover: { _access_key: key } })));
+    await six.prints('a', '-b', '[::1]', ...register('foo', 'x').slice(2));
+    const found = await six.prints('b', ...discover('foo'), ...withKey, '--format', 'json');
+    const { address, addresses } = JSON.parse(found) as { address: string; addresses: string[] };
+    assert.match(address, /^fe80::[0-9a-f:]+%eth[01]$/);
+    for (const one of addresses) assert.match(one, /^fe80::[0-9a-f:]+%eth[01]$/);
+    assert.equal(await six.prints('b', ...get('foo'), ...withKey), 'x');
+    await six.net.close();
   });
 
   it('behind a router are reached by --target', async () => {
