@@ -9,6 +9,9 @@ import type { FoundBroker } from './sightings.ts';
 
 /** How a client with a discovery key makes sure of a broker (contract, section 6). Neither keeps nor asks known_brokers. */
 
+/** Longest to try one address of several, in milliseconds. */
+const MAX_EACH_MS = 3000;
+
 /** A broker whose certificate the holder of the discovery key has vouched for. */
 export interface ProvedBroker {
   readonly address: HostPort;
@@ -73,11 +76,13 @@ export async function reachBroker(
   timeoutMs: number,
 ): Promise<ProvedBroker> {
   const expected = proof?.fingerprint ?? '';
+  // One that leads nowhere must not take all the time of those after it.
+  const eachMs = addresses.length > 1 ? Math.min(timeoutMs, MAX_EACH_MS) : timeoutMs;
   const failures: BrokerError[] = [];
   for (const host of addresses) {
     const address = { host, port };
     try {
-      const presented = await runtime.peerCertificate(address, timeoutMs);
+      const presented = await runtime.peerCertificate(address, eachMs);
       if (presented.fingerprint === expected) return { address, pin: presented };
       failures.push(identityMismatch(address, expected, presented.fingerprint, 'proved'));
     } catch (error) {
