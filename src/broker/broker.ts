@@ -11,15 +11,17 @@ import { pythonHostCommand } from '../extension-host/python.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { type Logger, silentLogger } from '../protocol/logger.ts';
-import { openFileStore } from '../store/file/file-store.ts';
+import { type FileStore, openFileStore } from '../store/file/file-store.ts';
 import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
 import { createAccessKeys } from './access-keys.ts';
 import { createApp } from './app.ts';
+import { type Backups, startBackups } from './backups.ts';
+import { createSelfQuery } from './checks/self-query.ts';
 import { loadConfiguration } from './configuration.ts';
 import { createDispatcher } from './dispatcher.ts';
 import { createGrants } from './grants.ts';
-import { readinessOf } from './health.ts';
+import { watchHealth } from './self-check.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
 
 export type { BrokerAddress } from './listeners.ts';
@@ -35,6 +37,13 @@ export interface BrokerOptions {
   readonly modules?: Readonly<Record<string, Module>>;
   /** The extension directory; it need not exist. Default: `lib` beside the file. */
   readonly extensionDir?: string;
+  /** Where backups go; made when the first is. Default: `backups` beside the file. */
+  readonly backupDir?: string;
+  /**
+   * Called after each self-check (`_global.healthcheck_freq_sec`) that found the broker ready: what a watchdog of the
+   * system is told. It must not throw.
+   */
+  readonly onHealthy?: () => void;
   /** The program that hosts extensions in TypeScript and JavaScript; default: this runtime with our own host. */
   readonly scriptHost?: () => readonly string[];
 }
@@ -67,6 +76,8 @@ export async function openBroker({
   modules = {},
   extensionDir = path.join(path.dirname(file), 'lib'),
   scriptHost = () => scriptHostCommand(),
+  backupDir = path.join(path.dirname(file), 'backups'),
+  onHealthy,
 }: BrokerOptions): Promise<Broker> {
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const lock = await acquireLock(file);
@@ -79,7 +90,10 @@ export async function openBroker({
       log: (level, message) => log[level](message),
     });
     const release = (): Promise<void> => lock.release();
-    return compose({ file, log, modules, extensionDir, scriptHost, store, config: effective, release });
+    const { _config: config } = effective;
+    const backups = startBackups({ file, dir: backupDir, store, config, options: written, log });
+    const parts = { file, log, modules, extensionDir, scriptHost, store, backups, onHealthy };
+    return compose({ ...parts, config: effective, release });
   } catch (error) {
     await lock.release();
     throw error;
@@ -92,7 +106,9 @@ interface Parts {
   readonly modules: Readonly<Record<string, Module>>;
   readonly extensionDir: string;
   readonly scriptHost: () => readonly string[];
-  readonly store: Store;
+  readonly store: FileStore;
+  readonly backups: Backups;
+  readonly onHealthy: (() => void) | undefined;
   readonly config: Config;
   release(): Promise<void>;
 }
@@ -117,20 +133,26 @@ function compose(parts: Parts): Broker {
     findModule: (name) => modules.get(name),
     findExtension: (name) => extensions.find(name),
   });
-  const app = createApp({ dispatcher, log, readiness: () => readinessOf(store), closing: closing.signal });
 
   let listeners: Promise<Listeners> | undefined;
+  let open: Listeners | undefined;
   let address: BrokerAddress | undefined;
   let closed: Promise<void> | undefined;
+
+  const selfQuery = createSelfQuery();
+  const health = watchHealth({ ...parts, selfQuery, listeners: () => open });
+  const app = createApp({ dispatcher, log, readiness: () => health.readiness(), closing: closing.signal });
 
   // In the reverse order of opening, each step whatever became of the one before.
   const close = async (): Promise<void> => {
     closing.abort(new BrokerError('unavailable', 'The broker is stopping'));
+    health.close();
     const steps = [
       // Listeners that never opened were told of when they were asked for.
       async () => (await listeners?.catch(() => undefined))?.close(CLOSE_GRACE_MS),
       () => extensions.close(),
       ...[...modules.values()].map((module) => async () => module.close?.()),
+      () => parts.backups.close(),
       () => store.close(),
       () => parts.release(),
     ];
@@ -145,9 +167,11 @@ function compose(parts: Parts): Broker {
     config,
     async listen() {
       if (closed) throw new BrokerError('unavailable', 'The broker has been closed');
-      listeners ??= listen({ app, api: config.api, file: parts.file, store, log });
+      listeners ??= listen({ app, api: config.api, file: parts.file, store, log, isOwn: selfQuery.isOwn });
       try {
-        address = (await listeners).address;
+        open = await listeners;
+        ({ address } = open);
+        health.checkSoon();
         return address;
       } catch (error) {
         // The port may be free, or the certificate mended, when it is asked again.

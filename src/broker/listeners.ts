@@ -26,6 +26,8 @@ export interface BrokerAddress {
 /** The open doors of a broker: the API's server and discovery's responder, on one port number. */
 export interface Listeners {
   readonly address: BrokerAddress;
+  /** PEM of the certificate they present. */
+  readonly certificate: string;
   close(graceMs: number): Promise<void>;
 }
 
@@ -36,6 +38,8 @@ interface ListenOptions {
   readonly file: string;
   readonly store: Store;
   readonly log: Logger;
+  /** As the responder's. */
+  isOwn(datagram: Uint8Array): boolean;
 }
 
 /** How often a free port is looked for, when any will do, that TCP and UDP both have free. */
@@ -47,7 +51,7 @@ export async function listen(options: ListenOptions): Promise<Listeners> {
     const server = await serve(options, certificate);
     try {
       const responder = await respond(options, server.port);
-      return combine(options.api.listen_ip, server, responder, certificate.fingerprint);
+      return combine(options.api.listen_ip, server, responder, certificate);
     } catch (error) {
       await server.close(0);
       if (options.api.listen_port !== 0 || attempt === PORT_ATTEMPTS) throw error;
@@ -55,7 +59,12 @@ export async function listen(options: ListenOptions): Promise<Listeners> {
   }
 }
 
-function combine(listenIp: string, server: HttpServer, responder: Responder, fingerprint: string): Listeners {
+function combine(
+  listenIp: string,
+  server: HttpServer,
+  responder: Responder,
+  { cert, fingerprint }: Certificate,
+): Listeners {
   const host = listenIp === '' || listenIp === '::' || listenIp === '0.0.0.0' ? ownAddress() : listenIp;
   return {
     address: {
@@ -64,6 +73,7 @@ function combine(listenIp: string, server: HttpServer, responder: Responder, fin
       udpPort: responder.port,
       fingerprint,
     },
+    certificate: cert,
     async close(graceMs) {
       await responder.close();
       await server.close(graceMs);
@@ -88,10 +98,10 @@ async function serve({ app, api }: ListenOptions, { cert, key }: Certificate): P
   }
 }
 
-async function respond({ api, store, log }: ListenOptions, port: number): Promise<Responder> {
+async function respond({ api, store, log, isOwn }: ListenOptions, port: number): Promise<Responder> {
   try {
     const has = async (name: string): Promise<boolean> => (await store.get(name)) !== undefined;
-    return await startResponder({ listenIp: api.listen_ip, port, has, log });
+    return await startResponder({ listenIp: api.listen_ip, port, has, isOwn, log });
   } catch (error) {
     throw cannotListen('UDP', api, port, error);
   }

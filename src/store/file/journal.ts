@@ -1,4 +1,5 @@
-import { close, constants, fdatasync, ftruncate, open, write, writeSync } from 'node:fs';
+import { close, constants, fdatasync, fstat, ftruncate, open, write, writeSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { replaceFile } from '../../config/atomic-write.ts';
 import { encodeFrame, encodeHeader } from './frames.ts';
@@ -17,6 +18,8 @@ export interface Journal {
   append(records: readonly string[], recordBytes: number, done: (failure?: AppendFailure) => void): void;
   /** Cuts off, durably, what a failed write left behind the last durable frame. */
   rollback(done: (error: Error | null) => void): void;
+  /** Whether what is written to is still the file of that name. */
+  stands(): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -97,6 +100,14 @@ export async function createJournal(
         if (error) done(error);
         else fdatasync(fd, done);
       });
+    },
+    async stands() {
+      const own = await promisify(fstat)(fd);
+      const named = await stat(path).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return undefined;
+        throw error;
+      });
+      return named?.ino === own.ino && named.dev === own.dev;
     },
     close: () => promisify(close)(fd),
   };
