@@ -29,6 +29,8 @@ export interface HealthOptions {
   /** Cheap enough to be asked anew whenever somebody asks. */
   readonly live: Readonly<Record<string, () => Finding>>;
   readonly everyMs: number;
+  /** A check that takes longer has failed: a disk that hangs gives no error. Default: 5 s. */
+  readonly checkMs?: number;
   readonly log: Logger;
   /** Called after each self-check that found the broker ready. */
   readonly onHealthy?: (() => void) | undefined;
@@ -43,11 +45,9 @@ export interface Health {
   close(): void;
 }
 
-/** A check that takes longer has failed: a disk that hangs gives no error. */
-const CHECK_MS = 5000;
-
 /** Begins at once, then checks `everyMs` after each check has ended. */
-export function startHealth({ checks, live, everyMs, log, onHealthy }: HealthOptions): Health {
+export function startHealth(options: HealthOptions): Health {
+  const { checks, live, everyMs, checkMs = 5000, log, onHealthy } = options;
   const found: Record<string, Finding> = {};
   const told: Record<string, string> = {};
   /** Checks that have not ended; one that hangs is not started again. */
@@ -61,7 +61,7 @@ export function startHealth({ checks, live, everyMs, log, onHealthy }: HealthOpt
     const looking = hanging.get(name) ?? settle(check);
     hanging.set(name, looking);
     void looking.then(() => hanging.delete(name));
-    const finding = await within(CHECK_MS, looking);
+    const finding = await within(checkMs, looking);
     if (finding === undefined) delete found[name];
     else found[name] = finding;
   }

@@ -18,7 +18,7 @@ async function withBackup(dir = memoryDir()): Promise<{
   file: string;
   backupDir: string;
   backup: string;
-  then: readonly Entry[];
+  earlier: readonly Entry[];
   now: readonly Entry[];
 }> {
   const backupDir = path.join(dir, 'backups');
@@ -28,23 +28,23 @@ async function withBackup(dir = memoryDir()): Promise<{
   await store.mutate('a', put({ list: [1, 'ü😀', null] }));
   await store.mutate('b', put('lease', 60_000));
   await store.mutate('10', put('ten'));
-  const then = (await store.list()).entries;
+  const earlier = (await store.list()).entries;
   const made = await store.backUp((revision) => backupPath(backupDir, file, undefined, revision));
   assert.equal(made.revision, 3);
   await store.mutate('a', remove);
   await store.mutate('c', put('later'));
   const now = (await store.list()).entries;
   await store.close();
-  return { file, backupDir, backup: made.path, then, now };
+  return { file, backupDir, backup: made.path, earlier, now };
 }
 
 describe('readBackup()', () => {
   it('gives options and entries as they were', async () => {
-    const { backup, then } = await withBackup();
+    const { backup, earlier } = await withBackup();
     const { document, options } = await readBackup(backup);
     assert.deepEqual(
       document.entries.toSorted((a, b) => a.revision - b.revision),
-      then.toSorted((a, b) => a.revision - b.revision),
+      earlier.toSorted((a, b) => a.revision - b.revision),
     );
     assert.deepEqual(options, OPTIONS);
   });
@@ -154,7 +154,7 @@ describe('a restore that a crash cuts short', () => {
         copyFileSync(path.join(dir, name), path.join(copy, name));
       images.push({ step, dir: copy });
     };
-    const { file, backup: from, backupDir, then, now } = setup;
+    const { file, backup: from, backupDir, earlier, now } = setup;
     const restored = await restoreBackup({ file, from, backupDir, onStep });
     assert.equal(restored.revision, 6);
     assert.deepEqual(
@@ -166,7 +166,7 @@ describe('a restore that a crash cuts short', () => {
     for (const image of images) {
       const store = await openIn(image.dir);
       isOver ||= image.step === 'file-sync-directory';
-      assert.deepEqual((await store.list()).entries, isOver ? then : now, image.step);
+      assert.deepEqual((await store.list()).entries, isOver ? earlier : now, image.step);
       const [first] = await take(store.watch({ after: 5 }), isOver ? 1 : 0);
       if (isOver) assert.deepEqual(first, { type: 'reset', revision: 6 });
       await store.mutate('next', put('x'));
