@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import {
   cleanEnv,
@@ -63,8 +65,17 @@ describe('help', () => {
     const service = ['register', 'replace', 'update', 'get', 'delete', 'list', 'watch'].map(
       (name) => `service ${name}`,
     );
-    const client = ['ping', 'discover', 'service', ...service, 'trust'];
-    assert.deepEqual(paths('bpbroker'), ['', 'start', 'configure', 'keygen', ...client]);
+    const client = ['ping', 'discover', 'service', ...service, 'execute', 'trust'];
+    assert.deepEqual(paths('bpbroker'), [
+      '',
+      'start',
+      'configure',
+      'backup',
+      'restore',
+      'install-extension',
+      'keygen',
+      ...client,
+    ]);
     assert.deepEqual(paths('bpclient'), ['', ...client]);
     for (const { text, program, path, options } of pages) {
       assert.ok(!text.includes('\u001b'), text);
@@ -83,6 +94,7 @@ describe('help', () => {
 
   it('names no option that is not accepted, long or short, with = or a space', async () => {
     const nobody = `127.0.0.1:${await freePort()}`;
+    writeFileSync(join(home, 'x.mjs'), '');
     const values = new Map(
       Object.entries({
         bpbroker: nobody,
@@ -102,10 +114,23 @@ describe('help', () => {
         'data-file': '/dev/null',
         'config-file': '/dev/null',
         'access-key-file': '/dev/null',
+        from: '/dev/null',
+        method: 'x.Y',
+        script: 'x.mjs',
       }),
     );
     // With these a command ends at once, and not because of its options: nobody listens, the file is a folder.
-    const base = new Set(['bpbroker', 'timeout', 'name', 'data', 'config', 'interface']);
+    const base = new Set([
+      'bpbroker',
+      'timeout',
+      'name',
+      'data',
+      'config',
+      'interface',
+      'from',
+      'method',
+      'script',
+    ]);
     const rivals: Record<string, string> = { 'data-file': 'data', prefix: 'name' };
     const valueOf = (name: string): string => values.get(name) ?? 'x';
     const lines = pages
