@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Broker, openBroker } from '../../src/broker/broker.ts';
 import { type Logger, silentLogger } from '../../src/protocol/logger.ts';
 import { readBackup } from '../../src/store/file/backup-text.ts';
@@ -68,6 +69,8 @@ describe('backups on a full disk', { skip: noMount }, () => {
           /free at|room/.test((await backupsOf(broker)) ?? ''),
         );
         await broker.store.mutate('small', put('z'));
+        // Some periods, in each of which it is tried again.
+        await sleep(400);
         assert.deepEqual(readdirSync(dir), before, 'neither a new one nor a part of one, nor one removed');
         assert.equal(said.filter((message) => message === 'cannot make a backup').length, 1);
         rmSync(filler);

@@ -7,7 +7,6 @@ import { backupPath, listBackups, pruneBackups } from '../../src/store/file/back
 import { readBackup } from '../../src/store/file/backup-text.ts';
 import { readImage } from '../../src/store/file/image.ts';
 import { restoreBackup } from '../../src/store/file/restore.ts';
-import { tempDir } from '../support/temp.ts';
 import { memoryDir } from './memory-dir.ts';
 import { contentOf, openIn, OPTIONS, put, remove, take } from './support.ts';
 
@@ -104,25 +103,29 @@ describe('the folder of backups', () => {
 
 describe('readImage()', () => {
   it('gives the state of one moment while file and journals are being replaced', async () => {
-    const dir = tempDir();
-    const store = await openIn(dir, { journalBytes: 2000, historyChanges: 5 });
+    const dir = memoryDir();
+    // Each rewrite begins a journal, and removes those before it.
+    const store = await openIn(dir, { journalBytes: 0, historyChanges: 1 });
     const states: ReadonlyMap<string, number>[] = [new Map()];
     const load = { going: true };
-    const writer = (async () => {
+    const writing = (async () => {
       for (let n = 1; load.going; n++) {
         const state = new Map(states.at(-1));
-        const name = `n${n % 20}`;
+        const name = `n${n % 40}`;
         if (n % 7 === 0) state.delete(name);
         else state.set(name, n);
         const { revision } = await store.mutate(
           name,
-          n % 7 === 0 ? remove : put({ n, pad: 'x'.repeat(n % 500) }),
+          n % 7 === 0 ? remove : put({ n, pad: 'x'.repeat(n % 5000) }),
         );
         // A deletion of what does not stand changes nothing.
         if (revision === states.length) states.push(state);
       }
     })();
-    for (let round = 0; round < 40; round++) {
+    const rewriting = (async () => {
+      while (load.going) await store.rewrite();
+    })();
+    for (let round = 0; round < 300; round++) {
       const atLeast = store.revision;
       const { table } = await readImage(path.join(dir, 'bpbroker.json'));
       assert.ok(table.revision >= atLeast, 'it holds what was durable when it was asked for');
@@ -131,7 +134,7 @@ describe('readImage()', () => {
       assert.deepEqual(held, states[table.revision], `at revision ${table.revision}`);
     }
     load.going = false;
-    await writer;
+    await Promise.all([writing, rewriting]);
     await store.close();
   });
 
