@@ -16,9 +16,11 @@ export interface Pass {
 
 /** The suites that hold on every runtime: they say what the runtimes must not differ in. */
 const everyRuntime = [
+  'test/broker/health.test.ts',
   'test/client/finder.test.ts',
   'test/protocol',
   'test/runtime',
+  'test/store/backup.test.ts',
   'test/store/file.test.ts',
 ];
 

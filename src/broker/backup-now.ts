@@ -1,6 +1,5 @@
-import { mkdir } from 'node:fs/promises';
 import { messageOf } from '../protocol/errors.ts';
-import { backupPath, listBackups, pruneBackups } from '../store/file/backup-folder.ts';
+import { backupPath, listBackups, makeFolder, pruneBackups } from '../store/file/backup-folder.ts';
 import { writeBackup } from '../store/file/backup-text.ts';
 import { asBrokerError } from '../store/file/disk-errors.ts';
 import { readImage } from '../store/file/image.ts';
@@ -26,10 +25,10 @@ export async function backUpNow(file: string, dir: string): Promise<BackupMade> 
   const { identity, options, table } = await readImage(file);
   const snapshot = table.snapshot();
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeFolder(dir, file);
     const latest = (await listBackups(dir, file)).at(-1);
     const target = backupPath(dir, file, latest, snapshot.revision);
-    const bytes = await writeBackup(target, { identity, options, snapshot });
+    const bytes = await writeBackup(target, file, { identity, options, snapshot });
     const problem = await prune(file, dir);
     const made = { path: target, revision: snapshot.revision, entries: table.size, bytes };
     return problem === undefined ? made : { ...made, problem };

@@ -1,10 +1,16 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import type { Config } from '../config/schema.ts';
 import { type JsonObject, sameData } from '../protocol/data.ts';
 import { formatDuration, MAX_TIMER_MS } from '../protocol/duration.ts';
 import { messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
-import { backupPath, type BackupFile, listBackups, pruneBackups } from '../store/file/backup-folder.ts';
+import {
+  backupPath,
+  type BackupFile,
+  listBackups,
+  makeFolder,
+  pruneBackups,
+} from '../store/file/backup-folder.ts';
 import { readBackup } from '../store/file/backup-text.ts';
 import type { FileStore } from '../store/file/file-store.ts';
 import { formatBytes, freeBytes } from './disk-space.ts';
@@ -93,7 +99,7 @@ export function startBackups(setup: BackupsOptions): Backups {
       return;
     }
     await checkRoom(latest);
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeFolder(dir, file);
     const made = await store.backUp((revision) => backupPath(dir, file, latest, revision));
     known = made.path;
     log.info('made a backup', { file: made.path, revision: made.revision });

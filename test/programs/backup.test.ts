@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -152,6 +152,22 @@ describe('bpbroker backup', () => {
       later.document.entries.map(({ name }) => name),
       ['one', 'two'],
     );
+  });
+
+  const noRoot = process.getuid?.() === 0 ? false : 'needs root, to give files away';
+  it("run by root leaves files to the broker's user", { skip: noRoot }, async () => {
+    const broker = await startBroker(reference, { config: { services: {} } });
+    await broker.stop();
+    chownSync(broker.configFile, 12_345, 12_346);
+    const { stdout } = await backUp(broker.dir);
+    for (const made of [stdout.trim(), path.dirname(stdout.trim())]) {
+      const { uid, gid } = statSync(made);
+      assert.deepEqual([uid, gid], [12_345, 12_346], made);
+    }
+    const restored = await restore(broker.dir, stdout.trim());
+    const keptIn = /^kept (.*)$/m.exec(restored.stdout)?.[1] ?? '';
+    for (const made of [broker.configFile, keptIn, path.join(keptIn, 'bpbroker.json')])
+      assert.equal(statSync(made).uid, 12_345, made);
   });
 
   it('makes many beside a broker under load, each the state of one moment', async () => {

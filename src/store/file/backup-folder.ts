@@ -1,6 +1,7 @@
 import { type Dirent } from 'node:fs';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { chown, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { runsAsRoot } from '../../config/atomic-write.ts';
 
 /** The backups of one configuration file in their folder; backups of other files may stand beside them. */
 export interface BackupFile {
@@ -26,6 +27,13 @@ export async function listBackups(dir: string, file: string): Promise<BackupFile
     found.push({ path: path.join(dir, item.name), taken: timeOf(stamp), revision: Number(revision) });
   }
   return found.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+/** Makes a folder for what belongs to `file`, readable by the owner of that file alone, unless it stands. */
+export async function makeFolder(dir: string, file: string): Promise<void> {
+  const made = await mkdir(dir, { recursive: true, mode: 0o700 });
+  const model = made === undefined || !runsAsRoot() ? undefined : await stat(file).catch(() => undefined);
+  if (model) await chown(dir, model.uid, model.gid);
 }
 
 /**

@@ -31,15 +31,17 @@ const seal = /, "checksum": "([0-9a-f]{8})"\}\n\}\n$/;
 
 /**
  * Writes the configuration file as of one moment, sealed: its last member, `_backup`, holds a checksum of every byte
- * before it, so that options, which the file's own checksum leaves out, are covered too. Mode 0600. Gives its bytes.
+ * before it, so that options, which the file's own checksum leaves out, are covered too. Mode 0600, the owner that of
+ * `file`, so that what root makes by hand can be read and removed by the broker's user. Gives its bytes.
  */
 export function writeBackup(
   target: string,
+  file: string,
   content: { options: JsonObject; identity: RegistryIdentity; snapshot: TableSnapshot },
   onStep: (step: string) => void = () => undefined,
 ): Promise<number> {
   const text = documentText(content.options, content.identity, content.snapshot);
-  return replaceFile(target, sealed(text, new Date().toISOString()), { mode: 0o600, onStep });
+  return replaceFile(target, sealed(text, new Date().toISOString()), { mode: 0o600, ownerOf: file, onStep });
 }
 
 function* sealed(text: Iterable<string>, taken: string): Generator<string, void, undefined> {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { replaceFile, resolveFile, syncDirectory } from '../../config/atomic-write.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import { asBrokerError } from './disk-errors.ts';
-import { backupPath, listBackups, replacedPath } from './backup-folder.ts';
+import { backupPath, listBackups, makeFolder, replacedPath } from './backup-folder.ts';
 import { type Backup, readBackup, writeBackup } from './backup-text.ts';
 import { documentText } from './document.ts';
 import { readImage, type RegistryImage } from './image.ts';
@@ -110,9 +110,9 @@ async function keepPresent(
 ): Promise<Pick<Restored, 'keptIn' | 'backup' | 'problem'>> {
   const names = [...((await exists(file)) ? [file] : []), ...journals];
   if (names.length === 0) return {};
-  await mkdir(backupDir, { recursive: true, mode: 0o700 });
+  await makeFolder(backupDir, file);
   const keptIn = replacedPath(backupDir, file);
-  await mkdir(keptIn, { mode: 0o700 });
+  await makeFolder(keptIn, file);
   for (const name of names) await keepFile(name, path.join(keptIn, path.basename(name)));
   await syncDirectory(keptIn);
   await syncDirectory(backupDir);
@@ -120,7 +120,7 @@ async function keepPresent(
   const { identity, options, table } = present;
   const latest = (await listBackups(backupDir, file)).at(-1);
   const target = backupPath(backupDir, file, latest, table.revision);
-  await writeBackup(target, { identity, options, snapshot: table.snapshot() });
+  await writeBackup(target, file, { identity, options, snapshot: table.snapshot() });
   return { keptIn, backup: target };
 }
 

@@ -130,7 +130,7 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     const place = target(revision);
     try {
       const content = { options: setup.options(), identity, snapshot };
-      const bytes = await writeBackup(place, content, (step) => onStep(`backup-${step}`));
+      const bytes = await writeBackup(place, file, content, (step) => onStep(`backup-${step}`));
       return { path: place, revision, bytes };
     } catch (error) {
       throw asBrokerError(error, `Cannot write ${place}`);
