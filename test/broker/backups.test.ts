@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -98,6 +98,35 @@ describe('backups', () => {
     assert.equal((await broker.app.request('/readyz')).status, 200);
     await waitFor('the log', () => said.includes('cannot make a backup'));
     await broker.close();
+  });
+
+  it('come soon after a start if the latest is older than the period, or from a clock that was wrong', async () => {
+    const home = tempDir();
+    const dir = path.join(home, 'backups');
+    const file = path.join(home, 'bpbroker.json');
+    const first = await openWith(file, dir);
+    await waitFor('a backup', () => readdirSync(dir).length === 1);
+    await first.broker.store.mutate('a', put('1'));
+    await first.broker.close();
+    for (const name of readdirSync(dir).slice(1)) rmSync(path.join(dir, name));
+    const [made = ''] = readdirSync(dir);
+    const config = { _config: { backup_freq_secs: 3600 } };
+    const young = await openBroker({ file, config });
+    await young.store.mutate('a', put('2'));
+    await sleep(1500);
+    assert.deepEqual(readdirSync(dir), [made]);
+    await young.close();
+    for (const year of ['2020', '2099']) {
+      renameSync(path.join(dir, made), path.join(dir, made.replace(/\d{4}/, year)));
+      const later = await openBroker({ file, config });
+      await waitFor('the next', () => readdirSync(dir).length === 2);
+      await later.close();
+      const [older = '', newer = ''] = readdirSync(dir).toSorted();
+      assert.ok(older.includes(year) || year === '2099');
+      assert.ok(newer.includes('-2099') || year === '2020');
+      rmSync(path.join(dir, newer));
+      renameSync(path.join(dir, older), path.join(dir, made));
+    }
   });
 
   it('are made anew where the latest is damaged, or of another registry', async () => {

@@ -4,20 +4,22 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { listInterfaces } from '../../runtime/interfaces.ts';
 import type { Finding } from '../health.ts';
 import type { BrokerAddress } from '../listeners.ts';
-import type { SelfQuery } from './self-query.ts';
+import { noAnswer, type SelfQuery } from './self-query.ts';
 
-const ASK_MS = 1500;
+/** Long, for a broker under load is not a dead one. */
+const ASK_MS = 4000;
 
 /** Asks the broker's own ports as a client would: a request over TLS, and a datagram. */
 export async function checkListeners(
   address: BrokerAddress,
   listenIp: string,
   selfQuery: SelfQuery,
+  askMs: number = ASK_MS,
 ): Promise<Finding> {
   const hosts = hostsFor(listenIp);
   const [tcp, udp] = await Promise.all([
-    firstProblem(hosts, (host) => askTcp(host, address)),
-    firstProblem(hosts, (host) => selfQuery.ask(host, address.udpPort)),
+    firstProblem(hosts, (host) => askTcp(host, address, askMs)),
+    firstProblem(hosts, (host) => selfQuery.ask(host, address.udpPort, askMs)),
   ]);
   const problems = [tcp && `TCP: ${tcp}`, udp && `UDP: ${udp}`].filter((problem) => problem !== undefined);
   return problems.length === 0 ? { ok: true } : { ok: false, reason: problems.join('; ') };
@@ -31,7 +33,7 @@ function hostsFor(listenIp: string): string[] {
   return ['127.0.0.1', ...(listenIp === '0.0.0.0' ? [] : ['::1']), ...own4.slice(0, 1)];
 }
 
-/** Nothing once one of the hosts answers, else what went wrong at the first. */
+/** Nothing once one of the hosts answers, else what went wrong at the first. One that is silent is not asked elsewhere. */
 async function firstProblem(
   hosts: readonly string[],
   ask: (host: string) => Promise<void>,
@@ -43,12 +45,13 @@ async function firstProblem(
       return undefined;
     } catch (error) {
       problem ??= `${messageOf(error)} (${host})`;
+      if ((error as { code?: unknown }).code === 'NO_ANSWER') break;
     }
   }
   return problem;
 }
 
-async function askTcp(host: string, { port, fingerprint }: BrokerAddress): Promise<void> {
+async function askTcp(host: string, { port, fingerprint }: BrokerAddress, ms: number): Promise<void> {
   const channel = runtime.openChannel({
     host,
     port,
@@ -60,7 +63,7 @@ async function askTcp(host: string, { port, fingerprint }: BrokerAddress): Promi
       ),
   });
   const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(new Error(`no answer within ${ASK_MS} ms`)), ASK_MS);
+  const timer = setTimeout(() => limit.abort(noAnswer(ms)), ms);
   try {
     const response = await channel.request({
       method: 'GET',

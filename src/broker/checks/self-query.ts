@@ -9,19 +9,23 @@ import { openUdp } from '../../runtime/udp.ts';
 export interface SelfQuery {
   /** Whether a datagram is a question that has been asked just now. */
   isOwn(datagram: Uint8Array): boolean;
-  /** Asks. Rejects when no answer has come after some tries. */
-  ask(host: string, port: number): Promise<void>;
+  /** Asks, some times over. Rejects when no answer has come within `ms`. */
+  ask(host: string, port: number, ms: number): Promise<void>;
 }
 
 const TOKEN_BYTES = 16;
 const TRIES = 3;
-const TRY_MS = 500;
+
+/** Somebody may be there, and says nothing in time. */
+export function noAnswer(ms: number): Error {
+  return Object.assign(new Error(`no answer within ${ms} ms`), { code: 'NO_ANSWER' });
+}
 
 export function createSelfQuery(): SelfQuery {
   const asked = new Set<string>();
   return {
     isOwn: (datagram) => datagram.length === TOKEN_BYTES && asked.has(textOf(datagram)),
-    async ask(host, port) {
+    async ask(host, port, ms) {
       const token = randomBytes(TOKEN_BYTES);
       const answered = createSignal();
       const socket = await openUdp({
@@ -36,9 +40,9 @@ export function createSelfQuery(): SelfQuery {
         for (let attempt = 1; attempt <= TRIES; attempt++) {
           const error = await socket.send(token, { address: host, port });
           if (error) throw error;
-          if (await answered.within(TRY_MS)) return;
+          if (await answered.within(ms / TRIES)) return;
         }
-        throw new Error(`no answer within ${TRIES * TRY_MS} ms`);
+        throw noAnswer(ms);
       } finally {
         asked.delete(textOf(token));
         await socket.close();

@@ -1,4 +1,4 @@
-import { close, constants, fdatasync, fstat, ftruncate, open, write, writeSync } from 'node:fs';
+import { close, constants, existsSync, fdatasync, fstat, ftruncate, open, write, writeSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { replaceFile } from '../../config/atomic-write.ts';
@@ -42,6 +42,8 @@ export async function createJournal(
   const { text, seed } = encodeHeader({ registry, base });
   await replaceFile(path, [text], { mode: 0o600, onStep: (step) => onStep(`journal-${step}`) });
   const fd = await promisify(open)(path, constants.O_WRONLY | noFollow);
+  // Where the system numbers files anew at each look, nothing can be told by it.
+  const isTold = await isNamed(fd, path);
   const headerBytes = Buffer.byteLength(text);
   let size = headerBytes;
 
@@ -101,14 +103,17 @@ export async function createJournal(
         else fdatasync(fd, done);
       });
     },
-    async stands() {
-      const own = await promisify(fstat)(fd);
-      const named = await stat(path).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return undefined;
-        throw error;
-      });
-      return named?.ino === own.ino && named.dev === own.dev;
-    },
+    stands: async () => (isTold ? await isNamed(fd, path) : existsSync(path)),
     close: () => promisify(close)(fd),
   };
+}
+
+/** Whether an open file is the one that stands at `path`. */
+async function isNamed(fd: number, path: string): Promise<boolean> {
+  const own = await promisify(fstat)(fd);
+  const named = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  return named?.ino === own.ino && named.dev === own.dev;
 }
