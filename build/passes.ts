@@ -18,10 +18,12 @@ export interface Pass {
 const everyRuntime = [
   'test/broker/access-keys.test.ts',
   'test/broker/safety.test.ts',
+  'test/broker/health.test.ts',
   'test/client/finder.test.ts',
   'test/client/keyed-finder.test.ts',
   'test/protocol',
   'test/runtime',
+  'test/store/backup.test.ts',
   'test/store/file.test.ts',
 ];
 

@@ -11,18 +11,20 @@ import { pythonHostCommand } from '../extension-host/python.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { type Logger, silentLogger } from '../protocol/logger.ts';
-import { openFileStore } from '../store/file/file-store.ts';
+import { type FileStore, openFileStore } from '../store/file/file-store.ts';
 import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
 import { createAccessKeys } from './access-keys.ts';
 import { createApp } from './app.ts';
+import { type Backups, startBackups } from './backups.ts';
+import { createSelfQuery } from './checks/self-query.ts';
 import { loadConfiguration } from './configuration.ts';
 import { createDispatcher } from './dispatcher.ts';
 import { closeToOthers } from './exposure.ts';
 import { createGrants } from './grants.ts';
-import { readinessOf } from './health.ts';
 import { createKeyedDiscovery } from './keyed-discovery.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
+import { watchHealth } from './self-check.ts';
 import { createStreamLimit } from './streams.ts';
 
 export type { BrokerAddress } from './listeners.ts';
@@ -38,6 +40,13 @@ export interface BrokerOptions {
   readonly modules?: Readonly<Record<string, Module>>;
   /** The extension directory; it need not exist. Default: `lib` beside the file. */
   readonly extensionDir?: string;
+  /** Where backups go; made when the first is. Default: `backups` beside the file. */
+  readonly backupDir?: string;
+  /**
+   * Called after each self-check (`_global.healthcheck_freq_sec`) that found the broker ready: what a watchdog of the
+   * system is told. It must not throw.
+   */
+  readonly onHealthy?: () => void;
   /** The program that hosts extensions in TypeScript and JavaScript; default: this runtime with our own host. */
   readonly scriptHost?: () => readonly string[];
 }
@@ -72,6 +81,8 @@ export async function openBroker({
   modules = {},
   extensionDir = path.join(path.dirname(file), 'lib'),
   scriptHost = () => scriptHostCommand(),
+  backupDir = path.join(path.dirname(file), 'backups'),
+  onHealthy,
 }: BrokerOptions): Promise<Broker> {
   const taken = ['ping', 'services'].find((name) => Object.hasOwn(modules, name));
   if (taken !== undefined) {
@@ -88,17 +99,10 @@ export async function openBroker({
       options: () => written,
       log: (level, message) => log[level](message),
     });
-    return compose({
-      file,
-      log,
-      modules,
-      extensionDir,
-      scriptHost,
-      store,
-      id: store.id,
-      config: effective,
-      release: () => lock.release(),
-    });
+    const { _config: config } = effective;
+    const backups = startBackups({ file, dir: backupDir, store, config, options: written, log });
+    const parts = { file, log, modules, extensionDir, scriptHost, store, backups, onHealthy };
+    return compose({ ...parts, config: effective, release: () => lock.release() });
   } catch (error) {
     await lock.release();
     throw error;
@@ -111,9 +115,9 @@ interface Parts {
   readonly modules: Readonly<Record<string, Module>>;
   readonly extensionDir: string;
   readonly scriptHost: () => readonly string[];
-  readonly store: Store;
-  /** Tells this broker's registry from all others. */
-  readonly id: string;
+  readonly store: FileStore;
+  readonly backups: Backups;
+  readonly onHealthy: (() => void) | undefined;
   readonly config: Config;
   release(): Promise<void>;
 }
@@ -139,28 +143,34 @@ function compose(parts: Parts): Broker {
     findExtension: (name) => extensions.find(name),
   });
   const has = async (name: string): Promise<boolean> => (await store.get(name)) !== undefined;
-  const discovery = createKeyedDiscovery({ config, id: parts.id, has });
+  const discovery = createKeyedDiscovery({ config, id: store.id, has });
+
+  let listeners: Promise<Listeners> | undefined;
+  let open: Listeners | undefined;
+  let address: BrokerAddress | undefined;
+  let closed: Promise<void> | undefined;
+
+  const selfQuery = createSelfQuery();
+  const health = watchHealth({ ...parts, selfQuery, listeners: () => open });
   const app = createApp({
     dispatcher,
     streams: createStreamLimit(streamLimits),
     log,
-    readiness: () => readinessOf(store),
+    readiness: () => health.readiness(),
     closing: closing.signal,
     discovery,
   });
 
-  let listeners: Promise<Listeners> | undefined;
-  let address: BrokerAddress | undefined;
-  let closed: Promise<void> | undefined;
-
   // In the reverse order of opening, each step whatever became of the one before.
   const close = async (): Promise<void> => {
     closing.abort(new BrokerError('unavailable', 'The broker is stopping'));
+    health.close();
     const steps = [
       // Listeners that never opened were told of when they were asked for.
       async () => (await listeners?.catch(() => undefined))?.close(CLOSE_GRACE_MS),
       () => extensions.close(),
       ...[...modules.values()].map((module) => async () => module.close?.()),
+      () => parts.backups.close(),
       () => store.close(),
       () => parts.release(),
     ];
@@ -175,9 +185,12 @@ function compose(parts: Parts): Broker {
     config,
     async listen() {
       if (closed) throw new BrokerError('unavailable', 'The broker has been closed');
-      listeners ??= listen({ app, api: config.api, file: parts.file, has, discovery, log });
+      const doors = { app, api: config.api, file: parts.file, has, discovery, log, isOwn: selfQuery.isOwn };
+      listeners ??= listen(doors);
       try {
-        address = (await listeners).address;
+        open = await listeners;
+        ({ address } = open);
+        health.checkSoon();
         return address;
       } catch (error) {
         // The port may be free, or the certificate mended, when it is asked again.

@@ -5,7 +5,7 @@ import type { Logger } from '../protocol/logger.ts';
 import { type Broker, openBroker } from './broker.ts';
 
 export interface CreateBrokerOptions {
-  /** Where it keeps its file, `bpbroker.json`, with registry and certificate; made when it does not exist. Extensions: `lib`. */
+  /** Where it keeps its file, `bpbroker.json`, with registry and certificate; made when it does not exist. Extensions: `lib`; backups: `backups`. */
   readonly dir: string;
   /** Options in the shape of the configuration file, over what stands in that file. */
   readonly config?: JsonObject;
@@ -13,6 +13,8 @@ export interface CreateBrokerOptions {
   readonly modules?: Readonly<Record<string, Module>>;
   /** Where to say what happens; default: nowhere. */
   readonly log?: Logger;
+  /** Called after each self-check that found the broker ready. */
+  readonly onHealthy?: () => void;
 }
 
 /**

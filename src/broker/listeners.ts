@@ -28,6 +28,8 @@ export interface BrokerAddress {
 /** The open doors of a broker: the API's server and discovery's responder, on one port number. */
 export interface Listeners {
   readonly address: BrokerAddress;
+  /** PEM of the certificate they present. */
+  readonly certificate: string;
   close(graceMs: number): Promise<void>;
 }
 
@@ -41,6 +43,8 @@ interface ListenOptions {
   /** For a broker that has a discovery key. */
   readonly discovery: KeyedDiscovery | undefined;
   readonly log: Logger;
+  /** As the responder's. */
+  isOwn(datagram: Uint8Array): boolean;
 }
 
 /** How often a free port is looked for, when any will do, that TCP and UDP both have free. */
@@ -53,7 +57,7 @@ export async function listen(options: ListenOptions): Promise<Listeners> {
     options.discovery?.announce({ port: server.port, fingerprint: certificate.fingerprint });
     try {
       const responder = await respond(options, server.port);
-      return combine(options, server, responder, certificate.fingerprint);
+      return combine(options, server, responder, certificate);
     } catch (error) {
       await server.close(0);
       if (options.api.listen_port !== 0 || attempt === PORT_ATTEMPTS) throw error;
@@ -65,7 +69,7 @@ function combine(
   { api, discovery }: ListenOptions,
   server: HttpServer,
   responder: Responder,
-  fingerprint: string,
+  { cert, fingerprint }: Certificate,
 ): Listeners {
   const listenIp = api.listen_ip;
   const host = listenIp === '' || listenIp === '::' || listenIp === '0.0.0.0' ? ownAddress() : listenIp;
@@ -77,6 +81,7 @@ function combine(
       fingerprint,
       keyed: discovery !== undefined,
     },
+    certificate: cert,
     async close(graceMs) {
       await responder.close();
       await server.close(graceMs);
@@ -102,10 +107,10 @@ async function serve({ app, api }: ListenOptions, { cert, key }: Certificate): P
 }
 
 async function respond(options: ListenOptions, port: number): Promise<Responder> {
-  const { api, has, discovery, log } = options;
+  const { api, has, discovery, isOwn, log } = options;
   try {
     const form = discovery ? { form: discovery.form } : {};
-    return await startResponder({ listenIp: api.listen_ip, port, has, log, ...form });
+    return await startResponder({ listenIp: api.listen_ip, port, has, isOwn, log, ...form });
   } catch (error) {
     throw cannotListen('UDP', api, port, error);
   }

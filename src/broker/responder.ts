@@ -44,6 +44,8 @@ export interface ResponderOptions {
   /** Whether the registry holds an entry; not asked for names that no entry may have. */
   has(name: string): Promise<boolean>;
   readonly log: Logger;
+  /** Whether a datagram is the broker's question to itself, whether it hears: that one is sent back as it came. */
+  isOwn?(datagram: Uint8Array): boolean;
   /** How queries are read and answered; default: the open form. */
   readonly form?: QueryForm;
   /** How often, in the long run, interfaces that came later are looked for, in milliseconds; default 30,000. */
@@ -106,6 +108,10 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
   };
 
   const onDatagram = (datagram: Uint8Array, from: UdpPeer, reply: Reply): void => {
+    if (options.isOwn?.(datagram)) {
+      void reply(datagram);
+      return;
+    }
     stats.received += 1;
     const query = from.port === 0 ? 'malformed' : form.read(datagram);
     if (typeof query === 'string') {

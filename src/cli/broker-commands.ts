@@ -14,6 +14,21 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
     examples: [`configure --config-file ossec.json`, `configure < ossec.json`],
     load: () => import('./commands/configure.ts'),
   },
+  backup: {
+    description: 'Make a backup now, whether or not the broker runs, and print its path',
+    options: ['config'],
+    examples: ['backup', 'backup --config ./bpbroker.json'],
+    load: () => import('./commands/backup.ts'),
+  },
+  restore: {
+    description: 'Put a backup in place, with the broker stopped; the present state is kept aside',
+    options: ['from', 'config'],
+    required: ['from'],
+    examples: [
+      'restore --from /usr/local/bpbroker/backups/bpbroker-20260131T120000000Z-r0000000000000042.json',
+    ],
+    load: () => import('./commands/restore.ts'),
+  },
   'install-extension': {
     description: 'Copy an extension, a file or a folder, to where the broker looks for it',
     options: ['script', 'force', 'enable', 'config'],

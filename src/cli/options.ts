@@ -76,6 +76,7 @@ export type OptionName =
   | 'forget'
   | 'method'
   | 'script'
+  | 'from'
   | 'force'
   | 'enable'
   | 'hash'
@@ -163,6 +164,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   exec: text('COMMAND', 'Run this shell command for each change: JSON on its standard input'),
   forget: flag('Forget the identity kept for --bpbroker'),
   method: text('MODULE.METHOD', 'What to run, such as ossec.AddAgent'),
+  from: text('FILE', 'The backup to restore'),
   script: text('PATH', 'File or folder of the extension'),
   force: flag('Overwrite the one that is there'),
   enable: flag('Enable it in the configuration, with a new access key'),

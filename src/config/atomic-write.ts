@@ -6,6 +6,8 @@ import { BrokerError } from '../protocol/errors.ts';
 export interface ReplaceOptions {
   /** Mode of the file; default: that of the file it replaces, 0600 for a new one. */
   readonly mode?: number;
+  /** Give the file the owner of this one, where the system allows it; default: of the file that it replaces. */
+  readonly ownerOf?: string;
   /** Told before each step that changes the disk: `write`, `sync`, `rename`, `sync-directory`, and at the end `done`. */
   readonly onStep?: (step: string) => void;
 }
@@ -36,7 +38,9 @@ export async function replaceFile(
     try {
       // The umask may have taken bits that the file it replaces has.
       await handle.chmod(mode);
-      if (present) await keepOwner(handle, present);
+      const model =
+        options.ownerOf === undefined ? present : await stat(options.ownerOf).catch(() => undefined);
+      if (model) await keepOwner(handle, model);
       step('write');
       bytes = await writeChunks(handle, chunks);
       step('sync');

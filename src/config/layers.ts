@@ -35,9 +35,9 @@ function mergeOptions(base: JsonObject, layer: JsonObject | undefined): JsonObje
   return layer ? mergeData(base, layer) : base;
 }
 
-/** The options of a configuration file: all but the registry's entries. */
+/** The options of a configuration file: all but the registry, and the seal of a backup put in its place by hand. */
 export function optionsOf(document: JsonObject): JsonObject {
-  const { _registry, services, ...rest } = document;
+  const { _registry, _backup, services, ...rest } = document;
   const own = isObject(services)
     ? Object.fromEntries(Object.entries(services).filter(([key]) => key.startsWith('_')))
     : {};

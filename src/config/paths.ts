@@ -68,3 +68,13 @@ function isWritable(dir: string): boolean {
     return false;
   }
 }
+
+/**
+ * Where the backups of a configuration file go: `backups` of its tree for the machine's and the user's own file, else
+ * `backups` beside the file.
+ */
+export function backupsFor(file: string, env: Environment = process.env): string {
+  const at = path.resolve(file);
+  const home = [globalRoot(env), userRoot(env)].map(homeAt).find(({ configFile }) => configFile === at);
+  return home?.backups ?? path.join(path.dirname(at), 'backups');
+}

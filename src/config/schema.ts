@@ -25,9 +25,9 @@ export interface Config {
     readonly healthcheck_freq_sec: number;
   };
   readonly _config: {
-    /** Seconds between backups; default 3600. */
+    /** Seconds between backups; default 3600; 0: none are made. */
     readonly backup_freq_secs: number;
-    /** Backups kept; default 24. */
+    /** Backups kept; default 24; 0: none are made, and none removed. */
     readonly backup_retain_n: number;
   };
   readonly _store: {
@@ -60,6 +60,7 @@ export function isModuleKey(key: string): boolean {
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(0));
 const seconds = v.pipe(v.number(), v.gtValue(0));
+const secondsOrNone = v.pipe(v.number(), v.minValue(0));
 const oneKey = v.pipe(
   v.string(),
   v.check(
@@ -84,7 +85,7 @@ const schema = v.objectWithRest(
       ssl_key: v.string(),
     }),
     _global: v.looseObject({ healthcheck_freq_sec: seconds }),
-    _config: v.looseObject({ backup_freq_secs: seconds, backup_retain_n: count }),
+    _config: v.looseObject({ backup_freq_secs: secondsOrNone, backup_retain_n: count }),
     _store: v.looseObject({ driver: v.literal('file', "expected 'file', the only driver of this version") }),
   },
   v.looseObject({ _access_key: v.optional(accessKey) }),

@@ -75,7 +75,16 @@ describe('help', () => {
     );
     const client = ['ping', 'discover', 'service', ...service, 'execute', 'trust'];
     const installing = ['install-extension', 'install-service', 'uninstall-service'];
-    assert.deepEqual(paths('bpbroker'), ['', 'start', 'configure', ...installing, 'keygen', ...client]);
+    assert.deepEqual(paths('bpbroker'), [
+      '',
+      'start',
+      'configure',
+      'backup',
+      'restore',
+      ...installing,
+      'keygen',
+      ...client,
+    ]);
     assert.deepEqual(paths('bpclient'), ['', ...client]);
     for (const { text, program, path, options } of pages) {
       assert.ok(!text.includes('\u001b'), text);
@@ -115,13 +124,24 @@ describe('help', () => {
         'config-file': '/dev/null',
         'access-key-file': '/dev/null',
         'key-file': discoverKeyFile(),
+        from: '/dev/null',
         method: 'x.Y',
         script: 'x.mjs',
         'discover-key-file': discoverKeyFile(),
       }),
     );
     // With these a command ends at once, and not because of its options: nobody listens, the file is a folder.
-    const base = new Set(['bpbroker', 'timeout', 'name', 'data', 'config', 'interface', 'method', 'script']);
+    const base = new Set([
+      'bpbroker',
+      'timeout',
+      'name',
+      'data',
+      'config',
+      'interface',
+      'from',
+      'method',
+      'script',
+    ]);
     const rivals: Record<string, string> = { 'data-file': 'data', prefix: 'name' };
     const needed: Record<string, string[]> = { 'key-file': ['--hash'] };
     const valueOf = (name: string): string => values.get(name) ?? 'x';

@@ -79,7 +79,7 @@ describe('rewrite()', () => {
     for (let i = 0; i < 5; i++) {
       const target = path.join(dir, `copy-${i}.json`);
       await store.rewrite();
-      await store.writeSnapshot(target);
+      await store.backUp(() => target);
       // The checksum over all entries says that the copy is whole.
       const copy = readDocument(await readJsonFile(target), target);
       assert.equal(copy.origin, 'written');
@@ -125,7 +125,10 @@ describe('rewrite()', () => {
     const store = await openIn(tempDir());
     await store.close();
     await assert.rejects(store.rewrite(), { code: 'unavailable' });
-    await assert.rejects(store.writeSnapshot('never'), { code: 'unavailable' });
+    await assert.rejects(
+      store.backUp(() => 'never'),
+      { code: 'unavailable' },
+    );
   });
 });
 

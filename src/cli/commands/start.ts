@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { type Broker, type BrokerAddress, openBroker } from '../../broker/broker.ts';
 import { parsePort } from '../../config/layers.ts';
-import { findHome } from '../../config/paths.ts';
+import { backupsFor, findHome } from '../../config/paths.ts';
 import { scriptHostCommand } from '../../extension-host/command.ts';
 import type { Json, JsonObject } from '../../protocol/data.ts';
 import { messageOf } from '../../protocol/errors.ts';
@@ -29,6 +29,7 @@ export const run: Run = async (args) => {
     file,
     config: { api: apiOptions(args) },
     extensionDir: home.lib,
+    backupDir: backupsFor(file),
     scriptHost: () => scriptHostCommand(ownHost),
     log,
   });

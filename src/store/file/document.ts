@@ -25,6 +25,8 @@ export interface RegistryDocument extends RegistryIdentity {
 }
 
 const REGISTRY = '_registry';
+/** What a backup holds besides: `backup-text.ts`. */
+export const BACKUP = '_backup';
 const SERVICES = 'services';
 const CHUNK_CHARS = 128 * 1024;
 const SLICE_ENTRIES = 32;
@@ -59,11 +61,11 @@ export function readDocument(document: JsonObject | undefined, file: string): Re
   return { id, since, revision, entries, origin: 'written' };
 }
 
-/** Everything in the configuration file but the registry: what the options were when it was written. */
+/** Everything in the configuration file but the registry (and a backup's seal): the options when it was written. */
 export function optionsOf(document: JsonObject | undefined): JsonObject {
   const options: Record<string, Json> = {};
   for (const [key, value] of Object.entries(document ?? {})) {
-    if (key === REGISTRY) continue;
+    if (key === REGISTRY || key === BACKUP) continue;
     options[key] = key === SERVICES && isObject(value) ? optionsOfServices(value) : value;
   }
   return options;
@@ -174,7 +176,14 @@ function registryOf(
   registry: Json,
   file: string,
 ): RegistryIdentity & { revision: number; checksum: Json | undefined; recorded: JsonObject } {
-  const { id, since = 0, revision, checksum, entries } = isObject(registry) ? registry : {};
+  const { id, since = 0, revision, checksum, entries, ...unknown } = isObject(registry) ? registry : {};
+  const [newer] = Object.keys(unknown);
+  if (newer !== undefined) {
+    throw new BrokerError(
+      'invalid_config',
+      `${file}: "${REGISTRY}" holds ${JSON.stringify(newer)}, which this version does not know: a newer bpbroker wrote it; use that one; nothing was touched`,
+    );
+  }
   if (typeof id !== 'string' || !isRevision(revision) || !isRevision(since) || !isObject(entries)) {
     throw new BrokerError(
       'invalid_config',

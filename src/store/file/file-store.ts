@@ -1,3 +1,5 @@
+import { access, constants } from 'node:fs/promises';
+import path from 'node:path';
 import { clearInterval, setInterval } from 'node:timers';
 import { resolveFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
@@ -9,7 +11,7 @@ import { createExpiry } from './expiry.ts';
 import { createHistory } from './history.ts';
 import { makeEntry } from './records.ts';
 import { prepareFiles } from './opening.ts';
-import { createRewriter } from './rewriter.ts';
+import { createRewriter, type WrittenBackup } from './rewriter.ts';
 import { createTable } from './table.ts';
 import { covers, createWatchHub } from './watchers.ts';
 
@@ -45,8 +47,13 @@ export interface FileStore extends Store {
    * @throws BrokerError `storage_full`, `unavailable`; the file and its journals stay valid.
    */
   rewrite(): Promise<void>;
-  /** Writes a copy of the file, as of one moment, elsewhere. Throws as {@link FileStore.rewrite} does. */
-  writeSnapshot(target: string): Promise<void>;
+  /**
+   * Writes a backup: the file as of one moment, sealed, to the path that `target` gives for its revision. Throws as
+   * {@link FileStore.rewrite} does; a failure leaves nothing there, and writes go on.
+   */
+  backUp(target: (revision: number) => string): Promise<WrittenBackup>;
+  /** What a look at the disk shows to be amiss that no write has run into yet; nothing when all is well. */
+  diskProblem(): Promise<string | undefined>;
 }
 
 const MIB = 1024 * 1024;
@@ -170,6 +177,25 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     }
   }
 
+  function health(): StoreHealth {
+    if (closing) return { writable: false, reason: 'the broker is stopping' };
+    const { trouble } = committer;
+    return trouble ? { writable: false, reason: trouble.reason } : { writable: true };
+  }
+
+  async function diskProblem(): Promise<string | undefined> {
+    const looked = journal;
+    try {
+      await access(path.dirname(file), constants.W_OK | constants.X_OK);
+      // A journal may be replaced, or closed, while it is looked at.
+      if ((await looked.stands()) || looked !== journal || closing) return undefined;
+      return `${looked.path} was moved or removed while it is written to: what is written now is lost with the process`;
+    } catch (error) {
+      if (looked !== journal || closing) return undefined;
+      return `the registry's folder cannot be written: ${messageOf(error)}`;
+    }
+  }
+
   async function shutDown(): Promise<void> {
     clearInterval(interval);
     expiry.close();
@@ -202,13 +228,10 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
         return history.since(after).filter((change) => covers(options, change.name));
       }
     },
-    health(): StoreHealth {
-      if (closing) return { writable: false, reason: 'the broker is stopping' };
-      const { trouble } = committer;
-      return trouble ? { writable: false, reason: trouble.reason } : { writable: true };
-    },
+    health,
     rewrite: () => (closing ? rejected(stopping()) : rewriter.rewrite()),
-    writeSnapshot: (target) => (closing ? rejected(stopping()) : rewriter.copyTo(target)),
+    backUp: (target) => (closing ? rejected(stopping()) : rewriter.backUp(target)),
+    diskProblem,
     close() {
       closing ??= shutDown();
       return closing;

@@ -1,4 +1,5 @@
-import { close, constants, fdatasync, ftruncate, open, write, writeSync } from 'node:fs';
+import { close, constants, existsSync, fdatasync, fstat, ftruncate, open, write, writeSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { replaceFile } from '../../config/atomic-write.ts';
 import { encodeFrame, encodeHeader } from './frames.ts';
@@ -17,6 +18,8 @@ export interface Journal {
   append(records: readonly string[], recordBytes: number, done: (failure?: AppendFailure) => void): void;
   /** Cuts off, durably, what a failed write left behind the last durable frame. */
   rollback(done: (error: Error | null) => void): void;
+  /** Whether what is written to is still the file of that name. */
+  stands(): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -39,6 +42,8 @@ export async function createJournal(
   const { text, seed } = encodeHeader({ registry, base });
   await replaceFile(path, [text], { mode: 0o600, onStep: (step) => onStep(`journal-${step}`) });
   const fd = await promisify(open)(path, constants.O_WRONLY | noFollow);
+  // Where the system numbers files anew at each look, nothing can be told by it.
+  const isTold = await isNamed(fd, path);
   const headerBytes = Buffer.byteLength(text);
   let size = headerBytes;
 
@@ -98,6 +103,17 @@ export async function createJournal(
         else fdatasync(fd, done);
       });
     },
+    stands: async () => (isTold ? await isNamed(fd, path) : existsSync(path)),
     close: () => promisify(close)(fd),
   };
+}
+
+/** Whether an open file is the one that stands at `path`. */
+async function isNamed(fd: number, path: string): Promise<boolean> {
+  const own = await promisify(fstat)(fd);
+  const named = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  return named?.ino === own.ino && named.dev === own.dev;
 }

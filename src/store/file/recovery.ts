@@ -31,12 +31,33 @@ export interface RecoveryOptions {
  * torn end is put aside. Throws `invalid_config` for whatever cannot be explained by a crash.
  */
 export async function recover(options: RecoveryOptions): Promise<Recovery> {
-  const { file, table, history } = options;
-  const document = readDocument(options.document, file);
+  const { table, history } = options;
+  const { document, journals, obsolete } = await readState(options.file, options.document);
+  fill(document, journals, table, history);
+  await secureLast(document, journals, options);
+  if (document.origin === 'edited') return acceptEdits(document, journals, obsolete, table, history);
+  return {
+    identity: { id: document.id, since: document.since },
+    journals: journals.map(({ path: at, base, end }) => ({ path: at, base, end })),
+    obsolete,
+    mustRewrite: document.origin !== 'written' || table.revision > document.revision || isTorn(journals),
+  };
+}
+
+/** What stands on the disk: read and checked, and nothing touched. */
+export interface State {
+  readonly document: RegistryDocument;
+  /** Those that lead to the present state, the oldest first; the last one may have a torn end. */
+  readonly journals: readonly LoadedJournal[];
+  readonly obsolete: readonly string[];
+}
+
+export async function readState(file: string, content: JsonObject | undefined): Promise<State> {
+  const document = readDocument(content, file);
   const found = await listJournals(file);
   const [first] = found;
   if (document.origin === 'new' && first !== undefined) {
-    const what = options.document === undefined ? 'does not exist' : 'has no "_registry"';
+    const what = content === undefined ? 'does not exist' : 'has no "_registry"';
     throw refusal(first.path, `${file} ${what}; put the right file back, or move the journals away`);
   }
   const current = found.filter(({ base }) => base >= document.since);
@@ -45,16 +66,8 @@ export async function recover(options: RecoveryOptions): Promise<Recovery> {
     journals.push(await loadJournal(journal, document.id, i === current.length - 1));
   }
   checkSequence(document, journals, file);
-  fill(document, journals, table, history);
-  await secureLast(document, journals, options);
   const obsolete = found.filter(({ base }) => base < document.since).map((journal) => journal.path);
-  if (document.origin === 'edited') return acceptEdits(document, journals, obsolete, table, history);
-  return {
-    identity: { id: document.id, since: document.since },
-    journals: journals.map(({ path: at, base, end }) => ({ path: at, base, end })),
-    obsolete,
-    mustRewrite: document.origin !== 'written' || table.revision > document.revision || isTorn(journals),
-  };
+  return { document, journals, obsolete };
 }
 
 /** The journals must follow on each other without a gap, and the file must lie on their way. */
@@ -88,21 +101,21 @@ function checkSequence(
   );
 }
 
-function fill(
+export function fill(
   document: RegistryDocument,
   journals: readonly LoadedJournal[],
   table: Table,
-  history: History,
+  history?: History,
 ): void {
   for (const entry of document.entries) {
     table.apply({ type: 'put', name: entry.name, revision: document.revision, entry });
   }
   table.revision = document.revision;
-  history.clear(journals[0]?.base ?? document.revision);
+  history?.clear(journals[0]?.base ?? document.revision);
   for (const { changes, sizes } of journals) {
     changes.forEach((change, i) => {
       if (change.revision > document.revision) table.apply(change);
-      history.push(change, sizes[i] ?? 0);
+      history?.push(change, sizes[i] ?? 0);
     });
   }
 }

@@ -4,6 +4,7 @@ import { replaceFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Committer } from './committer.ts';
+import { writeBackup } from './backup-text.ts';
 import { asBrokerError, isDiskFailure } from './disk-errors.ts';
 import { documentText, type RegistryIdentity } from './document.ts';
 import type { History } from './history.ts';
@@ -17,8 +18,8 @@ export interface Rewriter {
   rewrite(): Promise<void>;
   /** As `rewrite`, where the file is not up to date already. */
   rewriteIfChanged(): Promise<void>;
-  /** Writes a copy of the file as it would be now. */
-  copyTo(target: string): Promise<void>;
+  /** Writes a backup of the file as it would be now, to the path that `target` gives for its revision. */
+  backUp(target: (revision: number) => string): Promise<WrittenBackup>;
   /** Whether the journal is so long that the file should be rewritten. */
   isDue(): boolean;
   /** Removes journals that neither the file nor the history needs. */
@@ -42,6 +43,14 @@ export interface RewriterOptions {
   /** A journal longer than this, and than the file, is due. */
   readonly journalBytes: number;
   readonly onStep: (step: string) => void;
+}
+
+/** A backup that stands. */
+export interface WrittenBackup {
+  readonly path: string;
+  /** The registry's revision of which it is the state. */
+  readonly revision: number;
+  readonly bytes: number;
 }
 
 export interface Written {
@@ -71,7 +80,7 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
   async function rewrite(): Promise<void> {
     try {
       await rotate();
-      written = await writeTo(file, 'file');
+      written = await writeFile();
     } catch (error) {
       if (isDiskFailure(error)) committer.stop(`writing ${file} failed: ${messageOf(error)}`);
       throw asBrokerError(error, `Cannot write ${file}`);
@@ -103,13 +112,28 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     }
   }
 
-  async function writeTo(target: string, what: string): Promise<Written> {
+  async function writeFile(): Promise<Written> {
     const options = setup.options();
     const snapshot = table.snapshot();
     try {
       const text = documentText(options, identity, snapshot);
-      const bytes = await replaceFile(target, text, { onStep: (step) => onStep(`${what}-${step}`) });
+      const bytes = await replaceFile(file, text, { onStep: (step) => onStep(`file-${step}`) });
       return { revision: snapshot.revision, options: JSON.stringify(options), bytes };
+    } finally {
+      snapshot.end();
+    }
+  }
+
+  async function backUp(target: (revision: number) => string): Promise<WrittenBackup> {
+    const snapshot = table.snapshot();
+    const { revision } = snapshot;
+    const place = target(revision);
+    try {
+      const content = { options: setup.options(), identity, snapshot };
+      const bytes = await writeBackup(place, file, content, (step) => onStep(`backup-${step}`));
+      return { path: place, revision, bytes };
+    } catch (error) {
+      throw asBrokerError(error, `Cannot write ${place}`);
     } finally {
       snapshot.end();
     }
@@ -133,12 +157,7 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
           written.revision === table.revision && written.options === JSON.stringify(setup.options());
         if (!current) await rewrite();
       }),
-    copyTo: (target) =>
-      inTurn(async () => {
-        await writeTo(target, 'copy').catch((error: unknown) => {
-          throw asBrokerError(error, `Cannot write ${target}`);
-        });
-      }),
+    backUp: (target) => inTurn(() => backUp(target)),
     isDue: () => setup.journal().size > Math.max(setup.journalBytes, written.bytes),
     retire,
   };

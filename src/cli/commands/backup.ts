@@ -1,0 +1,12 @@
+import { backUpNow } from '../../broker/backup-now.ts';
+import type { Run } from '../command.ts';
+import { brokerFile } from '../broker-file.ts';
+import { writeError, writeOut } from '../terminal.ts';
+
+export const run: Run = async (args) => {
+  const { file, backups } = brokerFile(args);
+  const { path, revision, entries, bytes, problem } = await backUpNow(file, backups);
+  writeOut(`${path}\n`);
+  writeError(`${file} at revision ${revision}: ${entries} entries, ${bytes} bytes\n`);
+  if (problem !== undefined) writeError(`older backups stay: ${problem}\n`);
+};

@@ -1,0 +1,155 @@
+import { copyFile, link, mkdir, open, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { replaceFile, resolveFile, syncDirectory } from '../../config/atomic-write.ts';
+import { messageOf } from '../../protocol/errors.ts';
+import { asBrokerError } from './disk-errors.ts';
+import { backupPath, listBackups, makeFolder, replacedPath } from './backup-folder.ts';
+import { type Backup, readBackup, writeBackup } from './backup-text.ts';
+import { documentText } from './document.ts';
+import { readImage, type RegistryImage } from './image.ts';
+import { listJournals } from './journal-files.ts';
+import { acquireLock } from './lock.ts';
+import { removeJournals } from './recovery.ts';
+import { createTable } from './table.ts';
+
+export interface RestoreOptions {
+  /** The configuration file to put the backup in place of. */
+  readonly file: string;
+  /** The backup. */
+  readonly from: string;
+  /** Where the present state is kept. */
+  readonly backupDir: string;
+  /** Told before each step that changes the disk. */
+  readonly onStep?: (step: string) => void;
+}
+
+export interface Restored {
+  /** When the backup was made: ISO 8601, UTC. */
+  readonly taken: string;
+  readonly entries: number;
+  /** The revision that the registry goes on from. */
+  readonly revision: number;
+  /** The folder that file and journals are kept in, just as they stood; absent where there was nothing. */
+  readonly keptIn?: string;
+  /** A backup of the state that was replaced; absent where there was none, or it was damaged. */
+  readonly backup?: string;
+  /** Why there is no such backup. */
+  readonly problem?: string;
+}
+
+/** How far revisions skip ahead where the last one given out is not known. */
+const UNKNOWN_REVISIONS = 1_000_000;
+
+/**
+ * Puts a backup in place of a configuration file: options and entries, as they were. The certificate stays. Revisions go
+ * on after the latest one that was ever given out, and watches begin anew, so that no reader can take the restored state
+ * for one that it knows. A crash leaves the present state or the restored one.
+ *
+ * @throws BrokerError `invalid_config` when the backup is not whole, or a broker runs on the file: nothing is changed.
+ *   `storage_full`, `unavailable` when the disk does not let it be written; the present state stands then.
+ */
+export async function restoreBackup(options: RestoreOptions): Promise<Restored> {
+  const { from, backupDir, onStep = (): void => undefined } = options;
+  const backup = await readBackup(from);
+  await mkdir(path.dirname(path.resolve(options.file)), { recursive: true, mode: 0o700 });
+  const lock = await acquireLock(options.file);
+  try {
+    const file = await resolveFile(options.file);
+    const journals = (await listJournals(file)).map((journal) => journal.path);
+    const present = await presentState(file);
+    const revision = await nextRevision(backup, present, file, backupDir, journals);
+    const kept = await keepPresent(file, journals, present, backupDir);
+    onStep('kept');
+    await replaceFile(file, textOf(backup, revision), { onStep: (step) => onStep(`file-${step}`) });
+    // From here on the file's `since` tells these apart, whether they are removed now or by the next start.
+    await removeJournals(journals);
+    onStep('removed');
+    return { taken: backup.taken, entries: backup.document.entries.length, revision, ...kept };
+  } catch (error) {
+    throw asBrokerError(error, `Cannot restore ${options.file}`);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** The state that is about to be replaced, or why it cannot be read: often the reason for restoring. */
+async function presentState(file: string): Promise<RegistryImage | string> {
+  return await readImage(file).catch((error: unknown) => messageOf(error));
+}
+
+/**
+ * A revision after all that this registry has given out. Where the present state cannot tell, the highest revision that
+ * any file here names, and far ahead of that, for those that were lost.
+ */
+async function nextRevision(
+  { document }: Backup,
+  present: RegistryImage | string,
+  file: string,
+  backupDir: string,
+  journals: readonly string[],
+): Promise<number> {
+  if (typeof present !== 'string' && present.identity.id === document.id) {
+    return Math.max(document.revision, present.table.revision) + 1;
+  }
+  let highest = document.revision;
+  for (const { revision } of await listBackups(backupDir, file)) highest = Math.max(highest, revision);
+  for (const at of [file, ...journals]) {
+    const text = await readFile(at, 'latin1').catch(() => '');
+    for (const [, digits] of text.matchAll(/"(?:rev|revision|base)": ?(\d{1,15})\b/g)) {
+      highest = Math.max(highest, Number(digits));
+    }
+  }
+  return Math.min(highest + UNKNOWN_REVISIONS, Number.MAX_SAFE_INTEGER);
+}
+
+async function keepPresent(
+  file: string,
+  journals: readonly string[],
+  present: RegistryImage | string,
+  backupDir: string,
+): Promise<Pick<Restored, 'keptIn' | 'backup' | 'problem'>> {
+  const names = [...((await exists(file)) ? [file] : []), ...journals];
+  if (names.length === 0) return {};
+  await makeFolder(backupDir, file);
+  const keptIn = replacedPath(backupDir, file);
+  await makeFolder(keptIn, file);
+  for (const name of names) await keepFile(name, path.join(keptIn, path.basename(name)));
+  await syncDirectory(keptIn);
+  await syncDirectory(backupDir);
+  if (typeof present === 'string') return { keptIn, problem: present };
+  const { identity, options, table } = present;
+  const latest = (await listBackups(backupDir, file)).at(-1);
+  const target = backupPath(backupDir, file, latest, table.revision);
+  await writeBackup(target, file, { identity, options, snapshot: table.snapshot() });
+  return { keptIn, backup: target };
+}
+
+/** A second name for the same bytes, where the folders lie on one disk: what replaces the file takes the name alone. */
+async function keepFile(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+    return;
+  } catch {
+    await copyFile(from, to);
+  }
+  const handle = await open(to, 'r+');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function textOf({ document, options }: Backup, revision: number): Iterable<string> {
+  const table = createTable();
+  for (const entry of document.entries) table.apply({ type: 'put', name: entry.name, revision, entry });
+  table.revision = revision;
+  return documentText(options, { id: document.id, since: revision }, table.snapshot());
+}
+
+async function exists(file: string): Promise<boolean> {
+  return await stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
