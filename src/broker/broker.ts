@@ -43,10 +43,12 @@ export interface BrokerOptions {
   /** Where backups go; made when the first is. Default: `backups` beside the file. */
   readonly backupDir?: string;
   /**
-   * Called after each self-check (`_global.healthcheck_freq_sec`) that found the broker ready: what a watchdog of the
-   * system is told. It must not throw.
+   * Called after each self-check that found that the broker answers: what a watchdog of the system is told. Other failures,
+   * such as a full disk, do not count: a restart would not mend them. It must not throw.
    */
-  readonly onHealthy?: () => void;
+  readonly onAlive?: () => void;
+  /** Self-checks come at least this often, in milliseconds, whatever `_global.healthcheck_freq_sec` says. */
+  readonly checkEveryMs?: number | undefined;
   /** The program that hosts extensions in TypeScript and JavaScript; default: this runtime with our own host. */
   readonly scriptHost?: () => readonly string[];
 }
@@ -82,7 +84,8 @@ export async function openBroker({
   extensionDir = path.join(path.dirname(file), 'lib'),
   scriptHost = () => scriptHostCommand(),
   backupDir = path.join(path.dirname(file), 'backups'),
-  onHealthy,
+  onAlive,
+  checkEveryMs = Infinity,
 }: BrokerOptions): Promise<Broker> {
   const taken = ['ping', 'services'].find((name) => Object.hasOwn(modules, name));
   if (taken !== undefined) {
@@ -101,7 +104,7 @@ export async function openBroker({
     });
     const { _config: config } = effective;
     const backups = startBackups({ file, dir: backupDir, store, config, options: written, log });
-    const parts = { file, log, modules, extensionDir, scriptHost, store, backups, onHealthy };
+    const parts = { file, log, modules, extensionDir, scriptHost, store, backups, onAlive, checkEveryMs };
     return compose({ ...parts, config: effective, release: () => lock.release() });
   } catch (error) {
     await lock.release();
@@ -117,7 +120,8 @@ interface Parts {
   readonly scriptHost: () => readonly string[];
   readonly store: FileStore;
   readonly backups: Backups;
-  readonly onHealthy: (() => void) | undefined;
+  readonly onAlive: (() => void) | undefined;
+  readonly checkEveryMs: number;
   readonly config: Config;
   release(): Promise<void>;
 }

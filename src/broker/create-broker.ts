@@ -13,8 +13,8 @@ export interface CreateBrokerOptions {
   readonly modules?: Readonly<Record<string, Module>>;
   /** Where to say what happens; default: nowhere. */
   readonly log?: Logger;
-  /** Called after each self-check that found the broker ready. */
-  readonly onHealthy?: () => void;
+  /** Called after each self-check that found that the broker answers. */
+  readonly onAlive?: () => void;
 }
 
 /**

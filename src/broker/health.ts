@@ -32,8 +32,10 @@ export interface HealthOptions {
   /** A check that takes longer has failed: a disk that hangs gives no error. Default: 5 s. */
   readonly checkMs?: number;
   readonly log: Logger;
-  /** Called after each self-check that found the broker ready. */
-  readonly onHealthy?: (() => void) | undefined;
+  /** Names of the checks whose failure a restart would mend; default: none. */
+  readonly vital?: readonly string[];
+  /** Called after each self-check that found the vital ones ok. */
+  readonly onAlive?: (() => void) | undefined;
 }
 
 /** The broker's self-check. */
@@ -47,7 +49,7 @@ export interface Health {
 
 /** Begins at once, then checks `everyMs` after each check has ended. */
 export function startHealth(options: HealthOptions): Health {
-  const { checks, live, everyMs, checkMs = 5000, log, onHealthy } = options;
+  const { checks, live, everyMs, checkMs = 5000, log, onAlive, vital = [] } = options;
   const found: Record<string, Finding> = {};
   const told: Record<string, string> = {};
   /** Checks that have not ended; one that hangs is not started again. */
@@ -73,7 +75,7 @@ export function startHealth(options: HealthOptions): Health {
     if (closed) return;
     const readiness = readinessNow();
     for (const [name, finding] of Object.entries(readiness.checks)) tell(name, finding);
-    if (readiness.ready) callHealthy();
+    if (vital.every((name) => readiness.checks[name]?.ok ?? true)) callAlive();
     const wait = again ? 0 : everyMs;
     again = false;
     timer = setTimeout(() => void run(), Math.min(wait, MAX_TIMER_MS)).unref();
@@ -96,9 +98,9 @@ export function startHealth(options: HealthOptions): Health {
     else log.info('self-check is well again', { check: name });
   }
 
-  function callHealthy(): void {
+  function callAlive(): void {
     try {
-      onHealthy?.();
+      onAlive?.();
     } catch (error) {
       log.warn('what is to be told of the health failed', { error: messageOf(error) });
     }

@@ -17,18 +17,21 @@ export interface SelfCheckOptions {
   readonly config: Config;
   readonly log: Logger;
   readonly selfQuery: SelfQuery;
-  readonly onHealthy: (() => void) | undefined;
+  readonly onAlive: (() => void) | undefined;
+  /** The longest time between two checks. */
+  readonly checkEveryMs: number;
   /** The doors, once they are open. */
   listeners(): Listeners | undefined;
 }
 
 /** What a broker looks at of its own, every `_global.healthcheck_freq_sec`. */
 export function watchHealth(options: SelfCheckOptions): Health {
-  const { store, backups, config, log, onHealthy, selfQuery } = options;
+  const { store, backups, config, log, onAlive, checkEveryMs, selfQuery } = options;
   return startHealth({
-    everyMs: config._global.healthcheck_freq_sec * 1000,
+    everyMs: Math.min(config._global.healthcheck_freq_sec * 1000, checkEveryMs),
     log,
-    onHealthy,
+    onAlive,
+    vital: ['listeners'],
     live: {
       store() {
         const { writable, reason } = store.health();

@@ -26,6 +26,8 @@ ExecStart=${commandLine([...program, ...startArguments(spec)])}
 Restart=on-failure
 RestartSec=2
 TimeoutStartSec=5min
+# The broker's self-check: one that no longer answers is restarted.
+WatchdogSec=60
 # Calls of extensions under way may end first.
 KillMode=mixed
 UMask=0077

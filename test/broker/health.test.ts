@@ -30,7 +30,7 @@ function recordingLog(): { log: Logger; lines: string[] } {
 }
 
 describe('startHealth()', () => {
-  it('says a change once, calls onHealthy after good checks alone, and counts no warning', async () => {
+  it('says a change once, calls onAlive while what is vital is well, and counts no warning', async () => {
     const { log, lines } = recordingLog();
     let finding: Finding = { ok: true };
     let runs = 0;
@@ -43,9 +43,10 @@ describe('startHealth()', () => {
         },
       },
       live: { store: () => ({ ok: true }) },
+      vital: ['part'],
       everyMs: 5,
       log,
-      onHealthy: () => {
+      onAlive: () => {
         healthy++;
         throw new Error('as a watchdog may');
       },
@@ -207,7 +208,7 @@ describe('/readyz', () => {
       file: path.join(dir, 'bpbroker.json'),
       log,
       config: { _global: { healthcheck_freq_sec: 0.05 } },
-      onHealthy: () => healthy++,
+      onAlive: () => healthy++,
     });
     await waitFor('a good check', () => healthy > 0);
     assert.equal((await readyOf(broker)).status, 200);

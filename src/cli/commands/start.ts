@@ -31,6 +31,8 @@ export const run: Run = async (args) => {
     extensionDir: home.lib,
     backupDir: backupsFor(file),
     scriptHost: () => scriptHostCommand(ownHost),
+    onAlive: () => void notify.watchdog(),
+    checkEveryMs: notify.watchdogMs === undefined ? undefined : notify.watchdogMs / 3,
     log,
   });
   try {
