@@ -169,7 +169,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   force: flag('Overwrite the one that is there'),
   enable: flag('Enable it in the configuration, with a new access key'),
   hash: flag('Print its hash too, which may stand in for an access key in the configuration'),
-  'key-file': text('FILE', 'With --hash: hash the key in this file (- is standard input), make none'),
+  'key-file': text('FILE', 'Print the hash of the key in this file; - is standard input'),
   'dry-run': flag('Show what would be done, and do nothing'),
   user: text('NAME', 'User that the service runs as (Linux; default: bpbroker, made for it)'),
   firewall: flag('Open its port in the firewall (Windows)'),

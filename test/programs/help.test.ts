@@ -143,7 +143,6 @@ describe('help', () => {
       'script',
     ]);
     const rivals: Record<string, string> = { 'data-file': 'data', prefix: 'name' };
-    const needed: Record<string, string[]> = { 'key-file': ['--hash'] };
     const valueOf = (name: string): string => values.get(name) ?? 'x';
     // These change the machine, or ask for what no other option can give: they have suites of their own.
     const apart = new Set(['install-extension', 'install-service', 'uninstall-service']);
@@ -159,7 +158,7 @@ describe('help', () => {
               other === name || other === rivals[name] ? [] : [`--${other}`, valueOf(other)],
             );
             const long = n % 2 === 0 ? [`--${name}`, valueOf(name)] : [`--${name}=${valueOf(name)}`];
-            const ways = value ? [[...long, ...(needed[name] ?? [])]] : [[`--${name}`]];
+            const ways = value ? [long] : [[`--${name}`]];
             if (letter) ways.push([`-${letter}`, valueOf(name)], [`-${letter}${valueOf(name)}`]);
             return ways.map((way) => [...way, ...path, ...others]);
           });
