@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { root as project, tool } from '../../build/root.ts';
@@ -131,6 +131,26 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
       30_000,
     );
     assert.equal(await client(debian, 'service', 'get', '--name', 'foo'), 'bar');
+  });
+
+  it('is restarted when it no longer answers', async () => {
+    const dropIn = path.join(debian.root, `${unit}.d`);
+    mkdirSync(dropIn);
+    // The unit's own limit is a minute, which a test need not take.
+    writeFileSync(path.join(dropIn, 'soon.conf'), '[Service]\nWatchdogSec=5\n');
+    await debian.ok(['systemctl', 'daemon-reload']);
+    await debian.ok(['systemctl', 'restart', 'bpbroker']);
+    const pid = await show('MainPID');
+    await debian.ok(['systemctl', 'kill', '--signal=STOP', '--kill-whom=main', 'bpbroker']);
+    await waitFor(
+      'another process',
+      async () => (await isActive()) && !['0', pid].includes(await show('MainPID')),
+      30_000,
+    );
+    assert.equal(await client(debian, 'ping', '--data', 'again'), 'again');
+    rmSync(dropIn, { recursive: true });
+    await debian.ok(['systemctl', 'daemon-reload']);
+    await debian.ok(['systemctl', 'restart', 'bpbroker']);
   });
 
   it('extensions in TypeScript and of other languages work in the sandbox, also after root has configured them', async () => {
