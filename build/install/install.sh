@@ -55,6 +55,9 @@ is_musl() {
     ldd --version 2>&1 | grep -qi musl
     return
   fi
+  for loader in /lib64/ld-linux-*.so.* /lib/ld-linux-*.so.*; do
+    if [ -e "$loader" ]; then return 1; fi
+  done
   for loader in /lib/ld-musl-*.so.1; do
     if [ -e "$loader" ]; then return 0; fi
   done
