@@ -5,7 +5,10 @@ import path from 'node:path';
 export const root: string = findRoot(import.meta.dirname);
 
 /** Files under `src/` that are no TypeScript; each product carries them beside the code that reads them. */
-export const assets: readonly string[] = ['extension-host/python-host.py'];
+export const assets: readonly string[] = [
+  'extension-host/python-host.py',
+  ...['bash.bash', 'fish.fish', 'powershell.ps1', 'zsh.zsh'].map((file) => `cli/completion/in-${file}`),
+];
 
 /** The version that `package.json` has. */
 export function projectVersion(): string {

@@ -74,7 +74,8 @@ export type OptionName =
   | 'method'
   | 'script'
   | 'force'
-  | 'enable';
+  | 'enable'
+  | 'word';
 
 export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> = {
   help: flag('Show this help', { alias: 'h' }),
@@ -153,6 +154,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   script: text('PATH', 'File or folder of the extension'),
   force: flag('Overwrite the one that is there'),
   enable: flag('Enable it in the configuration, with a new access key'),
+  word: text('WORD', 'A word of the command line that is being completed', { repeatable: true }),
 };
 
 /** The options that every command which talks to a broker takes. */
