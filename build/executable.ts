@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { capture } from './process.ts';
-import { assets, root, tool } from './root.ts';
+import { assets, projectVersion, root, tool } from './root.ts';
 import { commonInputs, unlessFresh } from './stamp.ts';
 import { executableName, type Target } from './targets.ts';
 
@@ -18,6 +18,8 @@ export interface ExecutableOptions {
   readonly bytecode?: boolean;
   /** What `--version` must print. Absent: not run, as for a target that this host cannot run. */
   readonly version?: string;
+  /** The commit that `--version` names; absent: none. */
+  readonly commit?: string | undefined;
 }
 
 /**
@@ -33,13 +35,18 @@ const isolation = ['dotenv', 'bunfig', 'tsconfig', 'package-json'].map(
  * @throws Error when it does not compile, or does not print its version: a bundle may build and yet not start.
  */
 export async function buildExecutable(options: ExecutableOptions): Promise<void> {
-  const { entry, outfile, target, bytecode = true, version } = options;
-  const staged = path.join(path.dirname(outfile), `.${process.pid}-${path.basename(outfile)}`);
-  mkdirSync(path.dirname(outfile), { recursive: true });
+  const { entry, outfile, target, bytecode = true, version, commit } = options;
+  // The file's name becomes part of the executable, so it is the same each time, and only the folder is not.
+  const staging = path.join(path.dirname(outfile), `.${process.pid}-${path.basename(outfile)}`);
+  const staged = path.join(staging, path.basename(outfile));
+  mkdirSync(staging, { recursive: true });
   const flags = ['--compile', '--minify', '--format=esm', '--sourcemap=none', ...isolation];
   // What only import() reaches is a chunk of its own, not even parsed until then: half the start of a client command.
   flags.push('--splitting');
   if (target) flags.push(`--target=${target.bun}`);
+  const known = { BPBROKER_COMMIT: commit, BPBROKER_TARGET: target?.name };
+  for (const [name, value] of Object.entries(known))
+    if (value !== undefined) flags.push('--define', `${name}=${JSON.stringify(value)}`);
   // Without the ESM format, bytecode breaks some libraries at start although the build succeeds.
   if (bytecode) flags.push('--bytecode');
   try {
@@ -51,7 +58,7 @@ export async function buildExecutable(options: ExecutableOptions): Promise<void>
     // A rename, because a running executable cannot be written to.
     renameSync(staged, outfile);
   } finally {
-    rmSync(staged, { force: true });
+    rmSync(staging, { recursive: true, force: true });
   }
 }
 
@@ -62,19 +69,41 @@ async function smokeRun(file: string, version: string): Promise<void> {
   }
 }
 
+/** The source file that a program starts with. */
+export function entryOf(program: string): string {
+  return path.join(root, 'src', 'cli', `${program}.ts`);
+}
+
 function output(program: string): string {
   return path.join('dist', executableName(program));
 }
 
 /** Builds `dist/bpbroker` and `dist/bpclient` for this host. */
 export async function buildExecutables(): Promise<void> {
-  const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
-    version: string;
-  };
   for (const program of programs) {
-    const entry = path.join(root, 'src', 'cli', `${program}.ts`);
-    await buildExecutable({ entry, outfile: path.join(root, output(program)), version });
+    await buildExecutable({
+      entry: entryOf(program),
+      outfile: path.join(root, output(program)),
+      version: projectVersion(),
+    });
   }
+}
+
+/** The programs of a target, built for tests unless they are up to date; gives their folder. */
+export async function ensureTarget(target: Target): Promise<string> {
+  const dir = path.join('dist', 'targets', target.name);
+  const files = programs.map((program) => path.join(dir, executableName(program, target.platform)));
+  await unlessFresh(
+    `target-${target.name}`,
+    { inputs: [...commonInputs, 'build/executable.ts', 'build/targets.ts'], outputs: files },
+    async () => {
+      for (const [i, program] of programs.entries()) {
+        const outfile = path.join(root, files[i] ?? '');
+        await buildExecutable({ entry: entryOf(program), outfile, target });
+      }
+    },
+  );
+  return path.join(root, dir);
 }
 
 /** Builds the host's executables unless they are up to date; gives whether it did. */

@@ -1,11 +1,20 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** The project's folder: the nearest one at or above this file that holds the lock file, also for an emitted copy. */
 export const root: string = findRoot(import.meta.dirname);
 
 /** Files under `src/` that are no TypeScript; each product carries them beside the code that reads them. */
-export const assets: readonly string[] = ['extension-host/python-host.py'];
+export const assets: readonly string[] = [
+  'extension-host/python-host.py',
+  ...['bash.bash', 'fish.fish', 'powershell.ps1', 'zsh.zsh'].map((file) => `cli/completion/in-${file}`),
+];
+
+/** The version that `package.json` has. */
+export function projectVersion(): string {
+  const manifest = readFileSync(path.join(root, 'package.json'), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
 
 /** A program that a dev dependency brings, by its own file: a launcher around it would not pass signals on. */
 export function tool(name: 'bun' | 'deno' | 'node' | 'tsc'): string {

@@ -44,3 +44,19 @@ export const targets: readonly Target[] = [
 export function executableName(program: string, platform: NodeJS.Platform = process.platform): string {
   return platform === 'win32' ? `${program}.exe` : program;
 }
+
+/** The name of a target's archive in a release: `bpbroker-1.0.0-linux-x64-musl.tar.gz`. */
+export function archiveName({ name, platform }: Target, version: string): string {
+  return `bpbroker-${version}-${name}.${platform === 'win32' ? 'zip' : 'tar.gz'}`;
+}
+
+/** Whether this host runs what is built for a target: its own platform, and its own C library. */
+export function runsHere({ platform, arch, libc }: Target): boolean {
+  if (platform !== process.platform || arch !== process.arch) return false;
+  return libc === undefined || (libc === 'glibc') === isGlibc();
+}
+
+function isGlibc(): boolean {
+  const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  return header?.glibcVersionRuntime !== undefined;
+}

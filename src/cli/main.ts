@@ -1,6 +1,6 @@
 import { BrokerError, messageOf } from '../protocol/errors.ts';
-import { VERSION } from '../protocol/version.ts';
 import type { Command } from './command.ts';
+import { completionCommands } from './completion/commands.ts';
 import { parseCommandLine } from './parse.ts';
 import { isTerminal, writeError, writeOut } from './terminal.ts';
 
@@ -22,10 +22,15 @@ async function exitCodeOf(program: string, root: Command, argv: readonly string[
   }
 }
 
-async function dispatch(program: string, root: Command, argv: readonly string[]): Promise<number> {
+async function dispatch(program: string, own: Command, argv: readonly string[]): Promise<number> {
+  const root: Command = {
+    ...own,
+    subCommands: { ...own.subCommands, ...completionCommands(program, () => root) },
+  };
   const { path, command, args } = parseCommandLine(argv, root);
   if (args.flag('version')) {
-    writeOut(`${program} ${VERSION}\n`);
+    const { versionLine } = await import('./version-line.ts');
+    writeOut(`${versionLine(program)}\n`);
     return 0;
   }
   if (args.flag('help') || !command.load) {

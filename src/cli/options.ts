@@ -83,7 +83,8 @@ export type OptionName =
   | 'key-file'
   | 'dry-run'
   | 'user'
-  | 'firewall';
+  | 'firewall'
+  | 'word';
 
 export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> = {
   help: flag('Show this help', { alias: 'h' }),
@@ -173,6 +174,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   'dry-run': flag('Show what would be done, and do nothing'),
   user: text('NAME', 'User that the service runs as (Linux; default: bpbroker, made for it)'),
   firewall: flag('Open its port in the firewall (Windows)'),
+  word: text('WORD', 'A word of the command line that is being completed', { repeatable: true }),
 };
 
 /** The options that every command which talks to a broker takes. */

@@ -1,0 +1,81 @@
+#requires -Version 5.1
+<#
+Installs bpbroker.exe and bpclient.exe on Windows, in %ProgramFiles%\bpbroker\bin for an administrator, else in
+%LOCALAPPDATA%\Programs\bpbroker. Every parameter has a variable of the environment, for `irm URL | iex`.
+#>
+param(
+  # Version to install, such as 1.0.0; default: the latest.
+  [string] $Version = $env:BPBROKER_VERSION,
+  # Folder for the programs.
+  [string] $Dir = $env:BPBROKER_INSTALL_DIR,
+  # Folder that holds the release's files; default: GitHub's releases of bpbroker/bpbroker.
+  [string] $Url = $env:BPBROKER_INSTALL_URL
+)
+
+# A function, so that its preferences end with it: `iex` runs this in the caller's own session.
+function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url) {
+  $ErrorActionPreference = 'Stop'
+  # Drawing the progress of a download takes longer than the download.
+  $ProgressPreference = 'SilentlyContinue'
+  [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
+
+  $processor = if ($env:PROCESSOR_ARCHITEW6432) { $env:PROCESSOR_ARCHITEW6432 } else { $env:PROCESSOR_ARCHITECTURE }
+  $target = switch ($processor) {
+    'AMD64' { 'windows-x64' }
+    'ARM64' { 'windows-arm64' }
+    default { throw "There is no build for the processor '$processor'; there are builds for AMD64 and ARM64." }
+  }
+
+  $Version = $Version -replace '^v', ''
+  if ($Version -notmatch '^[0-9A-Za-z.+-]*$') { throw "'$Version' is no version; one is such as 1.0.0." }
+  if (-not $Url) {
+    $releases = 'https://github.com/bpbroker/bpbroker/releases'
+    $Url = if ($Version) { "$releases/download/v$Version" } else { "$releases/latest/download" }
+  }
+  $Url = $Url.TrimEnd('/')
+  if (-not $Dir) {
+    $identity = [Security.Principal.WindowsPrincipal] [Security.Principal.WindowsIdentity]::GetCurrent()
+    $isAdministrator = $identity.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
+    $Dir = if ($isAdministrator) { Join-Path $env:ProgramFiles 'bpbroker\bin' } else { Join-Path $env:LOCALAPPDATA 'Programs\bpbroker' }
+  }
+
+  $temp = Join-Path ([IO.Path]::GetTempPath()) ('bpbroker-' + [guid]::NewGuid())
+  New-Item -ItemType Directory -Path $temp | Out-Null
+  try {
+    $sums = Join-Path $temp 'SHA256SUMS'
+    Invoke-WebRequest -UseBasicParsing -Uri "$Url/SHA256SUMS" -OutFile $sums
+    $wanted = if ($Version) { [regex]::Escape($Version) } else { '[0-9][^ ]*' }
+    $line = Get-Content -LiteralPath $sums | Where-Object { $_ -cmatch "^[0-9a-f]{64}  bpbroker-$wanted-$target\.zip$" } | Select-Object -First 1
+    if (-not $line) { throw "$Url has no build $Version for $target." }
+    $expected, $archive = $line -split '  ', 2
+
+    $zip = Join-Path $temp $archive
+    Invoke-WebRequest -UseBasicParsing -Uri "$Url/$archive" -OutFile $zip
+    $actual = (Get-FileHash -LiteralPath $zip -Algorithm SHA256).Hash.ToLowerInvariant()
+    if ($actual -cne $expected) {
+      throw "The checksum of $archive is $actual and not $expected as in SHA256SUMS: nothing was installed."
+    }
+
+    Expand-Archive -LiteralPath $zip -DestinationPath $temp
+    $unpacked = Join-Path $temp ($archive -replace '\.zip$', '')
+    foreach ($program in 'bpbroker', 'bpclient') {
+      $said = (& (Join-Path $unpacked "$program.exe") --version) -join ' '
+      if ($LASTEXITCODE -ne 0 -or -not $said.StartsWith("$program ")) { throw "$program does not run here: $said" }
+    }
+
+    New-Item -ItemType Directory -Path $Dir -Force | Out-Null
+    foreach ($program in 'bpbroker', 'bpclient') {
+      $place = Join-Path $Dir "$program.exe"
+      # A program that runs can be renamed but not replaced; what earlier installations renamed goes as soon as it can.
+      if (Test-Path -LiteralPath $place) { Move-Item -LiteralPath $place -Destination "$place.$([guid]::NewGuid()).old" }
+      Move-Item -LiteralPath (Join-Path $unpacked "$program.exe") -Destination $place
+      Get-ChildItem -LiteralPath $Dir -Filter "$program.exe.*.old" | Remove-Item -Force -ErrorAction SilentlyContinue
+    }
+    Write-Output "Installed $said in $Dir"
+    if (($env:PATH -split ';') -notcontains $Dir) { Write-Output "Add $Dir to your PATH to run them by name." }
+  } finally {
+    Remove-Item -LiteralPath $temp -Recurse -Force -ErrorAction SilentlyContinue
+  }
+}
+
+Install-Bpbroker -Version $Version -Dir $Dir -Url $Url

@@ -1,0 +1,124 @@
+import type { Command } from '../command.ts';
+import { type OptionDefinition, optionDefinitions, type OptionName } from '../options.ts';
+
+/** One word that may stand where the cursor is. */
+export interface Candidate {
+  readonly value: string;
+  readonly description?: string;
+}
+
+/** What a command line that is being typed may go on with. */
+export type Completion =
+  | { readonly kind: 'words'; readonly candidates: readonly Candidate[] }
+  /** The shell's own completion of file names. */
+  | { readonly kind: 'files' }
+  /** Names of entries that begin with `prefix`, which only a broker knows. */
+  | { readonly kind: 'entries'; readonly prefix: string };
+
+export interface TypedLine {
+  readonly completion: Completion;
+  /** The options whose values have been typed already. */
+  readonly given: ReadonlyMap<OptionName, string>;
+}
+
+/**
+ * Reads the words of a command line up to the cursor, the last of them being the one that is typed (maybe empty), by the
+ * rules of the parser. Where it is `--option=VALUE`, candidates are values.
+ */
+export function complete(root: Command, words: readonly string[]): TypedLine {
+  const given = new Map<OptionName, string>();
+  let command = root;
+  let pending: OptionName | undefined;
+  for (const word of words.slice(0, -1)) {
+    if (pending) {
+      given.set(pending, word);
+      pending = undefined;
+      continue;
+    }
+    if (!isOption(word)) {
+      command = command.subCommands?.[word] ?? { description: '' };
+      continue;
+    }
+    const { name, value } = readOption(word);
+    if (!name) continue;
+    if (value === undefined && optionDefinitions[name].type === 'string') pending = name;
+    else given.set(name, value ?? '');
+  }
+  return { given, completion: completeWord(command, words.at(-1) ?? '', pending, given) };
+}
+
+function completeWord(
+  command: Command,
+  word: string,
+  pending: OptionName | undefined,
+  given: ReadonlyMap<OptionName, string>,
+): Completion {
+  if (pending) return completeValue(pending, word);
+  if (/^--[^=]+=/.test(word)) {
+    const { name, value = '' } = readOption(word);
+    return name ? completeValue(name, value) : choose([], word);
+  }
+  const commands = Object.entries(command.subCommands ?? {}).filter(([, { hidden }]) => !hidden);
+  if (!word.startsWith('-') && commands.length > 0) {
+    return choose(
+      commands.map(([value, { description }]) => ({ value, description })),
+      word,
+    );
+  }
+  const left = optionsOf(command).filter((name) => !given.has(name) || definition(name).repeatable);
+  return choose(left.flatMap(optionCandidates), word);
+}
+
+/** Those of a command with what it requires first; a group's are those of its commands, as options may come before them. */
+function optionsOf(command: Command): OptionName[] {
+  const below = Object.values(command.subCommands ?? {}).filter(({ hidden }) => !hidden);
+  const own = [...(command.required ?? []), ...(command.options ?? [])];
+  return [...new Set<OptionName>([...own, ...below.flatMap(optionsOf), 'help'])];
+}
+
+function optionCandidates(name: OptionName): Candidate[] {
+  const { description, alias } = definition(name);
+  return [{ value: `--${name}`, description }, ...(alias ? [{ value: `-${alias}`, description }] : [])];
+}
+
+function completeValue(name: OptionName, prefix: string): Completion {
+  const { choices, valueHint = '' } = definition(name);
+  if (choices)
+    return choose(
+      choices.map((value) => ({ value })),
+      prefix,
+    );
+  if (['FILE', 'PATH'].includes(valueHint)) return { kind: 'files' };
+  if (name === 'name' || name === 'prefix') return { kind: 'entries', prefix };
+  return choose([], prefix);
+}
+
+function choose(candidates: readonly Candidate[], prefix: string): Completion {
+  const fitting = candidates.filter(({ value }) => value.startsWith(prefix));
+  // A letter says less than the name that it stands for.
+  const long = fitting.filter(({ value }) => value.startsWith('--'));
+  return { kind: 'words', candidates: prefix.length < 2 && long.length > 0 ? long : fitting };
+}
+
+function isOption(word: string): boolean {
+  return word.startsWith('-') && word !== '-';
+}
+
+/** `--name`, `--name=VALUE`, `-n`, `-nVALUE`; no name for one that there is not. */
+function readOption(word: string): { name: OptionName | undefined; value?: string } {
+  if (word.startsWith('--')) {
+    const [, text = '', value] = /^--([^=]*)(?:=([^]*))?$/.exec(word) ?? [];
+    return { name: named(text), ...(value === undefined ? {} : { value }) };
+  }
+  const name = Object.entries(optionDefinitions).find(([, { alias }]) => alias === word[1])?.[0];
+  const value = word.slice(word[2] === '=' ? 3 : 2);
+  return { name: named(name ?? ''), ...(value === '' ? {} : { value }) };
+}
+
+function named(text: string): OptionName | undefined {
+  return Object.hasOwn(optionDefinitions, text) ? (text as OptionName) : undefined;
+}
+
+function definition(name: OptionName): OptionDefinition {
+  return optionDefinitions[name];
+}

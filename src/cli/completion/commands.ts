@@ -1,0 +1,45 @@
+import type { Command } from '../command.ts';
+
+/** The shells that `completion` has a script for. */
+export const shells = ['bash', 'zsh', 'fish', 'powershell'] as const;
+export type Shell = (typeof shells)[number];
+
+const places: Readonly<Record<Shell, (program: string) => string>> = {
+  bash: (program) => `source <(${program} completion bash)`,
+  zsh: (program) => `source <(${program} completion zsh)`,
+  fish: (program) => `${program} completion fish | source`,
+  powershell: (program) => `${program} completion powershell | Out-String | Invoke-Expression`,
+};
+
+/**
+ * `completion SHELL`, which prints a script for that shell, and the hidden `complete`, which the script calls at each TAB:
+ * what there is to complete is always what this very program takes.
+ * @param root gives all commands of the program.
+ */
+export function completionCommands(program: string, root: () => Command): Readonly<Record<string, Command>> {
+  const script = (shell: Shell): Command => ({
+    description: `For ${shell}: ${places[shell](program)}`,
+    load: async () => {
+      const [{ scriptFor }, { writeOut }] = await Promise.all([
+        import('./scripts.ts'),
+        import('../terminal.ts'),
+      ]);
+      return { run: async () => writeOut(scriptFor(shell, program)) };
+    },
+  });
+  return {
+    completion: {
+      description: 'Print what lets a shell complete command lines',
+      subCommands: Object.fromEntries(shells.map((shell) => [shell, script(shell)])),
+    },
+    complete: {
+      description: 'Complete a command line that is being typed',
+      hidden: true,
+      options: ['word'],
+      load: async () => {
+        const { runComplete } = await import('./complete.ts');
+        return { run: (args) => runComplete(root(), args.list('word')) };
+      },
+    },
+  };
+}

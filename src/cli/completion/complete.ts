@@ -1,0 +1,52 @@
+import { pageOf } from '../../client/answers.ts';
+import { connect } from '../../client/client.ts';
+import { knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
+import { formatAddress, parseAddress } from '../../protocol/address.ts';
+import type { Command } from '../command.ts';
+import { readText } from '../data.ts';
+import { optionDefinitions, type OptionName } from '../options.ts';
+import { writeOut } from '../terminal.ts';
+import { type Candidate, complete } from './candidates.ts';
+
+/** Longest that a TAB may wait for a broker. */
+const PATIENCE_MS = 300;
+
+/**
+ * Prints what `words` may go on with: a line that says which kind, `words` or `files`, then for `words` a line each, the
+ * word, a tab and what it means.
+ */
+export async function runComplete(root: Command, words: readonly string[]): Promise<void> {
+  const { completion, given } = complete(root, words);
+  if (completion.kind === 'files') return writeOut('files\n');
+  const candidates =
+    completion.kind === 'words' ? completion.candidates : await entryNames(completion.prefix, given);
+  const lines = candidates.map(({ value, description = '' }) => `${value}\t${description}\n`);
+  writeOut(`words\n${lines.join('')}`);
+}
+
+/**
+ * Names of entries on the broker that the command line or `BPBROKER` names, whose identity is pinned or kept already. Nobody
+ * asked for more than a word here: no search of the network, no first contact, no complaint, and nothing where it takes long.
+ */
+async function entryNames(prefix: string, given: ReadonlyMap<OptionName, string>): Promise<Candidate[]> {
+  const deadline = new Promise<Candidate[]>((resolve) => setTimeout(resolve, PATIENCE_MS, []));
+  return Promise.race([deadline, askForNames(prefix, given).catch(() => [])]);
+}
+
+async function askForNames(prefix: string, given: ReadonlyMap<OptionName, string>): Promise<Candidate[]> {
+  const text = (name: OptionName): string | undefined =>
+    given.get(name) ?? (process.env[optionDefinitions[name].env ?? ''] || undefined);
+  const broker = text('bpbroker');
+  if (broker === undefined) return [];
+  const fingerprint = text('fingerprint');
+  const address = parseAddress(broker, '--bpbroker');
+  const isKnown = openKnownBrokers(knownBrokersFile()).get(formatAddress(address)) !== undefined;
+  if (fingerprint === undefined && !isKnown) return [];
+  const keyFile = text('access-key-file');
+  const accessKey =
+    keyFile === undefined ? text('access-key') : readText(keyFile, '--access-key-file').trim();
+  const client = await connect({ broker: address, accessKey, fingerprint, timeoutMs: PATIENCE_MS });
+  // As many as a person may look through.
+  const { entries } = pageOf(await client.call('services', 'List', { prefix, limit: 100 }));
+  return entries.map(({ name }) => ({ value: name }));
+}

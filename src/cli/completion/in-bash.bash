@@ -1,0 +1,39 @@
+# bash completion for PROGRAM; to load it: source <(PROGRAM completion bash)
+
+# Bash splits words at `=` and `:` too, and replaces only what follows the last of them. So words are put together again
+# from the line, and what stands before the last `=` or `:` is taken off the candidates. From bash 3.2 on (macOS).
+_PROGRAM() {
+  local rest=${COMP_LINE:0:COMP_POINT} word i n=-1
+  local -a words=() args=()
+  for ((i = 0; i <= COMP_CWORD; i++)); do
+    if ((n < 0)) || [[ $rest == [[:space:]]* ]]; then
+      ((n += 1))
+      words[n]=
+    fi
+    rest=${rest#"${rest%%[![:space:]]*}"}
+    word=${COMP_WORDS[i]}
+    # Of the last word only what stands before the cursor.
+    if ((i == COMP_CWORD)); then word=$rest; fi
+    words[n]+=$word
+    rest=${rest#"$word"}
+  done
+  for ((i = 1; i <= n; i++)); do args+=("--word=${words[i]}"); done
+  local current=${words[n]} kind='' value
+  COMPREPLY=()
+  while IFS=$'\t' read -r value _; do
+    if [[ -z $kind ]]; then
+      kind=$value
+    else
+      COMPREPLY+=("$(printf '%q' "$value")")
+    fi
+  done < <(PROGRAM complete "${args[@]}" 2>/dev/null)
+  if [[ $current == --*=* ]]; then current=${current#*=}; fi
+  if [[ $kind == files ]]; then
+    compopt -o filenames 2>/dev/null
+    while IFS= read -r value; do COMPREPLY+=("$value"); done < <(compgen -f -- "$current")
+  elif [[ $current == *:* && $COMP_WORDBREAKS == *:* ]]; then
+    value=${current%"${current##*:}"}
+    for ((i = 0; i < ${#COMPREPLY[@]}; i++)); do COMPREPLY[i]=${COMPREPLY[i]#"$value"}; done
+  fi
+}
+complete -F _PROGRAM PROGRAM

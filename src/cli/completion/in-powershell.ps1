@@ -1,0 +1,25 @@
+# PowerShell completion for PROGRAM; to load it: PROGRAM completion powershell | Out-String | Invoke-Expression
+Register-ArgumentCompleter -Native -CommandName PROGRAM, PROGRAM.exe -ScriptBlock {
+  param($wordToComplete, $commandAst, $cursorPosition)
+  $typed = @($commandAst.CommandElements | Select-Object -Skip 1 | Where-Object { $_.Extent.EndOffset -lt $cursorPosition } | ForEach-Object {
+      if ($_ -is [System.Management.Automation.Language.StringConstantExpressionAst]) { $_.Value } else { $_.Extent.Text }
+    })
+  # An empty argument would be dropped on the way; behind --word= it is none.
+  $arguments = @($typed) + "$wordToComplete" | ForEach-Object { "--word=$_" }
+  $kind, $lines = @(& PROGRAM complete @arguments 2>$null)
+  # What completes --option=VALUE is the whole word.
+  $before = if ("$wordToComplete" -match '^--[^=]+=') { $Matches[0] } else { '' }
+  if ($kind -eq 'files') {
+    $path = "$wordToComplete".Substring($before.Length)
+    foreach ($found in [System.Management.Automation.CompletionCompleters]::CompleteFilename($path)) {
+      [System.Management.Automation.CompletionResult]::new($before + $found.CompletionText, $found.ListItemText, $found.ResultType, $found.ToolTip)
+    }
+    return
+  }
+  foreach ($line in $lines) {
+    $value, $meaning = $line -split "`t", 2
+    if (-not $meaning) { $meaning = $value }
+    $text = if ($value -match '^[\w./:@%+=-]+$') { $value } else { "'" + $value.Replace("'", "''") + "'" }
+    [System.Management.Automation.CompletionResult]::new($before + $text, $value, 'ParameterValue', $meaning)
+  }
+}

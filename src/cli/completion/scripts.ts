@@ -1,0 +1,17 @@
+import { readFileSync } from 'node:fs';
+import type { Shell } from './commands.ts';
+
+const files: Readonly<Record<Shell, string>> = {
+  bash: './in-bash.bash',
+  zsh: './in-zsh.zsh',
+  fish: './in-fish.fish',
+  powershell: './in-powershell.ps1',
+};
+
+/**
+ * The script that makes a shell ask `PROGRAM complete` for what a command line may go on with. They stand beside this file,
+ * inside an executable too.
+ */
+export function scriptFor(shell: Shell, program: string): string {
+  return readFileSync(new URL(files[shell], import.meta.url), 'utf8').replaceAll('PROGRAM', program);
+}

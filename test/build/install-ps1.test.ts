@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { root } from '../../build/root.ts';
+import { archiveName, executableName, targets } from '../../build/targets.ts';
+
+const read = (name: string): string => readFileSync(path.join(root, 'build', 'install', name), 'utf8');
+const script = read('install.ps1');
+const shell = read('install.sh');
+
+/** Without comments and the contents of strings: what the structure of the script is. */
+const bare = script
+  .replaceAll(/<#[^]*?#>/g, '')
+  .replaceAll(/'[^'\n]*'/g, "''")
+  .replaceAll(/"(?:[^"\n]|`")*"/g, '""')
+  .replaceAll(/^\s*#.*$/gm, '');
+
+const matches = (pattern: RegExp): string[] => [...script.matchAll(pattern)].map(([, group = '']) => group);
+
+/** PowerShell is not on every machine that runs these tests, so they hold the script against what it has to agree with. */
+describe('install.ps1', () => {
+  it('knows the targets for Windows, all of them and no others', () => {
+    const known = matches(/\{ '(windows-[\w-]+)' \}/g);
+    const built = targets.filter(({ platform }) => platform === 'win32').map(({ name }) => name);
+    assert.deepEqual(known.toSorted(), built.toSorted());
+    assert.deepEqual(matches(/^ +'(\w+)' \{ 'windows/gm), ['AMD64', 'ARM64']);
+  });
+
+  it('looks for the names that archives have in SHA256SUMS', () => {
+    const [pattern = ''] = matches(/-cmatch "([^"]+)"/g);
+    assert.match(pattern, /\$wanted-\$target/);
+    for (const target of targets) {
+      const line = `${'0f'.repeat(32)}  ${archiveName(target, '1.2.3')}`;
+      for (const [wanted, found] of [
+        [String.raw`1\.2\.3`, true],
+        ['[0-9][^ ]*', true],
+        [String.raw`1\.2\.4`, false],
+      ] as const) {
+        const regexp = new RegExp(pattern.replace('$wanted', wanted).replace('$target', target.name));
+        assert.equal(regexp.test(line), found && target.platform === 'win32', `${regexp} ${line}`);
+      }
+    }
+  });
+
+  it('unpacks and installs the programs under the names that they are built with', () => {
+    assert.deepEqual(matches(/foreach \(\$program in ('[^)]*)\)/g), [
+      "'bpbroker', 'bpclient'",
+      "'bpbroker', 'bpclient'",
+    ]);
+    for (const name of matches(/"(\$program\.exe)"/g))
+      assert.equal(name.replace('$program', 'bpbroker'), executableName('bpbroker', 'win32'));
+  });
+
+  it('has the addresses and variables of install.sh', () => {
+    const [releases = ''] = matches(/\$releases = '([^']+)'/g);
+    assert.ok(shell.includes(`\nreleases=${releases}\n`));
+    for (const place of ['latest/download', 'download/v']) {
+      assert.ok(script.includes(`$releases/${place}`) && shell.includes(`$releases/${place}`), place);
+    }
+    const variables = (text: string): string[] => [...new Set(text.match(/BPBROKER_[A-Z_]+/g))].toSorted();
+    assert.deepEqual(variables(script), variables(shell));
+    assert.deepEqual(variables(script), ['BPBROKER_INSTALL_DIR', 'BPBROKER_INSTALL_URL', 'BPBROKER_VERSION']);
+  });
+
+  it('verifies before it unpacks, unpacks before it runs, and runs before it installs', () => {
+    const steps = [
+      'SHA256SUMS" -OutFile',
+      'archive" -OutFile',
+      'Get-FileHash',
+      'nothing was installed',
+      'Expand-Archive',
+      '--version',
+      '-Path $Dir -Force',
+      'Move-Item',
+    ];
+    const places = steps.map((step) => script.indexOf(step));
+    assert.ok(
+      places.every((place) => place !== -1),
+      String(places),
+    );
+    assert.deepEqual(
+      places,
+      places.toSorted((a, b) => a - b),
+    );
+  });
+
+  it('stops at the first error, in the language of Windows PowerShell 5.1', () => {
+    assert.match(script, /^#requires -Version 5\.1\n/);
+    assert.match(script, /function Install-Bpbroker[^]*?\n {2}\$ErrorActionPreference = 'Stop'/);
+    // What only PowerShell 7 has: chains, the ternary and null operators.
+    assert.doesNotMatch(bare, /&&|\|\||\?\?|\?\.|\s\?\s/);
+    // `exit` would end the session of whoever pipes this into iex.
+    assert.doesNotMatch(bare, /\bexit\b/i);
+    for (const uri of matches(/Invoke-WebRequest (.*)/g)) assert.match(uri, /^-UseBasicParsing /);
+  });
+
+  it('closes what it opens, and uses only variables that it has', () => {
+    for (const [open, close] of [
+      ['{', '}'],
+      ['(', ')'],
+      ['[', ']'],
+    ] as const) {
+      assert.equal(bare.split(open).length, bare.split(close).length, open);
+    }
+    const text = script.toLowerCase();
+    const assigned = /\$[a-z]\w*(?=(?:, \$\w+)* = )|(?<=\[string\] )\$\w+|(?<=foreach \()\$\w+(?= in )/g;
+    const known = new Set([...(text.match(assigned) ?? []), '$env', '$lastexitcode']);
+    for (const name of text.match(/\$[a-z]\w*/g) ?? []) assert.ok(known.has(name), name);
+  });
+});

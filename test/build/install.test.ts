@@ -1,0 +1,299 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { before, describe, it } from 'node:test';
+import { pack } from '../../build/archive.ts';
+import { buildRelease } from '../../build/release.ts';
+import { projectVersion, root } from '../../build/root.ts';
+import { archiveName, runsHere, targets } from '../../build/targets.ts';
+import { serveFiles } from '../support/file-server.ts';
+import { run, type RunResult } from '../support/run.ts';
+import { tempDir } from '../support/temp.ts';
+
+const script = path.join(root, 'build', 'install', 'install.sh');
+const version = projectVersion();
+const host = targets.filter((target) => runsHere(target) && !target.baseline);
+const [target = 'none'] = host.map(({ name }) => name);
+const isRoot = process.getuid?.() === 0;
+const tools = [
+  'tar',
+  'gzip',
+  'mktemp',
+  'rm',
+  'grep',
+  'head',
+  'cut',
+  'mkdir',
+  'chmod',
+  'mv',
+  'sed',
+  'id',
+  'uname',
+  'cat',
+];
+const everything = [...tools, 'curl', 'wget', 'sha256sum', 'ldd', 'bash'];
+
+/** A folder for PATH with these programs alone; a text is the script that stands in for one. */
+function pathOf(names: readonly string[], standIns: Readonly<Record<string, string>> = {}): string {
+  const dir = tempDir();
+  for (const name of names.filter((one) => !(one in standIns))) {
+    const found = ['/usr/bin', '/bin', '/usr/local/bin'].find((at) => existsSync(path.join(at, name)));
+    assert.ok(found, `${name} is missing`);
+    symlinkSync(path.join(found, name), path.join(dir, name));
+  }
+  for (const [name, text] of Object.entries(standIns))
+    writeFileSync(path.join(dir, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+  return dir;
+}
+
+interface InstallOptions {
+  readonly shell?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+function install(
+  args: readonly string[],
+  { shell = ['/bin/dash'], env = {} }: InstallOptions = {},
+): Promise<RunResult> {
+  const home = tempDir();
+  const base = { PATH: process.env['PATH'] ?? '', HOME: home, TMPDIR: home };
+  return run([...shell, script, ...args], { cwd: home, env: { ...base, ...env }, timeoutMs: 120_000 });
+}
+
+/** A release of shell scripts: quick, and each does what the test is about. */
+async function smallRelease(program: string, name = target): Promise<string> {
+  const dir = tempDir();
+  const file = archiveName({ ...(host[0] ?? targets[0]!), name }, '9.9.9');
+  const folder = path.join(dir, file.replace('.tar.gz', ''));
+  mkdirSync(folder);
+  for (const one of ['bpbroker', 'bpclient'])
+    writeFileSync(path.join(folder, one), `#!/bin/sh\n${program.replaceAll('NAME', one)}\n`);
+  await pack(path.join(dir, file), folder, { time: 1_700_000_000, programs: ['bpbroker', 'bpclient'] });
+  const sum = createHash('sha256')
+    .update(readFileSync(path.join(dir, file)))
+    .digest('hex');
+  writeFileSync(path.join(dir, 'SHA256SUMS'), `${sum}  ${file}\n`);
+  return dir;
+}
+
+describe('install.sh', () => {
+  let release = '';
+  let url = '';
+
+  before(async () => {
+    release = path.join(tempDir(), 'release');
+    await buildRelease({ out: release, source: { commit: 'c0ffee', time: 1_700_000_000 }, targets: host });
+    url = await serveFiles(release);
+  });
+
+  const shells: Readonly<Record<string, readonly string[]>> = {
+    dash: ['/bin/dash'],
+    'busybox sh': ['/bin/busybox', 'sh'],
+    bash: ['/bin/bash'],
+  };
+  for (const [name, shell] of Object.entries(shells)) {
+    it(`installs both programs from a release, and again over them, under ${name}`, async () => {
+      const dir = path.join(tempDir(), 'bin dir');
+      for (let i = 0; i < 2; i++) {
+        const { code, stdout, stderr } = await install(['--url', url, '--dir', dir], { shell });
+        assert.equal(code, 0, stderr);
+        assert.equal(
+          stdout,
+          `Installed bpbroker and bpclient ${version} (commit c0ffee, bun ${bunVersion()}, ${target}) in ${dir}\n` +
+            `Add ${dir} to your PATH to run them by name.\n`,
+        );
+        assert.deepEqual(readdirSync(dir).toSorted(), ['bpbroker', 'bpclient']);
+      }
+      assert.match((await run([path.join(dir, 'bpbroker'), '--version'])).stdout, /^bpbroker /);
+    });
+  }
+
+  it('refuses an archive that is not the one of SHA256SUMS, and installs nothing', async () => {
+    const tampered = tempDir();
+    for (const name of readdirSync(release))
+      copyFileSync(path.join(release, name), path.join(tampered, name));
+    const archive = path.join(tampered, archiveName(host[0] ?? targets[0]!, version));
+    const bytes = readFileSync(archive);
+    bytes[bytes.length >> 1]! ^= 1;
+    writeFileSync(archive, bytes);
+    const dir = path.join(tempDir(), 'bin');
+    const { code, stdout, stderr } = await install(['--url', await serveFiles(tampered), '--dir', dir]);
+    assert.deepEqual([code, stdout, existsSync(dir)], [1, '', false]);
+    assert.match(
+      stderr,
+      /the checksum of bpbroker-.*\.tar\.gz is [0-9a-f]{64} and not [0-9a-f]{64} as in SHA256SUMS: nothing was installed/,
+    );
+  });
+
+  it(
+    'goes to ~/.local/bin without root',
+    { skip: isRoot ? false : 'needs root, to be someone else' },
+    async () => {
+      const home = tempDir();
+      chmodSync(home, 0o777);
+      const nobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '/bin/sh'];
+      const bin = path.join(home, '.local', 'bin');
+      const env = { HOME: home, TMPDIR: home, PATH: `${bin}:${process.env['PATH']}` };
+      const { code, stdout, stderr } = await install(['--url', url], { shell: nobody, env });
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /^Installed .*\/\.local\/bin\n$/);
+      assert.deepEqual(readdirSync(bin).toSorted(), ['bpbroker', 'bpclient']);
+      assert.deepEqual(readdirSync(home), ['.local']);
+    },
+  );
+
+  it('goes to /usr/local/bin as root', { skip: isRoot ? false : 'needs root' }, async () => {
+    // An empty folder takes the place of the machine's own for as long as this runs.
+    const shell = [
+      'unshare',
+      '--mount',
+      'sh',
+      '-c',
+      'mount -t tmpfs none /usr/local/bin && sh "$@" && ls /usr/local/bin',
+      'sh',
+    ];
+    const env = { PATH: '/usr/local/bin:/usr/bin:/bin' };
+    const { code, stdout, stderr } = await install(
+      ['--url', await serveFiles(await smallRelease('echo NAME 9.9.9'))],
+      { shell, env },
+    );
+    assert.deepEqual(
+      [code, stdout],
+      [0, 'Installed bpbroker and bpclient 9.9.9 in /usr/local/bin\nbpbroker\nbpclient\n'],
+      stderr,
+    );
+  });
+
+  it('takes a version, with its v or without, and says which one is not there', async () => {
+    const small = await serveFiles(await smallRelease('echo NAME 9.9.9'));
+    const env = { BPBROKER_INSTALL_URL: small, BPBROKER_INSTALL_DIR: path.join(tempDir(), 'bin') };
+    for (const given of ['9.9.9', 'v9.9.9'])
+      assert.equal((await install(['--version', given], { env })).code, 0);
+    const { code, stderr } = await install([], { env: { ...env, BPBROKER_VERSION: '9.9.8' } });
+    assert.equal(code, 1);
+    assert.match(stderr, new RegExp(`has no build of version 9\\.9\\.8 for ${target}`));
+  });
+
+  it('replaces nothing when the new programs do not run', async () => {
+    const dir = path.join(tempDir(), 'bin');
+    mkdirSync(dir);
+    writeFileSync(path.join(dir, 'bpbroker'), 'former');
+    const broken: [string, RegExp][] = [
+      [
+        'echo "Error loading shared library libstdc++.so.6: No such file"; exit 127',
+        /needs the C\+\+ library of this system: apk add libstdc\+\+/,
+      ],
+      ['echo "Illegal instruction" >&2; exit 132', /bpbroker does not run here: Illegal instruction/],
+    ];
+    for (const [program, message] of broken) {
+      const { code, stderr } = await install([
+        '--url',
+        await serveFiles(await smallRelease(program)),
+        '--dir',
+        dir,
+      ]);
+      assert.equal(code, 1);
+      assert.match(stderr, message);
+      assert.equal(readFileSync(path.join(dir, 'bpbroker'), 'utf8'), 'former');
+      assert.deepEqual(readdirSync(dir), ['bpbroker']);
+    }
+  });
+
+  it('works with wget alone, and says which tools it misses', async () => {
+    const small = await serveFiles(await smallRelease('echo NAME 9.9.9'));
+    const args = ['--url', small, '--dir', path.join(tempDir(), 'bin')];
+    const having = (...names: string[]): Promise<RunResult> =>
+      install(args, { env: { PATH: pathOf(names) } });
+    const wget = await having(...tools, 'sha256sum', 'wget');
+    assert.equal(wget.code, 0, wget.stderr);
+    assert.match(
+      (await having(...tools, 'sha256sum')).stderr,
+      /^install\.sh: curl or wget is needed to download/,
+    );
+    assert.match((await having(...tools, 'curl')).stderr, /sha256sum or shasum is needed/);
+    const [, ...others] = tools;
+    assert.match((await having(...others, 'curl', 'sha256sum')).stderr, /tar is needed/);
+  });
+
+  it(
+    'knows the machine: system, processor, C library, AVX2',
+    { skip: isRoot ? false : 'needs root' },
+    async () => {
+      const nowhere = await serveFiles(await smallRelease('echo', 'none'));
+      const uname = (system: string, processor: string): Record<string, string> => ({
+        uname: `if [ "$1" = -s ]; then echo ${system}; else echo ${processor}; fi`,
+        ldd: 'echo "ldd (GNU libc) 2.36"',
+      });
+      const musl = { ldd: 'echo "musl libc (x86_64)" >&2; exit 1' };
+      const rosetta = { sysctl: 'echo 1' };
+      const cases: [Record<string, string>, string, string][] = [
+        [uname('Linux', 'x86_64'), 'flags: fpu avx avx2', 'linux-x64'],
+        [uname('Linux', 'x86_64'), 'flags: fpu avx avx2x', 'linux-x64-baseline'],
+        [{ ...uname('Linux', 'x86_64'), ...musl }, 'flags: fpu avx2', 'linux-x64-musl'],
+        [{ ...uname('Linux', 'amd64'), ...musl }, 'flags: fpu', 'linux-x64-musl-baseline'],
+        [uname('Linux', 'aarch64'), 'Features: fp asimd', 'linux-arm64'],
+        [{ ...uname('Linux', 'aarch64'), ...musl }, '', 'linux-arm64-musl'],
+        [uname('Darwin', 'arm64'), '', 'darwin-arm64'],
+        [uname('Darwin', 'x86_64'), '', 'darwin-x64'],
+        [{ ...uname('Darwin', 'x86_64'), ...rosetta }, '', 'darwin-arm64'],
+      ];
+      for (const [standIns, cpuinfo, expected] of cases) {
+        const file = path.join(tempDir(), 'cpuinfo');
+        writeFileSync(file, `${cpuinfo}\n`);
+        const mount = `mount --bind ${file} /proc/cpuinfo && PATH=${pathOf(everything, standIns)} && exec /bin/sh "$@"`;
+        const { stderr } = await install(['--url', nowhere], {
+          shell: ['/usr/bin/unshare', '--mount', 'sh', '-c', mount, 'sh'],
+        });
+        assert.equal(stderr, `install.sh: ${nowhere} has no build for ${expected}\n`);
+        assert.ok(
+          targets.some(({ name }) => name === expected),
+          expected,
+        );
+      }
+      const others = await install([], { env: { PATH: pathOf(everything, uname('SunOS', 'x86_64')) } });
+      assert.match(
+        others.stderr,
+        /no build for the system 'SunOS'; there are builds for Linux, macOS and Windows/,
+      );
+      const old = await install([], { env: { PATH: pathOf(everything, uname('Linux', 'i686')) } });
+      assert.match(old.stderr, /no build for the processor 'i686'/);
+    },
+  );
+
+  it('refuses options that it does not know, values that are missing and versions that are none', async () => {
+    const wrong: [string[], RegExp][] = [
+      [['--prefix', 'x'], /unknown option '--prefix'; see --help/],
+      [['--dir'], /option --dir needs a value/],
+      [['--version', '1 .*'], /'1 \.\*' is no version or target/],
+    ];
+    for (const [args, message] of wrong) assert.match((await install(args)).stderr, message);
+    assert.match((await install(['--help'])).stdout, /--url URL .*\n.*\[BPBROKER_INSTALL_URL\]/);
+  });
+
+  it('does nothing when its download broke off', async () => {
+    const text = readFileSync(script, 'utf8');
+    const cut = text.slice(0, text.lastIndexOf('main "$@"'));
+    const { code, stdout, stderr } = await run(['sh'], { input: cut });
+    assert.deepEqual([code, stdout, stderr], [0, '', '']);
+  });
+
+  it('has nothing that shellcheck warns of', async () => {
+    const { stdout } = await run(['shellcheck', '--shell=sh', script]);
+    assert.equal(stdout, '');
+  });
+});
+
+function bunVersion(): string {
+  const manifest = readFileSync(path.join(root, 'node_modules', 'bun', 'package.json'), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { before, describe, it } from 'node:test';
+import { bundledPackages } from '../../build/bundled.ts';
+import { findHostNode } from '../../build/node20.ts';
+import { capture } from '../../build/process.ts';
+import { root, tool } from '../../build/root.ts';
+import { listFiles } from '../../build/stamp.ts';
+import { cleanEnv, run, startBroker } from '../support/programs.ts';
+import { tempDir } from '../support/temp.ts';
+
+const host = findHostNode();
+const quiet = ['--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline'];
+const tools = (name: string): string => path.join(root, 'node_modules', '.bin', name);
+
+const runtimes: Readonly<Record<string, readonly string[]>> = {
+  ...(host && { [`Node ${host.version.split('.')[0]} of this machine`]: [host.file] }),
+  'Node 24': [tool('node')],
+  Bun: [tool('bun')],
+  Deno: [tool('deno'), 'run', '-A', '--no-lock'],
+};
+
+const library = `
+import { createBroker } from 'bpbroker';
+import { connect } from 'bpbroker/client';
+const broker = await createBroker({ dir: './data', config: { api: { listen_port: 0 } } });
+const { port, fingerprint } = await broker.listen();
+const client = await connect({ broker: '127.0.0.1:' + port, fingerprint, knownBrokers: './known' });
+await client.register('web', { port: 8080 });
+console.log(JSON.stringify((await client.get('web')).data));
+client.close();
+await broker.close();
+`;
+
+/** What `npm publish` would send. */
+describe('the npm package', () => {
+  let tarball = '';
+  let app = '';
+  before(async () => {
+    const dir = tempDir();
+    const packed = await capture(['npm', 'pack', '--silent', path.join(root, 'dist', 'npm')], { cwd: dir });
+    tarball = path.join(dir, packed.trim());
+    app = path.join(dir, 'app');
+    mkdirSync(app);
+    writeFileSync(path.join(app, 'package.json'), '{"private": true, "type": "module"}');
+    await capture(['npm', 'install', ...quiet, tarball], { cwd: app });
+  });
+
+  it('has nothing that publint warns of', async () => {
+    const { code, stdout } = await run([tool('node'), tools('publint'), 'run', '--strict', tarball]);
+    assert.equal(code, 0, stdout);
+    assert.match(stdout, /All good!/);
+  });
+
+  it('has types that resolve in every way that an ESM package is imported', async () => {
+    const { code, stdout } = await run([tool('node'), tools('attw'), tarball, '--profile', 'esm-only'], {
+      timeoutMs: 120_000,
+    });
+    assert.equal(code, 0, stdout);
+  });
+
+  it('holds emitted JavaScript with types and source maps, and no sources or tests', () => {
+    const files = listFiles(path.join(app, 'node_modules', 'bpbroker')).map((file) =>
+      path.relative(path.join(app, 'node_modules', 'bpbroker'), file),
+    );
+    const names = new Set(files);
+    const scripts = files.filter((file) => file.endsWith('.js'));
+    assert.ok(scripts.length > 100);
+    for (const file of scripts) {
+      assert.ok(names.has(`${file}.map`), `${file} has a source map`);
+      assert.ok(names.has(file.replace(/\.js$/, '.d.ts')), `${file} has types`);
+    }
+    const others = files.filter((file) => !/\.(?:js|js\.map|d\.ts)$/.test(file));
+    assert.deepEqual(
+      others.filter((file) => /\.ts$|^test|^build/.test(file)),
+      [],
+    );
+    for (const name of ['LICENSE', 'README.md', 'package.json', 'extension-host/python-host.py'])
+      assert.ok(others.includes(name), name);
+  });
+
+  it('brings the dependencies that it names, and is small', () => {
+    const installed = JSON.parse(readFileSync(path.join(app, 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, unknown>;
+    };
+    assert.equal(Object.keys(installed.packages).length - 2, bundledPackages().length);
+    assert.ok(statSync(tarball).size < 1e6, `${statSync(tarball).size} bytes`);
+  });
+
+  for (const [name, runtime] of Object.entries(runtimes)) {
+    it(`runs from an install on ${name}: broker, client and library`, async () => {
+      const program = (file: string): string[] => [
+        ...runtime,
+        path.join(app, 'node_modules', 'bpbroker', 'cli', file),
+      ];
+      const broker = await startBroker({
+        bpbroker: program('bpbroker.js'),
+        bpclient: program('bpclient.js'),
+      });
+      const { code, stdout, stderr } = await broker.client(['ping', '--data', 'hello']);
+      assert.deepEqual([code, stdout], [0, 'hello\n'], stderr);
+      await broker.stop();
+      const home = tempDir();
+      const file = path.join(app, `use-${Object.keys(runtimes).indexOf(name)}.js`);
+      writeFileSync(file, library.replaceAll('./', `${home}/`));
+      const used = await run([...runtime, file], { cwd: app, env: cleanEnv(home) });
+      assert.deepEqual([used.code, used.stdout], [0, '{"port":8080}\n'], used.stderr);
+    });
+  }
+
+  it('puts both programs on the PATH when it is installed globally', async () => {
+    const prefix = path.join(tempDir(), 'prefix');
+    await capture(['npm', 'install', '--global', '--prefix', prefix, ...quiet, tarball]);
+    const bin = path.join(prefix, 'bin');
+    assert.deepEqual(readdirSync(bin).toSorted(), ['bpbroker', 'bpclient']);
+    const env = cleanEnv(tempDir(), {
+      PATH: `${path.dirname(host?.file ?? tool('node'))}:${process.env['PATH']}`,
+    });
+    for (const program of ['bpbroker', 'bpclient']) {
+      const { stdout, stderr } = await run([path.join(bin, program), '--version'], { env });
+      assert.match(
+        stdout,
+        new RegExp(String.raw`^${program} \d+\.\d+\.\d+ \(node ${host?.version ?? '.*'}, `),
+        stderr,
+      );
+    }
+  });
+
+  it('has types that hold in a strict project which checks the libraries too', async () => {
+    mkdirSync(path.join(app, 'node_modules', '@types'), { recursive: true });
+    symlinkSync(
+      path.join(root, 'node_modules', '@types', 'node'),
+      path.join(app, 'node_modules', '@types', 'node'),
+    );
+    symlinkSync(
+      path.join(root, 'node_modules', 'undici-types'),
+      path.join(app, 'node_modules', 'undici-types'),
+    );
+    writeFileSync(path.join(app, 'use.ts'), `${library}const wrong: number = client.address; void wrong;\n`);
+    const flags = [
+      '--strict',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2023',
+      '--lib',
+      'es2023,dom,esnext.disposable',
+    ];
+    const { stdout } = await run(
+      [tool('node'), tool('tsc'), '--noEmit', '--types', 'node', ...flags, 'use.ts'],
+      {
+        cwd: app,
+        timeoutMs: 120_000,
+      },
+    );
+    assert.match(
+      stdout,
+      /^use\.ts\(\d+,\d+\): error TS2322: Type 'HostPort' is not assignable to type 'number'\.\n$/,
+    );
+  });
+});
