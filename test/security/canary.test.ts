@@ -32,7 +32,11 @@ interface Given {
   readonly env?: Readonly<Record<string, string>>;
   /** Whether the user chose a place that everyone on the host can see. */
   readonly visible?: true;
+  /** The exit code of a wrong key there; default 5. */
+  readonly refused?: number;
 }
+
+const access = { BPBROKER_ACCESS_KEY: right };
 
 /** Where a client may be given a key. A new place is a new line. */
 const clientPlaces: Readonly<Record<string, (key: string, file: string) => Given>> = {
@@ -40,12 +44,16 @@ const clientPlaces: Readonly<Record<string, (key: string, file: string) => Given
   '-a': (key) => ({ args: [`-a${key}`], visible: true }),
   BPBROKER_ACCESS_KEY: (key) => ({ env: { BPBROKER_ACCESS_KEY: key } }),
   '--access-key-file': (_, file) => ({ args: ['--access-key-file', file] }),
+  // With a wrong discovery key the broker cannot prove who it is.
+  BPBROKER_DISCOVER_KEY: (key) => ({ env: { ...access, BPBROKER_DISCOVER_KEY: key }, refused: 8 }),
+  '--discover-key-file': (_, file) => ({ env: access, args: ['--discover-key-file', file], refused: 8 }),
 };
 
 /** Where a broker's configuration may hold a key. A new place is a new line. */
 const configured = {
   services: { _access_key: [right, canary('listed')] },
   ossec: { _access_key: canary('ossec') },
+  discover: { _access_key: [right, canary('another discovery key')] },
 };
 
 /** Where a request may carry a key. A new place is a new line. */
@@ -127,8 +135,8 @@ async function useClient(
   };
   assert.equal(await use(right, 'service', 'list', '--verbose'), 0);
   assert.equal(await use(right, 'service', 'get', '--name', '_x'), 1);
-  assert.equal(await use(canary(`wrong ${place}`), 'service', 'list', '--verbose'), 5);
-  const { args = [], visible = false } = give(right, file);
+  const { args = [], visible = false, refused = 5 } = give(right, file);
+  assert.equal(await use(canary(`wrong ${place}`), 'service', 'list', '--verbose'), refused);
   if (visible) {
     // The parser's own errors: given twice, and misspelt.
     assert.equal(await use(right, ...args, 'ping'), 2);
@@ -204,6 +212,7 @@ describe('row "canary": a key in a configuration', () => {
       `{"services": {"_access_key": {"x": "${key}"}}}`,
       `{"services": {"_access_key": ["${key}", 5]}}`,
       `{"services": {"_access_key": "sha256:${key}"}}`,
+      `{"discover": {"_access_key": ["${key}", ""]}}`,
       `{"api": {"listen_port": "x"}, "services": {"_access_key": "${key}"}}`,
     ];
     for (const text of texts) {
