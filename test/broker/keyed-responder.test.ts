@@ -90,7 +90,7 @@ describe('a keyed responder', () => {
     assert.equal(await ask(responder, 'bar'), undefined);
   });
 
-  it('ignores the open form, counts it, and says so once', async () => {
+  it('row "downgrade": ignores the open form, counts it, and says so once', async () => {
     const lines: string[] = [];
     const warn = (message: string): void => void lines.push(message);
     const { responder, asked } = await start(key, { log: { ...silentLogger, warn } });
@@ -102,7 +102,7 @@ describe('a keyed responder', () => {
     assert.deepEqual(lines, ['Discovery ignored a query in the open form: this broker has a key']);
   });
 
-  it('does not ask the registry, nor answer, before the key has been seen to be right', async () => {
+  it('row "probing for names": does not ask the registry, nor answer, before the key has been seen to be right', async () => {
     const { responder, asked } = await start();
     const client = await clientOf(responder);
     const right = keyedQuestion('foo', key).query();
@@ -124,7 +124,7 @@ describe('a keyed responder', () => {
     assert.deepEqual(client.answers, []);
   });
 
-  it('takes any key of a list, and answers each with the one it was asked with', async () => {
+  it('row "key rotation": takes any key of a list, and answers each with the one it was asked with', async () => {
     const former = newKey();
     const { responder } = await start([key, former]);
     assert.ok(await ask(responder, 'foo'));
@@ -132,7 +132,7 @@ describe('a keyed responder', () => {
     assert.equal(await ask(responder, 'foo', newKey()), undefined);
   });
 
-  it('answers a query once, wherever it is sent from again, and what it answers fits that query alone', async () => {
+  it('row "replay": answers a query once, wherever it is sent from again, and what it answers fits that query alone', async () => {
     const { responder } = await start();
     const client = await clientOf(responder);
     const question = keyedQuestion('foo', key);
@@ -151,7 +151,7 @@ describe('a keyed responder', () => {
     assert.equal(question.read(answer), undefined, 'one reply of a broker to a query');
   });
 
-  it('keeps to 10 answers a second to one source', async () => {
+  it('row "reflection": keeps to 10 answers a second to one source', async () => {
     const { responder } = await start();
     const began = performance.now();
     const clients = await Promise.all(Array.from({ length: 20 }, () => clientOf(responder)));
@@ -183,7 +183,7 @@ describe('a keyed responder', () => {
 });
 
 describe('a keyed question', () => {
-  it('has a nonce of its own for each query, and takes an answer for two seconds', (t) => {
+  it('row "replay": has a nonce of its own for each query, and takes an answer for two seconds', (t) => {
     let now = 0;
     t.mock.method(performance, 'now', () => now);
     const question = keyedQuestion(ANY_BROKER, key);

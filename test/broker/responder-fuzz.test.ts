@@ -168,7 +168,7 @@ async function fuzz(
 }
 
 describe(`the responder, given ${total} datagrams of any kind`, () => {
-  it('answers none but queries made with its key, in the keyed form', async (t) => {
+  it('row "garbage": answers none but queries made with its key, in the keyed form', async (t) => {
     const seed = chooseSeed();
     t.diagnostic(`seed ${seed} (BPBROKER_SEED)`);
     const config = { ...defaults, discover: { _access_key: key } };

@@ -61,7 +61,7 @@ describe('the responder', () => {
     assert.equal(responder.stats().answered, 0);
   });
 
-  it('never answers for _access_key, nor asks the registry for it', async () => {
+  it('row "probing for names": never answers for _access_key, nor asks the registry for it', async () => {
     const asked: string[] = [];
     const has = (name: string): Promise<boolean> => Promise.resolve(asked.push(name) > 0);
     const responder = await start({ has });
@@ -94,7 +94,7 @@ describe('the responder', () => {
     await waitFor('a second answer', () => responder.stats().answered === 2);
   });
 
-  it('sends 10 replies a second to one source, and still answers another', async () => {
+  it('row "reflection": sends 10 replies a second to one source, and still answers another', async () => {
     const responder = await start();
     const began = performance.now();
     const clients = await Promise.all(Array.from({ length: 30 }, () => connectTo(responder)));

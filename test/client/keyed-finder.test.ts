@@ -76,7 +76,7 @@ describe('discover() with a key', () => {
       assert.equal((await find({ port, name })).length, 1);
   });
 
-  it('hears nothing from a broker without a key or with another one, and never asks in the open form', async () => {
+  it('row "downgrade": hears nothing from a broker without a key or with another one, and never asks in the open form', async () => {
     const has = (): Promise<boolean> => Promise.resolve(true);
     const plain = await startResponder({ listenIp: '127.0.0.1', port: 0, has, log: silentLogger });
     open.push(plain);
@@ -107,7 +107,7 @@ describe('discover() with a key', () => {
   });
 
   for (const trick of tricks) {
-    it(`is not misled by a rogue: ${trick}`, onLinux, async () => {
+    it(`row "a rogue broker answers first": is not misled: ${trick}`, onLinux, async () => {
       const broker = await start();
       const { port } = broker;
       const rogue = await rogueBeside(broker, [trick]);
@@ -142,7 +142,7 @@ describe('the addresses of a broker that has the key', () => {
     reply: { form: 'keyed', id: 'x', port: 20443, fingerprint, addresses },
   });
 
-  it('are those that it names, where the reply came from first if it is one of them', () => {
+  it('row "spoofed source": are those that it names, where the reply came from first if it is one of them', () => {
     const named = ['10.0.0.1', '10.0.0.2'];
     assert.deepEqual(foundBroker([sighting('10.0.0.2', named)]).addresses, ['10.0.0.2', '10.0.0.1']);
     assert.deepEqual(foundBroker([sighting('10.0.0.66', named)]).addresses, named);

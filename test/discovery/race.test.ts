@@ -53,7 +53,7 @@ const clients = ['c1', 'c2', 'c3', 'c4', 'poisoned'];
 const addressOf = (n: number): string => `10.77.1.${n}/24`;
 
 describe('a race for a client with a key', { skip: netnsProblem() ?? false }, () => {
-  it(`is never won by a rogue: ${clients.length * racesEach} races`, async (t) => {
+  it(`row "a rogue broker answers first": it is never won by one: ${clients.length * racesEach} races`, async (t) => {
     const net = await createNetwork({
       hosts: {
         broker: [addressOf(1), addressOf(2)],

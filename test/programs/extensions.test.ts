@@ -75,7 +75,7 @@ for (const launcher of launchers) {
           );
         });
 
-        it(`never calls a private method: ${language}`, async () => {
+        it(`row "extensions": never calls a private method: ${language}`, async () => {
           const { code, stderr } = await execute(`${language}._private`);
           assert.equal(code, 5);
           assert.match(stderr, /Method '_private' is private/);

@@ -234,7 +234,7 @@ describe('discovery keys', () => {
     await anew.kill();
   });
 
-  it('are refused when they are weak, by broker and client, with the command that makes one', async () => {
+  it('row "guessing a weak key": are refused when they are weak, by broker and client, with the command that makes one', async () => {
     const dir = tempDir();
     const config = path.join(dir, 'c.json');
     for (const weak of ['secret', ['0123456789abcdef'.repeat(4), 'x'], [], [''], 'a b'.repeat(30)]) {

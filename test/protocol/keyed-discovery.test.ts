@@ -190,7 +190,7 @@ describe('a keyed reply', () => {
   const query = { datagram: encodeKeyedQuery(key, { name: 'foo', nonce }), nonce };
   const reply = encodeKeyedReply(key, query, said);
 
-  it('is never longer than its query, however many addresses there are', () => {
+  it('row "reflection": is never longer than its query, however many addresses there are', () => {
     const ip = fc.oneof(fc.ipV4(), fc.ipV6());
     fc.assert(
       fc.property(names, fc.array(ip, { maxLength: 60 }), (name, addresses) => {

@@ -14,7 +14,7 @@ async function kinds(dir: string, ...names: string[]): Promise<(string | undefin
   return found.map((extension) => extension && `${extension.kind} ${path.relative(dir, extension.file)}`);
 }
 
-describe('findExtension()', () => {
+describe('findExtension(), row "extensions"', () => {
   it('knows scripts and Python modules by their endings', async () => {
     const dir = extensionDir({ 'a.ts': '', 'b.mts': '', 'c.js': '', 'd.mjs': '', 'e.py': '' });
     assert.deepEqual(await kinds(dir, 'a', 'b', 'c', 'd', 'e'), [
