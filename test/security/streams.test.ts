@@ -83,7 +83,7 @@ for (const launcher of launchers) {
     it(
       'row "event streams": readers that fall 1 MiB behind are dropped, and their descriptors freed',
       { skip: descriptorsProblem },
-      async () => {
+      async (t) => {
         const readers = 8;
         await waitFor('earlier streams to be gone', async () => {
           const { socket, status } = await watch(broker.port, 'one');
@@ -96,6 +96,7 @@ for (const launcher of launchers) {
         assert.ok(descriptors() >= before_ + readers);
         // One that reads goes on through all of it.
         const alive = new AbortController();
+        t.after(() => alive.abort());
         let seen = 0;
         const reading = (async () => {
           for await (const _ of client.watch({ prefix: '', signal: alive.signal })) seen++;
