@@ -17,7 +17,7 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
   keygen: {
     description: 'Print a new 256-bit key, or the hash of a key',
     options: ['hash', 'key-file'],
-    examples: ['keygen', 'keygen --hash', 'keygen --hash --key-file access.key'],
+    examples: ['keygen', 'keygen --hash', 'keygen --key-file access.key'],
     load: () => import('./commands/keygen.ts'),
   },
 };

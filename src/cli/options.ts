@@ -149,7 +149,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   exec: text('COMMAND', 'Run this shell command for each change: JSON on its standard input'),
   forget: flag('Forget the identity kept for --bpbroker'),
   hash: flag('Print its hash too, which may stand in for an access key in the configuration'),
-  'key-file': text('FILE', 'With --hash: hash the key in this file (- is standard input), make none'),
+  'key-file': text('FILE', 'Print the hash of the key in this file; - is standard input'),
 };
 
 /** The options that every command which talks to a broker takes. */

@@ -102,6 +102,7 @@ describe('help', () => {
         'data-file': '/dev/null',
         'config-file': '/dev/null',
         'access-key-file': '/dev/null',
+        'key-file': import.meta.filename,
       }),
     );
     // With these a command ends at once, and not because of its options: nobody listens, the file is a folder.

@@ -15,16 +15,13 @@ describe('keygen', () => {
     assert.notEqual((await bpbroker(dir, ['keygen'])).stdout, one.stdout);
   });
 
-  it('--hash hashes a key that stands already, as --access-key-file takes it', async () => {
+  it('--key-file hashes a key that stands already, as --access-key-file takes it', async () => {
     const dir = tempDir();
     const hash = 'sha256:3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0';
     const outcome = ({ code, stdout }: RunResult): unknown => [code, stdout];
     for (const text of ['token', 'token\n', ' token \r\n']) {
       writeFileSync(path.join(dir, 'key'), text);
-      assert.deepEqual(outcome(await bpbroker(dir, ['keygen', '--hash', '--key-file', 'key'])), [
-        0,
-        `${hash}\n`,
-      ]);
+      assert.deepEqual(outcome(await bpbroker(dir, ['keygen', '--key-file', 'key'])), [0, `${hash}\n`]);
       const piped = await bpbroker(dir, ['keygen', '--hash', '--key-file', '-'], text);
       assert.deepEqual(outcome(piped), [0, `${hash}\n`]);
       assert.match(piped.stderr, /^This key is short: .*\n$/);
@@ -33,12 +30,11 @@ describe('keygen', () => {
     assert.equal(long.stderr, '');
   });
 
-  it('refuses an empty key, a file that is not there, and --key-file without --hash', async () => {
+  it('refuses an empty key and a file that is not there', async () => {
     const dir = tempDir();
     const wrong: [readonly string[], RegExp][] = [
-      [['--hash', '--key-file', '-'], /Cannot hash the key in -: there is none/],
-      [['--hash', '--key-file', 'nope'], /Cannot read --key-file nope: /],
-      [['--key-file', '-'], /Option --key-file needs --hash/],
+      [['--key-file', '-'], /Cannot hash the key in -: there is none/],
+      [['--key-file', 'nope'], /Cannot read --key-file nope: /],
     ];
     for (const [args, message] of wrong) {
       const { code, stdout, stderr } = await bpbroker(dir, ['keygen', ...args], ' \n');

@@ -10,16 +10,13 @@ const LONG_ENOUGH = 22;
 
 /** A key of 256 bits in hex: it needs no quoting in a shell, in JSON or in a URL. */
 export const run: Run = async (args) => {
-  const hash = args.flag('hash');
   const file = args.text('key-file');
   if (file !== undefined) {
-    if (!hash)
-      throw new BrokerError('usage', 'Option --key-file needs --hash: the key in it is to be hashed');
     writeOut(`${hashAccessKey(readKey(file))}\n`);
     return;
   }
   const key = randomBytes(32).toString('hex');
-  writeOut(hash ? `${key}\n${hashAccessKey(key)}\n` : `${key}\n`);
+  writeOut(args.flag('hash') ? `${key}\n${hashAccessKey(key)}\n` : `${key}\n`);
 };
 
 /** The key as `--access-key-file` would take it from the same file. */
