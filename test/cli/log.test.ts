@@ -15,7 +15,7 @@ async function logged(format: string, message: string, fields: Record<string, st
   return stderr;
 }
 
-describe('row "names": control characters never reach a log raw', () => {
+describe('row "names", row "logs": control characters never reach a log raw', () => {
   const nasty = 'a\r\nready: x\u001b[2J\u0000\u007f\u009b31m\u2028b';
 
   for (const format of ['text', 'json']) {

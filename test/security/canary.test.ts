@@ -83,7 +83,7 @@ for (const launcher of launchers) {
   // What renders a line is the same everywhere.
   for (const format of launcher.name === 'node24' ? ['text', 'json'] : ['text']) {
     it(
-      `row "canary": a key is seen nowhere, on ${launcher.name}, with the log as ${format}`,
+      `row "canary", row "logs": a key is seen nowhere, on ${launcher.name}, with the log as ${format}`,
       { skip: skipOf(launcher) || needs },
       async () => {
         const dir = tempDir();

@@ -14,6 +14,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { skipOf, start } from '../programs/support.ts';
 import { cleanEnv, launchers, parseReady, run, startBroker } from '../support/programs.ts';
+import { sendRaw } from '../support/raw.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -91,7 +92,9 @@ for (const launcher of launchers) {
       const broker = start([...strace, ...launcher.bpbroker, 'start'], { env, cwd: dir });
       const ready = await waitFor('the ready line', () => parseReady(broker.stderr()), 30_000);
       const { pid = 0 } = broker.child;
-      await run(['curl', '-sk', `https://127.0.0.1:${ready.port}/services/Replace?name=a&data=b`]);
+      await sendRaw(ready.port, 'GET /services/Replace?name=a&data=b HTTP/1.1\r\nHost: x\r\n\r\n', {
+        responses: 1,
+      });
       // To strace's child, which is the broker.
       const [child = ''] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
       process.kill(Number(child), 'SIGTERM');

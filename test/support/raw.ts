@@ -12,7 +12,10 @@ export interface RawAnswer {
 }
 
 /** A TLS connection to a server on loopback; its certificate is not looked at. */
-export async function connectRaw(port: number, options: tls.ConnectionOptions = {}): Promise<tls.TLSSocket> {
+export async function connectRaw(
+  port: number,
+  options: tls.ConnectionOptions & { readonly localAddress?: string } = {},
+): Promise<tls.TLSSocket> {
   const socket = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false, ...options });
   socket.setNoDelay(true);
   await once(socket, 'secureConnect');
@@ -22,14 +25,15 @@ export async function connectRaw(port: number, options: tls.ConnectionOptions = 
 
 /**
  * Sends bytes as they are and gives what comes back until the server closes, or falls silent for `silenceMs` (1000), or
- * has answered `responses` times.
+ * has answered `responses` times. `localAddress` is the address to come from.
  */
 export async function sendRaw(
   port: number,
   bytes: string | Uint8Array,
-  { silenceMs = 1000, responses = Infinity }: { silenceMs?: number; responses?: number } = {},
+  options: { silenceMs?: number; responses?: number; localAddress?: string } = {},
 ): Promise<RawAnswer> {
-  const socket = await connectRaw(port);
+  const { silenceMs = 1000, responses = Infinity, localAddress } = options;
+  const socket = await connectRaw(port, localAddress === undefined ? {} : { localAddress });
   let text = '';
   let closed = false;
   await new Promise<void>((resolve) => {
