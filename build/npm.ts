@@ -60,7 +60,10 @@ export async function buildPackage(project: string = root): Promise<void> {
       cwd: project,
     });
     mkdirSync(staged, { recursive: true });
-    for (const asset of assets) copyFileSync(path.join(project, 'src', asset), path.join(staged, asset));
+    for (const asset of assets) {
+      mkdirSync(path.dirname(path.join(staged, asset)), { recursive: true });
+      copyFileSync(path.join(project, 'src', asset), path.join(staged, asset));
+    }
     const manifest = packageManifest(
       JSON.parse(readFileSync(path.join(project, 'package.json'), 'utf8')) as Manifest,
     );

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, wri
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { buildPackage, type Manifest, packageManifest } from '../../build/npm.ts';
-import { root, tool } from '../../build/root.ts';
+import { assets, root, tool } from '../../build/root.ts';
 import { run } from '../support/run.ts';
 import { tempDir } from '../support/temp.ts';
 
@@ -32,6 +32,7 @@ function smallProject(): string {
     'dist/npm/stale.js': '',
   };
   for (const [file, text] of Object.entries(files)) write(dir, file, text);
+  for (const asset of assets) write(dir, path.join('src', asset), '');
   return dir;
 }
 
