@@ -16,9 +16,9 @@ export interface Pass {
 
 /** The suites that hold on every runtime: they say what the runtimes must not differ in. */
 const everyRuntime = [
-  'test/broker/access-keys.test.ts',
-  'test/broker/safety.test.ts',
-  'test/broker/health.test.ts',
+  'test/broker/api/access-keys.test.ts',
+  'test/broker/api/safety.test.ts',
+  'test/broker/health/health.test.ts',
   'test/client/finder.test.ts',
   'test/client/keyed-finder.test.ts',
   'test/protocol',

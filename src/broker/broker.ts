@@ -14,18 +14,18 @@ import { type Logger, silentLogger } from '../protocol/logger.ts';
 import { type FileStore, openFileStore } from '../store/file/file-store.ts';
 import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
-import { createAccessKeys } from './access-keys.ts';
-import { createApp } from './app.ts';
-import { type Backups, startBackups } from './backups.ts';
-import { createSelfQuery } from './checks/self-query.ts';
+import { createAccessKeys } from './api/access-keys.ts';
+import { createApp } from './api/app.ts';
+import { type Backups, startBackups } from './backups/backups.ts';
+import { createSelfQuery } from './health/checks/self-query.ts';
 import { loadConfiguration } from './configuration.ts';
-import { createDispatcher } from './dispatcher.ts';
+import { createDispatcher } from './api/dispatcher.ts';
 import { closeToOthers } from './exposure.ts';
-import { createGrants } from './grants.ts';
-import { createKeyedDiscovery } from './keyed-discovery.ts';
+import { createGrants } from './api/grants.ts';
+import { createKeyedDiscovery } from './discovery/keyed-discovery.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
-import { watchHealth } from './self-check.ts';
-import { createStreamLimit } from './streams.ts';
+import { watchHealth } from './health/self-check.ts';
+import { createStreamLimit } from './api/streams.ts';
 
 export type { BrokerAddress } from './listeners.ts';
 

@@ -7,9 +7,9 @@ import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import type { HttpServer } from '../runtime/runtime.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
-import type { KeyedDiscovery } from './keyed-discovery.ts';
-import { MAX_BODY_BYTES } from './request.ts';
-import { type Responder, startResponder } from './responder.ts';
+import type { KeyedDiscovery } from './discovery/keyed-discovery.ts';
+import { MAX_BODY_BYTES } from './api/request.ts';
+import { type Responder, startResponder } from './discovery/responder.ts';
 
 /** Where a broker can be reached. */
 export interface BrokerAddress {

@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Responder, startResponder } from '../../src/broker/responder.ts';
+import { type Responder, startResponder } from '../../src/broker/discovery/responder.ts';
 import { noneAnswered } from '../../src/client/finder-errors.ts';
 import { discover, type DiscoverOptions, type FoundBroker } from '../../src/client/finder.ts';
 import { chooseInterfaces, planLanes } from '../../src/client/lanes.ts';

@@ -8,7 +8,7 @@ import { connect, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startResponder } from '../../src/broker/responder.ts';
+import { startResponder } from '../../src/broker/discovery/responder.ts';
 import { discover, type DiscoverOptions } from '../../src/client/finder.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, it } from 'node:test';
-import type { ResponderStats } from '../../src/broker/responder.ts';
+import type { ResponderStats } from '../../src/broker/discovery/responder.ts';
 import type { DiscoverOptions, FoundBroker } from '../../src/client/finder.ts';
 import { createNetwork, netnsProblem, type Network } from '../support/netns.ts';
 import type { ResponderArgs } from './child.ts';

@@ -1,4 +1,4 @@
-import { backUpNow } from '../../broker/backup-now.ts';
+import { backUpNow } from '../../broker/backups/backup-now.ts';
 import type { Run } from '../command.ts';
 import { brokerFile } from '../broker-file.ts';
 import { writeError, writeOut } from '../terminal.ts';

@@ -1,8 +1,5 @@
 import type { Command } from '../command.ts';
-
-/** The shells that `completion` has a script for. */
-export const shells = ['bash', 'zsh', 'fish', 'powershell'] as const;
-export type Shell = (typeof shells)[number];
+import { type Shell, shells } from './shells.ts';
 
 const places: Readonly<Record<Shell, (program: string) => string>> = {
   bash: (program) => `source <(${program} completion bash)`,

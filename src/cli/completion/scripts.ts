@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Shell } from './commands.ts';
+import type { Shell } from './shells.ts';
 
 const files: Readonly<Record<Shell, string>> = {
   bash: './in-bash.bash',

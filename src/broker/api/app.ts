@@ -1,0 +1,162 @@
+import { type Context, Hono } from 'hono';
+import { PatternRouter } from 'hono/router/pattern-router';
+import { type Call, failure, jsonReply, type Reply } from '../../modules/module.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { Logger } from '../../protocol/logger.ts';
+import { VERSION } from '../../protocol/version.ts';
+import { connectionOf } from '../../runtime/connection.ts';
+import type { ConnectionInfo } from '../../runtime/runtime.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { inFrames, takesFrames } from './framed.ts';
+import type { Readiness } from '../health/health.ts';
+import { type KeyedDiscovery, readQuery } from '../discovery/keyed-discovery.ts';
+import { readParameters } from './request.ts';
+import { isWhole, toResponse } from './response.ts';
+import type { StreamLimit } from './streams.ts';
+
+export interface AppOptions {
+  readonly dispatcher: Dispatcher;
+  readonly streams: StreamLimit;
+  readonly log: Logger;
+  readonly readiness: () => Readiness;
+  /** Aborted when the broker stops, so that long polls and event streams end. */
+  readonly closing: AbortSignal;
+  /** Answers `POST /discover`; absent for a broker without a discovery key. */
+  readonly discovery?: Pick<KeyedDiscovery, 'exchange'> | undefined;
+}
+
+/** The HTTPS API as a Hono app, to serve or to mount in another one (contract, section 5). */
+export function createApp(options: AppOptions): Hono {
+  const app = new Hono({ strict: false, router: new PatternRouter() });
+  app.get('/', () => toResponse({ contentType: 'text/plain; charset=utf-8', body: `bpbroker ${VERSION}\n` }));
+  app.get('/healthz', () => toResponse(jsonReply({ status: 'ok' })));
+  app.get('/readyz', () => {
+    const readiness = options.readiness();
+    return toResponse(jsonReply(readiness, readiness.ready ? 200 : 503));
+  });
+  app.post('/discover', (c) => discover(c, options));
+  app.all('/:module/:method', (c) => answer(c, options));
+  app.notFound((c) => toResponse(noSuchPath(c)));
+  app.onError((error, c) => toResponse(refuse(error, c, options.log)));
+  return app;
+}
+
+function noSuchPath(c: Context): Reply {
+  return failure(new BrokerError('not_found', `No such path: ${c.req.path}`));
+}
+
+/** Keyed discovery over HTTPS. Whoever has not the key learns nothing, not even that the broker has one. */
+async function discover(c: Context, { discovery, log }: AppOptions): Promise<Response> {
+  const request = c.req.raw;
+  try {
+    const query = discovery && (await readQuery(request));
+    const reply = query && (await discovery.exchange(query, connectionOf(c.env, request).remoteAddress));
+    if (!reply) return toResponse(noSuchPath(c));
+    return toResponse({ contentType: 'application/octet-stream', body: new Uint8Array(reply) });
+  } catch (error) {
+    return toResponse(refuse(error, c, log));
+  }
+}
+
+const methods = new Set(['GET', 'POST', 'DELETE']);
+
+async function answer(c: Context, { dispatcher, streams, closing, log }: AppOptions): Promise<Response> {
+  const request = c.req.raw;
+  if (!methods.has(request.method)) return toResponse(methodNotAllowed(request.method));
+  try {
+    const connection = connectionOf(c.env, request);
+    const read = readParameters(request, connection);
+    const { params, key } = read instanceof Promise ? await read : read;
+    const call = new RequestCall(params, request, connection, closing);
+    const { module = '', method = '' } = c.req.param();
+    const dispatched = dispatcher.dispatch(module, method, key, call);
+    const framed = takesFrames(request.headers.get('accept'));
+    const reply = await (framed ? inFrames(dispatched, (error) => explain(error, c, log)) : dispatched);
+    if (isWhole(reply)) return toResponse(reply);
+    const holder = dispatcher.holderOf(module, key, call);
+    return toResponse(reply, { connection, onEnd: placeFor(reply, streams, holder) });
+  } catch (error) {
+    return toResponse(refuse(error, c, log));
+  }
+}
+
+/** A place for the answer that comes in parts, as event streams do; one that there is no place for is ended unread. */
+function placeFor({ body }: Reply, streams: StreamLimit, holder: string): () => void {
+  try {
+    return streams.open(holder);
+  } catch (error) {
+    if (typeof body === 'object' && Symbol.asyncIterator in body)
+      void body[Symbol.asyncIterator]().return?.();
+    throw error;
+  }
+}
+
+// A class, since one is made for each request, and what it gives is rarely asked for.
+class RequestCall implements Call {
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly #request: Request;
+  readonly #connection: ConnectionInfo;
+  readonly #closing: AbortSignal;
+  #signal: AbortSignal | undefined;
+
+  constructor(
+    params: Record<string, unknown>,
+    request: Request,
+    connection: ConnectionInfo,
+    closing: AbortSignal,
+  ) {
+    this.params = params;
+    this.#request = request;
+    this.#connection = connection;
+    this.#closing = closing;
+  }
+
+  get httpMethod(): string {
+    return this.#request.method;
+  }
+
+  get clientAddress(): string {
+    return this.#connection.remoteAddress;
+  }
+
+  get signal(): AbortSignal {
+    this.#signal ??= AbortSignal.any([this.#request.signal, this.#closing]);
+    return this.#signal;
+  }
+
+  header(name: string): string | undefined {
+    return this.#request.headers.get(name) ?? undefined;
+  }
+
+  keepOpen(): void {
+    this.#connection.keepOpen();
+  }
+
+  drop(): void {
+    this.#connection.drop();
+  }
+}
+
+function methodNotAllowed(method: string): Reply {
+  const error = new BrokerError(
+    'invalid_request',
+    `Method ${method} is not taken: expected POST, GET or DELETE`,
+  );
+  return { ...failure(error), status: 405, headers: { allow: [...methods].join(', ') } };
+}
+
+/** What a failed call answers. */
+function refuse(error: unknown, c: Context, log: Logger): Reply {
+  if (!(error instanceof BrokerError) && c.req.raw.signal.aborted) return jsonReply({}, 499);
+  return failure(explain(error, c, log));
+}
+
+/** Only a BrokerError's words are for the caller; anything else is ours to look into. */
+function explain(error: unknown, c: Context, log: Logger): BrokerError {
+  if (error instanceof BrokerError) return error;
+  log.error('request failed', {
+    path: c.req.path,
+    error: error instanceof Error ? (error.stack ?? '') : messageOf(error),
+  });
+  return new BrokerError('internal', 'The broker failed to answer; its log says why');
+}

@@ -1,0 +1,39 @@
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
+import type { Call } from '../../modules/module.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+
+/** Names under which a page of this broker's own may have been fetched; an attacker can point neither here. */
+const ownNames: ReadonlySet<string> = new Set(['localhost', 'bpbroker', hostname().toLowerCase()]);
+
+/**
+ * Refuses a call that a browser makes for a page which is not the broker's own: that page could ride on the network
+ * position of whoever looks at it (cross-site request forgery), also by GET, which the original's clients change state with.
+ * Browsers say where a request comes from in `Origin` and `Sec-Fetch-Site`; programs send neither and pass.
+ *
+ * A page of the broker's own was fetched from an IP address or one of its own names. Any other name may be an attacker's
+ * that was pointed at this broker a moment ago (DNS rebinding). `Host` alone decides nothing, so proxies may set it freely.
+ * @throws BrokerError `forbidden`.
+ */
+export function refuseForeignPage(call: Pick<Call, 'header'>): void {
+  const origin = call.header('origin');
+  const site = call.header('sec-fetch-site');
+  if (origin === undefined && site === undefined) return;
+  const ownSite = site === undefined || site === 'same-origin' || site === 'none';
+  const host = call.header('host')?.toLowerCase() ?? '';
+  const ownOrigin = origin === undefined ? site === 'none' || isOwn(host) : isOwn(host) && isOf(origin, host);
+  if (ownSite && ownOrigin) return;
+  throw new BrokerError(
+    'forbidden',
+    `A web page of ${origin === undefined ? 'another site' : `'${origin}'`} may not call this broker`,
+  );
+}
+
+function isOf(origin: string, host: string): boolean {
+  return origin.toLowerCase() === `https://${host}`;
+}
+
+function isOwn(host: string): boolean {
+  const name = host.replace(/:\d+$/, '');
+  return ownNames.has(name) || isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0;
+}

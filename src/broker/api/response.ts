@@ -1,0 +1,76 @@
+import { runtime } from '#runtime';
+import type { Reply } from '../../modules/module.ts';
+import { JSON_TYPE } from '../../protocol/extension.ts';
+import type { ConnectionInfo } from '../../runtime/runtime.ts';
+
+/** With every answer, should a browser show it: it is of one type, kept nowhere, framed by nobody, and runs nothing. */
+const guards = {
+  'x-content-type-options': 'nosniff',
+  'cache-control': 'no-store',
+  'referrer-policy': 'no-referrer',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'x-frame-options': 'DENY',
+};
+// Most answers: made once, for all of them.
+const plainJson: ResponseInit = {
+  status: 200,
+  headers: runtime.sharedHeaders({ 'content-type': JSON_TYPE, ...guards }),
+};
+
+/** Whether an answer's body is there whole, and does not come in parts over time. */
+export function isWhole({ body }: Reply): boolean {
+  return typeof body === 'string' || body instanceof Uint8Array;
+}
+
+/** What an answer that comes in parts needs besides. */
+export interface Parting {
+  /** The connection that it goes out on. */
+  readonly connection: Pick<ConnectionInfo, 'drop'>;
+  /** Told when it has ended, in whatever way. */
+  onEnd(): void;
+}
+
+/** An answer as a response of HTTP. */
+export function toResponse(reply: Reply, parting?: Parting): Response {
+  const { status = 200, contentType = JSON_TYPE, body } = reply;
+  const whole = typeof body === 'string' || body instanceof Uint8Array;
+  if (whole && status === 200 && contentType === JSON_TYPE && !reply.headers)
+    return new Response(body, plainJson);
+  const headers: Record<string, string> = { 'content-type': contentType, ...guards, ...reply.headers };
+  if (status === 401) headers['www-authenticate'] = 'Bearer';
+  if (whole) return new Response(body, { status, headers });
+  // Tells reverse proxies to hand events on as they come.
+  headers['x-accel-buffering'] = 'no';
+  return new Response(streamOf(body, parting), { status, headers });
+}
+
+function streamOf(
+  parts: AsyncIterable<string | Uint8Array>,
+  parting: Parting | undefined,
+): ReadableStream<Uint8Array> {
+  const iterator = parts[Symbol.asyncIterator]();
+  const encoder = new TextEncoder();
+  return new ReadableStream({
+    async pull(controller) {
+      try {
+        const { done, value } = await iterator.next();
+        if (!done) {
+          controller.enqueue(typeof value === 'string' ? encoder.encode(value) : value);
+          return;
+        }
+        parting?.onEnd();
+        controller.close();
+      } catch (error) {
+        parting?.onEnd();
+        // Bun ends an answer whose stream fails as if it were whole. Where the connection is broken off, the stream is
+        // cancelled, and this wait ends with it.
+        if (parting?.connection.drop()) await new Promise<never>(() => undefined);
+        throw error;
+      }
+    },
+    async cancel() {
+      parting?.onEnd();
+      await iterator.return?.();
+    },
+  });
+}

@@ -1,0 +1,49 @@
+import { messageOf } from '../../protocol/errors.ts';
+import { backupPath, listBackups, makeFolder, pruneBackups } from '../../store/file/backup-folder.ts';
+import { writeBackup } from '../../store/file/backup-text.ts';
+import { asBrokerError } from '../../store/file/disk-errors.ts';
+import { readImage } from '../../store/file/image.ts';
+import { loadConfiguration } from '../configuration.ts';
+
+export interface BackupMade {
+  readonly path: string;
+  readonly revision: number;
+  readonly entries: number;
+  readonly bytes: number;
+  /** Why older backups beyond `backup_retain_n` could not be removed. */
+  readonly problem?: string;
+}
+
+/**
+ * Makes a backup of a configuration file in `dir`, whether or not a broker runs on it: the file and its journals are
+ * read, and nothing of the broker's is touched. It counts as one of `backup_retain_n`.
+ *
+ * @throws BrokerError `not_found` where there is no such file, `invalid_config` when what stands is damaged,
+ *   `storage_full` or `unavailable` when the backup cannot be written.
+ */
+export async function backUpNow(file: string, dir: string): Promise<BackupMade> {
+  const { identity, options, table } = await readImage(file);
+  const snapshot = table.snapshot();
+  try {
+    await makeFolder(dir, file);
+    const latest = (await listBackups(dir, file)).at(-1);
+    const target = backupPath(dir, file, latest, snapshot.revision);
+    const bytes = await writeBackup(target, file, { identity, options, snapshot });
+    const problem = await prune(file, dir);
+    const made = { path: target, revision: snapshot.revision, entries: table.size, bytes };
+    return problem === undefined ? made : { ...made, problem };
+  } catch (error) {
+    throw asBrokerError(error, `Cannot make a backup in ${dir}`);
+  }
+}
+
+/** The backup stands: that older ones cannot be removed is worth a word, and no failure. */
+async function prune(file: string, dir: string): Promise<string | undefined> {
+  try {
+    const { effective } = await loadConfiguration(file, undefined);
+    await pruneBackups(dir, file, effective._config.backup_retain_n);
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}

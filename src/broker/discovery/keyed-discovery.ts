@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto';
+import type { Config } from '../../config/schema.ts';
+import { ANY_BROKER, type QueryForm } from '../../protocol/discovery.ts';
+import { QUERY_SIZES } from '../../protocol/keyed-discovery.ts';
+import { keyedForm } from '../../protocol/keyed-forms.ts';
+import { ownAddresses } from './own-addresses.ts';
+
+/** Keyed discovery (contract, section 6) on a broker that has a key: the same answers over UDP and over HTTPS. */
+export interface KeyedDiscovery {
+  /** How its queries are read and answered. */
+  readonly form: QueryForm;
+  /** Tells what to announce, once the broker can be reached. Until then nothing is answered. */
+  announce(reachable: { readonly port: number; readonly fingerprint: string }): void;
+  /** What `POST /discover` answers to a body from that address; nothing for whatever may not be answered. */
+  exchange(query: Uint8Array, source: string): Promise<Uint8Array | undefined>;
+}
+
+export interface KeyedDiscoveryOptions {
+  readonly config: Config;
+  /** Tells this broker's registry from all others. */
+  readonly id: string;
+  /** Whether the registry holds an entry. */
+  has(name: string): Promise<boolean>;
+}
+
+/** Nothing for a broker without a discovery key. */
+export function createKeyedDiscovery(options: KeyedDiscoveryOptions): KeyedDiscovery | undefined {
+  const { config, has } = options;
+  const keys = discoveryKeys(config);
+  if (keys.length === 0) return undefined;
+  const id = idInReplies(options.id);
+  let reachable: { readonly port: number; readonly fingerprint: string } | undefined;
+  const form = keyedForm(
+    keys,
+    (source) => reachable && { id, ...reachable, addresses: ownAddresses(config.api.listen_ip, source) },
+  );
+  return {
+    form,
+    announce(now) {
+      reachable = now;
+    },
+    async exchange(datagram, source) {
+      const query = form.read(datagram);
+      if (typeof query === 'string') return undefined;
+      if (query.name !== ANY_BROKER && !(await has(query.name))) return undefined;
+      return query.reply(source);
+    },
+  };
+}
+
+/** The keys in the configuration, which has been checked. */
+function discoveryKeys(config: Config): string[] {
+  const given = config['discover']?.['_access_key'];
+  return [given ?? []].flat().filter((key): key is string => typeof key === 'string' && key !== '');
+}
+
+/** A registry's id may have been written by hand; in a reply it must not take the room of the addresses. */
+function idInReplies(id: string): string {
+  if (/^[!-~]{1,64}$/.test(id)) return id;
+  return createHash('sha256').update(id).digest('hex').slice(0, 16);
+}
+
+/** Reads the body of `POST /discover`; nothing when it has not the length of a query, of which no more is read. */
+export async function readQuery(request: Request): Promise<Uint8Array | undefined> {
+  const longest = QUERY_SIZES.at(-1) ?? 0;
+  if (Number(request.headers.get('content-length') ?? 0) > longest || request.body === null) return undefined;
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body) {
+    size += chunk.byteLength;
+    if (size > longest) return undefined;
+    chunks.push(chunk);
+  }
+  return new Uint8Array(Buffer.concat(chunks));
+}

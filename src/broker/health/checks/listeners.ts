@@ -1,0 +1,80 @@
+import { runtime } from '#runtime';
+import { formatAddress } from '../../../protocol/address.ts';
+import { BrokerError, messageOf } from '../../../protocol/errors.ts';
+import { listInterfaces } from '../../../runtime/interfaces.ts';
+import type { Finding } from '../health.ts';
+import type { BrokerAddress } from '../../listeners.ts';
+import { noAnswer, type SelfQuery } from './self-query.ts';
+
+/** Long, for a broker under load is not a dead one. */
+const ASK_MS = 4000;
+
+/** Asks the broker's own ports as a client would: a request over TLS, and a datagram. */
+export async function checkListeners(
+  address: BrokerAddress,
+  listenIp: string,
+  selfQuery: SelfQuery,
+  askMs: number = ASK_MS,
+): Promise<Finding> {
+  const hosts = hostsFor(listenIp);
+  const [tcp, udp] = await Promise.all([
+    firstProblem(hosts, (host) => askTcp(host, address, askMs)),
+    firstProblem(hosts, (host) => selfQuery.ask(host, address.udpPort, askMs)),
+  ]);
+  const problems = [tcp && `TCP: ${tcp}`, udp && `UDP: ${udp}`].filter((problem) => problem !== undefined);
+  return problems.length === 0 ? { ok: true } : { ok: false, reason: problems.join('; ') };
+}
+
+/** Where the broker can be reached from its own host: one of these must answer. Loopback may be off, in containers. */
+function hostsFor(listenIp: string): string[] {
+  if (!['', '::', '0.0.0.0'].includes(listenIp)) return [listenIp];
+  const links = listInterfaces().filter(({ loopback }) => !loopback);
+  const own4 = links.flatMap(({ ipv4 }) => ipv4.map(({ address }) => address));
+  return ['127.0.0.1', ...(listenIp === '0.0.0.0' ? [] : ['::1']), ...own4.slice(0, 1)];
+}
+
+/** Nothing once one of the hosts answers, else what went wrong at the first. One that is silent is not asked elsewhere. */
+async function firstProblem(
+  hosts: readonly string[],
+  ask: (host: string) => Promise<void>,
+): Promise<string | undefined> {
+  let problem: string | undefined;
+  for (const host of hosts) {
+    try {
+      await ask(host);
+      return undefined;
+    } catch (error) {
+      problem ??= `${messageOf(error)} (${host})`;
+      if ((error as { code?: unknown }).code === 'NO_ANSWER') break;
+    }
+  }
+  return problem;
+}
+
+async function askTcp(host: string, { port, fingerprint }: BrokerAddress, ms: number): Promise<void> {
+  const channel = runtime.openChannel({
+    host,
+    port,
+    pin: { fingerprint },
+    mismatch: (presented) =>
+      new BrokerError(
+        'identity_mismatch',
+        `${formatAddress({ host, port })} presents another certificate, sha256:${presented}`,
+      ),
+  });
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(noAnswer(ms)), ms);
+  try {
+    const response = await channel.request({
+      method: 'GET',
+      path: '/healthz',
+      headers: {},
+      signal: limit.signal,
+    });
+    await response.text();
+    if (response.status !== 200) throw new Error(`/healthz answers ${response.status}`);
+  } finally {
+    clearTimeout(timer);
+    channel.close();
+  }
+}

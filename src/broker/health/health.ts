@@ -1,0 +1,147 @@
+import { setTimeout } from 'node:timers';
+import { formatDuration, MAX_TIMER_MS } from '../../protocol/duration.ts';
+import { messageOf } from '../../protocol/errors.ts';
+import type { Logger } from '../../protocol/logger.ts';
+
+/** What one check of the broker found. */
+export interface Finding {
+  /** False: the broker cannot do all of its work. */
+  readonly ok: boolean;
+  /** Why not, for people. */
+  readonly reason?: string;
+  /** What is well now and will not stay so unless somebody looks at it. */
+  readonly warning?: string;
+}
+
+/** What `/readyz` answers; 200 when ready, else 503. */
+export interface Readiness {
+  /** Whether every check is ok; warnings do not count. */
+  readonly ready: boolean;
+  readonly checks: Readonly<Record<string, Finding>>;
+}
+
+/** One thing to look at. Gives nothing where there is nothing to look at now. */
+export type Check = () => Finding | undefined | Promise<Finding | undefined>;
+
+export interface HealthOptions {
+  /** Looked at every period, and told as they were found then. */
+  readonly checks: Readonly<Record<string, Check>>;
+  /** Cheap enough to be asked anew whenever somebody asks. */
+  readonly live: Readonly<Record<string, () => Finding>>;
+  readonly everyMs: number;
+  /** A check that takes longer has failed: a disk that hangs gives no error. Default: 5 s. */
+  readonly checkMs?: number;
+  readonly log: Logger;
+  /** Names of the checks whose failure a restart would mend; default: none. */
+  readonly vital?: readonly string[];
+  /** Called after each self-check that found the vital ones ok. */
+  readonly onAlive?: (() => void) | undefined;
+}
+
+/** The broker's self-check. */
+export interface Health {
+  /** As of now for what is live, else of the last self-check. */
+  readiness(): Readiness;
+  /** Checks at once, besides the period: something has changed. */
+  checkSoon(): void;
+  close(): void;
+}
+
+/** Begins at once, then checks `everyMs` after each check has ended. */
+export function startHealth(options: HealthOptions): Health {
+  const { checks, live, everyMs, checkMs = 5000, log, onAlive, vital = [] } = options;
+  const found: Record<string, Finding> = {};
+  const told: Record<string, string> = {};
+  /** Checks that have not ended; one that hangs is not started again. */
+  const hanging = new Map<string, Promise<Finding | undefined>>();
+  let timer: NodeJS.Timeout | undefined;
+  let checking = false;
+  let again = false;
+  let closed = false;
+
+  async function look(name: string, check: Check): Promise<void> {
+    const looking = hanging.get(name) ?? settle(check);
+    hanging.set(name, looking);
+    void looking.then(() => hanging.delete(name));
+    const finding = await within(checkMs, looking);
+    if (finding === undefined) delete found[name];
+    else found[name] = finding;
+  }
+
+  async function run(): Promise<void> {
+    checking = true;
+    await Promise.all(Object.entries(checks).map(([name, check]) => look(name, check)));
+    checking = false;
+    if (closed) return;
+    const readiness = readinessNow();
+    for (const [name, finding] of Object.entries(readiness.checks)) tell(name, finding);
+    if (vital.every((name) => readiness.checks[name]?.ok ?? true)) callAlive();
+    const wait = again ? 0 : everyMs;
+    again = false;
+    timer = setTimeout(() => void run(), Math.min(wait, MAX_TIMER_MS)).unref();
+  }
+
+  function readinessNow(): Readiness {
+    const now = Object.entries(live).map(([name, check]) => [name, check()] as const);
+    const all = { ...Object.fromEntries(now), ...found };
+    return { ready: Object.values(all).every(({ ok }) => ok), checks: all };
+  }
+
+  /** On change alone: a reason may hold a number that is another one each time. */
+  function tell(name: string, { ok, reason, warning }: Finding): void {
+    const state = ok ? (warning === undefined ? 'well' : 'warning') : 'failed';
+    const before = told[name] ?? 'well';
+    told[name] = state;
+    if (state === before) return;
+    if (state === 'failed') log.error('self-check failed: the broker is not ready', { check: name, reason });
+    else if (state === 'warning') log.warn('self-check', { check: name, warning });
+    else log.info('self-check is well again', { check: name });
+  }
+
+  function callAlive(): void {
+    try {
+      onAlive?.();
+    } catch (error) {
+      log.warn('what is to be told of the health failed', { error: messageOf(error) });
+    }
+  }
+
+  void run();
+  return {
+    readiness: readinessNow,
+    checkSoon() {
+      if (closed) return;
+      if (checking) {
+        again = true;
+        return;
+      }
+      clearTimeout(timer);
+      void run();
+    },
+    close() {
+      closed = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+async function settle(check: Check): Promise<Finding | undefined> {
+  try {
+    return await check();
+  } catch (error) {
+    return { ok: false, reason: messageOf(error) };
+  }
+}
+
+async function within(ms: number, looking: Promise<Finding | undefined>): Promise<Finding | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Finding>((resolve) => {
+    const reason = `the check has not ended within ${formatDuration(ms)}`;
+    timer = setTimeout(() => resolve({ ok: false, reason }), ms).unref();
+  });
+  try {
+    return await Promise.race([looking, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

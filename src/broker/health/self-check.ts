@@ -1,0 +1,57 @@
+import path from 'node:path';
+import type { Config } from '../../config/schema.ts';
+import type { Logger } from '../../protocol/logger.ts';
+import type { FileStore } from '../../store/file/file-store.ts';
+import type { Backups } from '../backups/backups.ts';
+import { checkCertificate } from './checks/certificate.ts';
+import { checkDisk } from './checks/disk.ts';
+import { checkListeners } from './checks/listeners.ts';
+import type { SelfQuery } from './checks/self-query.ts';
+import { type Health, startHealth } from './health.ts';
+import type { Listeners } from '../listeners.ts';
+
+export interface SelfCheckOptions {
+  readonly file: string;
+  readonly store: FileStore;
+  readonly backups: Backups;
+  readonly config: Config;
+  readonly log: Logger;
+  readonly selfQuery: SelfQuery;
+  readonly onAlive: (() => void) | undefined;
+  /** The longest time between two checks. */
+  readonly checkEveryMs: number;
+  /** The doors, once they are open. */
+  listeners(): Listeners | undefined;
+}
+
+/** What a broker looks at of its own, every `_global.healthcheck_freq_sec`. */
+export function watchHealth(options: SelfCheckOptions): Health {
+  const { store, backups, config, log, onAlive, checkEveryMs, selfQuery } = options;
+  return startHealth({
+    everyMs: Math.min(config._global.healthcheck_freq_sec * 1000, checkEveryMs),
+    log,
+    onAlive,
+    vital: ['listeners'],
+    live: {
+      store() {
+        const { writable, reason } = store.health();
+        return reason === undefined ? { ok: writable } : { ok: writable, reason };
+      },
+    },
+    checks: {
+      disk: () => checkDisk(store, path.dirname(path.resolve(options.file))),
+      listeners() {
+        const open = options.listeners();
+        return open && checkListeners(open.address, config.api.listen_ip, selfQuery);
+      },
+      certificate() {
+        const open = options.listeners();
+        return open && checkCertificate(open.certificate);
+      },
+      backups() {
+        const warning = backups.problem();
+        return warning === undefined ? { ok: true } : { ok: true, warning };
+      },
+    },
+  });
+}
