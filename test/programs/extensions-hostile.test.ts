@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BrokerClient } from '../../src/client/client.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import { launchers, type RunningBroker } from '../support/programs.ts';
+import { waitFor } from '../support/wait.ts';
 import { brokerWith } from './extension-files.ts';
 import { connectTo, skipOf } from './support.ts';
 
@@ -72,8 +73,9 @@ const outcomes: Readonly<Record<string, RegExp>> = {
 };
 
 const limits = { _timeout_secs: 2, _output_mb: 16, _memory_mb: 256, _concurrency: 2 };
-const files = { 'script.mjs': script, 'python.py': python, 'shell.sh': shell };
 const options = { script: limits, python: limits, shell: limits };
+/** One call at a time, and one that waits. */
+const single = { ...limits, _concurrency: 1, _queue: 1 };
 const linux =
   process.platform === 'linux' ? false : 'memory is watched through /proc, and shell scripts are POSIX';
 
@@ -83,7 +85,10 @@ for (const launcher of launchers) {
     let client: BrokerClient;
 
     before(async () => {
-      broker = await brokerWith(launcher, files, options);
+      // TypeScript, where the runtime takes it.
+      const own = launcher.version.startsWith('20.') ? 'script.mjs' : 'script.ts';
+      const files = { [own]: script, 'python.py': python, 'shell.sh': shell, 'single.sh': shell };
+      broker = await brokerWith(launcher, files, { ...options, single });
       client = await connectTo(broker);
     });
     after(() => broker.kill());
@@ -112,6 +117,14 @@ for (const launcher of launchers) {
     const worst = ['Floods', 'FloodsAnswer', 'Eats', 'Loops'].flatMap((method) =>
       Object.keys(options).map((language) => `${language}.${method}`),
     );
+
+    it('refuses a call when one runs and as many wait as may', async () => {
+      const hanging = [run('single.Hangs'), run('single.Hangs')].map((call) => call.catch(() => 'ended'));
+      const busy = { code: 'too_many_requests', status: 429 };
+      await waitFor('both to be there', () => assert.rejects(run('single.Fine'), busy).then(() => true));
+      await Promise.all(hanging);
+      assert.equal((await run('single.Fine')).trim(), 'fine');
+    });
 
     it('keeps its memory while they do their worst, all at once', async (t) => {
       const doTheirWorst = async (): Promise<void> => {

@@ -9,7 +9,7 @@ const CALLS = 1000;
 const AT_A_TIME = 32;
 
 const files = {
-  'script.mjs': 'export const Echo = ({ data }) => `echo ${data}`;\n',
+  'script.ts': 'export const Echo = ({ data }: { data: string }): string => `echo ${data}`;\n',
   'python.py': 'def Echo(rh):\n    rh.data = "echo " + rh.qs["data"]\n',
 };
 
