@@ -54,8 +54,8 @@ describe('row "fuzz": fuzzed requests', () => {
         );
       }
       assert.doesNotMatch(broker.stderr(), /request failed/);
-      // Until then the heaps of the runtimes find their size; Deno's takes 10,000 requests.
-      if (count >= 50_000) assert.ok(grown < 0.2 * memory, `memory grew from ${memory} by ${grown} MiB`);
+      // Until then the heaps of the runtimes find their size, Deno's takes 10,000 requests; 16 MiB are the changes kept for watches.
+      if (count >= 50_000) assert.ok(grown < 0.2 * memory + 16, `memory grew from ${memory} by ${grown} MiB`);
       assert.deepEqual(await broker.stop(), { code: 0, signal: undefined }, broker.stderr());
       // What it holds is still a registry that a broker starts with.
       const again = await startBroker(launcher, { dir: broker.dir });
