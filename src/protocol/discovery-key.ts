@@ -14,6 +14,9 @@ export function discoveryKeyProblem(key: string): string | undefined {
   if (!/^[!-~]+$/.test(key)) {
     return `a discovery key is printable ASCII without spaces; ${HINT}`;
   }
+  if (key.startsWith('sha256:')) {
+    return 'a discovery key cannot be hashed, since both sides compute with it; give the key itself';
+  }
   const bits = Math.floor(key.length * Math.log2(alphabetOf(key)));
   if (bits < MIN_BITS) {
     return `a discovery key needs at least ${MIN_BITS} bits, such as 32 random hex digits; these ${key.length} characters hold ${bits} at most; ${HINT}`;

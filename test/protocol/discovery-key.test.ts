@@ -31,6 +31,11 @@ describe('a discovery key', () => {
     }
   });
 
+  it('may not be the hash of one, as access keys may', () => {
+    const hash = `sha256:${randomBytes(32).toString('hex')}`;
+    assert.match(discoveryKeyProblem(hash) ?? '', /cannot be hashed/);
+  });
+
   it('may not repeat a few characters, nor hold what is no text of a key; the reason never repeats it', () => {
     for (const key of ['0'.repeat(64), 'abcabcab'.repeat(8), '01'.repeat(60)]) {
       const problem = discoveryKeyProblem(key) ?? '';
