@@ -16,6 +16,8 @@ export interface ExecuteOptions {
 export interface Execution {
   /** Such as `text/plain; charset=utf-8` or `application/json`. */
   readonly contentType: string;
+  /** Whether its output comes over time, and may fail midway. */
+  readonly isStream: boolean;
   /** Its output as it arrives; to be read once. Throws BrokerError where the call fails midway. */
   readonly output: AsyncIterable<Uint8Array>;
   /** All of its output as text. */
@@ -58,6 +60,7 @@ async function read(response: ChannelResponse, limit: Watchdog): Promise<Executi
   const output = guarded(frames ? partsOf(frames) : response.stream(), limit);
   return {
     contentType: head ?? (contentType || JSON_TYPE),
+    isStream: framed,
     output,
     async text() {
       const chunks: Uint8Array[] = [];

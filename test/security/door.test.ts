@@ -81,11 +81,16 @@ for (const launcher of launchers) {
     });
 
     it('row "errors": what goes wrong inside is said without a stack or a path', async () => {
-      for (const at of ['/services/%00', '/services/__proto__', '/constructor/x', '/%', '/services/']) {
+      for (const at of ['/services/%00', '/services/constructor', '/constructor/x', '/%', '/services/']) {
         const { status, text } = await send(`GET ${at} HTTP/1.1\r\nHost: x\r\n\r\n`);
         assert.equal(status, 404, at);
         assert.doesNotMatch(text, /\n\s+at |node_modules|\.ts\b|\.js\b/, at);
       }
+      assert.equal(
+        (await send('GET /services/__proto__ HTTP/1.1\r\nHost: x\r\n\r\n')).status,
+        403,
+        'private',
+      );
     });
   });
 

@@ -23,14 +23,18 @@ export const run: Run = async (args) => {
 };
 
 /** Prints output as it arrives, to the byte; text gets a newline where its last line has none. */
-async function pass({ contentType, output }: Execution): Promise<void> {
+async function pass({ contentType, isStream, output }: Execution): Promise<void> {
+  const isText = /^(?:text\/|application\/json\b)/i.test(contentType);
+  const held: Uint8Array[] = [];
   let last: number | undefined;
   for await (const chunk of output) {
-    writeOut(chunk);
+    if (isStream) writeOut(chunk);
+    else held.push(chunk);
     last = chunk.at(-1) ?? last;
   }
-  const isText = /^(?:text\/|application\/json\b)/i.test(contentType);
-  if (isText && last !== undefined && last !== 0x0a) writeOut('\n');
+  const newline = isText && last !== undefined && last !== 0x0a ? '\n' : '';
+  // What is there whole is written in one piece: several commands may write to one file.
+  writeOut(Buffer.concat([...held, Buffer.from(newline)]));
 }
 
 /** Output as columns: those of an object, or of each of a list of them; anything else is one column, `data`. */
