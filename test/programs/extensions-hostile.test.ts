@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BrokerClient } from '../../src/client/client.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
-import { launchers, type RunningBroker } from '../support/programs.ts';
+import { cleanEnv, launchers, type RunningBroker } from '../support/programs.ts';
 import { waitFor } from '../support/wait.ts';
 import { brokerWith } from './extension-files.ts';
-import { connectTo, skipOf } from './support.ts';
+import { connectTo, reference, skipOf } from './support.ts';
 
 /** What hostile code does in each language. What a language cannot do wrong in that way is left out. */
 const script = `
@@ -137,8 +139,15 @@ for (const launcher of launchers) {
       // What the first of it takes is the plateau; more of the same must not raise it.
       await doTheirWorst();
       const plateau = memoryOf(broker.pid);
-      await doTheirWorst();
-      const grown = memoryOf(broker.pid) - plateau;
+      for (let round = 1; round <= 3; round++) await doTheirWorst();
+      let grown = Infinity;
+      const settled = async (): Promise<boolean> => {
+        // Garbage is collected by those who make some.
+        await client.ping('x'.repeat(10_000));
+        grown = memoryOf(broker.pid) - plateau;
+        return grown < 64 * 1024 * 1024;
+      };
+      await waitFor('the memory to be what it was', settled).catch(() => undefined);
       t.diagnostic(`memory: ${mib(plateau)} MiB, and then ${mib(grown)} MiB more`);
       assert.ok(grown < 64 * 1024 * 1024, `the broker grew by ${mib(grown)} MiB`);
     });
@@ -148,7 +157,7 @@ for (const launcher of launchers) {
       for (let round = 1; round <= 5 && !ratios.some((ratio) => ratio < 5); round++) {
         const quiet = await pingUntil(client, () => sleep(1000));
         const busy = await pingUntil(client, async () => {
-          for (const method of worst) await run(method).catch(() => undefined);
+          for (const method of worst) await executeElsewhere(broker, method);
         });
         ratios.push(busy.p99 / quiet.p99);
         t.diagnostic(
@@ -162,6 +171,14 @@ for (const launcher of launchers) {
       );
     });
   });
+}
+
+/** In a process of its own, whose output nobody reads: what floods it must not be taken for the broker's slowness. */
+async function executeElsewhere({ port, dir }: RunningBroker, method: string): Promise<void> {
+  const [file = '', ...words] = reference.bpclient;
+  const args = ['--bpbroker', `127.0.0.1:${port}`, 'execute', '--method', method];
+  const child = spawn(file, [...words, ...args], { env: cleanEnv(dir), stdio: 'ignore' });
+  await once(child, 'exit');
 }
 
 /** Pings one after another, 5 ms between, until `work` is done. */
