@@ -74,6 +74,8 @@ export interface Broker {
 const streamLimits = { perHolder: 64, overall: 1000 };
 /** Longest that `close` lets requests under way take. */
 const CLOSE_GRACE_MS = 5000;
+/** Longest that it lets calls of extensions go on. */
+const EXTENSION_GRACE_MS = 3000;
 
 /** Opens the broker on a file: takes its lock, reads its configuration, loads its registry. */
 export async function openBroker({
@@ -170,9 +172,10 @@ function compose(parts: Parts): Broker {
     closing.abort(new BrokerError('unavailable', 'The broker is stopping'));
     health.close();
     const steps = [
+      // While the doors are open, so that callers hear what became of their calls.
+      () => extensions.close(EXTENSION_GRACE_MS),
       // Listeners that never opened were told of when they were asked for.
       async () => (await listeners?.catch(() => undefined))?.close(CLOSE_GRACE_MS),
-      () => extensions.close(),
       ...[...modules.values()].map((module) => async () => module.close?.()),
       () => parts.backups.close(),
       () => store.close(),

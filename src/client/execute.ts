@@ -1,5 +1,5 @@
-import { BrokerError, type ErrorCode, isErrorCode } from '../protocol/errors.ts';
-import { JSON_TYPE, partBytes } from '../protocol/extension.ts';
+import { BrokerError, codeForStatus, type ErrorCode, isErrorCode } from '../protocol/errors.ts';
+import { type Head, JSON_TYPE, partBytes } from '../protocol/extension.ts';
 import { FRAMES_TYPE, type OutputFrame, SILENCE_MS } from '../protocol/output-frames.ts';
 import type { ChannelResponse } from '../runtime/runtime.ts';
 import { formatDuration, MAX_TIMER_MS } from '../protocol/duration.ts';
@@ -54,26 +54,35 @@ export async function execute(
 
 async function read(response: ChannelResponse, limit: Watchdog): Promise<Execution> {
   const contentType = response.header('content-type') ?? '';
-  const framed = contentType.startsWith(FRAMES_TYPE);
-  const frames = framed ? framesOf(response, limit) : undefined;
+  const isStream = contentType.startsWith(FRAMES_TYPE);
+  const frames = isStream ? framesOf(response, limit) : undefined;
   const head = frames && (await nextHead(frames));
   const output = guarded(frames ? partsOf(frames) : response.stream(), limit);
+  if (head && head.status >= 400) throw failureOf(head.status, await textOf(output));
   return {
-    contentType: head ?? (contentType || JSON_TYPE),
-    isStream: framed,
+    contentType: head?.contentType ?? (contentType || JSON_TYPE),
+    isStream,
     output,
-    async text() {
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of output) chunks.push(chunk);
-      return Buffer.concat(chunks).toString('utf8');
-    },
+    text: () => textOf(output),
   };
 }
 
-async function nextHead(frames: AsyncGenerator<OutputFrame>): Promise<string> {
+/** The error of an answer whose status the extension has chosen; what it says is the message. */
+function failureOf(status: number, text: string): BrokerError {
+  const code = status === 500 ? 'extension_failed' : codeForStatus(status);
+  return new BrokerError(code, text.trim() || `The extension answered with status ${status}`, { status });
+}
+
+async function textOf(output: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of output) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+async function nextHead(frames: AsyncGenerator<OutputFrame>): Promise<Head> {
   const { value } = await frames.next();
   const frame = value as OutputFrame | undefined;
-  if (frame && 'head' in frame) return frame.head.contentType;
+  if (frame && 'head' in frame) return frame.head;
   if (frame && 'error' in frame) throw errorOf(frame.error);
   throw brokenOff();
 }
@@ -106,6 +115,7 @@ function brokenOff(): BrokerError {
 async function* framesOf(response: ChannelResponse, limit: Watchdog): AsyncGenerator<OutputFrame> {
   const decoder = new TextDecoder();
   let rest = '';
+  limit.heard();
   for await (const chunk of response.stream()) {
     limit.heard();
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');

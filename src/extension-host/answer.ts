@@ -9,17 +9,26 @@ import {
 } from '../protocol/extension.ts';
 
 type Send = (frame: FromHost) => Promise<void>;
+type Parts = AsyncIterable<unknown> | Iterable<unknown>;
+
+interface Sending {
+  readonly send: Send;
+  readonly id: number;
+  /** Aborted when the caller has gone. */
+  readonly signal: AbortSignal;
+}
 
 /** Sends what a method has returned (see `ExtensionAnswer`). Throws where it cannot be sent. */
-export async function sendAnswer(send: Send, id: number, value: unknown): Promise<void> {
+export async function sendAnswer(send: Send, id: number, value: unknown, signal: AbortSignal): Promise<void> {
+  const stream = (head: Head, parts: Parts): Promise<void> => sendStream({ send, id, signal }, head, parts);
   if (value instanceof Response) {
     const contentType = value.headers.get('content-type') ?? BYTES_TYPE;
-    return sendStream(send, id, { status: value.status, contentType }, value.body ?? []);
+    return stream({ status: value.status, contentType }, value.body ?? []);
   }
-  if (isIterator(value)) return sendStream(send, id, { status: 200, contentType: TEXT_TYPE }, value);
+  if (isIterator(value)) return stream({ status: 200, contentType: TEXT_TYPE }, value);
   const { contentType, body } = whole(value);
   const head = { status: 200, contentType };
-  if (body.length > PART_BYTES) return sendStream(send, id, head, [body]);
+  if (body.length > PART_BYTES) return stream(head, [body]);
   await send({ type: 'reply', id, ...head, ...partOf(body) });
 }
 
@@ -43,19 +52,18 @@ function isIterator(value: unknown): value is AsyncIterable<unknown> | Iterable<
   return Symbol.iterator in value && typeof (value as { next?: unknown }).next === 'function';
 }
 
-async function sendStream(
-  send: Send,
-  id: number,
-  head: Head,
-  parts: AsyncIterable<unknown> | Iterable<unknown>,
-): Promise<void> {
+async function sendStream({ send, id, signal }: Sending, head: Head, parts: Parts): Promise<void> {
   await send({ type: 'start', id, ...head });
   for await (const part of parts) {
+    // As a pipe whose reader has gone: what makes the parts ends here.
+    signal.throwIfAborted();
     if (typeof part !== 'string' && !(part instanceof Uint8Array)) {
       throw new TypeError(`A part of the answer is neither text nor bytes, but a ${typeof part}`);
     }
-    for (let at = 0; at < part.length; at += PART_BYTES) {
-      await send({ type: 'part', id, ...partOf(part.slice(at, at + PART_BYTES)) });
+    // Long text is cut as bytes, so that no cut can fall within a character.
+    const long = typeof part === 'string' && part.length > PART_BYTES ? Buffer.from(part) : part;
+    for (let at = 0; at < long.length; at += PART_BYTES) {
+      await send({ type: 'part', id, ...partOf(long.slice(at, at + PART_BYTES)) });
     }
   }
   await send({ type: 'end', id });

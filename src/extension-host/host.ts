@@ -34,7 +34,7 @@ export async function runHost(): Promise<void> {
     try {
       const method = methodOf(name, methods ?? {}, call.method);
       const value = await method(requestOf({ line, name, id, signal: controller.signal }, call));
-      await sendAnswer(line.send, id, value);
+      await sendAnswer(line.send, id, value, controller.signal);
     } catch (error) {
       await line.send({ type: 'fail', id, message: messageOf(error), ...statusOf(error) });
     } finally {
@@ -118,8 +118,8 @@ interface Context {
 function requestOf({ line, name, id, signal }: Context, call: CallFrame): ExtensionRequest {
   const { method, params, clientAddress, config } = call;
   const { data = null } = params;
-  const log = (level: 'debug' | 'info' | 'warn' | 'error') => (message: string) =>
-    void line.send({ type: 'log', level, message });
+  const log = (level: 'debug' | 'info' | 'warn' | 'error') => (message: unknown) =>
+    void line.send({ type: 'log', level, message: textOf(message) });
   return {
     method,
     data: typeof data === 'string' ? (parseObject(data) ?? data) : data,
@@ -139,6 +139,11 @@ function requestOf({ line, name, id, signal }: Context, call: CallFrame): Extens
       }
     },
   };
+}
+
+/** What was given to be logged, which need not be the text that the types ask for. */
+function textOf(message: unknown): string {
+  return typeof message === 'string' ? message : (JSON.stringify(message) ?? String(message));
 }
 
 function registryOf(line: Line, id: number): Registry {

@@ -4,6 +4,11 @@ The broker sends calls as lines of JSON on standard input; answers go back on st
 taken out of the extension's reach: what it prints goes to standard error, and so to the broker's log.
 """
 
+import sys
+
+# The extension directory, from which `-c` would load the library's own modules; see load().
+sys.path.pop(0)
+
 import base64
 import collections.abc
 import importlib
@@ -12,7 +17,6 @@ import inspect
 import json
 import os
 import queue
-import sys
 import threading
 import traceback
 import types
@@ -45,8 +49,9 @@ class BrokerError(Exception):
 
 
 def send(**frame):
+    text = mark + json.dumps(frame, allow_nan=False) + "\n"
     with writing:
-        answers.write(mark + json.dumps(frame) + "\n")
+        answers.write(text)
         answers.flush()
 
 
@@ -207,7 +212,7 @@ sys.modules["bpbroker"] = bpbroker
 
 
 def load():
-    sys.path.insert(0, directory)
+    sys.path.append(directory)
     if "." in name:
         return importlib.import_module(name)
     spec = importlib.util.spec_from_file_location(name, file)
@@ -247,7 +252,7 @@ def answer(number, rh):
     if data is None:
         data = ""
     if not isinstance(data, (str, bytes, bytearray)):
-        data = json.dumps(data)
+        data = json.dumps(data, allow_nan=False)
     if len(data) <= PART_BYTES:
         return send(type="reply", id=number, **head, **part(data))
     send(type="start", id=number, **head)

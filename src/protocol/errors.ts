@@ -118,9 +118,18 @@ const control = /[\u0000-\u001f\u007f-\u009f]/g;
 
 /** The message of anything thrown, on one line and without control characters. */
 export function messageOf(thrown: unknown): string {
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const message = textOf(thrown);
   return message
     .replaceAll(/\s*[\r\n]+\s*/g, ' ')
     .trim()
     .replaceAll(control, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Anything may be thrown, also what cannot be made into text. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return 'something that has no text';
+  }
 }

@@ -95,6 +95,8 @@ export function isMethodName(method: string): boolean {
   return /^[A-Za-z][\w.-]{0,127}$/.test(method);
 }
 
+const levels: ReadonlySet<unknown> = new Set(['debug', 'info', 'warn', 'error']);
+
 /** Reads a frame; nothing where the text is none. */
 export function parseFrame(text: string): FromHost | undefined {
   let value: Json;
@@ -103,7 +105,8 @@ export function parseFrame(text: string): FromHost | undefined {
   } catch {
     return undefined;
   }
-  const { type } = (value ?? {}) as { type?: unknown };
+  const { type, level, message } = (value ?? {}) as Record<string, unknown>;
+  if (type === 'log' && !(levels.has(level) && typeof message === 'string')) return undefined;
   return typeof type === 'string' ? (value as unknown as FromHost) : undefined;
 }
 

@@ -54,11 +54,13 @@ class BunConnection implements ConnectionInfo {
   readonly #request: Request;
   readonly #server: Server;
   readonly #requestSeconds: number;
+  readonly #idleSeconds: number;
 
   constructor(request: Request, server: Server, options: ServeOptions) {
     this.#request = request;
     this.#server = server;
     this.#requestSeconds = Math.ceil(options.requestTimeoutMs / 1000);
+    this.#idleSeconds = Math.ceil(options.headersTimeoutMs / 1000);
   }
 
   get remoteAddress(): string {
@@ -71,6 +73,10 @@ class BunConnection implements ConnectionInfo {
 
   keepOpen(): void {
     this.#server.timeout(this.#request, 0);
+  }
+
+  answered(): void {
+    this.#server.timeout(this.#request, this.#idleSeconds);
   }
 
   drop(): boolean {

@@ -35,6 +35,8 @@ export function connectionOf(environment: unknown, request: Request): Connection
     // The limits for a body are those of the server that the app is mounted in.
     awaitBody: () => undefined,
     keepOpen: () => bun?.timeout?.(request, 0),
+    // Bun's own default.
+    answered: () => bun?.timeout?.(request, 10),
     drop() {
       const { socket } = env.incoming ?? {};
       socket?.destroy?.();

@@ -65,6 +65,7 @@ function connectionOf(incoming: IncomingMessage): ConnectionInfo {
     // Here headers and request have time limits of their own, which end with the request's last byte.
     awaitBody: () => undefined,
     keepOpen: () => undefined,
+    answered: () => undefined,
     drop() {
       incoming.socket.destroy();
       return true;

@@ -55,6 +55,8 @@ export interface ConnectionInfo {
   awaitBody(): void;
   /** Lets the answer to this request take its time (a long poll, an event stream): no idle limit applies to it. */
   keepOpen(): void;
+  /** Takes `keepOpen` back: the usual idle limit applies to the connection again. */
+  answered(): void;
   /**
    * Closes the connection within seconds, although its client does not read what was sent, or its answer is not at its end.
    * Gives whether it can: an app that is mounted in another server may not.

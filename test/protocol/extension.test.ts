@@ -36,7 +36,18 @@ describe('isMethodName()', () => {
 describe('parseFrame()', () => {
   it('reads an object with a type, and nothing else', () => {
     assert.deepEqual(parseFrame('{"type":"ready"}'), { type: 'ready' });
-    for (const text of ['', '{', 'null', '7', '"ready"', '[]', '{"type":7}', '{}']) {
+    for (const text of [
+      '',
+      '{',
+      'null',
+      '7',
+      '"ready"',
+      '[]',
+      '{"type":7}',
+      '{}',
+      '{"type":"log","level":"info","message":{}}',
+      '{"type":"log","level":"toString","message":"x"}',
+    ]) {
       assert.equal(parseFrame(text), undefined, text);
     }
   });

@@ -11,7 +11,7 @@ import { inFrames, takesFrames } from './framed.ts';
 import type { Readiness } from '../health/health.ts';
 import { type KeyedDiscovery, readQuery } from '../discovery/keyed-discovery.ts';
 import { readParameters } from './request.ts';
-import { isWhole, toResponse } from './response.ts';
+import { EVENT_STREAM, isWhole, toResponse } from './response.ts';
 import type { StreamLimit } from './streams.ts';
 
 export interface AppOptions {
@@ -63,24 +63,36 @@ const methods = new Set(['GET', 'POST', 'DELETE']);
 async function answer(c: Context, { dispatcher, streams, closing, log }: AppOptions): Promise<Response> {
   const request = c.req.raw;
   if (!methods.has(request.method)) return toResponse(methodNotAllowed(request.method));
+  let call: RequestCall | undefined;
   try {
     const connection = connectionOf(c.env, request);
     const read = readParameters(request, connection);
     const { params, key } = read instanceof Promise ? await read : read;
-    const call = new RequestCall(params, request, connection, closing);
+    call = new RequestCall(params, request, connection, closing);
     const { module = '', method = '' } = c.req.param();
     const dispatched = dispatcher.dispatch(module, method, key, call);
     const framed = takesFrames(request.headers.get('accept'));
     const reply = await (framed ? inFrames(dispatched, (error) => explain(error, c, log)) : dispatched);
-    if (isWhole(reply)) return toResponse(reply);
-    const holder = dispatcher.holderOf(module, key, call);
-    return toResponse(reply, { connection, onEnd: placeFor(reply, streams, holder) });
+    if (isWhole(reply)) {
+      call.answered();
+      return toResponse(reply);
+    }
+    const leave =
+      reply.contentType === EVENT_STREAM
+        ? placeFor(reply, streams, dispatcher.holderOf(module, key, call))
+        : undefined;
+    const onEnd = (): void => {
+      leave?.();
+      call?.answered();
+    };
+    return toResponse(reply, { connection, onEnd });
   } catch (error) {
+    call?.answered();
     return toResponse(refuse(error, c, log));
   }
 }
 
-/** A place for the answer that comes in parts, as event streams do; one that there is no place for is ended unread. */
+/** A place for the stream of events that `reply` is about to become; one that there is no place for is ended unread. */
 function placeFor({ body }: Reply, streams: StreamLimit, holder: string): () => void {
   try {
     return streams.open(holder);
@@ -98,6 +110,7 @@ class RequestCall implements Call {
   readonly #connection: ConnectionInfo;
   readonly #closing: AbortSignal;
   #signal: AbortSignal | undefined;
+  #kept = false;
 
   constructor(
     params: Record<string, unknown>,
@@ -129,7 +142,14 @@ class RequestCall implements Call {
   }
 
   keepOpen(): void {
+    this.#kept = true;
     this.#connection.keepOpen();
+  }
+
+  /** The answer is complete: a connection that was kept open for it is as any other again. */
+  answered(): void {
+    if (this.#kept) this.#connection.answered();
+    this.#kept = false;
   }
 
   drop(): void {

@@ -17,6 +17,9 @@ const plainJson: ResponseInit = {
   headers: runtime.sharedHeaders({ 'content-type': JSON_TYPE, ...guards }),
 };
 
+/** Content type of Server-Sent Events. */
+export const EVENT_STREAM = 'text/event-stream';
+
 /** Whether an answer's body is there whole, and does not come in parts over time. */
 export function isWhole({ body }: Reply): boolean {
   return typeof body === 'string' || body instanceof Uint8Array;

@@ -1,5 +1,5 @@
-import { BrokerError, codeForStatus } from '../../protocol/errors.ts';
-import { type FromHost, type Part, partBytes } from '../../protocol/extension.ts';
+import { BrokerError, codeForStatus, messageOf } from '../../protocol/errors.ts';
+import { type FromHost, type Head, type Part, partBytes } from '../../protocol/extension.ts';
 import type { Reply } from '../module.ts';
 import { type Body, type BodyOptions, createBody } from './body.ts';
 
@@ -39,29 +39,39 @@ export function createAnswer(flow: BodyOptions & { onFull(): void }): Answer {
     finish();
   };
 
+  const takeFrame = (frame: AnswerFrame): void => {
+    switch (frame.type) {
+      case 'reply':
+        begin({ ...checkedHead(frame), body: wholeBody(frame) });
+        finish();
+        return;
+      case 'start': {
+        const head = checkedHead(frame);
+        body = createBody(flow);
+        begin({ ...head, body: body.parts });
+        return;
+      }
+      case 'part':
+        if (body?.push(partBytes(frame)) === false) flow.onFull();
+        return;
+      case 'end':
+        body?.end();
+        finish();
+        return;
+      case 'fail':
+        fail(failureOf(frame.message, frame.status));
+    }
+  };
+
   return {
     reply,
     done,
     fail,
     take(frame) {
-      switch (frame.type) {
-        case 'reply':
-          begin({ status: frame.status, contentType: frame.contentType, body: wholeBody(frame) });
-          finish();
-          return;
-        case 'start':
-          body = createBody(flow);
-          begin({ status: frame.status, contentType: frame.contentType, body: body.parts });
-          return;
-        case 'part':
-          if (body?.push(partBytes(frame)) === false) flow.onFull();
-          return;
-        case 'end':
-          body?.end();
-          finish();
-          return;
-        case 'fail':
-          fail(failureOf(frame.message, frame.status));
+      try {
+        takeFrame(frame);
+      } catch (error) {
+        fail(error instanceof BrokerError ? error : failureOf(messageOf(error)));
       }
     },
   };
@@ -73,4 +83,16 @@ function wholeBody(part: Part): string | Uint8Array<ArrayBuffer> {
 
 function failureOf(message: string, status = 500): BrokerError {
   return new BrokerError(status === 500 ? 'extension_failed' : codeForStatus(status), message, { status });
+}
+
+/** Throws for what HTTP cannot carry. */
+function checkedHead({ status, contentType }: Head): Head {
+  if (!Number.isInteger(status) || status < 200 || status > 599) {
+    throw new BrokerError('extension_failed', `Invalid status ${status}: expected 200 to 599`);
+  }
+  if (!/^[ -~]+$/.test(contentType)) {
+    const given = JSON.stringify(contentType);
+    throw new BrokerError('extension_failed', `Invalid content type ${given}: expected printable ASCII`);
+  }
+  return { status, contentType };
 }

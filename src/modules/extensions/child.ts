@@ -36,43 +36,77 @@ const windows = process.platform === 'win32';
 /** Variables of the broker's own environment that are no business of an extension. */
 const withheld = new Set(['BPBROKER_ACCESS_KEY', 'BPBROKER_DISCOVER_KEY']);
 
-export function startChild({ name, command, cwd, env, onStderr }: ChildOptions): Child {
-  const [file = '', ...args] = command;
-  const inherited = Object.fromEntries(Object.entries(process.env).filter(([key]) => !withheld.has(key)));
-  const child: ChildProcessByStdio<Writable, Readable, Readable> = spawn(file, args, {
-    cwd,
-    env: { ...inherited, ...env },
-    stdio: ['pipe', 'pipe', 'pipe'],
-    // A process group of its own, so that whatever it starts can be killed with it.
-    detached: !windows,
-    windowsHide: true,
-  });
-  child.stderr.on('data', onStderr);
+/** @throws BrokerError `extension_failed` where the system refuses it at once. */
+export function startChild(options: ChildOptions): Child {
+  const child = spawnChild(options);
+  const { stdin, stdout, stderr } = child;
+  let running = true;
+  stderr.on('data', options.onStderr);
   // A process that has ended does not read; that it ended is told elsewhere.
-  child.stdin.on('error', () => undefined);
+  stdin.on('error', () => undefined);
   const exited = new Promise<Ending>((resolve, reject) => {
-    child.once('error', (error) => {
-      const reason = messageOf(error);
-      reject(new BrokerError('extension_failed', `Extension '${name}' cannot be started: ${reason}`));
+    child.once('error', (error) => reject(notStarted(options.name, error)));
+    child.once('exit', (code, signal) => {
+      running = false;
+      resolve({ code, signal });
     });
-    child.once('exit', (code, signal) => resolve({ code, signal }));
   });
-  const ended = exited.then((ending) => drain(child.stdout, ending));
+  const ended = exited.then(async (ending) => {
+    await drain(stdout);
+    // Something that it left running may hold these open for as long as it likes.
+    stderr.destroy();
+    stdin.destroy();
+    return ending;
+  });
   ended.catch(() => undefined);
   return {
     pid: child.pid,
-    stdin: child.stdin,
-    stdout: child.stdout,
+    stdin,
+    stdout,
     exited,
     ended,
-    kill: () => killTree(child.pid),
+    kill() {
+      // Its number may be another's by now.
+      if (running) killTree(child.pid);
+      // Who has left its group goes on; nobody listens to it any more.
+      stdout.destroy();
+      stderr.destroy();
+    },
   };
+}
+
+function spawnChild({
+  name,
+  command,
+  cwd,
+  env,
+}: ChildOptions): ChildProcessByStdio<Writable, Readable, Readable> {
+  const [file = '', ...args] = command;
+  const inherited = Object.fromEntries(
+    Object.entries(process.env).filter(([key]) => !withheld.has(key.toUpperCase())),
+  );
+  try {
+    return spawn(file, args, {
+      cwd,
+      env: { ...inherited, ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+      // A process group of its own, so that whatever it starts can be killed with it.
+      detached: !windows,
+      windowsHide: true,
+    });
+  } catch (error) {
+    throw notStarted(name, error);
+  }
+}
+
+function notStarted(name: string, error: unknown): BrokerError {
+  return new BrokerError('extension_failed', `Extension '${name}' cannot be started: ${messageOf(error)}`);
 }
 
 /** How long the output of a process that has ended is waited for: something that it left running may hold it open. */
 const DRAIN_MS = 250;
 
-function drain(stdout: Readable, ending: Ending): Promise<Ending> {
+function drain(stdout: Readable): Promise<void> {
   return new Promise((resolve) => {
     const timer = setInterval(() => {
       // Output that its reader holds up is not late.
@@ -82,7 +116,7 @@ function drain(stdout: Readable, ending: Ending): Promise<Ending> {
     const close = (): void => {
       clearInterval(timer);
       stdout.off('data', refresh);
-      resolve(ending);
+      resolve();
     };
     stdout.on('data', refresh);
     if (stdout.closed) close();
@@ -93,7 +127,11 @@ function drain(stdout: Readable, ending: Ending): Promise<Ending> {
 function killTree(pid: number | undefined): void {
   if (pid === undefined) return;
   if (windows) {
-    spawn('taskkill', ['/pid', String(pid), '/t', '/f'], { stdio: 'ignore', windowsHide: true }).unref();
+    const killer = spawn('taskkill', ['/pid', String(pid), '/t', '/f'], {
+      stdio: 'ignore',
+      windowsHide: true,
+    });
+    killer.on('error', () => undefined).unref();
     return;
   }
   try {

@@ -10,8 +10,12 @@ export function loadExecutable({ extension, limits, turns, ownConfig, log, grant
 
   const run = async (method: string, call: Call): Promise<Reply> => {
     call.keepOpen();
-    const release = await turns.take(limits.timeoutMs, call.signal);
+    const endTurn = await turns.take(limits.timeoutMs, call.signal);
     const access = grantAccess();
+    const release = (): void => {
+      access.revoke();
+      endTurn();
+    };
     const { name } = extension;
     const { clientAddress, params } = call;
     const request = {
@@ -33,7 +37,6 @@ export function loadExecutable({ extension, limits, turns, ownConfig, log, grant
     running.add(started);
     void started.done.finally(() => {
       running.delete(started);
-      access.revoke();
       release();
     });
     return started.reply;

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
+import { within } from '../heartbeats.ts';
 import type { Module } from '../module.ts';
 import { loadExecutable } from './executable-module.ts';
 import { readLimits } from './limits.ts';
@@ -16,12 +17,17 @@ export interface Extensions {
    * @throws BrokerError `extension_failed` when it must not be run; `invalid_config` for a malformed limit.
    */
   find(name: string): Promise<Module | undefined>;
-  /** Ends every process that works for an extension. */
-  close(): Promise<void>;
+  /** Takes no further call, lets those under way finish for at most `graceMs`, then ends every process. */
+  close(graceMs: number): Promise<void>;
 }
+
+/** How long what was found on the way to an extension's file counts. */
+const LOOK_EVERY_MS = 1000;
 
 export function createExtensions(options: ExtensionsOptions): Extensions {
   const loaded = new Map<string, Loaded>();
+  /** When the way to an extension was last looked at. */
+  const lookedAt = new Map<string, number>();
   // Former versions of a file, whose last calls may still run.
   const former = new Set<Loaded>();
   const locks = createLocks();
@@ -59,14 +65,22 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
     async find(name) {
       if (closed) throw new BrokerError('unavailable', 'The broker is stopping');
       const present = loaded.get(name);
-      // One look at the file that is running: a new version of it counts from the next call on.
-      const version = present && (await versionOf(present.extension.file).catch(() => undefined));
-      if (present && present.extension.version === version) return present.module;
-      return (await load(name))?.module;
+      // One look at the file at each call: a new version of it counts from the next one on. The way to it, and whether others
+      // may write there, is looked at anew each second.
+      const isFresh = present && performance.now() - (lookedAt.get(name) ?? -Infinity) < LOOK_EVERY_MS;
+      const version = isFresh && (await versionOf(present.extension.file).catch(() => undefined));
+      if (isFresh && present.extension.version === version) return present.module;
+      const found = await load(name);
+      lookedAt.set(name, performance.now());
+      return found?.module;
     },
-    async close() {
+    async close(graceMs) {
       closed = true;
-      for (const { retire } of [...loaded.values(), ...former]) retire(true);
+      const all = [...loaded.values(), ...former];
+      for (const { retire } of all) retire(false);
+      const idle = Promise.all([...slots.values()].map((turns) => turns.idle()));
+      await within(graceMs, idle);
+      for (const { retire } of all) retire(true);
       loaded.clear();
       former.clear();
     },

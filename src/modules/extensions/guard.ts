@@ -36,8 +36,12 @@ export function guardCall(
     end(new BrokerError('extension_timeout', message));
   }, limits.timeoutMs);
   const memory = setInterval(() => void checkMemory(), MEMORY_CHECK_MS);
+  let looking = false;
   const checkMemory = async (): Promise<void> => {
-    const bytes = pid === undefined ? undefined : await treeMemory(pid);
+    if (looking || pid === undefined) return;
+    looking = true;
+    const bytes = await treeMemory(pid);
+    looking = false;
     if (bytes === undefined || bytes <= limits.memoryBytes) return;
     end(tooMuch(name, 'used more memory', '_memory_mb', limits.memoryBytes));
   };

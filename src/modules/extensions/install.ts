@@ -29,14 +29,19 @@ export async function installExtension(dir: string, script: string, force: boole
     throw new BrokerError('already_exists', `${target} is there already; overwrite it with --force`);
   }
   const staged = path.join(dir, `.${path.basename(source)}.${process.pid}.tmp`);
+  const aside = path.join(dir, `.${path.basename(source)}.${process.pid}.old`);
   try {
     await cp(source, staged, { recursive: true, dereference: true });
     await makeSafe(staged, info.isDirectory());
-    if (present) await rm(target, { recursive: true });
-    await rename(staged, target);
+    // A folder cannot be renamed over another; a file can, in one step.
+    if (present?.isDirectory()) await rename(target, aside);
+    await rename(staged, target).catch(async (error: unknown) => {
+      if (present?.isDirectory()) await rename(aside, target);
+      throw error;
+    });
     return { path: target, modules };
   } finally {
-    await rm(staged, { recursive: true, force: true });
+    for (const leftover of [staged, aside]) await rm(leftover, { recursive: true, force: true });
   }
 }
 

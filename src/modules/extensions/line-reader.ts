@@ -4,6 +4,8 @@ export interface LineReaderOptions {
   onFrame(frame: FromHost): void;
   /** What the extension printed among the frames. */
   onText(bytes: Uint8Array): void;
+  /** A line with the mark is no frame: what it was meant to say is lost. */
+  onBroken(): void;
   /** A line has grown longer than `maxBytes`: nothing more can be read. */
   onOverflow(): void;
 }
@@ -14,7 +16,7 @@ const NEWLINE = 0x0a;
 export function createLineReader(
   mark: string,
   maxBytes: number,
-  { onFrame, onText, onOverflow }: LineReaderOptions,
+  { onFrame, onText, onBroken, onOverflow }: LineReaderOptions,
 ): { read(bytes: Buffer): void } {
   const begin = Buffer.from(mark);
   let waiting: Buffer[] = [];
@@ -23,8 +25,9 @@ export function createLineReader(
   const takeLine = (line: Buffer): void => {
     // What was printed without a newline stands before the mark.
     const at = line.indexOf(begin);
-    const frame = at === -1 ? undefined : parseFrame(line.toString('utf8', at + begin.length));
-    if (!frame) return onText(line);
+    if (at === -1) return onText(line);
+    const frame = parseFrame(line.toString('utf8', at + begin.length));
+    if (!frame) return onBroken();
     if (at > 0) onText(Buffer.concat([line.subarray(0, at), Buffer.of(NEWLINE)]));
     onFrame(frame);
   };

@@ -125,7 +125,17 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
   };
 
   const reader = createLineReader(mark, MAX_FRAME_BYTES, {
-    onFrame: take,
+    onFrame(frame) {
+      try {
+        take(frame);
+      } catch (error) {
+        // Frames come from the extension's own process, and need not be what they ought to be.
+        stopWith(
+          failed(`Extension '${name}' was stopped: its host sent a frame that is none: ${messageOf(error)}`),
+        );
+      }
+    },
+    onBroken: () => stopWith(failed(`Extension '${name}' was stopped: its host sent what is no frame`)),
     onText: (bytes) => output.write(bytes),
     onOverflow: () => stopWith(failed(`Extension '${name}' was stopped: it printed a line without an end`)),
   });

@@ -8,16 +8,23 @@ export interface Slots {
    *   aborted `signal`.
    */
   take(waitMs: number, signal: AbortSignal): Promise<() => void>;
+  /** Resolves when no call runs. */
+  idle(): Promise<void>;
 }
 
 export function createSlots(what: string, concurrency: number, queue: number): Slots {
   const waiting = new Set<() => void>();
   let taken = 0;
 
+  const idlers = new Set<() => void>();
+
   const release = (): void => {
     const [next] = waiting;
-    if (next) next();
-    else taken -= 1;
+    if (next) return next();
+    taken -= 1;
+    if (taken > 0) return;
+    for (const tell of idlers) tell();
+    idlers.clear();
   };
 
   const waitForTurn = (waitMs: number, signal: AbortSignal): Promise<void> =>
@@ -46,6 +53,7 @@ export function createSlots(what: string, concurrency: number, queue: number): S
 
   return {
     async take(waitMs, signal) {
+      signal.throwIfAborted();
       if (taken < concurrency) taken += 1;
       else if (waiting.size < queue) await waitForTurn(waitMs, signal);
       else throw busy(`${what} is busy: ${taken} calls run and ${waiting.size} wait; try again later`);
@@ -54,6 +62,9 @@ export function createSlots(what: string, concurrency: number, queue: number): S
         if (held) release();
         held = false;
       };
+    },
+    async idle() {
+      if (taken > 0) await new Promise<void>((resolve) => idlers.add(resolve));
     },
   };
 }
