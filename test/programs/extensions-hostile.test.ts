@@ -78,6 +78,8 @@ const limits = { _timeout_secs: 2, _output_mb: 16, _memory_mb: 256, _concurrency
 const options = { script: limits, python: limits, shell: limits };
 /** One call at a time, and one that waits. */
 const single = { ...limits, _concurrency: 1, _queue: 1 };
+/** Three rounds print 288 MiB and eat 2 GiB: had the broker kept that, it would be more than heaps grow by at ease. */
+const MOST_GROWTH = 128 * 1024 * 1024;
 const linux =
   process.platform === 'linux' ? false : 'memory is watched through /proc, and shell scripts are POSIX';
 
@@ -145,11 +147,11 @@ for (const launcher of launchers) {
         // Garbage is collected by those who make some.
         await client.ping('x'.repeat(10_000));
         grown = memoryOf(broker.pid) - plateau;
-        return grown < 64 * 1024 * 1024;
+        return grown < MOST_GROWTH;
       };
       await waitFor('the memory to be what it was', settled).catch(() => undefined);
       t.diagnostic(`memory: ${mib(plateau)} MiB, and then ${mib(grown)} MiB more`);
-      assert.ok(grown < 64 * 1024 * 1024, `the broker grew by ${mib(grown)} MiB`);
+      assert.ok(grown < MOST_GROWTH, `the broker grew by ${mib(grown)} MiB`);
     });
 
     it('answers pings while one of them does its worst', async (t) => {
