@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { chmod, chown, lstat, mkdir, open, readdir } from 'node:fs/promises';
+import { chmod, chown, lstat, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Home } from '../config/paths.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { makeFolder } from './folder.ts';
 
 /** Who owns the files of a service. */
 export interface Owner {
@@ -23,10 +24,10 @@ export function dataFolders(home: Home, config: string | undefined): readonly st
  */
 export async function prepareData(home: Home, config: string | undefined, owner: Owner): Promise<void> {
   if (config !== undefined) await checkOwnFolder(config);
-  await mkdir(home.lib, { recursive: true });
+  await makeFolder(home.lib, 0o755);
   await makeReadable(home.lib, owner.gid);
   for (const dir of dataFolders(home, config)) {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeFolder(dir, 0o700);
     await give(dir, constants.O_DIRECTORY, owner);
   }
   const file = config ?? home.configFile;

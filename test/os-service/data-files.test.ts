@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { homeAt } from '../../src/config/paths.ts';
+import { prepareData } from '../../src/os-service/data-files.ts';
+import { thisSystem } from '../../src/os-service/system.ts';
+import { tempDir } from '../support/temp.ts';
+
+const isRoot = process.getuid?.() === 0;
+const problem = process.platform !== 'linux' ? 'is for Linux' : !isRoot && 'needs root';
+const owner = { uid: 65_534, gid: 65_534 };
+
+function modeOf(...at: string[]): number {
+  return statSync(path.join(...at)).mode & 0o777;
+}
+
+/** Does it under the umask of a service, or of a strict root. */
+async function withUmask<T>(use: () => Promise<T>): Promise<T> {
+  const earlier = process.umask(0o077);
+  try {
+    return await use();
+  } finally {
+    process.umask(earlier);
+  }
+}
+
+describe('the files of a service', { skip: problem }, () => {
+  it("its user gets to the folders that were missing, whatever root's umask", async () => {
+    const dir = tempDir();
+    const home = homeAt(path.join(dir, 'opt/tree'));
+    const config = path.join(dir, 'srv/far/own/broker.json');
+    await withUmask(() => prepareData(home, config, owner));
+    for (const at of ['opt', 'opt/tree', 'opt/tree/lib', 'srv', 'srv/far'])
+      assert.equal(modeOf(dir, at), 0o755, at);
+    assert.equal(modeOf(path.dirname(config)), 0o700);
+    assert.equal(statSync(path.dirname(config)).uid, owner.uid);
+    assert.equal(statSync(home.root).uid, 0);
+    await withUmask(() => thisSystem().makeFolder(path.join(dir, 'usr/tree/bin'), 0o755));
+    for (const at of ['usr', 'usr/tree', 'usr/tree/bin']) assert.equal(modeOf(dir, at), 0o755, at);
+  });
+});
