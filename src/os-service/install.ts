@@ -2,7 +2,7 @@ import path from 'node:path';
 import { type Environment, globalRoot, type Home, homeAt } from '../config/paths.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { SERVICE_USER } from './account.ts';
-import { checkOwnFolder } from './data-files.ts';
+import { checkOwnFolder, dataFolders } from './data-files.ts';
 import { requireElevation } from './elevation.ts';
 import { findManager } from './manager.ts';
 import { checkPlaces } from './places.ts';
@@ -88,9 +88,11 @@ export async function uninstallService(
   if (!record) return undefined;
   const changed = await applySteps(await manager.uninstall(record), dryRun, tell);
   const home = homeAt(record.root);
-  const places = [path.dirname(record.config ?? home.configFile), home.lib, home.backups, ...manager.left];
+  const [own, backups] = dataFolders(home, record.config);
+  const apart = path.dirname(backups) === own ? [] : [backups];
   const left: string[] = [];
-  for (const place of places) if (await system.stat(place)) left.push(place);
+  for (const place of [own, home.lib, ...apart, ...manager.left])
+    if (await system.stat(place)) left.push(place);
   return { manager, record, changed, left };
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { homeAt } from '../../src/config/paths.ts';
@@ -38,5 +38,28 @@ describe('the files of a service', { skip: problem }, () => {
     assert.equal(statSync(home.root).uid, 0);
     await withUmask(() => thisSystem().makeFolder(path.join(dir, 'usr/tree/bin'), 0o755));
     for (const at of ['usr', 'usr/tree', 'usr/tree/bin']) assert.equal(modeOf(dir, at), 0o755, at);
+  });
+
+  it('backups lie beside the file of --config, and are its too; a link is not followed there', async () => {
+    const dir = tempDir();
+    const home = homeAt(path.join(dir, 'tree'));
+    const config = path.join(dir, 'own/broker.json');
+    const backups = path.join(dir, 'own/backups');
+    mkdirSync(backups, { recursive: true });
+    writeFileSync(path.join(backups, 'broker-1.json'), '{}');
+    writeFileSync(path.join(dir, 'secret'), '');
+    symlinkSync(path.join(dir, 'secret'), path.join(backups, 'link'));
+    await prepareData(home, config, owner);
+    assert.deepEqual(
+      [backups, path.join(backups, 'broker-1.json'), path.join(dir, 'secret')].map((at) => statSync(at).uid),
+      [owner.uid, owner.uid, 0],
+    );
+    assert.equal(modeOf(backups), 0o700);
+    assert.ok(!existsSync(home.backups));
+    rmSync(backups, { recursive: true });
+    mkdirSync(path.join(dir, 'other'));
+    symlinkSync(path.join(dir, 'other'), backups);
+    await assert.rejects(prepareData(home, config, owner), /Cannot give .*\/own\/backups to/);
+    assert.equal(statSync(path.join(dir, 'other')).uid, 0);
   });
 });
