@@ -21,11 +21,11 @@ export function dataFolders(home: Home, config: string | undefined): readonly [s
 /**
  * Makes the folders of a service and gives what it writes to its user: commands that root has typed, such as `configure`,
  * leave files of root's there. Run by root before every start. The user owns these folders, so nothing in them is
- * trusted: links are not followed, files with several names are left alone.
- * @throws BrokerError `invalid_config` when the folder of `config` holds files that are not the broker's.
+ * trusted: links are not followed, files with several names are left alone. So are files of other names: an editor's may
+ * lie there by now, though {@link checkOwnFolder} found none at the installation.
+ * @throws BrokerError `invalid_config` when something cannot be given.
  */
 export async function prepareData(home: Home, config: string | undefined, owner: Owner): Promise<void> {
-  if (config !== undefined) await checkOwnFolder(config);
   await makeFolder(home.lib, 0o755);
   await makeReadable(home.lib, owner.gid);
   const [own, backups] = dataFolders(home, config);

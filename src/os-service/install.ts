@@ -53,7 +53,12 @@ export async function installService(system: System, options: InstallOptions): P
   const manager = await findManager(system, home.root);
   const runAs = system.platform === 'linux' ? (user ?? SERVICE_USER) : undefined;
   await checkPlaces(system, home, config, runAs ?? 'root');
-  if (config !== undefined && runAs !== undefined && runAs !== 'root') await checkOwnFolder(config);
+  const earlier = await manager.installed();
+  // The folder of a service that stands has been given to a user already.
+  const given = earlier?.user === 'root' ? undefined : earlier?.config;
+  if (config !== undefined && config !== given && runAs !== undefined && runAs !== 'root') {
+    await checkOwnFolder(config);
+  }
   const spec: ServiceSpec = {
     ...(await serviceProgram(system, home, own)),
     home,

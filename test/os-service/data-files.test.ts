@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } f
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { homeAt } from '../../src/config/paths.ts';
-import { prepareData } from '../../src/os-service/data-files.ts';
+import { checkOwnFolder, prepareData } from '../../src/os-service/data-files.ts';
 import { thisSystem } from '../../src/os-service/system.ts';
 import { tempDir } from '../support/temp.ts';
 
@@ -61,5 +61,24 @@ describe('the files of a service', { skip: problem }, () => {
     symlinkSync(path.join(dir, 'other'), backups);
     await assert.rejects(prepareData(home, config, owner), /Cannot give .*\/own\/backups to/);
     assert.equal(statSync(path.join(dir, 'other')).uid, 0);
+  });
+
+  it('an installation refuses a folder with files of others; a later start leaves such files alone', async () => {
+    const dir = tempDir();
+    const config = path.join(dir, 'own/broker.json');
+    mkdirSync(path.dirname(config));
+    for (const name of ['broker.json', '.broker.json.swp', 'discover.key'])
+      writeFileSync(path.join(dir, 'own', name), '');
+    await assert.rejects(
+      checkOwnFolder(config),
+      /holds '(?:\.broker\.json\.swp|discover\.key)' beside broker\.json/,
+    );
+    await prepareData(homeAt(path.join(dir, 'tree')), config, owner);
+    assert.deepEqual(
+      ['broker.json', '.broker.json.swp', 'discover.key'].map(
+        (name) => statSync(path.join(dir, 'own', name)).uid,
+      ),
+      [owner.uid, 0, 0],
+    );
   });
 });
