@@ -88,28 +88,37 @@ function isOf(config: string, name: string): boolean {
   return name.startsWith(`${path.basename(config, path.extname(config))}.`);
 }
 
-/** Gives what is at `at`, which people call `name`. @returns it, opened; nothing for what is not a folder or a plain file. */
+// O_PATH, which Node does not name: opens whatever it is without touching it, so that a pipe put there does not hold up the start.
+const O_PATH = 0o10000000;
+
+/**
+ * Gives what is at `at`, which people call `name`. Sockets too: that of a lock whose holder was root and was killed lets
+ * nobody else see that it is dead.
+ * @returns it, opened; nothing for what has gone meanwhile.
+ */
 async function give(
   at: string,
   name: string,
   kind: number,
   { uid, gid }: Owner,
 ): Promise<FileHandle | undefined> {
-  // Without O_NONBLOCK a pipe put there would hold up the start.
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | kind;
-  const handle = await open(at, flags).catch((error: NodeJS.ErrnoException) => {
-    // A link, a socket, or gone meanwhile.
-    if (kind === 0 && ['ELOOP', 'ENXIO', 'ENOENT'].includes(error.code ?? '')) return undefined;
-    throw new BrokerError('invalid_config', `Cannot give ${name} to the service's user: ${error.code}`, {
-      cause: error,
-    });
-  });
+  const handle = await open(at, O_PATH | constants.O_NOFOLLOW | kind).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (kind === 0 && error.code === 'ENOENT') return undefined;
+      throw new BrokerError('invalid_config', `Cannot give ${name} to the service's user: ${error.code}`, {
+        cause: error,
+      });
+    },
+  );
   if (!handle) return undefined;
   try {
     const info = await handle.stat();
-    const plain = info.isDirectory() ? kind !== 0 : info.isFile() && info.nlink === 1;
-    if (plain && (info.uid !== uid || info.gid !== gid)) await handle.chown(uid, gid);
-    if (kind !== 0 && (info.mode & 0o077) !== 0) await handle.chmod(0o700);
+    const single = (info.isFile() || info.isSocket()) && info.nlink === 1;
+    const isIts = info.isDirectory() ? kind !== 0 : single;
+    // By what is open, whatever has the name by now.
+    const opened = `/proc/self/fd/${handle.fd}`;
+    if (isIts && (info.uid !== uid || info.gid !== gid)) await chown(opened, uid, gid);
+    if (kind !== 0 && (info.mode & 0o077) !== 0) await chmod(opened, 0o700);
     return handle;
   } catch (error) {
     await handle.close();

@@ -1,10 +1,23 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { homeAt } from '../../src/config/paths.ts';
 import { checkOwnFolder, prepareData } from '../../src/os-service/data-files.ts';
 import { thisSystem } from '../../src/os-service/system.ts';
+import { atEnd } from '../support/cleanup.ts';
+import { run } from '../support/run.ts';
 import { tempDir } from '../support/temp.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -81,4 +94,44 @@ describe('the files of a service', { skip: problem }, () => {
       [owner.uid, 0, 0],
     );
   });
+
+  it("a lock that root held until it was killed does not lock the service's user out; one that root holds does", async () => {
+    const dir = tempDir();
+    chmodSync(dir, 0o755);
+    const home = homeAt(path.join(dir, 'tree'));
+    await prepareData(home, undefined, owner);
+    const locker = (as: number, then: string): [string, string[]] => [
+      process.execPath,
+      ['--input-type=module', '--eval', lockerSource, home.configFile, String(as), then],
+    ];
+    const take = async (): Promise<string> => {
+      const [program, args] = locker(owner.uid, 'release');
+      return (await run([program, ...args])).stdout;
+    };
+    const holder = spawn(...locker(0, 'wait'), { stdio: ['ignore', 'pipe', 'inherit'] });
+    atEnd(() => holder.kill('SIGKILL'));
+    await once(holder.stdout, 'data');
+    await prepareData(home, undefined, owner);
+    assert.match(await take(), new RegExp(`Another broker \\(pid ${holder.pid}\\) is using`));
+    holder.kill('SIGKILL');
+    await once(holder, 'exit');
+    await prepareData(home, undefined, owner);
+    assert.equal(await take(), 'locked');
+    assert.deepEqual(readdirSync(path.dirname(home.configFile)), []);
+  });
 });
+
+/** Locks a file as a user and says so, or why not. */
+const lockerSource = `
+  import { acquireLock } from '${new URL('../../src/store/file/lock.ts', import.meta.url).href}';
+  const [file, uid, then] = process.argv.slice(1);
+  process.setgid(Number(uid));
+  process.setuid(Number(uid));
+  try {
+    const lock = await acquireLock(file);
+    process.stdout.write('locked');
+    if (then === 'wait') setInterval(() => undefined, 1000);
+    else await lock.release();
+  } catch (error) {
+    process.stdout.write(error.message);
+  }`;
