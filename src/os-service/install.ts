@@ -6,10 +6,10 @@ import { checkOwnFolder, dataFolders } from './data-files.ts';
 import { requireElevation } from './elevation.ts';
 import { findManager } from './manager.ts';
 import { checkPlaces } from './places.ts';
-import { type OwnProgram, serviceProgram } from './program.ts';
+import { type OwnProgram, removeCopySteps, serviceProgram } from './program.ts';
 import type { ServiceRecord } from './record.ts';
 import type { ServiceManager, ServiceSpec } from './service.ts';
-import { applySteps, type Step } from './step.ts';
+import { applySteps, type Step, stepsOn } from './step.ts';
 import type { System } from './system.ts';
 
 export interface InstallOptions {
@@ -59,15 +59,22 @@ export async function installService(system: System, options: InstallOptions): P
   if (config !== undefined && config !== given && runAs !== undefined && runAs !== 'root') {
     await checkOwnFolder(config);
   }
+  const { program, copyOf, copy = earlier?.copy } = await serviceProgram(system, home, own);
   const spec: ServiceSpec = {
-    ...(await serviceProgram(system, home, own)),
+    program,
+    ...(copyOf !== undefined && { copyOf }),
+    ...(copy !== undefined && { copy }),
+    version: own.version,
     home,
     ...(config !== undefined && { config }),
     ...(runAs !== undefined && { user: runAs }),
     port: await options.port(),
     firewall,
   };
-  return { manager, changed: await applySteps(await manager.install(spec), dryRun, tell) };
+  // What runs now has no use for it; until here the earlier program may have run.
+  const unused = earlier && earlier.copy !== program[0] ? removeCopySteps(stepsOn(system), earlier) : [];
+  const steps = [...(await manager.install(spec)), ...unused];
+  return { manager, changed: await applySteps(steps, dryRun, tell) };
 }
 
 export type UninstallOptions = Pick<InstallOptions, 'dryRun' | 'tell'>;

@@ -26,7 +26,16 @@ function homeOf(at: string): Home {
 function specOf(more: Partial<ServiceSpec> = {}): ServiceSpec {
   const program = [path.join(root, 'bin', 'bpbroker-service.exe')];
   const copyOf = String.raw`C:\Users\ann\Downloads\bpbroker.exe`;
-  return { program, copyOf, home: homeOf(root), port: 20_443, firewall: false, ...more };
+  return {
+    program,
+    copyOf,
+    copy: program[0] ?? '',
+    version: '1.0.0',
+    home: homeOf(root),
+    port: 20_443,
+    firewall: false,
+    ...more,
+  };
 }
 
 /** A Windows on which the commands do what they say. */
