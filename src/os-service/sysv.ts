@@ -6,9 +6,8 @@ import { recordOf, type ServiceRecord } from './record.ts';
 import { SERVICE, type ServiceManager, type ServiceSpec } from './service.ts';
 import { type Step, stepsOn } from './step.ts';
 import type { System } from './system.ts';
-import { LOG_FILE, sysvScript } from './sysv-script.ts';
+import { LOG_FILE, SCRIPT_FILE as script, sysvScript } from './sysv-script.ts';
 
-const script = `/etc/init.d/${SERVICE}`;
 const rotation = `/etc/logrotate.d/${SERVICE}`;
 
 /** The broker keeps its log open, so it is copied and emptied. */
