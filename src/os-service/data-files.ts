@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { chmod, chown, lstat, mkdir, open, readdir } from 'node:fs/promises';
+import { chmod, chown, type FileHandle, lstat, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { Home } from '../config/paths.ts';
+import { backupsFor, type Home } from '../config/paths.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { makeFolder } from './folder.ts';
 
 /** Who owns the files of a service. */
 export interface Owner {
@@ -10,31 +11,42 @@ export interface Owner {
   readonly gid: number;
 }
 
-/** The folders that a service writes to: that of its configuration file, and the backups. */
-export function dataFolders(home: Home, config: string | undefined): readonly string[] {
-  return [path.dirname(config ?? home.configFile), home.backups];
+/** The folders that a service writes to: that of its configuration file, and that of its backups, which may be within. */
+export function dataFolders(home: Home, config: string | undefined): readonly [string, string] {
+  const file = config ?? home.configFile;
+  // The service's environment, not that of whoever installs it.
+  return [path.dirname(file), backupsFor(file, { BPBROKER_HOME: home.root, HOME: home.root })];
 }
 
 /**
  * Makes the folders of a service and gives what it writes to its user: commands that root has typed, such as `configure`,
  * leave files of root's there. Run by root before every start. The user owns these folders, so nothing in them is
- * trusted: links are not followed, files with several names are left alone.
- * @throws BrokerError `invalid_config` when the folder of `config` holds files that are not the broker's.
+ * trusted: links are not followed, files with several names are left alone. So are files of other names: an editor's may
+ * lie there by now, though {@link checkOwnFolder} found none at the installation.
+ * @throws BrokerError `invalid_config` when something cannot be given.
  */
 export async function prepareData(home: Home, config: string | undefined, owner: Owner): Promise<void> {
-  if (config !== undefined) await checkOwnFolder(config);
-  await mkdir(home.lib, { recursive: true });
+  await makeFolder(home.lib, 0o755);
   await makeReadable(home.lib, owner.gid);
-  for (const dir of dataFolders(home, config)) {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-    await give(dir, constants.O_DIRECTORY, owner);
+  const [own, backups] = dataFolders(home, config);
+  await giveFolder(own, (name) => isOf(config ?? home.configFile, name), owner);
+  await giveFolder(backups, () => true, owner);
+}
+
+/** Makes a folder and gives it to `owner`, and of what is in it those files that are the broker's. */
+async function giveFolder(dir: string, isIts: (name: string) => boolean, owner: Owner): Promise<void> {
+  await makeFolder(dir, 0o700);
+  const handle = await give(dir, dir, constants.O_DIRECTORY, owner);
+  if (!handle) return;
+  try {
+    // By the open folder: one within the user's own folder may be another by now.
+    const at = `/proc/self/fd/${handle.fd}`;
+    for (const name of (await readdir(at)).filter(isIts)) {
+      await (await give(path.join(at, name), path.join(dir, name), 0, owner))?.close();
+    }
+  } finally {
+    await handle.close();
   }
-  const file = config ?? home.configFile;
-  const names = await readdir(path.dirname(file));
-  for (const name of names.filter((entry) => isOf(file, entry))) {
-    await give(path.join(path.dirname(file), name), 0, owner);
-  }
-  for (const name of await readdir(home.backups)) await give(path.join(home.backups, name), 0, owner);
 }
 
 /**
@@ -76,23 +88,40 @@ function isOf(config: string, name: string): boolean {
   return name.startsWith(`${path.basename(config, path.extname(config))}.`);
 }
 
-async function give(at: string, kind: number, { uid, gid }: Owner): Promise<void> {
-  // Without O_NONBLOCK a pipe put there would hold up the start.
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | kind;
-  const handle = await open(at, flags).catch((error: NodeJS.ErrnoException) => {
-    // A link, a socket, or gone meanwhile.
-    if (kind === 0 && ['ELOOP', 'ENXIO', 'ENOENT'].includes(error.code ?? '')) return undefined;
-    throw new BrokerError('invalid_config', `Cannot give ${at} to the service's user: ${messageOf(error)}`, {
-      cause: error,
-    });
-  });
-  if (!handle) return;
+// O_PATH, which Node does not name: opens whatever it is without touching it, so that a pipe put there does not hold up the start.
+const O_PATH = 0o10000000;
+
+/**
+ * Gives what is at `at`, which people call `name`. Sockets too: that of a lock whose holder was root and was killed lets
+ * nobody else see that it is dead.
+ * @returns it, opened; nothing for what has gone meanwhile.
+ */
+async function give(
+  at: string,
+  name: string,
+  kind: number,
+  { uid, gid }: Owner,
+): Promise<FileHandle | undefined> {
+  const handle = await open(at, O_PATH | constants.O_NOFOLLOW | kind).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (kind === 0 && error.code === 'ENOENT') return undefined;
+      throw new BrokerError('invalid_config', `Cannot give ${name} to the service's user: ${error.code}`, {
+        cause: error,
+      });
+    },
+  );
+  if (!handle) return undefined;
   try {
     const info = await handle.stat();
-    const plain = info.isDirectory() ? kind !== 0 : info.isFile() && info.nlink === 1;
-    if (plain && (info.uid !== uid || info.gid !== gid)) await handle.chown(uid, gid);
-    if (kind !== 0 && (info.mode & 0o077) !== 0) await handle.chmod(0o700);
-  } finally {
+    const single = (info.isFile() || info.isSocket()) && info.nlink === 1;
+    const isIts = info.isDirectory() ? kind !== 0 : single;
+    // By what is open, whatever has the name by now.
+    const opened = `/proc/self/fd/${handle.fd}`;
+    if (isIts && (info.uid !== uid || info.gid !== gid)) await chown(opened, uid, gid);
+    if (kind !== 0 && (info.mode & 0o077) !== 0) await chmod(opened, 0o700);
+    return handle;
+  } catch (error) {
     await handle.close();
+    throw error;
   }
 }

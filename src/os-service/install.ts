@@ -2,14 +2,14 @@ import path from 'node:path';
 import { type Environment, globalRoot, type Home, homeAt } from '../config/paths.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { SERVICE_USER } from './account.ts';
-import { checkOwnFolder } from './data-files.ts';
+import { checkOwnFolder, dataFolders } from './data-files.ts';
 import { requireElevation } from './elevation.ts';
 import { findManager } from './manager.ts';
 import { checkPlaces } from './places.ts';
-import { type OwnProgram, serviceProgram } from './program.ts';
+import { type OwnProgram, removeCopySteps, serviceProgram } from './program.ts';
 import type { ServiceRecord } from './record.ts';
 import type { ServiceManager, ServiceSpec } from './service.ts';
-import { applySteps, type Step } from './step.ts';
+import { applySteps, type Step, stepsOn } from './step.ts';
 import type { System } from './system.ts';
 
 export interface InstallOptions {
@@ -53,16 +53,28 @@ export async function installService(system: System, options: InstallOptions): P
   const manager = await findManager(system, home.root);
   const runAs = system.platform === 'linux' ? (user ?? SERVICE_USER) : undefined;
   await checkPlaces(system, home, config, runAs ?? 'root');
-  if (config !== undefined && runAs !== undefined && runAs !== 'root') await checkOwnFolder(config);
+  const earlier = await manager.installed();
+  // The folder of a service that stands has been given to a user already.
+  const given = earlier?.user === 'root' ? undefined : earlier?.config;
+  if (config !== undefined && config !== given && runAs !== undefined && runAs !== 'root') {
+    await checkOwnFolder(config);
+  }
+  const { program, copyOf, copy = earlier?.copy } = await serviceProgram(system, home, own);
   const spec: ServiceSpec = {
-    ...(await serviceProgram(system, home, own)),
+    program,
+    ...(copyOf !== undefined && { copyOf }),
+    ...(copy !== undefined && { copy }),
+    version: own.version,
     home,
     ...(config !== undefined && { config }),
     ...(runAs !== undefined && { user: runAs }),
     port: await options.port(),
     firewall,
   };
-  return { manager, changed: await applySteps(await manager.install(spec), dryRun, tell) };
+  // What runs now has no use for it; until here the earlier program may have run.
+  const unused = earlier && earlier.copy !== program[0] ? removeCopySteps(stepsOn(system), earlier) : [];
+  const steps = [...(await manager.install(spec)), ...unused];
+  return { manager, changed: await applySteps(steps, dryRun, tell) };
 }
 
 export type UninstallOptions = Pick<InstallOptions, 'dryRun' | 'tell'>;
@@ -88,9 +100,11 @@ export async function uninstallService(
   if (!record) return undefined;
   const changed = await applySteps(await manager.uninstall(record), dryRun, tell);
   const home = homeAt(record.root);
-  const places = [path.dirname(record.config ?? home.configFile), home.lib, home.backups, ...manager.left];
+  const [own, backups] = dataFolders(home, record.config);
+  const apart = path.dirname(backups) === own ? [] : [backups];
   const left: string[] = [];
-  for (const place of places) if (await system.stat(place)) left.push(place);
+  for (const place of [own, home.lib, ...apart, ...manager.left])
+    if (await system.stat(place)) left.push(place);
   return { manager, record, changed, left };
 }
 

@@ -37,11 +37,19 @@ export function createNotify({ env, send = sendByProgram, onError }: NotifyOptio
   };
   const microseconds = Number(env['WATCHDOG_USEC']);
   const watchdogMs = env['NOTIFY_SOCKET'] && microseconds > 0 ? microseconds / 1000 : undefined;
+  // Said again with every sign of life while it holds: before version 246, systemd may lose what a child that has ended said.
+  let again: readonly string[] = [];
   return {
     watchdogMs,
-    ready: (status) => tell('READY=1', `STATUS=${oneLine(status)}`),
-    stopping: () => tell('STOPPING=1'),
-    watchdog: async () => (watchdogMs === undefined ? undefined : tell('WATCHDOG=1')),
+    async ready(status) {
+      again = ['READY=1'];
+      await tell('READY=1', `STATUS=${oneLine(status)}`);
+    },
+    async stopping() {
+      again = [];
+      await tell('STOPPING=1');
+    },
+    watchdog: async () => (watchdogMs === undefined ? undefined : tell(...again, 'WATCHDOG=1')),
     status: (text) => tell(`STATUS=${oneLine(text)}`),
   };
 }

@@ -13,6 +13,7 @@ export interface OwnProgram {
   readonly file: string;
   /** What follows the runtime: its options and the path of our own script. Empty for an executable. */
   readonly args: readonly string[];
+  readonly version: string;
 }
 
 /**
@@ -24,7 +25,7 @@ export async function serviceProgram(
   system: System,
   home: Home,
   own: OwnProgram,
-): Promise<Pick<ServiceSpec, 'program' | 'copyOf'>> {
+): Promise<Pick<ServiceSpec, 'program' | 'copyOf' | 'copy'>> {
   const files = [own.file, ...own.args.filter((word) => path.isAbsolute(word))];
   const reasons = await Promise.all(files.map((file) => unfitToRun(system, file)));
   const unfit = oddPath(system, own.file) ?? reasons.find((reason) => reason !== undefined);
@@ -40,7 +41,7 @@ export async function serviceProgram(
   const copy = join(home.root, 'bin', windows ? 'bpbroker-service.exe' : 'bpbroker-service');
   const odd = oddPath(system, copy);
   if (odd !== undefined) throw new BrokerError('usage', `Invalid BPBROKER_HOME: ${odd}`);
-  return own.file === copy ? { program: [copy] } : { program: [copy], copyOf: own.file };
+  return { program: [copy], copy, ...(own.file !== copy && { copyOf: own.file }) };
 }
 
 /** systemd refuses a program with these in its path; there is no way to escape them. */

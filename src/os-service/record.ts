@@ -7,7 +7,9 @@ export interface ServiceRecord {
   readonly root: string;
   /** The file of `--config`. */
   readonly config?: string;
-  /** Copy of the executable, made for the service alone. */
+  /** Version of the program: one that was replaced where it is makes another definition, and so a restart. */
+  readonly version?: string;
+  /** Copy of the executable, made for the service alone; it may be of an earlier installation. */
   readonly copy?: string;
   /** The system's user that it runs as. */
   readonly user?: string;

@@ -12,6 +12,10 @@ export interface ServiceSpec {
   readonly program: readonly string[];
   /** The executable that `program` is to be a copy of; absent where it is run from where it is. */
   readonly copyOf?: string;
+  /** The copy that belongs to the service: `program`, or one of an earlier installation. */
+  readonly copy?: string;
+  /** Version of the program. */
+  readonly version: string;
   readonly home: Home;
   /** The file of `--config`. */
   readonly config?: string;
@@ -44,11 +48,12 @@ export function startArguments({ config }: Pick<ServiceSpec, 'config'>): readonl
   return ['start', ...(config === undefined ? [] : ['--config', config])];
 }
 
-export function recordFor({ home, config, copyOf, program, user }: ServiceSpec): ServiceRecord {
+export function recordFor({ home, config, version, copy, user }: ServiceSpec): ServiceRecord {
   return {
     root: home.root,
     ...(config !== undefined && { config }),
-    ...(copyOf !== undefined && program[0] !== undefined && { copy: program[0] }),
+    version,
+    ...(copy !== undefined && { copy }),
     ...(user !== undefined && { user }),
   };
 }

@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
-import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { chmod, copyFile, lstat, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { replaceFile } from '../config/atomic-write.ts';
 import type { Environment } from '../config/paths.ts';
 import { messageOf } from '../protocol/errors.ts';
+import { makeFolder } from './folder.ts';
 
 export interface CommandResult {
   /** 127 where there is no such program, as a shell has it. */
@@ -40,6 +41,7 @@ export interface System {
   writeText(file: string, text: string, mode: number): Promise<void>;
   /** Copies a program to where it may be run, in place of one that may be running. */
   copyProgram(from: string, to: string): Promise<void>;
+  /** Makes a folder whatever the umask; what is missing above it is for everyone to enter. */
   makeFolder(dir: string, mode: number): Promise<void>;
   remove(file: string): Promise<void>;
   isEmptyFolder(dir: string): Promise<boolean>;
@@ -78,9 +80,7 @@ export function thisSystem(): System {
         await rm(staged, { force: true });
       }
     },
-    async makeFolder(dir, mode) {
-      await mkdir(dir, { recursive: true, mode });
-    },
+    makeFolder,
     async remove(file) {
       await rm(file, { force: true });
     },

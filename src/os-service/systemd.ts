@@ -42,12 +42,13 @@ export function systemd(system: System): ServiceManager {
       const folders = dataFolders(homeAt(record.root), record.config);
       return [
         steps.run(['systemctl', 'disable', '--now', unit]),
+        ...removeCopySteps(steps, record),
+        ...(record.user === undefined ? [] : await removeAccountSteps(system, steps, record.user, folders)),
+        // By it a second run knows what is left to do, where one of these has failed.
         steps.remove(unitFile),
         steps.run(['systemctl', 'daemon-reload']),
         // It has failed for ever otherwise, though there is no such unit any more.
         steps.run(['systemctl', 'reset-failed', unit], { needed: () => says('is-failed') }),
-        ...removeCopySteps(steps, record),
-        ...(record.user === undefined ? [] : await removeAccountSteps(system, steps, record.user, folders)),
       ];
     },
   };

@@ -1,9 +1,10 @@
 import { recordLine } from './record.ts';
 import { DESCRIPTION, recordFor, SERVICE, type ServiceSpec, startArguments } from './service.ts';
 
+export const SCRIPT_FILE: string = `/etc/init.d/${SERVICE}`;
 export const LOG_FILE: string = `/var/log/${SERVICE}.log`;
 
-/** The text of `/etc/init.d/bpbroker`: POSIX shell, with what every Debian or Red Hat without systemd has. */
+/** The text of {@link SCRIPT_FILE}: POSIX shell, with what every Debian or Red Hat without systemd has. */
 export function sysvScript(spec: ServiceSpec): string {
   const { program, home, config, user = 'root' } = spec;
   const [daemon = '', ...before] = program;
@@ -61,7 +62,7 @@ do_start() {
     cd / || exit 1
     # The shell that becomes the broker leaves its own number.
     setsid sh -c 'echo $$ > "$0" && exec "$@"' "$PIDFILE" \\
-      "$0" run ${words([...before, ...startArguments(spec)])} < /dev/null >> "$LOG" 2>&1 &
+      ${SCRIPT_FILE} run ${words([...before, ...startArguments(spec)])} < /dev/null >> "$LOG" 2>&1 &
   )
   WAITED=0
   while [ "$WAITED" -lt 600 ]; do

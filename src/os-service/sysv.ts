@@ -6,9 +6,8 @@ import { recordOf, type ServiceRecord } from './record.ts';
 import { SERVICE, type ServiceManager, type ServiceSpec } from './service.ts';
 import { type Step, stepsOn } from './step.ts';
 import type { System } from './system.ts';
-import { LOG_FILE, sysvScript } from './sysv-script.ts';
+import { LOG_FILE, SCRIPT_FILE as script, sysvScript } from './sysv-script.ts';
 
-const script = `/etc/init.d/${SERVICE}`;
 const rotation = `/etc/logrotate.d/${SERVICE}`;
 
 /** The broker keeps its log open, so it is copied and emptied. */
@@ -55,16 +54,17 @@ export function sysv(system: System): ServiceManager {
     },
     async uninstall(record: ServiceRecord): Promise<readonly Step[]> {
       const chkconfig = await system.findProgram('chkconfig');
-      const folders = dataFolders(homeAt(record.root), record.config);
       const remove = steps.remove(script);
+      const folders = dataFolders(homeAt(record.root), record.config);
       return [
         steps.run([script, 'stop']),
-        ...(chkconfig ? [steps.run(['chkconfig', '--del', SERVICE]), remove] : []),
-        // It takes the links away only of a script that is gone.
-        ...(chkconfig ? [] : [remove, steps.run(['update-rc.d', SERVICE, 'remove'])]),
         steps.remove(rotation),
         ...removeCopySteps(steps, record),
         ...(record.user === undefined ? [] : await removeAccountSteps(system, steps, record.user, folders)),
+        // Last: by the script a second run knows what is left to do, where one of these has failed.
+        ...(chkconfig ? [steps.run(['chkconfig', '--del', SERVICE]), remove] : []),
+        // It takes the links away only of a script that is gone.
+        ...(chkconfig ? [] : [remove, steps.run(['update-rc.d', SERVICE, 'remove'])]),
       ];
     },
   };

@@ -28,7 +28,7 @@ function macos(env: Record<string, string> = {}): MemorySystem {
 }
 
 const options = {
-  own: { file: '/Users/ann/bpbroker', args: [] },
+  own: { file: '/Users/ann/bpbroker', args: [], version: '1.0.0' },
   firewall: false,
   port: async () => 20_443,
   dryRun: false,
@@ -47,6 +47,7 @@ describe('launchd', () => {
       home: homeAt(odd),
       config: `${odd}/a.json`,
       port: 1,
+      version: '1.0.0',
       firewall: false,
     });
     const read = 'import json,plistlib,sys; print(json.dumps(plistlib.loads(sys.stdin.buffer.read())))';
@@ -65,7 +66,7 @@ describe('launchd', () => {
       WorkingDirectory: '/',
       StandardErrorPath: '/Library/Logs/bpbroker.log',
     });
-    assert.deepEqual(recordOf(text), { root: odd, config: `${odd}/a.json` });
+    assert.deepEqual(recordOf(text), { root: odd, config: `${odd}/a.json`, version: '1.0.0' });
   });
 
   it('installs a copy of an executable in a home, loads it, and does nothing the second time', async () => {
@@ -93,6 +94,41 @@ describe('launchd', () => {
       system.commands.map(([, verb]) => verb),
       ['bootout', 'enable', 'bootstrap'],
     );
+  });
+
+  it('starts a newer program anew that was put in the place of the old one', async () => {
+    const system = macos();
+    const own = { file: '/usr/local/bin/bpbroker', args: [], version: '1.0.0' };
+    for (const dir of ['/usr', '/usr/local', '/usr/local/bin']) system.folders.add(dir);
+    system.files.set(own.file, 'version 1');
+    await installService(system, { ...options, own });
+    assert.equal((await installService(system, { ...options, own })).changed, false);
+    system.commands.splice(0);
+    await installService(system, { ...options, own: { ...own, version: '1.0.1' } });
+    assert.deepEqual(
+      system.commands.map(([, verb]) => verb),
+      ['bootout', 'enable', 'bootstrap'],
+    );
+  });
+
+  it('the copy goes with the service, also when it was itself that installed, and when it is no longer run', async () => {
+    const copy = '/usr/local/bpbroker/bin/bpbroker-service';
+    const system = macos();
+    system.files.set('/Users/ann/bpbroker', 'version 1');
+    for (const dir of ['/usr', '/usr/local', '/usr/local/bin', '/usr/local/bpbroker'])
+      system.folders.add(dir);
+    const installFrom = (file: string): Promise<{ changed: boolean }> =>
+      installService(system, { ...options, own: { file, args: [], version: '1.0.0' } });
+    await installFrom('/Users/ann/bpbroker');
+    assert.equal((await installFrom(copy)).changed, false);
+    system.files.set('/usr/local/bin/bpbroker', 'version 1');
+    await installFrom('/usr/local/bin/bpbroker');
+    assert.ok(!system.files.has(copy) && !system.folders.has('/usr/local/bpbroker/bin'));
+    assert.equal((await installFrom('/usr/local/bin/bpbroker')).changed, false);
+    await installFrom('/Users/ann/bpbroker');
+    await installFrom(copy);
+    await uninstallService(system, { dryRun: false, tell: () => undefined });
+    assert.ok(!system.files.has(copy));
   });
 
   it('uninstall takes it out and removes definition and copy', async () => {

@@ -296,6 +296,19 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
     await debian.ok(['rm', unit]);
   });
 
+  it('an executable in /usr/local/bin is run from there, also on a fresh machine by a strict root', async () => {
+    await debian.ok(['rm', '-rf', data]);
+    putInto(debian, programs.bpbroker, '/usr/local/bin/bpbroker');
+    await debian.ok(['sh', '-c', 'umask 077 && bpbroker install-service']);
+    assert.match(
+      readFileSync(path.join(debian.root, unit), 'utf8'),
+      /^ExecStart="\/usr\/local\/bin\/bpbroker" /m,
+    );
+    assert.equal(await client(debian, '--fingerprint', await fingerprint(), 'ping', '--data', 'x'), 'x');
+    await debian.ok(['bpbroker', 'uninstall-service']);
+    await debian.ok(['rm', '-r', data, '/usr/local/bin/bpbroker']);
+  });
+
   it('the npm package is run by the Node that installed it', async () => {
     const place = '/usr/local/lib/node_modules/bpbroker';
     for (const part of readdirSync(path.join(project, 'dist/npm'))) {

@@ -65,6 +65,8 @@ describe('the service on a Debian that runs SysV init', { skip: problem ?? false
     const earlier = await pid();
     await debian.ok(['service', 'bpbroker', 'restart']);
     assert.notEqual(await pid(), earlier);
+    // The path is taken from where the caller is, the broker's folder is another.
+    await debian.ok(['sh', '-c', 'cd /etc && init.d/bpbroker restart']);
     await debian.ok(['sh', '-c', 'kill -9 "$(cat /var/run/bpbroker.pid)"']);
     await waitFor('its end', async () => !(await isRunning()));
     assert.deepEqual(await status(), [1, 'bpbroker is dead, but its pid file exists']);
@@ -120,6 +122,20 @@ describe('the service on a Debian that runs SysV init', { skip: problem ?? false
     const { stderr } = await debian.run(['/root/bpbroker', 'uninstall-service']);
     assert.match(stderr, /^Left as it is: \/srv\/its own$/m);
     await debian.ok(['rm', '-r', '/srv/its own', '/srv/a tree of 100%h']);
+  });
+
+  it('uninstall-service can be repeated where a process of its user kept the user from being removed', async () => {
+    await debian.ok(['/root/bpbroker', 'install-service']);
+    const user = await debian.ok(['id', '-u', 'bpbroker']);
+    await debian.ok([
+      'sh',
+      '-c',
+      `setpriv --reuid=${user} --clear-groups sleep 300 > /dev/null 2>&1 & echo $! > /tmp/sleeper`,
+    ]);
+    const { code, stderr } = await debian.run(['/root/bpbroker', 'uninstall-service']);
+    assert.deepEqual([code, /userdel.* is currently used by process/.test(stderr)], [1, true], stderr);
+    await debian.ok(['sh', '-c', 'kill "$(cat /tmp/sleeper)"']);
+    assert.match(await debian.ok(['/root/bpbroker', 'uninstall-service']), /is stopped and removed/);
   });
 
   it('uninstall-service leaves no trace but the data', async () => {

@@ -26,7 +26,16 @@ function homeOf(at: string): Home {
 function specOf(more: Partial<ServiceSpec> = {}): ServiceSpec {
   const program = [path.join(root, 'bin', 'bpbroker-service.exe')];
   const copyOf = String.raw`C:\Users\ann\Downloads\bpbroker.exe`;
-  return { program, copyOf, home: homeOf(root), port: 20_443, firewall: false, ...more };
+  return {
+    program,
+    copyOf,
+    copy: program[0] ?? '',
+    version: '1.0.0',
+    home: homeOf(root),
+    port: 20_443,
+    firewall: false,
+    ...more,
+  };
 }
 
 /** A Windows on which the commands do what they say. */
@@ -92,8 +101,8 @@ const python = await run(['python3', '--version']).then(
 );
 
 describe('a command line for Windows', () => {
-  it('quotes what has spaces or quotes in it, and doubles backslashes before a quote alone', () => {
-    assert.equal(windowsCommandLine([String.raw`C:\x\y.exe`, 'start']), String.raw`C:\x\y.exe start`);
+  it('quotes every word, and doubles backslashes before a quote alone', () => {
+    assert.equal(windowsCommandLine([String.raw`C:\x\y.exe`, 'start']), String.raw`"C:\x\y.exe" "start"`);
     assert.equal(windowsCommandLine([String.raw`C:\a b\c`]), String.raw`"C:\a b\c"`);
     assert.equal(windowsCommandLine(['C:\\a b\\']), String.raw`"C:\a b\\"`);
     assert.equal(windowsCommandLine([String.raw`say "\"`]), String.raw`"say \"\\\""`);
@@ -102,24 +111,24 @@ describe('a command line for Windows', () => {
 
   it('is taken apart into the same words', { skip: python }, async () => {
     // The rules of the C runtime: python's own inverse of them is the reference.
-    const words = ['a b', 'c"d', 'e\\', 'f g\\', 'h\\"i', '\\\\server\\x y\\', '', "o'clock"];
+    // It quotes only what has blanks in it, so all have.
+    const words = ['a b', 'c "d', ' e\\', 'f g\\', 'h \\"i', '\\\\server\\x y\\', '', "o' clock"];
     const script = 'import json,subprocess,sys; print(subprocess.list2cmdline(json.load(sys.stdin)))';
     const { stdout } = await run(['python3', '-c', script], { input: JSON.stringify(words) });
-    const plain = windowsCommandLine(words);
-    assert.equal(plain.replaceAll('"c\\"d"', 'c\\"d').replaceAll('"h\\\\\\"i"', 'h\\\\\\"i'), stdout.trim());
+    assert.equal(windowsCommandLine(words), stdout.trim());
   });
 });
 
 describe('a scheduled task', () => {
   const spec = specOf({
     home: homeOf(String.raw`D:\50% <tree> & "co" ü`.replaceAll('"', '')),
-    config: String.raw`D:\my data\50%.json`,
+    config: String.raw`D:\R&D^(1)\50%.json`,
   });
 
   it('its batch file takes names literally', () => {
     const lines = batchFile(spec).split('\r\n');
     assert.ok(lines.includes(String.raw`set "BPBROKER_HOME=D:\50%% <tree> & co ü"`), lines.join('\n'));
-    const command = String.raw`"C:\Program Files\bpbroker\bin\bpbroker-service.exe" start --config "D:\my data\50%%.json" 2>>"D:\50%% <tree> & co ü\log\bpbroker.log"`;
+    const command = String.raw`"C:\Program Files\bpbroker\bin\bpbroker-service.exe" "start" "--config" "D:\R&D^(1)\50%%.json" 2>>"D:\50%% <tree> & co ü\log\bpbroker.log"`;
     assert.ok(lines.includes(command), lines.join('\n'));
   });
 
@@ -221,7 +230,7 @@ describe('NSSM and WinSW', () => {
     const commands = commandsOf(system);
     assert.deepEqual(commands[0], ['nssm', 'install', 'bpbroker', spec.program[0]]);
     const parameters = commands.find(([, , , setting]) => setting === 'AppParameters')?.[4];
-    assert.equal(parameters, String.raw`start --config "D:\my data\a.json"`);
+    assert.equal(parameters, String.raw`"start" "--config" "D:\my data\a.json"`);
     assert.deepEqual(commands.at(-1), ['nssm', 'start', 'bpbroker']);
     assert.equal(await apply(await manager.install(spec)), false);
     system.files.set(specOf().copyOf ?? '', 'version 2');
@@ -255,7 +264,7 @@ describe('NSSM and WinSW', () => {
     const script =
       'import sys,xml.etree.ElementTree as e; print(e.fromstring(sys.stdin.read()).find("arguments").text)';
     const { stdout } = await run(['python3', '-c', script], { input: text });
-    assert.equal(stdout.trim(), String.raw`start --config "D:\R&D <1>\a b.json"`);
+    assert.equal(stdout.trim(), String.raw`"start" "--config" "D:\R&D <1>\a b.json"`);
   });
 
   it('a service stays with the way that it was installed in', async () => {

@@ -5,6 +5,7 @@ import { loadConfiguration } from '../../broker/configuration.ts';
 import { installService, serviceHome } from '../../os-service/install.ts';
 import type { OwnProgram } from '../../os-service/program.ts';
 import { thisSystem } from '../../os-service/system.ts';
+import { VERSION } from '../../protocol/version.ts';
 import type { Run } from '../command.ts';
 import { tellSteps } from '../service-steps.ts';
 import { writeError, writeOut } from '../terminal.ts';
@@ -42,7 +43,7 @@ export const run: Run = async (args) => {
 function ownProgram(): OwnProgram {
   const script = runtime.moduleCommand(realpathOf(process.argv[1] ?? ''));
   const [file = '', ...args] = script ?? [process.execPath];
-  return { file: realpathOf(file), args };
+  return { file: realpathOf(file), args, version: VERSION };
 }
 
 /** Within an executable, the path of our script is none of the file system. */

@@ -31,12 +31,14 @@ export function logFile({ root }: Pick<Home, 'root'>): string {
   return path.join(logFolder(root), 'bpbroker.log');
 }
 
-/** Words as one command line, which programs on Windows take apart themselves: backslashes count only before a quote. */
+/**
+ * Words as one command line, which programs on Windows take apart themselves: backslashes count only before a quote. All are
+ * quoted, since a batch file takes `&`, `^`, `|` and parentheses for its own outside of quotes.
+ */
 export function windowsCommandLine(words: readonly string[]): string {
   return words.map(quote).join(' ');
 }
 
 function quote(word: string): string {
-  if (word !== '' && !/[\s"]/.test(word)) return word;
   return `"${word.replaceAll(/(\\*)"/g, '$1$1\\"').replace(/(\\+)$/, '$1$1')}"`;
 }
