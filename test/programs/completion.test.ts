@@ -249,5 +249,11 @@ describe('completion', () => {
     );
     assert.match(stdout, /& bpclient complete @arguments/);
     assert.doesNotMatch(bare, /&&|\|\||\?\?|\s\?\s/);
+    // PowerShell knows its quotes, the typographic ones too; a name of an entry must not end the string that it is put in.
+    assert.match(
+      stdout,
+      /\$inner = \[[\w.]+\.CodeGeneration\]::EscapeSingleQuotedStringContent\(\$value\)$/m,
+    );
+    assert.match(stdout, /else \{ "'" \+ \$inner \+ "'" \}$/m);
   });
 });
