@@ -5,11 +5,12 @@ import { discoveryKeyProblem } from '../protocol/discovery-key.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { Pin } from '../runtime/runtime.ts';
 import { identityMismatch } from './identity.ts';
+import { deadlineIn } from './retry.ts';
 import type { FoundBroker } from './sightings.ts';
 
 /** How a client with a discovery key makes sure of a broker (contract, section 6). Neither keeps nor asks known_brokers. */
 
-/** Longest to try one address of several, in milliseconds. */
+/** Longest to try one address while others wait, in milliseconds. */
 const MAX_EACH_MS = 3000;
 
 /** A broker whose certificate the holder of the discovery key has vouched for. */
@@ -69,6 +70,7 @@ export async function proveBroker(
 
 /**
  * Tries the addresses that a broker's own reply names, until one presents its certificate; nothing is sent.
+ * @param timeoutMs for all of them together.
  * @throws BrokerError `identity_mismatch` when other certificates alone were seen, else `unreachable`.
  */
 export async function reachBroker(
@@ -76,13 +78,15 @@ export async function reachBroker(
   timeoutMs: number,
 ): Promise<ProvedBroker> {
   const expected = proof?.fingerprint ?? '';
-  // One that leads nowhere must not take all the time of those after it.
-  const eachMs = addresses.length > 1 ? Math.min(timeoutMs, MAX_EACH_MS) : timeoutMs;
+  const deadline = deadlineIn(timeoutMs);
   const failures: BrokerError[] = [];
-  for (const host of addresses) {
+  for (const [n, host] of addresses.entries()) {
     const address = { host, port };
+    const waiting = addresses.length - n;
+    // One that leads nowhere must not take all the time of those after it.
+    const shareMs = Math.min(deadline.left() / waiting, waiting > 1 ? MAX_EACH_MS : Infinity);
     try {
-      const presented = await runtime.peerCertificate(address, eachMs);
+      const presented = await runtime.peerCertificate(address, shareMs);
       if (presented.fingerprint === expected) return { address, pin: presented };
       failures.push(identityMismatch(address, expected, presented.fingerprint, 'proved'));
     } catch (error) {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import type { Certificate } from '../../src/broker/certificate.ts';
 import { createKeyedDiscovery } from '../../src/broker/discovery/keyed-discovery.ts';
@@ -172,4 +174,33 @@ describe('the addresses of a broker that has the key', () => {
     assert.deepEqual([rogue.received(), broker.received()], ['', '']);
     assert.ok(rogue.connections() >= 2);
   });
+
+  it(
+    'share one limit of time, and the last has its turn behind those that lead nowhere',
+    onLinux,
+    async () => {
+      const right = await makeCertificate();
+      const broker = await startTlsServer(right, '127.0.0.2');
+      const { port } = broker;
+      open.push(broker);
+      const nowhere = ['127.0.0.3', '127.0.0.4', '127.0.0.5', '127.0.0.6', '127.0.0.7'];
+      for (const address of nowhere) {
+        const silent = createServer((socket) => socket.on('error', () => undefined).resume());
+        open.push(silent);
+        await once(silent.listen(port, address), 'listening');
+      }
+      const found = (addresses: readonly string[]): FoundBroker => ({
+        host: addresses[0] ?? '',
+        port,
+        addresses,
+        proof: { id: 'x', fingerprint: right.fingerprint },
+      });
+      const began = performance.now();
+      await assert.rejects(reachBroker(found(nowhere), 800), { code: 'unreachable' });
+      const tookMs = performance.now() - began;
+      assert.ok(tookMs < 2 * 800, `it was to take 800 ms and took ${tookMs}`);
+      const reached = await reachBroker(found([...nowhere, '127.0.0.2']), 3000);
+      assert.equal(reached.address.host, '127.0.0.2');
+    },
+  );
 });

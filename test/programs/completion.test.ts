@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
+import { completionCommands } from '../../src/cli/completion/commands.ts';
 import { cleanEnv, launchers, run, type RunningBroker, startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
@@ -27,6 +28,12 @@ function shellHome(): string {
 const envOf = (home: string, extra: Record<string, string> = {}): Record<string, string> =>
   cleanEnv(home, { PATH: `${home}:${process.env['PATH']}`, TERM: 'dumb', ...extra });
 
+/** The line that loads a shell's completion, as `completion --help` has it. */
+function loadLine(shell: 'bash' | 'zsh'): string {
+  const shown = completionCommands('bpclient', () => assert.fail())['completion']?.subCommands?.[shell];
+  return `${shown?.description.replace(`For ${shell}: `, '')}\n`;
+}
+
 /** Types at a shell's prompt, `<TAB>` being that key, and gives the line that it has become. */
 async function typeAt(
   shell: 'bash' | 'zsh',
@@ -35,7 +42,7 @@ async function typeAt(
   extra: Record<string, string> = {},
 ): Promise<string> {
   const prompt = `PS1='READY: '\n`;
-  const load = `source <(bpclient completion ${shell})\n`;
+  const load = loadLine(shell);
   writeFileSync(path.join(home, '.bashrc'), `${prompt}${load}bind 'set enable-bracketed-paste off'\n`);
   writeFileSync(
     path.join(home, '.zshrc'),
@@ -215,6 +222,13 @@ describe('completion', () => {
     );
   }
 
+  it('is loaded in bash by a line of which bash 3.2 reads something too', () => {
+    assert.doesNotMatch(loadLine('bash'), /<\(/);
+    const page = readFileSync(path.join(root, 'docs', 'install.md'), 'utf8');
+    for (const shell of ['bash', 'zsh'] as const)
+      assert.ok(page.includes(`\n${loadLine(shell).trim().replace('bpclient', 'bpbroker')} `), shell);
+  });
+
   it('is a usage error without a shell, or for one that it does not know', async () => {
     const home = tempDir();
     mkdirSync(path.join(home, 'x'));
@@ -249,5 +263,11 @@ describe('completion', () => {
     );
     assert.match(stdout, /& bpclient complete @arguments/);
     assert.doesNotMatch(bare, /&&|\|\||\?\?|\s\?\s/);
+    // PowerShell knows its quotes, the typographic ones too; a name of an entry must not end the string that it is put in.
+    assert.match(
+      stdout,
+      /\$inner = \[[\w.]+\.CodeGeneration\]::EscapeSingleQuotedStringContent\(\$value\)$/m,
+    );
+    assert.match(stdout, /else \{ "'" \+ \$inner \+ "'" \}$/m);
   });
 });

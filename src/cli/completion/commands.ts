@@ -2,7 +2,8 @@ import type { Command } from '../command.ts';
 import { type Shell, shells } from './shells.ts';
 
 const places: Readonly<Record<Shell, (program: string) => string>> = {
-  bash: (program) => `source <(${program} completion bash)`,
+  // Not `source <(…)`, of which bash 3.2 (macOS) reads nothing.
+  bash: (program) => `eval "$(${program} completion bash)"`,
   zsh: (program) => `source <(${program} completion zsh)`,
   fish: (program) => `${program} completion fish | source`,
   powershell: (program) => `${program} completion powershell | Out-String | Invoke-Expression`,

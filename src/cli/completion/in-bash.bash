@@ -1,4 +1,4 @@
-# bash completion for PROGRAM; to load it: source <(PROGRAM completion bash)
+# bash completion for PROGRAM; to load it: eval "$(PROGRAM completion bash)"
 
 # Bash splits words at `=` and `:` too, and replaces only what follows the last of them. So words are put together again
 # from the line, and what stands before the last `=` or `:` is taken off the candidates. From bash 3.2 on (macOS).

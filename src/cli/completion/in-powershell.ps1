@@ -19,7 +19,9 @@ Register-ArgumentCompleter -Native -CommandName PROGRAM, PROGRAM.exe -ScriptBloc
   foreach ($line in $lines) {
     $value, $meaning = $line -split "`t", 2
     if (-not $meaning) { $meaning = $value }
-    $text = if ($value -match '^[\w./:@%+=-]+$') { $value } else { "'" + $value.Replace("'", "''") + "'" }
+    # To PowerShell, typographic quotes are single quotes too: a name with one must not end the string.
+    $inner = [System.Management.Automation.Language.CodeGeneration]::EscapeSingleQuotedStringContent($value)
+    $text = if ($value -match '^[\w./:@%+=-]+$') { $value } else { "'" + $inner + "'" }
     [System.Management.Automation.CompletionResult]::new($before + $text, $value, 'ParameterValue', $meaning)
   }
 }
