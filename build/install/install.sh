@@ -147,7 +147,9 @@ main() {
 
   download "$url/SHA256SUMS" "$temp/SHA256SUMS"
   # A name is `bpbroker-VERSION-TARGET.tar.gz`; versions begin with a digit and targets do not.
-  wanted=${version:-[0-9][^ ]*}
+  wanted='[0-9][^ ]*'
+  # As text and not as a pattern: a version may hold dots and plus signs.
+  [ -z "$version" ] || wanted=$(printf '%s' "$version" | sed 's/[.+*[^$]/\\&/g')
   line=$(grep -E "^[0-9a-f]{64}  bpbroker-$wanted-$target\.tar\.gz\$" "$temp/SHA256SUMS" | head -n 1) || true
   [ -n "$line" ] || fail "$url has no build ${version:+of version $version }for $target"
   archive=${line#*  }
@@ -156,6 +158,9 @@ main() {
   [ "$actual" = "${line%% *}" ] ||
     fail "the checksum of $archive is $actual and not ${line%% *} as in SHA256SUMS: nothing was installed"
 
+  for program in bpbroker bpclient; do
+    [ ! -d "$dir/$program" ] || fail "$dir/$program is a folder; name another folder than $dir with --dir"
+  done
   mkdir -p "$dir" || fail "cannot make the folder $dir"
   # Beside their places, so that the last step is a rename: a program that runs meanwhile is left alone.
   staged=$(mktemp -d "$dir/.bpbroker-install.XXXXXX") || fail "cannot write to $dir; name another folder with --dir"

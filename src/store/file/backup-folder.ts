@@ -1,5 +1,5 @@
-import { type Dirent } from 'node:fs';
-import { chown, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { constants, type Dirent } from 'node:fs';
+import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { runsAsRoot } from '../../config/atomic-write.ts';
 
@@ -33,7 +33,14 @@ export async function listBackups(dir: string, file: string): Promise<BackupFile
 export async function makeFolder(dir: string, file: string): Promise<void> {
   const made = await mkdir(dir, { recursive: true, mode: 0o700 });
   const model = made === undefined || !runsAsRoot() ? undefined : await stat(file).catch(() => undefined);
-  if (model) await chown(dir, model.uid, model.gid);
+  if (!model) return;
+  // Through a handle, and no link: whoever owns the place could put one there meanwhile, and root give away what it leads to.
+  const folder = await open(dir, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    await folder.chown(model.uid, model.gid);
+  } finally {
+    await folder.close();
+  }
 }
 
 /**
