@@ -64,13 +64,31 @@ function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url) {
     }
 
     New-Item -ItemType Directory -Path $Dir -Force | Out-Null
+    # Copied and not moved: what is moved keeps the rights of the temporary folder, and so of whoever installs.
     foreach ($program in 'bpbroker', 'bpclient') {
-      $place = Join-Path $Dir "$program.exe"
-      # A program that runs can be renamed but not replaced; what earlier installations renamed goes as soon as it can.
-      if (Test-Path -LiteralPath $place) { Move-Item -LiteralPath $place -Destination "$place.$([guid]::NewGuid()).old" }
-      Move-Item -LiteralPath (Join-Path $unpacked "$program.exe") -Destination $place
-      Get-ChildItem -LiteralPath $Dir -Filter "$program.exe.*.old" | Remove-Item -Force -ErrorAction SilentlyContinue
+      Copy-Item -LiteralPath (Join-Path $unpacked "$program.exe") -Destination (Join-Path $Dir "$program.exe.new") -Force
     }
+    $old = "$([guid]::NewGuid()).old"
+    try {
+      foreach ($program in 'bpbroker', 'bpclient') {
+        $place = Join-Path $Dir "$program.exe"
+        # A program that runs can be renamed but not replaced.
+        if (Test-Path -LiteralPath $place) { Move-Item -LiteralPath $place -Destination "$place.$old" }
+        Move-Item -LiteralPath "$place.new" -Destination $place
+      }
+    } catch {
+      foreach ($program in 'bpbroker', 'bpclient') {
+        $place = Join-Path $Dir "$program.exe"
+        if (Test-Path -LiteralPath "$place.$old") {
+          Remove-Item -LiteralPath $place -Force -ErrorAction SilentlyContinue
+          Move-Item -LiteralPath "$place.$old" -Destination $place
+        }
+        Remove-Item -LiteralPath "$place.new" -Force -ErrorAction SilentlyContinue
+      }
+      throw
+    }
+    # What earlier installations renamed goes as soon as it can.
+    Get-ChildItem -LiteralPath $Dir -Filter 'bp*.exe.*.old' | Remove-Item -Force -ErrorAction SilentlyContinue
     Write-Output "Installed $said in $Dir"
     if (($env:PATH -split ';') -notcontains $Dir) { Write-Output "Add $Dir to your PATH to run them by name." }
   } finally {
