@@ -122,11 +122,14 @@ for (const launcher of launchers) {
       Object.keys(options).map((language) => `${language}.${method}`),
     );
 
-    it('refuses a call when one runs and as many wait as may', async () => {
-      const hanging = [run('single.Hangs'), run('single.Hangs')].map((call) => call.catch(() => 'ended'));
-      const busy = { code: 'too_many_requests', status: 429 };
-      await waitFor('both to be there', () => assert.rejects(run('single.Fine'), busy).then(() => true));
-      await Promise.all(hanging);
+    it('refuses calls when one runs and as many wait as may', async () => {
+      const calls = Array.from({ length: 4 }, () => run('single.Hangs'));
+      const ends = (await Promise.allSettled(calls)).map((end) =>
+        end.status === 'rejected' ? (end.reason as BrokerError).code : end.status,
+      );
+      // One runs and one waits; whether that one still gets its turn is up to the clock.
+      assert.ok(ends.filter((code) => code === 'too_many_requests').length >= 2, ends.join(' '));
+      assert.ok(ends.includes('extension_timeout'), ends.join(' '));
       assert.equal((await run('single.Fine')).trim(), 'fine');
     });
 

@@ -30,12 +30,8 @@ export async function readImage(given: string): Promise<RegistryImage> {
   const file = await resolveFile(given);
   for (let attempt = 1; ; attempt++) {
     const before = await stateOfFiles(file);
-    const fileBefore = await stateOf(file);
     try {
-      const image = await readOnce(file);
-      // One that a restore has replaced meanwhile may have lost its journals before they were looked for.
-      if (fileBefore === (await stateOf(file))) return image;
-      if (attempt === ATTEMPTS) throw new BrokerError('unavailable', `${file} is being replaced; try again`);
+      return await readOnce(file);
     } catch (error) {
       // What is damaged on a quiet disk stays damaged.
       if (attempt === ATTEMPTS || before === (await stateOfFiles(file))) throw error;
@@ -57,10 +53,9 @@ async function readOnce(file: string): Promise<RegistryImage> {
 /** Differs once the file or a journal has been written, replaced, added or removed. */
 async function stateOfFiles(file: string): Promise<string> {
   const paths = [file, ...(await listJournals(file)).map(({ path }) => path)];
-  return (await Promise.all(paths.map(stateOf))).join('\n');
-}
-
-async function stateOf(at: string): Promise<string> {
-  const found = await stat(at, { bigint: true }).catch(() => undefined);
-  return `${at} ${found?.dev} ${found?.ino} ${found?.size} ${found?.mtimeNs}`;
+  const states = paths.map(async (at) => {
+    const found = await stat(at, { bigint: true }).catch(() => undefined);
+    return `${at} ${found?.dev} ${found?.ino} ${found?.size} ${found?.mtimeNs}`;
+  });
+  return (await Promise.all(states)).join('\n');
 }
