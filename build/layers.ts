@@ -5,7 +5,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   runtime: ['protocol'],
   store: ['protocol', 'config'],
   modules: ['protocol', 'store/store.ts', 'runtime'],
-  client: ['protocol', 'runtime', 'config/paths.ts'],
+  client: ['protocol', 'runtime', 'config/user-root.ts'],
   'extension-host': ['protocol', 'runtime', 'client/registry.ts'],
   broker: ['protocol', 'config', 'runtime', 'store', 'modules', 'extension-host'],
   'os-service': ['protocol', 'config'],

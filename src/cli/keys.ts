@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { runtime } from '#runtime';
 import { checkDiscoveryKey } from '../client/proof.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Arguments } from './command.ts';
@@ -35,7 +35,7 @@ function readKeyFile(args: Arguments, option: OptionName): string | undefined {
   const file = args.text(option);
   if (file === undefined) return undefined;
   try {
-    return readFileSync(file, 'utf8').trim();
+    return runtime.readText(file).trim();
   } catch (error) {
     throw new BrokerError('usage', `Cannot read --${option} ${file}: ${messageOf(error)}`, { cause: error });
   }

@@ -2,7 +2,7 @@ import type { Json, JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { spacedJson } from '../protocol/entry.ts';
 import type { Arguments } from './command.ts';
-import { writeOut } from './terminal.ts';
+import { print as printText } from './terminal.ts';
 
 /** A command's result, ready for every output format. */
 export interface Result {
@@ -17,18 +17,19 @@ export interface Result {
 }
 
 /** Prints a result on standard output in the form that `--format` and `--cols` ask for. */
-export function print(result: Result, args: Arguments): void {
+export async function print(result: Result, args: Arguments): Promise<void> {
   const lines = render(result, args.text('format') ?? 'text', args.text('cols')?.split(',').filter(Boolean));
-  if (lines.length > 0) writeOut(`${lines.join('\n')}\n`);
+  if (lines.length > 0) await printText(`${lines.join('\n')}\n`);
 }
 
 /** Prints the whole answer of the broker. */
-export function printRaw(envelope: JsonObject | undefined): void {
-  writeOut(`${spacedJson(envelope)}\n`);
+export async function printRaw(envelope: JsonObject | undefined): Promise<void> {
+  await printText(`${spacedJson(envelope)}\n`);
 }
 
 /** The lines of a result. Throws `not_found` for a column that no row has. */
 export function render(result: Result, format: string, cols: readonly string[] | undefined): string[] {
+  if (format === 'text' && !cols) return [...result.text];
   const columns = cols ?? columnsOf(result.rows);
   checkColumns(columns, result.rows);
   switch (format) {
@@ -41,9 +42,7 @@ export function render(result: Result, format: string, cols: readonly string[] |
     case 'env':
       return envLines(result, cols);
     default:
-      return cols
-        ? result.rows.map((row) => cols.map((col) => tsvField(row[col])).join('\t'))
-        : [...result.text];
+      return result.rows.map((row) => columns.map((col) => tsvField(row[col])).join('\t'));
   }
 }
 

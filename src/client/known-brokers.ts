@@ -1,6 +1,6 @@
-import { appendFileSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { userRoot } from '../config/paths.ts';
+import { runtime } from '#runtime';
+import { userRoot } from '../config/user-root.ts';
 import { toPem } from '../protocol/pem.ts';
 import type { Pin } from '../runtime/runtime.ts';
 
@@ -34,6 +34,7 @@ export function openKnownBrokers(file: string): KnownBrokers {
       .split('\n')
       .filter((one) => one !== '' && one.split(' ', 1)[0] !== address);
     if (line !== '') lines.push(line);
+    const { renameSync, writeFileSync } = runtime.fs();
     const temporary = `${file}.${process.pid}.tmp`;
     writeFileSync(temporary, lines.map((one) => `${one}\n`).join(''), { mode: 0o600, flag: 'wx' });
     renameSync(temporary, file);
@@ -45,6 +46,7 @@ export function openKnownBrokers(file: string): KnownBrokers {
     get: (address) => known.get(address),
     list: () => known,
     set(address, pin) {
+      const { appendFileSync, mkdirSync } = runtime.fs();
       mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
       const line = formatLine(address, pin);
       if (known.has(address)) return rewrite(address, line);
@@ -73,7 +75,7 @@ function read(file: string): Map<string, Pin> {
 
 function readText(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return runtime.readText(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
     throw error;

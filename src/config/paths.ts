@@ -1,9 +1,8 @@
 import { accessSync, constants, existsSync } from 'node:fs';
-import { homedir } from 'node:os';
 import path from 'node:path';
+import { type Environment, userRoot } from './user-root.ts';
 
-/** The variables of the environment that paths depend on. */
-export type Environment = Readonly<Record<string, string | undefined>>;
+export type { Environment };
 
 /** Where one broker keeps its things (contract, section 4). */
 export interface Home {
@@ -28,17 +27,6 @@ export function globalRoot(
     env['ProgramW6432'] ?? env['ProgramFiles'] ?? String.raw`C:\Program Files`,
     'bpbroker',
   );
-}
-
-/** The user's own folder for bpbroker: `known_brokers`, and the tree of a user who may not write the global one. */
-export function userRoot(
-  env: Environment = process.env,
-  platform: NodeJS.Platform = process.platform,
-): string {
-  if (platform === 'win32' && env['APPDATA']) return path.win32.join(env['APPDATA'], 'bpbroker');
-  if (env['XDG_CONFIG_HOME']) return path.join(env['XDG_CONFIG_HOME'], 'bpbroker');
-  // Installers often run without HOME; the account's own folder is asked for then.
-  return path.join(env['HOME'] ?? homedir(), '.config', 'bpbroker');
 }
 
 /** The tree to work in: the global one, or the user's where that cannot be written and `BPBROKER_HOME` is not set. */

@@ -1,9 +1,12 @@
 import { openBunChannel } from './bun-channel.ts';
+import { BunConnection } from './bun-connection.ts';
+import { bunFiles } from './bun-files.ts';
+import { peerMethods } from './peer.ts';
 import type { HttpServer, Runtime } from './runtime.ts';
 
 /**
- * The seam on Bun: its own server (half again as fast as `node:https` there) and its own `fetch` (a third of the
- * start-up of `node:https`). What only some commands need is loaded when they need it.
+ * The seam on Bun: its own server (half again as fast as `node:https` there) and its own sockets (a client command has no
+ * time to load more). What only some commands need is loaded when they need it.
  */
 export const runtime: Runtime = {
   name: 'bun',
@@ -13,17 +16,9 @@ export const runtime: Runtime = {
     return serveBun(options);
   },
   sharedHeaders: (headers) => new Headers(headers),
-  openChannel(options) {
-    return openBunChannel(options);
-  },
-  async peerCertificate(address, timeoutMs) {
-    const { peerCertificate } = await import('./verified-socket.ts');
-    return peerCertificate(address, timeoutMs);
-  },
-  async exchange(address, request) {
-    const { exchange } = await import('./exchange.ts');
-    return exchange(address, request);
-  },
+  ...bunFiles,
+  openChannel: openBunChannel,
+  ...peerMethods((address, signal) => BunConnection.open(address, signal)),
   moduleCommand(file) {
     // The file system that an executable carries within itself, as it is named on Windows and elsewhere.
     if (/^(?:[A-Z]:[\\/]~BUN|[\\/]\$bunfs)[\\/]/.test(file)) return undefined;

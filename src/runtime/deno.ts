@@ -1,12 +1,26 @@
 import { runtime as node } from './node.ts';
 import type { Runtime } from './runtime.ts';
+import { writeAll } from './write-all.ts';
 
-declare const Deno: { readonly version: { readonly deno: string } };
+interface Stream {
+  writeSync(bytes: Uint8Array): number;
+}
+
+declare const Deno: {
+  readonly version: { readonly deno: string };
+  readonly stdout: Stream;
+  readonly stderr: Stream;
+};
+
+// `node:fs` reports a full pipe there also when it has written a part, and does not say how much.
+const write: Runtime['write'] = (fd, bytes) => (fd === 1 ? Deno.stdout : Deno.stderr).writeSync(bytes);
 
 /** The seam on Deno: its Node compatibility serves and connects; what `Deno.serve` lacks stands in `node-server.ts`. */
 export const runtime: Runtime = {
   ...node,
   name: 'deno',
   version: Deno.version.deno,
+  write,
+  print: async (text) => writeAll(write, 1, Buffer.from(text)),
   moduleCommand: (file) => [process.execPath, 'run', '-A', '--no-lock', '--quiet', file],
 };

@@ -1,8 +1,9 @@
-import { exchange } from './exchange.ts';
+import fs from 'node:fs';
 import { serveNode } from './node-server.ts';
+import { peerMethods } from './peer.ts';
 import type { Runtime } from './runtime.ts';
-import { openVerifiedChannel } from './verified-channel.ts';
-import { peerCertificate } from './verified-socket.ts';
+import { writeAll } from './write-all.ts';
+import { openPeer, openVerifiedChannel } from './verified-channel.ts';
 
 /** The seam on Node. */
 export const runtime: Runtime = {
@@ -10,9 +11,12 @@ export const runtime: Runtime = {
   version: process.versions.node,
   serve: serveNode,
   sharedHeaders: (headers) => ({ ...headers }),
+  fs: () => fs,
+  readText: (file) => fs.readFileSync(file, 'utf8'),
+  write: fs.writeSync,
+  print: async (text) => writeAll(fs.writeSync, 1, Buffer.from(text)),
   openChannel: openVerifiedChannel,
-  peerCertificate,
-  exchange,
+  ...peerMethods(openPeer),
   // An extension may be TypeScript or lack a package.json, which Node would remark on in the broker's log.
   moduleCommand: (file) => [
     process.execPath,

@@ -1,3 +1,4 @@
+import type NodeFs from 'node:fs';
 import type { HostPort } from '../protocol/address.ts';
 import type { BrokerError } from '../protocol/errors.ts';
 
@@ -13,6 +14,14 @@ export interface Runtime {
   serve(options: ServeOptions): Promise<HttpServer>;
   /** Headers in the form in which answers that share them cost the least. */
   sharedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> | Headers;
+  /** `node:fs`, for what a client command does not always need: where loading it takes time, it is loaded when asked for. */
+  fs(): typeof NodeFs;
+  /** The text of a small file. Throws the system's error (`ENOENT`, `EACCES`). */
+  readText(file: string): string;
+  /** Writes some of the bytes to standard output (1) or error (2), and says how many. Throws the system's error; none then. */
+  write(fd: 1 | 2, bytes: Uint8Array): number;
+  /** Writes a text to standard output, wholly. Rejects with the system's error (`EPIPE`, `ENOSPC`). */
+  print(text: string): Promise<void>;
   /** The certificate that a broker presents; nothing is sent to it. Throws `unreachable`. */
   peerCertificate(address: HostPort, timeoutMs: number): Promise<PeerCertificate>;
   /**
@@ -130,7 +139,7 @@ export interface ChannelRequest {
   /** Path with query, such as `/services/Get`. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   readonly signal?: AbortSignal;
 }
 

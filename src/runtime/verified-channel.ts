@@ -1,8 +1,10 @@
 import http from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { HostPort } from '../protocol/address.ts';
 import { unreachable } from './connection-errors.ts';
+import type { PeerConnection } from './peer.ts';
 import type { Channel, ChannelOptions, ChannelRequest, ChannelResponse } from './runtime.ts';
-import { connectVerified } from './verified-socket.ts';
+import { certificateOf, connectUnverified, connectVerified } from './verified-socket.ts';
 
 /**
  * The channel that works on every runtime: plain `node:http` over sockets that {@link connectVerified} has checked.
@@ -23,19 +25,34 @@ export function openVerifiedChannel(options: ChannelOptions): Channel {
   };
 }
 
+/** One connection to a peer that has not been verified. */
+export async function openPeer(address: HostPort, signal: AbortSignal): Promise<PeerConnection> {
+  const socket = await connectUnverified(address, signal);
+  const agent = new http.Agent({ keepAlive: false });
+  agent.createConnection = (_options, callback) => {
+    callback?.(null, socket);
+    return undefined;
+  };
+  return {
+    certificate: certificateOf(socket),
+    request: (request) => send(address, agent, request),
+    close: () => socket.destroy(),
+  };
+}
+
 /** What a request hands to the connection that is made for it. */
 interface Connecting extends http.RequestOptions {
   /** Ends the attempt: no runtime ends one that is under way with the request it is made for. */
   readonly until?: AbortSignal | undefined;
 }
 
-function send(options: ChannelOptions, agent: http.Agent, request: ChannelRequest): Promise<ChannelResponse> {
+function send(address: HostPort, agent: http.Agent, request: ChannelRequest): Promise<ChannelResponse> {
   return new Promise((resolve, reject) => {
     const { signal, body = '' } = request;
     const wanted: Connecting = {
       agent,
-      host: options.host,
-      port: options.port,
+      host: address.host,
+      port: address.port,
       method: request.method,
       path: request.path,
       headers: { ...request.headers, 'content-length': Buffer.byteLength(body) },
@@ -43,14 +60,14 @@ function send(options: ChannelOptions, agent: http.Agent, request: ChannelReques
       ...(signal ? { signal } : {}),
     };
     const outgoing = http.request(wanted);
-    outgoing.once('error', (error) => reject(signal?.aborted ? signal.reason : unreachable(options, error)));
-    outgoing.once('response', (incoming) => resolve(toResponse(options, incoming, signal)));
+    outgoing.once('error', (error) => reject(signal?.aborted ? signal.reason : unreachable(address, error)));
+    outgoing.once('response', (incoming) => resolve(toResponse(address, incoming, signal)));
     outgoing.end(body);
   });
 }
 
 function toResponse(
-  options: ChannelOptions,
+  address: HostPort,
   incoming: http.IncomingMessage,
   signal?: AbortSignal,
 ): ChannelResponse {
@@ -58,7 +75,7 @@ function toResponse(
     try {
       for await (const chunk of incoming) yield chunk as Uint8Array;
     } catch (error) {
-      throw signal?.aborted ? signal.reason : unreachable(options, error);
+      throw signal?.aborted ? signal.reason : unreachable(address, error);
     }
   }
   return {

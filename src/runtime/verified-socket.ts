@@ -1,7 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import tls from 'node:tls';
 import type { HostPort } from '../protocol/address.ts';
-import { MAX_TIMER_MS } from '../protocol/duration.ts';
 import { toPem } from '../protocol/pem.ts';
 import { unreachable } from './connection-errors.ts';
 import type { ChannelOptions, PeerCertificate } from './runtime.ts';
@@ -16,21 +15,6 @@ export async function connectVerified(options: ChannelOptions, signal?: AbortSig
   if (presented === options.pin.fingerprint) return socket;
   socket.destroy();
   throw options.mismatch(presented);
-}
-
-/** What the peer at `address` presents; the connection is closed with nothing sent on it. */
-export async function peerCertificate(address: HostPort, timeoutMs: number): Promise<PeerCertificate> {
-  const limit = new AbortController();
-  const late = Object.assign(new Error('timed out'), { code: 'ETIMEDOUT' });
-  const timer = setTimeout(() => limit.abort(unreachable(address, late)), Math.min(timeoutMs, MAX_TIMER_MS));
-  try {
-    const socket = await connectUnverified(address, limit.signal);
-    const certificate = certificateOf(socket);
-    socket.destroy();
-    return certificate;
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** A TLS connection to whoever answers at `address`: what is written to it must be no secret. */

@@ -7,6 +7,6 @@ export const run: Run = async (args) => {
   const name = args.required('name');
   await withSession(args, { name }, async ({ client, answer }) => {
     await client.delete(name, { ifRevision: readRevision(args) });
-    if (args.flag('raw')) printRaw(answer());
+    if (args.flag('raw')) await printRaw(answer());
   });
 };

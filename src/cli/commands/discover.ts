@@ -22,7 +22,7 @@ export const run: Run = async (args) => {
     ...(proof ? { id: proof.id, fingerprint: `sha256:${proof.fingerprint}` } : {}),
   }));
   const [best] = found;
-  print(
+  await print(
     {
       text: rows.map(({ address }) => address),
       json: args.flag('all') ? rows : (rows[0] ?? null),

@@ -17,7 +17,7 @@ export const run: Run = async (args) => {
   await withSession(args, {}, async ({ client, notes }) => {
     const started = client.execute(method, data === undefined ? {} : { data }, { timeoutMs });
     const execution = await notes.during(method, started);
-    if (shaped) print(resultOf(await execution.text()), args);
+    if (shaped) await print(resultOf(await execution.text()), args);
     else await pass(execution);
   });
 };

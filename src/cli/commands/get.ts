@@ -10,7 +10,7 @@ export const run: Run = async (args) => {
     const entry = await (wait
       ? notes.during(`entry '${name}'`, client.waitFor(name, { timeoutMs: timeLeft() }))
       : client.get(name));
-    if (args.flag('raw')) printRaw(answer());
-    else print(entryResult(entry), args);
+    if (args.flag('raw')) await printRaw(answer());
+    else await print(entryResult(entry), args);
   });
 };

@@ -14,6 +14,6 @@ export const run: Run = async (args) => {
           `${count} entries under '${prefix}'`,
           client.waitForCount(count, prefix, { timeoutMs: timeLeft() }),
         ));
-    print(listResult(entries), args);
+    await print(listResult(entries), args);
   });
 };

@@ -8,6 +8,6 @@ export const run: Run = async (args) => {
     const { data, src } = await client.ping(args.text('data') ?? '');
     if (args.flag('raw')) return printRaw(answer());
     const row = { src, data };
-    print({ text: [typeof data === 'string' ? data : spacedJson(data)], json: row, rows: [row] }, args);
+    await print({ text: [typeof data === 'string' ? data : spacedJson(data)], json: row, rows: [row] }, args);
   });
 };

@@ -26,8 +26,8 @@ const command =
     const ttlMs = ttl === undefined ? undefined : parseDuration(ttl, '--ttl');
     await withSession(args, { name }, async ({ client, answer }) => {
       const entry = await write(client, name, data, ttlMs, args);
-      if (args.flag('raw')) printRaw(answer());
-      else print(entryResult(entry), args);
+      if (args.flag('raw')) await printRaw(answer());
+      else await print(entryResult(entry), args);
     });
   };
 

@@ -1,0 +1,178 @@
+import type { X509Certificate } from 'node:crypto';
+import type { HostPort } from '../protocol/address.ts';
+import { toPem } from '../protocol/pem.ts';
+import { codeOf, unreachable } from './connection-errors.ts';
+import type { PeerCertificate } from './runtime.ts';
+
+/** A TLS connection as a stream of bytes. */
+export interface BunSocket {
+  readonly certificate: PeerCertificate;
+  readonly open: boolean;
+  /** Says who takes what comes in from now on. While nobody does, whatever comes in closes the connection. */
+  receive(receiver: Receiver | undefined): void;
+  write(bytes: Uint8Array): void;
+  /** Lets the peer wait, until `resume`. */
+  pause(): void;
+  resume(): void;
+  close(): void;
+}
+
+export interface Receiver {
+  data(bytes: Buffer): void;
+  /** Nothing more comes. */
+  closed(error: unknown): void;
+}
+
+// Bun's types leave these out.
+type Socket = Bun.Socket<unknown> & { pause(): void; resume(): void };
+
+// What Bun says of a certificate (OpenSSL's names) after a handshake that is complete. Any other error is one of the handshake.
+const verdicts =
+  /^(?:UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|CERT_|ERR_TLS_CERT_|HOSTNAME_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_)/;
+
+/**
+ * Opens a TLS connection with `Bun.connect`, whatever certificate the peer presents: the caller judges it, before it sends
+ * anything. (A client command has no time for Bun's `fetch`, which reads all authorities of the system first, nor for
+ * `node:tls`.)
+ * @param expected the certificate that the peer is likely to present, in PEM. It only spares Bun the system's authorities.
+ * @throws BrokerError `unreachable`. An aborted `signal` throws its reason.
+ */
+export async function connectBun(
+  address: HostPort,
+  signal?: AbortSignal,
+  expected?: string,
+): Promise<BunSocket> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<BunSocket>();
+  let abandoned = false;
+  let dialled: Bun.Socket<unknown> | undefined;
+  const abort = (): void => {
+    // Bun cannot break off an attempt to connect; what comes of it is closed.
+    abandoned = true;
+    reject(signal?.reason);
+    dialled?.terminate();
+  };
+  let own: OwnSocket | undefined;
+  const ended = (error: unknown): void => {
+    const reason = error ?? closedByPeer();
+    if (own) own.ended(reason);
+    else reject(unreachable(address, reason));
+  };
+  const handlers: Bun.SocketHandler = {
+    open(socket) {
+      dialled = socket;
+      if (abandoned) socket.terminate();
+    },
+    handshake(socket, success, error) {
+      // A certificate is there as well when the peer did not prove that it is its own.
+      const complete = success || verdicts.test(codeOf(error) ?? '');
+      const presented = complete ? socket.getPeerX509Certificate() : undefined;
+      if (!presented) return reject(unreachable(address, error));
+      own = new OwnSocket(socket, presented);
+      resolve(own);
+    },
+    data: (_, bytes) => own?.received(bytes),
+    drain: () => own?.drained(),
+    error: (_, error) => ended(error),
+    close: (_, error) => ended(error),
+  };
+  signal?.addEventListener('abort', abort, { once: true });
+  try {
+    dial(address, handlers, expected).catch((error: unknown) => reject(unreachable(address, error)));
+    return await promise;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+async function dial(
+  { host: hostname, port }: HostPort,
+  socket: Bun.SocketHandler,
+  expected?: string,
+): Promise<void> {
+  const connect = (more: { ca?: string }): Promise<unknown> =>
+    Bun.connect({
+      hostname,
+      port,
+      tls: { serverName: 'bpbroker', rejectUnauthorized: false, ...more },
+      socket,
+    });
+  try {
+    await connect(expected === undefined ? {} : { ca: expected });
+  } catch (error) {
+    // Not a certificate after all.
+    if (expected === undefined || codeOf(error) !== 'ERR_BORINGSSL') throw error;
+    await connect({});
+  }
+}
+
+class OwnSocket implements BunSocket {
+  readonly certificate: PeerCertificate;
+  readonly #socket: Socket;
+  #receiver: Receiver | undefined;
+  #unsent: Uint8Array | undefined;
+  #open = true;
+
+  constructor(socket: Socket, presented: X509Certificate) {
+    this.#socket = socket;
+    this.certificate = {
+      fingerprint: presented.fingerprint256.replaceAll(':', '').toLowerCase(),
+      // Few ask for it.
+      get certificate(): string {
+        return toPem(presented.raw.toString('base64'));
+      },
+    };
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#unsent) this.#unsent = Buffer.concat([this.#unsent, bytes]);
+    else this.#send(bytes);
+  }
+
+  drained(): void {
+    if (this.#unsent) this.#send(this.#unsent);
+  }
+
+  received(bytes: Buffer): void {
+    if (this.#receiver) this.#receiver.data(bytes);
+    else this.close();
+  }
+
+  receive(receiver: Receiver | undefined): void {
+    this.#receiver = receiver;
+    // It may have ended before anybody was there to be told.
+    if (!this.#open) receiver?.closed(closedByPeer());
+  }
+
+  ended(reason: unknown): void {
+    this.#open = false;
+    this.#receiver?.closed(reason);
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  close(): void {
+    this.#open = false;
+    this.#socket.terminate();
+  }
+
+  #send(bytes: Uint8Array): void {
+    // Less than nothing is taken by one that is closed, of which `ended` tells.
+    const taken = Math.max(0, this.#socket.write(bytes));
+    this.#unsent = taken < bytes.length ? bytes.subarray(taken) : undefined;
+  }
+}
+
+function closedByPeer(): Error {
+  return Object.assign(new Error('closed'), { code: 'ConnectionClosed' });
+}

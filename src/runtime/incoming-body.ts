@@ -1,0 +1,81 @@
+/** Bytes that may wait to be read; with more, whoever sends them has to wait. */
+const MAX_UNREAD = 1024 * 1024;
+
+/** What an {@link IncomingBody} may ask of the connection that it comes on. */
+interface Source {
+  pause(): void;
+  resume(): void;
+  /** Nobody reads what is still to come. */
+  abandon(): void;
+}
+
+/** The body of an answer between the connection that it comes on and the one who reads it. */
+export class IncomingBody {
+  readonly #source: Source;
+  readonly #waiting: Uint8Array[] = [];
+  #unread = 0;
+  #paused = false;
+  #outcome: { readonly error?: unknown } | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(source: Source) {
+    this.#source = source;
+  }
+
+  push(bytes: Uint8Array): void {
+    this.#waiting.push(bytes);
+    this.#unread += bytes.length;
+    if (this.#unread > MAX_UNREAD && !this.#paused) {
+      this.#paused = true;
+      this.#source.pause();
+    }
+    this.#wake?.();
+  }
+
+  end(): void {
+    this.#outcome ??= {};
+    this.#wake?.();
+  }
+
+  /** What has arrived is still read; then comes the error. */
+  fail(error: unknown): void {
+    this.#outcome ??= { error };
+    this.#wake?.();
+  }
+
+  async *stream(): AsyncGenerator<Uint8Array> {
+    try {
+      for (;;) {
+        const bytes = this.#shift();
+        if (bytes) yield bytes;
+        else if (this.#outcome) break;
+        else await this.#more();
+      }
+      if (this.#outcome && 'error' in this.#outcome) throw this.#outcome.error;
+    } finally {
+      if (!this.#outcome) this.#source.abandon();
+    }
+  }
+
+  async text(): Promise<string> {
+    const all: Uint8Array[] = [];
+    for await (const bytes of this.stream()) all.push(bytes);
+    return Buffer.concat(all).toString('utf8');
+  }
+
+  #shift(): Uint8Array | undefined {
+    const bytes = this.#waiting.shift();
+    this.#unread -= bytes?.length ?? 0;
+    if (this.#paused && this.#unread <= MAX_UNREAD / 2) {
+      this.#paused = false;
+      this.#source.resume();
+    }
+    return bytes;
+  }
+
+  #more(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
