@@ -21,7 +21,7 @@ export async function resolvePin(
 ): Promise<Pin> {
   const known = options.knownBrokers.get(formatAddress(address));
   if (options.fingerprint !== undefined) {
-    // The kept certificate, where it is the same one, saves the handshake its slower way of checking.
+    // The kept certificate, where it is the same one, makes the handshake faster.
     return known?.fingerprint === options.fingerprint ? known : { fingerprint: options.fingerprint };
   }
   if (known) return known;

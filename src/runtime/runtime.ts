@@ -1,4 +1,3 @@
-import type NodeFs from 'node:fs';
 import type { HostPort } from '../protocol/address.ts';
 import type { BrokerError } from '../protocol/errors.ts';
 
@@ -15,7 +14,7 @@ export interface Runtime {
   /** Headers in the form in which answers that share them cost the least. */
   sharedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> | Headers;
   /** `node:fs`, for what a client command does not always need: where loading it takes time, it is loaded when asked for. */
-  fs(): typeof NodeFs;
+  fs(): FileWriter;
   /** The text of a small file. Throws the system's error (`ENOENT`, `EACCES`). */
   readText(file: string): string;
   /** Writes some of the bytes to standard output (1) or error (2), and says how many. Throws the system's error; none then. */
@@ -37,6 +36,14 @@ export interface Runtime {
    * sources are no files.
    */
   moduleCommand(file: string): readonly string[] | undefined;
+}
+
+/** What a client needs of `node:fs` to keep something. (Told here: the types of the package must not need those of Node.) */
+export interface FileWriter {
+  appendFileSync(file: string, text: string, options: { mode: number }): void;
+  mkdirSync(dir: string, options: { recursive: true; mode: number }): unknown;
+  renameSync(from: string, to: string): void;
+  writeFileSync(file: string, text: string, options: { mode: number; flag: string }): void;
 }
 
 export interface ServeOptions {
@@ -84,7 +91,7 @@ export interface HttpServer {
 export interface Pin {
   /** SHA-256 of the certificate's DER form, 64 lower-case hex digits. */
   readonly fingerprint: string;
-  /** The certificate itself in PEM, where it is known: it lets a runtime check it during its own handshake. */
+  /** The certificate itself in PEM, where it is known: with it, a runtime need not read the system's authorities. */
   readonly certificate?: string;
 }
 

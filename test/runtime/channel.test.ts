@@ -215,8 +215,7 @@ describe(`a channel on ${runtime.name}`, () => {
     assert.equal(/[^b]/.exec(text), null);
   });
 
-  const untold = runtime.name === 'deno' && 'a socket of Deno does not say what waits in it';
-  it('lets a server wait whose answer is not read', { skip: untold }, async () => {
+  it('lets a server wait whose answer is not read', async () => {
     answer = (socket) => {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${8 * BIG}\r\n\r\n`);
       socket.write(Buffer.alloc(8 * BIG, 'b'));
@@ -234,7 +233,8 @@ describe(`a channel on ${runtime.name}`, () => {
       left = socket?.writableLength ?? 0;
       return left === before_;
     });
-    assert.ok(left > 0, 'all of it was taken');
+    // A socket of Deno does not say what waits in it.
+    if (runtime.name !== 'deno') assert.ok(left > 0, 'all of it was taken');
     await parts.return?.(undefined);
   });
 
