@@ -35,7 +35,7 @@ function readKeyFile(args: Arguments, option: OptionName): string | undefined {
   const file = args.text(option);
   if (file === undefined) return undefined;
   try {
-    return runtime.readText(file).trim();
+    return runtime.fs().readFileSync(file, 'utf8').trim();
   } catch (error) {
     throw new BrokerError('usage', `Cannot read --${option} ${file}: ${messageOf(error)}`, { cause: error });
   }

@@ -25,7 +25,7 @@ export class IncomingBody {
   push(bytes: Uint8Array): void {
     this.#waiting.push(bytes);
     this.#unread += bytes.length;
-    if (this.#unread > MAX_UNREAD && !this.#paused) {
+    if (this.#unread > MAX_UNREAD && !this.#paused && !this.#outcome) {
       this.#paused = true;
       this.#source.pause();
     }
@@ -34,6 +34,11 @@ export class IncomingBody {
 
   end(): void {
     this.#outcome ??= {};
+    // The connection may carry another answer now, before anybody has read this one.
+    if (this.#paused) {
+      this.#paused = false;
+      this.#source.resume();
+    }
     this.#wake?.();
   }
 

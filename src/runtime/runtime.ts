@@ -38,8 +38,9 @@ export interface Runtime {
   moduleCommand(file: string): readonly string[] | undefined;
 }
 
-/** What a client needs of `node:fs` to keep something. (Told here: the types of the package must not need those of Node.) */
+/** What a client needs of `node:fs` to keep something, and to read a key, which may come through a pipe. (Told here: the types of the package must not need those of Node.) */
 export interface FileWriter {
+  readFileSync(file: string, encoding: 'utf8'): string;
   appendFileSync(file: string, text: string, options: { mode: number }): void;
   mkdirSync(dir: string, options: { recursive: true; mode: number }): unknown;
   renameSync(from: string, to: string): void;
