@@ -238,6 +238,18 @@ describe(`a channel on ${runtime.name}`, () => {
     await parts.return?.(undefined);
   });
 
+  it('answers the next request although nobody has read the last answer yet', async () => {
+    // The last byte makes it more than may wait.
+    const size = 1024 * 1024 + 1;
+    answer = say(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n${'b'.repeat(size)}`);
+    const channel = open();
+    const unread = await post(channel);
+    await waitFor('all of it to be sent', () => sockets.every((socket) => socket.writableLength === 0));
+    answer = say('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi');
+    for (let i = 0; i < 3; i++) assert.equal(await (await post(channel)).text(), 'hi');
+    assert.equal((await unread.text()).length, size);
+  });
+
   it('closes the connection of an answer that is read no further, and goes on with another', async () => {
     answer = say('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n');
     const channel = open();
