@@ -13,6 +13,8 @@ export interface Notify {
   /** It is well. Once it is called, it has to be called anew within {@link watchdogMs}, or the broker is restarted. */
   watchdog(): Promise<void>;
   status(text: string): Promise<void>;
+  /** Resolves when the manager has taken all that was said; what is still under way when a service ends is killed. */
+  delivered(): Promise<void>;
   /** The longest time between two calls of `watchdog`, in milliseconds; absent where the manager watches nothing. */
   readonly watchdogMs: number | undefined;
 }
@@ -27,13 +29,12 @@ export interface NotifyOptions {
 }
 
 export function createNotify({ env, send = sendByProgram, onError }: NotifyOptions): Notify {
-  const tell = async (...assignments: string[]): Promise<void> => {
-    if (!env['NOTIFY_SOCKET']) return;
-    try {
-      await send(assignments, env);
-    } catch (error) {
-      onError(messageOf(error));
-    }
+  let last: Promise<void> = Promise.resolve();
+  // One after another, so that readiness said again cannot overtake the word of a stop.
+  const tell = (...assignments: string[]): Promise<void> => {
+    if (env['NOTIFY_SOCKET'])
+      last = last.then(() => send(assignments, env)).catch((error: unknown) => onError(messageOf(error)));
+    return last;
   };
   const microseconds = Number(env['WATCHDOG_USEC']);
   const watchdogMs = env['NOTIFY_SOCKET'] && microseconds > 0 ? microseconds / 1000 : undefined;
@@ -51,6 +52,7 @@ export function createNotify({ env, send = sendByProgram, onError }: NotifyOptio
     },
     watchdog: async () => (watchdogMs === undefined ? undefined : tell(...again, 'WATCHDOG=1')),
     status: (text) => tell(`STATUS=${oneLine(text)}`),
+    delivered: () => last,
   };
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { waitFor } from '../support/wait.ts';
 import { createNotify, takeNotifyVariables } from '../../src/os-service/notify.ts';
 
 describe('createNotify()', () => {
@@ -36,6 +37,33 @@ describe('createNotify()', () => {
       ['WATCHDOG=1'],
     ]);
     assert.equal(notify.watchdogMs, 30_000);
+  });
+
+  it('says one thing after another, and knows when all has been taken', async () => {
+    const taken: string[] = [];
+    const waiting: (() => void)[] = [];
+    const notify = createNotify({
+      env: { NOTIFY_SOCKET: '/run/x', WATCHDOG_USEC: '30000000' },
+      send: (said) =>
+        new Promise((resolve) => {
+          waiting.push(() => {
+            taken.push(said.join(' '));
+            resolve();
+          });
+        }),
+      onError: assert.fail,
+    });
+    void notify.watchdog();
+    void notify.stopping();
+    let all = false;
+    const delivered = notify.delivered().then(() => (all = true));
+    for (const wanted of [['WATCHDOG=1'], ['WATCHDOG=1', 'STOPPING=1']]) {
+      await waitFor('one message to be sent', () => waiting.length > 0);
+      assert.deepEqual([waiting.length, all], [1, false]);
+      waiting.shift()?.();
+      assert.deepEqual(taken, wanted);
+    }
+    await delivered;
   });
 
   it('feeds no watchdog that the manager does not have', async () => {

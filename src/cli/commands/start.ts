@@ -43,10 +43,9 @@ export const run: Run = async (args) => {
     if (await isTerminal(2)) writeError(nextSteps(address));
     await notify.ready(`answers on ${address.url}`);
     log.info('stopping', { signal: await stopped });
-    const told = notify.stopping();
+    void notify.stopping();
     const code = await close(broker, log);
-    // What still runs when this ends is killed.
-    await told;
+    await notify.delivered();
     return code;
   } catch (error) {
     await close(broker, log);
