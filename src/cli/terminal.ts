@@ -21,7 +21,7 @@ export async function isTerminal(fd: 1 | 2): Promise<boolean> {
 }
 
 /** Standard output for the result of a command that ends with it: `writeOut`, but sooner. */
-export async function print(text: string): Promise<void> {
+export async function writeResult(text: string): Promise<void> {
   try {
     await runtime.print(text);
   } catch (error) {

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { HostPort } from '../protocol/address.ts';
 import { toPem } from '../protocol/pem.ts';
-import { codeOf, unreachable } from './connection-errors.ts';
+import { closedByPeer, codeOf, unreachable } from './connection-errors.ts';
 import type { PeerCertificate } from './runtime.ts';
 
 /** A TLS connection as a stream of bytes. */
@@ -44,11 +44,8 @@ export async function connectBun(
 ): Promise<BunSocket> {
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<BunSocket>();
-  let abandoned = false;
   let dialled: Bun.Socket<unknown> | undefined;
   const abort = (): void => {
-    // Bun cannot break off an attempt to connect; what comes of it is closed.
-    abandoned = true;
     reject(signal?.reason);
     dialled?.terminate();
   };
@@ -61,7 +58,8 @@ export async function connectBun(
   const handlers: Bun.SocketHandler = {
     open(socket) {
       dialled = socket;
-      if (abandoned) socket.terminate();
+      // Bun cannot break off an attempt to connect; what comes of it is closed.
+      if (signal?.aborted) socket.terminate();
     },
     handshake(socket, success, error) {
       // A certificate is there as well when the peer did not prove that it is its own.
@@ -171,8 +169,4 @@ class OwnSocket implements BunSocket {
     const taken = Math.max(0, this.#socket.write(bytes));
     this.#unsent = taken < bytes.length ? bytes.subarray(taken) : undefined;
   }
-}
-
-function closedByPeer(): Error {
-  return Object.assign(new Error('closed'), { code: 'ConnectionClosed' });
 }

@@ -35,3 +35,8 @@ export function codeOf(error: unknown): string | undefined {
   }
   return undefined;
 }
+
+/** For a connection that the peer closed without a word. */
+export function closedByPeer(): Error {
+  return Object.assign(new Error('closed'), { code: 'ConnectionClosed' });
+}

@@ -25,7 +25,7 @@ export class IncomingBody {
   push(bytes: Uint8Array): void {
     this.#waiting.push(bytes);
     this.#unread += bytes.length;
-    if (this.#unread > MAX_UNREAD && !this.#paused && !this.#outcome) {
+    if (this.#unread > MAX_UNREAD && !this.#paused) {
       this.#paused = true;
       this.#source.pause();
     }
@@ -35,10 +35,7 @@ export class IncomingBody {
   end(): void {
     this.#outcome ??= {};
     // The connection may carry another answer now, before anybody has read this one.
-    if (this.#paused) {
-      this.#paused = false;
-      this.#source.resume();
-    }
+    this.#resume();
     this.#wake?.();
   }
 
@@ -71,11 +68,14 @@ export class IncomingBody {
   #shift(): Uint8Array | undefined {
     const bytes = this.#waiting.shift();
     this.#unread -= bytes?.length ?? 0;
-    if (this.#paused && this.#unread <= MAX_UNREAD / 2) {
-      this.#paused = false;
-      this.#source.resume();
-    }
+    if (this.#unread <= MAX_UNREAD / 2) this.#resume();
     return bytes;
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#source.resume();
   }
 
   #more(): Promise<void> {

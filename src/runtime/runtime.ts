@@ -14,7 +14,7 @@ export interface Runtime {
   /** Headers in the form in which answers that share them cost the least. */
   sharedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> | Headers;
   /** `node:fs`, for what a client command does not always need: where loading it takes time, it is loaded when asked for. */
-  fs(): FileWriter;
+  fs(): FileSystem;
   /** The text of a small file. Throws the system's error (`ENOENT`, `EACCES`). */
   readText(file: string): string;
   /** Writes some of the bytes to standard output (1) or error (2), and says how many. Throws the system's error; none then. */
@@ -38,8 +38,11 @@ export interface Runtime {
   moduleCommand(file: string): readonly string[] | undefined;
 }
 
-/** What a client needs of `node:fs` to keep something, and to read a key, which may come through a pipe. (Told here: the types of the package must not need those of Node.) */
-export interface FileWriter {
+/**
+ * What a client needs of `node:fs`: to read a key, which may come through a pipe, and to keep an identity. Spelt out, since
+ * the package's types must not need those of Node.
+ */
+export interface FileSystem {
   readFileSync(file: string, encoding: 'utf8'): string;
   appendFileSync(file: string, text: string, options: { mode: number }): void;
   mkdirSync(dir: string, options: { recursive: true; mode: number }): unknown;

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import tls from 'node:tls';
 import type { HostPort } from '../protocol/address.ts';
 import { toPem } from '../protocol/pem.ts';
-import { unreachable } from './connection-errors.ts';
+import { closedByPeer, unreachable } from './connection-errors.ts';
 import type { ChannelOptions, PeerCertificate } from './runtime.ts';
 
 /**
@@ -36,7 +36,7 @@ export function connectUnverified(address: HostPort, signal?: AbortSignal): Prom
     reject(signal?.reason);
   };
   const fail = (error: unknown): void => reject(unreachable(address, error));
-  const closed = (): void => fail(Object.assign(new Error('closed'), { code: 'ConnectionClosed' }));
+  const closed = (): void => fail(closedByPeer());
   signal?.addEventListener('abort', abort, { once: true });
   socket.once('error', fail);
   socket.once('close', closed);
