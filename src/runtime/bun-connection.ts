@@ -84,31 +84,39 @@ export class BunConnection implements PeerConnection {
       }
     };
     this.#restsSince = undefined;
-    if (signal?.aborted) abort();
-    else signal?.addEventListener('abort', abort, { once: true });
-    this.#socket.receive({
-      data: (bytes) => attempt(() => reader.read(bytes)),
-      closed: (error) => attempt(() => reader.close(), error),
-    });
-    attempt(() => this.#socket.write(requestBytes(this.#address, request)));
+    try {
+      signal?.throwIfAborted();
+      const bytes = requestBytes(this.#address, request);
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#socket.receive({
+        data: (part) => attempt(() => reader.read(part)),
+        closed: (error) => attempt(() => reader.close(), error),
+      });
+      this.#socket.write(bytes);
+    } catch (error) {
+      fail(error);
+    }
     return promise;
   }
 }
 
+// RFC 9110, sections 5.1 and 5.5.
+const isToken = /^[\w!#$%&'*+.^`|~-]+$/;
+const isValue = /^[\t\x20-\x7e\x80-\xff]*$/;
+
 function requestBytes({ host, port }: HostPort, request: ChannelRequest): Uint8Array {
   const { method, path, headers, body = '' } = request;
+  if (!/^[!-~]+$/.test(path)) throw new TypeError(`Path ${JSON.stringify(path)} is not encoded`);
   // The zone of an address says something on this host alone (RFC 6874).
-  const lines = [
-    `${method} ${path} HTTP/1.1`,
-    `host: ${formatAddress({ host: host.replace(/%.*/, ''), port })}`,
-  ];
-  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
-  lines.push(`content-length: ${Buffer.byteLength(body)}`);
-  for (const line of lines) {
-    // oxlint-disable-next-line no-control-regex -- those are what it looks for
-    if (/[\0-\x08\n-\x1f\x7f\u0100-\uffff]/.test(line))
-      throw new TypeError(`No HTTP header: ${JSON.stringify(line)}`);
+  const authority = formatAddress({ host: host.replace(/%.*/, ''), port });
+  const lines = [`${method} ${path} HTTP/1.1`];
+  for (const [name, value] of Object.entries({ host: authority, ...headers })) {
+    // The value may be a key.
+    if (!isToken.test(name) || !isValue.test(value))
+      throw new TypeError(`Header ${JSON.stringify(name)} cannot be sent: it takes one line of Latin-1`);
+    lines.push(`${name}: ${value}`);
   }
+  lines.push(`content-length: ${Buffer.byteLength(body)}`);
   const head = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
   return Buffer.concat([head, typeof body === 'string' ? Buffer.from(body) : body]);
 }

@@ -105,8 +105,9 @@ export class ResponseReader {
     const [, version, digits] = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: |$)/.exec(first) ?? [];
     if (digits === undefined) throw malformed(`its first line is ${JSON.stringify(first.slice(0, 80))}`);
     const status = Number(digits);
-    // What comes before the answer itself, such as 100 Continue; nothing here asks to switch protocols.
-    if (status < 200 && status !== 101) return;
+    if (status === 101) throw malformed('it switches to a protocol that nobody asked for');
+    // What comes before the answer itself, such as 100 Continue.
+    if (status < 200) return;
     const headers = readHeaders(lines);
     this.#reusable = version === '1' && !/(?:^|,)\s*close\s*(?:,|$)/i.test(headers.get('connection') ?? '');
     const coding = headers.get('transfer-encoding');
@@ -117,7 +118,7 @@ export class ResponseReader {
       throw malformed(`its length is '${size.slice(0, 80)}'`);
     this.#parts.head(status, headers);
     this.#left = Number(size ?? 0);
-    if (!this.#hasBody || status === 101 || status === 204 || status === 304) this.#end(this.#reusable);
+    if (!this.#hasBody || status === 204 || status === 304) this.#end(this.#reusable);
     else if (coding !== undefined) this.#step = 'chunk-size';
     else if (size === undefined) this.#step = 'rest';
     else if (this.#left === 0) this.#end(this.#reusable);
@@ -144,6 +145,7 @@ function readHeaders(lines: readonly string[]): Map<string, string> {
     const name = line.slice(0, colon).toLowerCase();
     if (colon < 1 || /[\s\0]/.test(name)) throw malformed(`a header is ${JSON.stringify(line.slice(0, 80))}`);
     const value = line.slice(colon + 1).trim();
+    if (/[\0\r\n]/.test(value)) throw malformed(`header '${name}' is not one line`);
     const before = headers.get(name);
     headers.set(name, before === undefined ? value : `${before}, ${value}`);
   }

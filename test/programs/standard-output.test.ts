@@ -60,16 +60,17 @@ describe('standard output', () => {
       });
 
       // Deno keeps what a full pipe refuses, and writes it later too: nothing of ours can mend that.
-      const tried = launcher.name === 'deno' ? [] : sizes;
-      it('gets it through a pipe that is full and does not block', { skip: python }, async () => {
-        for (const size of tried) {
-          const { code, stdout } = await run(['python3', '-c', throughFullPipe, ...get(size)], {
-            env,
-            cwd: home,
-          });
-          assert.deepEqual([code, stdout], [0, `${valueOf(size)}\n`], `${size} bytes`);
-        }
-      });
+      if (launcher.name !== 'deno') {
+        it('gets it through a pipe that is full and does not block', { skip: python }, async () => {
+          for (const size of sizes) {
+            const { code, stdout } = await run(['python3', '-c', throughFullPipe, ...get(size)], {
+              env,
+              cwd: home,
+            });
+            assert.deepEqual([code, stdout], [0, `${valueOf(size)}\n`], `${size} bytes`);
+          }
+        });
+      }
 
       it('may be closed by a reader that has seen enough', async () => {
         for (const size of sizes) {

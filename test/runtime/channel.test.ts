@@ -215,28 +215,30 @@ describe(`a channel on ${runtime.name}`, () => {
     assert.equal(/[^b]/.exec(text), null);
   });
 
-  it('lets a server wait whose answer is not read', async () => {
-    answer = (socket) => {
-      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${8 * BIG}\r\n\r\n`);
-      socket.write(Buffer.alloc(8 * BIG, 'b'));
-    };
-    const parts = (await post(open())).stream()[Symbol.asyncIterator]();
-    await parts.next();
-    const [socket] = sockets;
-    let left = -1;
-    // What the kernel's buffers take ends somewhere; then nothing moves any more.
-    await waitFor('the server to wait', async () => {
-      const before_ = socket?.writableLength ?? 0;
-      await new Promise((resolve) => {
-        setTimeout(resolve, 200);
+  // A server's socket on Deno does not say what waits in it, so nothing can be seen there.
+  if (runtime.name !== 'deno') {
+    it('lets a server wait whose answer is not read', async () => {
+      answer = (socket) => {
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${8 * BIG}\r\n\r\n`);
+        socket.write(Buffer.alloc(8 * BIG, 'b'));
+      };
+      const parts = (await post(open())).stream()[Symbol.asyncIterator]();
+      await parts.next();
+      const [socket] = sockets;
+      let left = -1;
+      // What the kernel's buffers take ends somewhere; then nothing moves any more.
+      await waitFor('the server to wait', async () => {
+        const before_ = socket?.writableLength ?? 0;
+        await new Promise((resolve) => {
+          setTimeout(resolve, 200);
+        });
+        left = socket?.writableLength ?? 0;
+        return left === before_;
       });
-      left = socket?.writableLength ?? 0;
-      return left === before_;
+      assert.ok(left > 0, 'all of it was taken');
+      await parts.return?.(undefined);
     });
-    // A socket of Deno does not say what waits in it.
-    if (runtime.name !== 'deno') assert.ok(left > 0, 'all of it was taken');
-    await parts.return?.(undefined);
-  });
+  }
 
   it('answers the next request although nobody has read the last answer yet', async () => {
     // The last byte makes it more than may wait.
@@ -281,7 +283,12 @@ describe(`a channel on ${runtime.name}`, () => {
     };
     const channel = open();
     const headers = { 'x-name': 'value\r\nx-other: value' };
-    await assert.rejects(channel.request({ method: 'POST', path: '/x', headers }));
+    await assert.rejects(channel.request({ method: 'POST', path: '/x', headers }), (error: Error) => {
+      assert.match(error.message, /x-name/);
+      // It may be a key.
+      assert.doesNotMatch(error.message, /value/);
+      return true;
+    });
     await (await post(channel, 'next')).text();
     assert.doesNotMatch(heard, /x-other/i);
   });
