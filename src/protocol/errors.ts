@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'too_large'
   | 'too_many_requests'
   | 'unavailable'
+  | 'outcome_unknown'
   | 'storage_full'
   | 'invalid_config'
   | 'usage'
@@ -41,6 +42,8 @@ const kinds = {
   too_large: { status: 413, exit: 1 },
   too_many_requests: { status: 429, exit: 1 },
   unavailable: { status: 503, exit: 1 },
+  // A write that may have happened: it failed after it could have reached the disk.
+  outcome_unknown: { status: 503, exit: 1 },
   storage_full: { status: 507, exit: 1 },
   invalid_config: { status: 500, exit: 1 },
   // 2: the command line itself is wrong

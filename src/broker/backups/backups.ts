@@ -13,7 +13,7 @@ import {
 } from '../../store/file/backup-folder.ts';
 import { readBackup } from '../../store/file/backup-text.ts';
 import type { FileStore } from '../../store/file/file-store.ts';
-import { formatBytes, freeBytes } from '../health/disk-space.ts';
+import { formatBytes, freeBytes } from '../../store/file/disk-space.ts';
 
 /** The backups of a broker that runs, made as `_config` says. */
 export interface Backups {

@@ -1,5 +1,5 @@
 import type { FileStore } from '../../../store/file/file-store.ts';
-import { formatBytes, freeBytes } from '../disk-space.ts';
+import { formatBytes, freeBytes } from '../../../store/file/disk-space.ts';
 import type { Finding } from '../health.ts';
 
 /** Below this, somebody should make room: the registry refuses writes only when there is none at all. */
