@@ -1,8 +1,12 @@
 import { access, open, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { replaceFile, syncDirectory } from '../../config/atomic-write.ts';
-import type { JsonObject } from '../../protocol/data.ts';
-import { readDocument, type RegistryDocument, type RegistryIdentity } from './document.ts';
+import {
+  readDocument,
+  type RegistryDocument,
+  type RegistryIdentity,
+  type StoredDocument,
+} from './document.ts';
 import type { History } from './history.ts';
 import { type JournalFile, listJournals, type LoadedJournal, loadJournal, refusal } from './journal-files.ts';
 import type { Table } from './table.ts';
@@ -19,7 +23,7 @@ export interface Recovery {
 
 export interface RecoveryOptions {
   readonly file: string;
-  readonly document: JsonObject | undefined;
+  readonly document: StoredDocument | undefined;
   readonly table: Table;
   readonly history: History;
   readonly warn: (message: string) => void;
@@ -52,7 +56,7 @@ export interface State {
   readonly obsolete: readonly string[];
 }
 
-export async function readState(file: string, content: JsonObject | undefined): Promise<State> {
+export async function readState(file: string, content: StoredDocument | undefined): Promise<State> {
   const document = readDocument(content, file);
   const found = await listJournals(file);
   const [first] = found;
@@ -107,10 +111,7 @@ export function fill(
   table: Table,
   history?: History,
 ): void {
-  for (const entry of document.entries) {
-    table.apply({ type: 'put', name: entry.name, revision: document.revision, entry });
-  }
-  table.revision = document.revision;
+  table.load(document.entries, document.sizes, document.revision);
   history?.clear(journals[0]?.base ?? document.revision);
   for (const { changes, sizes } of journals) {
     changes.forEach((change, i) => {
