@@ -3,6 +3,8 @@ import type { ParseError } from 'jsonc-parser';
 /** What is wrong with JSON text, and at which of its characters. */
 export interface JsonProblem {
   readonly offset: number;
+  /** Behind what is wrong. */
+  readonly end: number;
   readonly problem: string;
 }
 
@@ -28,7 +30,7 @@ export async function findJsonProblem(text: string): Promise<JsonProblem> {
     const found =
       // One character: what stands there may be a key.
       offset >= text.length ? 'the text ends' : `found ${JSON.stringify(text.charAt(offset))}`;
-    return { offset, problem: `${words}, ${found}` };
+    return { offset, end: offset + (first?.length ?? 0), problem: `${words}, ${found}` };
   }
 }
 

@@ -10,6 +10,8 @@ export interface JsonFileOptions {
   readonly sections?: Readonly<Record<string, Section>>;
   /** Told of all bytes, in order; they are valid during the call alone. */
   readonly onBytes?: (bytes: Uint8Array) => void;
+  /** Bytes read at a time, at first; default: 256 KiB. */
+  readonly chunkBytes?: number;
 }
 
 /** What is no object is read whole, to say what it is. */
@@ -42,7 +44,7 @@ export async function readJsonFile(
 export async function readJson(
   handle: FileHandle,
   file: string,
-  { sections = {}, onBytes }: JsonFileOptions = {},
+  { sections = {}, onBytes, chunkBytes }: JsonFileOptions = {},
 ): Promise<JsonObject> {
   const source = createTextSource({
     async read(buffer) {
@@ -53,6 +55,7 @@ export async function readJson(
       }
     },
     onBytes,
+    chunkBytes,
     notUtf8: (cause) =>
       new BrokerError('invalid_config', `${file} is not valid UTF-8; it was left as it is`, { cause }),
   });
@@ -79,11 +82,19 @@ export async function parseJsonText(text: string, source: string): Promise<JsonO
 }
 
 async function describe(file: string, source: TextSource, malformed: Malformed): Promise<BrokerError> {
-  const { lead, at, tooLong } = malformed;
-  const { offset, problem } = await findJsonProblem(lead + source.text.slice(at));
+  const { lead, tooLong } = malformed;
+  let { at } = malformed;
+  let found = await findJsonProblem(lead + source.text.slice(at));
+  // What is wrong may go on behind what has been read.
+  while (!source.ended && !tooLong && found.end >= lead.length + source.text.length - at) {
+    await source.more(at);
+    at = 0;
+    found = await findJsonProblem(lead + source.text);
+  }
+  const { offset, problem } = found;
   const place = source.placeOf(Math.max(at, at + offset - lead.length));
-  // Where nothing is wrong but its length, the text ends where reading did.
-  if (!tooLong || !problem.endsWith('the text ends')) return malformedAt(file, place, problem);
+  // Where nothing is wrong but its length, it is only cut where reading ended.
+  if (!tooLong || found.end < lead.length + source.text.length - at) return malformedAt(file, place, problem);
   const begin = source.placeOf(at);
   return new BrokerError(
     'invalid_config',

@@ -132,7 +132,13 @@ export async function readMembers(source: TextSource, root: Section): Promise<Ou
     }
   }
 
-  if ((await peek()) !== OPEN) return { notObject: true };
+  // Nothing is given up yet: what is no object is told by its whole text.
+  do {
+    await more();
+    pos = 0;
+  } while (!source.ended && skipSpace(text, 0) === text.length && text.length < MAX_MEMBER_CHARS);
+  pos = skipSpace(text, 0);
+  if (text.charCodeAt(pos) !== OPEN) return { notObject: true };
   pos++;
   const kept = await readObject(root, 1);
   if (kept === undefined) return { malformed: malformed ?? { lead: '', at: pos, tooLong: false } };

@@ -15,18 +15,23 @@ export interface TextSourceOptions {
   readonly read: (buffer: Uint8Array) => Promise<number>;
   /** Told of all bytes, in order; they are valid during the call alone. */
   readonly onBytes?: ((bytes: Uint8Array) => void) | undefined;
+  /** Bytes read at a time, at first; default: 256 KiB. */
+  readonly chunkBytes?: number | undefined;
   /** The error for text that is not UTF-8. */
   readonly notUtf8: (cause: unknown) => Error;
 }
 
 const CHUNK_BYTES = 256 * 1024;
 const MAX_CHUNK_BYTES = 16 * 1024 * 1024;
+/** Of one character. */
+const MAX_HELD_BYTES = 3;
 const BOM = '\uFEFF';
 
-export function createTextSource({ read, onBytes, notUtf8 }: TextSourceOptions): TextSource {
+export function createTextSource(options: TextSourceOptions): TextSource {
+  const { read, onBytes, chunkBytes = CHUNK_BYTES, notUtf8 } = options;
   // Each piece is decoded on its own, which is several times faster than streaming: pieces end between characters.
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  let buffer = new Uint8Array(CHUNK_BYTES);
+  let buffer = new Uint8Array(chunkBytes + MAX_HELD_BYTES);
   /** Bytes at the start of the buffer: the beginning of a character whose end has not been read. */
   let held = 0;
   let text = '';
@@ -64,7 +69,7 @@ export function createTextSource({ read, onBytes, notUtf8 }: TextSourceOptions):
       text = text.slice(from);
     }
     if (ended) return;
-    const wanted = Math.min(Math.max(CHUNK_BYTES, text.length), MAX_CHUNK_BYTES);
+    const wanted = MAX_HELD_BYTES + Math.min(Math.max(chunkBytes, text.length), MAX_CHUNK_BYTES);
     if (buffer.length < wanted) {
       const larger = new Uint8Array(wanted);
       larger.set(buffer.subarray(0, held));
