@@ -97,7 +97,7 @@ export async function openBroker({
   const lock = await acquireLock(file);
   try {
     const { document, written, effective } = await loadConfiguration(file, options);
-    await closeToOthers(file, document, log);
+    await closeToOthers(file, document?.options, log);
     const store = await openFileStore({
       file,
       document,

@@ -29,7 +29,7 @@ export async function addToConfiguration(file: string, addition: JsonObject): Pr
   const lock = await acquireLock(file);
   try {
     const { document } = await loadConfiguration(file, undefined);
-    const options = addConfiguration(optionsOf(document ?? {}), optionsOf(addition));
+    const options = addConfiguration(optionsOf(document?.options ?? {}), optionsOf(addition));
     const { written } = mergeLayers({ file: options.document }, file);
     const store = await openFileStore({ file, document, options: () => written });
     try {

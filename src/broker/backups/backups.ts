@@ -11,7 +11,7 @@ import {
   makeFolder,
   pruneBackups,
 } from '../../store/file/backup-folder.ts';
-import { readBackup } from '../../store/file/backup-text.ts';
+import { checkBackup } from '../../store/file/backup-text.ts';
 import type { FileStore } from '../../store/file/file-store.ts';
 import { formatBytes, freeBytes } from '../../store/file/disk-space.ts';
 
@@ -115,8 +115,8 @@ export function startBackups(setup: BackupsOptions): Backups {
     if (latest.revision !== store.revision) return false;
     if (latest.path === known) return true;
     try {
-      const { document, options } = await readBackup(latest.path);
-      const isSame = document.id === store.id && document.revision === store.revision;
+      const { id, revision, options } = await checkBackup(latest.path);
+      const isSame = id === store.id && revision === store.revision;
       return isSame && sameData(options, setup.options);
     } catch (error) {
       log.warn('the latest backup cannot be used', { reason: messageOf(error) });

@@ -8,6 +8,7 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Mutation, MutationResult, NewEntry, Store, StoreHealth, WatchItem } from '../store.ts';
 import { createCommitter } from './committer.ts';
 import { createExpiry } from './expiry.ts';
+import type { StoredDocument } from './document.ts';
 import { createHistory } from './history.ts';
 import { makeEntry } from './records.ts';
 import type { Journal } from './journal.ts';
@@ -23,8 +24,8 @@ import { covers, createWatchHub } from './watchers.ts';
 export interface FileStoreOptions {
   /** The configuration file, whose key `services` holds the entries. The caller holds its lock (`lock.ts`). */
   readonly file: string;
-  /** The parsed content of the file as it stands; nothing where there is none yet. */
-  readonly document: JsonObject | undefined;
+  /** The content of the file as it stands, which the store takes over; nothing where there is none yet. */
+  readonly document: StoredDocument | undefined;
   /** The options to write beside the entries: all top-level keys, `services` with its `_…` keys alone. */
   readonly options: () => JsonObject;
   readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void;
@@ -290,7 +291,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     },
     get: (name) => Promise.resolve(table.get(name)),
     list: (options = {}) => Promise.resolve(table.page(options)),
-    count: (prefix) => Promise.resolve(table.count(prefix)),
+    count: (prefix) => Promise.resolve(table.count(prefix, undefined, Infinity).count),
     mutate,
     watch(options = {}) {
       const watch = watches.open(options, backlogOf(options.after));

@@ -1,10 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ifPresent, resolveFile } from '../../config/atomic-write.ts';
-import { readJsonFile } from '../../config/json-file.ts';
+import { resolveFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { optionsOf, type RegistryIdentity } from './document.ts';
+import { optionsOf, readStored, type RegistryIdentity } from './document.ts';
 import { listJournals } from './journal-files.ts';
 import { recover } from './recovery.ts';
 import { createTable, type Table } from './table.ts';
@@ -41,7 +40,7 @@ export async function readImage(given: string): Promise<RegistryImage> {
 }
 
 async function readOnce(file: string): Promise<RegistryImage> {
-  const content = await readJsonFile(file);
+  const content = await readStored(file);
   if (content === undefined) {
     // Journals without a file are told of first.
     await recover({ file, document: content, table: createTable() });
@@ -57,8 +56,12 @@ async function readOnce(file: string): Promise<RegistryImage> {
 async function stateOfFiles(file: string): Promise<string> {
   const paths = [file, ...(await listJournals(file)).map(({ path }) => path)];
   const states = paths.map(async (at) => {
-    const found = await ifPresent(stat(at, { bigint: true }));
-    return `${at} ${found?.dev} ${found?.ino} ${found?.size} ${found?.mtimeNs}`;
+    try {
+      const { dev, ino, size, mtimeNs } = await stat(at, { bigint: true });
+      return `${at} ${dev} ${ino} ${size} ${mtimeNs}`;
+    } catch (error) {
+      return `${at} ${(error as NodeJS.ErrnoException).code}`;
+    }
   });
   return (await Promise.all(states)).join('\n');
 }

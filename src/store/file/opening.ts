@@ -4,7 +4,7 @@ import type { JsonObject } from '../../protocol/data.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
 import { writeCurrent } from './current-journal.ts';
 import { asBrokerError, isFull } from './disk-errors.ts';
-import { documentText, optionsOf } from './document.ts';
+import { documentText, optionsOf, type StoredDocument } from './document.ts';
 import type { History } from './history.ts';
 import { createJournal, type Journal } from './journal.ts';
 import type { JournalFile } from './journal-files.ts';
@@ -16,7 +16,7 @@ import type { RegistryFiles, Written } from './rewriter.ts';
 
 export interface OpeningOptions {
   readonly file: string;
-  readonly document: JsonObject | undefined;
+  readonly document: StoredDocument | undefined;
   readonly options: () => JsonObject;
   readonly table: Table;
   readonly history: History;

@@ -1,16 +1,20 @@
 import { rm } from 'node:fs/promises';
-import type { JsonObject } from '../../protocol/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { type CurrentJournal, currentPath, readCurrent } from './current-journal.ts';
-import { readDocument, type RegistryDocument, type RegistryIdentity } from './document.ts';
+import {
+  readDocument,
+  type RegistryDocument,
+  type RegistryIdentity,
+  type StoredDocument,
+} from './document.ts';
 import type { History } from './history.ts';
 import { type JournalFile, listJournals, type LoadedJournal, loadJournal, refusal } from './journal-files.ts';
 import type { Table } from './table.ts';
 
 export interface RecoveryOptions {
   readonly file: string;
-  /** The parsed content of the file; nothing where there is none yet. */
-  readonly document: JsonObject | undefined;
+  /** The content of the file; nothing where there is none yet. */
+  readonly document: StoredDocument | undefined;
   /** Filled with the present state. */
   readonly table: Table;
   /** Filled with the changes that the journals hold; default: they are not kept. */
@@ -50,10 +54,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const found = await listJournals(file);
   checkOrigin(document, options.document, found, current, file);
   checkCurrent(document, found, current, file);
-  for (const entry of document.entries) {
-    table.apply({ type: 'put', name: entry.name, revision: document.revision, entry });
-  }
-  table.revision = document.revision;
+  table.load(document.entries, document.sizes, document.revision);
   const relevant = found.filter(({ base }) => base >= document.since);
   const read = await readJournals(document, relevant, current, options);
   const recovered: Recovered = {
@@ -72,7 +73,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
 /** A file without `_registry` begins a registry; journals beside it are those of a file that is missing. */
 function checkOrigin(
   { origin }: RegistryDocument,
-  content: JsonObject | undefined,
+  content: StoredDocument | undefined,
   [first]: readonly Found[],
   current: CurrentJournal | undefined,
   file: string,

@@ -10,6 +10,7 @@ import { documentText, type RegistryIdentity } from './document.ts';
 import type { History } from './history.ts';
 import { createJournal, type Journal } from './journal.ts';
 import type { JournalFile } from './journal-files.ts';
+import { paced } from './pace.ts';
 import type { Table } from './table.ts';
 
 /** Writes the file anew from the table, and replaces and retires journals. */
@@ -154,7 +155,8 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     const snapshot = table.snapshot();
     try {
       const text = documentText(options, identity, snapshot);
-      const bytes = await replaceFile(file, text, { onStep: (step) => onStep(`file-${step}`) });
+      const pieces = paced(text, () => table.revision);
+      const bytes = await replaceFile(file, pieces, { onStep: (step) => onStep(`file-${step}`) });
       return { revision: snapshot.revision, options: JSON.stringify(options), bytes };
     } finally {
       snapshot.end();
@@ -166,7 +168,7 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     const { revision } = snapshot;
     const place = target(revision);
     try {
-      const content = { options: setup.options(), identity, snapshot };
+      const content = { options: setup.options(), identity, snapshot, revision: () => table.revision };
       const bytes = await writeBackup(place, file, content, (step) => onStep(`backup-${step}`));
       return { path: place, revision, bytes };
     } catch (error) {
