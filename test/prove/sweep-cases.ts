@@ -1,10 +1,9 @@
 /** What a sweep does: each case is one way that the broker works on its files, with a rule for what may come of it. */
-import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { cleanEnv } from '../support/clean-env.ts';
 import { type Broker, start, started, type State } from './broker.ts';
 import { executable, type Program } from './programs.ts';
+import { type Ended, runProgram } from './run-program.ts';
 import { afterCrash, afterStop, afterTornWrite, configIn, newFolder, type Place, put, withBackup } from './sweep-places.ts';
 
 /** One run under a fault: where, and how to put the tracer around the program. */
@@ -87,21 +86,8 @@ async function startUnderFault({ program, dir, place, env, wrap }: Run): Promise
   return { allowed: [state], unknown, broken, ended: `ready, ${end}` };
 }
 
-/** Runs a command of the program to its end. */
-async function runToEnd(
-  run: Run,
-  args: readonly string[],
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const [file = '', ...words] = [...run.wrap(false), ...run.program.command, ...args];
-  const child = spawn(file, words, { env: cleanEnv(`${run.dir}.home`, run.env), stdio: ['ignore', 'pipe', 'pipe'] });
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (bytes) => (stdout += String(bytes)));
-  child.stderr.on('data', (bytes) => (stderr += String(bytes)));
-  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  clearTimeout(timer);
-  return { code, stdout, stderr };
+async function runToEnd(run: Run, args: readonly string[]): Promise<Ended> {
+  return await runProgram([...run.wrap(false), ...run.program.command, ...args], run.dir, run.env);
 }
 
 function checkEnd(code: number | null, stderr: string, broken: string[]): void {
@@ -115,12 +101,9 @@ async function checkBackups(folder: string, expected: State, broken: string[]): 
   const names = readdirSync(folder).filter((name) => /^bpbroker-\d.*\.json$/.test(name));
   for (const name of names) {
     const dir = newFolder(path.join(folder, '..', '..', `check-${path.basename(path.join(folder, '..'))}`));
-    const words = [...executable.command.slice(1), 'restore', '--from', path.join(folder, name)];
-    const restoring = spawn(executable.command[0] ?? '', [...words, '--config', configIn(dir)], {
-      env: cleanEnv(`${dir}.home`),
-      stdio: 'ignore',
-    });
-    const code = await new Promise((resolve) => restoring.once('close', resolve));
+    const from = path.join(folder, name);
+    const words = [...executable.command, 'restore', '--from', from, '--config', configIn(dir)];
+    const { code } = await runProgram(words, dir);
     const broker = code === 0 ? await start(executable.command, configIn(dir)) : undefined;
     if (broker === undefined || 'refused' in broker) {
       broken.push(`BAD BACKUP: ${name} cannot be restored`);
@@ -235,7 +218,6 @@ export const cases: readonly Case[] = [
       const place = await afterCrash(program, dir);
       // The copy's own configuration: a backup is due a second after its start.
       const file = configIn(dir);
-      const { readFileSync, writeFileSync } = await import('node:fs');
       writeFileSync(
         file,
         readFileSync(file, 'utf8').replace(/"backup_freq_secs": *0/, '"backup_freq_secs": 3600'),

@@ -4,6 +4,7 @@
  *   sweep -d FOLDER -o REPORT [-e FAULT] [-n N] [-s] [-w] [-l] -- COMMAND [ARGUMENT...]
  *
  *   -e FAULT   EIO, EACCES, EMFILE or ENOSPC; `short` (half of a write is done); `kill` (SIGKILL at the call).
+ *              `skip` (fdatasync does nothing and reports success, as a build without it would).
  *              Each counts only the calls that can fail so; without it nothing fails and all calls are counted.
  *   -n N       the call that fails, counted from 1 over all threads and children of the command
  *   -s         every call from N on fails
@@ -253,6 +254,7 @@ static int suits(const char *fault, const struct seccomp_notif *request, const s
   if (!strcmp(fault, "EMFILE")) return (call->how & OPEN) != 0;
   if (!strcmp(fault, "ENOSPC")) return changes && !strstr(call->name, "unlink");
   if (!strcmp(fault, "kill")) return changes;
+  if (!strcmp(fault, "skip")) return call->nr == SYS_fdatasync;
   if (!strcmp(fault, "short")) {
     if (call->nr != SYS_write && call->nr != SYS_pwrite64) return call->nr == SYS_writev;
     return request->data.args[2] > 1;
@@ -381,7 +383,9 @@ int main(int argc, char **argv) {
           kill(child, SIGKILL);
         } else {
           answer->flags = 0;
-          long long result = strcmp(fault, "short") ? -number_of(fault) : half(request, call);
+          long long result = 0;
+          if (!strcmp(fault, "short")) result = half(request, call);
+          else if (strcmp(fault, "skip")) result = -number_of(fault);
           if (result < 0) answer->error = (int)result;
           else answer->val = result;
         }

@@ -2,11 +2,12 @@
  * Makes every system call of what the broker does on its files fail in turn, and checks after each what stands. The tracer
  * (sweep.c) counts calls over all threads, so a call is met whatever thread makes it.
  */
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { start, type State } from './broker.ts';
 import { compiled } from './compiled.ts';
 import { executable, type Program } from './programs.ts';
+import { runProgram } from './run-program.ts';
 import { type Case, difference, type Outcome, same } from './sweep-cases.ts';
 import { configIn } from './sweep-places.ts';
 
@@ -101,6 +102,11 @@ async function afterwards(dir: string, { allowed, unknown = [] }: Outcome): Prom
   const found = await broker.list();
   const end = await broker.stop();
   const broken: string[] = [];
+  // What a backup that was cut short leaves is removed by the next one.
+  if (existsSync(path.join(dir, 'backups'))) {
+    const { code, stderr } = await runProgram([...executable.command, 'backup', '--config', configIn(dir)], dir);
+    if (code !== 0) broken.push(`NO BACKUP without faults: ${stderr}`);
+  }
   const known = (state: State): State =>
     Object.fromEntries(Object.entries(state).filter(([name]) => !unknown.includes(name)));
   const [expected] = allowed;
