@@ -190,6 +190,34 @@ async function rewriteUnderFault(run: Run): Promise<Outcome> {
   return { allowed: [state], unknown, broken, ended: `${end}` };
 }
 
+/** Writes one after another: each is answered, and stands as it was answered. */
+const writing =
+  (writes: number) =>
+  async (run: Run): Promise<Outcome> => {
+    const broken: string[] = [];
+    const broker = await started(run.program.command, configIn(run.dir), { env: run.env, wrap: run.wrap(true) });
+    arm(broker);
+    let state: State = run.place.state;
+    const unknown: string[] = [];
+    for (let i = 0; i < writes && !broker.isOver(); i++) {
+      const name = `n${i}`;
+      const { status, body } = await broker.put(name, { i, pad: 'x'.repeat(i % 40) });
+      if (status === 200) state = { ...state, [name]: JSON.stringify([body.revision, body.data]) };
+      else if (body.code !== 'storage_full') unknown.push(name);
+      if (![0, 200, 503, 507].includes(status))
+        broken.push(`ANSWER ${status} ${body.code ?? body.message}`);
+    }
+    const seen = await broker.list().catch(() => undefined);
+    if (seen === undefined && !broker.isOver()) broken.push('NO READS after the fault');
+    for (const [name, text] of Object.entries(state))
+      if (seen && seen[name] !== text) broken.push(`WRONG ANSWER: ${name}: ${text} became ${seen[name]}`);
+    const end = await stopUnderFault(broker, broken);
+    return { allowed: [state], unknown, broken, ended: `${unknown.length > 0 ? 'refusing, ' : ''}${end}` };
+  };
+
+/** With a sync for each write, and more writes than calls that fail. */
+export const manyWrites: Case = { name: 'many-writes', prepare: afterStop, run: writing(105) };
+
 async function stop(run: Run): Promise<Outcome> {
   const broken: string[] = [];
   const broker = await started(run.program.command, configIn(run.dir), { env: run.env, wrap: run.wrap(true) });
@@ -209,6 +237,7 @@ export const cases: readonly Case[] = [
   { name: 'start-crash', prepare: afterCrash, run: startUnderFault },
   { name: 'start-torn', prepare: afterTornWrite, run: startUnderFault },
   { name: 'start-clean', prepare: afterStop, run: startUnderFault },
+  { name: 'write', prepare: afterStop, run: writing(12) },
   { name: 'stop', prepare: afterCrash, run: stop },
   { name: 'backup', prepare: afterCrash, run: backUp },
   { name: 'restore', prepare: withBackup, run: restore },

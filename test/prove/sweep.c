@@ -1,12 +1,13 @@
 /*
  * Runs a command and makes one of its system calls on a folder fail.
  *
- *   sweep -d FOLDER -o REPORT [-e FAULT] [-n N] [-s] [-w] [-l] -- COMMAND [ARGUMENT...]
+ *   sweep -d FOLDER -o REPORT [-e FAULT] [-n N] [-c CALL] [-s] [-w] [-l] -- COMMAND [ARGUMENT...]
  *
  *   -e FAULT   EIO, EACCES, EMFILE or ENOSPC; `short` (half of a write is done); `kill` (SIGKILL at the call).
  *              `skip` (fdatasync does nothing and reports success, as a build without it would).
  *              Each counts only the calls that can fail so; without it nothing fails and all calls are counted.
  *   -n N       the call that fails, counted from 1 over all threads and children of the command
+ *   -c CALL    counts only calls of this name
  *   -s         every call from N on fails
  *   -w         counts nothing until SIGUSR1
  *   -l         the report lists every call that was counted
@@ -307,14 +308,15 @@ static int number_of(const char *fault) {
 }
 
 int main(int argc, char **argv) {
-  const char *folder = NULL, *fault = NULL, *report_file = NULL;
+  const char *folder = NULL, *fault = NULL, *report_file = NULL, *only = NULL;
   long nth = 0, count = 0;
   int sticky = 0, list = 0, option;
-  while ((option = getopt(argc, argv, "+d:e:n:o:swl")) != -1) {
+  while ((option = getopt(argc, argv, "+d:e:n:o:c:swl")) != -1) {
     if (option == 'd') folder = optarg;
     else if (option == 'e') fault = optarg;
     else if (option == 'n') nth = atol(optarg);
     else if (option == 'o') report_file = optarg;
+    else if (option == 'c') only = optarg;
     else if (option == 's') sticky = 1;
     else if (option == 'w') armed = 0;
     else if (option == 'l') list = 1;
@@ -373,7 +375,7 @@ int main(int argc, char **argv) {
     answer->id = request->id;
     answer->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
     char path[2 * PATH_MAX];
-    if (armed && call && !path_of(request, call, path, sizeof path) && !strncmp(path, folder, folder_length) &&
+    if (armed && call && (!only || !strcmp(only, call->name)) && !path_of(request, call, path, sizeof path) && !strncmp(path, folder, folder_length) &&
         (!path[folder_length] || path[folder_length] == '/') && suits(fault, request, call)) {
       count++;
       if (list) fprintf(report, "call %s %s\n", call->name, path);

@@ -40,6 +40,11 @@ export interface SweepOptions {
   readonly scratch: string;
   /** Every how many calls; 1: each. */
   readonly stride?: number;
+  /** Only calls of this name, and up to this one. */
+  readonly call?: string;
+  readonly last?: number;
+  /** Every call from the one on fails. */
+  readonly sticky?: boolean;
   /** Of the first call; default 1. */
   readonly first?: number;
   /** Copies that run side by side; default 2. */
@@ -59,7 +64,7 @@ export async function sweep(options: SweepOptions): Promise<SweepFigures> {
   const figures: SweepFigures = { injected: 0, ended: new Map(), findings: [] };
   for (const fault of options.faults) {
     let next = first;
-    let last = MAX_CALLS;
+    let last = options.last ?? MAX_CALLS;
     const work = async (worker: number): Promise<void> => {
       while (next <= last) {
         if (options.deadline !== undefined && Date.now() > options.deadline) throw new Error('The sweep took too long');
@@ -71,6 +76,8 @@ export async function sweep(options: SweepOptions): Promise<SweepFigures> {
         cpSync(place.dir, dir, { recursive: true, verbatimSymlinks: true });
         const report = path.join(scratch, `report-${worker}`);
         const tracer = [compiled('sweep'), '-d', dir, '-o', report, '-e', fault, '-n', `${n}`];
+        if (options.call !== undefined) tracer.push('-c', options.call);
+        if (options.sticky) tracer.push('-s');
         const wrap = (waiting: boolean): string[] => [...tracer, ...(waiting ? ['-w'] : []), '--'];
         const outcome = await of.run({ program, dir, place, env: {}, wrap }).catch(
           (error: unknown): Outcome => ({ allowed: [], broken: [`HARNESS: ${String(error)}`], ended: 'failed' }),
