@@ -159,8 +159,7 @@ function ask(
   timeoutMs: number,
 ): Promise<Answer> {
   return new Promise((resolve) => {
-    const none = (why: string): void =>
-      resolve({ status: 0, retryAfter: undefined, body: { message: why } });
+    const none = (why: string): void => resolve({ status: 0, retryAfter: undefined, body: { message: why } });
     const sent = request(
       {
         agent,

@@ -7,4 +7,7 @@ import { tight } from './rows/tight.ts';
 export const rows: readonly Row[] = [kill, power, volatile, selfProof, sweepRow, syncErrors, tight, hung];
 
 /** Rows of the proof's table that wait for a part of the product. */
-export const notBuiltYet: readonly string[] = ['row 11, over three etcd members', 'row 12, etcd without a quorum'];
+export const notBuiltYet: readonly string[] = [
+  'row 11, over three etcd members',
+  'row 12, etcd without a quorum',
+];

@@ -62,6 +62,8 @@ export interface FileStore extends Store {
    * {@link FileStore.rewrite} does; a failure leaves nothing there, and writes go on.
    */
   backUp(target: (revision: number) => string): Promise<WrittenBackup>;
+  /** Bytes that the next rewriting of the file, and the journal after it, take on the disk. */
+  neededBytes(): number;
   /** What a look at the disk shows to be amiss that no write has run into yet; nothing when all is well. */
   diskProblem(): Promise<string | undefined>;
 }
@@ -309,6 +311,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     health,
     rewrite: () => (closing ? rejected(stopping()) : isReady ? rewriter.rewrite() : rejected(notReady())),
     backUp: (target) => (closing ? rejected(stopping()) : rewriter.backUp(target)),
+    neededBytes: () => rewriter.neededBytes(),
     diskProblem,
     close() {
       closing ??= shutDown();
