@@ -109,6 +109,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   let closing: Promise<void> | undefined;
   let rewriteAfter = 0;
   let rewriting = false;
+  let lacksRoom = false;
   let roomLookedAt = 0;
 
   const committer = createCommitter({
@@ -213,7 +214,10 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
         return false;
       rewriteAfter = performance.now() + probeMs;
       await room.giveUp();
-      return await rewriter.rewriteForRoom();
+      const isRewritten = await rewriter.rewriteForRoom();
+      if (isRewritten) rewriteAfter = 0;
+      await room.reserve(rewriter.neededBytes());
+      return isRewritten;
     } catch (error) {
       log('warn', `Cannot make room: ${messageOf(error)}`);
       return false;
@@ -221,8 +225,13 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   }
 
   async function rewriteQuietly(): Promise<void> {
-    if (committer.trouble?.final || !isReady) return;
+    if (committer.trouble?.final || !isReady || rewriting) return;
     try {
+      // An attempt that must fail would fill what room there is, again and again.
+      if (lacksRoom && !(await room.has(rewriter.neededBytes()))) {
+        rewriteAfter = performance.now() + probeMs;
+        return;
+      }
       await rewriteNow();
     } catch (error) {
       log('warn', `${messageOf(error)}; the registry goes on in its journal`);
@@ -233,16 +242,26 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     rewriting = true;
     try {
       await room.giveUp();
-      await rewriter.rewriteIfChanged();
+      await rewriteWithHistory();
       rewriteAfter = 0;
+      lacksRoom = false;
     } catch (error) {
-      // As soon as there is room, if that was missing.
-      const isRoom = error instanceof BrokerError && error.code === 'storage_full';
-      rewriteAfter = performance.now() + (isRoom ? probeMs : RETRY_REWRITE_MS);
+      lacksRoom = isStorageFull(error);
+      rewriteAfter = performance.now() + (lacksRoom ? probeMs : RETRY_REWRITE_MS);
       throw error;
     } finally {
       rewriting = false;
       if (!closing) await room.reserve(rewriter.neededBytes());
+    }
+  }
+
+  /** Where there is no room, the journals of watches give way. */
+  async function rewriteWithHistory(): Promise<void> {
+    try {
+      await rewriter.rewriteIfChanged();
+    } catch (error) {
+      if (!isStorageFull(error) || !(await rewriter.giveUpHistory())) throw error;
+      await rewriter.rewriteIfChanged();
     }
   }
 
@@ -318,6 +337,10 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       return closing;
     },
   };
+}
+
+function isStorageFull(error: unknown): boolean {
+  return error instanceof BrokerError && error.code === 'storage_full';
 }
 
 function notReady(): BrokerError {

@@ -220,7 +220,7 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     backUp: (target) => inTurn(() => backUp(target)),
     isDue: () => journalBytes() > Math.max(setup.journalBytes, written.bytes),
     isCurrent,
-    neededBytes: () => Math.ceil(Math.max(written.bytes, journalBytes()) * 1.1) + LONG_ENOUGH_BYTES,
+    neededBytes: () => table.bytes + LONG_ENOUGH_BYTES,
     retire,
     async giveUpHistory() {
       const needless = retired.filter(({ end }) => end <= written.revision);
