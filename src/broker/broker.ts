@@ -102,6 +102,7 @@ export async function openBroker({
       file,
       document,
       options: () => written,
+      maxBytes: effective._store.max_bytes,
       log: (level, message) => log[level](message),
     });
     const { _config: config } = effective;

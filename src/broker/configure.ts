@@ -31,7 +31,8 @@ export async function addToConfiguration(file: string, addition: JsonObject): Pr
     const { document } = await loadConfiguration(file, undefined);
     const options = addConfiguration(optionsOf(document?.options ?? {}), optionsOf(addition));
     const { written } = mergeLayers({ file: options.document }, file);
-    const store = await openFileStore({ file, document, options: () => written });
+    const maxBytes = written._store.max_bytes;
+    const store = await openFileStore({ file, document, options: () => written, maxBytes });
     try {
       const names = await addEntries(store, entries);
       await store.rewrite();

@@ -59,6 +59,18 @@ export async function readJson(
     notUtf8: (cause) =>
       new BrokerError('invalid_config', `${file} is not valid UTF-8; it was left as it is`, { cause }),
   });
+  try {
+    return await readObject(source, file, sections);
+  } finally {
+    await source.settle();
+  }
+}
+
+async function readObject(
+  source: TextSource,
+  file: string,
+  sections: Readonly<Record<string, Section>>,
+): Promise<JsonObject> {
   const outcome = await readMembers(source, { sections });
   if ('text' in outcome) return JSON.parse(outcome.text) as JsonObject;
   if ('malformed' in outcome) throw await describe(file, source, outcome.malformed);
@@ -86,19 +98,23 @@ async function describe(file: string, source: TextSource, malformed: Malformed):
   let { at } = malformed;
   let found = await findJsonProblem(lead + source.text.slice(at));
   // What is wrong may go on behind what has been read.
-  while (!source.ended && !tooLong && found.end >= lead.length + source.text.length - at) {
+  const goesOn = (): boolean => found.end >= lead.length + source.text.length - at;
+  while (!source.ended && goesOn()) {
+    if (tooLong) return tooLongAt(file, source, at);
     await source.more(at);
     at = 0;
     found = await findJsonProblem(lead + source.text);
   }
   const { offset, problem } = found;
   const place = source.placeOf(Math.max(at, at + offset - lead.length));
-  // Where nothing is wrong but its length, it is only cut where reading ended.
-  if (!tooLong || found.end < lead.length + source.text.length - at) return malformedAt(file, place, problem);
-  const begin = source.placeOf(at);
+  return malformedAt(file, place, problem);
+}
+
+function tooLongAt(file: string, source: TextSource, at: number): BrokerError {
+  const { line, column } = source.placeOf(at);
   return new BrokerError(
     'invalid_config',
-    `${file}:${begin.line}:${begin.column}: a member begins here that takes more than ${source.text.length - at} characters; it was left as it is`,
+    `${file}:${line}:${column}: a member begins here that takes more than ${source.text.length - at} characters; it was left as it is`,
   );
 }
 

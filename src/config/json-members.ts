@@ -174,8 +174,8 @@ function memberAt(
   const valueStart = skipSpace(text, colon + 1);
   if (valueStart >= text.length) return 'incomplete';
   if (section.sections !== undefined && text.charCodeAt(valueStart) === OPEN) {
-    const name = parse<string>(text.slice(start, nameEnd));
-    if (name === undefined) return 'malformed';
+    const name = parse(text.slice(start, nameEnd));
+    if (typeof name !== 'string') return 'malformed';
     const inner = Object.hasOwn(section.sections, name) ? section.sections[name] : undefined;
     if (inner !== undefined) return { name, inner, end: valueStart + 1 };
   }
@@ -200,14 +200,14 @@ function parseMember(text: string, start: number, end: number): { name: string; 
   if (nameEnd === -1 || nameEnd >= end) return undefined;
   const colon = skipSpace(text, nameEnd);
   if (colon >= end || text.charCodeAt(colon) !== COLON) return undefined;
-  const name = parse<string>(text.slice(start, nameEnd));
-  const value = name === undefined ? undefined : parse<Json>(text.slice(colon + 1, end));
-  return name === undefined || value === undefined ? undefined : { name, value };
+  const name = parse(text.slice(start, nameEnd));
+  const value = name === undefined ? undefined : parse(text.slice(colon + 1, end));
+  return typeof name !== 'string' || value === undefined ? undefined : { name, value };
 }
 
-function parse<T>(text: string): T | undefined {
+function parse(text: string): Json | undefined {
   try {
-    return JSON.parse(text) as T;
+    return JSON.parse(text) as Json;
   } catch {
     // The caller tells where and why, of all that it knows about the place.
     return undefined;

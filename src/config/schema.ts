@@ -33,6 +33,11 @@ export interface Config {
   readonly _store: {
     /** Where the registry is kept; default `file`. */
     readonly driver: string;
+    /**
+     * What all entries together may take, in bytes: of each its name and its data as JSON, and 512 for itself. Default
+     * 1 GiB. A registry that has more already is read, and takes what makes it smaller.
+     */
+    readonly max_bytes: number;
     readonly [key: string]: Json;
   };
   readonly [module: string]: JsonObject;
@@ -46,7 +51,7 @@ export const defaults: Config = {
   ping: {},
   _global: { healthcheck_freq_sec: 10 },
   _config: { backup_freq_secs: 3600, backup_retain_n: 24 },
-  _store: { driver: 'file' },
+  _store: { driver: 'file', max_bytes: 1024 ** 3 },
   services: {},
 };
 
@@ -86,7 +91,14 @@ const schema = v.objectWithRest(
     }),
     _global: v.looseObject({ healthcheck_freq_sec: seconds }),
     _config: v.looseObject({ backup_freq_secs: secondsOrNone, backup_retain_n: count }),
-    _store: v.looseObject({ driver: v.literal('file', "expected 'file', the only driver of this version") }),
+    _store: v.looseObject({
+      driver: v.literal('file', "expected 'file', the only driver of this version"),
+      max_bytes: v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(1, 'expected a number of bytes above 0, such as 1073741824 for 1 GiB'),
+      ),
+    }),
   },
   v.looseObject({ _access_key: v.optional(accessKey) }),
 );

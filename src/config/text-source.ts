@@ -4,8 +4,10 @@ export interface TextSource {
   readonly text: string;
   /** Everything has been read. */
   readonly ended: boolean;
-  /** Gives up the text before `from` and reads on, at least as much as is held. */
+  /** Gives up the text before `from` and reads on. */
   more(from: number): Promise<void>;
+  /** Waits for a read that is under way: before that the file must not be closed. */
+  settle(): Promise<void>;
   /** Line and column, from 1, of a place in `text`; columns count UTF-16 units. */
   placeOf(at: number): { line: number; column: number };
 }
@@ -32,6 +34,9 @@ export function createTextSource(options: TextSourceOptions): TextSource {
   // Each piece is decoded on its own, which is several times faster than streaming: pieces end between characters.
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   let buffer = new Uint8Array(chunkBytes + MAX_HELD_BYTES);
+  /** The next piece is read into the other buffer while this one's text is worked on. */
+  let other = new Uint8Array(chunkBytes + MAX_HELD_BYTES);
+  let reading: Promise<{ got: number } | { error: unknown }> | undefined;
   /** Bytes at the start of the buffer: the beginning of a character whose end has not been read. */
   let held = 0;
   let text = '';
@@ -69,20 +74,36 @@ export function createTextSource(options: TextSourceOptions): TextSource {
       text = text.slice(from);
     }
     if (ended) return;
-    const wanted = MAX_HELD_BYTES + Math.min(Math.max(chunkBytes, text.length), MAX_CHUNK_BYTES);
-    if (buffer.length < wanted) {
-      const larger = new Uint8Array(wanted);
-      larger.set(buffer.subarray(0, held));
-      buffer = larger;
-    }
-    const got = await read(buffer.subarray(held));
+    const left = text.length;
+    const got = await readOn();
     ended = got === 0;
     onBytes?.(buffer.subarray(held, held + got));
     const end = held + got;
     const whole = ended ? end : end - unfinished(buffer, end);
     text += decode(buffer.subarray(0, whole));
-    buffer.copyWithin(0, whole, end);
-    held = end - whole;
+    const rest = buffer.subarray(whole, end);
+    if (!ended) readAhead(rest, left);
+  }
+
+  /** `left`: what was not enough to be taken; a long member is met by longer pieces. */
+  function readAhead(rest: Uint8Array, left: number): void {
+    const wanted = MAX_HELD_BYTES + Math.min(Math.max(chunkBytes, 2 * left), MAX_CHUNK_BYTES);
+    if (other.length < wanted) other = new Uint8Array(wanted);
+    other.set(rest);
+    held = rest.length;
+    [buffer, other] = [other, buffer];
+    reading = read(buffer.subarray(held)).then(
+      (got) => ({ got }),
+      (error: unknown) => ({ error }),
+    );
+  }
+
+  async function readOn(): Promise<number> {
+    if (reading === undefined) return await read(buffer.subarray(held));
+    const outcome = await reading;
+    reading = undefined;
+    if ('error' in outcome) throw outcome.error;
+    return outcome.got;
   }
 
   return {
@@ -93,6 +114,9 @@ export function createTextSource(options: TextSourceOptions): TextSource {
       return ended;
     },
     more,
+    async settle() {
+      await reading;
+    },
     placeOf,
   };
 }

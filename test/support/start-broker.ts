@@ -48,8 +48,11 @@ export interface RunningBroker {
   stderr(): string;
   /** Runs a client command against it. */
   client(args: readonly string[], options?: ClientOptions): Promise<RunResult>;
-  /** Ends it with SIGTERM, or the given signal, and gives its exit code. */
-  stop(signal?: NodeJS.Signals): Promise<{ code: number | undefined; signal: NodeJS.Signals | undefined }>;
+  /** Ends it with SIGTERM, or the given signal, and gives its exit code. It has 15 s for that, or the time given. */
+  stop(
+    signal?: NodeJS.Signals,
+    patienceMs?: number,
+  ): Promise<{ code: number | undefined; signal: NodeJS.Signals | undefined }>;
   /** Ends it with SIGKILL. */
   kill(): Promise<void>;
 }
@@ -109,9 +112,9 @@ export async function startBroker(
       const command = program === 'bpclient' ? bpclient : bpbroker;
       return run([...command, ...target, ...args], { cwd: home, ...rest, env: cleanEnv(home, env) });
     },
-    async stop(signal = 'SIGTERM') {
+    async stop(signal = 'SIGTERM', patienceMs = 15_000) {
       child.kill(signal);
-      const timer = setTimeout(() => child.kill('SIGKILL'), 15_000);
+      const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs);
       const end = await ended;
       clearTimeout(timer);
       if (end.signal === 'SIGKILL') throw new Error(`The broker did not end on ${signal}:\n${printed}`);

@@ -11,6 +11,9 @@ export interface Finding {
   readonly reason?: string;
   /** What is well now and will not stay so unless somebody looks at it. */
   readonly warning?: string;
+  /** What is taken of a limit, where there is one. */
+  readonly bytes?: number;
+  readonly max_bytes?: number;
 }
 
 /** What `/readyz` answers; 200 when ready, else 503. */

@@ -5,6 +5,7 @@ import type { FileStore } from '../../store/file/file-store.ts';
 import type { Backups } from '../backups/backups.ts';
 import { checkCertificate } from './checks/certificate.ts';
 import { checkDisk } from './checks/disk.ts';
+import { checkRegistrySize } from './checks/registry-size.ts';
 import { checkListeners } from './checks/listeners.ts';
 import type { SelfQuery } from './checks/self-query.ts';
 import { type Health, startHealth } from './health.ts';
@@ -37,6 +38,7 @@ export function watchHealth(options: SelfCheckOptions): Health {
         const { writable, reason } = store.health();
         return reason === undefined ? { ok: writable } : { ok: writable, reason };
       },
+      registry: () => checkRegistrySize(store.health()),
     },
     checks: {
       disk: () => checkDisk(store, path.dirname(path.resolve(options.file))),

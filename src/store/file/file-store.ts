@@ -7,6 +7,7 @@ import type { Change, Entry } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Mutation, MutationResult, NewEntry, Store, StoreHealth, WatchItem } from '../store.ts';
 import { createCommitter } from './committer.ts';
+import { createCounts } from './counts.ts';
 import { createExpiry } from './expiry.ts';
 import type { StoredDocument } from './document.ts';
 import { createHistory } from './history.ts';
@@ -17,6 +18,7 @@ import { missingJournal } from './missing-journal.ts';
 import { type Opened, prepareFiles } from './opening.ts';
 import { recover } from './recovery.ts';
 import { createRoom } from './room.ts';
+import { createQuota } from './quota.ts';
 import { createRewriter, type WrittenBackup } from './rewriter.ts';
 import { createTable } from './table.ts';
 import { covers, createWatchHub } from './watchers.ts';
@@ -33,6 +35,8 @@ export interface FileStoreOptions {
   readonly rewriteIntervalMs?: number;
   /** The file is rewritten when the journal outgrows this and the file; default 8 MiB. */
   readonly journalBytes?: number;
+  /** What the entries may count in all (`size.ts`); default: no limit. */
+  readonly maxBytes?: number;
   /** How many changes a watch can resume across; default 10,000. */
   readonly historyChanges?: number;
   /** Their bytes in the journal at most; default 16 MiB. */
@@ -89,6 +93,8 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   const probeMs = settings.probeMs ?? 1000;
   const file = await resolveFile(settings.file);
   const table = createTable();
+  const quota = createQuota(table, settings.maxBytes ?? Infinity);
+  const counts = createCounts(table);
   const history = createHistory({
     changes: settings.historyChanges ?? 10_000,
     bytes: settings.historyBytes ?? 16 * MIB,
@@ -145,7 +151,10 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   else await begin(opened);
 
   function apply(change: Change, bytes: number): void {
-    table.apply(change);
+    const { size, bytes: before } = table;
+    table.apply(change, change.entry && quota.bytesOf(change.name, change.entry.data));
+    quota.applied(table.bytes - before);
+    if (table.size !== size) counts.changed(change.name, table.size - size);
     history.push(change, bytes);
     watches.publish(change, bytes);
     if (change.entry === undefined) expiry.forget(change.name);
@@ -171,9 +180,14 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     const current = pending ? pending.entry : table.get(name);
     try {
       const outcome = mutation(current);
-      if (outcome.action === 'put') return committer.add('put', name, stateOf(name, outcome.entry));
+      if (outcome.action === 'put') {
+        const state = stateOf(name, outcome.entry);
+        const added = quota.admit(name, outcome.entry.data, current?.data, pending !== undefined);
+        return quota.track(added, committer.add('put', name, state));
+      }
       if (outcome.action === 'delete' && current !== undefined) {
-        return committer.add(outcome.expired ? 'expire' : 'delete', name);
+        const added = quota.removal(name, current.data, pending !== undefined);
+        return quota.track(added, committer.add(outcome.expired ? 'expire' : 'delete', name));
       }
       if (outcome.action === 'renew') expiry.renew(name);
     } catch (error) {
@@ -267,8 +281,9 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
 
   function health(): StoreHealth {
     if (closing) return { writable: false, reason: 'the broker is stopping' };
+    const usage = settings.maxBytes === undefined ? {} : { usage: quota.usage() };
     const reason = committer.trouble?.reason ?? committer.late;
-    return reason === undefined ? { writable: true } : { writable: false, reason };
+    return reason === undefined ? { writable: true, ...usage } : { writable: false, reason, ...usage };
   }
 
   async function diskProblem(): Promise<string | undefined> {
@@ -312,7 +327,16 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     },
     get: (name) => Promise.resolve(table.get(name)),
     list: (options = {}) => Promise.resolve(table.page(options)),
-    count: (prefix) => Promise.resolve(table.count(prefix, undefined, Infinity).count),
+    async count(prefix) {
+      const count = counts.open(prefix);
+      try {
+        await count.ready;
+        return count.value;
+      } finally {
+        count.close();
+      }
+    },
+    liveCount: counts.open,
     mutate,
     watch(options = {}) {
       const watch = watches.open(options, backlogOf(options.after));
