@@ -95,7 +95,8 @@ export async function start(
     child.kill('SIGKILL');
     return { refused: printed, ending: { ...(await ended), hung: true } };
   }
-  const agent = new Agent({ keepAlive: true, rejectUnauthorized: false, maxSockets: 64 });
+  const agent = new Agent({ keepAlive: true, rejectUnauthorized: false, maxSockets: 512 });
+  const looking = new Agent({ keepAlive: false, rejectUnauthorized: false });
   const call = async (method: string, body: object, timeout = 15_000): Promise<Answer> =>
     await ask(agent, first, `/services/${method}`, body, timeout);
   return {
@@ -105,7 +106,7 @@ export async function start(
     ended,
     isOver: () => over,
     call,
-    look: async (at, timeout = 15_000) => await ask(agent, first, at, undefined, timeout),
+    look: async (at, timeout = 15_000) => await ask(looking, first, at, undefined, timeout),
     put: async (name, data) => await call('Replace', { name, data }),
     list: async () => await listAll(call),
     async stop(timeout = 15_000) {
@@ -159,8 +160,14 @@ function ask(
   timeoutMs: number,
 ): Promise<Answer> {
   return new Promise((resolve) => {
+    // Of the whole call: a socket that is waited for has no timeout of its own.
+    const timer = setTimeout(() => sent.destroy(new Error('no answer in time')), timeoutMs);
+    const settle = (answer: Answer): void => {
+      clearTimeout(timer);
+      resolve(answer);
+    };
     const none = (why: string): void =>
-      resolve({ status: 0, retryAfter: undefined, body: { message: why } });
+      settle({ status: 0, retryAfter: undefined, body: { message: why } });
     const sent = request(
       {
         agent,
@@ -169,7 +176,6 @@ function ask(
         path: at,
         method: body === undefined ? 'GET' : 'POST',
         headers: { 'content-type': 'application/json' },
-        timeout: timeoutMs,
       },
       (response) => {
         let text = '';
@@ -178,7 +184,7 @@ function ask(
         response.once('end', () => {
           try {
             const retryAfter = response.headers['retry-after'];
-            resolve({
+            settle({
               status: response.statusCode ?? 0,
               retryAfter,
               body: JSON.parse(text) as Answer['body'],
@@ -189,7 +195,6 @@ function ask(
         });
       },
     );
-    sent.once('timeout', () => sent.destroy(new Error('no answer in time')));
     sent.once('error', (error) => none(error.message));
     sent.end(body === undefined ? undefined : JSON.stringify(body));
   });
