@@ -31,8 +31,11 @@ export interface Broker {
   /** GET of a path such as `/readyz`. */
   look(at: string, timeoutMs?: number): Promise<Answer>;
   put(name: string, data: object): Promise<Answer>;
-  /** @throws Error when it does not answer with 200. */
-  list(): Promise<State>;
+  /**
+   * All entries, read page by page.
+   * @throws Error when it does not answer with 200.
+   */
+  list(pageSize?: number): Promise<State>;
   /** SIGTERM; SIGKILL after `timeoutMs`. */
   stop(timeoutMs?: number): Promise<Ending>;
   kill(): Promise<void>;
@@ -108,7 +111,7 @@ export async function start(
     call,
     look: async (at, timeout = 15_000) => await ask(looking, first, at, undefined, timeout),
     put: async (name, data) => await call('Replace', { name, data }),
-    list: async () => await listAll(call),
+    list: async (pageSize = 1000) => await listAll(call, pageSize),
     async stop(timeout = 15_000) {
       child.kill('SIGTERM');
       const killer = setTimeout(() => child.kill('SIGKILL'), timeout);
@@ -136,11 +139,11 @@ export async function started(
   return broker;
 }
 
-async function listAll(call: Broker['call']): Promise<State> {
+async function listAll(call: Broker['call'], limit: number): Promise<State> {
   const state: Record<string, string> = {};
   let after: string | undefined;
   do {
-    const { status, body } = await call('List', { limit: 1000, ...(after === undefined ? {} : { after }) });
+    const { status, body } = await call('List', { limit, ...(after === undefined ? {} : { after }) });
     if (status !== 200) throw new Error(`List was answered ${status}: ${body.message ?? ''}`);
     const page = body.data as {
       entries: { name: string; revision: number; data: object }[];
@@ -166,8 +169,7 @@ function ask(
       clearTimeout(timer);
       resolve(answer);
     };
-    const none = (why: string): void =>
-      settle({ status: 0, retryAfter: undefined, body: { message: why } });
+    const none = (why: string): void => settle({ status: 0, retryAfter: undefined, body: { message: why } });
     const sent = request(
       {
         agent,

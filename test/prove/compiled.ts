@@ -8,7 +8,11 @@ import { root } from '../../build/root.ts';
  * pkg-config.
  * @throws Error when it does not compile.
  */
-export function compiled(name: string, packages: readonly string[] = [], flags: readonly string[] = []): string {
+export function compiled(
+  name: string,
+  packages: readonly string[] = [],
+  flags: readonly string[] = [],
+): string {
   const source = path.join(import.meta.dirname, `${name}.c`);
   const folder = path.join(root, 'dist', 'prove');
   const outfile = path.join(folder, name);

@@ -111,7 +111,11 @@ export async function makeVolatileDisk(
   const detach = async (): Promise<void> => {
     await unmount(dir);
     run('losetup', '--detach', loop);
-    for (let tries = 0; run('losetup', '--list', '--noheadings', '--output', 'BACK-FILE', '--associated', file).trim(); tries++) {
+    for (
+      let tries = 0;
+      run('losetup', '--list', '--noheadings', '--output', 'BACK-FILE', '--associated', file).trim();
+      tries++
+    ) {
       if (tries > 200) throw new Error(`${loop} stays attached`);
       await sleep(10);
     }

@@ -19,7 +19,12 @@ export interface Ran {
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** Runs a row within its bound; what it throws counts as broken. */
-export async function runRow(row: Row, short: boolean, seed: number, log = say): Promise<Ran> {
+export async function runRow(
+  row: Row,
+  short: boolean,
+  seed: number,
+  log: (line: string) => void = say,
+): Promise<Ran> {
   const began = performance.now();
   const seconds = (): number => (performance.now() - began) / 1000;
   const skipped = row.skip();
@@ -51,7 +56,9 @@ export async function runRow(row: Row, short: boolean, seed: number, log = say):
 function print({ row, seed, seconds, result }: Ran): void {
   if ('skipped' in result) return say(`${row.name}: skipped: ${result.skipped}`);
   const verdict = result.broken.length === 0 ? 'holds' : 'BROKEN';
-  say(`${row.name} (row ${row.shows}): ${verdict}: ${result.figures} (${seconds.toFixed(0)} s, seed ${seed})`);
+  say(
+    `${row.name} (row ${row.shows}): ${verdict}: ${result.figures} (${seconds.toFixed(0)} s, seed ${seed})`,
+  );
   for (const text of result.broken.slice(0, 20)) say(`  ${text}`);
   if (result.broken.length > 20) say(`  and ${result.broken.length - 20} more`);
 }
@@ -68,7 +75,9 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const unknown = names.find((name) => !rows.some((row) => row.name === name));
   if (unknown !== undefined || Number.isNaN(seed)) {
-    say(unknown === undefined ? `${seedGiven} is no seed` : `There is no row '${unknown}'; --list shows them`);
+    say(
+      unknown === undefined ? `${seedGiven} is no seed` : `There is no row '${unknown}'; --list shows them`,
+    );
     return 2;
   }
   await ensurePackage();
@@ -77,7 +86,9 @@ async function main(args: readonly string[]): Promise<number> {
   const ran: Ran[] = [];
   // A row that mostly waits runs beside the others, where all of them run.
   const beside = names.length === 0 && !short ? chosen.filter((row) => row.runsBeside) : [];
-  const besides = beside.map(async (row) => await runRow(row, short, seed, (line) => say(`[${row.name}] ${line}`)));
+  const besides = beside.map(
+    async (row) => await runRow(row, short, seed, (line) => say(`[${row.name}] ${line}`)),
+  );
   for (const row of chosen) {
     if (beside.includes(row)) continue;
     say(`${row.name}: ${row.what}`);
@@ -91,7 +102,9 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (names.length === 0 && !short) writeReport(ran, notBuiltYet);
   const failed = ran.filter(({ result }) => 'broken' in result && result.broken.length > 0);
-  say(`${ran.length} rows, ${failed.length} broken, ${ran.filter(({ result }) => 'skipped' in result).length} skipped`);
+  say(
+    `${ran.length} rows, ${failed.length} broken, ${ran.filter(({ result }) => 'skipped' in result).length} skipped`,
+  );
   return failed.length > 0 ? 1 : 0;
 }
 

@@ -4,7 +4,16 @@ import path from 'node:path';
 import { type Broker, start, started, type State } from './broker.ts';
 import { executable, type Program } from './programs.ts';
 import { type Ended, runProgram } from './run-program.ts';
-import { afterCrash, afterStop, afterTornWrite, configIn, newFolder, type Place, put, withBackup } from './sweep-places.ts';
+import {
+  afterCrash,
+  afterStop,
+  afterTornWrite,
+  configIn,
+  newFolder,
+  type Place,
+  put,
+  withBackup,
+} from './sweep-places.ts';
 
 /** One run under a fault: where, and how to put the tracer around the program. */
 export interface Run {
@@ -43,7 +52,7 @@ export function difference(expected: State, found: State): string {
   const names = [...new Set([...Object.keys(expected), ...Object.keys(found)])];
   const differing = names.filter((name) => expected[name] !== found[name]);
   const shown = differing.slice(0, 4).map((name) => `${name}: ${expected[name]} became ${found[name]}`);
-  return `${differing.length} of ${names.length} differ (${shown.join("; ").slice(0, 200)})`;
+  return `${differing.length} of ${names.length} differ (${shown.join('; ').slice(0, 200)})`;
 }
 
 const arm = (broker: Broker): unknown => broker.child.kill('SIGUSR1');
@@ -77,7 +86,8 @@ async function startUnderFault({ program, dir, place, env, wrap }: Run): Promise
     const { code, signal, hung } = broker.ending;
     if (hung) broken.push('HANG: neither ready nor ended within 20 s');
     else if (code === 0) broken.push('EXIT 0: it refused to start');
-    else if (code !== 137 && code !== 1) broken.push(`CRASH: ${signal ?? code}: ${broker.refused.slice(-300)}`);
+    else if (code !== 137 && code !== 1)
+      broken.push(`CRASH: ${signal ?? code}: ${broker.refused.slice(-300)}`);
     return { allowed: [place.state], broken, ended: code === 137 ? 'killed' : 'refused' };
   }
   await lookUnderFault(broker, place.state, broken);
@@ -92,7 +102,8 @@ async function runToEnd(run: Run, args: readonly string[]): Promise<Ended> {
 
 function checkEnd(code: number | null, stderr: string, broken: string[]): void {
   if (code === null) broken.push('HANG: it had not ended after 20 s');
-  else if (code !== 0 && code !== 1 && code !== 137) broken.push(`CRASH: code ${code}: ${stderr.slice(-300)}`);
+  else if (code !== 0 && code !== 1 && code !== 137)
+    broken.push(`CRASH: code ${code}: ${stderr.slice(-300)}`);
 }
 
 /** Every backup that stands under its name restores to just that state. */
@@ -151,10 +162,14 @@ async function restore(run: Run): Promise<Outcome> {
 
 async function scheduledBackup(run: Run): Promise<Outcome> {
   const broken: string[] = [];
-  const broker = await started(run.program.command, configIn(run.dir), { env: run.env, wrap: run.wrap(true) });
+  const broker = await started(run.program.command, configIn(run.dir), {
+    env: run.env,
+    wrap: run.wrap(true),
+  });
   arm(broker);
   const folder = path.join(run.dir, 'backups');
-  const made = (): boolean => existsSync(folder) && readdirSync(folder).some((name) => name.endsWith('.json'));
+  const made = (): boolean =>
+    existsSync(folder) && readdirSync(folder).some((name) => name.endsWith('.json'));
   const over = (): boolean => made() || broker.isOver() || /backup/.test(broker.printed());
   await until(over, 4000);
   await lookUnderFault(broker, run.place.state, broken);
@@ -168,7 +183,10 @@ async function scheduledBackup(run: Run): Promise<Outcome> {
 /** Nine writes of a megabyte to three names: the journal outgrows the file, and the file is rewritten while writes go on. */
 async function rewriteUnderFault(run: Run): Promise<Outcome> {
   const broken: string[] = [];
-  const broker = await started(run.program.command, configIn(run.dir), { env: run.env, wrap: run.wrap(true) });
+  const broker = await started(run.program.command, configIn(run.dir), {
+    env: run.env,
+    wrap: run.wrap(true),
+  });
   let state: State = run.place.state;
   const unknown: string[] = [];
   const data = { pad: 'x'.repeat(900_000) };
@@ -195,7 +213,10 @@ const writing =
   (writes: number) =>
   async (run: Run): Promise<Outcome> => {
     const broken: string[] = [];
-    const broker = await started(run.program.command, configIn(run.dir), { env: run.env, wrap: run.wrap(true) });
+    const broker = await started(run.program.command, configIn(run.dir), {
+      env: run.env,
+      wrap: run.wrap(true),
+    });
     arm(broker);
     let state: State = run.place.state;
     const unknown: string[] = [];
@@ -204,8 +225,7 @@ const writing =
       const { status, body } = await broker.put(name, { i, pad: 'x'.repeat(i % 40) });
       if (status === 200) state = { ...state, [name]: JSON.stringify([body.revision, body.data]) };
       else if (body.code !== 'storage_full') unknown.push(name);
-      if (![0, 200, 503, 507].includes(status))
-        broken.push(`ANSWER ${status} ${body.code ?? body.message}`);
+      if (![0, 200, 503, 507].includes(status)) broken.push(`ANSWER ${status} ${body.code ?? body.message}`);
     }
     const seen = await broker.list().catch(() => undefined);
     if (seen === undefined && !broker.isOver()) broken.push('NO READS after the fault');
@@ -220,7 +240,10 @@ export const manyWrites: Case = { name: 'many-writes', prepare: afterStop, run: 
 
 async function stop(run: Run): Promise<Outcome> {
   const broken: string[] = [];
-  const broker = await started(run.program.command, configIn(run.dir), { env: run.env, wrap: run.wrap(true) });
+  const broker = await started(run.program.command, configIn(run.dir), {
+    env: run.env,
+    wrap: run.wrap(true),
+  });
   await put(broker, 'probe', { p: 1 });
   const state = await broker.list();
   arm(broker);
@@ -230,7 +253,8 @@ async function stop(run: Run): Promise<Outcome> {
 
 async function until(condition: () => boolean, timeoutMs: number): Promise<void> {
   const deadline = performance.now() + timeoutMs;
-  while (!condition() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+  while (!condition() && performance.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 export const cases: readonly Case[] = [

@@ -67,7 +67,8 @@ export async function sweep(options: SweepOptions): Promise<SweepFigures> {
     let last = options.last ?? MAX_CALLS;
     const work = async (worker: number): Promise<void> => {
       while (next <= last) {
-        if (options.deadline !== undefined && Date.now() > options.deadline) throw new Error('The sweep took too long');
+        if (options.deadline !== undefined && Date.now() > options.deadline)
+          throw new Error('The sweep took too long');
         const n = next;
         next += stride;
         const dir = path.join(scratch, `${worker}`, 'run');
@@ -79,9 +80,13 @@ export async function sweep(options: SweepOptions): Promise<SweepFigures> {
         if (options.call !== undefined) tracer.push('-c', options.call);
         if (options.sticky) tracer.push('-s');
         const wrap = (waiting: boolean): string[] => [...tracer, ...(waiting ? ['-w'] : []), '--'];
-        const outcome = await of.run({ program, dir, place, env: {}, wrap }).catch(
-          (error: unknown): Outcome => ({ allowed: [], broken: [`HARNESS: ${String(error)}`], ended: 'failed' }),
-        );
+        const outcome = await of
+          .run({ program, dir, place, env: {}, wrap })
+          .catch((error: unknown): Outcome => ({
+            allowed: [],
+            broken: [`HARNESS: ${String(error)}`],
+            ended: 'failed',
+          }));
         const hit = /^hit (.*)$/m.exec(readFileSync(report, 'utf8'))?.[1]?.replace(dir, '');
         if (hit === undefined) {
           last = Math.min(last, n);
@@ -92,7 +97,14 @@ export async function sweep(options: SweepOptions): Promise<SweepFigures> {
         figures.ended.set(outcome.ended, (figures.ended.get(outcome.ended) ?? 0) + 1);
         const broken = [...outcome.broken, ...(await afterwards(dir, outcome))];
         if (broken.length === 0) continue;
-        const finding: Finding = { program: program.name, case: of.name, fault, n, hit: hit ?? 'none', broken };
+        const finding: Finding = {
+          program: program.name,
+          case: of.name,
+          fault,
+          n,
+          hit: hit ?? 'none',
+          broken,
+        };
         figures.findings.push(finding);
         options.onFinding?.(finding);
       }
@@ -114,7 +126,10 @@ async function afterwards(dir: string, { allowed, unknown = [] }: Outcome): Prom
   if (existsSync(folder)) {
     for (const name of readdirSync(folder).filter((item) => item.includes('.tmp-')))
       utimesSync(path.join(folder, name), 1, 1);
-    const { code, stderr } = await runProgram([...executable.command, 'backup', '--config', configIn(dir)], dir);
+    const { code, stderr } = await runProgram(
+      [...executable.command, 'backup', '--config', configIn(dir)],
+      dir,
+    );
     if (code !== 0) broken.push(`NO BACKUP without faults: ${stderr}`);
   }
   const known = (state: State): State =>

@@ -67,9 +67,11 @@ export const hung: Row = {
     const early = answers.filter(({ after }) => after < (held - 2) * 1000);
     const refused = early.filter(({ answer }) => answer.status === 503);
     if (refused.length === 0) broken.push(`none of ${count} writes of 1 MB was refused while the disk hung`);
-    if (refused.some(({ answer }) => answer.retryAfter === undefined)) broken.push('a 503 came without Retry-After');
+    if (refused.some(({ answer }) => answer.retryAfter === undefined))
+      broken.push('a 503 came without Retry-After');
     const odd = early.filter(({ answer }) => answer.status !== 503);
-    if (odd.length > 0) broken.push(`answered while the disk hung: ${odd.map(({ answer }) => answer.status).join()}`);
+    if (odd.length > 0)
+      broken.push(`answered while the disk hung: ${odd.map(({ answer }) => answer.status).join()}`);
     // The broker itself, and not only its tracer: it holds what its tracer printed to open.
     process.kill(pid, 'SIGKILL');
     await broker.kill();
@@ -80,7 +82,11 @@ export const hung: Row = {
       const state = await again.list();
       if (!('first' in state)) broken.push('LOST: the write before the hang');
       for (const { n, answer } of refused)
-        if (answer.body.code !== 'unknown' && `big-${n}` in state && /nothing/.test(answer.body.message ?? ''))
+        if (
+          answer.body.code !== 'unknown' &&
+          `big-${n}` in state &&
+          /nothing/.test(answer.body.message ?? '')
+        )
           broken.push(`MADE UP: big-${n} was refused and stands`);
       await again.stop();
     }

@@ -1,6 +1,7 @@
 /** Rows about a broker that runs on and on: memory and descriptors, watches that resume, its size. */
 import { readdirSync } from 'node:fs';
-import { type ClientRequest, request } from 'node:https';
+import type { ClientRequest } from 'node:http';
+import { request } from 'node:https';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Broker, start, started } from '../broker.ts';
@@ -118,7 +119,8 @@ export const watch: Row = {
       if (type === 'watching') return;
       events++;
       if (type === 'reset') broken.push(`a reset at ${revision}, after ${seen}`);
-      else if (revision !== seen + 1 && broken.length < 20) broken.push(`revision ${revision} came after ${seen}`);
+      else if (revision !== seen + 1 && broken.length < 20)
+        broken.push(`revision ${revision} came after ${seen}`);
       seen = revision;
     };
     for (let n = 0; n < breaks; n++) {
@@ -136,7 +138,8 @@ export const watch: Row = {
       await reading.over;
       await writers.stop();
       const again = await start(executable.command, file);
-      if ('refused' in again) return { figures: `${n} breaks`, broken: [...broken, `NO START: ${again.refused}`] };
+      if ('refused' in again)
+        return { figures: `${n} breaks`, broken: [...broken, `NO START: ${again.refused}`] };
       broker = again;
       writers = startWriters(broker, ledger, load);
     }

@@ -102,7 +102,8 @@ async function runSuite(
   const timer = setTimeout(() => child.kill('SIGTERM'), suite.long * 1000);
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   clearTimeout(timer);
-  const count = (what: string): number => Number(new RegExp(`^# ${what} (\\d+)`, 'm').exec(printed)?.[1] ?? 0);
+  const count = (what: string): number =>
+    Number(new RegExp(`^# ${what} (\\d+)`, 'm').exec(printed)?.[1] ?? 0);
   // A long form prints its figures on lines of their own, which the reporter makes comments.
   const told = printed
     .split('\n')

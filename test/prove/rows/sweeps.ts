@@ -9,10 +9,7 @@ import { faults, type Finding, sweep, type SweepFigures, type SweepOptions } fro
 const textOf = ({ program, case: name, fault, n, hit, broken }: Finding): string =>
   `${program} ${name}, ${fault} at call ${n} (${hit}): ${broken.join('; ')}`;
 
-async function runAll(
-  setup: RowSetup,
-  plans: readonly Omit<SweepOptions, 'scratch'>[],
-): Promise<RowResult> {
+async function runAll(setup: RowSetup, plans: readonly Omit<SweepOptions, 'scratch'>[]): Promise<RowResult> {
   const broken: string[] = [];
   const told = new Map<string, { injected: number; findings: number }>();
   for (const plan of plans) {

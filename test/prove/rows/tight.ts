@@ -102,12 +102,14 @@ async function fillAndFree(
     else if (ledger.lastAt <= freed) {
       const { body } = await broker.look('/readyz');
       broken.push(`round ${round}: NOT BACK ${limit} ms after there was room: ${JSON.stringify(body)}`);
-    } else if (!setup.short && took > 2000) broken.push(`round ${round}: back only after ${took.toFixed(0)} ms`);
+    } else if (!setup.short && took > 2000)
+      broken.push(`round ${round}: back only after ${took.toFixed(0)} ms`);
     await sleep(Math.max(0, roundMs - (performance.now() - began)));
   }
   await writers.stop();
   const end = await broker.stop();
-  if (end.code !== 0) broken.push(`the broker ended with ${end.signal ?? end.code}: ${broker.printed().slice(-300)}`);
+  if (end.code !== 0)
+    broken.push(`the broker ended with ${end.signal ?? end.code}: ${broker.printed().slice(-300)}`);
   const again = await start(executable.command, file);
   if ('refused' in again) broken.push(`NO START at the end: ${again.refused.slice(-300)}`);
   else {
