@@ -69,15 +69,14 @@ export async function start(
   { env, wrap = [], timeoutMs = 20_000 }: Settings = {},
 ): Promise<Broker | Refusal> {
   const home = path.dirname(file);
-  const [program = '', ...args] = [...wrap, ...command, 'start', '--config', file];
+  const [program = '', ...args] = wrap.concat(command, 'start', '--config', file);
   const child = spawn(program, args, {
     cwd: '/',
     env: cleanEnv(`${home}.home`, env),
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let printed = '';
-  let ready: (port: number) => void = () => {};
-  const isReady = new Promise<number>((resolve) => (ready = resolve));
+  const { promise: isReady, resolve: ready } = Promise.withResolvers<number>();
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     if (printed.length < 1_000_000) printed += text;
     const found = /^ready: https:\/\/\S+?:(\d+) /m.exec(printed)?.[1];

@@ -1,7 +1,7 @@
 /** The short form of each row of the proof that has no test of its own in the suite; `npm run prove` runs the long ones. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { runRow } from './run.ts';
+import { runRow } from './run-row.ts';
 import { rows } from './rows.ts';
 import { suiteRows } from './rows/suites.ts';
 

@@ -4,6 +4,7 @@ import type { ClientRequest } from 'node:http';
 import { request } from 'node:https';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { waitFor } from '../../support/wait.ts';
 import { type Broker, start, started } from '../broker.ts';
 import { newLedger, startWriters } from '../ledger.ts';
 import { executable } from '../programs.ts';
@@ -147,9 +148,9 @@ export const watch: Row = {
     const { body } = await broker.call('List', { limit: 1 });
     const last = body.revision ?? 0;
     const reading = readWatch(broker.port, seen, onEvent);
-    for (let tries = 0; seen < last && tries < 1000; tries++) await sleep(10);
+    const read = await waitFor('the last change', () => seen >= last).catch(() => false);
     reading.sent.destroy();
-    if (seen !== last) broken.push(`the watch ended at ${seen}, the registry is at ${last}`);
+    if (!read || seen !== last) broken.push(`the watch ended at ${seen}, the registry is at ${last}`);
     await broker.stop();
     return {
       figures: `${breaks} breaks, ${restarts} of them restarts, ${events} events, ${broken.length} missed, doubled or out of order`,
