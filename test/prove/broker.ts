@@ -31,8 +31,11 @@ export interface Broker {
   /** GET of a path such as `/readyz`. */
   look(at: string, timeoutMs?: number): Promise<Answer>;
   put(name: string, data: object): Promise<Answer>;
-  /** @throws Error when it does not answer with 200. */
-  list(): Promise<State>;
+  /**
+   * All entries, read page by page.
+   * @throws Error when it does not answer with 200.
+   */
+  list(pageSize?: number): Promise<State>;
   /** SIGTERM; SIGKILL after `timeoutMs`. */
   stop(timeoutMs?: number): Promise<Ending>;
   kill(): Promise<void>;
@@ -66,15 +69,14 @@ export async function start(
   { env, wrap = [], timeoutMs = 20_000 }: Settings = {},
 ): Promise<Broker | Refusal> {
   const home = path.dirname(file);
-  const [program = '', ...args] = [...wrap, ...command, 'start', '--config', file];
+  const [program = '', ...args] = wrap.concat(command, 'start', '--config', file);
   const child = spawn(program, args, {
     cwd: '/',
     env: cleanEnv(`${home}.home`, env),
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let printed = '';
-  let ready: (port: number) => void = () => {};
-  const isReady = new Promise<number>((resolve) => (ready = resolve));
+  const { promise: isReady, resolve: ready } = Promise.withResolvers<number>();
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     if (printed.length < 1_000_000) printed += text;
     const found = /^ready: https:\/\/\S+?:(\d+) /m.exec(printed)?.[1];
@@ -95,7 +97,8 @@ export async function start(
     child.kill('SIGKILL');
     return { refused: printed, ending: { ...(await ended), hung: true } };
   }
-  const agent = new Agent({ keepAlive: true, rejectUnauthorized: false, maxSockets: 64 });
+  const agent = new Agent({ keepAlive: true, rejectUnauthorized: false, maxSockets: 512 });
+  const looking = new Agent({ keepAlive: false, rejectUnauthorized: false });
   const call = async (method: string, body: object, timeout = 15_000): Promise<Answer> =>
     await ask(agent, first, `/services/${method}`, body, timeout);
   return {
@@ -105,9 +108,9 @@ export async function start(
     ended,
     isOver: () => over,
     call,
-    look: async (at, timeout = 15_000) => await ask(agent, first, at, undefined, timeout),
+    look: async (at, timeout = 15_000) => await ask(looking, first, at, undefined, timeout),
     put: async (name, data) => await call('Replace', { name, data }),
-    list: async () => await listAll(call),
+    list: async (pageSize = 1000) => await listAll(call, pageSize),
     async stop(timeout = 15_000) {
       child.kill('SIGTERM');
       const killer = setTimeout(() => child.kill('SIGKILL'), timeout);
@@ -135,11 +138,11 @@ export async function started(
   return broker;
 }
 
-async function listAll(call: Broker['call']): Promise<State> {
+async function listAll(call: Broker['call'], limit: number): Promise<State> {
   const state: Record<string, string> = {};
   let after: string | undefined;
   do {
-    const { status, body } = await call('List', { limit: 1000, ...(after === undefined ? {} : { after }) });
+    const { status, body } = await call('List', { limit, ...(after === undefined ? {} : { after }) });
     if (status !== 200) throw new Error(`List was answered ${status}: ${body.message ?? ''}`);
     const page = body.data as {
       entries: { name: string; revision: number; data: object }[];
@@ -159,7 +162,13 @@ function ask(
   timeoutMs: number,
 ): Promise<Answer> {
   return new Promise((resolve) => {
-    const none = (why: string): void => resolve({ status: 0, retryAfter: undefined, body: { message: why } });
+    // Of the whole call: a socket that is waited for has no timeout of its own.
+    const timer = setTimeout(() => sent.destroy(new Error('no answer in time')), timeoutMs);
+    const settle = (answer: Answer): void => {
+      clearTimeout(timer);
+      resolve(answer);
+    };
+    const none = (why: string): void => settle({ status: 0, retryAfter: undefined, body: { message: why } });
     const sent = request(
       {
         agent,
@@ -168,7 +177,6 @@ function ask(
         path: at,
         method: body === undefined ? 'GET' : 'POST',
         headers: { 'content-type': 'application/json' },
-        timeout: timeoutMs,
       },
       (response) => {
         let text = '';
@@ -177,7 +185,7 @@ function ask(
         response.once('end', () => {
           try {
             const retryAfter = response.headers['retry-after'];
-            resolve({
+            settle({
               status: response.statusCode ?? 0,
               retryAfter,
               body: JSON.parse(text) as Answer['body'],
@@ -188,7 +196,6 @@ function ask(
         });
       },
     );
-    sent.once('timeout', () => sent.destroy(new Error('no answer in time')));
     sent.once('error', (error) => none(error.message));
     sent.end(body === undefined ? undefined : JSON.stringify(body));
   });

@@ -1,4 +1,5 @@
 /** Writers that keep a ledger of what was acknowledged, refused, or left without a word. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../support/http-fuzz.ts';
 import type { Answer, Broker, State } from './broker.ts';
 
@@ -37,17 +38,16 @@ export function startWriters(
   ledger: Ledger,
   load: Load,
 ): { stop(): Promise<void>; halt(): void } {
-  let going = true;
-  const pause = async (ms: number): Promise<void> => await new Promise((resolve) => setTimeout(resolve, ms));
+  const halted = new AbortController();
   const write = async (writer: number): Promise<void> => {
-    while (going && !broker.isOver()) {
+    while (!halted.signal.aborted && !broker.isOver()) {
       const name = `w${writer}-${Math.floor(load.random() * load.namesEach)}`;
       const known = ledger.names.get(name) ?? { acked: 0, open: new Set() };
       ledger.names.set(name, known);
       const n = Math.max(known.acked, ...known.open) + 1;
       known.open.add(n);
       const answer = await broker.put(name, { n, pad: 'x'.repeat(Math.floor(load.random() * load.bytes)) });
-      if (!going) return;
+      if (halted.signal.aborted) return;
       if (answer.status === 200) {
         ledger.acknowledged++;
         ledger.lastAt = performance.now();
@@ -55,17 +55,17 @@ export function startWriters(
         for (const earlier of known.open) if (earlier <= n) known.open.delete(earlier);
       } else {
         note(ledger, known, n, answer);
-        await pause(50);
+        await sleep(50);
       }
-      if (load.pauseMs !== undefined) await pause(load.pauseMs);
+      if (load.pauseMs !== undefined) await sleep(load.pauseMs);
     }
   };
   const all = Promise.all(Array.from({ length: load.writers }, (_, writer) => write(writer)));
   return {
     /** From now on answers count no more: what they tell is left open. */
-    halt: () => (going = false),
+    halt: () => halted.abort(),
     async stop() {
-      going = false;
+      halted.abort();
       await all;
     },
   };

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { root } from '../../build/root.ts';
-import type { Ran } from './run.ts';
+import type { Ran } from './run-row.ts';
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 

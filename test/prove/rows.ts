@@ -1,10 +1,27 @@
 import type { Row } from './row.ts';
 import { kill, power, selfProof, volatile } from './rows/cuts.ts';
 import { hung } from './rows/hung.ts';
+import { soak, watch } from './rows/running.ts';
+import { limit, restart } from './rows/size.ts';
+import { suiteRows } from './rows/suites.ts';
 import { sweepRow, syncErrors } from './rows/sweeps.ts';
 import { tight } from './rows/tight.ts';
 
-export const rows: readonly Row[] = [kill, power, volatile, selfProof, sweepRow, syncErrors, tight, hung];
+export const rows: readonly Row[] = [
+  kill,
+  power,
+  volatile,
+  selfProof,
+  sweepRow,
+  syncErrors,
+  tight,
+  hung,
+  watch,
+  soak,
+  limit,
+  restart,
+  ...suiteRows,
+];
 
 /** Rows of the proof's table that wait for a part of the product. */
 export const notBuiltYet: readonly string[] = [

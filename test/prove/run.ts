@@ -1,52 +1,11 @@
 /** `npm run prove -- [ROW…] [--short] [--list] [--seed=N]`: the proof, row by row; see docs/reliability.md. */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { ensureExecutables } from '../../build/executable.ts';
 import { ensurePackage } from '../../build/npm.ts';
-import { seeded } from '../support/http-fuzz.ts';
-import type { Row, RowResult } from './row.ts';
 import { writeReport } from './report.ts';
+import { type Ran, runRow } from './run-row.ts';
 import { notBuiltYet, rows } from './rows.ts';
 
-export interface Ran {
-  readonly row: Row;
-  readonly seconds: number;
-  readonly seed: number;
-  readonly result: RowResult | { readonly skipped: string };
-}
-
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
-
-/** Runs a row within its bound; what it throws counts as broken. */
-export async function runRow(row: Row, short: boolean, seed: number, log = say): Promise<Ran> {
-  const began = performance.now();
-  const seconds = (): number => (performance.now() - began) / 1000;
-  const skipped = row.skip();
-  if (skipped !== false) return { row, seed, seconds: 0, result: { skipped } };
-  const scratch = mkdtempSync(path.join(tmpdir(), `bpbroker-prove-${row.name}-`));
-  const bound = short ? row.bound.short : row.bound.long;
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    const late = new Promise<RowResult>((resolve) => {
-      const broken = [`it had not ended after ${bound} s`];
-      timer = setTimeout(() => resolve({ figures: 'not ended', broken }), bound * 1000);
-    });
-    const setup = { short, seed, random: seeded(seed), scratch, say: (line: string) => log(`  ${line}`) };
-    const running = row.run(setup).catch((error: unknown) => ({
-      figures: 'failed',
-      broken: [error instanceof Error ? (error.stack ?? error.message) : String(error)],
-    }));
-    return { row, seed, result: await Promise.race([running, late]), seconds: seconds() };
-  } finally {
-    clearTimeout(timer);
-    try {
-      rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
-    } catch (error) {
-      log(`  ${scratch} stays: ${String(error)}`);
-    }
-  }
-}
 
 function print({ row, seed, seconds, result }: Ran): void {
   if ('skipped' in result) return say(`${row.name}: skipped: ${result.skipped}`);
@@ -82,12 +41,12 @@ async function main(args: readonly string[]): Promise<number> {
   // A row that mostly waits runs beside the others, where all of them run.
   const beside = names.length === 0 && !short ? chosen.filter((row) => row.runsBeside) : [];
   const besides = beside.map(
-    async (row) => await runRow(row, short, seed, (line: string) => say(`[${row.name}] ${line}`)),
+    async (row) => await runRow(row, short, seed, (line) => say(`[${row.name}] ${line}`)),
   );
   for (const row of chosen) {
     if (beside.includes(row)) continue;
     say(`${row.name}: ${row.what}`);
-    const done = await runRow(row, short, seed);
+    const done = await runRow(row, short, seed, say);
     ran.push(done);
     print(done);
   }

@@ -16,11 +16,15 @@ export interface Place {
 export const configIn = (dir: string): string => path.join(dir, 'bpbroker.json');
 
 /** A new folder with a configuration that lets any port be taken and makes backups only when told to. */
-export function newFolder(dir: string, config: object = { backup_freq_secs: 0 }): string {
+export function newFolder(dir: string, config: object = { backup_freq_secs: 0 }, store?: object): string {
   mkdirSync(dir, { recursive: true });
   writeFileSync(
     configIn(dir),
-    JSON.stringify({ api: { listen_port: 0, listen_ip: '127.0.0.1' }, _config: config }),
+    JSON.stringify({
+      api: { listen_port: 0, listen_ip: '127.0.0.1' },
+      _config: config,
+      ...(store && { _store: store }),
+    }),
   );
   return dir;
 }

@@ -2,7 +2,7 @@
  * Makes every system call of what the broker does on its files fail in turn, and checks after each what stands. The tracer
  * (sweep.c) counts calls over all threads, so a call is met whatever thread makes it.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
 import path from 'node:path';
 import { start, type State } from './broker.ts';
 import { compiled } from './compiled.ts';
@@ -121,8 +121,11 @@ async function afterwards(dir: string, { allowed, unknown = [] }: Outcome): Prom
   const found = await broker.list();
   const end = await broker.stop();
   const broken: string[] = [];
-  // What a backup that was cut short leaves is removed by the next one.
-  if (existsSync(path.join(dir, 'backups'))) {
+  // What a backup that was cut short leaves is removed by the next one, once it is old.
+  const folder = path.join(dir, 'backups');
+  if (existsSync(folder)) {
+    for (const name of readdirSync(folder).filter((item) => item.includes('.tmp-')))
+      utimesSync(path.join(folder, name), 1, 1);
     const { code, stderr } = await runProgram(
       [...executable.command, 'backup', '--config', configIn(dir)],
       dir,

@@ -157,10 +157,10 @@ export const selfProof: Row = {
             disk,
             cycles: 5,
             ledger: newLedger(),
-            wrap: () => [
-              ...[compiled('sweep'), '-d', dir, '-o', path.join(scratch, 'report')],
-              ...['-e', 'skip', '-n', '1', '-s', '--'],
-            ],
+            wrap: () => {
+              const tracer = [compiled('sweep'), '-d', dir, '-o', path.join(scratch, 'report')];
+              return tracer.concat('-e', 'skip', '-n', '1', '-s', '--');
+            },
           });
           if (found.length > 0) caught++;
         } finally {

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import path from 'node:path';
 import { type Answer, start, started } from '../broker.ts';
 import { executable } from '../programs.ts';
+import { rssMiB } from '../proc.ts';
 import type { Row } from '../row.ts';
 import { configIn, newFolder, put } from '../sweep-places.ts';
 
@@ -21,10 +22,6 @@ function noStrace(): string | false {
 /** Of the broker under its tracer. */
 function brokerPid(tracer: number): number {
   return Number(readFileSync(`/proc/${tracer}/task/${tracer}/children`, 'utf8').trim().split(' ')[0]);
-}
-
-export function rssMiB(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024;
 }
 
 const MIB = 1024 * 1024;

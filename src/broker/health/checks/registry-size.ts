@@ -1,5 +1,5 @@
 import type { StoreHealth } from '../../../store/store.ts';
-import { formatBytes } from '../disk-space.ts';
+import { formatBytes } from '../../../store/file/disk-space.ts';
 import type { Finding } from '../health.ts';
 
 /** From this part of its limit on, somebody should look: at the limit, writes are refused. */
