@@ -73,7 +73,7 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     load: () => import('./commands/ping.ts'),
   },
   discover: {
-    description: 'Find the broker that holds an entry, and print its address',
+    description: 'Find the broker that holds an entry, or any broker, and print its address',
     options: [
       'name',
       'wait',
@@ -88,8 +88,11 @@ export const clientCommands: Readonly<Record<string, Command>> = {
       'quiet',
       'verbose',
     ],
-    required: ['name'],
-    examples: ['discover --name foo-cluster1', 'discover --name foo-cluster1 --wait --timeout 10m'],
+    examples: [
+      'discover --name foo-cluster1',
+      'discover --all',
+      'discover --name foo-cluster1 --wait --timeout 10m',
+    ],
     load: () => import('./commands/discover.ts'),
   },
   service,

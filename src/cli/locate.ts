@@ -1,7 +1,9 @@
 import { runtime } from '#runtime';
-import { discover, DISCOVER_TIMEOUT_MS, type FoundBroker, type Identify } from '../client/finder.ts';
+import { ambiguous } from '../client/finder-errors.ts';
+import { discover, DISCOVER_TIMEOUT_MS, type FoundBroker } from '../client/finder.ts';
 import { parseFingerprint } from '../client/identity.ts';
-import { DEFAULT_PORT, formatAddress, type HostPort } from '../protocol/address.ts';
+import { areRivals } from '../client/sightings.ts';
+import { DEFAULT_PORT, formatAddress } from '../protocol/address.ts';
 import { formatDuration } from '../protocol/duration.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { Notes } from './notes.ts';
@@ -33,7 +35,7 @@ export async function locateBroker(
   const orAny = !options.wait && options.name !== undefined;
   if (fingerprint === undefined) return first(await findBrokers(args, notes, { ...options, orAny }));
   const found = await findBrokers(args, notes, { ...options, orAny, all: true });
-  return withIdentity(found, parseFingerprint(fingerprint));
+  return withIdentity(found, parseFingerprint(fingerprint), options.name ?? '');
 }
 
 /** Brokers on the network, the nearest address of each first. */
@@ -49,7 +51,6 @@ export async function findBrokers(
     key,
     all,
     orAny,
-    identify,
     timeoutMs: wait ? timeoutMs : (timeoutMs ?? DISCOVER_TIMEOUT_MS),
     port: readCount(args, 'port') ?? DEFAULT_PORT,
     targets: args.list('target'),
@@ -70,23 +71,29 @@ export async function findBrokers(
   }
 }
 
-const IDENTIFY_MS = 2000;
-
-const identify: Identify = async ({ address, port }) => identityOf({ host: address, port });
-
-async function identityOf(address: HostPort): Promise<string> {
-  return (await runtime.peerCertificate(address, IDENTIFY_MS)).fingerprint;
-}
-
-async function withIdentity(found: readonly FoundBroker[], fingerprint: string): Promise<FoundBroker> {
-  for (const broker of found)
-    if ((broker.proof?.fingerprint ?? (await identityOf(broker))) === fingerprint) return broker;
-  const seen = found.map((broker) => formatAddress(broker)).join(', ');
+/** Those of them that have an identity are one broker: copies of it, which run as well, are too much. */
+async function withIdentity(
+  found: readonly FoundBroker[],
+  fingerprint: string,
+  name: string,
+): Promise<FoundBroker> {
+  const matching: FoundBroker[] = [];
+  for (const broker of found) {
+    const { seen } = broker;
+    const presented = seen?.fingerprint ?? (await runtime.peerCertificate(broker, IDENTIFY_MS)).fingerprint;
+    if (presented === fingerprint) matching.push(broker);
+  }
+  if (areRivals(matching)) throw ambiguous(matching, { name }, true);
+  const [broker] = matching;
+  if (broker) return broker;
+  const addresses = found.map((one) => formatAddress(one)).join(', ');
   throw new BrokerError(
     'identity_mismatch',
-    `No broker that answered (${seen}) has the identity sha256:${fingerprint}`,
+    `No broker that answered (${addresses}) has the identity sha256:${fingerprint}`,
   );
 }
+
+const IDENTIFY_MS = 2000;
 
 function first(found: readonly FoundBroker[]): FoundBroker {
   const [broker] = found;

@@ -2,6 +2,7 @@ import { formatAddress } from '../protocol/address.ts';
 import { ANY_BROKER } from '../protocol/discovery.ts';
 import { formatDuration } from '../protocol/duration.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { shellWord } from '../protocol/shell-word.ts';
 import type { Attempt, Sighting } from './search.ts';
 import type { FoundBroker } from './sightings.ts';
 
@@ -75,9 +76,15 @@ export function ambiguous(brokers: readonly FoundBroker[], { name }: Asked, isHo
   const what = isHolder
     ? `${brokers.length} brokers hold '${name}'`
     : `${brokers.length} brokers answered${held}`;
+  const copies = new Set(brokers.map(({ seen }) => seen?.fingerprint ?? '')).size < brokers.length;
+  const hint = copies
+    ? '. Some have the same identity: copies of one broker (an image, or a move whose old broker still runs), of which one must be stopped'
+    : '';
+  const advice = `discover${name === ANY_BROKER ? '' : ` --name ${shellWord(name)}`} --all`;
   return new BrokerError(
     'ambiguous_broker',
-    `${what}: ${addresses}. Choose one with --bpbroker, register a name that only one of them holds, or list them with discover --all`,
+    `${what}: ${addresses}${hint}. Choose one with --bpbroker, register a name that only one of them holds, or list them with: bpbroker ${advice}`,
+    { advice },
   );
 }
 

@@ -41,15 +41,17 @@ export function identityMismatch(
   source: PinSource,
 ): BrokerError {
   const place = formatAddress(address);
+  const command = `trust --bpbroker ${place} --fingerprint sha256:${presented}`;
   const advice = {
     named: 'Check --fingerprint, or whether another host answers at that address.',
-    kept: `If the broker was set up anew, accept it with: bpbroker trust --bpbroker ${place} --fingerprint sha256:${presented}`,
+    kept: `If the broker was set up anew, accept it with: bpbroker ${command}`,
     proved:
       'The broker that has the discovery key presents the latter; another host answers at that address.',
   }[source];
   return new BrokerError(
     'identity_mismatch',
     `The broker at ${place} has the identity sha256:${presented}, expected sha256:${expected}; nothing was sent to it. ${advice}`,
+    source === 'kept' ? { advice: command } : {},
   );
 }
 
