@@ -107,11 +107,19 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     load: () => import('./commands/execute.ts'),
   },
   trust: {
-    description: "List, add or forget the identity kept for a broker's address",
-    options: ['bpbroker', 'fingerprint', 'forget', 'timeout', 'quiet', 'verbose'],
+    description: "List, add or forget the identity kept for a broker's address, and for names that found it",
+    options: ['bpbroker', 'name', 'fingerprint', 'forget', 'timeout', 'quiet', 'verbose'],
+    meanings: {
+      bpbroker: 'Address of the broker (default: list all)',
+      name: 'Name of an entry by which a broker was found',
+      fingerprint: 'The identity to keep for them from now on',
+      forget: 'Forget the identity kept for them',
+      timeout: 'Longest to ask the broker for its certificate (default: 3s)',
+    },
     examples: [
       'trust',
       'trust --bpbroker 10.0.0.1 --fingerprint sha256:…',
+      'trust --name foo --fingerprint sha256:…',
       'trust --bpbroker 10.0.0.1 --forget',
     ],
     load: () => import('./commands/trust.ts'),

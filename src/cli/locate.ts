@@ -5,7 +5,7 @@ import { parseFingerprint } from '../client/identity.ts';
 import { areRivals } from '../client/sightings.ts';
 import { DEFAULT_PORT, formatAddress } from '../protocol/address.ts';
 import { formatDuration } from '../protocol/duration.ts';
-import { BrokerError } from '../protocol/errors.ts';
+import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Notes } from './notes.ts';
 import { readCount } from './numbers.ts';
 import type { Arguments } from './command.ts';
@@ -22,6 +22,8 @@ export interface LocateOptions {
   readonly orAny?: boolean;
   /** The discovery key: brokers that have it are looked for, and no others. */
   readonly key: string | undefined;
+  /** Ends the search. */
+  readonly signal?: AbortSignal;
 }
 
 /** The one broker for a command that was not told which (contract, section 2). */
@@ -44,13 +46,14 @@ export async function findBrokers(
   notes: Notes,
   options: LocateOptions,
 ): Promise<FoundBroker[]> {
-  const { name = '', key, wait, timeoutMs, all = false, orAny = false } = options;
+  const { name = '', key, wait, timeoutMs, all = false, orAny = false, signal } = options;
   const what = name === '' ? 'a broker' : `a broker that holds '${name}'`;
   const search = discover({
     name,
     key,
     all,
     orAny,
+    signal,
     timeoutMs: wait ? timeoutMs : (timeoutMs ?? DISCOVER_TIMEOUT_MS),
     port: readCount(args, 'port') ?? DEFAULT_PORT,
     targets: args.list('target'),
@@ -63,7 +66,7 @@ export async function findBrokers(
     if (wait && error instanceof BrokerError && error.code === 'unreachable') {
       throw new BrokerError(
         'timeout',
-        `Gave up waiting for ${what} after ${formatDuration(timeoutMs ?? 0)}`,
+        `Gave up waiting for ${what} after ${formatDuration(timeoutMs ?? 0)}: ${messageOf(error)}`,
         { cause: error },
       );
     }
