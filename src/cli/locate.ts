@@ -37,7 +37,10 @@ export async function locateBroker(
   const orAny = !options.wait && options.name !== undefined;
   if (fingerprint === undefined) return first(await findBrokers(args, notes, { ...options, orAny }));
   const found = await findBrokers(args, notes, { ...options, orAny, all: true });
-  return withIdentity(found, parseFingerprint(fingerprint), options.name ?? '');
+  return withIdentity(found, parseFingerprint(fingerprint), {
+    name: options.name ?? '',
+    port: readCount(args, 'port'),
+  });
 }
 
 /** Brokers on the network, the nearest address of each first. */
@@ -78,7 +81,7 @@ export async function findBrokers(
 async function withIdentity(
   found: readonly FoundBroker[],
   fingerprint: string,
-  name: string,
+  asked: { readonly name: string; readonly port: number | undefined },
 ): Promise<FoundBroker> {
   const matching: FoundBroker[] = [];
   for (const broker of found) {
@@ -86,7 +89,7 @@ async function withIdentity(
     const presented = seen?.fingerprint ?? (await runtime.peerCertificate(broker, IDENTIFY_MS)).fingerprint;
     if (presented === fingerprint) matching.push(broker);
   }
-  if (areRivals(matching)) throw ambiguous(matching, { name }, true);
+  if (areRivals(matching)) throw ambiguous(matching, asked, true);
   const [broker] = matching;
   if (broker) return broker;
   const addresses = found.map((one) => formatAddress(one)).join(', ');

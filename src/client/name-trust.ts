@@ -3,7 +3,7 @@ import { formatAddress, type HostPort } from '../protocol/address.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import { shellWord } from '../protocol/shell-word.ts';
 import type { Pin } from '../runtime/runtime.ts';
-import type { IdentityOptions } from './identity.ts';
+import type { KnownBrokers } from './known-brokers.ts';
 
 /**
  * Trust by name: what open discovery has found by the name of an entry must have the identity that was kept for that name
@@ -29,7 +29,7 @@ export async function resolveNamedPin(
   address: HostPort,
   name: string,
   timeoutMs: number,
-  { knownBrokers, notify }: IdentityOptions,
+  { knownBrokers, notify }: { readonly knownBrokers: KnownBrokers; notify(line: string): void },
   keepAddress: (presented: Pin, isFirst: boolean) => void,
 ): Promise<Pin> {
   const atAddress = knownBrokers.get(formatAddress(address));
