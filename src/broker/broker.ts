@@ -1,4 +1,5 @@
 import type { Hono } from 'hono';
+import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
@@ -150,7 +151,9 @@ function compose(parts: Parts): Broker {
     findExtension: (name) => extensions.find(name),
   });
   const has = async (name: string): Promise<boolean> => (await store.get(name)) !== undefined;
-  const discovery = createKeyedDiscovery({ config, id: store.id, has });
+  // Copies of one file or image have the same registry's id and the same certificate. This tells them apart.
+  const instance = randomBytes(8).toString('hex');
+  const discovery = createKeyedDiscovery({ config, id: store.id, instance });
 
   let listeners: Promise<Listeners> | undefined;
   let open: Listeners | undefined;
@@ -165,6 +168,7 @@ function compose(parts: Parts): Broker {
     log,
     readiness: () => health.readiness(),
     closing: closing.signal,
+    identity: { id: store.id, instance },
     discovery,
   });
 

@@ -17,9 +17,17 @@ async function exitCodeOf(program: string, root: Command, argv: readonly string[
   try {
     return await dispatch(program, root, argv);
   } catch (error) {
-    writeError(`Fatal error: ${messageOf(error)}\n`);
+    writeError(`Fatal error: ${adviseFor(program, error)}\n`);
     return error instanceof BrokerError ? error.exitCode : 1;
   }
+}
+
+/** The message of an error; the command line that it advises is one of the program that was called. */
+function adviseFor(program: string, error: unknown): string {
+  const message = messageOf(error);
+  if (!(error instanceof BrokerError) || error.advice === undefined) return message;
+  const { advice } = error;
+  return message.replaceAll(`bpbroker ${advice}`, () => `${program} ${advice}`);
 }
 
 async function dispatch(program: string, own: Command, argv: readonly string[]): Promise<number> {

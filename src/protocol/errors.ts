@@ -75,6 +75,11 @@ export interface BrokerErrorOptions {
   status?: number;
   /** Whole seconds after which trying again makes sense; travels as `Retry-After`. */
   retryAfter?: number | undefined;
+  /**
+   * A command line that the message advises, without the name of the program: the message has `bpbroker` before it, in place
+   * of which a program names itself. Default: that of the cause.
+   */
+  advice?: string | undefined;
 }
 
 /**
@@ -96,6 +101,8 @@ export class BrokerError extends Error {
   readonly exitCode: number;
   /** Whole seconds after which trying again makes sense, where that is known. */
   readonly retryAfter: number | undefined;
+  /** The command line that the message advises after `bpbroker`, where it does. */
+  readonly advice: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: BrokerErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -103,6 +110,7 @@ export class BrokerError extends Error {
     this.status = options.status ?? kinds[code].status;
     this.exitCode = kinds[code].exit;
     this.retryAfter = options.retryAfter;
+    this.advice = options.advice ?? (options.cause instanceof BrokerError ? options.cause.advice : undefined);
   }
 }
 

@@ -23,8 +23,11 @@ export const run: Run = async (args) => {
       writeOut(`${spacedJson({ ...change })}\n`);
       if (command !== undefined) await execute(command, change, notes);
     }
-    if (signal?.aborted)
-      throw new BrokerError('timeout', `The time to watch, ${args.text('timeout')}, is over`);
+    if (signal?.aborted) {
+      const cause = client.outOfReach();
+      const reason = cause === undefined ? '' : `: ${messageOf(cause)}`;
+      throw new BrokerError('timeout', `The time to watch, ${args.text('timeout')}, is over${reason}`);
+    }
   });
 };
 
