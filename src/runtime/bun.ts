@@ -11,6 +11,7 @@ import type { HttpServer, Runtime } from './runtime.ts';
 export const runtime: Runtime = {
   name: 'bun',
   version: process.versions['bun'] ?? '',
+  runsTypeScript: true,
   async serve(options): Promise<HttpServer> {
     const { serveBun } = await import('./bun-server.ts');
     return serveBun(options);

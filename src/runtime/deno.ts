@@ -20,6 +20,7 @@ export const runtime: Runtime = {
   ...node,
   name: 'deno',
   version: Deno.version.deno,
+  runsTypeScript: true,
   write,
   print: async (text) => writeAll(write, 1, Buffer.from(text)),
   moduleCommand: (file) => [process.execPath, 'run', '-A', '--no-lock', '--quiet', file],

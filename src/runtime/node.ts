@@ -9,6 +9,7 @@ import { openPeer, openVerifiedChannel } from './verified-channel.ts';
 export const runtime: Runtime = {
   name: 'node',
   version: process.versions.node,
+  runsTypeScript: Boolean(process.features.typescript),
   serve: serveNode,
   sharedHeaders: (headers) => ({ ...headers }),
   fs: () => fs,

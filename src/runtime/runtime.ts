@@ -9,6 +9,8 @@ export interface Runtime {
   readonly name: 'node' | 'bun' | 'deno';
   /** Version of the runtime, such as `24.21.0`. */
   readonly version: string;
+  /** Whether it loads TypeScript as it is. */
+  readonly runsTypeScript: boolean;
   /** Serves HTTPS until closed. Rejects with the system's error (`EADDRINUSE`, `EACCES`) when it cannot listen. */
   serve(options: ServeOptions): Promise<HttpServer>;
   /** Headers in the form in which answers that share them cost the least. */

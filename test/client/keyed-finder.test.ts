@@ -232,7 +232,8 @@ describe('the addresses of a broker that has the key', () => {
       const began = performance.now();
       await assert.rejects(reachBroker(found(nowhere), 800), { code: 'unreachable' });
       const tookMs = performance.now() - began;
-      assert.ok(tookMs < 2 * 800, `it was to take 800 ms and took ${tookMs}`);
+      // One address after the other would be five times as long.
+      assert.ok(tookMs < 3 * 800, `it was to take 800 ms and took ${tookMs}`);
       const reached = await reachBroker(found([...nowhere, '127.0.0.2']), 3000);
       assert.equal(reached.address.host, '127.0.0.2');
     },

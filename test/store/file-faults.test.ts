@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { unmount } from '../support/teardown.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 import { openIn, outputOf, put, remove, startScript } from './support.ts';
@@ -252,7 +253,7 @@ describe('a full disk', () => {
         );
         await again.close();
       } finally {
-        execFileSync('umount', ['-l', place]);
+        unmount(place);
       }
     },
   );

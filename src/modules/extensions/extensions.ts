@@ -7,6 +7,7 @@ import { readLimits } from './limits.ts';
 import type { ExtensionsOptions, Loaded, Parts } from './loaded.ts';
 import { createLocks } from './locks.ts';
 import { findExtension, versionOf } from './lookup.ts';
+import { unsafePart } from './ownership.ts';
 import { loadScript } from './script-module.ts';
 import { createSlots, type Slots } from './slots.ts';
 
@@ -33,11 +34,12 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
   const locks = createLocks();
   // One for a name, also across changes of its file.
   const slots = new Map<string, Slots>();
+  const looks = createLooks();
   let closed = false;
 
   const load = async (name: string): Promise<Loaded | undefined> => {
     const config = options.config[name] ?? {};
-    const extension = await findExtension(options.dir, name);
+    const extension = await findExtension(options.dir, name, looks);
     const present = loaded.get(name);
     if (
       present &&
@@ -84,6 +86,33 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
       loaded.clear();
       former.clear();
     },
+  };
+}
+
+/** A look through the directory counts for so many times as long as it took: a large one costs a twentieth of the time at most. */
+const LOOK_PAUSE = 20;
+
+/** Looks through the directory once for all the extensions that ask at a time. */
+function createLooks(): (root: string) => Promise<string | undefined> {
+  let last: Promise<string | undefined> | undefined;
+  let until = 0;
+  return (root) => {
+    if (last && performance.now() < until) return last;
+    const began = performance.now();
+    until = Infinity;
+    last = unsafePart(root).then(
+      (reason) => {
+        const now = performance.now();
+        // What was refused may have been mended.
+        until = reason === undefined ? now + (now - began) * LOOK_PAUSE : 0;
+        return reason;
+      },
+      (error: unknown) => {
+        until = 0;
+        throw error;
+      },
+    );
+    return last;
   };
 }
 
