@@ -2,7 +2,8 @@ import type { ConsolaInstance, LogObject } from 'consola';
 import { createConsola } from 'consola/basic';
 import { fstatSync } from 'node:fs';
 import type { LogFields, Logger } from '../protocol/logger.ts';
-import { writeError } from './terminal.ts';
+import { lossText } from './line-queue.ts';
+import { sayLossAs, writeError } from './terminal.ts';
 
 export type LogFormat = 'text' | 'json';
 const levels = { error: 0, warn: 1, info: 3, debug: 4 } as const;
@@ -16,6 +17,9 @@ export type LogLevel = keyof typeof levels;
 export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean = isJournal()): Logger {
   const renderLine = toJournal ? renderForJournal : renderText;
   const render = format === 'json' ? renderJson : renderLine;
+  sayLossAs((lines) =>
+    escapeControls(render({ date: new Date(), type: 'warn', args: [lossText(lines), {}] })),
+  );
   const consola = createConsola({
     level: levels[level],
     // Repeated lines count: each is an event.
@@ -36,23 +40,25 @@ function logAs(consola: ConsolaInstance, level: LogLevel): (message: string, fie
 
 type Event = [message: string, fields: LogFields];
 
-function renderJson({ date, type, args }: LogObject): string {
+type Rendered = Pick<LogObject, 'date' | 'type' | 'args'>;
+
+function renderJson({ date, type, args }: Rendered): string {
   const [message, fields] = args as Event;
   return JSON.stringify({ time: date.toISOString(), level: type, message, ...fields });
 }
 
-function renderText(event: LogObject): string {
+function renderText(event: Rendered): string {
   return `${event.date.toISOString()} ${event.type} ${renderMessage(event)}`;
 }
 
 /** As syslog numbers them. */
 const priorities: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
 
-function renderForJournal(event: LogObject): string {
+function renderForJournal(event: Rendered): string {
   return `<${priorities[event.type] ?? 6}>${renderMessage(event)}`;
 }
 
-function renderMessage({ args }: LogObject): string {
+function renderMessage({ args }: Rendered): string {
   const [message, fields] = args as Event;
   const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${quote(String(value))}`);
   return `${message}${pairs.join('')}`;
