@@ -1,20 +1,25 @@
 import type { ConsolaInstance, LogObject } from 'consola';
 import { createConsola } from 'consola/basic';
 import { fstatSync } from 'node:fs';
+import type { LogLevel } from '../config/schema.ts';
 import type { LogFields, Logger } from '../protocol/logger.ts';
 import { lossText } from './line-queue.ts';
 import { sayLossAs, writeError } from './terminal.ts';
 
 export type LogFormat = 'text' | 'json';
-const levels = { error: 0, warn: 1, info: 3, debug: 4 } as const;
-export type LogLevel = keyof typeof levels;
+const levels: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 3, debug: 4 };
+
+/** A log whose level may be changed while it is used. */
+export interface Log extends Logger {
+  setLevel(level: LogLevel): void;
+}
 
 /**
  * The broker's log, on standard error: one line an event, as text (`2026-01-31T12:00:00.000Z warn message key=value`) or
  * as JSON. Control characters never reach it raw. The journal gets text with the level as it wants it, `<4>message`, and
  * no time: it has its own.
  */
-export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean = isJournal()): Logger {
+export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean = isJournal()): Log {
   const renderLine = toJournal ? renderForJournal : renderText;
   const render = format === 'json' ? renderJson : renderLine;
   sayLossAs((lines) =>
@@ -31,6 +36,9 @@ export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean
     info: logAs(consola, 'info'),
     warn: logAs(consola, 'warn'),
     error: logAs(consola, 'error'),
+    setLevel(next) {
+      consola.level = levels[next];
+    },
   };
 }
 

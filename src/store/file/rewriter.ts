@@ -26,6 +26,19 @@ export interface Rewriter {
   retire(): Promise<void>;
 }
 
+/** Edits of the file by others while a broker runs on it. */
+export interface FileEdits {
+  /**
+   * Takes over the options that somebody has put into the file since it was last written, so that writing it anew keeps
+   * them. Rejects when they cannot be read: the file must not be written over then.
+   */
+  keep(): Promise<void>;
+  /** Throws when somebody has written to the file since `keep`. */
+  check(): void;
+  /** The file has just been written. */
+  wrote(): void;
+}
+
 export interface RewriterOptions {
   readonly file: string;
   readonly identity: RegistryIdentity;
@@ -42,6 +55,7 @@ export interface RewriterOptions {
   readonly written: Written;
   /** A journal longer than this, and than the file, is due. */
   readonly journalBytes: number;
+  readonly edits?: FileEdits | undefined;
   readonly onStep: (step: string) => void;
 }
 
@@ -79,6 +93,7 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
 
   async function rewrite(): Promise<void> {
     try {
+      await setup.edits?.keep();
       await rotate();
       written = await writeFile();
     } catch (error) {
@@ -117,7 +132,13 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     const snapshot = table.snapshot();
     try {
       const text = documentText(options, identity, snapshot);
-      const bytes = await replaceFile(file, text, { onStep: (step) => onStep(`file-${step}`) });
+      const bytes = await replaceFile(file, text, {
+        onStep(step) {
+          if (step === 'rename') setup.edits?.check();
+          onStep(`file-${step}`);
+        },
+      });
+      setup.edits?.wrote();
       return { revision: snapshot.revision, options: JSON.stringify(options), bytes };
     } finally {
       snapshot.end();
