@@ -1,8 +1,9 @@
+import { runtime } from '#runtime';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Command } from './command.ts';
 import { completionCommands } from './completion/commands.ts';
 import { parseCommandLine } from './parse.ts';
-import { isTerminal, writeError, writeOut } from './terminal.ts';
+import { flushErrors, isTerminal, writeError, writeOut } from './terminal.ts';
 
 /**
  * Runs a program: reads its command line, does the command, and sets the exit code. A failure is one line on standard
@@ -10,7 +11,9 @@ import { isTerminal, writeError, writeOut } from './terminal.ts';
  */
 export async function main(program: string, root: Command, argv: readonly string[]): Promise<never> {
   // Everything has been written by then, so nothing is lost by not waiting for idle connections to close.
-  process.exit(await exitCodeOf(program, root, argv));
+  const code = await exitCodeOf(program, root, argv);
+  await flushErrors();
+  runtime.exit(code);
 }
 
 async function exitCodeOf(program: string, root: Command, argv: readonly string[]): Promise<number> {

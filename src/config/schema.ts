@@ -5,6 +5,8 @@ import { discoveryKeyProblem } from '../protocol/discovery-key.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { accessKeyProblem } from './access-key.ts';
 
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+
 /**
  * The options of a broker, in the shape of the configuration file (contract, section 4). Every other top-level key is a
  * module: its presence is what lets the module be called, its object is the module's own configuration.
@@ -23,6 +25,8 @@ export interface Config {
   readonly _global: {
     /** Seconds between self-checks; default 10. */
     readonly healthcheck_freq_sec: number;
+    /** Least level of what is logged, unless the command line or the environment says; default `info`. */
+    readonly log_level?: LogLevel;
   };
   readonly _config: {
     /** Seconds between backups; default 3600; 0: none are made. */
@@ -89,7 +93,10 @@ const schema = v.objectWithRest(
       ssl_cert: v.string(),
       ssl_key: v.string(),
     }),
-    _global: v.looseObject({ healthcheck_freq_sec: seconds }),
+    _global: v.looseObject({
+      healthcheck_freq_sec: seconds,
+      log_level: v.optional(v.picklist(['error', 'warn', 'info', 'debug'])),
+    }),
     _config: v.looseObject({ backup_freq_secs: secondsOrNone, backup_retain_n: count }),
     _store: v.looseObject({
       driver: v.literal('file', "expected 'file', the only driver of this version"),

@@ -18,6 +18,7 @@ export const runtime: Runtime = {
   },
   sharedHeaders: (headers) => new Headers(headers),
   ...bunFiles,
+  exit: (code) => process.exit(code),
   openChannel: openBunChannel,
   ...peerMethods((address, signal) => BunConnection.open(address, signal)),
   moduleCommand(file) {

@@ -59,11 +59,14 @@ export interface RunningBroker {
 
 const readyLine = /^ready: (https:\/\/\S+) .*UDP port (\d+).*(sha256:[0-9a-f]{64})/m;
 
+const readyJson =
+  /^\{.*"message":"ready","url":"(https:[^"]+)","udp_port":(\d+),"fingerprint":"(sha256:[0-9a-f]{64})".*\}$/m;
+
 /** What the ready line says; nothing while there is none. */
 export function parseReady(
   text: string,
 ): { url: string; port: number; udpPort: number; fingerprint: string } | undefined {
-  const [, url, udpPort, fingerprint] = readyLine.exec(text) ?? [];
+  const [, url, udpPort, fingerprint] = readyLine.exec(text) ?? readyJson.exec(text) ?? [];
   if (!url || !udpPort || !fingerprint) return undefined;
   return { url, port: Number(new URL(url).port || 443), udpPort: Number(udpPort), fingerprint };
 }

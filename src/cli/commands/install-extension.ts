@@ -64,7 +64,7 @@ async function putAlone(file: string, { modules, put, path: place }: StagedExten
 /** What the configuration says, as far as this user may read it: it only saves him a line that he does not need. */
 async function optionsIn(file: string): Promise<JsonObject> {
   try {
-    return (await loadConfiguration(file, undefined)).document ?? {};
+    return (await loadConfiguration(file, undefined)).document?.options ?? {};
   } catch (error) {
     writeError(`Cannot see which modules are enabled: ${messageOf(error)}\n`);
     return {};

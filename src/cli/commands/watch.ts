@@ -1,7 +1,7 @@
 import type { ClientChange } from '../../client/answers.ts';
 import { MAX_TIMER_MS } from '../../protocol/duration.ts';
 import { spacedJson } from '../../protocol/entry.ts';
-import { BrokerError } from '../../protocol/errors.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { runHook } from '../hook.ts';
 import type { Notes } from '../notes.ts';

@@ -19,7 +19,7 @@ import { type Opened, prepareFiles } from './opening.ts';
 import { recover } from './recovery.ts';
 import { createRoom } from './room.ts';
 import { createQuota } from './quota.ts';
-import { createRewriter, type WrittenBackup } from './rewriter.ts';
+import { createRewriter, type FileEdits, type WrittenBackup } from './rewriter.ts';
 import { createTable } from './table.ts';
 import { covers, createWatchHub } from './watchers.ts';
 
@@ -31,6 +31,8 @@ export interface FileStoreOptions {
   /** The options to write beside the entries: all top-level keys, `services` with its `_…` keys alone. */
   readonly options: () => JsonObject;
   readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void;
+  /** How edits of the file by others are kept; default: nobody edits it. */
+  readonly edits?: FileEdits;
   /** How often the file is rewritten if something changed; default 10 minutes. */
   readonly rewriteIntervalMs?: number;
   /** The file is rewritten when the journal outgrows this and the file; default 8 MiB. */
@@ -142,6 +144,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       journal = next;
     },
     journalBytes: settings.journalBytes ?? 8 * MIB,
+    edits: settings.edits,
     onStep,
   });
   for (const entry of table.entries()) if (entry.ttlMs !== undefined) expiry.track(entry);

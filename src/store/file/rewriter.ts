@@ -42,6 +42,19 @@ export interface Rewriter {
   giveUpHistory(): Promise<boolean>;
 }
 
+/** Edits of the file by others while a broker runs on it. */
+export interface FileEdits {
+  /**
+   * Takes over the options that somebody has put into the file since it was last written, so that writing it anew keeps
+   * them. Rejects when they cannot be read: the file must not be written over then.
+   */
+  keep(): Promise<void>;
+  /** Throws when somebody has written to the file since `keep`. */
+  check(): void;
+  /** The file has just been written. */
+  wrote(): void;
+}
+
 export interface RewriterOptions {
   readonly file: string;
   readonly identity: RegistryIdentity;
@@ -54,6 +67,7 @@ export interface RewriterOptions {
   readonly setJournal: (journal: Journal) => void;
   /** Journals longer than this, and than the file, are due. */
   readonly journalBytes: number;
+  readonly edits?: FileEdits | undefined;
   readonly onStep: (step: string) => void;
 }
 
@@ -105,6 +119,7 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
 
   async function rewrite(rotation: () => Promise<void>): Promise<void> {
     try {
+      await setup.edits?.keep();
       await rotation();
       written = await writeFile();
     } catch (error) {
@@ -156,7 +171,13 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     try {
       const text = documentText(options, identity, snapshot);
       const pieces = paced(text, () => table.revision);
-      const bytes = await replaceFile(file, pieces, { onStep: (step) => onStep(`file-${step}`) });
+      const bytes = await replaceFile(file, pieces, {
+        onStep(step) {
+          if (step === 'rename') setup.edits?.check();
+          onStep(`file-${step}`);
+        },
+      });
+      setup.edits?.wrote();
       return { revision: snapshot.revision, options: JSON.stringify(options), bytes };
     } finally {
       snapshot.end();

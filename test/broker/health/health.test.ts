@@ -45,7 +45,7 @@ describe('startHealth()', () => {
       },
       live: { store: () => ({ ok: true }) },
       vital: ['part'],
-      everyMs: 5,
+      everyMs: () => 5,
       log,
       onAlive: () => {
         healthy++;
@@ -92,7 +92,7 @@ describe('startHealth()', () => {
         throws: () => Promise.reject(new Error('no such thing')),
       },
       live: {},
-      everyMs: 5,
+      everyMs: () => 5,
       checkMs: 50,
       log: silentLogger,
     });
