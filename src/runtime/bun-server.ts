@@ -111,7 +111,8 @@ function serveOn(hostname: string, options: ServeOptions, tooMany: () => boolean
       // With a Host that is none, or without one, Bun gives the URL as a path alone, which readers of URLs misread.
       if (!request.url.startsWith('https://')) return new Response(null, { status: 400 });
       // Two of them: Bun joins them. A proxy before the broker may have taken either.
-      if (request.headers.get('host')?.includes(',')) return new Response(null, { status: 400 });
+      if (request.headers.get('host')?.includes(','))
+        return new Response(null, { status: 400, headers: { connection: 'close' } });
       return options.fetch(request, new BunConnection(request, bun, options));
     },
   });

@@ -117,9 +117,12 @@ async function close(server: https.Server, connections: Connections, graceMs: nu
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve());
   });
-  server.closeIdleConnections();
   connections.closeSilent();
+  server.closeIdleConnections();
+  // Those that have got their answer meanwhile: Node would wait for their clients, or for its own limit of idleness.
+  const idle = setInterval(() => server.closeIdleConnections(), 50);
   const timer = setTimeout(() => connections.destroyAll(), graceMs);
   await closed;
+  clearInterval(idle);
   clearTimeout(timer);
 }
