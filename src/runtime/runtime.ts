@@ -164,7 +164,7 @@ export interface ChannelResponse {
   readonly status: number;
   /** The value of a header, or nothing; names in lower case. */
   header(name: string): string | undefined;
-  /** The whole body as text. */
+  /** The whole body as text. Throws BrokerError `internal` for one longer than 16 MiB (`MAX_ANSWER_BYTES`). */
   text(): Promise<string>;
   /** The body as it arrives. */
   stream(): AsyncIterable<Uint8Array>;
