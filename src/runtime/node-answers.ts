@@ -48,22 +48,30 @@ export function oneAtATime(listener: Listener): Listener {
 }
 
 /**
- * Has a long body go out in parts, each once the one before has been taken: a connection would make a copy of the whole, and
- * not tell whether any of it is read.
+ * Has an answer go out in parts, each once the one before has left this process: a connection makes a copy of all that it is
+ * given, and would not tell whether any of it is read.
  */
 function inSlices(outgoing: ServerResponse): void {
   const end = outgoing.end.bind(outgoing) as (body?: unknown, ...rest: unknown[]) => ServerResponse;
+  const write = outgoing.write.bind(outgoing) as (part: unknown, done: () => void) => boolean;
+
+  // Full after each part, whatever the stream's own mark is: that is 64 KiB for each connection on newer versions of Node.
+  outgoing.write = (part: unknown): boolean => {
+    write(part, () => outgoing.emit('drain'));
+    return false;
+  };
+
   outgoing.end = (body?: unknown, ...rest: unknown[]): ServerResponse => {
     const short = typeof body === 'string' ? body.length < SLICE : !(body instanceof Uint8Array);
     if (short) return end(body, ...rest);
     const bytes = typeof body === 'string' ? Buffer.from(body) : (body as Uint8Array);
     let sent = 0;
     const more = (): void => {
-      while (sent < bytes.length && !outgoing.destroyed) {
-        const slice = bytes.subarray(sent, (sent += SLICE));
-        if (!outgoing.write(slice)) return void outgoing.once('drain', more);
-      }
-      end();
+      if (outgoing.destroyed) return;
+      if (sent >= bytes.length) return void end();
+      const slice = bytes.subarray(sent, (sent += SLICE));
+      outgoing.once('drain', more);
+      outgoing.write(slice);
     };
     more();
     return outgoing;

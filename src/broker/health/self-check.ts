@@ -37,12 +37,19 @@ export function watchHealth(options: SelfCheckOptions): Health {
         const { writable, reason } = store.health();
         return reason === undefined ? { ok: writable } : { ok: writable, reason };
       },
+      connections() {
+        const warning = options.listeners()?.refusing();
+        return warning === undefined ? { ok: true } : { ok: true, warning };
+      },
     },
     checks: {
       disk: () => checkDisk(store, path.dirname(path.resolve(options.file))),
       listeners() {
         const open = options.listeners();
-        return open && checkListeners(open.address, config.api.listen_ip, selfQuery);
+        if (!open) return undefined;
+        // It may be refused then as any other, which is no reason to start the broker anew.
+        const mayRefuse = (): boolean => open.refusing() !== undefined;
+        return checkListeners(open.address, config.api.listen_ip, selfQuery, { mayRefuse });
       },
       certificate() {
         const open = options.listeners();
