@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.ts';
 import { formatAddress } from '../protocol/address.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
+import { descriptorLimit, openDescriptors } from '../runtime/descriptors.ts';
 import type { HttpServer } from '../runtime/runtime.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
 import type { KeyedDiscovery } from './discovery/keyed-discovery.ts';
@@ -34,6 +35,8 @@ export interface Listeners {
   readonly certificate: string;
   /** Takes over another certificate and another discovery, on the same ports; requests under way are finished. */
   renew(change: Renewal): Promise<void>;
+  /** Why connections are refused now, or were within the last minute; nothing when none was. */
+  refusing(): string | undefined;
   close(graceMs: number): Promise<void>;
 }
 
@@ -116,6 +119,11 @@ function combine(options: ListenOptions, doors: Doors): Listeners {
       await doors.responder.close();
       doors.responder = await respond(next, port);
     },
+    refusing() {
+      if (!doors.server.refusing()) return undefined;
+      const limit = descriptorLimit();
+      return `so many connections are open that more are refused, since the limit of open files is ${limit}: raise it (ulimit -n, LimitNOFILE= of the service)`;
+    },
     async close(graceMs) {
       await doors.responder.close();
       await Promise.all([doors.server.close(graceMs), ...closing]);
@@ -138,6 +146,18 @@ async function serveAgain(options: ListenOptions, certificate: Certificate): Pro
   }
 }
 
+/** Open files that are left for others than connections: at least so many, for journals, backups and a program or two. */
+const MIN_RESERVE = 16;
+const MAX_RESERVE = 1024;
+/** Connections that are taken even so. */
+const MIN_CONNECTIONS = 8;
+
+/** How many connections may be open, of a process that may have `limit` open files and has `open` of them already. */
+export function connectionLimit(limit: number, open: number): number {
+  const reserve = Math.min(Math.max(MIN_RESERVE, Math.floor(limit / 8)), MAX_RESERVE);
+  return Math.max(MIN_CONNECTIONS, limit - open - reserve);
+}
+
 async function serve({ app, api }: ListenOptions, { cert, key }: Certificate): Promise<HttpServer> {
   try {
     return await runtime.serve({
@@ -148,6 +168,7 @@ async function serve({ app, api }: ListenOptions, { cert, key }: Certificate): P
       maxBodyBytes: MAX_BODY_BYTES,
       headersTimeoutMs: 10_000,
       requestTimeoutMs: 30_000,
+      maxConnections: connectionLimit(descriptorLimit(), openDescriptors()),
       fetch: (request, connection) => app.fetch(request, { connection }),
     });
   } catch (error) {

@@ -1,6 +1,7 @@
 import { BrokerError, codeForStatus, type ErrorCode, isErrorCode } from '../protocol/errors.ts';
-import { type Head, JSON_TYPE, partBytes } from '../protocol/extension.ts';
+import { type Head, JSON_TYPE, MAX_FRAME_BYTES, partBytes } from '../protocol/extension.ts';
 import { FRAMES_TYPE, type OutputFrame, SILENCE_MS } from '../protocol/output-frames.ts';
+import { boundedText, tooLong } from '../runtime/bounded-text.ts';
 import type { ChannelResponse } from '../runtime/runtime.ts';
 import { formatDuration, MAX_TIMER_MS } from '../protocol/duration.ts';
 import type { CallParams, Rpc } from './rpc.ts';
@@ -20,9 +21,14 @@ export interface Execution {
   readonly isStream: boolean;
   /** Its output as it arrives; to be read once. Throws BrokerError where the call fails midway. */
   readonly output: AsyncIterable<Uint8Array>;
-  /** All of its output as text. */
+  /** All of its output as text. Throws BrokerError `internal` for more than 256 MiB: read {@link Execution.output} then. */
   text(): Promise<string>;
 }
+
+/** Longest output that is given as one text, in bytes: a text cannot be much longer. */
+const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
+/** Longest line that carries a frame, whose content JSON may make six times as long. */
+const MAX_LINE = 6 * MAX_FRAME_BYTES;
 
 /** Runs a method of an extension: see `BrokerClient.execute`. */
 export async function execute(
@@ -58,12 +64,12 @@ async function read(response: ChannelResponse, limit: Watchdog): Promise<Executi
   const frames = isStream ? framesOf(response, limit) : undefined;
   const head = frames && (await nextHead(frames));
   const output = guarded(frames ? partsOf(frames) : response.stream(), limit);
-  if (head && head.status >= 400) throw failureOf(head.status, await textOf(output));
+  if (head && head.status >= 400) throw failureOf(head.status, await boundedText(output));
   return {
     contentType: head?.contentType ?? (contentType || JSON_TYPE),
     isStream,
     output,
-    text: () => textOf(output),
+    text: () => boundedText(output, MAX_OUTPUT_BYTES),
   };
 }
 
@@ -71,12 +77,6 @@ async function read(response: ChannelResponse, limit: Watchdog): Promise<Executi
 function failureOf(status: number, text: string): BrokerError {
   const code = status === 500 ? 'extension_failed' : codeForStatus(status);
   return new BrokerError(code, text.trim() || `The extension answered with status ${status}`, { status });
-}
-
-async function textOf(output: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of output) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 async function nextHead(frames: AsyncGenerator<OutputFrame>): Promise<Head> {
@@ -120,6 +120,7 @@ async function* framesOf(response: ChannelResponse, limit: Watchdog): AsyncGener
     limit.heard();
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
+    if (rest.length > MAX_LINE) throw tooLong(MAX_LINE);
     for (const line of lines) if (line !== '') yield JSON.parse(line) as OutputFrame;
   }
 }

@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../protocol/data.ts';
-import type { BrokerError } from '../protocol/errors.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import { compareNames } from '../protocol/names.ts';
 import { type ClientEntry, type ClientList, entryOf, type PageAnswer, pageOf } from './answers.ts';
 import { backoff, type Deadline, deadlineIn, isPassing } from './retry.ts';
 import type { CallOptions, CallParams, Rpc } from './rpc.ts';
@@ -55,6 +56,9 @@ export interface Registry {
 /** How long one request waits at the broker; a longer wait is made of several. */
 const POLL_MS = 30_000;
 
+/** Most entries that a list may have: far more than a registry holds in memory. */
+const MAX_LISTED = 10_000_000;
+
 /**
  * The registry behind calls of `services`, whatever carries them.
  * @param regain what calls that wait do when they have lost their broker; default: try again.
@@ -71,8 +75,12 @@ export function createRegistry(rpc: Pick<Rpc, 'call'>, regain: Retry = async (er
     // That of the first page: what changed while the others were read is told by a watch that goes on from there.
     const { revision } = last;
     const entries = [...last.entries];
+    let after: string | undefined;
     while (last.next !== undefined) {
-      last = await page({ prefix, after: last.next });
+      checkProgress(last, last.next, after);
+      if (entries.length > MAX_LISTED) throw noEnd(`more than ${MAX_LISTED} entries`);
+      after = last.next;
+      last = await page({ prefix, after });
       entries.push(...last.entries);
     }
     return { entries, revision };
@@ -139,6 +147,16 @@ async function poll<T>(
     }
     if (deadline.left() === 0) throw deadline.error(waitedFor, cause);
   }
+}
+
+/** Each page must lead on: a broker that gives the same one again would be asked for ever. */
+function checkProgress({ entries }: PageAnswer, next: string, after: string | undefined): void {
+  if (entries.length === 0 || (after !== undefined && compareNames(next, after) <= 0))
+    throw noEnd(`a page that does not advance, after '${next.slice(0, 80)}'`);
+}
+
+function noEnd(what: string): BrokerError {
+  return new BrokerError('internal', `The broker's list has no end: it gave ${what}`);
 }
 
 function ttlText(ttlMs: number | undefined): Json | undefined {

@@ -1,5 +1,6 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { BrokerError } from '../protocol/errors.ts';
+import { MAX_ANSWER_BYTES, tooLong } from '../runtime/bounded-text.ts';
 import type { ClientChange, ClientEntry } from './answers.ts';
 import type { Regain } from './regain.ts';
 import { backoff, type Deadline, isPassing } from './retry.ts';
@@ -93,7 +94,13 @@ async function* events(
   const silence = new AbortController();
   let timer = setTimeout(() => silence.abort(), SILENCE_MS);
   const arrived: EventSourceMessage[] = [];
-  const parser = createParser({ onEvent: (event) => arrived.push(event) });
+  const parser = createParser({
+    onEvent: (event) => arrived.push(event),
+    maxBufferSize: MAX_ANSWER_BYTES,
+    onError(error) {
+      if (error.type === 'max-buffer-size-exceeded') throw tooLong(MAX_ANSWER_BYTES);
+    },
+  });
   const decoder = new TextDecoder();
   try {
     const response = await rpc.open(

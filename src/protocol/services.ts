@@ -7,6 +7,8 @@ import { nameProblem } from './names.ts';
 export const MAX_WAIT_MS = 60_000;
 /** Most entries in one page of a list. */
 export const MAX_PAGE = 1000;
+/** Most bytes of entries in one page of a list, unless a single entry is longer. */
+export const MAX_PAGE_BYTES: number = 8 * 1024 * 1024;
 
 export interface WriteParams {
   readonly name: string;

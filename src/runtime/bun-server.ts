@@ -1,49 +1,118 @@
 import { plainAddress } from '../protocol/address.ts';
+import { openDescriptors } from './descriptors.ts';
 import type { ConnectionInfo, HttpServer, ServeOptions } from './runtime.ts';
+import { createRefusals } from './server-limits.ts';
 
 type Server = Bun.Server<undefined>;
 
-/** Serves through `Bun.serve`. */
+/** Between two looks at how many connections are open. */
+const LOOK_MS = 250;
+
+/**
+ * Serves through `Bun.serve`. It tells of requests and not of connections, and goes on to accept them when there is no
+ * descriptor left, in a loop that takes a core. So what is open is counted, and it stops to listen before that.
+ */
 export function serveBun(options: ServeOptions): HttpServer {
-  const server = listen(options);
+  const { maxConnections: max = Infinity } = options;
+  const refusals = createRefusals();
+  const base = openDescriptors();
+  let listening: Server | undefined = listen(options, tooMany);
+  const { port = options.port, hostname = options.hostname } = listening;
+  /** Those that listen no more and have requests to answer. */
+  const ending = new Map<Server, Promise<void>>();
+  const looking = max === Infinity ? undefined : setInterval(look, LOOK_MS).unref();
+
+  function tooMany(): boolean {
+    if (max === Infinity) return false;
+    let requests = 0;
+    for (const server of ending.keys()) requests += server.pendingRequests;
+    if (requests + (listening?.pendingRequests ?? 0) <= max) return false;
+    refuse();
+    return true;
+  }
+
+  function refuse(): void {
+    refusals.note();
+    stopListening();
+  }
+
+  /** What is under way goes on; connections that rest are closed. */
+  function stopListening(): void {
+    if (!listening) return;
+    const server = listening;
+    listening = undefined;
+    ending.set(
+      server,
+      server.stop(false).finally(() => ending.delete(server)),
+    );
+  }
+
+  function look(): void {
+    const connections = openDescriptors() - base;
+    if (connections >= max) refuse();
+    else if (!listening && connections < max * 0.9) listening = listenAgain();
+  }
+
+  function listenAgain(): Server | undefined {
+    try {
+      return serveOn(hostname, { ...options, port }, tooMany);
+    } catch {
+      // Somebody has taken the port. The broker's self-check says so, until it is free again.
+      return undefined;
+    }
+  }
+
   return {
-    port: server.port ?? options.port,
+    port,
+    refusing: () => refusals.recent(),
     async close(graceMs) {
-      const timer = setTimeout(() => void server.stop(true), graceMs);
-      await server.stop(false);
+      clearInterval(looking);
+      stopListening();
+      const servers = [...ending.keys()];
+      const cut = (): void => {
+        // Also those that carry no request, which a stop with grace leaves open.
+        for (const server of servers) void server.stop(true);
+      };
+      const timer = setTimeout(cut, graceMs);
+      await Promise.all(ending.values());
       clearTimeout(timer);
+      cut();
     },
   };
 }
 
-function listen(options: ServeOptions): Server {
-  if (options.hostname !== '') return serveOn(options.hostname, options);
+function listen(options: ServeOptions, tooMany: () => boolean): Server {
+  if (options.hostname !== '') return serveOn(options.hostname, options, tooMany);
   try {
-    return serveOn('::', options);
+    return serveOn('::', options, tooMany);
   } catch (error) {
     // A host without IPv6 refuses the dual-stack address; Bun reports that as a port in use, so both are tried.
     try {
-      return serveOn('0.0.0.0', options);
+      return serveOn('0.0.0.0', options, tooMany);
     } catch {
       throw error;
     }
   }
 }
 
-function serveOn(hostname: string, options: ServeOptions): Server {
+function serveOn(hostname: string, options: ServeOptions, tooMany: () => boolean): Server {
   return Bun.serve({
     hostname,
     port: options.port,
     tls: { cert: options.cert, key: options.key },
     maxRequestBodySize: options.maxBodyBytes,
-    // Cuts off whoever has not sent all headers, or stalls, in that time.
+    // Cuts off whoever has not sent all headers, or stalls, or does not read, in that time.
     idleTimeout: Math.ceil(options.headersTimeoutMs / 1000),
     development: false,
     // Said outright: with `development` off, Bun would let a second broker listen on the same port.
     reusePort: false,
     fetch(request, bun) {
+      if (tooMany()) return new Response(null, { status: 503, headers: { 'retry-after': '1' } });
       // With a Host that is none, or without one, Bun gives the URL as a path alone, which readers of URLs misread.
       if (!request.url.startsWith('https://')) return new Response(null, { status: 400 });
+      // Two of them: Bun joins them. A proxy before the broker may have taken either.
+      if (request.headers.get('host')?.includes(','))
+        return new Response(null, { status: 400, headers: { connection: 'close' } });
       return options.fetch(request, new BunConnection(request, bun, options));
     },
   });

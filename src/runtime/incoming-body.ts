@@ -1,3 +1,5 @@
+import { boundedText } from './bounded-text.ts';
+
 /** Bytes that may wait to be read; with more, whoever sends them has to wait. */
 const MAX_UNREAD = 1024 * 1024;
 
@@ -59,10 +61,8 @@ export class IncomingBody {
     }
   }
 
-  async text(): Promise<string> {
-    const all: Uint8Array[] = [];
-    for await (const bytes of this.stream()) all.push(bytes);
-    return Buffer.concat(all).toString('utf8');
+  text(): Promise<string> {
+    return boundedText(this.stream());
   }
 
   #shift(): Uint8Array | undefined {

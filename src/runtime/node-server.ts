@@ -4,7 +4,10 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { plainAddress } from '../protocol/address.ts';
+import { oneAtATime } from './node-answers.ts';
+import { type Connections, watchConnections } from './node-connections.ts';
 import type { ConnectionInfo, HttpServer, ServeOptions } from './runtime.ts';
+import { createRefusals, UNREAD_TIMEOUT_MS } from './server-limits.ts';
 
 /**
  * Serves through `node:https`. Deno uses it as well: `Deno.serve` was seen to take a request without a Host header and
@@ -14,31 +17,48 @@ export async function serveNode(options: ServeOptions): Promise<HttpServer> {
   const listener = getRequestListener((request, env) =>
     options.fetch(request, connectionOf(env.incoming as IncomingMessage)),
   );
+  const refusals = createRefusals();
   const server = https.createServer(
     {
       cert: options.cert,
       key: options.key,
       minVersion: 'TLSv1.2',
       noDelay: true,
+      handshakeTimeout: options.headersTimeoutMs,
       maxHeaderSize: 16 * 1024,
       headersTimeout: options.headersTimeoutMs,
       requestTimeout: options.requestTimeoutMs,
       connectionsCheckingInterval: 1000,
     },
-    (incoming, outgoing) => {
+    oneAtATime((incoming, outgoing) => {
+      connections.requested(incoming.socket);
       // Node 20 and Deno leave out what is beyond `maxHeadersCount`, without a word.
       if (incoming.rawHeaders.length > 2 * MAX_HEADERS)
-        refuse({ code: 'HPE_HEADER_OVERFLOW' }, incoming.socket);
-      else void listener(incoming, outgoing);
-    },
+        return refuse({ code: 'HPE_HEADER_OVERFLOW' }, incoming.socket);
+      // All of them take the first one, and a proxy before them may take the last.
+      if (hostsOf(incoming) > 1) return refuse({}, incoming.socket);
+      return listener(incoming, outgoing);
+    }),
   );
+  const connections = watchConnections(server, {
+    max: options.maxConnections ?? Infinity,
+    headersTimeoutMs: options.headersTimeoutMs,
+    unreadTimeoutMs: options.unreadTimeoutMs ?? UNREAD_TIMEOUT_MS,
+    onRefused: () => refusals.note(),
+  });
   server.maxHeadersCount = MAX_HEADERS + 1;
   server.on('clientError', refuse);
   await listen(server, options);
   return {
     port: (server.address() as AddressInfo).port,
-    close: (graceMs) => close(server, graceMs),
+    refusing: () => refusals.recent(),
+    close: (graceMs) => close(server, connections, graceMs),
   };
+}
+
+function hostsOf({ rawHeaders }: IncomingMessage): number {
+  return rawHeaders.filter((text, at) => at % 2 === 0 && text.length === 4 && text.toLowerCase() === 'host')
+    .length;
 }
 
 /** Headers of a request, at the most: as many as Bun takes. */
@@ -51,7 +71,7 @@ const refusals: Readonly<Record<string, string>> = {
 
 /** Answers what is no proper request, and closes: Deno would close without a word. */
 function refuse(error: { readonly code?: string | undefined }, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  if (!socket.writable || socket.destroyed || error.code === 'ECONNRESET') return void socket.destroy();
   const status = refusals[error.code ?? ''] ?? '400 Bad Request';
   // Not left to the client to close: it may be one that never does.
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
@@ -93,12 +113,16 @@ async function listen(server: https.Server, { hostname, port }: ServeOptions): P
   }
 }
 
-async function close(server: https.Server, graceMs: number): Promise<void> {
+async function close(server: https.Server, connections: Connections, graceMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve());
   });
+  connections.closeSilent();
   server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), graceMs);
+  // Those that have got their answer meanwhile: Node would wait for their clients, or for its own limit of idleness.
+  const idle = setInterval(() => server.closeIdleConnections(), 50);
+  const timer = setTimeout(() => connections.destroyAll(), graceMs);
   await closed;
+  clearInterval(idle);
   clearTimeout(timer);
 }

@@ -75,6 +75,10 @@ export interface ServeOptions {
   readonly headersTimeoutMs: number;
   /** A client that has not sent its whole request by then is cut off. */
   readonly requestTimeoutMs: number;
+  /** A client that reads nothing of what waits for it is cut off after so long. Default: 30 s. */
+  readonly unreadTimeoutMs?: number;
+  /** How many connections may be open; more are refused. Default: no limit. */
+  readonly maxConnections?: number;
   fetch(request: Request, connection: ConnectionInfo): Response | Promise<Response>;
 }
 
@@ -97,7 +101,9 @@ export interface ConnectionInfo {
 export interface HttpServer {
   /** The port it listens on. */
   readonly port: number;
-  /** Stops accepting, lets requests under way finish for at most `graceMs`, then cuts what is left. */
+  /** Whether it refuses connections, or has done so within the last minute, because as many as may be are open. */
+  refusing(): boolean;
+  /** Stops accepting, lets requests under way finish for at most `graceMs`, then ends every connection that is left. */
   close(graceMs: number): Promise<void>;
 }
 
@@ -168,7 +174,7 @@ export interface ChannelResponse {
   readonly status: number;
   /** The value of a header, or nothing; names in lower case. */
   header(name: string): string | undefined;
-  /** The whole body as text. */
+  /** The whole body as text. Throws BrokerError `internal` for one longer than 16 MiB (`MAX_ANSWER_BYTES`). */
   text(): Promise<string>;
   /** The body as it arrives. */
   stream(): AsyncIterable<Uint8Array>;

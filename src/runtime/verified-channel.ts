@@ -1,6 +1,7 @@
 import http from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { HostPort } from '../protocol/address.ts';
+import { boundedText } from './bounded-text.ts';
 import { unreachable } from './connection-errors.ts';
 import type { PeerConnection } from './peer.ts';
 import type { Channel, ChannelOptions, ChannelRequest, ChannelResponse } from './runtime.ts';
@@ -82,10 +83,6 @@ function toResponse(
     status: incoming.statusCode ?? 0,
     header: (name) => incoming.headers[name]?.toString(),
     stream,
-    async text() {
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of stream()) chunks.push(chunk);
-      return Buffer.concat(chunks).toString('utf8');
-    },
+    text: () => boundedText(stream()),
   };
 }

@@ -125,7 +125,10 @@ describe('service watch', () => {
       for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
         const { watch, pids } = await watchWith('sleep 77');
         const end = await watch.stop(signal);
-        assert.ok(([signal, 128 + constants.signals[signal]] as unknown[]).includes(end), `${signal}: ${end}`);
+        assert.ok(
+          ([signal, 128 + constants.signals[signal]] as unknown[]).includes(end),
+          `${signal}: ${end}`,
+        );
         assert.deepEqual(pids.filter(isRunning), [], signal);
       }
     });

@@ -240,6 +240,26 @@ describe(`a channel on ${runtime.name}`, () => {
     });
   }
 
+  it('row "what a client reads": an answer without an end is an error within 16 MiB', async () => {
+    const chunk = `100000\r\n${'x'.repeat(1024 * 1024)}\r\n`;
+    let sent = 0;
+    answer = (socket) => {
+      const more = (): void => {
+        while (!socket.destroyed) {
+          sent += chunk.length;
+          if (!socket.write(chunk)) return void socket.once('drain', more);
+        }
+      };
+      socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
+      more();
+    };
+    const response = await post(open());
+    await assert.rejects(response.text(), { code: 'internal', message: /longer than 16 MiB/ });
+    await waitFor('the client to close', () => sockets.every(({ destroyed }) => destroyed));
+    // What is under way in the system's buffers, and in those of client and server, comes on top.
+    assert.ok(sent < 48 * 1024 * 1024, `${sent} bytes were sent`);
+  });
+
   it('answers the next request although nobody has read the last answer yet', async () => {
     // The last byte makes it more than may wait.
     const size = 1024 * 1024 + 1;

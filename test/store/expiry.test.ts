@@ -34,4 +34,33 @@ describe('a lifetime', () => {
     assert.deepEqual(expired, []);
     expiry.close();
   });
+
+  it('is drawn out where the process has stood still, so that renewals that wait are read first', async () => {
+    const expired: string[] = [];
+    const expiry = createExpiry((name) => Promise.resolve(expired.push(name)));
+    expiry.track(entry(1, 400));
+    // What a client sends meanwhile is read once the process goes on, after the timers that are due.
+    const renewed = new Promise<void>((resolve) => {
+      setTimeout(() => setTimeout(resolve, 50), 1);
+    }).then(() => expiry.renew('foo'));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
+    await renewed;
+    assert.deepEqual(expired, [], 'it was still there to be renewed');
+    // Nobody renews it any more.
+    await waitFor('the end of the lifetime', () => expired.length === 1, 10_000);
+    expiry.close();
+  });
+
+  it('ends all the same in a process that stands still again and again', async () => {
+    const expired: string[] = [];
+    const expiry = createExpiry((name) => Promise.resolve(expired.push(name)));
+    expiry.track(entry(1, 100));
+    const stalls = setInterval(
+      () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600),
+      100,
+    );
+    await waitFor('the end of the lifetime', () => expired.length > 0, 30_000);
+    clearInterval(stalls);
+    expiry.close();
+  });
 });

@@ -2,6 +2,7 @@ import { runtime } from '#runtime';
 import type { Reply } from '../../modules/module.ts';
 import { JSON_TYPE } from '../../protocol/extension.ts';
 import type { ConnectionInfo } from '../../runtime/runtime.ts';
+import { UNREAD_TIMEOUT_MS } from '../../runtime/server-limits.ts';
 
 /** With every answer, should a browser show it: it is of one type, kept nowhere, framed by nobody, and runs nothing. */
 const guards = {
@@ -47,22 +48,42 @@ export function toResponse(reply: Reply, parting?: Parting): Response {
   return new Response(streamOf(body, parting), { status, headers });
 }
 
+/** Bytes of a part that are handed on at a time: the server and the connection make copies of what they hold. */
+const SLICE = 16 * 1024;
+
 function streamOf(
   parts: AsyncIterable<string | Uint8Array>,
   parting: Parting | undefined,
 ): ReadableStream<Uint8Array> {
   const iterator = parts[Symbol.asyncIterator]();
   const encoder = new TextEncoder();
+  let rest: Uint8Array = new Uint8Array();
+  let unread: NodeJS.Timeout | undefined;
+
+  function send(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    controller.enqueue(rest.subarray(0, SLICE));
+    rest = rest.subarray(SLICE);
+    // A server asks for more once its client has taken some. Where it says so by its own limits too, the first one ends it.
+    clearTimeout(unread);
+    unread = setTimeout(() => {
+      if (!parting?.connection.drop()) controller.error(new Error('The answer is not read'));
+    }, UNREAD_TIMEOUT_MS);
+  }
+
   return new ReadableStream({
     async pull(controller) {
+      clearTimeout(unread);
       try {
-        const { done, value } = await iterator.next();
-        if (!done) {
-          controller.enqueue(typeof value === 'string' ? encoder.encode(value) : value);
-          return;
+        while (rest.length === 0) {
+          const { done, value } = await iterator.next();
+          if (done) {
+            parting?.onEnd();
+            controller.close();
+            return;
+          }
+          rest = typeof value === 'string' ? encoder.encode(value) : value;
         }
-        parting?.onEnd();
-        controller.close();
+        send(controller);
       } catch (error) {
         parting?.onEnd();
         // Bun ends an answer whose stream fails as if it were whole. Where the connection is broken off, the stream is
@@ -72,6 +93,7 @@ function streamOf(
       }
     },
     async cancel() {
+      clearTimeout(unread);
       parting?.onEnd();
       await iterator.return?.();
     },

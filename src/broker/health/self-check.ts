@@ -49,12 +49,19 @@ export function watchHealth(options: SelfCheckOptions): Health {
           ? { ok: true }
           : { ok: false, reason: `does not go on: ${stopped.join(', ')}; restart the broker` };
       },
+      connections() {
+        const warning = options.listeners()?.refusing();
+        return warning === undefined ? { ok: true } : { ok: true, warning };
+      },
     },
     checks: {
       disk: () => checkDisk(store, path.dirname(path.resolve(options.file))),
       listeners() {
         const open = options.listeners();
-        return open && checkListeners(open.address, options.config().api.listen_ip, selfQuery);
+        if (!open) return undefined;
+        // It may be refused then as any other, which is no reason to start the broker anew.
+        const mayRefuse = (): boolean => open.refusing() !== undefined;
+        return checkListeners(open.address, options.config().api.listen_ip, selfQuery, { mayRefuse });
       },
       certificate() {
         const open = options.listeners();

@@ -3,6 +3,7 @@ import { type Entry, stamp } from '../../protocol/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { MutationResult, Store } from '../../store/store.ts';
 import { type Call, defineMethod, defineModule, type Module, type Reply, success } from '../module.ts';
+import { sharedText } from '../shared-text.ts';
 import { register, remove, renew, replace, update, type Write } from './mutations.ts';
 import {
   type GetParams,
@@ -11,6 +12,7 @@ import {
   params,
   type WriteParams,
 } from '../../protocol/services.ts';
+import { pageReply } from './page.ts';
 import { waitUntil } from './wait.ts';
 import { eventStream } from './watch.ts';
 
@@ -82,15 +84,15 @@ function written(result: MutationResult): Reply {
 
 /** Entries are never changed in place, so the text made for one read serves every other. */
 const texts = new WeakMap<Entry, string>();
-/** Longer texts cost more to keep than to make. */
-const KEPT_TEXT = 4096;
+/** Longer ones cost more to keep than to make, and are shared while they are sent. */
+const answerText = sharedText((entry: Entry) => success(stamp(entry), entry.revision).body as string);
 
 function entryReply(entry: Entry): Reply {
   const kept = texts.get(entry);
   if (kept !== undefined) return { body: kept };
-  const reply = success(stamp(entry), entry.revision);
-  if (typeof reply.body === 'string' && reply.body.length <= KEPT_TEXT) texts.set(entry, reply.body);
-  return reply;
+  const body = answerText(entry);
+  if (typeof body === 'string') texts.set(entry, body);
+  return { body };
 }
 
 async function get(store: Store, { name, wait = 0 }: GetParams, call: Call): Promise<Reply> {
@@ -122,31 +124,11 @@ async function list(store: Store, p: ListParams, call: Call): Promise<Reply> {
       await waitUntil(store, { prefix }, { ms: wait, signal: call.signal }, enough);
     }
     const page = await store.list({ prefix, limit, ...(after === undefined ? {} : { after }) });
-    const data: ListData = {
-      entries: page.entries.map((entry) => ({
-        name: entry.name,
-        revision: entry.revision,
-        data: stamp(entry),
-      })),
-      count: count.value,
-      ...(page.next === undefined ? {} : { next: page.next }),
-    };
-    return success(data, page.revision);
+    return pageReply(page, count.value);
   } finally {
     count.close();
   }
 }
-
-/** The data of a list's answer. `count` is how many entries stand under the prefix, on this page or not. */
-type ListData = {
-  readonly entries: readonly {
-    readonly name: string;
-    readonly revision: number;
-    readonly data: ReturnType<typeof stamp>;
-  }[];
-  readonly count: number;
-  readonly next?: string;
-};
 
 function lastEventId(call: Call): number | undefined {
   const id = call.header('last-event-id');

@@ -2,6 +2,7 @@ import { visibleData } from '../../protocol/entry.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Store, WatchItem, WatchOptions } from '../../store/store.ts';
 import { heartbeats } from '../heartbeats.ts';
+import { sharedText } from '../shared-text.ts';
 
 /** Sent while nothing changes, so that both ends notice a connection that has died. */
 const HEARTBEAT_MS = 15_000;
@@ -11,13 +12,13 @@ const HEARTBEAT_MS = 15_000;
  * id, a JSON object as data. The first event, `watching`, carries the revision that the watch begins at; a comment is sent
  * every 15 s.
  */
-export async function* eventStream(store: Store, options: WatchOptions): AsyncGenerator<string> {
+export async function* eventStream(store: Store, options: WatchOptions): AsyncGenerator<string | Uint8Array> {
   const changes = store.watch(options);
   try {
     // Tells the client that the watch stands, and the revision to resume from should it break before the first change.
     yield eventOf({ type: 'watching', revision: options.after ?? store.revision });
     for await (const item of heartbeats(changes, HEARTBEAT_MS)) {
-      yield item === undefined ? ': still here\n\n' : eventOf(item);
+      yield item === undefined ? ': still here\n\n' : itemText(item);
     }
   } catch (error) {
     yield `event: error\ndata: ${JSON.stringify({ message: messageOf(error) })}\n\n`;
@@ -31,6 +32,9 @@ interface Watching {
   readonly type: 'watching';
   readonly revision: number;
 }
+
+/** A change is one object for all watches that report it. */
+const itemText = sharedText<WatchItem>(eventOf);
 
 function eventOf(item: WatchItem | Watching): string {
   const { type, revision } = item;

@@ -1,4 +1,4 @@
-import { clearTimeout, setTimeout } from 'node:timers';
+import { clearInterval, clearTimeout, setInterval, setTimeout } from 'node:timers';
 import type { Entry } from '../../protocol/entry.ts';
 
 /** Lifetimes of entries, counted on the monotonic clock: setting the system's clock changes none of them. */
@@ -18,16 +18,49 @@ interface Lifetime {
   readonly revision: number;
   readonly ttlMs: number;
   deadline: number;
+  /** How often it has been drawn out since it was renewed. */
+  graces: number;
   timer: NodeJS.Timeout | undefined;
 }
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const RETRY_MS = 5000;
 
+/** How often it is looked whether the process runs at all, while there are lifetimes. */
+const TICK_MS = 200;
+/** A process whose timers come later than this has been stopped, or has had no time for its clients. */
+const LATE_MS = 300;
+/** How long renewals that have come meanwhile may take to be read. */
+const GRACE_MS = 2000;
+/** How often in a row one lifetime is drawn out so: a process that is late for ever still lets entries go. */
+const MAX_GRACES = 3;
+
 /** `expire` is to delete the entry if its lifetime is over; it may reject while the store cannot write. */
 export function createExpiry(expire: (name: string) => Promise<unknown>): Expiry {
   const lifetimes = new Map<string, Lifetime>();
   let closed = false;
+  let ticking: NodeJS.Timeout | undefined;
+  let lastTick = 0;
+  let graceUntil = 0;
+
+  /** The monotonic time. Notices when the process has stood still: what its clients sent meanwhile is still to be read. */
+  function look(): number {
+    const now = performance.now();
+    if (ticking !== undefined && now - lastTick > TICK_MS + LATE_MS) graceUntil = now + GRACE_MS;
+    lastTick = now;
+    return now;
+  }
+
+  function tick(): void {
+    if (ticking !== undefined) return;
+    lastTick = performance.now();
+    ticking = setInterval(() => {
+      look();
+      if (lifetimes.size > 0) return;
+      clearInterval(ticking);
+      ticking = undefined;
+    }, TICK_MS).unref();
+  }
 
   function arm(lifetime: Lifetime, delayMs: number): void {
     lifetime.timer = setTimeout(wake, Math.min(Math.max(1, Math.ceil(delayMs)), LONGEST_TIMER_MS), lifetime);
@@ -35,7 +68,12 @@ export function createExpiry(expire: (name: string) => Promise<unknown>): Expiry
   }
 
   function wake(lifetime: Lifetime): void {
-    const left = lifetime.deadline - performance.now();
+    const now = look();
+    if (now >= lifetime.deadline && now < graceUntil && lifetime.graces < MAX_GRACES) {
+      lifetime.graces++;
+      lifetime.deadline = graceUntil;
+    }
+    const left = lifetime.deadline - now;
     if (left > 0) {
       arm(lifetime, left);
       return;
@@ -66,13 +104,16 @@ export function createExpiry(expire: (name: string) => Promise<unknown>): Expiry
       forget(name);
       if (ttlMs === undefined || closed) return;
       const deadline = performance.now() + ttlMs;
-      const lifetime: Lifetime = { name, revision, ttlMs, deadline, timer: undefined };
+      const lifetime: Lifetime = { name, revision, ttlMs, deadline, graces: 0, timer: undefined };
       lifetimes.set(name, lifetime);
       arm(lifetime, ttlMs);
+      tick();
     },
     renew(name) {
       const lifetime = lifetimes.get(name);
-      if (lifetime !== undefined) lifetime.deadline = performance.now() + lifetime.ttlMs;
+      if (lifetime === undefined) return;
+      lifetime.deadline = performance.now() + lifetime.ttlMs;
+      lifetime.graces = 0;
     },
     forget,
     isOver({ name, revision }) {
@@ -81,6 +122,7 @@ export function createExpiry(expire: (name: string) => Promise<unknown>): Expiry
     },
     close() {
       closed = true;
+      clearInterval(ticking);
       for (const name of lifetimes.keys()) forget(name);
     },
   };

@@ -34,6 +34,12 @@ describe('row "DNS rebinding, CSRF"', () => {
       // A name that was pointed at the broker: the page's origin and the Host agree.
       { origin: 'https://evil.example', host: 'evil.example' },
       { 'sec-fetch-site': 'same-origin', host: 'evil.example' },
+      // A browser that knows no Sec-Fetch-Site, and leaves Origin out with a GET.
+      { referer: 'https://evil.example/page?x' },
+      { referer: 'http://10.0.0.1:20443/' },
+      { referer: 'https://10.0.0.1/' },
+      { referer: 'https://evil.example/', host: 'evil.example' },
+      { referer: 'nonsense' },
     ];
     for (const headers of foreign) {
       for (const method of ['GET', 'POST', 'DELETE'])
@@ -58,6 +64,8 @@ describe('row "DNS rebinding, CSRF"', () => {
       { origin: `https://${hostname().toLowerCase()}:1`, host: `${hostname()}:1` },
       // Typed by a person.
       { 'sec-fetch-site': 'none', host: 'broker.example.com' },
+      { referer: 'https://10.0.0.1:20443/' },
+      { referer: 'https://10.0.0.1:20443/', 'sec-fetch-site': 'same-origin' },
     ];
     for (const headers of own) assert.equal(await call(write, headers), 200, JSON.stringify(headers));
   });

@@ -145,7 +145,7 @@ describe('checkListeners()', () => {
     await new Promise<void>((resolve) => deaf.listen(0, '127.0.0.1', resolve));
     const { port } = deaf.address() as { port: number };
     const address = { url: '', port, udpPort: port, fingerprint: 'x', keyed: false };
-    const { ok, reason = '' } = await checkListeners(address, '127.0.0.1', selfQuery, 300);
+    const { ok, reason = '' } = await checkListeners(address, '127.0.0.1', selfQuery, { askMs: 300 });
     deaf.close();
     assert.equal(ok, false);
     assert.match(reason, /TCP: no answer within 300 ms \(127\.0\.0\.1\); UDP: .*\(127\.0\.0\.1\)/);
@@ -155,7 +155,7 @@ describe('checkListeners()', () => {
     const other = await openBroker({ file: path.join(tempDir(), 'bpbroker.json'), config });
     const address = await other.listen();
     const forged = { ...address, fingerprint: '0'.repeat(64) };
-    const { reason = '' } = await checkListeners(forged, '', createSelfQuery(), 300);
+    const { reason = '' } = await checkListeners(forged, '', createSelfQuery(), { askMs: 300 });
     assert.match(reason, /TCP: .* presents another certificate, sha256:/);
     assert.match(reason, /UDP: no answer/, 'the token of one broker says nothing to another');
     await other.close();

@@ -9,19 +9,28 @@ import { noAnswer, type SelfQuery } from './self-query.ts';
 /** Long, for a broker under load is not a dead one. */
 const ASK_MS = 4000;
 
+interface CheckOptions {
+  /** Longest to wait for an answer, in milliseconds; default 4000. */
+  readonly askMs?: number;
+  /** Whether it may refuse this connection too, for it has as many as it can have; default: never. */
+  readonly mayRefuse?: () => boolean;
+}
+
 /** Asks the broker's own ports as a client would: a request over TLS, and a datagram. */
 export async function checkListeners(
   address: BrokerAddress,
   listenIp: string,
   selfQuery: SelfQuery,
-  askMs: number = ASK_MS,
+  { askMs = ASK_MS, mayRefuse = () => false }: CheckOptions = {},
 ): Promise<Finding> {
   const hosts = hostsFor(listenIp);
   const [tcp, udp] = await Promise.all([
     firstProblem(hosts, (host) => askTcp(host, address, askMs)),
     firstProblem(hosts, (host) => selfQuery.ask(host, address.udpPort, askMs)),
   ]);
-  const problems = [tcp && `TCP: ${tcp}`, udp && `UDP: ${udp}`].filter((problem) => problem !== undefined);
+  const problems = [tcp && !mayRefuse() && `TCP: ${tcp}`, udp && `UDP: ${udp}`].filter(
+    (problem) => typeof problem === 'string',
+  );
   return problems.length === 0 ? { ok: true } : { ok: false, reason: problems.join('; ') };
 }
 

@@ -1,0 +1,23 @@
+/** Shorter texts cost less to make again than to share. */
+const SHORT = 4096;
+
+/**
+ * Gives the text that `textOf` makes of an object; a long one as its bytes, which are made once for all who hold them at the
+ * same time: what waits for a thousand readers is in memory once. Nothing is kept for who may come later. The object must
+ * never change.
+ */
+export function sharedText<T extends object>(
+  textOf: (item: T) => string,
+): (item: T) => string | Uint8Array<ArrayBuffer> {
+  const made = new WeakMap<T, WeakRef<Uint8Array<ArrayBuffer>>>();
+  const encoder = new TextEncoder();
+  return (item) => {
+    const held = made.get(item)?.deref();
+    if (held) return held;
+    const text = textOf(item);
+    if (text.length <= SHORT) return text;
+    const bytes = encoder.encode(text);
+    made.set(item, new WeakRef(bytes));
+    return bytes;
+  };
+}

@@ -1,0 +1,41 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** How many files, sockets and pipes this process may have open: its soft limit (RLIMIT_NOFILE), or `Infinity`. */
+export function descriptorLimit(): number {
+  if (process.platform === 'win32') return Infinity;
+  const text = process.platform === 'linux' ? fromProc() : fromShell();
+  const limit = Number.parseInt(text, 10);
+  // `unlimited`, or a system that does not say: then nothing is known to be too many.
+  return Number.isNaN(limit) ? Infinity : limit;
+}
+
+/** How many it has open now; `Infinity` when there is none left to find that out with, 0 where the system does not say. */
+export function openDescriptors(): number {
+  if (process.platform === 'win32') return 0;
+  try {
+    // Less the one that the folder is read through.
+    return readdirSync(process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd').length - 1;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code === 'EMFILE' || code === 'ENFILE' ? Infinity : 0;
+  }
+}
+
+function fromProc(): string {
+  try {
+    return /^Max open files +(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? '';
+  } catch {
+    // A container without /proc.
+    return fromShell();
+  }
+}
+
+/** A child has the limits of its parent. */
+function fromShell(): string {
+  try {
+    return execFileSync('/bin/sh', ['-c', 'ulimit -n'], { encoding: 'utf8', timeout: 5000 });
+  } catch {
+    return '';
+  }
+}

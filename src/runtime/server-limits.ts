@@ -1,0 +1,22 @@
+/** Longest that an answer may lie unread, in milliseconds, where nobody says otherwise. */
+export const UNREAD_TIMEOUT_MS = 30_000;
+
+/** How long a server goes on telling that it has refused a connection, in milliseconds. */
+const TELL_MS = 60_000;
+
+/** Remembers that connections were refused. */
+export interface Refusals {
+  note(): void;
+  /** Whether one was refused within the last minute. */
+  recent(): boolean;
+}
+
+export function createRefusals(): Refusals {
+  let last = -Infinity;
+  return {
+    note() {
+      last = performance.now();
+    },
+    recent: () => performance.now() - last < TELL_MS,
+  };
+}
