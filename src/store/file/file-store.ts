@@ -15,12 +15,13 @@ import { makeEntry } from './records.ts';
 import type { Journal } from './journal.ts';
 import { saveAtClose } from './last-save.ts';
 import { missingJournal } from './missing-journal.ts';
-import { type Opened, prepareFiles } from './opening.ts';
+import { prepareFiles } from './opening.ts';
 import { recover } from './recovery.ts';
 import { createRoom } from './room.ts';
 import { createQuota } from './quota.ts';
 import { createRewriter, type FileEdits, type WrittenBackup } from './rewriter.ts';
 import { createTable } from './table.ts';
+import { createUpkeep } from './upkeep.ts';
 import { covers, createWatchHub } from './watchers.ts';
 
 export interface FileStoreOptions {
@@ -78,9 +79,6 @@ const MIB = 1024 * 1024;
 const BATCH_BYTES = 4 * MIB;
 const PENDING_BYTES = 64 * MIB;
 const LATE_MS = 5000;
-const RETRY_REWRITE_MS = 30_000;
-/** How often room is looked for, and reserved, as the journal grows. */
-const ROOM_EVERY_BYTES = MIB;
 
 /**
  * Opens the embedded store: one JSON file with a journal beside it (docs/storage.md). On a full disk it opens for reads
@@ -110,22 +108,17 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     if (error.code !== 'storage_full' || settings.document === undefined) throw error;
     return error;
   });
-  let isReady = false;
   let journal: Journal = missingJournal(file);
   const watches = createWatchHub(settings.watchBytes ?? MIB);
   const expiry = createExpiry(expire);
   let closing: Promise<void> | undefined;
-  let rewriteAfter = 0;
-  let rewriting = false;
-  let lacksRoom = false;
-  let roomLookedAt = 0;
 
   const committer = createCommitter({
     journal: () => journal,
     revision: () => table.revision,
     apply,
-    onCommit,
-    makeRoom,
+    onCommit: () => upkeep.committed(),
+    makeRoom: () => upkeep.makeRoom(),
     log,
     batchBytes: BATCH_BYTES,
     probeMs,
@@ -140,18 +133,31 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     committer,
     options: settings.options,
     journal: () => journal,
-    setJournal: (next) => {
-      journal = next;
-    },
+    setJournal,
     journalBytes: settings.journalBytes ?? 8 * MIB,
     edits: settings.edits,
     onStep,
   });
+  const upkeep = createUpkeep({
+    rewriter,
+    room,
+    committer,
+    journal: () => journal,
+    setJournal,
+    prepare: () => prepareFiles(opening, recovered),
+    isClosing: () => closing !== undefined,
+    log,
+    probeMs,
+  });
   for (const entry of table.entries()) if (entry.ttlMs !== undefined) expiry.track(entry);
-  const interval = setInterval(() => void rewriteQuietly(), settings.rewriteIntervalMs ?? 600_000);
+  const interval = setInterval(() => void upkeep.rewriteQuietly(), settings.rewriteIntervalMs ?? 600_000);
   interval.unref();
   if (opened instanceof BrokerError) committer.waitForRoom(opened);
-  else await begin(opened);
+  else await upkeep.begin(opened);
+
+  function setJournal(next: Journal): void {
+    journal = next;
+  }
 
   function apply(change: Change, bytes: number): void {
     const { size, bytes: before } = table;
@@ -201,87 +207,6 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     return Promise.resolve(current ? { entry: current, revision } : { revision });
   }
 
-  /** Writes can be taken. A file that is behind is written beside them. */
-  async function begin({ firstJournal, ...files }: Opened): Promise<void> {
-    journal = firstJournal;
-    rewriter.takeOver(files);
-    isReady = true;
-    await rewriter.retire();
-    await room.reserve(rewriter.neededBytes());
-    if (!rewriter.isCurrent()) void rewriteQuietly();
-  }
-
-  function onCommit(): void {
-    if (!rewriting && rewriter.isDue() && performance.now() >= rewriteAfter) void rewriteQuietly();
-    const { size } = journal;
-    if (Math.abs(size - roomLookedAt) < ROOM_EVERY_BYTES || committer.trouble) return;
-    roomLookedAt = size;
-    void room.reserve(rewriter.neededBytes());
-  }
-
-  /** The journals of watches go first, then the reserve, with which the file is rewritten and journals are retired. */
-  async function makeRoom(): Promise<boolean> {
-    try {
-      if (!isReady) {
-        await begin(await prepareFiles(opening, recovered));
-        return true;
-      }
-      if (await rewriter.giveUpHistory()) return true;
-      if (rewriting || performance.now() < rewriteAfter || !(await room.has(rewriter.neededBytes())))
-        return false;
-      rewriteAfter = performance.now() + probeMs;
-      await room.giveUp();
-      const isRewritten = await rewriter.rewriteForRoom();
-      if (isRewritten) rewriteAfter = 0;
-      await room.reserve(rewriter.neededBytes());
-      return isRewritten;
-    } catch (error) {
-      log('warn', `Cannot make room: ${messageOf(error)}`);
-      return false;
-    }
-  }
-
-  async function rewriteQuietly(): Promise<void> {
-    if (committer.trouble?.final || !isReady || rewriting) return;
-    try {
-      // An attempt that must fail would fill what room there is, again and again.
-      if (lacksRoom && !(await room.has(rewriter.neededBytes()))) {
-        rewriteAfter = performance.now() + probeMs;
-        return;
-      }
-      await rewriteNow();
-    } catch (error) {
-      log('warn', `${messageOf(error)}; the registry goes on in its journal`);
-    }
-  }
-
-  async function rewriteNow(): Promise<void> {
-    rewriting = true;
-    try {
-      await room.giveUp();
-      await rewriteWithHistory();
-      rewriteAfter = 0;
-      lacksRoom = false;
-    } catch (error) {
-      lacksRoom = isStorageFull(error);
-      rewriteAfter = performance.now() + (lacksRoom ? probeMs : RETRY_REWRITE_MS);
-      throw error;
-    } finally {
-      rewriting = false;
-      if (!closing) await room.reserve(rewriter.neededBytes());
-    }
-  }
-
-  /** Where there is no room, the journals of watches give way. */
-  async function rewriteWithHistory(): Promise<void> {
-    try {
-      await rewriter.rewriteIfChanged();
-    } catch (error) {
-      if (!isStorageFull(error) || !(await rewriter.giveUpHistory())) throw error;
-      await rewriter.rewriteIfChanged();
-    }
-  }
-
   function health(): StoreHealth {
     if (closing) return { writable: false, reason: 'the broker is stopping' };
     const usage = settings.maxBytes === undefined ? {} : { usage: quota.usage() };
@@ -293,7 +218,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     const looked = journal;
     try {
       await access(path.dirname(file), constants.W_OK | constants.X_OK);
-      const link = isReady ? looked.link() : 'own';
+      const link = upkeep.isReady ? looked.link() : 'own';
       // A journal may be replaced by the next one, or closed, while it is looked at.
       if (link === 'own' || looked !== journal || closing) return undefined;
       const problem = `${looked.path} was ${link === 'missing' ? 'moved or removed' : 'replaced'} while it is written to`;
@@ -314,8 +239,8 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     const { revision } = table;
     const { rewriteAlone } = rewriter;
     try {
-      const parts = { file, identity, journal, revision, trouble, onStep };
-      if (isReady) await saveAtClose({ ...parts, rewrite: rewriteNow, rewriteAlone });
+      const parts = { file, identity, journal: () => journal, revision, trouble, onStep };
+      if (upkeep.isReady) await saveAtClose({ ...parts, rewrite: upkeep.rewriteNow, rewriteAlone });
     } finally {
       committer.close();
       await journal.close();
@@ -355,7 +280,8 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       }
     },
     health,
-    rewrite: () => (closing ? rejected(stopping()) : isReady ? rewriter.rewrite() : rejected(notReady())),
+    rewrite: () =>
+      closing ? rejected(stopping()) : upkeep.isReady ? rewriter.rewrite() : rejected(notReady()),
     backUp: (target) => (closing ? rejected(stopping()) : rewriter.backUp(target)),
     neededBytes: () => rewriter.neededBytes(),
     diskProblem,
@@ -364,10 +290,6 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       return closing;
     },
   };
-}
-
-function isStorageFull(error: unknown): boolean {
-  return error instanceof BrokerError && error.code === 'storage_full';
 }
 
 function notReady(): BrokerError {

@@ -7,7 +7,8 @@ import type { Journal } from './journal.ts';
 export interface LastSaveOptions {
   readonly file: string;
   readonly identity: RegistryIdentity;
-  readonly journal: Journal;
+  /** The journal that is written to now. */
+  readonly journal: () => Journal;
   readonly revision: number;
   readonly trouble: Trouble | undefined;
   /** Writes the file, and goes over to a new journal where that is due. */
@@ -30,7 +31,7 @@ export async function saveAtClose(options: LastSaveOptions): Promise<void> {
     await writeClean(file, identity.id, revision, onStep);
   } catch (error) {
     const kept =
-      journal.link() === 'own'
+      journal().link() === 'own'
         ? 'every acknowledged write is in the journals'
         : 'writes that were acknowledged are lost with this process';
     throw new BrokerError('unavailable', `${messageOf(error)}; ${kept}`, { cause: error });
@@ -40,8 +41,8 @@ export async function saveAtClose(options: LastSaveOptions): Promise<void> {
 /** The journal was removed: what is in memory is all there is. Another broker's files are left alone. */
 async function rescue({ file, identity, journal, rewriteAlone }: LastSaveOptions): Promise<void> {
   const current = await readCurrent(file);
-  const isOurs = current?.registry === identity.id && current.base === journal.base;
-  if (journal.link() !== 'missing' || !isOurs) {
+  const isOurs = current?.registry === identity.id && current.base === journal().base;
+  if (journal().link() !== 'missing' || !isOurs) {
     throw new Error(`the journals beside ${file} are not this broker's any more, so it was left as it is`);
   }
   await rewriteAlone();
