@@ -74,7 +74,7 @@ function count(n: number, noun: string): string {
 /** Several brokers answered where one was asked for. */
 export function ambiguous(
   brokers: readonly FoundBroker[],
-  { name, port = DEFAULT_PORT }: Asked,
+  { name, port: udpPort = DEFAULT_PORT }: Asked,
   isHolder: boolean,
 ): BrokerError {
   const addresses = brokers.map(({ host, port }) => formatAddress({ host, port })).join(', ');
@@ -88,7 +88,7 @@ export function ambiguous(
     : '';
   const by = name === ANY_BROKER ? '' : ` --name ${shellWord(name)}`;
   // Where none holds the name, all that answer are to be listed.
-  const advice = `discover${isHolder ? by : ''} --all${port === DEFAULT_PORT ? '' : ` --port ${port}`}`;
+  const advice = `discover${isHolder ? by : ''} --all${udpPort === DEFAULT_PORT ? '' : ` --port ${udpPort}`}`;
   return new BrokerError(
     'ambiguous_broker',
     `${what}: ${addresses}${hint}. Choose one with --bpbroker, register a name that only one of them holds, or list them with: bpbroker ${advice}`,

@@ -8,7 +8,7 @@ import { noneAnswered } from '../../src/client/finder-errors.ts';
 import { discover, type DiscoverOptions, type FoundBroker } from '../../src/client/finder.ts';
 import { chooseInterfaces, planLanes } from '../../src/client/lanes.ts';
 import type { Attempt, Sighting } from '../../src/client/search.ts';
-import { byRank } from '../../src/client/sightings.ts';
+import { byRank, type Seen } from '../../src/client/sightings.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
 import { directedBroadcast, inSubnet, type NetworkInterface } from '../../src/runtime/interfaces.ts';
 
@@ -91,11 +91,36 @@ describe('discover()', () => {
     assert.deepEqual(others, []);
   });
 
+  it(
+    'takes brokers that say that they share one registry for no rivals, and all others for such',
+    onLinux,
+    async () => {
+      const port = await startTwo(['foo'], ['foo']);
+      const as =
+        (...said: readonly Partial<Seen>[]) =>
+        ({ address }: Sighting): Promise<Seen> => {
+          const one = said[address === '127.0.0.1' ? 0 : 1];
+          return Promise.resolve({ fingerprint: address, id: 'r', instance: address, ...one });
+        };
+      const shared = { shared: true };
+      assert.equal((await find({ port, identify: as(shared, shared) })).length, 2);
+      for (const identify of [as(shared, {}), as({}, {}), as(shared, { ...shared, id: 'other' })])
+        await assert.rejects(find({ port, identify }), { code: 'ambiguous_broker' });
+      // Copies of one broker differ in nothing but the process; older brokers do not say.
+      const same = { fingerprint: 'f' };
+      await assert.rejects(find({ port, identify: as(same, same) }), { code: 'ambiguous_broker' });
+      const older = { fingerprint: 'f', instance: '' };
+      assert.equal((await find({ port, identify: as(older, older) })).length, 1);
+    },
+  );
+
   it('leaves out an address that cannot be identified, unless none can', onLinux, async () => {
     const port = await startTwo(['foo'], ['foo']);
     const identify = ({ address }: Sighting): Promise<string> =>
       address === '127.0.0.1' ? Promise.reject(new Error('refused')) : Promise.resolve('b');
-    assert.deepEqual(await find({ port, identify }), [{ host: '127.0.0.2', port, addresses: ['127.0.0.2'] }]);
+    assert.deepEqual(await find({ port, identify }), [
+      { host: '127.0.0.2', port, addresses: ['127.0.0.2'], seen: { fingerprint: 'b' } },
+    ]);
     const never = (): Promise<string> => Promise.reject(new Error('refused'));
     await assert.rejects(find({ port, timeoutMs: 400, identify: never }), {
       code: 'unreachable',

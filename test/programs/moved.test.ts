@@ -152,7 +152,7 @@ for (const launcher of launchers) {
       await net.close();
     });
 
-    it('row "open discovery after first contact": another broker for a known name gets no key', async () => {
+    it('row "another broker for a name": gets no key where the name is known', async () => {
       const { net, dir, broker, run } = await hostsFor(launcher);
       const first = await broker('old');
       const key = ['--access-key', 'canary-5e1d'];

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { restoreBackup } from '../../store/file/restore.ts';
 import { brokerFile } from '../broker-file.ts';
+import { shellWord } from '../../protocol/shell-word.ts';
 import type { Run } from '../command.ts';
 import { writeError, writeOut } from '../terminal.ts';
 
@@ -16,6 +17,7 @@ export const run: Run = async (args) => {
   if (keptIn !== undefined) writeOut(`kept ${keptIn}\n`);
   if (backup !== undefined) writeOut(`backup ${backup}\n`);
   writeError(`${entries} entries as of ${taken}; the registry goes on at revision ${revision}\n`);
-  if (backup !== undefined) writeError(`To go back: bpbroker restore --config ${file} --from ${backup}\n`);
+  if (backup !== undefined)
+    writeError(`To go back: bpbroker restore --config ${shellWord(file)} --from ${shellWord(backup)}\n`);
   if (problem !== undefined) writeError(`No backup of what was replaced, which cannot be read: ${problem}\n`);
 };

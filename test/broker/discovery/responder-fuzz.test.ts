@@ -48,7 +48,15 @@ const text = (datagram: string): Uint8Array => new Uint8Array(Buffer.from(datagr
 /** A query as a client makes it, of a broker's own key or of another. */
 function query(random: Random, own: boolean): Uint8Array {
   const name = random.pick([held, held, 'bar', '', '"'.repeat(512)]);
-  return encodeKeyedQuery(own ? keys : otherKeys, { name, nonce: formatNonce(random.bytes(16)) });
+  const nonce = formatNonce(random.bytes(16));
+  // Some are too old, some ask for a challenge.
+  const asked = random.pick([
+    { name, nonce, time: Date.now() },
+    { name, nonce, time: Date.now() },
+    { name, nonce, time: Date.now() - 60_000 },
+    { nonce, challenge: '' as const },
+  ]);
+  return encodeKeyedQuery(own ? keys : otherKeys, asked);
 }
 
 /** Anything at all, but with the right MAC: whoever has the key may be out of order as well. */
@@ -158,7 +166,8 @@ async function fuzz(
     for (let n = 0; n < BATCH; n++) {
       const datagram = makeDatagram(random);
       const read = decodeKeyedQuery([keys], datagram);
-      if (typeof read !== 'string') rightful.set(read.nonce, datagram);
+      if (typeof read !== 'string' && !('time' in read && Date.now() - read.time > 30_000))
+        rightful.set(read.nonce, datagram);
       sockets[random.below(sockets.length)]?.send(datagram, responder.port, '127.0.0.1');
     }
     const until = performance.now() + 200;
