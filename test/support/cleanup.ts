@@ -1,21 +1,24 @@
 import { after } from 'node:test';
 
-const pending: (() => void)[] = [];
+/** What is to be done at the end; Deno and Bun may not wait for a promise when their process ends. */
+export type Action = () => unknown;
+
+const pending: Action[] = [];
 
 /**
  * Runs `action` when the tests of this file are over, the last one given first. Unlike `after()`, which belongs to
  * whatever encloses it, a call in a `before()` hook does not run it at the end of that hook.
  */
-export function atEnd(action: () => void): void {
+export function atEnd(action: Action): void {
   pending.push(action);
 }
 
 /** One that fails keeps none of the others from running: they would leave processes and folders behind. */
-export function runAll(actions: (() => void)[] = pending): void {
+export async function runAll(actions: Action[] = pending): Promise<void> {
   const errors: unknown[] = [];
   for (let action = actions.pop(); action; action = actions.pop()) {
     try {
-      action();
+      await action();
     } catch (error) {
       errors.push(error);
     }
@@ -25,4 +28,4 @@ export function runAll(actions: (() => void)[] = pending): void {
 
 after(() => runAll());
 // Bun loads this file once for all test files, and runs its `after` with the first of them.
-process.once('exit', () => runAll());
+process.once('exit', () => void runAll());

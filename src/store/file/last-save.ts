@@ -42,7 +42,7 @@ export async function saveAtClose(options: LastSaveOptions): Promise<void> {
 async function rescue({ file, identity, journal, rewriteAlone }: LastSaveOptions): Promise<void> {
   const current = await readCurrent(file);
   const isOurs = current?.registry === identity.id && current.base === journal().base;
-  if (journal().link() !== 'missing' || !isOurs) {
+  if (journal().link() === 'replaced' || !isOurs) {
     throw new Error(`the journals beside ${file} are not this broker's any more, so it was left as it is`);
   }
   await rewriteAlone();

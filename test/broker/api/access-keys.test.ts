@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { createAccessKeys } from '../../../src/broker/api/access-keys.ts';
 import { createFailureLimit } from '../../../src/broker/rate-limit.ts';
 import { hashAccessKey } from '../../../src/config/access-key.ts';
@@ -8,6 +8,7 @@ import { mergeLayers } from '../../../src/config/layers.ts';
 import { networkOf } from '../../../src/protocol/address.ts';
 import { BrokerError } from '../../../src/protocol/errors.ts';
 import type { Logger, LogFields } from '../../../src/protocol/logger.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { type Answer, type Asked, openApp } from '../support.ts';
 
 const hashed = 'the key behind a hash';
@@ -21,7 +22,7 @@ const send: Asked['send'] = (...args) => asked.send(...args);
 before(async () => {
   asked = await openApp({ config, modules: { guarded: { call: () => ({ body: '"in"' }) } }, log });
 });
-after(() => asked.broker.close());
+atEnd(() => asked.broker.close());
 
 describe('row "brute force"', () => {
   const withKey = (key: string, from: string): Promise<Answer> =>

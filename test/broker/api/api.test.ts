@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import * as v from 'valibot';
 import { type Broker, openBroker } from '../../../src/broker/broker.ts';
 import { MAX_BODY_BYTES } from '../../../src/broker/api/request.ts';
 import type { JsonObject } from '../../../src/protocol/data.ts';
 import { envelopeSchema } from '../../../src/protocol/envelope.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { tempDir } from '../../support/temp.ts';
 
 let broker: Broker;
@@ -21,7 +22,7 @@ before(async () => {
   };
   broker = await openBroker({ file: `${tempDir()}/bpbroker.json`, config, modules });
 });
-after(() => broker.close());
+atEnd(() => broker.close());
 
 interface Answer {
   readonly status: number;

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { hostname } from 'node:os';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { createAccessKeys } from '../../../src/broker/api/access-keys.ts';
 import { createStreamLimit } from '../../../src/broker/api/streams.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { type Asked, openApp } from '../support.ts';
 
 /** Rows of the security page that the API keeps by itself, whatever serves it; `test/security` has those of the whole. */
@@ -16,7 +17,7 @@ const post: Asked['post'] = (...args) => asked.post(...args);
 before(async () => {
   asked = await openApp({ config, modules: { guarded: { call: () => ({ body: '"in"' }) }, echo } });
 });
-after(() => asked.broker.close());
+atEnd(() => asked.broker.close());
 
 describe('row "DNS rebinding, CSRF"', () => {
   const write = '/services/Replace/?name=csrf&data=x';
