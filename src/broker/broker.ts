@@ -1,7 +1,9 @@
 import type { Hono } from 'hono';
+import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
+import { unknownOptions } from '../config/unknown.ts';
 import type { Module } from '../modules/module.ts';
 import { createExtensions } from '../modules/extensions/extensions.ts';
 import { ping } from '../modules/ping.ts';
@@ -10,7 +12,7 @@ import { scriptHostCommand } from '../extension-host/command.ts';
 import { pythonHostCommand } from '../extension-host/python.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { type Logger, silentLogger } from '../protocol/logger.ts';
+import { harmless, type Logger, silentLogger } from '../protocol/logger.ts';
 import { type FileStore, openFileStore } from '../store/file/file-store.ts';
 import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
@@ -18,11 +20,13 @@ import { createAccessKeys } from './api/access-keys.ts';
 import { createApp } from './api/app.ts';
 import { type Backups, startBackups } from './backups/backups.ts';
 import { createSelfQuery } from './health/checks/self-query.ts';
-import { loadConfiguration } from './configuration.ts';
-import { createDispatcher } from './api/dispatcher.ts';
+import { type Certificate, loadCertificate } from './certificate.ts';
+import { createDispatcher, type Dispatcher } from './api/dispatcher.ts';
 import { closeToOthers } from './exposure.ts';
 import { createGrants } from './api/grants.ts';
-import { createKeyedDiscovery } from './discovery/keyed-discovery.ts';
+import { createPulses } from '../protocol/pulse.ts';
+import { isSame, openSettings, type Settings } from './settings.ts';
+import { createKeyedDiscovery, type KeyedDiscovery } from './discovery/keyed-discovery.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
 import { watchHealth } from './health/self-check.ts';
 import { createStreamLimit } from './api/streams.ts';
@@ -59,8 +63,16 @@ export interface Broker {
   readonly app: Hono;
   /** The registry itself. */
   readonly store: Store;
+  /** Whether its file was not there before: the registry is a new one. */
+  readonly isNew: boolean;
   /** What it runs with, all layers merged. */
   readonly config: Config;
+  /**
+   * Reads its file anew and takes over the options: keys, modules, periods, certificate, discovery key. What only a restart
+   * can change is logged.
+   * @throws BrokerError `invalid_config` for options that are malformed or wrong: the old ones go on then.
+   */
+  reload(): Promise<void>;
   /**
    * Serves the API (TCP) and answers discovery (UDP) as the configuration says.
    * @throws BrokerError `unavailable` when a port is taken or may not be opened; `invalid_config` for a bad certificate.
@@ -81,7 +93,7 @@ const EXTENSION_GRACE_MS = 3000;
 export async function openBroker({
   file,
   config: options,
-  log = silentLogger,
+  log: givenLog = silentLogger,
   modules = {},
   extensionDir = path.join(path.dirname(file), 'lib'),
   scriptHost = () => scriptHostCommand(),
@@ -93,21 +105,24 @@ export async function openBroker({
   if (taken !== undefined) {
     throw new BrokerError('invalid_config', `Module '${taken}' is built in; give yours another name`);
   }
+  const log = harmless(givenLog);
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const lock = await acquireLock(file);
   try {
-    const { document, written, effective } = await loadConfiguration(file, options);
-    await closeToOthers(file, document, log);
+    const settings = await openSettings({ file, options, log });
+    const { document, edits } = settings;
+    for (const problem of unknownOptions(settings.written)) log.warn(problem, { file });
+    await closeToOthers(file, document?.options, log);
     const store = await openFileStore({
       file,
       document,
-      options: () => written,
+      options: () => settings.written,
+      edits,
+      maxBytes: settings.effective._store.max_bytes,
       log: (level, message) => log[level](message),
     });
-    const { _config: config } = effective;
-    const backups = startBackups({ file, dir: backupDir, store, config, options: written, log });
-    const parts = { file, log, modules, extensionDir, scriptHost, store, backups, onAlive, checkEveryMs };
-    return compose({ ...parts, config: effective, release: () => lock.release() });
+    const parts = { file, log, modules, extensionDir, scriptHost, store, backupDir, onAlive, checkEveryMs };
+    return compose({ ...parts, settings, release: () => lock.release() });
   } catch (error) {
     await lock.release();
     throw error;
@@ -121,63 +136,94 @@ interface Parts {
   readonly extensionDir: string;
   readonly scriptHost: () => readonly string[];
   readonly store: FileStore;
-  readonly backups: Backups;
+  readonly backupDir: string;
   readonly onAlive: (() => void) | undefined;
   readonly checkEveryMs: number;
-  readonly config: Config;
+  readonly settings: Settings;
   release(): Promise<void>;
 }
 
 function compose(parts: Parts): Broker {
-  const { store, config, log } = parts;
+  const { store, settings, log } = parts;
+  const pulses = createPulses();
   const closing = new AbortController();
   const services = createServices(store);
   const modules = new Map(Object.entries({ ...parts.modules, ping, services }));
   const grants = createGrants();
   const extensions = createExtensions({
     dir: parts.extensionDir,
-    config,
+    config: settings.effective,
     services,
     log,
     hostCommand: (kind, options) => (kind === 'python' ? pythonHostCommand(options) : parts.scriptHost()),
-    grantAccess: () => grants.give(address && { ...address, listenIp: config.api.listen_ip }),
+    grantAccess: () => grants.give(open && { ...open.address, listenIp: settings.effective.api.listen_ip }),
   });
-  const dispatcher = createDispatcher({
-    config,
-    accessKeys: grants.amend(createAccessKeys(config, log)),
-    findModule: (name) => modules.get(name),
-    findExtension: (name) => extensions.find(name),
-  });
+  const dispatcherOf = (config: Config): Dispatcher =>
+    createDispatcher({
+      config,
+      accessKeys: grants.amend(createAccessKeys(config, log)),
+      findModule: (name) => modules.get(name),
+      findExtension: (name) => extensions.find(name),
+    });
   const has = async (name: string): Promise<boolean> => (await store.get(name)) !== undefined;
-  const discovery = createKeyedDiscovery({ config, id: store.id, has });
+  // Copies of one file or image have the same registry's id and the same certificate. This tells them apart.
+  const instance = randomBytes(8).toString('hex');
+  const discoveryOf = (config: Config): KeyedDiscovery | undefined =>
+    createKeyedDiscovery({ config, id: store.id, instance });
+  const backupsOf = ({ _config: config }: Config): Backups =>
+    startBackups({
+      file: parts.file,
+      dir: parts.backupDir,
+      store,
+      config,
+      options: () => settings.written,
+      pulse: pulses.of('backups'),
+      log,
+    });
+  // These are made anew with the options that a reload takes over.
+  let dispatcher = dispatcherOf(settings.effective);
+  let discovery = discoveryOf(settings.effective);
+  let backups = backupsOf(settings.effective);
 
   let listeners: Promise<Listeners> | undefined;
   let open: Listeners | undefined;
-  let address: BrokerAddress | undefined;
+  let reloading: Promise<void> = Promise.resolve();
   let closed: Promise<void> | undefined;
 
   const selfQuery = createSelfQuery();
-  const health = watchHealth({ ...parts, selfQuery, listeners: () => open });
+  const health = watchHealth({
+    ...parts,
+    pulses,
+    selfQuery,
+    config: () => settings.effective,
+    backups: { problem: () => backups.problem() },
+    listeners: () => open,
+  });
   const app = createApp({
-    dispatcher,
+    dispatcher: {
+      dispatch: (...call) => dispatcher.dispatch(...call),
+      holderOf: (...call) => dispatcher.holderOf(...call),
+    },
     streams: createStreamLimit(streamLimits),
     log,
     readiness: () => health.readiness(),
     closing: closing.signal,
-    discovery,
+    identity: { id: store.id, instance },
+    discovery: { exchange: (query, source) => discovery?.exchange(query, source) },
   });
 
   // In the reverse order of opening, each step whatever became of the one before.
   const close = async (): Promise<void> => {
     closing.abort(new BrokerError('unavailable', 'The broker is stopping'));
     health.close();
+    await reloading;
     const steps = [
       // While the doors are open, so that callers hear what became of their calls.
       () => extensions.close(EXTENSION_GRACE_MS),
       // Listeners that never opened were told of when they were asked for.
       async () => (await listeners?.catch(() => undefined))?.close(CLOSE_GRACE_MS),
       ...[...modules.values()].map((module) => async () => module.close?.()),
-      () => parts.backups.close(),
+      () => backups.close(),
       () => store.close(),
       () => parts.release(),
     ];
@@ -186,19 +232,59 @@ function compose(parts: Parts): Broker {
     if (errors.length > 0) throw errors[0];
   };
 
+  async function reload(): Promise<void> {
+    let certificate: Certificate | undefined;
+    const { before, needRestart } = await settings.reload(async ({ api }) => {
+      certificate = await loadCertificate(api, parts.file, log);
+    });
+    const now = settings.effective;
+    await closeToOthers(parts.file, settings.written, log);
+    extensions.configure(now);
+    dispatcher = dispatcherOf(now);
+    if (!isSame(before['discover'], now['discover'])) discovery = discoveryOf(now);
+    if (!isSame(before._config, now._config)) {
+      await backups.close();
+      backups = backupsOf(now);
+    }
+    if (certificate) await open?.renew({ certificate, discovery });
+    health.checkSoon();
+    for (const problem of unknownOptions(settings.written)) log.warn(problem, { file: parts.file });
+    if (needRestart.length > 0) {
+      log.warn('these options count from the next start on', { options: needRestart.join(', ') });
+    }
+    log.info('the options were taken over anew', { file: parts.file });
+  }
+
   return {
     app,
     store,
-    config,
+    isNew: settings.document === undefined,
+    get config() {
+      return settings.effective;
+    },
+    reload() {
+      if (closed) return Promise.reject(new BrokerError('unavailable', 'The broker has been closed'));
+      // One after another, whatever became of the one before.
+      const next = reloading.then(reload);
+      reloading = next.catch(() => undefined);
+      return next;
+    },
     async listen() {
       if (closed) throw new BrokerError('unavailable', 'The broker has been closed');
-      const doors = { app, api: config.api, file: parts.file, has, discovery, log, isOwn: selfQuery.isOwn };
+      const doors = {
+        app,
+        api: settings.effective.api,
+        file: parts.file,
+        has,
+        discovery,
+        log,
+        isOwn: selfQuery.isOwn,
+      };
       listeners ??= listen(doors);
       try {
         open = await listeners;
-        ({ address } = open);
         health.checkSoon();
-        return address;
+        return open.address;
       } catch (error) {
         // The port may be free, or the certificate mended, when it is asked again.
         listeners = undefined;

@@ -1,14 +1,14 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { readJsonFile } from '../config/json-file.ts';
 import { type Configuration, environmentLayer, mergeLayers, optionsOf } from '../config/layers.ts';
 import { type Environment, globalRoot, homeAt } from '../config/paths.ts';
 import type { JsonObject } from '../protocol/data.ts';
+import { readStored, type StoredDocument } from '../store/file/document.ts';
 
 /** A broker's configuration as it stands on disk, merged with what holds for this run. */
 export interface LoadedConfiguration extends Configuration {
-  /** The whole content of the broker's own file, registry included; nothing when there is no file yet. */
-  readonly document: JsonObject | undefined;
+  /** The content of the broker's own file, registry included; nothing when there is no file yet. */
+  readonly document: StoredDocument | undefined;
 }
 
 /**
@@ -20,12 +20,12 @@ export async function loadConfiguration(
   options: JsonObject | undefined,
   env: Environment = process.env,
 ): Promise<LoadedConfiguration> {
-  const document = await readJsonFile(file);
+  const document = await readStored(file);
   const globalFile = homeAt(globalRoot(env)).configFile;
-  const global = (await sameFile(globalFile, file)) ? undefined : await readJsonFile(globalFile);
+  const global = (await sameFile(globalFile, file)) ? undefined : await readStored(globalFile);
   const layers = {
-    global: global && optionsOf(global),
-    file: document && optionsOf(document),
+    global: global && optionsOf(global.options),
+    file: document && optionsOf(document.options),
     env: environmentLayer(env),
     options,
   };

@@ -21,17 +21,26 @@ export interface Additions {
 
 /**
  * Adds options and entries to a configuration file, replacing nothing (contract, section 2, `configure`).
- * @throws BrokerError when a broker runs on the file, or what is added is not valid; nothing is changed then.
+ * @param first is done once it is known that no broker runs on the file and that the addition is valid, before anything is
+ *   written.
+ * @throws BrokerError when a broker runs on the file, or what is added is not valid; what `first` throws. Nothing is
+ *   changed then.
  */
-export async function addToConfiguration(file: string, addition: JsonObject): Promise<Additions> {
+export async function addToConfiguration(
+  file: string,
+  addition: JsonObject,
+  first?: () => Promise<void>,
+): Promise<Additions> {
   const entries = entriesOf(addition);
   await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
   const lock = await acquireLock(file);
   try {
     const { document } = await loadConfiguration(file, undefined);
-    const options = addConfiguration(optionsOf(document ?? {}), optionsOf(addition));
+    const options = addConfiguration(optionsOf(document?.options ?? {}), optionsOf(addition));
     const { written } = mergeLayers({ file: options.document }, file);
-    const store = await openFileStore({ file, document, options: () => written });
+    await first?.();
+    const maxBytes = written._store.max_bytes;
+    const store = await openFileStore({ file, document, options: () => written, maxBytes });
     try {
       const names = await addEntries(store, entries);
       await store.rewrite();

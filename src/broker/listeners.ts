@@ -1,6 +1,7 @@
 import { runtime } from '#runtime';
 import type { Hono } from 'hono';
 import { networkInterfaces } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/schema.ts';
 import { formatAddress } from '../protocol/address.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
@@ -27,13 +28,16 @@ export interface BrokerAddress {
 
 /** The open doors of a broker: the API's server and discovery's responder, on one port number. */
 export interface Listeners {
+  /** As of now: the certificate may be another one after {@link renew}. */
   readonly address: BrokerAddress;
   /** PEM of the certificate they present. */
   readonly certificate: string;
+  /** Takes over another certificate and another discovery, on the same ports; requests under way are finished. */
+  renew(change: Renewal): Promise<void>;
   close(graceMs: number): Promise<void>;
 }
 
-interface ListenOptions {
+export interface ListenOptions {
   readonly app: Hono;
   readonly api: Config['api'];
   /** The configuration file, beside which the certificate is kept. */
@@ -57,7 +61,7 @@ export async function listen(options: ListenOptions): Promise<Listeners> {
     options.discovery?.announce({ port: server.port, fingerprint: certificate.fingerprint });
     try {
       const responder = await respond(options, server.port);
-      return combine(options, server, responder, certificate);
+      return combine(options, { server, responder, certificate });
     } catch (error) {
       await server.close(0);
       if (options.api.listen_port !== 0 || attempt === PORT_ATTEMPTS) throw error;
@@ -65,28 +69,73 @@ export async function listen(options: ListenOptions): Promise<Listeners> {
   }
 }
 
-function combine(
-  { api, discovery }: ListenOptions,
-  server: HttpServer,
-  responder: Responder,
-  { cert, fingerprint }: Certificate,
-): Listeners {
-  const listenIp = api.listen_ip;
+/** What can change without another port. */
+interface Renewal {
+  readonly certificate: Certificate;
+  readonly discovery: KeyedDiscovery | undefined;
+}
+
+interface Doors {
+  server: HttpServer;
+  responder: Responder;
+  certificate: Certificate;
+}
+
+/** How long requests that an old certificate was used for may take. */
+const RENEW_GRACE_MS = 5000;
+
+function combine(options: ListenOptions, doors: Doors): Listeners {
+  const { listen_ip: listenIp } = options.api;
   const host = listenIp === '' || listenIp === '::' || listenIp === '0.0.0.0' ? ownAddress() : listenIp;
+  const { port } = doors.server;
+  const closing: Promise<void>[] = [];
+  let { discovery } = options;
   return {
-    address: {
-      url: `https://${formatAddress({ host, port: server.port })}`,
-      port: server.port,
-      udpPort: responder.port,
-      fingerprint,
-      keyed: discovery !== undefined,
+    get address() {
+      return {
+        url: `https://${formatAddress({ host, port })}`,
+        port,
+        udpPort: doors.responder.port,
+        fingerprint: doors.certificate.fingerprint,
+        keyed: discovery !== undefined,
+      };
     },
-    certificate: cert,
+    get certificate() {
+      return doors.certificate.cert;
+    },
+    async renew({ certificate, discovery: present }) {
+      const next = { ...options, discovery: present, api: { ...options.api, listen_port: port } };
+      if (certificate.cert !== doors.certificate.cert || certificate.key !== doors.certificate.key) {
+        closing.push(doors.server.close(RENEW_GRACE_MS));
+        doors.server = await serveAgain(next, certificate);
+        doors.certificate = certificate;
+      }
+      present?.announce({ port, fingerprint: certificate.fingerprint });
+      if (present === discovery) return;
+      discovery = present;
+      await doors.responder.close();
+      doors.responder = await respond(next, port);
+    },
     async close(graceMs) {
-      await responder.close();
-      await server.close(graceMs);
+      await doors.responder.close();
+      await Promise.all([doors.server.close(graceMs), ...closing]);
     },
   };
+}
+
+const SERVE_ATTEMPTS = 40;
+const SERVE_PAUSE_MS = 50;
+
+/** The port is ours, but it may take a moment until the system has let go of it. */
+async function serveAgain(options: ListenOptions, certificate: Certificate): Promise<HttpServer> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await serve(options, certificate);
+    } catch (error) {
+      if (attempt === SERVE_ATTEMPTS) throw error;
+      await sleep(SERVE_PAUSE_MS);
+    }
+  }
 }
 
 async function serve({ app, api }: ListenOptions, { cert, key }: Certificate): Promise<HttpServer> {

@@ -73,7 +73,7 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     load: () => import('./commands/ping.ts'),
   },
   discover: {
-    description: 'Find the broker that holds an entry, and print its address',
+    description: 'Find the broker that holds an entry, or any broker, and print its address',
     options: [
       'name',
       'wait',
@@ -88,8 +88,11 @@ export const clientCommands: Readonly<Record<string, Command>> = {
       'quiet',
       'verbose',
     ],
-    required: ['name'],
-    examples: ['discover --name foo-cluster1', 'discover --name foo-cluster1 --wait --timeout 10m'],
+    examples: [
+      'discover --name foo-cluster1',
+      'discover --all',
+      'discover --name foo-cluster1 --wait --timeout 10m',
+    ],
     load: () => import('./commands/discover.ts'),
   },
   service,
@@ -104,11 +107,19 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     load: () => import('./commands/execute.ts'),
   },
   trust: {
-    description: "List, add or forget the identity kept for a broker's address",
-    options: ['bpbroker', 'fingerprint', 'forget', 'timeout', 'quiet', 'verbose'],
+    description: "List, add or forget the identity kept for a broker's address, and for names that found it",
+    options: ['bpbroker', 'name', 'fingerprint', 'forget', 'timeout', 'quiet', 'verbose'],
+    meanings: {
+      bpbroker: 'Address of the broker (default: list all)',
+      name: 'Name of an entry by which a broker was found',
+      fingerprint: 'The identity to keep for them from now on',
+      forget: 'Forget the identity kept for them',
+      timeout: 'Longest to ask the broker for its certificate (default: 3s)',
+    },
     examples: [
       'trust',
       'trust --bpbroker 10.0.0.1 --fingerprint sha256:…',
+      'trust --name foo --fingerprint sha256:…',
       'trust --bpbroker 10.0.0.1 --forget',
     ],
     load: () => import('./commands/trust.ts'),

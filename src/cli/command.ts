@@ -18,6 +18,8 @@ export interface Command {
   readonly hidden?: true;
   /** The options it takes; `help` besides. */
   readonly options?: readonly OptionName[];
+  /** What options mean to this command, where that differs from what they mean to others; no variable stands in for these. */
+  readonly meanings?: Partial<Readonly<Record<OptionName, string>>>;
   /** Those of them that must be given. */
   readonly required?: readonly OptionName[];
   /** Command lines, without the program's name, that help shows. */

@@ -1,9 +1,11 @@
 import { runtime } from '#runtime';
-import { discover, DISCOVER_TIMEOUT_MS, type FoundBroker, type Identify } from '../client/finder.ts';
+import { ambiguous } from '../client/finder-errors.ts';
+import { discover, DISCOVER_TIMEOUT_MS, type FoundBroker } from '../client/finder.ts';
 import { parseFingerprint } from '../client/identity.ts';
-import { DEFAULT_PORT, formatAddress, type HostPort } from '../protocol/address.ts';
+import { areRivals } from '../client/sightings.ts';
+import { DEFAULT_PORT, formatAddress } from '../protocol/address.ts';
 import { formatDuration } from '../protocol/duration.ts';
-import { BrokerError } from '../protocol/errors.ts';
+import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Notes } from './notes.ts';
 import { readCount } from './numbers.ts';
 import type { Arguments } from './command.ts';
@@ -20,6 +22,8 @@ export interface LocateOptions {
   readonly orAny?: boolean;
   /** The discovery key: brokers that have it are looked for, and no others. */
   readonly key: string | undefined;
+  /** Ends the search. */
+  readonly signal?: AbortSignal;
 }
 
 /** The one broker for a command that was not told which (contract, section 2). */
@@ -33,7 +37,10 @@ export async function locateBroker(
   const orAny = !options.wait && options.name !== undefined;
   if (fingerprint === undefined) return first(await findBrokers(args, notes, { ...options, orAny }));
   const found = await findBrokers(args, notes, { ...options, orAny, all: true });
-  return withIdentity(found, parseFingerprint(fingerprint));
+  return withIdentity(found, parseFingerprint(fingerprint), {
+    name: options.name ?? '',
+    port: readCount(args, 'port'),
+  });
 }
 
 /** Brokers on the network, the nearest address of each first. */
@@ -42,14 +49,14 @@ export async function findBrokers(
   notes: Notes,
   options: LocateOptions,
 ): Promise<FoundBroker[]> {
-  const { name = '', key, wait, timeoutMs, all = false, orAny = false } = options;
+  const { name = '', key, wait, timeoutMs, all = false, orAny = false, signal } = options;
   const what = name === '' ? 'a broker' : `a broker that holds '${name}'`;
   const search = discover({
     name,
     key,
     all,
     orAny,
-    identify,
+    signal,
     timeoutMs: wait ? timeoutMs : (timeoutMs ?? DISCOVER_TIMEOUT_MS),
     port: readCount(args, 'port') ?? DEFAULT_PORT,
     targets: args.list('target'),
@@ -62,7 +69,7 @@ export async function findBrokers(
     if (wait && error instanceof BrokerError && error.code === 'unreachable') {
       throw new BrokerError(
         'timeout',
-        `Gave up waiting for ${what} after ${formatDuration(timeoutMs ?? 0)}`,
+        `Gave up waiting for ${what} after ${formatDuration(timeoutMs ?? 0)}: ${messageOf(error)}`,
         { cause: error },
       );
     }
@@ -70,23 +77,29 @@ export async function findBrokers(
   }
 }
 
-const IDENTIFY_MS = 2000;
-
-const identify: Identify = async ({ address, port }) => identityOf({ host: address, port });
-
-async function identityOf(address: HostPort): Promise<string> {
-  return (await runtime.peerCertificate(address, IDENTIFY_MS)).fingerprint;
-}
-
-async function withIdentity(found: readonly FoundBroker[], fingerprint: string): Promise<FoundBroker> {
-  for (const broker of found)
-    if ((broker.proof?.fingerprint ?? (await identityOf(broker))) === fingerprint) return broker;
-  const seen = found.map((broker) => formatAddress(broker)).join(', ');
+/** Those of them that have an identity are one broker: copies of it, which run as well, are too much. */
+async function withIdentity(
+  found: readonly FoundBroker[],
+  fingerprint: string,
+  asked: { readonly name: string; readonly port: number | undefined },
+): Promise<FoundBroker> {
+  const matching: FoundBroker[] = [];
+  for (const broker of found) {
+    const { seen } = broker;
+    const presented = seen?.fingerprint ?? (await runtime.peerCertificate(broker, IDENTIFY_MS)).fingerprint;
+    if (presented === fingerprint) matching.push(broker);
+  }
+  if (areRivals(matching)) throw ambiguous(matching, asked, true);
+  const [broker] = matching;
+  if (broker) return broker;
+  const addresses = found.map((one) => formatAddress(one)).join(', ');
   throw new BrokerError(
     'identity_mismatch',
-    `No broker that answered (${seen}) has the identity sha256:${fingerprint}`,
+    `No broker that answered (${addresses}) has the identity sha256:${fingerprint}`,
   );
 }
+
+const IDENTIFY_MS = 2000;
 
 function first(found: readonly FoundBroker[]): FoundBroker {
   const [broker] = found;

@@ -1,21 +1,30 @@
 import type { ConsolaInstance, LogObject } from 'consola';
 import { createConsola } from 'consola/basic';
 import { fstatSync } from 'node:fs';
+import type { LogLevel } from '../config/schema.ts';
 import type { LogFields, Logger } from '../protocol/logger.ts';
-import { writeError } from './terminal.ts';
+import { lossText } from './line-queue.ts';
+import { sayLossAs, writeError } from './terminal.ts';
 
 export type LogFormat = 'text' | 'json';
-const levels = { error: 0, warn: 1, info: 3, debug: 4 } as const;
-export type LogLevel = keyof typeof levels;
+const levels: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 3, debug: 4 };
+
+/** A log whose level may be changed while it is used. */
+export interface Log extends Logger {
+  setLevel(level: LogLevel): void;
+}
 
 /**
  * The broker's log, on standard error: one line an event, as text (`2026-01-31T12:00:00.000Z warn message key=value`) or
  * as JSON. Control characters never reach it raw. The journal gets text with the level as it wants it, `<4>message`, and
  * no time: it has its own.
  */
-export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean = isJournal()): Logger {
+export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean = isJournal()): Log {
   const renderLine = toJournal ? renderForJournal : renderText;
   const render = format === 'json' ? renderJson : renderLine;
+  sayLossAs((lines) =>
+    escapeControls(render({ date: new Date(), type: 'warn', args: [lossText(lines), {}] })),
+  );
   const consola = createConsola({
     level: levels[level],
     // Repeated lines count: each is an event.
@@ -27,6 +36,9 @@ export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean
     info: logAs(consola, 'info'),
     warn: logAs(consola, 'warn'),
     error: logAs(consola, 'error'),
+    setLevel(next) {
+      consola.level = levels[next];
+    },
   };
 }
 
@@ -36,23 +48,25 @@ function logAs(consola: ConsolaInstance, level: LogLevel): (message: string, fie
 
 type Event = [message: string, fields: LogFields];
 
-function renderJson({ date, type, args }: LogObject): string {
+type Rendered = Pick<LogObject, 'date' | 'type' | 'args'>;
+
+function renderJson({ date, type, args }: Rendered): string {
   const [message, fields] = args as Event;
   return JSON.stringify({ time: date.toISOString(), level: type, message, ...fields });
 }
 
-function renderText(event: LogObject): string {
+function renderText(event: Rendered): string {
   return `${event.date.toISOString()} ${event.type} ${renderMessage(event)}`;
 }
 
 /** As syslog numbers them. */
 const priorities: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
 
-function renderForJournal(event: LogObject): string {
+function renderForJournal(event: Rendered): string {
   return `<${priorities[event.type] ?? 6}>${renderMessage(event)}`;
 }
 
-function renderMessage({ args }: LogObject): string {
+function renderMessage({ args }: Rendered): string {
   const [message, fields] = args as Event;
   const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${quote(String(value))}`);
   return `${message}${pairs.join('')}`;

@@ -1,8 +1,9 @@
+import { runtime } from '#runtime';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Command } from './command.ts';
 import { completionCommands } from './completion/commands.ts';
 import { parseCommandLine } from './parse.ts';
-import { isTerminal, writeError, writeOut } from './terminal.ts';
+import { flushErrors, isTerminal, writeError, writeOut } from './terminal.ts';
 
 /**
  * Runs a program: reads its command line, does the command, and sets the exit code. A failure is one line on standard
@@ -10,16 +11,26 @@ import { isTerminal, writeError, writeOut } from './terminal.ts';
  */
 export async function main(program: string, root: Command, argv: readonly string[]): Promise<never> {
   // Everything has been written by then, so nothing is lost by not waiting for idle connections to close.
-  process.exit(await exitCodeOf(program, root, argv));
+  const code = await exitCodeOf(program, root, argv);
+  await flushErrors();
+  runtime.exit(code);
 }
 
 async function exitCodeOf(program: string, root: Command, argv: readonly string[]): Promise<number> {
   try {
     return await dispatch(program, root, argv);
   } catch (error) {
-    writeError(`Fatal error: ${messageOf(error)}\n`);
+    writeError(`Fatal error: ${adviseFor(program, error)}\n`);
     return error instanceof BrokerError ? error.exitCode : 1;
   }
+}
+
+/** The message of an error; the command line that it advises is one of the program that was called. */
+function adviseFor(program: string, error: unknown): string {
+  const message = messageOf(error);
+  if (!(error instanceof BrokerError) || error.advice === undefined) return message;
+  const { advice } = error;
+  return message.replaceAll(`bpbroker ${advice}`, () => `${program} ${advice}`);
 }
 
 async function dispatch(program: string, own: Command, argv: readonly string[]): Promise<number> {

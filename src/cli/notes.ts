@@ -37,6 +37,13 @@ export function createNotes(args: Arguments): Notes {
   };
 }
 
+/** For what is done in passing. */
+export const silentNotes: Notes = {
+  note: () => undefined,
+  detail: () => undefined,
+  during: (_waitedFor, work) => work,
+};
+
 function write(line: string): void {
   writeError(`${line}\n`);
 }

@@ -16,6 +16,8 @@ export interface OptionDefinition {
   readonly repeatable?: boolean;
   /** Variable of the environment that stands in for the option. */
   readonly env?: string;
+  /** Options that have no meaning beside it, with what to do instead. */
+  readonly excludes?: Partial<Readonly<Record<OptionName, string>>>;
   /** Its value is never repeated in a message. */
   readonly secret?: boolean;
 }
@@ -115,6 +117,11 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   bpbroker: text('HOST[:PORT]', 'Broker to talk to (default: found on the network)', {
     alias: 'b',
     env: 'BPBROKER',
+    excludes: {
+      port: 'a broker that is named is not looked for; its port belongs to its name, --bpbroker HOST:PORT',
+      target: 'a broker that is named is not looked for; leave one of them out',
+      interface: 'a broker that is named is not looked for; leave one of them out',
+    },
   }),
   'access-key': text(
     'KEY',
@@ -140,7 +147,9 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   }),
   cols: text('A,B', 'Only these columns'),
   raw: flag("The broker's whole answer, as JSON"),
-  quiet: flag('No notes on standard error'),
+  quiet: flag('No notes on standard error', {
+    excludes: { verbose: 'one asks for fewer notes, the other for more; leave one of them out' },
+  }),
   verbose: flag('More notes on standard error'),
   interface: text('NAME', 'Find brokers through this interface alone (repeatable)', {
     repeatable: true,

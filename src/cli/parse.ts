@@ -19,7 +19,7 @@ type Values = Map<OptionName, string[]>;
 export function parseCommandLine(
   argv: readonly string[],
   root: Command,
-  env: Readonly<Record<string, string | undefined>> = process.env,
+  env: Variables = process.env,
 ): ParsedCommandLine {
   const values: Values = new Map();
   const path: string[] = [];
@@ -43,7 +43,7 @@ export function parseCommandLine(
       throw new BrokerError('usage', `Option --${option.name} needs a value (${hint(option.name)})`);
     add(values, option.name, checkChoice(option.name, value));
   }
-  if (!values.has('help') && !values.has('version')) checkOptions(values, command, path);
+  if (!values.has('help') && !values.has('version')) checkOptions(values, command, path, env);
   return { path, command, args: argumentsOf(values, command, env) };
 }
 
@@ -103,7 +103,9 @@ function checkChoice(name: OptionName, value: string): string {
   return value;
 }
 
-function checkOptions(values: Values, command: Command, path: readonly string[]): void {
+type Variables = Readonly<Record<string, string | undefined>>;
+
+function checkOptions(values: Values, command: Command, path: readonly string[], env: Variables): void {
   const taken = command.options ?? [];
   // A group of commands, with none named, is answered with its usage and not with what is wrong about its options.
   if (!command.load) return;
@@ -115,17 +117,28 @@ function checkOptions(values: Values, command: Command, path: readonly string[])
       );
     }
   }
+  for (const name of taken) checkExclusions(name, values, env);
   for (const name of command.required ?? []) {
     if (!values.has(name))
       throw new BrokerError('usage', `Command '${path.join(' ')}' needs --${name} ${hint(name)}`);
   }
 }
 
-function argumentsOf(
-  values: Values,
-  command: Command,
-  env: Readonly<Record<string, string | undefined>>,
-): Arguments {
+/** An option that is taken and then not looked at would leave its user guessing. */
+function checkExclusions(name: OptionName, values: Values, env: Variables): void {
+  const { excludes, env: variable } = definition(name);
+  if (!excludes) return;
+  const byVariable = variable !== undefined && env[variable] ? variable : undefined;
+  const given = values.has(name) ? `--${name}` : byVariable;
+  if (given === undefined) return;
+  for (const [other, instead] of Object.entries(excludes)) {
+    if (values.has(other as OptionName)) {
+      throw new BrokerError('usage', `Option --${other} has no meaning beside ${given}: ${instead}`);
+    }
+  }
+}
+
+function argumentsOf(values: Values, command: Command, env: Variables): Arguments {
   const fromEnvironment = (name: OptionName): string | undefined => {
     const variable = definition(name).env;
     if (variable === undefined || !command.options?.includes(name)) return undefined;

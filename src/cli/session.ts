@@ -1,12 +1,12 @@
 import type { BrokerClient } from '../client/client.ts';
-import { connect, connectProved } from '../client/client.ts';
-import { deadlineIn } from '../client/retry.ts';
+import { connect, type ConnectOptions, connectProved } from '../client/client.ts';
+import { deadlineIn, untilReached } from '../client/retry.ts';
 import type { FoundBroker } from '../client/sightings.ts';
 import { formatAddress, type HostPort, parseAddress } from '../protocol/address.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import { parseDuration } from '../protocol/duration.ts';
 import { readAccessKey, readDiscoverKey } from './keys.ts';
-import { createNotes, type Notes } from './notes.ts';
+import { createNotes, type Notes, silentNotes } from './notes.ts';
 import type { Arguments } from './command.ts';
 
 /** A command's line to its broker. */
@@ -26,6 +26,9 @@ export interface SessionOptions {
   readonly wait?: boolean;
 }
 
+/** Longest for one attempt of a command that waits to make sure of its broker, in milliseconds. */
+const SETTLE_MS = 10_000;
+
 /** Runs `work` with a client of the broker that the command line names, or that is found on the network. */
 export async function withSession<T>(
   args: Arguments,
@@ -40,27 +43,50 @@ export async function withSession<T>(
     timeoutMs === undefined ? undefined : Math.ceil(deadline.left());
   const accessKey = readAccessKey(args);
   const discoverKey = readDiscoverKey(args);
-  const broker = await locate(args, notes, { ...options, key: discoverKey }, timeoutMs);
-  notes.detail(`Talking to the broker at ${formatAddress(broker)}`);
   let answer: JsonObject | undefined;
+  let talkingTo = '';
   const connection = {
     accessKey,
     notify: (line: string) => notes.note(line),
     onAnswer: (last: JsonObject) => {
       answer = last;
     },
-    ...(options.wait ? { retryForMs: timeLeft() ?? Infinity } : {}),
     ...(timeoutMs === undefined || options.wait ? {} : { timeoutMs }),
+    foundBy: args.text('bpbroker') === undefined ? options.name : undefined,
+    findAgain: options.wait ? await searchAgain(args, options.name, discoverKey) : undefined,
   };
-  const client =
-    'proof' in broker
-      ? await connectProved(broker, connection)
-      : await connect({ ...connection, broker, discoverKey, fingerprint: args.text('fingerprint') });
+  // One that waits looks for its broker anew each time: what was found may have moved before it was reached.
+  const client = await untilReached(options.wait ? (timeLeft() ?? Infinity) : 0, async () => {
+    const broker = await locate(args, notes, { ...options, key: discoverKey }, timeLeft());
+    const place = formatAddress(broker);
+    if (place !== talkingTo) notes.detail(`Talking to the broker at ${place}`);
+    talkingTo = place;
+    const within = options.wait ? { settleMs: Math.min(timeLeft() ?? Infinity, SETTLE_MS) } : {};
+    if ('proof' in broker) return connectProved(broker, { ...connection, ...within });
+    return connect({ ...connection, ...within, broker, discoverKey, fingerprint: args.text('fingerprint') });
+  });
   try {
     return await work({ client, notes, timeLeft, answer: () => answer });
   } finally {
     client.close();
   }
+}
+
+/** How a command that was not told its broker looks for it again. */
+async function searchAgain(
+  args: Arguments,
+  name: string | undefined,
+  key: string | undefined,
+): Promise<ConnectOptions['findAgain'] | undefined> {
+  if (args.text('bpbroker') !== undefined) return undefined;
+  const { findBrokers } = await import('./locate.ts');
+  return async (timeoutMs, signal) => {
+    const find = (by?: string): Promise<FoundBroker[]> =>
+      findBrokers(args, silentNotes, { name: by, key, wait: false, timeoutMs, all: true, signal });
+    // Any broker is asked, whatever it holds: the identity tells which one it was.
+    const holding = name === undefined ? [] : find(name).catch(() => []);
+    return { brokers: await find(), holders: await holding };
+  };
 }
 
 async function locate(

@@ -1,18 +1,32 @@
 import { runtime } from '#runtime';
+import { createErrorSink } from '../runtime/error-sink.ts';
 import { writeAll } from '../runtime/write-all.ts';
+import { createLineQueue } from './line-queue.ts';
 
 /**
  * Standard output and standard error, written straight to their descriptors. Under Bun, making the stream objects of
  * `process.stdout` and `process.stderr` costs a client command more than its request does.
  */
 export function writeOut(text: string | Uint8Array): void {
-  write(1, text);
+  try {
+    writeAll(runtime.write, 1, typeof text === 'string' ? Buffer.from(text) : text);
+  } catch (error) {
+    broken(error);
+  }
 }
 
-/** A line, or part of one, on standard error. */
+const errors = createLineQueue(createErrorSink(runtime));
+
+/** A line, or part of one, on standard error. What tells of the work never hurts it: this neither throws nor waits. */
 export function writeError(text: string): void {
-  write(2, text);
+  errors.write(text);
 }
+
+/** How the line reads that says how many could not be written. */
+export const sayLossAs: (render: (lines: number) => string) => void = errors.sayLossAs;
+
+/** Gives what is still to be written to standard error its time, which is bounded. For the end of a program. */
+export const flushErrors: () => Promise<void> = errors.flush;
 
 /** Whether a descriptor (1: standard output, 2: standard error) is a terminal. */
 export async function isTerminal(fd: 1 | 2): Promise<boolean> {
@@ -25,20 +39,12 @@ export async function writeResult(text: string): Promise<void> {
   try {
     await runtime.print(text);
   } catch (error) {
-    broken(1, error);
+    broken(error);
   }
 }
 
-function write(fd: 1 | 2, text: string | Uint8Array): void {
-  try {
-    writeAll(runtime.write, fd, typeof text === 'string' ? Buffer.from(text) : text);
-  } catch (error) {
-    broken(fd, error);
-  }
-}
-
-/** A reader that has seen enough (`| head -1`) is no error; a log that nobody reads ends no broker. */
-function broken(fd: 1 | 2, error: unknown): void {
+/** A reader that has seen enough (`| head -1`) is no error. */
+function broken(error: unknown): void {
   if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
-  if (fd === 1) process.exit(0);
+  process.exit(0);
 }

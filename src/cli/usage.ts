@@ -39,7 +39,7 @@ function toArgument(name: OptionName, command: Command): ArgsDef[string] {
   const { type, description, valueHint, alias, env }: OptionDefinition = optionDefinitions[name];
   return {
     type,
-    description: env ? `${description} [${env}]` : description,
+    description: command.meanings?.[name] ?? (env ? `${description} [${env}]` : description),
     required: command.required?.includes(name) ?? false,
     ...(alias ? { alias } : {}),
     ...(valueHint ? { valueHint } : {}),

@@ -6,7 +6,8 @@ import { parseFingerprint, type PinSource, resolvePin } from './identity.ts';
 import { knownBrokersFile, openKnownBrokers } from './known-brokers.ts';
 import { checkDiscoveryKey, type ProvedBroker, proveBroker, reachBroker } from './proof.ts';
 import { createRegistry, type Registry } from './registry.ts';
-import { backoff, deadlineIn, isPassing } from './retry.ts';
+import type { FindAgain, Regain, RegainOptions } from './regain.ts';
+import { deadlineIn, untilReached } from './retry.ts';
 import { type CallOptions, type CallParams, createRpc, type Rpc } from './rpc.ts';
 import type { FoundBroker } from './sightings.ts';
 import type { WatchScope } from './watch.ts';
@@ -25,11 +26,23 @@ export interface ConnectOptions {
   readonly discoverKey?: string | undefined;
   /** Longest for a call, connecting included, in milliseconds; default 10,000. Waiting calls have their own limit. */
   readonly timeoutMs?: number;
+  /** Longest to make sure of the broker's identity, in milliseconds; default: `timeoutMs`. */
+  readonly settleMs?: number | undefined;
   /** How long to go on trying where the broker cannot be reached at first contact, in milliseconds; default 0. */
   readonly retryForMs?: number | undefined;
+  /**
+   * Finds the brokers that answer on the network. A waiting call that has lost its broker looks for it there, by its identity,
+   * besides at its address. Default: only at its address, whose host name is looked up anew.
+   */
+  readonly findAgain?: FindAgain | undefined;
+  /**
+   * The name that found the broker by open discovery. Its identity is kept for the name too: another broker that answers for
+   * the name is `identity_mismatch`, wherever it is.
+   */
+  readonly foundBy?: string | undefined;
   /** File that keeps the identities met; default: the user's `known_brokers`. */
   readonly knownBrokers?: string;
-  /** Told of a first contact: one line. Default: nobody. */
+  /** Told of a first contact, and of a broker that is lost, or found again, while a call waits: one line. Default: nobody. */
   readonly notify?: (line: string) => void;
   /** Told of every answer as it came, envelope and all. Default: nobody. */
   readonly onAnswer?: (answer: JsonObject) => void;
@@ -45,8 +58,10 @@ export interface WatchClientOptions extends WatchScope {
 
 /** A broker's registry and modules, from afar. Every method throws BrokerError with the codes of the error table. */
 export interface BrokerClient extends Registry {
-  /** The broker it talks to. */
+  /** Where the broker is that it talks to; another address once a waiting call has found it there. */
   readonly address: HostPort;
+  /** Why the broker is out of reach, while a waiting call looks for it; nothing else. */
+  outOfReach(): unknown;
   /** Sends `data` there and back. Gives what came back and the address the broker saw. */
   ping(data?: string): Promise<{ readonly data: string | JsonObject; readonly src: string }>;
   /** Changes as they happen; ends when `signal` is aborted. */
@@ -88,7 +103,7 @@ export async function connect(options: ConnectOptions): Promise<BrokerClient> {
     return open(options, 'proved', (ms) => proveBroker(address, key, fingerprint, ms));
   }
   const knownBrokers = openKnownBrokers(options.knownBrokers ?? knownBrokersFile());
-  const identity = { fingerprint, knownBrokers, notify };
+  const identity = { fingerprint, foundBy: options.foundBy, knownBrokers, notify };
   return open(options, fingerprint === undefined ? 'kept' : 'named', async (ms) => ({
     address,
     pin: await resolvePin(address, ms, identity),
@@ -105,35 +120,36 @@ export function connectProved(
 
 /** @param settle finds out where the broker is and which certificate it must present, within so many milliseconds. */
 async function open(
-  { accessKey, timeoutMs = 10_000, retryForMs = 0, onAnswer }: Omit<ConnectOptions, 'broker'>,
+  options: Omit<ConnectOptions, 'broker'>,
   pinSource: PinSource,
   settle: (ms: number) => Promise<ProvedBroker>,
 ): Promise<BrokerClient> {
-  const settled = await untilReached(retryForMs, (leftMs) => settle(Math.min(timeoutMs, leftMs)));
-  return createClient(createRpc({ ...settled, pinSource, accessKey, timeoutMs, onAnswer }));
+  const { accessKey, timeoutMs = 10_000, retryForMs = 0, notify = () => undefined, onAnswer } = options;
+  const { settleMs = timeoutMs, foundBy } = options;
+  const settled = await untilReached(retryForMs, (leftMs) => settle(Math.min(settleMs, leftMs)));
+  const rpc = createRpc({ ...settled, pinSource, accessKey, timeoutMs, onAnswer });
+  return createClient(rpc, regainWhenLost({ rpc, findAgain: options.findAgain, foundBy, notify }));
 }
 
-/** @param attempt is given the milliseconds that are left for it. */
-async function untilReached<T>(ms: number, attempt: (leftMs: number) => Promise<T>): Promise<T> {
-  if (ms === 0) return attempt(Infinity);
-  const deadline = deadlineIn(ms);
-  const retry = backoff();
-  for (;;) {
-    try {
-      return await attempt(deadline.left());
-    } catch (error) {
-      if (!isPassing(error)) throw error;
-      await retry.pause(deadline);
-      if (deadline.left() === 0) throw deadline.error('the broker', error);
-    }
-  }
+/** What only a client needs that has lost its broker is loaded when it has. */
+function regainWhenLost(options: RegainOptions): Regain {
+  let regain: Regain | undefined;
+  const load = async (): Promise<Regain> => (await import('./regain.ts')).createRegain(options);
+  const lost = async (...args: Parameters<Regain>): Promise<unknown> => {
+    regain ??= await load();
+    return regain(...args);
+  };
+  return Object.assign(lost, { cause: () => regain?.cause() });
 }
 
-function createClient(rpc: Rpc): BrokerClient {
-  const registry = createRegistry(rpc);
+function createClient(rpc: Rpc, regain: Regain): BrokerClient {
+  const registry = createRegistry(rpc, regain);
   return {
     ...registry,
-    address: rpc.address,
+    get address() {
+      return rpc.address;
+    },
+    outOfReach: () => regain.cause(),
     async ping(data = '') {
       const answer = await rpc.call('ping', 'Ping', { data });
       const { data: echoed, src } = answer;
@@ -145,7 +161,7 @@ function createClient(rpc: Rpc): BrokerClient {
     // A generator, so that what only a watch needs is loaded when it is first asked for a change.
     async *watch({ after, timeoutMs, signal, ...scope } = {}) {
       const { watchChanges } = await import('./watch.ts');
-      const options = { after, deadline: deadlineIn(timeoutMs), signal };
+      const options = { after, deadline: deadlineIn(timeoutMs), signal, regain };
       const listNow = async (): Promise<ClientList> => {
         if (scope.name === undefined) return registry.list(scope.prefix);
         const { entries, revision } = await registry.list(scope.name);

@@ -1,13 +1,16 @@
-import { formatAddress } from '../protocol/address.ts';
+import { DEFAULT_PORT, formatAddress } from '../protocol/address.ts';
 import { ANY_BROKER } from '../protocol/discovery.ts';
 import { formatDuration } from '../protocol/duration.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { shellWord } from '../protocol/shell-word.ts';
 import type { Attempt, Sighting } from './search.ts';
 import type { FoundBroker } from './sightings.ts';
 
 /** The name that answers were asked for; {@link ANY_BROKER} where any answer would do. */
 interface Asked {
   readonly name: string;
+  /** UDP port asked; default 20443. */
+  readonly port?: number | undefined;
   /** In the keyed form: how many replies were not made with the key. */
   readonly rejected?: number | undefined;
 }
@@ -69,15 +72,27 @@ function count(n: number, noun: string): string {
 }
 
 /** Several brokers answered where one was asked for. */
-export function ambiguous(brokers: readonly FoundBroker[], { name }: Asked, isHolder: boolean): BrokerError {
+export function ambiguous(
+  brokers: readonly FoundBroker[],
+  { name, port = DEFAULT_PORT }: Asked,
+  isHolder: boolean,
+): BrokerError {
   const addresses = brokers.map(({ host, port }) => formatAddress({ host, port })).join(', ');
   const held = name === ANY_BROKER ? '' : `, none of which holds '${name}'`;
   const what = isHolder
     ? `${brokers.length} brokers hold '${name}'`
     : `${brokers.length} brokers answered${held}`;
+  const copies = new Set(brokers.map(({ seen }) => seen?.fingerprint ?? '')).size < brokers.length;
+  const hint = copies
+    ? '. Some have the same identity: copies of one broker (an image, or a move whose old broker still runs), of which one must be stopped'
+    : '';
+  const by = name === ANY_BROKER ? '' : ` --name ${shellWord(name)}`;
+  // Where none holds the name, all that answer are to be listed.
+  const advice = `discover${isHolder ? by : ''} --all${port === DEFAULT_PORT ? '' : ` --port ${port}`}`;
   return new BrokerError(
     'ambiguous_broker',
-    `${what}: ${addresses}. Choose one with --bpbroker, register a name that only one of them holds, or list them with discover --all`,
+    `${what}: ${addresses}${hint}. Choose one with --bpbroker, register a name that only one of them holds, or list them with: bpbroker ${advice}`,
+    { advice },
   );
 }
 

@@ -5,7 +5,15 @@ import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../protoc
 import { nameProblem } from '../protocol/names.ts';
 import { ambiguous, noneAnswered, unreachable } from './finder-errors.ts';
 import { type Attempt, openSearch, type Search, type Sighting } from './search.ts';
-import { byRank, type FoundBroker, foundBroker, type Identify, identifyBrokers } from './sightings.ts';
+import { identifyBroker } from './identify.ts';
+import {
+  areRivals,
+  byRank,
+  type FoundBroker,
+  foundBroker,
+  type Identify,
+  identifyBrokers,
+} from './sightings.ts';
 
 export type { Attempt, Sighting } from './search.ts';
 export type { FoundBroker, Identify } from './sightings.ts';
@@ -17,8 +25,11 @@ export interface DiscoverOptions {
   readonly key?: string | undefined;
   /** Longest to look for a first answer, in milliseconds; `undefined`: until aborted. */
   readonly timeoutMs: number | undefined;
-  /** Tells which broker a sighting is of; asked only when several addresses answered, and not in the keyed form. */
-  readonly identify: Identify;
+  /**
+   * Tells which broker a sighting is of; asked only when several addresses answered, and not in the keyed form. Default: by
+   * the certificate that it presents, and by what it says of itself behind it.
+   */
+  readonly identify?: Identify | undefined;
   /** UDP port to ask; default 20443. */
   readonly port?: number | undefined;
   /** Addresses to ask besides the neighbourhood, unicast or directed: HOST or HOST:PORT. */
@@ -51,20 +62,20 @@ const ASK_AT: readonly number[] = [0, 100, 250, 500, 1000];
 /**
  * Finds the broker that holds a name, on the links of this host and at the targets given.
  *
- * @returns One broker; with `all`, every one that answered.
+ * @returns One broker, or several that share one registry; with `all`, every one that answered.
  * @throws BrokerError `unreachable` when none answered, `ambiguous_broker` when several did; `usage` for an unknown
  *   interface or a malformed target; `invalid_request` for a name that no entry may have. The signal's reason.
  */
 export async function discover(options: DiscoverOptions): Promise<FoundBroker[]> {
-  const { timeoutMs = Infinity, signal } = options;
+  const { timeoutMs = Infinity, identify = identifyBroker, signal } = options;
   signal?.throwIfAborted();
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const { sightings, isHolder } = await gather(options, deadline);
     const [first, ...others] = sightings;
     if (first?.reply.form === 'open' && others.length === 0) return [foundBroker([first])];
-    const { brokers, failures } = await identifyBrokers(sightings, options.identify, signal);
-    if (brokers.length > 1 && options.all !== true) throw ambiguous(brokers, options, isHolder);
+    const { brokers, failures } = await identifyBrokers(sightings, identify, signal);
+    if (areRivals(brokers) && options.all !== true) throw ambiguous(brokers, options, isHolder);
     if (brokers.length > 0) return [...brokers];
     // It may be about to open its API, which who waits for it should not take for a failure.
     if (performance.now() + RETRY_MS > deadline) throw unreachable(sightings, failures);

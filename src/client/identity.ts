@@ -1,13 +1,16 @@
 import { runtime } from '#runtime';
 import { formatAddress, type HostPort } from '../protocol/address.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
-import type { PeerCertificate, Pin } from '../runtime/runtime.ts';
+import type { Pin } from '../runtime/runtime.ts';
 import type { KnownBrokers } from './known-brokers.ts';
+import { resolveNamedPin } from './name-trust.ts';
 
 /** How a client decides which certificate a broker must present (contract, section 6). */
 export interface IdentityOptions {
   /** The only one that will do: 64 lower-case hex digits. Without it, the one kept from first contact. */
   readonly fingerprint?: string | undefined;
+  /** The name that found the broker by open discovery, where one did: trust is kept by it too. */
+  readonly foundBy?: string | undefined;
   readonly knownBrokers: KnownBrokers;
   /** Told of a first contact, and of anything else the user should hear of: one line of text. */
   notify(line: string): void;
@@ -19,6 +22,11 @@ export async function resolvePin(
   timeoutMs: number,
   options: IdentityOptions,
 ): Promise<Pin> {
+  const { foundBy, fingerprint } = options;
+  if (foundBy !== undefined && fingerprint === undefined)
+    return resolveNamedPin(address, foundBy, timeoutMs, options, (presented, isFirst) =>
+      keep(address, presented, isFirst ? options : { ...options, notify: () => undefined }),
+    );
   const known = options.knownBrokers.get(formatAddress(address));
   if (options.fingerprint !== undefined) {
     // The kept certificate, where it is the same one, makes the handshake faster.
@@ -41,23 +49,21 @@ export function identityMismatch(
   source: PinSource,
 ): BrokerError {
   const place = formatAddress(address);
+  const command = `trust --bpbroker ${place} --fingerprint sha256:${presented}`;
   const advice = {
     named: 'Check --fingerprint, or whether another host answers at that address.',
-    kept: `If the broker was set up anew, accept it with: bpbroker trust --bpbroker ${place} --fingerprint sha256:${presented}`,
+    kept: `If the broker was set up anew, accept it with: bpbroker ${command}`,
     proved:
       'The broker that has the discovery key presents the latter; another host answers at that address.',
   }[source];
   return new BrokerError(
     'identity_mismatch',
     `The broker at ${place} has the identity sha256:${presented}, expected sha256:${expected}; nothing was sent to it. ${advice}`,
+    source === 'kept' ? { advice: command } : {},
   );
 }
 
-function keep(
-  address: HostPort,
-  presented: PeerCertificate,
-  { knownBrokers, notify }: IdentityOptions,
-): void {
+function keep(address: HostPort, presented: Pin, { knownBrokers, notify }: IdentityOptions): void {
   const place = formatAddress(address);
   const identity = `sha256:${presented.fingerprint}`;
   try {

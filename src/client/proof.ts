@@ -1,9 +1,9 @@
 import { runtime } from '#runtime';
 import { formatAddress, type HostPort } from '../protocol/address.ts';
-import { ANY_BROKER } from '../protocol/discovery.ts';
+import { ANY_BROKER, type Challenge, type Reply } from '../protocol/discovery.ts';
 import { discoveryKeyProblem } from '../protocol/discovery-key.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import type { Pin } from '../runtime/runtime.ts';
+import type { PeerCertificate, Pin } from '../runtime/runtime.ts';
 import { identityMismatch } from './identity.ts';
 import { deadlineIn } from './retry.ts';
 import type { FoundBroker } from './sightings.ts';
@@ -19,9 +19,16 @@ export interface ProvedBroker {
   readonly pin: Pin;
 }
 
+/** What came of one request. */
+interface Asked {
+  readonly certificate: PeerCertificate;
+  readonly status: number;
+  readonly said: Reply | Challenge | undefined;
+}
+
 /**
  * Has a broker at a given address prove that it has the key, by `POST /discover`, and that the certificate it presents is
- * its own. Nothing secret is sent: a query and no more.
+ * its own. Nothing secret is sent: queries and no more.
  * @param fingerprint the only certificate that will do even so, where the user names one.
  * @throws BrokerError `identity_mismatch` when it does not; `unreachable`, or `unavailable` when it cannot answer now.
  */
@@ -34,24 +41,31 @@ export async function proveBroker(
   const { keyedQuestion } = await import('../protocol/keyed-forms.ts');
   // The connection bounds the time here, and ties the answer to the certificate; a slow one is as good.
   const question = keyedQuestion(ANY_BROKER, key, Infinity);
-  const query = question.query();
-  const { certificate, status, body } = await runtime.exchange(address, {
-    path: '/discover',
-    body: query,
-    maxBytes: query.length,
-    timeoutMs,
-    accept(presented) {
-      if (fingerprint !== undefined && presented !== fingerprint)
-        throw identityMismatch(address, fingerprint, presented, 'named');
-    },
-  });
+  const deadline = deadlineIn(timeoutMs);
+  const ask = async (query: Uint8Array | undefined): Promise<Asked> => {
+    const { certificate, status, body } = await runtime.exchange(address, {
+      path: '/discover',
+      body: query ?? new Uint8Array(),
+      maxBytes: query?.length ?? 0,
+      timeoutMs: deadline.left(),
+      accept(presented) {
+        if (fingerprint !== undefined && presented !== fingerprint)
+          throw identityMismatch(address, fingerprint, presented, 'named');
+      },
+    });
+    return { certificate, status, said: status === 200 ? question.read(body) : undefined };
+  };
+  let asked = await ask(question.queries(0)[0]);
+  // It may be the clock: then a challenge tells it that the query is fresh.
+  if (asked.status === 404) asked = await ask(question.queries(1).at(-1));
+  if (asked.said?.form === 'challenge') asked = await ask(asked.said.query);
+  const { certificate, status, said: reply } = asked;
   const place = formatAddress(address);
   if (status === 429 || status >= 500)
     throw new BrokerError(
       'unavailable',
       `The broker at ${place} cannot prove its identity now: HTTP status ${status}`,
     );
-  const reply = status === 200 ? question.read(body) : undefined;
   if (reply?.form !== 'keyed') {
     const how = status === 200 ? 'its answer was not made with it' : `HTTP status ${status}`;
     throw new BrokerError(

@@ -1,7 +1,7 @@
 import type { Json, JsonObject } from '../protocol/data.ts';
 import type { BrokerError } from '../protocol/errors.ts';
 import { type ClientEntry, type ClientList, entryOf, type PageAnswer, pageOf } from './answers.ts';
-import { backoff, deadlineIn, isPassing } from './retry.ts';
+import { backoff, type Deadline, deadlineIn, isPassing } from './retry.ts';
 import type { CallOptions, CallParams, Rpc } from './rpc.ts';
 
 export interface WriteOptions {
@@ -55,8 +55,11 @@ export interface Registry {
 /** How long one request waits at the broker; a longer wait is made of several. */
 const POLL_MS = 30_000;
 
-/** The registry behind calls of `services`, whatever carries them. */
-export function createRegistry(rpc: Pick<Rpc, 'call'>): Registry {
+/**
+ * The registry behind calls of `services`, whatever carries them.
+ * @param regain what calls that wait do when they have lost their broker; default: try again.
+ */
+export function createRegistry(rpc: Pick<Rpc, 'call'>, regain: Retry = async (error) => error): Registry {
   const write = async (method: string, name: string, params: CallParams): Promise<ClientEntry> =>
     entryOf(name, await rpc.call('services', method, { name, ...params }));
 
@@ -85,7 +88,7 @@ export function createRegistry(rpc: Pick<Rpc, 'call'>): Registry {
     renew: (name, { ifRevision } = {}) => write('Renew', name, { if_revision: ifRevision }),
     get: (name) => write('Get', name, {}),
     waitFor: (name, options = {}) =>
-      poll(options, `entry '${name}'`, async (wait, call) => {
+      poll(regain, options, `entry '${name}'`, async (wait, call) => {
         try {
           return entryOf(name, await rpc.call('services', 'Get', { name, wait }, call));
         } catch (error) {
@@ -98,21 +101,26 @@ export function createRegistry(rpc: Pick<Rpc, 'call'>): Registry {
     },
     list: (prefix = '') => listAll(prefix),
     waitForCount: (count, prefix = '', options = {}) =>
-      poll(options, `${count} entries whose names start with '${prefix}'`, async (wait, call) => {
+      poll(regain, options, `${count} entries whose names start with '${prefix}'`, async (wait, call) => {
         const first = await page({ prefix, wait, wait_count: count }, call);
         return first.count >= count ? listAll(prefix, first) : undefined;
       }),
   };
 }
 
+/** Gets ready for another attempt after one that failed; gives what is in the way still, if anything is. */
+type Retry = (error: unknown, deadline: Deadline, signal?: AbortSignal) => Promise<unknown>;
+
 /** Asks again and again, each time waiting at the broker, until there is something or the time is up. */
 async function poll<T>(
+  regain: Retry,
   { timeoutMs, signal }: WaitOptions,
   waitedFor: string,
   ask: (wait: string, call: CallOptions) => Promise<T | undefined>,
 ): Promise<T> {
   const deadline = deadlineIn(timeoutMs);
   const retry = backoff();
+  let cause: unknown;
   for (;;) {
     const left = deadline.left();
     const wait = Math.min(POLL_MS, left);
@@ -122,11 +130,14 @@ async function poll<T>(
       const found = await ask(`${Math.ceil(wait)}ms`, { timeoutMs: wait + grace, signal });
       if (found !== undefined) return found;
       retry.reset();
+      cause = undefined;
     } catch (error) {
       if (signal?.aborted || !isPassing(error)) throw error;
       await retry.pause(deadline, signal);
+      cause = error;
+      if (deadline.left() > 0) cause = await regain(error, deadline, signal);
     }
-    if (deadline.left() === 0) throw deadline.error(waitedFor);
+    if (deadline.left() === 0) throw deadline.error(waitedFor, cause);
   }
 }
 

@@ -50,3 +50,24 @@ const passing: ReadonlySet<string> = new Set(['unreachable', 'unavailable', 'too
 export function isPassing(error: unknown): boolean {
   return error instanceof BrokerError && passing.has(error.code);
 }
+
+/**
+ * Tries until it succeeds, for as long as what fails may pass.
+ * @param ms longest, in milliseconds; 0: once.
+ * @param attempt is given the milliseconds that are left for it.
+ * @throws BrokerError `timeout` with the last cause.
+ */
+export async function untilReached<T>(ms: number, attempt: (leftMs: number) => Promise<T>): Promise<T> {
+  if (ms === 0) return attempt(Infinity);
+  const deadline = deadlineIn(ms);
+  const retry = backoff();
+  for (;;) {
+    try {
+      return await attempt(deadline.left());
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      await retry.pause(deadline);
+      if (deadline.left() === 0) throw deadline.error('the broker', error);
+    }
+  }
+}

@@ -4,12 +4,17 @@ import { formatAddress } from '../protocol/address.ts';
 import { isObject, type Json, type JsonObject, MAX_DATA_BYTES } from '../protocol/data.ts';
 import { formatDuration, MAX_TIMER_MS } from '../protocol/duration.ts';
 import { BrokerError, codeForStatus, isErrorCode } from '../protocol/errors.ts';
-import type { ChannelResponse, Pin } from '../runtime/runtime.ts';
+import type { Channel, ChannelResponse, Pin } from '../runtime/runtime.ts';
 import { identityMismatch, type PinSource } from './identity.ts';
 
 /** Calls to one broker whose identity has been settled. */
 export interface Rpc {
   readonly address: HostPort;
+  /** The certificate that the broker must present, wherever it is. */
+  readonly pin: Pin;
+  readonly pinSource: PinSource;
+  /** From now on, calls go to another address of the same broker. Those that are under way at the former one end. */
+  moveTo(address: HostPort): void;
   /**
    * Calls a method and gives the JSON that it answers.
    * @throws BrokerError what the broker reports; `unreachable` when it cannot be reached or takes longer than the
@@ -40,12 +45,15 @@ export interface RpcOptions {
 }
 
 export function createRpc(rpcOptions: RpcOptions): Rpc {
-  const { address, pin, pinSource, accessKey, timeoutMs: defaultTimeoutMs, onAnswer } = rpcOptions;
-  const channel = runtime.openChannel({
-    ...address,
-    pin,
-    mismatch: (presented) => identityMismatch(address, pin.fingerprint, presented, pinSource),
-  });
+  const { pin, pinSource, accessKey, timeoutMs: defaultTimeoutMs, onAnswer } = rpcOptions;
+  const openChannel = (to: HostPort): Channel =>
+    runtime.openChannel({
+      ...to,
+      pin,
+      mismatch: (presented) => identityMismatch(to, pin.fingerprint, presented, pinSource),
+    });
+  let { address } = rpcOptions;
+  let channel = openChannel(address);
 
   // A header carries printable ASCII alike on every runtime; any other key goes with the parameters.
   const inHeader = accessKey !== undefined && /^[!-~](?:[ -~]*[!-~])?$/.test(accessKey);
@@ -78,7 +86,16 @@ export function createRpc(rpcOptions: RpcOptions): Rpc {
   };
 
   return {
-    address,
+    get address() {
+      return address;
+    },
+    pin,
+    pinSource,
+    moveTo(to) {
+      channel.close();
+      address = to;
+      channel = openChannel(to);
+    },
     async call(module, method, params, options = {}) {
       const { response, limit } = await open(module, method, params, options);
       try {

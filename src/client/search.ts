@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
 import { formatAddress, type HostPort, parseAddress } from '../protocol/address.ts';
-import type { Question, Reply } from '../protocol/discovery.ts';
+import type { Challenge, Question, Reply } from '../protocol/discovery.ts';
 import {
   inSubnet,
   interfaceNames,
@@ -61,6 +61,8 @@ export interface Search {
   close(): Promise<void>;
 }
 
+const RESOLVE_AGAIN_MS = 1000;
+
 interface Way {
   readonly interface?: string;
   readonly family: 4 | 6;
@@ -80,6 +82,7 @@ export function openSearch(options: SearchOptions): Search {
   const seen = new Set<string>();
   const resolve = createResolver();
   let rejected = 0;
+  let rounds = 0;
   let closed = false;
 
   const receive = (index: number, way: Way, datagram: Uint8Array, from: UdpPeer): void => {
@@ -93,11 +96,21 @@ export function openSearch(options: SearchOptions): Search {
     const address = unzoned ? `${from.address}%${way.zone}` : from.address;
     const id = `${index} ${formatAddress({ host: address, port: from.port })}`;
     if (seen.has(id)) return;
+    if (reply.form === 'challenge') {
+      void takeUp(reply, index, way, { address, port: from.port });
+      return;
+    }
     seen.add(id);
     const at = performance.now() - began;
     const on = way.interface === undefined ? {} : { interface: way.interface };
     const port = reply.form === 'keyed' ? reply.port : from.port;
     onSighting({ address, port, ...on, at, reply }, index);
+  };
+
+  /** Asks a broker anew that wants to know whether the question is fresh. What becomes of it, a later round may mend. */
+  const takeUp = async ({ query }: Challenge, index: number, way: Way, to: UdpPeer): Promise<void> => {
+    const socket = await socketOf(index, way).catch(() => undefined);
+    if (!closed) await socket?.send(query, to);
   };
 
   /** The socket of one question on one way; opened once, and once more each time that failed. */
@@ -129,14 +142,17 @@ export function openSearch(options: SearchOptions): Search {
     attempts.set(id, { ...label, sent: before + sent, ...outcome });
   };
 
-  const send = async (way: Way, to: UdpPeer, named?: string): Promise<void> => {
+  const send = async (round: number, way: Way, to: UdpPeer, named?: string): Promise<void> => {
     const on = way.interface === undefined ? {} : { interface: way.interface };
     const label = { ...on, to: named ?? formatAddress({ host: to.address, port: to.port }) };
-    for (const [index, question] of questions.entries()) {
+    const datagrams = questions.flatMap((question, index) =>
+      question.queries(round).map((datagram) => ({ index, datagram })),
+    );
+    for (const { index, datagram } of datagrams) {
       if (closed) return;
       try {
         const socket = await socketOf(index, way);
-        const error = await socket.send(question.query(), to);
+        const error = await socket.send(datagram, to);
         if (closed) return;
         note(label, error === undefined ? 1 : 0, error);
         if (error && way.zone !== undefined) await drop(index, way, socket);
@@ -146,12 +162,16 @@ export function openSearch(options: SearchOptions): Search {
     }
   };
 
-  const askTarget = async (target: HostPort, chosen: readonly NetworkInterface[]): Promise<void> => {
+  const askTarget = async (
+    round: number,
+    target: HostPort,
+    chosen: readonly NetworkInterface[],
+  ): Promise<void> => {
     const named = formatAddress(target);
     try {
       for (const address of await resolve(target.host)) {
         const peer = { address, port: target.port };
-        await send(await wayTo(peer, limited ? chosen : undefined), peer, named);
+        await send(round, await wayTo(peer, limited ? chosen : undefined), peer, named);
       }
     } catch (error) {
       note({ to: named }, 0, error);
@@ -160,13 +180,14 @@ export function openSearch(options: SearchOptions): Search {
 
   return {
     async ask() {
+      const round = rounds++;
       // One that has gone meanwhile may come back.
       const chosen = chooseInterfaces(listInterfaces(), wanted, wanted ?? []);
       const lanes = planLanes(chosen).flatMap((lane) => {
         const zone = lane.from.split('%')[1];
-        return lane.to.map((address) => send({ ...lane, zone }, { address, port: options.port }));
+        return lane.to.map((address) => send(round, { ...lane, zone }, { address, port: options.port }));
       });
-      await Promise.all([...lanes, ...targets.map((target) => askTarget(target, chosen))]);
+      await Promise.all([...lanes, ...targets.map((target) => askTarget(round, target, chosen))]);
     },
     attempts: () => [...attempts.values()],
     rejected: () => rejected,
@@ -203,15 +224,16 @@ async function wayTo(to: UdpPeer, allowed: readonly NetworkInterface[] | undefin
   return anywhere;
 }
 
-/** Resolves host names, each once; a name that failed is tried again the next time. */
+/** Resolves host names, each at most once a second, for a search may take long, and a name may move meanwhile. */
 function createResolver(): (host: string) => Promise<readonly string[]> {
-  const cache = new Map<string, Promise<readonly string[]>>();
+  const cache = new Map<string, { readonly at: number; readonly found: Promise<readonly string[]> }>();
   return (host) => {
     if (isIP(withoutZone(host)) !== 0) return Promise.resolve([host]);
     const known = cache.get(host);
-    if (known) return known;
+    const at = performance.now();
+    if (known && at - known.at < RESOLVE_AGAIN_MS) return known.found;
     const found = lookup(host, { all: true }).then((list) => list.map(({ address }) => address));
-    cache.set(host, found);
+    cache.set(host, { at, found });
     found.catch(() => cache.delete(host));
     return found;
   };

@@ -1,15 +1,27 @@
 import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { brokerOf } from '../protocol/discovery.ts';
+import { brokerOf, type KeyedReply } from '../protocol/discovery.ts';
 import { messageOf } from '../protocol/errors.ts';
 import { isLinkLocal, isLoopback, withoutZone } from '../runtime/interfaces.ts';
 import type { Sighting } from './search.ts';
 
 /**
- * Tells which broker a sighting is of: a text that is the same for all addresses of one broker and for no other, such as
- * the fingerprint of its certificate. Rejects, or gives nothing, when that address cannot be reached.
+ * Tells which broker a sighting is of. Rejects, or gives nothing, when that address cannot be reached. A text stands for
+ * an identity that has nothing but it.
  */
-export type Identify = (sighting: Sighting, signal: AbortSignal) => Promise<string | undefined>;
+export type Identify = (sighting: Sighting, signal: AbortSignal) => Promise<Seen | string | undefined>;
+
+/** Which running broker answers at an address. */
+export interface Seen {
+  /** SHA-256 of the certificate that it presents, 64 lower-case hex digits. */
+  readonly fingerprint: string;
+  /** Tells its registry from all others; older brokers do not say. */
+  readonly id?: string;
+  /** Tells the running process from all others; older brokers do not say. */
+  readonly instance?: string;
+  /** Whether other brokers serve the same registry. */
+  readonly shared?: boolean;
+}
 
 /** A broker that answered. */
 export interface FoundBroker {
@@ -18,6 +30,8 @@ export interface FoundBroker {
   readonly port: number;
   /** All addresses that it answered from, the best first; in the keyed form, also others that its reply names. */
   readonly addresses: readonly string[];
+  /** Which one it is, where that was asked: in the open form only when several addresses answered. */
+  readonly seen?: Seen;
   /** What a keyed reply proves. */
   readonly proof?: Proof;
 }
@@ -52,15 +66,17 @@ function rank(address: string): number {
 }
 
 /** The broker behind sightings that are all of it; of a keyed one, only addresses that it names itself. */
-export function foundBroker(sightings: readonly [Sighting, ...Sighting[]]): FoundBroker {
+export function foundBroker(sightings: readonly [Sighting, ...Sighting[]], identity?: Seen): FoundBroker {
   const [best] = sightings;
   const { address: host, port, reply } = best;
-  if (reply.form === 'open') return { host, port, addresses: sightings.map(({ address }) => address) };
+  const seen = identity === undefined ? {} : { seen: identity };
+  if (reply.form === 'open')
+    return { host, port, addresses: sightings.map(({ address }) => address), ...seen };
   const addresses = [
     ...new Set([...sightings.filter(isOwn).map(({ address }) => address), ...named(sightings)]),
   ];
   const { id, fingerprint } = reply;
-  return { host: addresses[0] ?? '', port, addresses, proof: { id, fingerprint } };
+  return { host: addresses[0] ?? '', port, addresses, ...seen, proof: { id, fingerprint } };
 }
 
 /** Whether a keyed reply came from an address that it names: others are not to be trusted, for anybody may relay it. */
@@ -92,11 +108,12 @@ export async function identifyBrokers(
 ): Promise<Identified> {
   const failures: string[] = [];
   const identities = await Promise.all(
-    sightings.map(async (sighting) => {
-      if (sighting.reply.form === 'keyed') return brokerOf(sighting.reply);
+    sightings.map(async (sighting): Promise<Seen | undefined> => {
+      if (sighting.reply.form === 'keyed') return seenIn(sighting.reply);
       try {
         const identity = await withinTime(identify, sighting, signal);
-        if (identity !== undefined) return identity;
+        if (identity !== undefined)
+          return typeof identity === 'string' ? { fingerprint: identity } : identity;
         failures.push(`${sighting.address}: no identity`);
       } catch (error) {
         failures.push(`${sighting.address}: ${messageOf(error)}`);
@@ -105,18 +122,37 @@ export async function identifyBrokers(
     }),
   );
   signal?.throwIfAborted();
-  const groups = new Map<string, [Sighting, ...Sighting[]]>();
+  const groups = new Map<string, { readonly seen: Seen; readonly of: [Sighting, ...Sighting[]] }>();
   for (const [index, sighting] of sightings.entries()) {
-    const identity = identities[index];
-    if (identity === undefined) continue;
-    const group = groups.get(identity);
-    if (group) group.push(sighting);
-    else groups.set(identity, [sighting]);
+    const seen = identities[index];
+    if (seen === undefined) continue;
+    const broker = brokerOf({ id: '', ...seen });
+    const group = groups.get(broker);
+    if (group) group.of.push(sighting);
+    else groups.set(broker, { seen, of: [sighting] });
   }
-  const brokers = [...groups.values()].map(foundBroker);
+  const brokers = [...groups.values()].map(({ seen, of }) => foundBroker(of, seen));
   const reachable = brokers.filter(({ addresses }) => addresses.length > 0);
   if (reachable.length < brokers.length) failures.push('a reply names no address that can be used here');
   return { brokers: reachable, failures };
+}
+
+function seenIn({ id, instance, shared, fingerprint }: KeyedReply): Seen {
+  return {
+    fingerprint,
+    id,
+    ...(instance === undefined ? {} : { instance }),
+    ...(shared === undefined ? {} : { shared }),
+  };
+}
+
+/**
+ * Whether brokers are rivals: different running processes which may hold different entries. Those that say that they share
+ * one registry are not, whichever of them is asked.
+ */
+export function areRivals(brokers: readonly FoundBroker[]): boolean {
+  const registries = brokers.map(({ seen }) => (seen?.shared === true ? seen.id : undefined));
+  return brokers.length > 1 && (registries.includes(undefined) || new Set(registries).size > 1);
 }
 
 /** Gives up on an identity that is late even when `identify` heeds no signal. */
@@ -124,7 +160,7 @@ async function withinTime(
   identify: Identify,
   sighting: Sighting,
   signal: AbortSignal | undefined,
-): Promise<string | undefined> {
+): Promise<Seen | string | undefined> {
   const done = new AbortController();
   const ended = AbortSignal.any([done.signal, ...(signal ? [signal] : [])]);
   const late = sleep(IDENTIFY_MS, undefined, { signal: ended }).then(() => {

@@ -1,6 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import { BrokerError } from '../protocol/errors.ts';
 import type { ClientChange, ClientEntry } from './answers.ts';
+import type { Regain } from './regain.ts';
 import { backoff, type Deadline, isPassing } from './retry.ts';
 import type { Rpc } from './rpc.ts';
 
@@ -29,6 +30,8 @@ export async function* watchChanges(
     readonly after?: number | undefined;
     readonly deadline: Deadline;
     readonly signal?: AbortSignal | undefined;
+    /** Looks for a broker that was lost. */
+    readonly regain: Regain;
   },
   listNow: () => Promise<{ entries: readonly ClientEntry[]; revision: number }>,
 ): AsyncGenerator<ClientChange> {
@@ -36,6 +39,7 @@ export async function* watchChanges(
   let stood = false;
   const retry = backoff();
   for (;;) {
+    let lost: unknown;
     try {
       for await (const message of events(rpc, scope, revision, options.signal)) {
         retry.reset();
@@ -60,9 +64,16 @@ export async function* watchChanges(
       if (!isPassing(error) || options.deadline.left() === 0) throw error;
       // A first watch for which there is no room is told so; one that stood comes back before its old place is free.
       if (!stood && error instanceof BrokerError && error.code === 'too_many_requests') throw error;
+      lost = error;
     }
     // An aborted pause ends the watch as an aborted connection does.
     await retry.pause(options.deadline, options.signal).catch(() => undefined);
+    try {
+      if (!options.signal?.aborted && lost !== undefined)
+        await options.regain(lost, options.deadline, options.signal);
+    } catch (error) {
+      if (!options.signal?.aborted) throw error;
+    }
     if (options.signal?.aborted) return;
   }
 }

@@ -1,29 +1,81 @@
-import type { ParseError } from 'jsonc-parser';
-import { readFile } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { isObject, type JsonObject, kindOf } from '../protocol/data.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { findJsonProblem, placeIn } from './json-error.ts';
+import { type Malformed, readMembers, type Section } from './json-members.ts';
+import { createTextSource, type TextSource } from './text-source.ts';
+
+export interface JsonFileOptions {
+  /** Objects whose members are given one by one; default: none. */
+  readonly sections?: Readonly<Record<string, Section>>;
+  /** Told of all bytes, in order; they are valid during the call alone. */
+  readonly onBytes?: (bytes: Uint8Array) => void;
+  /** Bytes read at a time, at first; default: 256 KiB. */
+  readonly chunkBytes?: number;
+}
+
+/** What is no object is read whole, to say what it is. */
+const MAX_OTHER_CHARS = 64 * 1024 * 1024;
 
 /**
- * The JSON object in a file, or nothing where there is no such file.
+ * The JSON object in a file, or nothing where there is no such file. The file is read piece by piece and never held
+ * whole: what takes much room in it should be a section.
  * @throws BrokerError `invalid_config`, with line and column where the text is malformed.
  */
-export async function readJsonFile(file: string): Promise<JsonObject | undefined> {
-  let bytes: Uint8Array;
+export async function readJsonFile(
+  file: string,
+  options: JsonFileOptions = {},
+): Promise<JsonObject | undefined> {
+  let handle: FileHandle;
   try {
-    bytes = await readFile(file);
+    handle = await open(file, 'r');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new BrokerError('invalid_config', `Cannot read ${file}: ${messageOf(error)}`, { cause: error });
+    throw unreadable(file, error);
   }
-  let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new BrokerError('invalid_config', `${file} is not valid UTF-8; it was left as it is`, {
-      cause: error,
-    });
+    return await readJson(handle, file, options);
+  } finally {
+    await handle.close();
   }
-  return await parseJsonText(text, file);
+}
+
+/** As {@link readJsonFile}, of a file that is open. */
+export async function readJson(
+  handle: FileHandle,
+  file: string,
+  { sections = {}, onBytes, chunkBytes }: JsonFileOptions = {},
+): Promise<JsonObject> {
+  const source = createTextSource({
+    async read(buffer) {
+      try {
+        return (await handle.read(buffer, 0, buffer.length, null)).bytesRead;
+      } catch (error) {
+        throw unreadable(file, error);
+      }
+    },
+    onBytes,
+    chunkBytes,
+    notUtf8: (cause) =>
+      new BrokerError('invalid_config', `${file} is not valid UTF-8; it was left as it is`, { cause }),
+  });
+  try {
+    return await readObject(source, file, sections);
+  } finally {
+    await source.settle();
+  }
+}
+
+async function readObject(
+  source: TextSource,
+  file: string,
+  sections: Readonly<Record<string, Section>>,
+): Promise<JsonObject> {
+  const outcome = await readMembers(source, { sections });
+  if ('text' in outcome) return JSON.parse(outcome.text) as JsonObject;
+  if ('malformed' in outcome) throw await describe(file, source, outcome.malformed);
+  while (!source.ended && source.text.length < MAX_OTHER_CHARS) await source.more(0);
+  return await parseJsonText(source.text, file);
 }
 
 /** The JSON object that `text` is. Throws `invalid_config` naming `source`, line and column where it is not. */
@@ -32,10 +84,8 @@ export async function parseJsonText(text: string, source: string): Promise<JsonO
   try {
     value = JSON.parse(text);
   } catch (error) {
-    const { line, column, problem } = await locateJsonError(text);
-    throw new BrokerError('invalid_config', `${source}:${line}:${column}: malformed JSON: ${problem}`, {
-      cause: error,
-    });
+    const { offset, problem } = await findJsonProblem(text);
+    throw malformedAt(source, placeIn(text, offset), problem, error);
   }
   if (!isObject(value)) {
     throw new BrokerError('invalid_config', `${source}: expected a JSON object, got ${kindOf(value)}`);
@@ -43,30 +93,44 @@ export async function parseJsonText(text: string, source: string): Promise<JsonO
   return value;
 }
 
-interface JsonProblem {
-  readonly line: number;
-  readonly column: number;
-  readonly problem: string;
+async function describe(file: string, source: TextSource, malformed: Malformed): Promise<BrokerError> {
+  const { lead, tooLong } = malformed;
+  let { at } = malformed;
+  let found = await findJsonProblem(lead + source.text.slice(at));
+  // What is wrong may go on behind what has been read.
+  const goesOn = (): boolean => found.end >= lead.length + source.text.length - at;
+  while (!source.ended && goesOn()) {
+    if (tooLong) return tooLongAt(file, source, at);
+    await source.more(at);
+    at = 0;
+    found = await findJsonProblem(lead + source.text);
+  }
+  const { offset, problem } = found;
+  const place = source.placeOf(Math.max(at, at + offset - lead.length));
+  return malformedAt(file, place, problem);
 }
 
-/** Where and why `text` is not JSON. The runtimes word and locate this differently, Bun not at all. */
-async function locateJsonError(text: string): Promise<JsonProblem> {
-  const { parse, printParseErrorCode } = await import('jsonc-parser');
-  const errors: ParseError[] = [];
-  parse(text, errors, { disallowComments: true, allowTrailingComma: false });
-  const first = errors[0];
-  const offset = first?.offset ?? text.length;
-  const before = text.slice(0, offset).split('\n');
-  const words = (first ? printParseErrorCode(first.error) : 'InvalidSymbol').replaceAll(
-    /(?<=[a-z])(?=[A-Z])/g,
-    ' ',
+function tooLongAt(file: string, source: TextSource, at: number): BrokerError {
+  const { line, column } = source.placeOf(at);
+  return new BrokerError(
+    'invalid_config',
+    `${file}:${line}:${column}: a member begins here that takes more than ${source.text.length - at} characters; it was left as it is`,
   );
-  const found =
-    // One character: what stands there may be a key.
-    offset >= text.length ? 'the text ends' : `found ${JSON.stringify(text.charAt(offset))}`;
-  return {
-    line: before.length,
-    column: (before.at(-1)?.length ?? 0) + 1,
-    problem: `${words.toLowerCase()}, ${found}`,
-  };
+}
+
+function malformedAt(
+  source: string,
+  { line, column }: { line: number; column: number },
+  problem: string,
+  cause?: unknown,
+): BrokerError {
+  return new BrokerError(
+    'invalid_config',
+    `${source}:${line}:${column}: malformed JSON: ${problem}`,
+    cause === undefined ? {} : { cause },
+  );
+}
+
+function unreadable(file: string, error: unknown): BrokerError {
+  return new BrokerError('invalid_config', `Cannot read ${file}: ${messageOf(error)}`, { cause: error });
 }

@@ -5,6 +5,8 @@ import { discoveryKeyProblem } from '../protocol/discovery-key.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { accessKeyProblem } from './access-key.ts';
 
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+
 /**
  * The options of a broker, in the shape of the configuration file (contract, section 4). Every other top-level key is a
  * module: its presence is what lets the module be called, its object is the module's own configuration.
@@ -23,6 +25,8 @@ export interface Config {
   readonly _global: {
     /** Seconds between self-checks; default 10. */
     readonly healthcheck_freq_sec: number;
+    /** Least level of what is logged, unless the command line or the environment says; default `info`. */
+    readonly log_level?: LogLevel;
   };
   readonly _config: {
     /** Seconds between backups; default 3600; 0: none are made. */
@@ -33,6 +37,11 @@ export interface Config {
   readonly _store: {
     /** Where the registry is kept; default `file`. */
     readonly driver: string;
+    /**
+     * What all entries together may take, in bytes: of each its name and its data as JSON, and 512 for itself. Default
+     * 1 GiB. A registry that has more already is read, and takes what makes it smaller.
+     */
+    readonly max_bytes: number;
     readonly [key: string]: Json;
   };
   readonly [module: string]: JsonObject;
@@ -46,7 +55,7 @@ export const defaults: Config = {
   ping: {},
   _global: { healthcheck_freq_sec: 10 },
   _config: { backup_freq_secs: 3600, backup_retain_n: 24 },
-  _store: { driver: 'file' },
+  _store: { driver: 'file', max_bytes: 1024 ** 3 },
   services: {},
 };
 
@@ -84,9 +93,19 @@ const schema = v.objectWithRest(
       ssl_cert: v.string(),
       ssl_key: v.string(),
     }),
-    _global: v.looseObject({ healthcheck_freq_sec: seconds }),
+    _global: v.looseObject({
+      healthcheck_freq_sec: seconds,
+      log_level: v.optional(v.picklist(['error', 'warn', 'info', 'debug'])),
+    }),
     _config: v.looseObject({ backup_freq_secs: secondsOrNone, backup_retain_n: count }),
-    _store: v.looseObject({ driver: v.literal('file', "expected 'file', the only driver of this version") }),
+    _store: v.looseObject({
+      driver: v.literal('file', "expected 'file', the only driver of this version"),
+      max_bytes: v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(1, 'expected a number of bytes above 0, such as 1073741824 for 1 GiB'),
+      ),
+    }),
   },
   v.looseObject({ _access_key: v.optional(accessKey) }),
 );

@@ -6,6 +6,7 @@ import { type CallFrame, hostVariables, type ToHost } from '../protocol/extensio
 import { sendAnswer } from './answer.ts';
 import { createLine, type Line } from './line.ts';
 import type { ExtensionMethod, ExtensionRequest } from './request.ts';
+import { noTypeScript } from './typescript.ts';
 
 type Methods = Readonly<Record<string, unknown>>;
 
@@ -162,10 +163,7 @@ function statusOf(error: unknown): { status?: number } {
 function loadProblem(file: string, error: unknown): string {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'ERR_UNKNOWN_FILE_EXTENSION' && /\.m?ts$/.test(file)) {
-    return (
-      `this broker runs on Node ${process.versions.node}, which cannot run TypeScript: ` +
-      'use Node 22.18 or later, Bun, Deno or the executable, or compile it to JavaScript (.mjs)'
-    );
+    return noTypeScript();
   }
   return messageOf(error);
 }

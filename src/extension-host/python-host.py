@@ -7,11 +7,13 @@ taken out of the extension's reach: what it prints goes to standard error, and s
 import sys
 
 # The extension directory, from which `-c` would load the library's own modules; see load().
-sys.path.pop(0)
+if sys.path and sys.path[0] == "":
+    sys.path.pop(0)
 
 import base64
 import collections.abc
 import importlib
+import importlib.machinery
 import importlib.util
 import inspect
 import json
@@ -211,11 +213,32 @@ bpbroker.config = types.SimpleNamespace(rlock=RLock(), data={"services": Service
 sys.modules["bpbroker"] = bpbroker
 
 
+class SourceLoader(importlib.machinery.SourceFileLoader):
+    """Loads what the owner wrote: byte code beside it may be another's, and is neither read nor written."""
+
+    def get_code(self, fullname):
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def own_finder(path):
+    """Finds modules within the extension directory alone: sources, and libraries in machine code."""
+    if not (os.path.realpath(path) + os.sep).startswith(os.path.realpath(directory) + os.sep):
+        raise ImportError(path + " is not within the extension directory", path=path)
+    return importlib.machinery.FileFinder(
+        path,
+        (importlib.machinery.ExtensionFileLoader, importlib.machinery.EXTENSION_SUFFIXES),
+        (SourceLoader, importlib.machinery.SOURCE_SUFFIXES),
+    )
+
+
 def load():
+    sys.path_hooks.insert(0, own_finder)
+    sys.path_importer_cache.clear()
     sys.path.append(directory)
     if "." in name:
         return importlib.import_module(name)
-    spec = importlib.util.spec_from_file_location(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=SourceLoader(name, file))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

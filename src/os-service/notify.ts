@@ -9,6 +9,8 @@ import { messageOf } from '../protocol/errors.ts';
 export interface Notify {
   /** It answers now; `status` is what `systemctl status` shows. */
   ready(status: string): Promise<void>;
+  /** It takes over its options anew; {@link ready} is to follow. */
+  reloading(): Promise<void>;
   stopping(): Promise<void>;
   /** It is well. Once it is called, it has to be called anew within {@link watchdogMs}, or the broker is restarted. */
   watchdog(): Promise<void>;
@@ -45,6 +47,10 @@ export function createNotify({ env, send = sendByProgram, onError }: NotifyOptio
     async ready(status) {
       again = ['READY=1'];
       await tell('READY=1', `STATUS=${oneLine(status)}`);
+    },
+    async reloading() {
+      again = [];
+      await tell('RELOADING=1');
     },
     async stopping() {
       again = [];

@@ -23,6 +23,8 @@ Environment=${quote(`BPBROKER_HOME=${home.root}`)}
 # By root, outside the sandbox: makes the folders and gives them to the user.
 ExecStartPre=+${commandLine([...program, 'service-prepare', '--user', user, ...files])}
 ExecStart=${commandLine([...program, ...startArguments(spec)])}
+# Takes over the options of its file anew. By the shell: not every host has /bin/kill.
+ExecReload=/bin/sh -c "kill -HUP $$MAINPID"
 Restart=on-failure
 RestartSec=2
 TimeoutStartSec=5min

@@ -66,7 +66,7 @@ do_start() {
   )
   WAITED=0
   while [ "$WAITED" -lt 600 ]; do
-    if tail -c "+$((FROM + 1))" "$LOG" | grep -q '^ready: '; then
+    if tail -c "+$((FROM + 1))" "$LOG" | grep -q -e '^ready: ' -e '"message":"ready"'; then
       echo "${SERVICE} is running (pid $(cat "$PIDFILE"))"
       return 0
     fi
@@ -103,7 +103,15 @@ do_stop() {
 case "$1" in
   start) do_start ;;
   stop) do_stop ;;
-  restart | force-reload) do_stop && do_start ;;
+  restart) do_stop && do_start ;;
+  reload | force-reload)
+    # The broker takes over the options of its file anew.
+    if ! running; then
+      echo "${SERVICE} is not running" >&2
+      exit 1
+    fi
+    kill -HUP "$PID"
+    ;;
   try-restart | condrestart) if running; then do_stop && do_start; fi ;;
   status)
     if running; then
@@ -122,7 +130,7 @@ case "$1" in
     run_broker "$DAEMON" "$@"
     ;;
   *)
-    echo "Usage: $0 start|stop|restart|force-reload|try-restart|status" >&2
+    echo "Usage: $0 start|stop|restart|reload|force-reload|try-restart|status" >&2
     exit 2
     ;;
 esac

@@ -25,10 +25,10 @@ export const DISCOVERY_VERSION = 2;
 
 /** One question of a client, in the form it speaks. */
 export interface Question {
-  /** The datagram to send; asked for anew at every repetition. */
-  query(): Uint8Array;
+  /** The datagrams to send to each address; asked for anew at every repetition, of which `round` is the number, from 0. */
+  queries(round: number): readonly Uint8Array[];
   /** What a datagram that came back says, or nothing when it is no answer to this question. */
-  read(datagram: Uint8Array): Reply | undefined;
+  read(datagram: Uint8Array): Reply | Challenge | undefined;
 }
 
 /** What a reply says. */
@@ -39,11 +39,22 @@ export interface OpenReply {
   readonly form: 'open';
 }
 
+/** A broker that has the key wants to know first whether a query is fresh. Of the broker it says nothing. */
+export interface Challenge {
+  readonly form: 'challenge';
+  /** The datagram to send back to whoever sent it. */
+  readonly query: Uint8Array;
+}
+
 /** What a broker that has the key says of itself. */
 export interface KeyedReply {
   readonly form: 'keyed';
   /** Tells its registry from all others. */
   readonly id: string;
+  /** Tells the running process from all others, copies of its files among them. Older brokers do not say. */
+  readonly instance?: string;
+  /** Whether other brokers serve the same registry, which is then found through any of them. */
+  readonly shared?: boolean;
   /** TCP port of its API. */
   readonly port: number;
   /** IP addresses, without zones, at which it may be reached. */
@@ -52,9 +63,13 @@ export interface KeyedReply {
   readonly fingerprint: string;
 }
 
-/** A text that is the same for all replies of one broker, and for no other's. */
-export function brokerOf({ id, fingerprint }: Pick<KeyedReply, 'id' | 'fingerprint'>): string {
-  return `${fingerprint} ${id}`;
+/** A text that is the same for all replies of one running broker, and for no other's. */
+export function brokerOf({
+  id,
+  instance,
+  fingerprint,
+}: Pick<KeyedReply, 'id' | 'instance' | 'fingerprint'>): string {
+  return `${fingerprint} ${id} ${instance ?? ''}`;
 }
 
 /** The form in which a broker takes queries. */
@@ -65,16 +80,22 @@ export interface QueryForm {
 
 /**
  * Why a datagram is not answered: it is no query, or for a reserved name; it has the form of a keyed query and was not
- * made with a key of this broker; it is an open query to a keyed broker.
+ * made with a key of this broker; it is an open query to a keyed broker. Made with the key, but too long ago, or ahead of
+ * time; or by a version whose queries do not say when.
  */
-export type NoQuery = 'malformed' | 'unauthenticated' | 'open';
+export type NoQuery = 'malformed' | 'unauthenticated' | 'open' | 'stale' | 'outdated';
 
 /** A query as a broker reads it. */
 export interface Query {
   /** The name asked for; {@link ANY_BROKER} is answered by every broker. */
   readonly name: string;
-  /** Tells this query from all others, where the form has such a thing. */
-  readonly nonce?: string;
+  /** It asks for a challenge, and for no name. */
+  readonly asksChallenge?: boolean;
+  /**
+   * Takes the one answer that this query may have, where the form keeps to one: nothing when it has been taken, else a
+   * function that gives it back.
+   */
+  claim?(): (() => void) | undefined;
   /** The datagram that says, to whoever asked from that address, that this broker holds the name; or nothing. */
   reply(source: string): Uint8Array | undefined;
 }
@@ -91,7 +112,7 @@ export const openForm: QueryForm = {
 export function openQuestion(name: string): Question {
   const datagram = encodeQuery(name);
   return {
-    query: () => datagram,
+    queries: () => [datagram],
     read: (bytes) => (isReply(bytes) ? { form: 'open' } : undefined),
   };
 }

@@ -18,6 +18,7 @@ export type ErrorCode =
   | 'too_large'
   | 'too_many_requests'
   | 'unavailable'
+  | 'outcome_unknown'
   | 'storage_full'
   | 'invalid_config'
   | 'usage'
@@ -41,6 +42,8 @@ const kinds = {
   too_large: { status: 413, exit: 1 },
   too_many_requests: { status: 429, exit: 1 },
   unavailable: { status: 503, exit: 1 },
+  // A write that may have happened: it failed after it could have reached the disk.
+  outcome_unknown: { status: 503, exit: 1 },
   storage_full: { status: 507, exit: 1 },
   invalid_config: { status: 500, exit: 1 },
   // 2: the command line itself is wrong
@@ -72,6 +75,11 @@ export interface BrokerErrorOptions {
   status?: number;
   /** Whole seconds after which trying again makes sense; travels as `Retry-After`. */
   retryAfter?: number | undefined;
+  /**
+   * A command line that the message advises, without the name of the program: the message has `bpbroker` before it, in place
+   * of which a program names itself. Default: that of the cause.
+   */
+  advice?: string | undefined;
 }
 
 /**
@@ -93,6 +101,8 @@ export class BrokerError extends Error {
   readonly exitCode: number;
   /** Whole seconds after which trying again makes sense, where that is known. */
   readonly retryAfter: number | undefined;
+  /** The command line that the message advises after `bpbroker`, where it does. */
+  readonly advice: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: BrokerErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -100,6 +110,7 @@ export class BrokerError extends Error {
     this.status = options.status ?? kinds[code].status;
     this.exitCode = kinds[code].exit;
     this.retryAfter = options.retryAfter;
+    this.advice = options.advice ?? (options.cause instanceof BrokerError ? options.cause.advice : undefined);
   }
 }
 

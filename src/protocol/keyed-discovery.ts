@@ -32,21 +32,40 @@ export function deriveKeys(key: string): DirectionKeys {
   return { query: derive('bpbroker discovery 2 query'), reply: derive('bpbroker discovery 2 reply') };
 }
 
-/** What a keyed query asks. */
-export interface KeyedQuery {
+/** What a keyed query asks, and how it shows that it is fresh. */
+export type KeyedQuery = NameQuery | ChallengeQuery;
+
+/** Asks whether a broker holds a name. It has a time or a challenge: one without either is not answered. */
+export interface NameQuery {
   /** Name of an entry; {@link ANY_BROKER} asks any broker that has the key. */
   readonly name: string;
   /** 16 random bytes, 32 lower-case hex digits. */
   readonly nonce: string;
+  /** When it was made, in Unix milliseconds. */
+  readonly time?: number;
+  /** What the broker gave out. */
+  readonly challenge?: string;
+}
+
+/** Asks for a challenge, and for nothing else. */
+export interface ChallengeQuery {
+  readonly nonce: string;
+  readonly challenge: '';
 }
 
 /** Throws `invalid_request` for a name that no entry may have. */
-export function encodeKeyedQuery(keys: DirectionKeys, { name, nonce }: KeyedQuery): Uint8Array {
+export function encodeKeyedQuery(keys: DirectionKeys, query: KeyedQuery): Uint8Array {
+  const name = 'name' in query ? query.name : ANY_BROKER;
   const problem = name === ANY_BROKER ? undefined : nameProblem(name);
   if (problem !== undefined) {
     throw new BrokerError('invalid_request', `Invalid name to discover: ${problem}`);
   }
-  const json = Buffer.from(JSON.stringify({ versions: [DISCOVERY_VERSION], nonce, name }), 'utf8');
+  const { nonce, time, challenge } = { time: undefined, ...query };
+  const asked = 'name' in query ? { name } : {};
+  const json = Buffer.from(
+    JSON.stringify({ versions: [DISCOVERY_VERSION], nonce, time, challenge, ...asked }),
+    'utf8',
+  );
   const size = QUERY_SIZES.find((bytes) => LINE_BYTES + json.length <= bytes) ?? 0;
   const body = Buffer.alloc(size - LINE_BYTES, SPACE);
   json.copy(body);
@@ -54,13 +73,16 @@ export function encodeKeyedQuery(keys: DirectionKeys, { name, nonce }: KeyedQuer
 }
 
 /** A query that was made with one of a broker's keys. */
-export interface AuthenticQuery extends KeyedQuery {
+export type AuthenticQuery = KeyedQuery & {
   /** The keys that it was made with: its reply is made with them too. */
   readonly keys: DirectionKeys;
-}
+};
 
-/** Why a datagram is no query to be answered. `unauthenticated`: it has the form of one, and none of the keys fits. */
-export type NoKeyedQuery = 'malformed' | 'unauthenticated';
+/**
+ * Why a datagram is no query to be answered. `unauthenticated`: it has the form of one, and none of the keys fits.
+ * `outdated`: it shows in no way that it is fresh.
+ */
+export type NoKeyedQuery = 'malformed' | 'unauthenticated' | 'outdated';
 
 /** The query in a datagram. Nothing of it is looked at before its MAC has been found to be of one of the keys. */
 export function decodeKeyedQuery(
@@ -72,12 +94,15 @@ export function decodeKeyedQuery(
   if (!framed) return 'malformed';
   const keys = accepted.find(({ query }) => timingSafeEqual(hmac(query, framed.body), framed.mac));
   if (!keys) return 'unauthenticated';
-  const { versions, nonce, name } = parse(framed.body);
+  const { versions, nonce, name, time, challenge } = parse(framed.body);
   if (!Array.isArray(versions) || !versions.includes(DISCOVERY_VERSION) || !isNonce(nonce))
     return 'malformed';
+  if (name === undefined && challenge === '') return { nonce, challenge, keys };
   if (typeof name !== 'string' || (name !== ANY_BROKER && nameProblem(name) !== undefined))
     return 'malformed';
-  return { name, nonce, keys };
+  if (isChallenge(challenge)) return { name, nonce, challenge, keys };
+  if (time === undefined && challenge === undefined) return 'outdated';
+  return Number.isSafeInteger(time) ? { name, nonce, time: time as number, keys } : 'malformed';
 }
 
 /** What a broker says of itself in a reply; its addresses in the order in which they should be tried. */
@@ -87,7 +112,7 @@ export type Announcement = Omit<KeyedReply, 'form'>;
 export function encodeKeyedReply(
   keys: DirectionKeys,
   query: { readonly datagram: Uint8Array; readonly nonce: string },
-  { id, port, addresses, fingerprint }: Announcement,
+  { id, instance, shared, port, addresses, fingerprint }: Announcement,
 ): Uint8Array {
   const encode = (some: readonly string[]): Buffer =>
     Buffer.from(
@@ -95,6 +120,8 @@ export function encodeKeyedReply(
         version: DISCOVERY_VERSION,
         nonce: query.nonce,
         id,
+        instance,
+        shared: shared || undefined,
         port,
         fingerprint: `sha256:${fingerprint}`,
         addresses: some,
@@ -108,6 +135,17 @@ export function encodeKeyedReply(
   return frame('r', hmac(keys.reply, sha256(query.datagram), body), body);
 }
 
+/** The reply to a query that asks for a challenge. */
+export function encodeChallenge(
+  keys: DirectionKeys,
+  query: { readonly datagram: Uint8Array; readonly nonce: string },
+  challenge: string,
+): Uint8Array {
+  const said = { version: DISCOVERY_VERSION, nonce: query.nonce, challenge };
+  const body = Buffer.from(JSON.stringify(said), 'utf8');
+  return frame('r', hmac(keys.reply, sha256(query.datagram), body), body);
+}
+
 /** The nonce that a reply says it answers. Nothing is proved by it: it tells which query to check the reply against. */
 export function nonceOfReply(datagram: Uint8Array): string | undefined {
   if (datagram.length > (QUERY_SIZES.at(-1) ?? 0)) return undefined;
@@ -116,22 +154,43 @@ export function nonceOfReply(datagram: Uint8Array): string | undefined {
   return isNonce(nonce) ? nonce : undefined;
 }
 
+/** The challenge that a broker has given out. */
+export interface GivenChallenge {
+  readonly form: 'challenge';
+  readonly challenge: string;
+}
+
 /** What a reply says, if it was made with the key for this very query, and is no longer than it. */
 export function decodeKeyedReply(
   keys: DirectionKeys,
   query: { readonly datagram: Uint8Array; readonly nonce: string },
   datagram: Uint8Array,
-): KeyedReply | undefined {
+): KeyedReply | GivenChallenge | undefined {
   if (datagram.length > query.datagram.length) return undefined;
   const framed = unframe('r', datagram);
   if (!framed) return undefined;
   const { mac, body } = framed;
   if (!timingSafeEqual(hmac(keys.reply, sha256(query.datagram), body), mac)) return undefined;
-  const { version, nonce, id, port, fingerprint, addresses } = parse(body);
+  const { version, nonce, ...said } = parse(body);
+  if (version !== DISCOVERY_VERSION || nonce !== query.nonce) return undefined;
+  return isChallenge(said['challenge'])
+    ? { form: 'challenge', challenge: said['challenge'] }
+    : announcementIn(said);
+}
+
+function announcementIn(said: Record<string, unknown>): KeyedReply | undefined {
+  const { id, instance, shared, port, fingerprint, addresses } = said;
   const hex = typeof fingerprint === 'string' ? /^sha256:([0-9a-f]{64})$/.exec(fingerprint)?.[1] : undefined;
-  if (version !== DISCOVERY_VERSION || nonce !== query.nonce || hex === undefined) return undefined;
-  if (typeof id !== 'string' || !isPort(port) || !isTexts(addresses)) return undefined;
-  return { form: 'keyed', id, port, fingerprint: hex, addresses };
+  if (hex === undefined || typeof id !== 'string' || !isPort(port) || !isTexts(addresses)) return undefined;
+  return {
+    form: 'keyed',
+    id,
+    ...(typeof instance === 'string' ? { instance } : {}),
+    ...(shared === true ? { shared } : {}),
+    port,
+    fingerprint: hex,
+    addresses,
+  };
 }
 
 /** A new nonce's bytes as they travel. */
@@ -180,6 +239,11 @@ function sha256(bytes: Uint8Array): Uint8Array {
 
 function isNonce(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
+}
+
+/** Any name must fit beside it into the longer query. */
+function isChallenge(value: unknown): value is string {
+  return typeof value === 'string' && /^[\w.-]{1,64}$/.test(value);
 }
 
 function isPort(value: unknown): value is number {

@@ -1,33 +1,56 @@
 import { randomBytes } from 'node:crypto';
-import { brokerOf, decodeQuery, type KeyedReply, type Question, type QueryForm } from './discovery.ts';
+import {
+  ANY_BROKER,
+  brokerOf,
+  type Challenge,
+  decodeQuery,
+  type KeyedReply,
+  type Question,
+  type QueryForm,
+} from './discovery.ts';
+import { createFreshness, EARLIEST_TIME, type Freshness } from './freshness.ts';
 import {
   type Announcement,
   decodeKeyedQuery,
   decodeKeyedReply,
   deriveKeys,
+  encodeChallenge,
   encodeKeyedQuery,
   encodeKeyedReply,
   formatNonce,
+  type KeyedQuery,
   nonceOfReply,
 } from './keyed-discovery.ts';
 
 /** How long a reply to a query is taken, in milliseconds from when the query was made. */
 export const OUTSTANDING_MS = 2000;
 
+/** Most replies to one query that are taken: only brokers that have the key can make any. */
+const MAX_ANSWERS = 1024;
+
 /** A query that may still be answered. */
 interface Outstanding {
   readonly datagram: Uint8Array;
   readonly nonce: string;
   readonly madeAt: number;
-  /** The brokers that have answered it: each may once. */
+  /** The brokers that have answered it: each may once; and the challenges that it was given. */
   readonly answeredBy: Set<string>;
 }
 
 /**
  * A keyed question for `name`, or for any broker that has the key. Each query has a nonce of its own, takes replies for
  * two seconds (`outstandingMs`), and one of each broker. Throws `invalid_request` for a name that no entry may have.
+ *
+ * Its queries say the time, so that a broker can tell that they are fresh. In every other round a challenge is asked for
+ * too, for the brokers whose clock differs; on a host whose clock has not been set, that alone is asked for.
+ * @param wall tells the time, in Unix milliseconds.
  */
-export function keyedQuestion(name: string, key: string, outstandingMs: number = OUTSTANDING_MS): Question {
+export function keyedQuestion(
+  name: string,
+  key: string,
+  outstandingMs: number = OUTSTANDING_MS,
+  wall: () => number = () => Date.now(),
+): Question {
   const keys = deriveKeys(key);
   const outstanding = new Map<string, Outstanding>();
   const forget = (now: number): void => {
@@ -36,27 +59,33 @@ export function keyedQuestion(name: string, key: string, outstandingMs: number =
       outstanding.delete(nonce);
     }
   };
-  const make = (): Outstanding => {
+  const make = (query: { name: string; time: number } | { name?: string; challenge: string }): Uint8Array => {
     const nonce = formatNonce(randomBytes(16));
-    const datagram = encodeKeyedQuery(keys, { name, nonce });
-    return { datagram, nonce, madeAt: performance.now(), answeredBy: new Set() };
+    const datagram = encodeKeyedQuery(keys, { ...query, nonce } as KeyedQuery);
+    const madeAt = performance.now();
+    forget(madeAt);
+    outstanding.set(nonce, { datagram, nonce, madeAt, answeredBy: new Set() });
+    return datagram;
   };
   // A name that cannot be asked for is said at once, and not at the first repetition.
-  make();
+  encodeKeyedQuery(keys, { name, nonce: '', time: 0 });
   return {
-    query() {
-      const made = make();
-      forget(made.madeAt);
-      outstanding.set(made.nonce, made);
-      return made.datagram;
+    queries(round) {
+      const time = wall();
+      const dated = time < EARLIEST_TIME ? [] : [make({ name, time })];
+      const asksChallenge = dated.length === 0 || round % 2 === 1;
+      return asksChallenge ? [...dated, make({ challenge: '' })] : dated;
     },
-    read(datagram): KeyedReply | undefined {
+    read(datagram): KeyedReply | Challenge | undefined {
       forget(performance.now());
       const query = outstanding.get(nonceOfReply(datagram) ?? '');
       const reply = query && decodeKeyedReply(keys, query, datagram);
-      if (!reply || query.answeredBy.has(brokerOf(reply))) return undefined;
-      query.answeredBy.add(brokerOf(reply));
-      return reply;
+      if (!reply) return undefined;
+      const from = reply.form === 'challenge' ? reply.challenge : brokerOf(reply);
+      if (query.answeredBy.has(from) || query.answeredBy.size >= MAX_ANSWERS) return undefined;
+      query.answeredBy.add(from);
+      if (reply.form === 'keyed') return reply;
+      return { form: 'challenge', query: make({ name, challenge: reply.challenge }) };
     },
   };
 }
@@ -65,10 +94,12 @@ export function keyedQuestion(name: string, key: string, outstandingMs: number =
  * The keyed form on the broker's side: queries made with any of `keys` are taken, and each is answered with the key that
  * it was made with.
  * @param announce what to say to whoever asks from this address; nothing while the broker cannot be reached over TLS.
+ * @param freshness tells which queries may be answered still.
  */
 export function keyedForm(
   keys: readonly string[],
   announce: (source: string) => Announcement | undefined,
+  freshness: Freshness = createFreshness(formatNonce(randomBytes(16))),
 ): QueryForm {
   const accepted = keys.map(deriveKeys);
   return {
@@ -76,12 +107,20 @@ export function keyedForm(
       if (!startsAsKeyed(datagram)) return decodeQuery(datagram) === undefined ? 'malformed' : 'open';
       const query = decodeKeyedQuery(accepted, datagram);
       if (typeof query === 'string') return query;
+      const { keys: madeWith, nonce } = query;
+      const claim = (): (() => void) | undefined => freshness.claim(nonce);
+      const sent = { datagram, nonce };
+      if (!('name' in query)) {
+        const reply = (): Uint8Array => encodeChallenge(madeWith, sent, freshness.challenge());
+        return { name: ANY_BROKER, asksChallenge: true, claim, reply };
+      }
+      if (!freshness.isFresh(query)) return 'stale';
       return {
         name: query.name,
-        nonce: query.nonce,
+        claim,
         reply(source) {
           const said = announce(source);
-          return said && encodeKeyedReply(query.keys, { datagram, nonce: query.nonce }, said);
+          return said && encodeKeyedReply(madeWith, sent, said);
         },
       };
     },

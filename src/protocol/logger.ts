@@ -10,5 +10,24 @@ export type LogFields = Readonly<Record<string, string | number | boolean | unde
 
 const nothing = (): void => undefined;
 
+/**
+ * A logger that may be given from outside, made so that none of its failures reaches the work it tells of. There is
+ * nowhere else to tell them.
+ */
+export function harmless(log: Logger): Logger {
+  const guard =
+    (level: keyof Logger): Logger['info'] =>
+    (message, fields) => {
+      try {
+        const result: unknown = log[level](message, fields);
+        // It may be asynchronous, although it is not asked to be.
+        if (result instanceof Promise) result.catch(nothing);
+      } catch {
+        // See above.
+      }
+    };
+  return { debug: guard('debug'), info: guard('info'), warn: guard('warn'), error: guard('error') };
+}
+
 /** A logger that says nothing: what an embedded broker uses unless it is given another. */
 export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };

@@ -1,7 +1,9 @@
 import type { X509Certificate } from 'node:crypto';
 import type { HostPort } from '../protocol/address.ts';
 import { toPem } from '../protocol/pem.ts';
-import { closedByPeer, codeOf, unreachable } from './connection-errors.ts';
+import { refusal } from './bun-refusal.ts';
+import { connectFirst } from './connect-first.ts';
+import { checkZone, closedByPeer, codeOf, unreachable } from './connection-errors.ts';
 import type { PeerCertificate } from './runtime.ts';
 
 /** A TLS connection as a stream of bytes. */
@@ -31,14 +33,49 @@ const verdicts =
   /^(?:UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|CERT_|ERR_TLS_CERT_|HOSTNAME_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_)/;
 
 /**
- * Opens a TLS connection with `Bun.connect`, whatever certificate the peer presents: the caller judges it, before it sends
- * anything. (A client command has no time for Bun's `fetch`, which reads all authorities of the system first, nor for
- * `node:tls`.)
- * @param expected the certificate that the peer is likely to present, in PEM. It only spares Bun the system's authorities.
- * @throws BrokerError `unreachable`. An aborted `signal` throws its reason.
+ * Opens a TLS connection with `Bun.connect` to the first of a host's addresses that takes it; see {@link connectAddress}.
+ * Bun would keep what it has looked up for half a minute, in which a broker may have moved.
  */
 export async function connectBun(
   address: HostPort,
+  signal?: AbortSignal,
+  expected?: string,
+): Promise<BunSocket> {
+  signal?.throwIfAborted();
+  await checkZone(address);
+  const hosts = await lookUp(address);
+  if (hosts.length === 1) return connectAddress(address, hosts[0] ?? '', signal, expected);
+  return connectFirst(
+    hosts,
+    async (host, ended) =>
+      connectAddress(address, host, signal ? AbortSignal.any([signal, ended]) : ended, expected),
+    (socket) => socket.close(),
+  );
+}
+
+/** The addresses of a host, as the system has them now. */
+async function lookUp(address: HostPort): Promise<readonly string[]> {
+  const { host } = address;
+  if (host.includes(':') || /^[\d.]+$/.test(host)) return [host];
+  try {
+    const found = await Bun.dns.lookup(host, { backend: 'system' } as object);
+    return [...new Set(found.map((one) => one.address))];
+  } catch (error) {
+    throw unreachable(address, error);
+  }
+}
+
+/**
+ * Opens a TLS connection with `Bun.connect`, whatever certificate the peer presents: the caller judges it, before it sends
+ * anything. (A client command has no time for Bun's `fetch`, which reads all authorities of the system first, nor for
+ * `node:tls`.)
+ * @param host an IP address of the peer.
+ * @param expected the certificate that the peer is likely to present, in PEM. It only spares Bun the system's authorities.
+ * @throws BrokerError `unreachable`. An aborted `signal` throws its reason.
+ */
+async function connectAddress(
+  address: HostPort,
+  host: string,
   signal?: AbortSignal,
   expected?: string,
 ): Promise<BunSocket> {
@@ -76,7 +113,11 @@ export async function connectBun(
   };
   signal?.addEventListener('abort', abort, { once: true });
   try {
-    dial(address, handlers, expected).catch((error: unknown) => reject(unreachable(address, error)));
+    const began = performance.now();
+    dial({ host, port: address.port }, handlers, expected).catch(async (error: unknown) => {
+      const cause = await refusal({ host, port: address.port }, error, performance.now() - began);
+      reject(unreachable(address, cause));
+    });
     return await promise;
   } finally {
     signal?.removeEventListener('abort', abort);

@@ -11,12 +11,14 @@ import type { HttpServer, Runtime } from './runtime.ts';
 export const runtime: Runtime = {
   name: 'bun',
   version: process.versions['bun'] ?? '',
+  runsTypeScript: true,
   async serve(options): Promise<HttpServer> {
     const { serveBun } = await import('./bun-server.ts');
     return serveBun(options);
   },
   sharedHeaders: (headers) => new Headers(headers),
   ...bunFiles,
+  exit: (code) => process.exit(code),
   openChannel: openBunChannel,
   ...peerMethods((address, signal) => BunConnection.open(address, signal)),
   moduleCommand(file) {

@@ -1,7 +1,9 @@
 import fs from 'node:fs';
+import { isatty } from 'node:tty';
 import { serveNode } from './node-server.ts';
 import { peerMethods } from './peer.ts';
 import type { Runtime } from './runtime.ts';
+import { streamWriter } from './stream-writer.ts';
 import { writeAll } from './write-all.ts';
 import { openPeer, openVerifiedChannel } from './verified-channel.ts';
 
@@ -9,12 +11,18 @@ import { openPeer, openVerifiedChannel } from './verified-channel.ts';
 export const runtime: Runtime = {
   name: 'node',
   version: process.versions.node,
+  runsTypeScript: Boolean(process.features.typescript),
   serve: serveNode,
   sharedHeaders: (headers) => ({ ...headers }),
   fs: () => fs,
   readText: (file) => fs.readFileSync(file, 'utf8'),
   write: fs.writeSync,
+  writeErrorLater: streamWriter(() => process.stderr),
   print: async (text) => writeAll(fs.writeSync, 1, Buffer.from(text)),
+  exit(code) {
+    for (const fd of [0, 1, 2]) closeIfHungUp(fd);
+    process.exit(code);
+  },
   openChannel: openVerifiedChannel,
   ...peerMethods(openPeer),
   // An extension may be TypeScript or lack a package.json, which Node would remark on in the broker's log.
@@ -25,3 +33,12 @@ export const runtime: Runtime = {
     file,
   ],
 };
+
+/** Node 20 restores the modes of its terminals when it ends, and aborts where one has hung up, unless it is closed. */
+function closeIfHungUp(fd: number): void {
+  try {
+    if (fs.fstatSync(fd).isCharacterDevice() && !isatty(fd)) fs.closeSync(fd);
+  } catch {
+    // It is closed already.
+  }
+}

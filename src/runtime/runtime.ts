@@ -9,6 +9,8 @@ export interface Runtime {
   readonly name: 'node' | 'bun' | 'deno';
   /** Version of the runtime, such as `24.21.0`. */
   readonly version: string;
+  /** Whether it loads TypeScript as it is. */
+  readonly runsTypeScript: boolean;
   /** Serves HTTPS until closed. Rejects with the system's error (`EADDRINUSE`, `EACCES`) when it cannot listen. */
   serve(options: ServeOptions): Promise<HttpServer>;
   /** Headers in the form in which answers that share them cost the least. */
@@ -17,10 +19,14 @@ export interface Runtime {
   fs(): FileSystem;
   /** The text of a small file. Throws the system's error (`ENOENT`, `EACCES`). */
   readText(file: string): string;
-  /** Writes some of the bytes to standard output (1) or error (2), and says how many. Throws the system's error; none then. */
-  write(fd: 1 | 2, bytes: Uint8Array): number;
+  /** Writes some of the bytes to standard output (1), and says how many. Throws the system's error; none then. */
+  write(fd: 1, bytes: Uint8Array): number;
+  /** Writes all of the bytes to standard error in the runtime's own way that waits for no reader. It does not throw. */
+  writeErrorLater(bytes: Uint8Array, done: (isWritten: boolean) => void): void;
   /** Writes a text to standard output, wholly. Rejects with the system's error (`EPIPE`, `ENOSPC`). */
   print(text: string): Promise<void>;
+  /** Ends the process at once. */
+  exit(code: number): never;
   /** The certificate that a broker presents; nothing is sent to it. Throws `unreachable`. */
   peerCertificate(address: HostPort, timeoutMs: number): Promise<PeerCertificate>;
   /**
@@ -39,10 +45,14 @@ export interface Runtime {
 }
 
 /**
- * What a client needs of `node:fs`: to read a key, which may come through a pipe, and to keep an identity. Spelt out, since
- * the package's types must not need those of Node.
+ * What a client needs of `node:fs`: to read a key, which may come through a pipe, to keep an identity, and to write to
+ * standard error. Spelt out, since the package's types must not need those of Node.
  */
 export interface FileSystem {
+  readonly constants: { readonly O_WRONLY: number; readonly O_NONBLOCK: number; readonly O_NOCTTY: number };
+  fstatSync(fd: number): { isFile(): boolean; isFIFO(): boolean; isCharacterDevice(): boolean };
+  openSync(file: string, flags: number): number;
+  writeSync(fd: number, bytes: Uint8Array): number;
   readFileSync(file: string, encoding: 'utf8'): string;
   appendFileSync(file: string, text: string, options: { mode: number }): void;
   mkdirSync(dir: string, options: { recursive: true; mode: number }): unknown;

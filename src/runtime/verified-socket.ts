@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import tls from 'node:tls';
 import type { HostPort } from '../protocol/address.ts';
 import { toPem } from '../protocol/pem.ts';
-import { closedByPeer, unreachable } from './connection-errors.ts';
+import { checkZone, closedByPeer, unreachable } from './connection-errors.ts';
 import type { ChannelOptions, PeerCertificate } from './runtime.ts';
 
 /**
@@ -18,9 +18,10 @@ export async function connectVerified(options: ChannelOptions, signal?: AbortSig
 }
 
 /** A TLS connection to whoever answers at `address`: what is written to it must be no secret. */
-export function connectUnverified(address: HostPort, signal?: AbortSignal): Promise<tls.TLSSocket> {
+export async function connectUnverified(address: HostPort, signal?: AbortSignal): Promise<tls.TLSSocket> {
+  await checkZone(address);
   const { promise, resolve, reject } = withResolvers<tls.TLSSocket>();
-  if (signal?.aborted) return Promise.reject(signal.reason);
+  signal?.throwIfAborted();
   const socket = tls.connect({
     host: address.host,
     port: address.port,

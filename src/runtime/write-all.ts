@@ -1,13 +1,9 @@
 /**
- * Writes bytes to standard output (1) or error (2), all of them, before it returns.
+ * Writes bytes to standard output (1), all of them, before it returns.
  * @param write writes some of them, and says how many (`Runtime.write`).
  * @throws the system's error, such as `EPIPE`.
  */
-export function writeAll(
-  write: (fd: 1 | 2, bytes: Uint8Array) => number,
-  fd: 1 | 2,
-  bytes: Uint8Array,
-): void {
+export function writeAll(write: (fd: 1, bytes: Uint8Array) => number, fd: 1, bytes: Uint8Array): void {
   let rest = bytes;
   while (rest.byteLength > 0) {
     try {

@@ -66,6 +66,17 @@ export interface StoreHealth {
   readonly writable: boolean;
   /** Why writes are refused, for people. */
   readonly reason?: string;
+  /** What the entries take of the limit that the driver holds them to; absent where it has none. */
+  readonly usage?: { readonly bytes: number; readonly maxBytes: number };
+}
+
+/** How many entries have names with a prefix, from moment to moment. */
+export interface LiveCount {
+  /** Settles once `value` is right; it is kept so after that. */
+  readonly ready: Promise<void>;
+  readonly value: number;
+  /** Must be called at the end. */
+  close(): void;
 }
 
 /**
@@ -97,6 +108,11 @@ export interface Store {
 
   /** How many entries stand whose names start with `prefix`. */
   count(prefix: string): Promise<number>;
+
+  /**
+   * The same, kept up to date: entries are counted once, in pieces that hold nobody up, and never again for a change.
+   */
+  liveCount(prefix: string): LiveCount;
 
   /**
    * The only write: runs `mutation` on the entry's present state and stores what it decides.

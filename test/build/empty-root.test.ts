@@ -115,7 +115,7 @@ for (const [libc, { make, skip }] of Object.entries(roots)) {
       assert.equal((await bpclient(...address, 'service', 'get', '--name', 'a')).stdout, 'b\n');
       assert.equal((await bpclient(...address, 'service', 'get', '--name', 'none')).code, 3);
       const found = await bpclient('discover', '--name', 'a', '--port', String(udpPort));
-      assert.equal(found.stdout, '127.0.0.1\n', found.stderr);
+      assert.equal(found.stdout, `127.0.0.1:${port}\n`, found.stderr);
       assert.equal(await broker.stop('SIGTERM'), 0, broker.stderr());
       assert.ok(existsSync(path.join(dir, 'data', 'etc', 'bpbroker.json')));
     });

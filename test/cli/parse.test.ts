@@ -116,10 +116,28 @@ describe('a command line', () => {
     assert.equal(args.text('access-key'), undefined);
     assert.equal(parse(['ping'], env).args.text('bpbroker'), 'env:1');
     assert.deepEqual(parse(['ping'], env).args.list('interface'), ['lo', 'eth0']);
-    assert.deepEqual(parse(['ping', '--interface', 'a', '--interface', 'b'], env).args.list('interface'), [
-      'a',
-      'b',
-    ]);
+    const { BPBROKER: _, ...unnamed } = env;
+    assert.deepEqual(
+      parse(['ping', '--interface', 'a', '--interface', 'b'], unnamed).args.list('interface'),
+      ['a', 'b'],
+    );
+  });
+
+  it('refuses options of which one has no meaning beside the other, and says what to do', () => {
+    const port = /--port has no meaning beside --bpbroker.*--bpbroker HOST:PORT/;
+    assert.throws(() => parse(['ping', '-b', 'h', '--port', '1'], {}), port);
+    assert.throws(() => parse(['--port=1', 'service', 'get', '--name', 'x', '-b', 'h'], {}), port);
+    const byVariable = /--target has no meaning beside BPBROKER:/;
+    assert.throws(() => parse(['ping', '--target', 'x'], { BPBROKER: 'h' }), byVariable);
+    assert.throws(() => parse(['ping', '-b', 'h', '--interface', 'lo'], {}), /--interface has no meaning/);
+    assert.throws(
+      () => parse(['ping', '--quiet', '--verbose'], {}),
+      /--verbose has no meaning beside --quiet/,
+    );
+    // What an environment says for all commands is no contradiction, nor is an empty variable.
+    assert.ok(parse(['ping', '-b', 'h'], { BPBROKER_INTERFACES: 'lo' }));
+    assert.ok(parse(['ping', '--target', 'x'], { BPBROKER: '' }));
+    assert.ok(parse(['discover', '--name', 'x', '--port', '1'], { BPBROKER: 'h' }));
   });
 
   it('asks for help or version without anything else that the command requires', () => {

@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import { cleanEnv, launchers } from '../support/programs.ts';
 import { createNetwork, netnsProblem, type Network } from '../support/netns.ts';
+import { killIfThere } from '../support/teardown.ts';
 import { tempDir } from '../support/temp.ts';
 import { follow, type Running } from '../programs/support.ts';
 
@@ -38,7 +39,7 @@ function runOn(net: Network, dir: string, host: string, command: readonly string
 /** Ends what the scripts have left running on a host: the broker. */
 function endAllOn(net: Network, host: string): void {
   const { stdout } = spawnSync('ip', ['netns', 'pids', net.namespaceOf(host)], { encoding: 'utf8' });
-  for (const pid of stdout.split('\n').filter(Boolean)) process.kill(Number(pid), 'SIGKILL');
+  for (const pid of stdout.split('\n').filter(Boolean)) killIfThere(Number(pid));
 }
 
 const nodes = ['node-a', 'node-b', 'node-c'];

@@ -139,7 +139,7 @@ describe('bpbroker backup', () => {
     for (const [name, content] of Object.entries(before)) assert.equal(after[name], content, name);
     const { document, options } = await readBackup(made);
     assert.deepEqual(
-      document.entries.map(({ name, data, ttlMs }) => [name, data, ttlMs]),
+      [...document.entries.values()].map(({ name, data, ttlMs }) => [name, data, ttlMs]),
       [['one', { a: 1 }, 3_600_000]],
     );
     assert.deepEqual([options['mine'], options['services']], [{ x: 1 }, { _access_key: 'k' }]);
@@ -149,7 +149,7 @@ describe('bpbroker backup', () => {
     assert.equal(stopped.code, 0, stopped.stderr);
     const later = await readBackup(stopped.stdout.trim());
     assert.deepEqual(
-      later.document.entries.map(({ name }) => name),
+      [...later.document.entries.values()].map(({ name }) => name),
       ['one', 'two'],
     );
   });
@@ -180,7 +180,7 @@ describe('bpbroker backup', () => {
     for (const { code, stdout, stderr } of results) {
       assert.equal(code, 0, stderr);
       const { document } = await readBackup(stdout.trim());
-      const entries = document.entries.map(({ name, revision }) => `${revision} ${name}`);
+      const entries = [...document.entries.values()].map(({ name, revision }) => `${revision} ${name}`);
       const expected = entriesAt(ledger, document.revision).map(
         ({ name, revision }) => `${revision} ${name}`,
       );
@@ -205,5 +205,7 @@ it('the folders of backups: beside a file, and in the tree of BPBROKER_HOME', as
   const { code, stdout } = await bpbroker(dir, ['backup']);
   assert.equal(code, 0);
   assert.equal(path.dirname(stdout.trim()), path.join(dir, 'bpbroker', 'backups'));
-  assert.deepEqual((await readBackup(stdout.trim())).document.entries[0]?.data, { _str: 'bar' });
+  assert.deepEqual([...(await readBackup(stdout.trim())).document.entries.values()][0]?.data, {
+    _str: 'bar',
+  });
 });

@@ -88,7 +88,7 @@ for (const launcher of [...launchers, ...(await emulatedLaunchers())]) {
       assert.equal((await output('service', 'replace', '--name', 'here', '--data', 'x'))[0], 0);
       const args = ['discover', '--name', 'here', '--port', String(broker.udpPort)];
       const found = await broker.client(args, { address: false });
-      assert.deepEqual([found.code, found.stdout], [0, '127.0.0.1\n'], found.stderr);
+      assert.deepEqual([found.code, found.stdout], [0, `127.0.0.1:${broker.port}\n`], found.stderr);
     });
 
     it(`run an extension in ${runsTypeScript ? 'TypeScript' : 'JavaScript'} on the broker`, async () => {

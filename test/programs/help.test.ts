@@ -145,6 +145,13 @@ describe('help', () => {
       'script',
     ]);
     const rivals: Record<string, string> = { 'data-file': 'data', prefix: 'name' };
+    // A broker is named or looked for.
+    const forSearch = new Set(['port', 'target', 'interface']);
+    const isRival = (other: string, name: string, options: readonly { readonly name: string }[]): boolean => {
+      if (other === 'bpbroker') return forSearch.has(name);
+      const named = !forSearch.has(name) && options.some((option) => option.name === 'bpbroker');
+      return other === rivals[name] || (forSearch.has(other) && named);
+    };
     const valueOf = (name: string): string => values.get(name) ?? 'x';
     // These change the machine, or ask for what no other option can give: they have suites of their own.
     const apart = new Set(['install-extension', 'install-service', 'uninstall-service']);
@@ -157,7 +164,7 @@ describe('help', () => {
           .filter(({ name }) => name !== 'help')
           .flatMap(({ name, letter, value }, n) => {
             const others = rest.flatMap((other) =>
-              other === name || other === rivals[name] ? [] : [`--${other}`, valueOf(other)],
+              other === name || isRival(other, name, options) ? [] : [`--${other}`, valueOf(other)],
             );
             const long = n % 2 === 0 ? [`--${name}`, valueOf(name)] : [`--${name}=${valueOf(name)}`];
             const ways = value ? [long] : [[`--${name}`]];

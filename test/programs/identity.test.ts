@@ -101,7 +101,7 @@ for (const { name, available, bpclient } of launchers) {
         assert.deepEqual([refused.code, refused.stdout], [8, ''], refused.stderr);
         for (const { fingerprint } of [former, anew])
           assert.ok(refused.stderr.includes(fingerprint), refused.stderr);
-        const [, advice = ''] = /: bpbroker (trust .*)\n$/.exec(refused.stderr) ?? [];
+        const [, advice = ''] = /: bpclient (trust .*)\n$/.exec(refused.stderr) ?? [];
         assert.notEqual(advice, '', refused.stderr);
         const accepted = await anew.client(advice.split(' '), { home, address: false });
         assert.equal(accepted.code, 0, accepted.stderr);

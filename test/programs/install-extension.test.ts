@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -11,9 +12,9 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { startBroker } from '../support/programs.ts';
+import { cleanEnv, launchers, run, startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
-import { bpbroker, reference } from './support.ts';
+import { bpbroker, reference, skipOf } from './support.ts';
 
 type Document = Record<string, Record<string, unknown>>;
 const read = (file: string): Document => JSON.parse(readFileSync(file, 'utf8')) as Document;
@@ -122,26 +123,123 @@ describe('install-extension', () => {
     assert.deepEqual(read(file)['say'], { _access_key: key });
   });
 
-  it('enables nothing while a broker runs on that configuration, and says that the copy stands', async () => {
-    const { dir, at, lib } = home({ 'say.mjs': answer('one') });
+  it('puts nothing in place, and enables nothing, while a broker runs on that configuration', async () => {
+    const { dir, at, lib } = home({ 'say.mjs': answer('one'), 'pkg/say.mjs': answer('two') });
     const broker = await startBroker(reference, { dir });
-    const { code, stdout, stderr } = await install(
-      dir,
-      at('say.mjs'),
-      '--enable',
-      '--config',
-      broker.configFile,
-    );
-    assert.deepEqual([code, stdout], [1, `installed ${path.join(lib, 'say.mjs')}\n`]);
-    assert.match(
-      stderr,
-      new RegExp(
-        `^Fatal error: \\S+say\\.mjs is in place, but not enabled: Another broker \\(pid ${broker.pid}\\) [^\n]*\n$`,
-      ),
-    );
+    const enable = (script: string, ...more: string[]) =>
+      install(dir, at(script), '--enable', '--config', broker.configFile, ...more);
+    for (const script of ['say.mjs', 'pkg']) {
+      const { code, stdout, stderr } = await enable(script);
+      assert.deepEqual([code, stdout], [1, '']);
+      assert.match(
+        stderr,
+        new RegExp(`^Fatal error: Nothing was installed: Another broker \\(pid ${broker.pid}\\) [^\n]*\n$`),
+      );
+      assert.deepEqual(readdirSync(lib), []);
+    }
+    assert.equal((await install(dir, at('say.mjs'))).code, 0);
+    writeFileSync(at('say.mjs'), answer('another'));
+    assert.equal((await enable('say.mjs', '--force')).code, 1);
+    assert.deepEqual(readdirSync(lib), ['say.mjs']);
+    assert.equal(readFileSync(path.join(lib, 'say.mjs'), 'utf8'), answer('one'), 'the former one is left');
     await broker.stop();
     assert.equal(read(broker.configFile)['say'], undefined);
+    // The same command again, now that it can.
+    const again = await enable('pkg');
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stdout, /\nenabled pkg\.say, access key [0-9a-f]{64}\n$/);
+    assert.deepEqual(readdirSync(lib), ['pkg', 'say.mjs']);
   });
+
+  it('takes back what it has put in place when it cannot be enabled after all', async () => {
+    const { dir, at, lib } = home({ 'say.mjs': answer('one'), 'pkg/say.mjs': answer('old') });
+    const file = path.join(dir, 'bpbroker.json');
+    assert.equal((await install(dir, at('pkg'))).code, 0);
+    writeFileSync(at('pkg/say.mjs'), answer('new'));
+    // Written under that name first, the configuration cannot be.
+    writeFileSync(file, JSON.stringify({ api: { listen_port: 0 }, say: 'no object' }));
+    for (const [script, ...more] of [['say.mjs'], ['pkg', '--force']] as const) {
+      writeFileSync(file, script === 'pkg' ? '{ "broken' : JSON.stringify({ say: 'no object' }));
+      const { code, stdout, stderr } = await install(dir, at(script), '--enable', '--config', file, ...more);
+      assert.notEqual(code, 0);
+      assert.deepEqual(
+        [stdout, stderr.startsWith('Fatal error: Nothing was installed: ')],
+        ['', true],
+        stderr,
+      );
+    }
+    assert.deepEqual(readdirSync(lib), ['pkg']);
+    assert.equal(readFileSync(path.join(lib, 'pkg', 'say.mjs'), 'utf8'), answer('old'));
+  });
+
+  it('prints no key for a module that has one', async () => {
+    const { dir, at } = home({ 'say.mjs': answer('one'), 'pkg/a.mjs': '', 'pkg/b.mjs': '', 'pkg/c.mjs': '' });
+    const file = path.join(dir, 'bpbroker.json');
+    writeFileSync(
+      file,
+      JSON.stringify({ say: { _access_key: 'k' }, 'pkg.a': {}, 'pkg.b': { _access_key: ['k'] } }),
+    );
+    const say = await install(dir, at('say.mjs'), '--config', file);
+    assert.deepEqual([say.code, say.stderr], [0, 'say is enabled already; its access key stands\n']);
+    assert.match(say.stdout, /^installed \S+\n$/);
+    const pkg = await install(dir, at('pkg'), '--config', file);
+    assert.match(pkg.stdout, /^installed \S+\n"pkg\.c": \{"_access_key": "[0-9a-f]{64}"\}\n$/);
+    assert.match(
+      pkg.stderr,
+      /^pkg\.a is enabled already, without an access key\npkg\.b is enabled already; its access key stands\nTo enable it, /,
+    );
+  });
+
+  it('installs only what can be run here', { skip: posix }, async () => {
+    const { dir, at, lib } = home({
+      hostname: 'vm\n',
+      'nowhere.sh': '#!/nowhere/sh\n',
+      'bare.sh': '#!\n',
+      'pkg/ok.mjs': '',
+      'pkg/program': '\0\u0001\u0002\u0003',
+      'good.sh': '#! /bin/sh -e\n',
+    });
+    for (const file of ['hostname', 'nowhere.sh', 'bare.sh', 'pkg/program', 'good.sh'])
+      chmodSync(at(file), 0o755);
+    for (const [script, problem] of [
+      ['hostname', /hostname cannot be run: it is marked as a program, but begins neither with #! /],
+      [
+        'nowhere.sh',
+        /nowhere\.sh cannot be run: its first line names the interpreter '\/nowhere\/sh', which is not there/,
+      ],
+      ['bare.sh', /bare\.sh cannot be run: its first line names the interpreter '', which is not there/],
+      ['pkg', /pkg\/program cannot be run: it is marked as a program/],
+    ] as const) {
+      const { code, stdout, stderr } = await install(dir, at(script));
+      assert.deepEqual([code, stdout], [2, ''], script);
+      assert.match(stderr, problem);
+    }
+    assert.equal((await install(dir, at('good.sh'))).code, 0);
+    copyFileSync('/bin/true', at('true'));
+    assert.equal((await install(dir, at('true'))).code, 0);
+    assert.deepEqual(readdirSync(lib), ['good.sh', 'true']);
+  });
+
+  for (const launcher of launchers) {
+    it(`installs TypeScript where it runs, on ${launcher.name}`, { skip: skipOf(launcher) }, async () => {
+      const { dir, at, lib } = home({ 'say.ts': `export const Say = (): string => 'typed';\n` });
+      const command = [...launcher.bpbroker, 'install-extension', '--script', at('say.ts')];
+      const { code, stderr } = await run(command, { env: cleanEnv(dir), cwd: dir });
+      if (code === 0) {
+        const broker = await startBroker(launcher, { dir, config: { say: {} } });
+        const said = await broker.client(['execute', '--method', 'say.Say', '--quiet']);
+        assert.equal(said.stdout, 'typed\n', said.stderr);
+        await broker.kill();
+      } else {
+        assert.equal(code, 2);
+        assert.match(
+          stderr,
+          /say\.ts cannot be run: this broker runs on Node 20\.\S+, which cannot run TypeScript/,
+        );
+        assert.ok(!existsSync(lib));
+      }
+    });
+  }
 
   it('refuses what is no extension, and leaves nothing behind', async () => {
     const { dir, at, lib } = home({ 'notes.txt': '', 'empty/README.md': '', 'a.b.mjs': '', '-x.mjs': '' });

@@ -1,12 +1,16 @@
+import { runtime } from '#runtime';
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createKeyedDiscovery } from '../../src/broker/discovery/keyed-discovery.ts';
 import { startResponder } from '../../src/broker/discovery/responder.ts';
 import { connect } from '../../src/client/client.ts';
 import { defaults } from '../../src/config/schema.ts';
+import { keyedQuestion } from '../../src/protocol/keyed-forms.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { atEnd } from '../support/cleanup.ts';
@@ -20,6 +24,7 @@ import {
 } from '../support/programs.ts';
 import { startTlsServer, type TlsServer } from '../support/rogue.ts';
 import { tempDir } from '../support/temp.ts';
+import { waitFor } from '../support/wait.ts';
 import { bpbroker, reference, skipOf } from './support.ts';
 
 const key = randomBytes(32).toString('hex');
@@ -52,7 +57,7 @@ async function imposter(forwardTo?: number): Promise<TlsServer> {
 async function misleadingResponder(port: number, fingerprint: string): Promise<number> {
   const config = { ...defaults, discover: { _access_key: key } };
   const has = (): Promise<boolean> => Promise.resolve(true);
-  const discovery = createKeyedDiscovery({ config, id: 'x', has });
+  const discovery = createKeyedDiscovery({ config, id: 'x', instance: 'x' });
   assert.ok(discovery);
   discovery.announce({ port, fingerprint });
   const { form } = discovery;
@@ -94,7 +99,10 @@ for (const launcher of launchers) {
     it('finds the broker that has it, and talks to that one without having met it', async () => {
       const { udpPort, fingerprint } = broker;
       const discover = ['discover', '--name', 'foo'];
-      assert.deepEqual(outcome(await finds(udpPort, [...discover, ...withKey])), [0, '127.0.0.1\n']);
+      assert.deepEqual(outcome(await finds(udpPort, [...discover, ...withKey])), [
+        0,
+        `127.0.0.1:${udpPort}\n`,
+      ]);
       const json = await finds(udpPort, [...discover, ...withKey, '--format', 'json']);
       const found = JSON.parse(json.stdout) as Record<string, unknown>;
       assert.equal(found['fingerprint'], fingerprint);
@@ -169,7 +177,10 @@ for (const launcher of launchers) {
       const [head = '', body = ''] = another.received().split('\r\n\r\n');
       assert.match(head, /^POST \/discover HTTP\/1\.1\r\n/);
       assert.doesNotMatch(head, /authorization|cookie/i);
-      assert.match(body, /^BPD2 q [0-9a-f]{64}\n\{"versions":\[2\],"nonce":"[0-9a-f]{32}","name":""\} *$/);
+      assert.match(
+        body,
+        /^BPD2 q [0-9a-f]{64}\n\{"versions":\[2\],"nonce":"[0-9a-f]{32}","time":\d{13},"name":""\} *(?:POST|$)/,
+      );
       for (const secret of [key, canary, 'foo']) assert.ok(!another.received().includes(secret));
     });
 
@@ -214,6 +225,42 @@ for (const launcher of launchers) {
       );
       assert.deepEqual(answers[0], answers[1], 'as one that has no key');
       for (const answer of answers.flat()) assert.match(answer, /"code":"not_found".*404$/);
+      await keyed.kill();
+    },
+  );
+
+  it(
+    `row "captured": a broker on ${launcher.name} answers no query that was captured a minute ago, and no name over HTTPS`,
+    { skip: skipOf(launcher) },
+    async () => {
+      const keyed = await startBroker(launcher, { config: { services, discover: { _access_key: key } } });
+      const made = (name: string, ago: number): Uint8Array =>
+        keyedQuestion(name, key, Infinity, () => Date.now() - ago).queries(0)[0] ?? new Uint8Array();
+      const socket = createSocket('udp4');
+      atEnd(() => socket.close());
+      const answers: number[] = [];
+      socket.on('message', ({ length }) => answers.push(length));
+      const overUdp = (datagram: Uint8Array): void => socket.send(datagram, keyed.udpPort, '127.0.0.1');
+      const overHttps = async (datagram: Uint8Array): Promise<number> => {
+        const { status } = await runtime.exchange(
+          { host: '127.0.0.1', port: keyed.port },
+          { path: '/discover', body: datagram, maxBytes: 1280, timeoutMs: 10_000, accept: () => undefined },
+        );
+        return status;
+      };
+      for (const ago of [60_000, 11_000, -60_000, 365 * 86_400_000]) {
+        for (const name of ['foo', '']) overUdp(made(name, ago));
+        assert.equal(await overHttps(made('', ago)), 404, `made ${ago} ms ago`);
+      }
+      const fresh = made('', 0);
+      assert.deepEqual([await overHttps(fresh), await overHttps(fresh)], [200, 404], 'once');
+      overUdp(fresh);
+      for (const name of ['foo', 'none']) assert.equal(await overHttps(made(name, 0)), 404, name);
+      // The control, which is last: what came before it has been read by then.
+      overUdp(made('foo', 0));
+      await waitFor('the answer to the fresh query', () => answers.length > 0);
+      await sleep(100);
+      assert.equal(answers.length, 1);
       await keyed.kill();
     },
   );

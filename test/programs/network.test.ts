@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cleanEnv, parseReady, type RunResult } from '../support/programs.ts';
@@ -13,6 +13,8 @@ import { follow, reference, type Running } from './support.ts';
 /** Hosts that have our programs and nothing else: each its own home, the default ports, no address known to anybody. */
 interface Hosts {
   readonly net: Network;
+  /** The folder of their homes. */
+  readonly dir: string;
   /** Starts a broker on a host and waits until it is ready. */
   broker(host: string, ...args: string[]): Promise<Running>;
   client(host: string, ...args: string[]): Promise<RunResult>;
@@ -32,6 +34,7 @@ async function hostsOf(options: Parameters<typeof createNetwork>[0]): Promise<Ho
     net.run(host, [...reference.bpclient, ...args], at(host));
   return {
     net,
+    dir,
     client,
     async broker(host, ...args) {
       const running = follow(net.spawn(host, [...reference.bpbroker, 'start', ...args], at(host)));
@@ -139,6 +142,61 @@ describe('hosts of one network', { skip: netnsProblem() ?? false, concurrency: 4
     assert.deepEqual([anywhere.code, anywhere.stdout], [7, ''], anywhere.stderr);
     await net.close();
   });
+
+  for (const keyed of [false, true]) {
+    it(`row "a copied broker": take copies of one for two, ${keyed ? 'with' : 'without'} a key`, async () => {
+      // The broker has two addresses on the way to the client, and is one all the same.
+      const hosts = {
+        a: ['10.77.1.1/24', '10.77.2.1/24'],
+        b: ['10.77.1.2/24'],
+        c: ['10.77.1.3/24', '10.77.2.3/24'],
+      };
+      const { net, dir, broker, client, prints } = await hostsOf({ hosts });
+      const key = randomBytes(32).toString('hex');
+      const file = path.join(dir, 'key');
+      writeFileSync(file, key);
+      const image = path.join(dir, 'image');
+      mkdirSync(image);
+      const discovery = keyed ? { discover: { _access_key: key } } : {};
+      writeFileSync(
+        path.join(image, 'bpbroker.json'),
+        JSON.stringify({ ...discovery, services: { foo: { _str: 'x' } } }),
+      );
+      const withKey = keyed ? ['--discover-key-file', file] : [];
+      const first = await broker('a', '--config', path.join(image, 'bpbroker.json'));
+      const one = await prints('c', ...discover('foo'), '--all', ...withKey);
+      assert.match(one, /^10\.77\.[12]\.1$/, 'one broker, at both addresses');
+      assert.equal(await prints('c', ...get('foo'), ...withKey), 'x');
+      await first.stop('SIGTERM');
+
+      for (const host of ['a', 'b']) {
+        cpSync(image, path.join(dir, `copy-${host}`), { recursive: true });
+        await broker(host, '--config', path.join(dir, `copy-${host}`, 'bpbroker.json'));
+      }
+      const identity = parseReady(first.stderr())?.fingerprint ?? '';
+      for (const args of [
+        discover('foo'),
+        get('foo'),
+        ['discover'],
+        ['ping'],
+        ['service', 'replace', '--name', 'foo', '--data', 'y'],
+        [...get('foo'), '--fingerprint', identity],
+        [...get('foo'), '--wait', '--timeout', '20s'],
+        ['service', 'watch', '--name', 'foo', '--timeout', '20s'],
+      ]) {
+        const { code, stdout, stderr } = await client('c', ...args, ...withKey);
+        assert.deepEqual([code, stdout], [7, ''], `${args.join(' ')}: ${stderr}`);
+        assert.match(stderr, /10\.77\.[12]\.1\b.*10\.77\.1\.2\b|10\.77\.1\.2\b.*10\.77\.[12]\.1\b/);
+        assert.match(stderr, /copies of one broker/);
+      }
+      const both = (await prints('c', ...discover('foo'), '--all', ...withKey)).split('\n').toSorted();
+      assert.deepEqual([both.length, both.at(0)?.slice(0, 6)], [2, '10.77.']);
+      const json = await prints('c', 'discover', '--all', '--format', 'json', ...withKey);
+      const instances = (JSON.parse(json) as { instance: string }[]).map(({ instance }) => instance);
+      assert.equal(new Set(instances).size, 2, json);
+      await net.close();
+    });
+  }
 
   it('on several subnets: a broker with two addresses is one, and a client asks on both', async () => {
     const { net, broker, prints } = await hostsOf({

@@ -124,7 +124,7 @@ for (const launcher of launchers) {
       assert.deepEqual(written.services, config022.services);
       assert.deepEqual(written.ossec, config022.ossec);
       assert.deepEqual(written.api, { listen_port: 0, listen_ip: '', ssl_cert: '', ssl_key: '' });
-      assert.deepEqual(written['_store'], { driver: 'file' });
+      assert.deepEqual(written['_store'], { driver: 'file', max_bytes: 1024 ** 3 });
     });
   });
 }

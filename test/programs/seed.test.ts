@@ -113,7 +113,7 @@ for (const launcher of launchers) {
           program,
           address: false,
         });
-        assert.deepEqual([found.stdout, found.code], ['127.0.0.1\n', 0], found.stderr);
+        assert.deepEqual([found.stdout, found.code], [`127.0.0.1:${broker.udpPort}\n`, 0], found.stderr);
         const got = await broker.client(['service', 'get', '--name', 'foo-cluster1', ...find], {
           program,
           address: false,

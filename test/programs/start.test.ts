@@ -178,6 +178,59 @@ describe('options of start', () => {
   });
 });
 
+describe('what a start says', () => {
+  it('that its registry is a new one, once, and nothing is begun in a folder that is not there', async () => {
+    const dir = tempDir();
+    const file = path.join(dir, 'b.json');
+    const env = cleanEnv(dir, { BPBROKER_LISTEN_PORT: '0' });
+    const first = await startWith(['--config', file], env);
+    assert.match(first.stderr(), new RegExp(`^ready: .*, a new registry in ${file}$`, 'm'));
+    await first.stop('SIGTERM');
+    const second = await startWith(['--config', file], env);
+    assert.doesNotMatch(second.stderr(), /new registry/);
+    await second.stop('SIGTERM');
+    for (const command of ['start', 'configure']) {
+      const typo = path.join(dir, 'typo', 'b.json');
+      const { code, stderr } = await bpbroker(dir, [command, '--config', typo], '{"x": {}}');
+      assert.equal(code, 1);
+      assert.match(stderr, new RegExp(`^Fatal error: There is no folder ${path.dirname(typo)} .*--config`));
+      assert.ok(!existsSync(path.dirname(typo)));
+    }
+  });
+
+  it('as JSON where logs are JSON: every line, the ready line and an error in its options too', async () => {
+    const config = { api: { listen_prt: 5 }, _globl: {}, _config: { backup_freq_sec: 1 } };
+    const broker = await startBroker(reference, { config, args: ['--log-format', 'json'] });
+    const lines = broker
+      .stderr()
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { level: string; message: string; url?: string });
+    assert.ok(lines.some(({ message, url }) => message === 'ready' && url === broker.url));
+    const warnings = lines.filter(({ level }) => level === 'warn').map(({ message }) => message);
+    assert.deepEqual(warnings, [
+      "the option 'api.listen_prt' is unknown and has no effect; did you mean 'api.listen_port'?",
+      "the option '_config.backup_freq_sec' is unknown and has no effect; did you mean '_config.backup_freq_secs'?",
+      "the option '_globl' is unknown and has no effect; did you mean '_global'?",
+    ]);
+    await broker.stop();
+  });
+});
+
+describe('signals that come again', () => {
+  for (const launcher of launchers) {
+    it(`change nothing about a clean stop on ${launcher.name}`, { skip: skipOf(launcher) }, async () => {
+      const broker = await startBroker(launcher);
+      const client = await connectTo(broker);
+      await client.replace('foo', 'bar');
+      for (const signal of ['SIGTERM', 'SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+        process.kill(broker.pid, signal);
+      assert.deepEqual(await broker.stop(), { code: 0, signal: undefined }, broker.stderr());
+      assert.equal((read(broker.configFile)['services']?.['foo'] as Document | undefined)?.['_str'], 'bar');
+    });
+  }
+});
+
 describe('a signal ends the broker at once, whoever waits for it, and all is in its file', () => {
   for (const launcher of launchers) {
     it(`on ${launcher.name}`, { skip: skipOf(launcher) }, async (t) => {

@@ -74,7 +74,7 @@ describe('the data of 1.0.0, as kill -9 left it', () => {
     const dir = dataOf('1.0.0');
     await assertEntries(dir, 'old secret', expected100);
     const { document } = await readBackup((await backUp(dir)).stdout.trim());
-    const lifetimes = document.entries.flatMap(({ name, ttlMs }) =>
+    const lifetimes = [...document.entries.values()].flatMap(({ name, ttlMs }) =>
       ttlMs === undefined ? [] : [[name, ttlMs]],
     );
     assert.deepEqual(Object.fromEntries(lifetimes), { renewed: 3_600_000, 'lease/short': 7_200_000 });
@@ -124,7 +124,7 @@ describe('the data of 1.0.0, as kill -9 left it', () => {
       before,
     );
     const { document } = await readBackup(stdout.trim());
-    assert.deepEqual([document.revision, document.entries.length], [20, Object.keys(expected100).length]);
+    assert.deepEqual([document.revision, document.entries.size], [20, Object.keys(expected100).length]);
   });
 });
 

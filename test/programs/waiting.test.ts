@@ -140,7 +140,7 @@ describe('waiting', () => {
     await sleep(300);
     await (await connectTo(broker)).register('cluster', 'x');
     const { code, stdout, stderr } = await found;
-    assert.deepEqual([code, stdout, stderr], [0, '127.0.0.1\n', '']);
+    assert.deepEqual([code, stdout, stderr], [0, `127.0.0.1:${broker.port}\n`, '']);
     await broker.kill();
   });
 });

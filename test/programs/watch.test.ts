@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BrokerClient } from '../../src/client/client.ts';
 import type { BrokerError } from '../../src/protocol/errors.ts';
-import { type RunningBroker, startBroker } from '../support/programs.ts';
+import { launchers, type RunningBroker, startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
-import { connectTo, freePort, reference, type Running, startClient, untilLines } from './support.ts';
+import { connectTo, freePort, reference, type Running, skipOf, startClient, untilLines } from './support.ts';
 
 interface Change {
   readonly type: string;
@@ -91,6 +93,57 @@ describe('service watch', () => {
     assert.equal(watch.lines().length, seen + 1);
   });
 
+  for (const launcher of launchers) {
+    const skip = skipOf(launcher) || (process.platform === 'win32' && 'signals are POSIX');
+    /** A watch whose command has started a process besides its shell; what it prints are their numbers. */
+    const watchWith = async (
+      exec: string,
+      ...args: string[]
+    ): Promise<{ watch: Running; pids: number[] }> => {
+      const name = `ending/${launcher.name}/${args.length}/${exec.length}`;
+      const out = path.join(tempDir(), 'pids');
+      const command = `echo $$ >> ${out}; ${exec} & echo $! >> ${out}; wait; wait`;
+      const watch = startClient(launcher, broker, [
+        'service',
+        'watch',
+        '--name',
+        name,
+        ...args,
+        '--exec',
+        command,
+      ]);
+      const pids = (): number[] =>
+        existsSync(out) ? readFileSync(out, 'utf8').split('\n').filter(Boolean).map(Number) : [];
+      await waitFor('the command', async () => {
+        if (pids().length === 0) await client.replace(name, `${performance.now()}`);
+        return pids().length >= 2;
+      });
+      return { watch, pids: pids().slice(0, 2) };
+    };
+
+    it(`--exec: what it has started does not outlive the watch, on ${launcher.name}`, { skip }, async () => {
+      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+        const { watch, pids } = await watchWith('sleep 77');
+        const end = await watch.stop(signal);
+        assert.ok(([signal, 128 + constants.signals[signal]] as unknown[]).includes(end), `${signal}: ${end}`);
+        assert.deepEqual(pids.filter(isRunning), [], signal);
+      }
+    });
+
+    it(`--exec ends with the time to watch, on ${launcher.name}`, { skip }, async () => {
+      // One that does not want to end, too.
+      for (const exec of ['sleep 78', `sh -c 'trap "" TERM; sleep 78; sleep 78'`]) {
+        const { watch, pids } = await watchWith(exec, '--timeout', '2s');
+        assert.equal(await watch.ended, 9, watch.stderr());
+        assert.deepEqual(pids.filter(isRunning), [], exec);
+        assert.match(
+          watch.stderr(),
+          /it was ended, since the time is over\nFatal error: The time to watch, 2s, is over\n$/,
+        );
+      }
+    });
+  }
+
   it('--exec runs a command for each change; one that fails is noted, and the watch goes on', async () => {
     const out = path.join(tempDir(), 'out');
     const command = `{ echo "$BPBROKER_EVENT_TYPE $BPBROKER_EVENT_NAME $BPBROKER_EVENT_REVISION"; cat; } >> ${out}; echo noise; exit 3`;
@@ -162,7 +215,11 @@ describe('service watch, where the broker has gone', () => {
     );
     await broker.kill();
     assert.equal(await watch.ended, 9, watch.stderr());
-    assert.match(watch.stderr(), /^Fatal error: The time to watch, 1500ms, is over\n$/);
+    assert.match(watch.stderr(), /^The broker at \S+ is out of reach \(.*\); trying again\n/);
+    assert.match(
+      watch.stderr(),
+      /\nFatal error: The time to watch, 1500ms, is over: No broker reached at \S+: connection refused\n$/,
+    );
     assert.equal(watch.lines().length, seen);
   });
 });
@@ -199,4 +256,10 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       await broker.kill();
     });
   });
+}
+
+/** Whether a process is there and has not ended; one that nobody has waited for has. */
+function isRunning(pid: number): boolean {
+  const state = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout.trim();
+  return state !== '' && !state.startsWith('Z');
 }

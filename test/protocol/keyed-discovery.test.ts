@@ -8,10 +8,12 @@ import fc from 'fast-check';
 import { root } from '../../build/root.ts';
 import { encodeQuery, openForm } from '../../src/protocol/discovery.ts';
 import {
+  type Announcement,
   decodeKeyedQuery,
   decodeKeyedReply,
   deriveKeys,
   type DirectionKeys,
+  encodeChallenge,
   encodeKeyedQuery,
   encodeKeyedReply,
   formatNonce,
@@ -25,23 +27,24 @@ interface Vector {
   readonly key: string;
   readonly query_key: string;
   readonly reply_key: string;
-  readonly name: string;
   readonly nonce: string;
+  readonly query: { readonly name: string; readonly time: number };
   readonly query_json: string;
   readonly query_bytes: number;
   readonly query_mac: string;
   readonly query_base64: string;
-  readonly id: string;
-  readonly port: number;
-  readonly fingerprint: string;
-  readonly addresses: readonly string[];
+  readonly reply: Announcement | { readonly challenge: string };
   readonly reply_json: string;
   readonly reply_mac: string;
   readonly reply_base64: string;
 }
 
 const vectors = JSON.parse(readFileSync(path.join(root, 'docs', 'discovery-vectors.json'), 'utf8')) as {
-  readonly open: readonly Pick<Vector, 'name' | 'query_base64' | 'reply_base64'>[];
+  readonly open: readonly {
+    readonly name: string;
+    readonly query_base64: string;
+    readonly reply_base64: string;
+  }[];
   readonly keyed: readonly Vector[];
 };
 
@@ -61,21 +64,20 @@ describe('the vectors that other implementations may use', () => {
 
   for (const vector of vectors.keyed) {
     it(`of the keyed form hold: ${vector.what}`, () => {
-      const { name, nonce, id, port, fingerprint, addresses } = vector;
+      const { nonce, query, reply: said } = vector;
       const keys = deriveKeys(vector.key);
       assert.deepEqual([hex(keys.query), hex(keys.reply)], [vector.query_key, vector.reply_key]);
-      const datagram = encodeKeyedQuery(keys, { name, nonce });
+      const datagram = encodeKeyedQuery(keys, { nonce, ...query });
       assert.equal(base64(datagram), vector.query_base64);
-      assert.deepEqual(decodeKeyedQuery([keys], datagram), { name, nonce, keys });
-      const reply = encodeKeyedReply(keys, { datagram, nonce }, { id, port, addresses, fingerprint });
+      assert.deepEqual(decodeKeyedQuery([keys], datagram), { nonce, ...query, keys });
+      const sent = { datagram, nonce };
+      const reply =
+        'challenge' in said
+          ? encodeChallenge(keys, sent, said.challenge)
+          : encodeKeyedReply(keys, sent, said);
       assert.equal(base64(reply), vector.reply_base64);
-      assert.deepEqual(decodeKeyedReply(keys, { datagram, nonce }, reply), {
-        form: 'keyed',
-        id,
-        port,
-        fingerprint,
-        addresses,
-      });
+      const form = 'challenge' in said ? 'challenge' : 'keyed';
+      assert.deepEqual(decodeKeyedReply(keys, sent, reply), { form, ...said });
       // What the file says of them besides.
       assert.equal(datagram.length, vector.query_bytes);
       const queryText = `BPD2 q ${vector.query_mac}\n${vector.query_json}`;
@@ -109,7 +111,14 @@ print(mac(derive(b"bpbroker discovery 2 reply"), hashlib.sha256(query).digest() 
 const key = deriveKeys('0123456789abcdef'.repeat(4));
 const other = deriveKeys('fedcba9876543210'.repeat(4));
 const nonce = formatNonce(Uint8Array.from({ length: 16 }, (_, n) => n));
-const said = { id: 'id-1', port: 20443, addresses: ['10.0.0.1', 'fd00::1'], fingerprint: 'ab'.repeat(32) };
+const time = Date.UTC(2026, 0, 1);
+const said = {
+  id: 'id-1',
+  instance: '0123456789abcdef',
+  port: 20443,
+  addresses: ['10.0.0.1', 'fd00::1'],
+  fingerprint: 'ab'.repeat(32),
+};
 
 const names = fc.string({ unit: 'binary', maxLength: 300 }).filter((name) => nameProblem(name) === undefined);
 const nonces = fc.uint8Array({ minLength: 16, maxLength: 16 }).map(formatNonce);
@@ -121,27 +130,30 @@ describe('a keyed query', () => {
       '',
     ];
     for (const name of longest.filter((one) => one === '' || nameProblem(one) === undefined)) {
-      const datagram = encodeKeyedQuery(key, { name, nonce });
+      const datagram = encodeKeyedQuery(key, { name, nonce, time });
       assert.ok(QUERY_SIZES.includes(datagram.length), name);
-      assert.deepEqual(decodeKeyedQuery([key], datagram), { name, nonce, keys: key });
+      assert.deepEqual(decodeKeyedQuery([key], datagram), { name, nonce, time, keys: key });
+      const challenge = 'x'.repeat(64);
+      const challenged = encodeKeyedQuery(key, { name, nonce, challenge });
+      assert.deepEqual(decodeKeyedQuery([key], challenged), { name, nonce, challenge, keys: key });
     }
-    assert.equal(encodeKeyedQuery(key, { name: 'x'.repeat(370), nonce }).length, 512);
-    assert.equal(encodeKeyedQuery(key, { name: 'x'.repeat(512), nonce }).length, 1280);
+    assert.equal(encodeKeyedQuery(key, { name: 'x'.repeat(350), nonce, time }).length, 512);
+    assert.equal(encodeKeyedQuery(key, { name: 'x'.repeat(512), nonce, time }).length, 1280);
     fc.assert(
       fc.property(names, nonces, (name, some) => {
-        const read = decodeKeyedQuery([other, key], encodeKeyedQuery(key, { name, nonce: some }));
-        assert.deepEqual(read, { name, nonce: some, keys: key });
+        const read = decodeKeyedQuery([other, key], encodeKeyedQuery(key, { name, nonce: some, time }));
+        assert.deepEqual(read, { name, nonce: some, time, keys: key });
       }),
     );
   });
 
   it('is never made for a name that no entry may have', () => {
     for (const name of ['_access_key', 'a\nb', 'x'.repeat(513)])
-      assert.throws(() => encodeKeyedQuery(key, { name, nonce }), { code: 'invalid_request' });
+      assert.throws(() => encodeKeyedQuery(key, { name, nonce, time }), { code: 'invalid_request' });
   });
 
   it('is read with the right key alone, and in no other form', () => {
-    const datagram = encodeKeyedQuery(key, { name: 'foo', nonce });
+    const datagram = encodeKeyedQuery(key, { name: 'foo', nonce, time });
     assert.equal(decodeKeyedQuery([other], datagram), 'unauthenticated');
     assert.equal(decodeKeyedQuery([], datagram), 'unauthenticated');
     assert.equal(decodeKeyedQuery([key], datagram.subarray(0, -1)), 'malformed');
@@ -151,21 +163,28 @@ describe('a keyed query', () => {
       '[]',
       '{}',
       'no JSON',
-      `{"versions":[3],"nonce":"${nonce}","name":"foo"}`,
-      `{"versions":2,"nonce":"${nonce}","name":"foo"}`,
-      `{"versions":[2],"nonce":"${nonce.toUpperCase()}","name":"foo"}`,
+      `{"versions":[3],"nonce":"${nonce}","time":${time},"name":"foo"}`,
+      `{"versions":[2],"nonce":"${nonce}","time":"${time}","name":"foo"}`,
+      `{"versions":[2],"nonce":"${nonce}","time":1.5,"name":"foo"}`,
+      `{"versions":[2],"nonce":"${nonce}","challenge":"","name":"foo"}`,
+      `{"versions":[2],"nonce":"${nonce}","challenge":"a b","name":"foo"}`,
+      `{"versions":[2],"nonce":"${nonce}","challenge":"a.b"}`,
+      `{"versions":2,"nonce":"${nonce}","time":${time},"name":"foo"}`,
+      `{"versions":[2],"nonce":"${nonce.toUpperCase()}","time":${time},"name":"foo"}`,
       `{"versions":[2],"nonce":"${nonce}"}`,
-      `{"versions":[2],"nonce":"${nonce}","name":"_access_key"}`,
-      `{"versions":[2],"nonce":"${nonce}","name":"a\\nb"}`,
+      `{"versions":[2],"nonce":"${nonce}","time":${time},"name":"_access_key"}`,
+      `{"versions":[2],"nonce":"${nonce}","time":${time},"name":"a\\nb"}`,
     ]) {
       assert.equal(decodeKeyedQuery([key], signed(key, json)), 'malformed', json);
     }
-    const later = `{"versions":[2,3],"more":{},"name":"foo","nonce":"${nonce}"}`;
-    assert.deepEqual(decodeKeyedQuery([key], signed(key, later)), { name: 'foo', nonce, keys: key });
+    const old = `{"versions":[2],"nonce":"${nonce}","name":"foo"}`;
+    assert.equal(decodeKeyedQuery([key], signed(key, old)), 'outdated');
+    const later = `{"versions":[2,3],"more":{},"time":${time},"name":"foo","nonce":"${nonce}"}`;
+    assert.deepEqual(decodeKeyedQuery([key], signed(key, later)), { name: 'foo', nonce, time, keys: key });
   });
 
   it('fails with any of its bits changed', () => {
-    const datagram = encodeKeyedQuery(key, { name: 'foo', nonce });
+    const datagram = encodeKeyedQuery(key, { name: 'foo', nonce, time });
     for (let bit = 0; bit < datagram.length * 8; bit++) {
       const read = decodeKeyedQuery([key], flipped(datagram, bit));
       assert.equal(typeof read, 'string', `bit ${bit}`);
@@ -187,18 +206,18 @@ function flipped(datagram: Uint8Array, bit: number): Uint8Array {
 }
 
 describe('a keyed reply', () => {
-  const query = { datagram: encodeKeyedQuery(key, { name: 'foo', nonce }), nonce };
+  const query = { datagram: encodeKeyedQuery(key, { name: 'foo', nonce, time }), nonce };
   const reply = encodeKeyedReply(key, query, said);
 
   it('row "reflection": is never longer than its query, however many addresses there are', () => {
     const ip = fc.oneof(fc.ipV4(), fc.ipV6());
     fc.assert(
       fc.property(names, fc.array(ip, { maxLength: 60 }), (name, addresses) => {
-        const asked = { datagram: encodeKeyedQuery(key, { name, nonce }), nonce };
+        const asked = { datagram: encodeKeyedQuery(key, { name, nonce, time }), nonce };
         const answer = encodeKeyedReply(key, asked, { ...said, addresses });
         assert.ok(answer.length <= asked.datagram.length);
         const read = decodeKeyedReply(key, asked, answer);
-        assert.ok(read);
+        assert.ok(read?.form === 'keyed');
         assert.ok(addresses.length === 0 || read.addresses.length >= 1);
         for (const address of read.addresses) assert.ok(addresses.includes(address));
       }),
@@ -210,10 +229,10 @@ describe('a keyed reply', () => {
     assert.equal(nonceOfReply(reply), nonce);
     assert.equal(decodeKeyedReply(other, query, reply), undefined);
     // Another name, the same nonce: the query's hash tells them apart.
-    const spliced = { datagram: encodeKeyedQuery(key, { name: 'bar', nonce }), nonce };
+    const spliced = { datagram: encodeKeyedQuery(key, { name: 'bar', nonce, time }), nonce };
     assert.equal(decodeKeyedReply(key, spliced, reply), undefined);
     const fresh = {
-      datagram: encodeKeyedQuery(key, { name: 'foo', nonce: 'ff'.repeat(16) }),
+      datagram: encodeKeyedQuery(key, { name: 'foo', nonce: 'ff'.repeat(16), time }),
       nonce: 'ff'.repeat(16),
     };
     assert.equal(decodeKeyedReply(key, fresh, reply), undefined);

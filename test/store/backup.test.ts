@@ -42,7 +42,7 @@ describe('readBackup()', () => {
     const { backup, earlier } = await withBackup();
     const { document, options } = await readBackup(backup);
     assert.deepEqual(
-      document.entries.toSorted((a, b) => a.revision - b.revision),
+      [...document.entries.values()].toSorted((a, b) => a.revision - b.revision),
       earlier.toSorted((a, b) => a.revision - b.revision),
     );
     assert.deepEqual(options, OPTIONS);

@@ -4,8 +4,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { Change } from '../../src/protocol/entry.ts';
 import { createTable } from '../../src/store/file/table.ts';
-import { readDocument } from '../../src/store/file/document.ts';
-import { readJsonFile } from '../../src/config/json-file.ts';
+import { readDocument, readStored } from '../../src/store/file/document.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 import { journalsIn, openIn, put, remove, take } from './support.ts';
@@ -81,7 +80,7 @@ describe('rewrite()', () => {
       await store.rewrite();
       await store.backUp(() => target);
       // The checksum over all entries says that the copy is whole.
-      const copy = readDocument(await readJsonFile(target), target);
+      const copy = readDocument(await readStored(target), target);
       assert.equal(copy.origin, 'written');
     }
     const image = imageOf(dir);

@@ -9,6 +9,6 @@ import { atEnd } from '../support/cleanup.ts';
  */
 export function memoryDir(): string {
   const dir = mkdtempSync(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'bpbroker-test-'));
-  atEnd(() => rmSync(dir, { recursive: true, force: true }));
+  atEnd(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }));
   return dir;
 }

@@ -3,9 +3,9 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { readJsonFile } from '../../src/config/json-file.ts';
 import type { EntryData, JsonObject } from '../../src/protocol/data.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
+import { readStored } from '../../src/store/file/document.ts';
 import { type FileStore, type FileStoreOptions, openFileStore } from '../../src/store/file/file-store.ts';
 import type { Mutation, Outcome, WatchItem } from '../../src/store/store.ts';
 
@@ -62,7 +62,7 @@ export async function openIn(dir: string, options: OpenOptions = {}): Promise<Fi
   const file = path.join(dir, 'bpbroker.json');
   return await openFileStore({
     file,
-    document: await readJsonFile(file),
+    document: await readStored(file),
     options: () => OPTIONS,
     ...options,
   });

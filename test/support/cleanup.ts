@@ -10,10 +10,19 @@ export function atEnd(action: () => void): void {
   pending.push(action);
 }
 
-function runAll(): void {
-  for (let action = pending.pop(); action; action = pending.pop()) action();
+/** One that fails keeps none of the others from running: they would leave processes and folders behind. */
+export function runAll(actions: (() => void)[] = pending): void {
+  const errors: unknown[] = [];
+  for (let action = actions.pop(); action; action = actions.pop()) {
+    try {
+      action();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw new AggregateError(errors, errors.map(String).join('; '));
 }
 
-after(runAll);
+after(() => runAll());
 // Bun loads this file once for all test files, and runs its `after` with the first of them.
-process.once('exit', runAll);
+process.once('exit', () => runAll());

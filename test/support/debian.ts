@@ -6,6 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { atEnd } from './cleanup.ts';
 import { run, type RunOptions, type RunResult } from './run.ts';
+import { killIfThere } from './teardown.ts';
 import { waitFor } from './wait.ts';
 
 /** What process 1 is, and so which packages Debian needs. */
@@ -121,13 +122,19 @@ interface Container {
 
 /** Kills the machine with its process 1; whoever kills the program alone leaves it running. */
 function end(child: ChildProcess): void {
-  for (const pid of childrenOf(child)) process.kill(pid, 'SIGKILL');
+  for (const pid of childrenOf(child)) killIfThere(pid);
   child.kill('SIGKILL');
 }
 
 function childrenOf({ pid, exitCode, signalCode }: ChildProcess): number[] {
   if (exitCode !== null || signalCode !== null) return [];
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch (error) {
+    // It has ended, and this process has not been told yet.
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
+    throw error;
+  }
 }
 
 async function boot(init: Init, root: string, bind: Readonly<Record<string, string>>): Promise<Container> {

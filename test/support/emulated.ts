@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { ensureTarget } from '../../build/executable.ts';
@@ -7,6 +7,7 @@ import { root } from '../../build/root.ts';
 import { executableName, type Target, targets } from '../../build/targets.ts';
 import { atEnd } from './cleanup.ts';
 import type { Launcher } from './programs.ts';
+import { endWine } from './teardown.ts';
 import { tempDir } from './temp.ts';
 
 /** Executables for other machines than this one, which run here by emulation. */
@@ -73,6 +74,7 @@ function arm64(): Promise<EmulatedLauncher> {
 }
 
 const wine = '/usr/lib/wine/wine64';
+const wineserver = '/usr/lib/wine/wineserver64';
 const compiler = 'x86_64-w64-mingw32-gcc-win32';
 
 function windows(): Promise<EmulatedLauncher> {
@@ -85,9 +87,7 @@ function windows(): Promise<EmulatedLauncher> {
     const prefix = path.join(tempDir(), 'wine');
     // Wine takes the bytes of arguments for text of the locale, while on Windows they are text.
     const env = ['env', `WINEPREFIX=${prefix}`, 'WINEDEBUG=-all', 'LC_ALL=C.UTF-8'];
-    atEnd(() =>
-      execFileSync('env', [...env.slice(1), '/usr/lib/wine/wineserver64', '-k'], { stdio: 'ignore' }),
-    );
+    atEnd(() => endWine(wineserver, { WINEPREFIX: prefix, WINEDEBUG: '-all' }));
     // The first run makes the folder that stands for the machine.
     await capture([...env, wine, path.join(dir, 'bpclient.exe'), '--version']);
     return [...env, wine];

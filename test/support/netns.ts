@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, type SpawnOptions, spawnSync } from 'node:chi
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { atEnd } from './cleanup.ts';
+import { removeNamespace } from './teardown.ts';
 import { waitFor } from './wait.ts';
 import { run, type RunOptions, type RunResult } from './run.ts';
 
@@ -70,7 +71,7 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
     if (!open) return;
     open = false;
     for (const child of children) child.kill('SIGKILL');
-    for (const namespace of namespaces) spawnSync('ip', ['netns', 'delete', namespace]);
+    for (const namespace of namespaces) removeNamespace(namespace);
   };
   atEnd(removeAll);
   try {
@@ -204,7 +205,7 @@ function removeAbandoned(): void {
   }
   for (const name of names) {
     const pid = /^bpt-(\d+)-/.exec(name)?.[1];
-    if (pid !== undefined && !isRunning(Number(pid))) spawnSync('ip', ['netns', 'delete', name]);
+    if (pid !== undefined && !isRunning(Number(pid))) removeNamespace(name);
   }
 }
 

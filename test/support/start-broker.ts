@@ -48,19 +48,25 @@ export interface RunningBroker {
   stderr(): string;
   /** Runs a client command against it. */
   client(args: readonly string[], options?: ClientOptions): Promise<RunResult>;
-  /** Ends it with SIGTERM, or the given signal, and gives its exit code. */
-  stop(signal?: NodeJS.Signals): Promise<{ code: number | undefined; signal: NodeJS.Signals | undefined }>;
+  /** Ends it with SIGTERM, or the given signal, and gives its exit code. It has 15 s for that, or the time given. */
+  stop(
+    signal?: NodeJS.Signals,
+    patienceMs?: number,
+  ): Promise<{ code: number | undefined; signal: NodeJS.Signals | undefined }>;
   /** Ends it with SIGKILL. */
   kill(): Promise<void>;
 }
 
 const readyLine = /^ready: (https:\/\/\S+) .*UDP port (\d+).*(sha256:[0-9a-f]{64})/m;
 
+const readyJson =
+  /^\{.*"message":"ready","url":"(https:[^"]+)","udp_port":(\d+),"fingerprint":"(sha256:[0-9a-f]{64})".*\}$/m;
+
 /** What the ready line says; nothing while there is none. */
 export function parseReady(
   text: string,
 ): { url: string; port: number; udpPort: number; fingerprint: string } | undefined {
-  const [, url, udpPort, fingerprint] = readyLine.exec(text) ?? [];
+  const [, url, udpPort, fingerprint] = readyLine.exec(text) ?? readyJson.exec(text) ?? [];
   if (!url || !udpPort || !fingerprint) return undefined;
   return { url, port: Number(new URL(url).port || 443), udpPort: Number(udpPort), fingerprint };
 }
@@ -109,9 +115,9 @@ export async function startBroker(
       const command = program === 'bpclient' ? bpclient : bpbroker;
       return run([...command, ...target, ...args], { cwd: home, ...rest, env: cleanEnv(home, env) });
     },
-    async stop(signal = 'SIGTERM') {
+    async stop(signal = 'SIGTERM', patienceMs = 15_000) {
       child.kill(signal);
-      const timer = setTimeout(() => child.kill('SIGKILL'), 15_000);
+      const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs);
       const end = await ended;
       clearTimeout(timer);
       if (end.signal === 'SIGKILL') throw new Error(`The broker did not end on ${signal}:\n${printed}`);

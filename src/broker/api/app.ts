@@ -21,8 +21,20 @@ export interface AppOptions {
   readonly readiness: () => Readiness;
   /** Aborted when the broker stops, so that long polls and event streams end. */
   readonly closing: AbortSignal;
+  /** What `/identity` answers. */
+  readonly identity?: BrokerIdentity | undefined;
   /** Answers `POST /discover`; absent for a broker without a discovery key. */
   readonly discovery?: Pick<KeyedDiscovery, 'exchange'> | undefined;
+}
+
+/** Which running broker this is. Nothing of it is a secret. */
+export interface BrokerIdentity {
+  /** Tells its registry from all others. */
+  readonly id: string;
+  /** Tells the running process from all others: it is made at each start. */
+  readonly instance: string;
+  /** Whether other brokers serve the same registry; default false. */
+  readonly shared?: boolean;
 }
 
 /** The HTTPS API as a Hono app, to serve or to mount in another one (contract, section 5). */
@@ -34,6 +46,9 @@ export function createApp(options: AppOptions): Hono {
     const readiness = options.readiness();
     return toResponse(jsonReply(readiness, readiness.ready ? 200 : 503));
   });
+  app.on(['GET', 'POST'], '/identity', (c) =>
+    toResponse(options.identity ? jsonReply({ ...options.identity }) : noSuchPath(c)),
+  );
   app.post('/discover', (c) => discover(c, options));
   app.all('/:module/:method', (c) => answer(c, options));
   app.notFound((c) => toResponse(noSuchPath(c)));
@@ -50,7 +65,7 @@ async function discover(c: Context, { discovery, log }: AppOptions): Promise<Res
   const request = c.req.raw;
   try {
     const query = discovery && (await readQuery(request));
-    const reply = query && (await discovery.exchange(query, connectionOf(c.env, request).remoteAddress));
+    const reply = query && discovery.exchange(query, connectionOf(c.env, request).remoteAddress);
     if (!reply) return toResponse(noSuchPath(c));
     return toResponse({ contentType: 'application/octet-stream', body: new Uint8Array(reply) });
   } catch (error) {

@@ -4,6 +4,7 @@ import { type JsonObject, sameData } from '../../protocol/data.ts';
 import { formatDuration, MAX_TIMER_MS } from '../../protocol/duration.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
+import type { Pulse } from '../../protocol/pulse.ts';
 import {
   backupPath,
   type BackupFile,
@@ -11,9 +12,9 @@ import {
   makeFolder,
   pruneBackups,
 } from '../../store/file/backup-folder.ts';
-import { readBackup } from '../../store/file/backup-text.ts';
+import { checkBackup } from '../../store/file/backup-text.ts';
 import type { FileStore } from '../../store/file/file-store.ts';
-import { formatBytes, freeBytes } from '../health/disk-space.ts';
+import { formatBytes, freeBytes } from '../../store/file/disk-space.ts';
 
 /** The backups of a broker that runs, made as `_config` says. */
 export interface Backups {
@@ -29,10 +30,14 @@ export interface BackupsOptions {
   readonly store: FileStore;
   readonly config: Config['_config'];
   /** The options that stand in the file. */
-  readonly options: JsonObject;
+  readonly options: () => JsonObject;
+  /** Shows that the schedule goes on. */
+  readonly pulse: Pulse;
   readonly log: Logger;
 }
 
+/** Longest that one backup takes unless it hangs, besides the period. */
+const BACKUP_MS = 3_600_000;
 /** After a start, when the latest backup is older than the period; and after a failure. */
 const SOON_MS = 1000;
 const RETRY_MS = 30_000;
@@ -42,15 +47,15 @@ const RETRY_MS = 30_000;
  * only the age of what an earlier run left is told by its name.
  */
 export function startBackups(setup: BackupsOptions): Backups {
-  const { file, dir, store, log } = setup;
+  const { file, dir, store, log, pulse } = setup;
   const periodMs = setup.config.backup_freq_secs * 1000;
   const keep = setup.config.backup_retain_n;
   if (periodMs === 0 || keep === 0) return { problem: () => undefined, close: () => Promise.resolve() };
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
   let failure: string | undefined;
-  /** The latest backup known to hold the options of now; they do not change while a broker runs. */
-  let known: string | undefined;
+  /** The latest backup known to hold options that were those of the file. */
+  let known: { readonly path: string; readonly options: string } | undefined;
   /** When that was found, by the monotonic clock; at first, when this began. */
   let wellAt = performance.now();
   let running: Promise<void> = begin();
@@ -58,6 +63,7 @@ export function startBackups(setup: BackupsOptions): Backups {
   function waitUntil(due: number): void {
     if (closed) return;
     const ms = Math.max(0, due - performance.now());
+    pulse.expect(ms);
     timer = setTimeout(
       () => {
         if (performance.now() < due) waitUntil(due);
@@ -77,6 +83,7 @@ export function startBackups(setup: BackupsOptions): Backups {
   }
 
   async function turn(due: number): Promise<void> {
+    pulse.expect(BACKUP_MS + periodMs);
     try {
       await backUp();
       if (failure !== undefined) log.info('backups are made again', { dir });
@@ -95,15 +102,19 @@ export function startBackups(setup: BackupsOptions): Backups {
   async function backUp(): Promise<void> {
     const latest = await latestOf();
     if (latest !== undefined && (await holdsPresent(latest))) {
-      known = latest.path;
+      known = knownAt(latest.path);
       return;
     }
     await checkRoom(latest);
     await makeFolder(dir, file);
     const made = await store.backUp((revision) => backupPath(dir, file, latest, revision));
-    known = made.path;
+    known = knownAt(made.path);
     log.info('made a backup', { file: made.path, revision: made.revision });
     await pruneBackups(dir, file, keep);
+  }
+
+  function knownAt(backup: string): { path: string; options: string } {
+    return { path: backup, options: JSON.stringify(setup.options()) };
   }
 
   async function latestOf(): Promise<BackupFile | undefined> {
@@ -113,11 +124,12 @@ export function startBackups(setup: BackupsOptions): Backups {
   /** Whether a backup is that of the present state. One that this run did not make is read, and must be whole. */
   async function holdsPresent(latest: BackupFile): Promise<boolean> {
     if (latest.revision !== store.revision) return false;
-    if (latest.path === known) return true;
+    const now = knownAt(latest.path);
+    if (now.path === known?.path && now.options === known.options) return true;
     try {
-      const { document, options } = await readBackup(latest.path);
-      const isSame = document.id === store.id && document.revision === store.revision;
-      return isSame && sameData(options, setup.options);
+      const { id, revision, options } = await checkBackup(latest.path);
+      const isSame = id === store.id && revision === store.revision;
+      return isSame && sameData(options, setup.options());
     } catch (error) {
       log.warn('the latest backup cannot be used', { reason: messageOf(error) });
       return false;
@@ -150,6 +162,7 @@ export function startBackups(setup: BackupsOptions): Backups {
       clearTimeout(timer);
       await running;
       clearTimeout(timer);
+      pulse.rest();
     },
   };
 }

@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { DISCOVERY_GROUP } from '../../protocol/discovery.ts';
+import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import {
   inSubnet,
@@ -58,7 +59,14 @@ async function listenEverywhere(options: EarsOptions): Promise<Ears> {
           return undefined;
         });
   if (!v4 && !v6) throw whyNot;
-  const stopRescans = repeatSlowing(options.rescanMs, () => joinGroups(v6, joined, log));
+  const stopRescans = repeatSlowing(options.rescanMs, () => {
+    try {
+      joinGroups(v6, joined, log);
+    } catch (error) {
+      // The interfaces cannot be listed now, for want of descriptors it may be: the next round looks again.
+      log.debug('Cannot look for new interfaces', { error: messageOf(error) });
+    }
+  });
   return {
     port: v4?.port ?? v6?.port ?? port,
     async close() {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Config } from '../../config/schema.ts';
 import { ANY_BROKER, type QueryForm } from '../../protocol/discovery.ts';
 import { QUERY_SIZES } from '../../protocol/keyed-discovery.ts';
+import { type Clocks, createFreshness } from '../../protocol/freshness.ts';
 import { keyedForm } from '../../protocol/keyed-forms.ts';
 import { ownAddresses } from './own-addresses.ts';
 
@@ -11,39 +12,45 @@ export interface KeyedDiscovery {
   readonly form: QueryForm;
   /** Tells what to announce, once the broker can be reached. Until then nothing is answered. */
   announce(reachable: { readonly port: number; readonly fingerprint: string }): void;
-  /** What `POST /discover` answers to a body from that address; nothing for whatever may not be answered. */
-  exchange(query: Uint8Array, source: string): Promise<Uint8Array | undefined>;
+  /**
+   * What `POST /discover` answers to a body from that address; nothing for whatever may not be answered. No name is asked
+   * for there: whoever has the address needs none.
+   */
+  exchange(query: Uint8Array, source: string): Uint8Array | undefined;
 }
 
 export interface KeyedDiscoveryOptions {
   readonly config: Config;
   /** Tells this broker's registry from all others. */
   readonly id: string;
-  /** Whether the registry holds an entry. */
-  has(name: string): Promise<boolean>;
+  /** Tells this running broker from all others, copies of its files among them. */
+  readonly instance: string;
+  /** Default: the system's. */
+  readonly clocks?: Clocks;
 }
 
 /** Nothing for a broker without a discovery key. */
 export function createKeyedDiscovery(options: KeyedDiscoveryOptions): KeyedDiscovery | undefined {
-  const { config, has } = options;
+  const { config, instance } = options;
   const keys = discoveryKeys(config);
   if (keys.length === 0) return undefined;
   const id = idInReplies(options.id);
   let reachable: { readonly port: number; readonly fingerprint: string } | undefined;
   const form = keyedForm(
     keys,
-    (source) => reachable && { id, ...reachable, addresses: ownAddresses(config.api.listen_ip, source) },
+    (source) =>
+      reachable && { id, instance, ...reachable, addresses: ownAddresses(config.api.listen_ip, source) },
+    createFreshness(instance, options.clocks),
   );
   return {
     form,
     announce(now) {
       reachable = now;
     },
-    async exchange(datagram, source) {
+    exchange(datagram, source) {
       const query = form.read(datagram);
-      if (typeof query === 'string') return undefined;
-      if (query.name !== ANY_BROKER && !(await has(query.name))) return undefined;
-      return query.reply(source);
+      if (typeof query === 'string' || query.name !== ANY_BROKER || !reachable) return undefined;
+      return query.claim?.() && query.reply(source);
     },
   };
 }

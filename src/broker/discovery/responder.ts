@@ -25,6 +25,10 @@ export interface ResponderStats {
   readonly unauthenticated: number;
   /** In the open form, to a keyed broker. */
   readonly open: number;
+  /** Made with the key, too long ago or ahead of time. */
+  readonly stale: number;
+  /** Made with the key, by a version whose queries do not say when. */
+  readonly outdated: number;
   /**
    * The same question from the same socket, just answered: clients send to several addresses of one link. Or a keyed
    * query once more, wherever it came from.
@@ -58,8 +62,6 @@ const limits = { perSource: 10, overall: 200 };
 const REPEAT_MS = 50;
 /** Questions that may await the registry at the same time; more are dropped, as any datagram may be. */
 const MAX_PENDING = 256;
-/** How long a keyed query is kept in mind, so that nobody gets a second answer out of it by sending it again. */
-const REPLAY_MS = 10_000;
 /** Least time between two lines of the log about the same thing. */
 const LOG_EVERY_MS = 10_000;
 
@@ -76,13 +78,14 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
     malformed: 0,
     unauthenticated: 0,
     open: 0,
+    stale: 0,
+    outdated: 0,
     repeated: 0,
     limited: 0,
     failed: 0,
   };
   const limit = createReplyLimit(limits);
   const remember = createMemory(REPEAT_MS);
-  const rememberNonce = createMemory(REPLAY_MS);
   const holds = createLookup(options);
   const sayIgnored = createIgnoredLog(log);
   let pending = 0;
@@ -94,7 +97,7 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
     pending -= 1;
     if (held === undefined) stats.failed += 1;
     else if (!held) stats.notHeld += 1;
-    else if (!limit.take(from.address, performance.now())) stats.limited += 1;
+    else if (!query.asksChallenge && !limit.take(from.address, performance.now())) stats.limited += 1;
     else {
       const datagram = query.reply(from.address);
       if (datagram) {
@@ -120,14 +123,14 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
       return;
     }
     const now = performance.now();
-    // Before the registry is asked: a flood must not become a flood of lookups.
-    if (pending >= MAX_PENDING || !limit.allows(from.address, now)) {
+    // Before the registry is asked: a flood must not become a flood of lookups. A challenge costs none, and is given once a query.
+    if (!query.asksChallenge && (pending >= MAX_PENDING || !limit.allows(from.address, now))) {
       stats.limited += 1;
       return;
     }
     const forget = bothNew(
-      remember(`${from.address} ${from.port} ${query.name}`, now),
-      query.nonce === undefined ? nothing : rememberNonce(query.nonce, now),
+      remember(`${from.address} ${from.port} ${query.asksChallenge ? '?' : '='}${query.name}`, now),
+      query.claim ? query.claim() : nothing,
     );
     if (!forget) stats.repeated += 1;
     else void answer(query, from, reply, forget);
@@ -192,6 +195,10 @@ const ignored: Readonly<Record<NoQuery, string | undefined>> = {
   malformed: undefined,
   unauthenticated: 'Discovery ignored a query that was not made with its key',
   open: 'Discovery ignored a query in the open form: this broker has a key',
+  // Clients whose clock is wrong make them with each search, and are found by the challenge.
+  stale: undefined,
+  outdated:
+    'Discovery ignored a query of an older version, which does not say when it was made: update that client',
 };
 
 /** Says what a keyed broker ignores, each thing at most once in a while, for anybody may send it. */

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers';
 import { formatDuration, MAX_TIMER_MS } from '../../protocol/duration.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
+import type { Pulse } from '../../protocol/pulse.ts';
 
 /** What one check of the broker found. */
 export interface Finding {
@@ -11,6 +12,9 @@ export interface Finding {
   readonly reason?: string;
   /** What is well now and will not stay so unless somebody looks at it. */
   readonly warning?: string;
+  /** What is taken of a limit, where there is one. */
+  readonly bytes?: number;
+  readonly max_bytes?: number;
 }
 
 /** What `/readyz` answers; 200 when ready, else 503. */
@@ -28,10 +32,13 @@ export interface HealthOptions {
   readonly checks: Readonly<Record<string, Check>>;
   /** Cheap enough to be asked anew whenever somebody asks. */
   readonly live: Readonly<Record<string, () => Finding>>;
-  readonly everyMs: number;
+  /** Asked anew for each period: it may change while the broker runs. */
+  everyMs(): number;
   /** A check that takes longer has failed: a disk that hangs gives no error. Default: 5 s. */
   readonly checkMs?: number;
   readonly log: Logger;
+  /** Shows that the self-check goes on. */
+  readonly pulse?: Pulse | undefined;
   /** Names of the checks whose failure a restart would mend; default: none. */
   readonly vital?: readonly string[];
   /** Called after each self-check that found the vital ones ok. */
@@ -47,9 +54,9 @@ export interface Health {
   close(): void;
 }
 
-/** Begins at once, then checks `everyMs` after each check has ended. */
+/** Begins at once, then checks `everyMs()` after each check has ended. */
 export function startHealth(options: HealthOptions): Health {
-  const { checks, live, everyMs, checkMs = 5000, log, onAlive, vital = [] } = options;
+  const { checks, live, everyMs, checkMs = 5000, log, onAlive, pulse, vital = [] } = options;
   const found: Record<string, Finding> = {};
   const told: Record<string, string> = {};
   /** Checks that have not ended; one that hangs is not started again. */
@@ -70,19 +77,29 @@ export function startHealth(options: HealthOptions): Health {
 
   async function run(): Promise<void> {
     checking = true;
-    await Promise.all(Object.entries(checks).map(([name, check]) => look(name, check)));
+    pulse?.expect(checkMs);
+    try {
+      await Promise.all(Object.entries(checks).map(([name, check]) => look(name, check)));
+      if (!closed) conclude();
+    } catch (error) {
+      log.error('the self-check failed itself', { error: messageOf(error) });
+    }
     checking = false;
     if (closed) return;
+    const wait = Math.min(again ? 0 : everyMs(), MAX_TIMER_MS);
+    again = false;
+    timer = setTimeout(() => void run(), wait).unref();
+    pulse?.expect(wait);
+  }
+
+  function conclude(): void {
     const readiness = readinessNow();
     for (const [name, finding] of Object.entries(readiness.checks)) tell(name, finding);
     if (vital.every((name) => readiness.checks[name]?.ok ?? true)) callAlive();
-    const wait = again ? 0 : everyMs;
-    again = false;
-    timer = setTimeout(() => void run(), Math.min(wait, MAX_TIMER_MS)).unref();
   }
 
   function readinessNow(): Readiness {
-    const now = Object.entries(live).map(([name, check]) => [name, check()] as const);
+    const now = Object.entries(live).map(([name, check]) => [name, findingOf(check)] as const);
     const all = { ...Object.fromEntries(now), ...found };
     return { ready: Object.values(all).every(({ ok }) => ok), checks: all };
   }
@@ -120,9 +137,18 @@ export function startHealth(options: HealthOptions): Health {
     },
     close() {
       closed = true;
+      pulse?.rest();
       clearTimeout(timer);
     },
   };
+}
+
+function findingOf(check: () => Finding): Finding {
+  try {
+    return check();
+  } catch (error) {
+    return { ok: false, reason: messageOf(error) };
+  }
 }
 
 async function settle(check: Check): Promise<Finding | undefined> {

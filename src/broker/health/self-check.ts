@@ -1,10 +1,12 @@
 import path from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import type { Logger } from '../../protocol/logger.ts';
+import type { Pulses } from '../../protocol/pulse.ts';
 import type { FileStore } from '../../store/file/file-store.ts';
 import type { Backups } from '../backups/backups.ts';
 import { checkCertificate } from './checks/certificate.ts';
 import { checkDisk } from './checks/disk.ts';
+import { checkRegistrySize } from './checks/registry-size.ts';
 import { checkListeners } from './checks/listeners.ts';
 import type { SelfQuery } from './checks/self-query.ts';
 import { type Health, startHealth } from './health.ts';
@@ -13,8 +15,10 @@ import type { Listeners } from '../listeners.ts';
 export interface SelfCheckOptions {
   readonly file: string;
   readonly store: FileStore;
-  readonly backups: Backups;
-  readonly config: Config;
+  readonly backups: Pick<Backups, 'problem'>;
+  /** Of now: it may change while the broker runs. */
+  config(): Config;
+  readonly pulses: Pulses;
   readonly log: Logger;
   readonly selfQuery: SelfQuery;
   readonly onAlive: (() => void) | undefined;
@@ -26,9 +30,10 @@ export interface SelfCheckOptions {
 
 /** What a broker looks at of its own, every `_global.healthcheck_freq_sec`. */
 export function watchHealth(options: SelfCheckOptions): Health {
-  const { store, backups, config, log, onAlive, checkEveryMs, selfQuery } = options;
+  const { store, backups, pulses, log, onAlive, checkEveryMs, selfQuery } = options;
   return startHealth({
-    everyMs: Math.min(config._global.healthcheck_freq_sec * 1000, checkEveryMs),
+    everyMs: () => Math.min(options.config()._global.healthcheck_freq_sec * 1000, checkEveryMs),
+    pulse: pulses.of('the self-check'),
     log,
     onAlive,
     vital: ['listeners'],
@@ -37,12 +42,19 @@ export function watchHealth(options: SelfCheckOptions): Health {
         const { writable, reason } = store.health();
         return reason === undefined ? { ok: writable } : { ok: writable, reason };
       },
+      registry: () => checkRegistrySize(store.health()),
+      schedules() {
+        const stopped = pulses.stopped();
+        return stopped.length === 0
+          ? { ok: true }
+          : { ok: false, reason: `does not go on: ${stopped.join(', ')}; restart the broker` };
+      },
     },
     checks: {
       disk: () => checkDisk(store, path.dirname(path.resolve(options.file))),
       listeners() {
         const open = options.listeners();
-        return open && checkListeners(open.address, config.api.listen_ip, selfQuery);
+        return open && checkListeners(open.address, options.config().api.listen_ip, selfQuery);
       },
       certificate() {
         const open = options.listeners();

@@ -1,7 +1,6 @@
-import path from 'node:path';
 import { addToConfiguration } from '../../broker/configure.ts';
 import { parseJsonText } from '../../config/json-file.ts';
-import { findHome } from '../../config/paths.ts';
+import { newBrokerFile } from '../broker-file.ts';
 import type { Run } from '../command.ts';
 import { readText } from '../data.ts';
 import { writeError, writeOut } from '../terminal.ts';
@@ -12,8 +11,7 @@ export const run: Run = async (args) => {
     readText(source, '--config-file'),
     source === '-' ? 'standard input' : source,
   );
-  const given = args.text('config');
-  const file = given === undefined ? findHome().configFile : path.resolve(given);
+  const { file } = newBrokerFile(args);
   const { added, kept } = await addToConfiguration(file, addition);
   // The paths alone: values may be keys.
   for (const option of added) writeOut(`added ${option}\n`);

@@ -1,4 +1,8 @@
-import { formatAddress } from '../../protocol/address.ts';
+import { runtime } from '#runtime';
+import type { FoundBroker } from '../../client/finder.ts';
+import { knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
+import { nameKey, nameMismatch } from '../../client/name-trust.ts';
+import { DEFAULT_PORT, formatAddress } from '../../protocol/address.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import type { Run } from '../command.ts';
 import { findBrokers } from '../locate.ts';
@@ -6,25 +10,34 @@ import { readDiscoverKey } from '../keys.ts';
 import { createNotes } from '../notes.ts';
 import { print } from '../output.ts';
 
+const CHECK_MS = 3000;
+
 export const run: Run = async (args) => {
   const timeout = args.text('timeout');
+  const name = args.text('name');
+  const key = readDiscoverKey(args);
   const found = await findBrokers(args, createNotes(args), {
-    name: args.required('name'),
-    key: readDiscoverKey(args),
+    name,
+    key,
     wait: args.flag('wait'),
     timeoutMs: timeout === undefined ? undefined : parseDuration(timeout, '--timeout'),
     all: args.flag('all'),
   });
-  const rows = found.map(({ host, port, addresses, proof }) => ({
+  if (name !== undefined && key === undefined && !args.flag('all')) await checkName(found, name);
+  const rows = found.map(({ host, port, addresses, seen, proof }) => ({
     address: host,
     port,
     addresses: [...addresses],
+    ...(seen?.instance === undefined ? {} : { instance: seen.instance }),
     ...(proof ? { id: proof.id, fingerprint: `sha256:${proof.fingerprint}` } : {}),
   }));
   const [best] = found;
   await print(
     {
-      text: rows.map(({ address }) => address),
+      // The port is told where a client would not think of it by itself.
+      text: rows.map(({ address: host, port }) =>
+        port === DEFAULT_PORT ? host : formatAddress({ host, port }),
+      ),
       json: args.flag('all') ? rows : (rows[0] ?? null),
       rows,
       ...(best ? { env: { BPBROKER: formatAddress(best) } } : {}),
@@ -32,3 +45,13 @@ export const run: Run = async (args) => {
     args,
   );
 };
+
+/** Of a name that was met before, another broker's address is not given out: a script would send its keys there. */
+async function checkName(found: readonly FoundBroker[], name: string): Promise<void> {
+  const kept = openKnownBrokers(knownBrokersFile()).get(nameKey(name));
+  if (!kept) return;
+  for (const broker of found) {
+    const { fingerprint } = await runtime.peerCertificate(broker, CHECK_MS);
+    if (fingerprint !== kept.fingerprint) throw nameMismatch(broker, name, kept.fingerprint, fingerprint);
+  }
+}

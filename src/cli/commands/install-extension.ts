@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
+import { loadConfiguration } from '../../broker/configuration.ts';
 import { addToConfiguration } from '../../broker/configure.ts';
 import { findHome } from '../../config/paths.ts';
-import { installExtension, type Installed } from '../../modules/extensions/install.ts';
+import { hindranceOf } from '../../extension-host/runnable.ts';
+import { stageExtension, type StagedExtension } from '../../modules/extensions/install.ts';
+import { isObject, type JsonObject } from '../../protocol/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { writeError, writeOut } from '../terminal.ts';
@@ -11,30 +14,65 @@ export const run: Run = async (args) => {
   const home = findHome();
   const given = args.text('config');
   const file = given === undefined ? home.configFile : path.resolve(given);
-  const installed = await installExtension(home.lib, args.required('script'), args.flag('force'));
-  writeOut(`installed ${installed.path}\n`);
-  if (args.flag('enable')) return enable(file, installed);
-  writeError(`To enable it, put this into ${file} while no broker runs on it, or let configure do so:\n`);
-  for (const module of installed.modules) {
-    writeOut(`"${module}": {"_access_key": "${newKey()}"}\n`);
+  const staged = await stageExtension(home.lib, args.required('script'), args.flag('force'), hindranceOf);
+  try {
+    if (args.flag('enable')) await enable(file, staged);
+    else await putAlone(file, staged);
+  } finally {
+    await staged.clean();
   }
 };
 
-async function enable(file: string, { modules, path: place }: Installed): Promise<void> {
+/** Both or nothing: a copy without its key could not be enabled by the same command again. */
+async function enable(file: string, { modules, put, path: place }: StagedExtension): Promise<void> {
   const keys = new Map(modules.map((module) => [module, newKey()]));
   const addition = Object.fromEntries([...keys].map(([module, key]) => [module, { _access_key: key }]));
+  let takeBack: (() => Promise<void>) | undefined;
   try {
-    const { added, kept } = await addToConfiguration(file, addition);
+    const { added, kept } = await addToConfiguration(file, addition, async () => {
+      takeBack = await put();
+    });
+    writeOut(`installed ${place}\n`);
     for (const [module, key] of keys) {
       const isNew = added.includes(module) || added.includes(`${module}._access_key`);
       if (isNew) writeOut(`enabled ${module}, access key ${key}\n`);
-      else if (kept.includes(`${module}._access_key`))
-        writeError(`${module} is enabled already; its access key stands\n`);
+      else if (kept.includes(`${module}._access_key`)) writeError(enabledAlready(module));
     }
   } catch (error) {
-    const reason = `${place} is in place, but not enabled: ${messageOf(error)}`;
+    await takeBack?.();
+    const reason = `Nothing was installed: ${messageOf(error)}`;
     throw new BrokerError(error instanceof BrokerError ? error.code : 'internal', reason, { cause: error });
   }
+}
+
+async function putAlone(file: string, { modules, put, path: place }: StagedExtension): Promise<void> {
+  const standing = await optionsIn(file);
+  await put();
+  writeOut(`installed ${place}\n`);
+  const isEnabled = (module: string): boolean => standing[module] !== undefined;
+  for (const module of modules.filter(isEnabled)) {
+    const options = standing[module];
+    const hasKey = isObject(options) && options['_access_key'] !== undefined;
+    writeError(hasKey ? enabledAlready(module) : `${module} is enabled already, without an access key\n`);
+  }
+  const others = modules.filter((module) => !isEnabled(module));
+  if (others.length === 0) return;
+  writeError(`To enable it, put this into ${file} while no broker runs on it, or let configure do so:\n`);
+  for (const module of others) writeOut(`"${module}": {"_access_key": "${newKey()}"}\n`);
+}
+
+/** What the configuration says, as far as this user may read it: it only saves him a line that he does not need. */
+async function optionsIn(file: string): Promise<JsonObject> {
+  try {
+    return (await loadConfiguration(file, undefined)).document?.options ?? {};
+  } catch (error) {
+    writeError(`Cannot see which modules are enabled: ${messageOf(error)}\n`);
+    return {};
+  }
+}
+
+function enabledAlready(module: string): string {
+  return `${module} is enabled already; its access key stands\n`;
 }
 
 function newKey(): string {

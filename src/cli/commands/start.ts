@@ -1,48 +1,53 @@
-import path from 'node:path';
-import { type Broker, type BrokerAddress, openBroker } from '../../broker/broker.ts';
+import { type Broker, openBroker } from '../../broker/broker.ts';
 import { parsePort } from '../../config/layers.ts';
-import { backupsFor, findHome } from '../../config/paths.ts';
 import { scriptHostCommand } from '../../extension-host/command.ts';
+import type { LogLevel } from '../../config/schema.ts';
 import type { Json, JsonObject } from '../../protocol/data.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import { createNotify, takeNotifyVariables } from '../../os-service/notify.ts';
+import { newBrokerFile } from '../broker-file.ts';
 import type { Run } from '../command.ts';
-import { createLog, type LogFormat, type LogLevel } from '../log.ts';
+import { createLog, type LogFormat } from '../log.ts';
 import type { Arguments } from '../command.ts';
-import { isTerminal, writeError } from '../terminal.ts';
+import { sayReady } from '../ready-line.ts';
+import { handleSignals, logProblems } from '../process-events.ts';
 
 export const run: Run = async (args) => {
-  const log = createLog(
-    (args.text('log-format') ?? 'text') as LogFormat,
-    (args.text('log-level') ?? 'info') as LogLevel,
-  );
-  const home = findHome();
-  const given = args.text('config');
-  const file = given === undefined ? home.configFile : path.resolve(given);
-  const stopped = stopSignal();
+  const format = (args.text('log-format') ?? 'text') as LogFormat;
+  const givenLevel = args.text('log-level') as LogLevel | undefined;
+  const log = createLog(format, givenLevel ?? 'info');
+  logProblems(log);
+  const place = newBrokerFile(args);
+  const signals = handleSignals(log);
   const notify = createNotify({
     env: takeNotifyVariables(process.env),
     onError: (error) => log.error('the service manager could not be told', { error }),
   });
   const broker = await openBroker({
-    file,
+    file: place.file,
     config: { api: apiOptions(args) },
-    extensionDir: home.lib,
-    backupDir: backupsFor(file),
+    extensionDir: place.home.lib,
+    backupDir: place.backups,
     scriptHost: () => scriptHostCommand(ownHost),
     onAlive: () => void notify.watchdog(),
     checkEveryMs: notify.watchdogMs === undefined ? undefined : notify.watchdogMs / 3,
     log,
   });
+  const setLevel = (): void => log.setLevel(givenLevel ?? broker.config._global.log_level ?? 'info');
   try {
+    setLevel();
     const address = await broker.listen();
-    writeError(
-      `${readyLine(address)}${given === undefined && home.fallbackFor ? fallbackNote(file, home.fallbackFor) : ''}\n`,
-    );
-    if (await isTerminal(2)) writeError(nextSteps(address));
-    await notify.ready(`answers on ${address.url}`);
-    log.info('stopping', { signal: await stopped });
+    const answers = `answers on ${address.url}`;
+    await sayReady({ ...place, address, format, isNew: broker.isNew });
+    await notify.ready(answers);
+    signals.onReload(async () => {
+      await notify.reloading();
+      await reload(broker, log);
+      setLevel();
+      await notify.ready(answers);
+    });
+    log.info('stopping', { signal: await signals.stopped });
     void notify.stopping();
     const code = await close(broker, log);
     await notify.delivered();
@@ -69,11 +74,12 @@ function apiOptions(args: Arguments): JsonObject {
   return api;
 }
 
-/** The first SIGINT or SIGTERM; a second one ends the process at once, as if it were not handled. */
-function stopSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
-  });
+async function reload(broker: Broker, log: Logger): Promise<void> {
+  try {
+    await broker.reload();
+  } catch (error) {
+    log.error('the options were not taken over; the old ones go on', { error: messageOf(error) });
+  }
 }
 
 /** Closes the broker and gives the exit code. */
@@ -87,29 +93,4 @@ async function close(broker: Broker, log: Logger): Promise<number> {
     });
     return 1;
   }
-}
-
-function readyLine({ url, udpPort, fingerprint, keyed }: BrokerAddress): string {
-  return `ready: ${url} (${keyed ? 'keyed ' : ''}discovery on UDP port ${udpPort}, identity sha256:${fingerprint})`;
-}
-
-function fallbackNote(file: string, instead: string): string {
-  return `, configuration in ${file} because ${instead} cannot be written`;
-}
-
-/** What a person may type next, in another terminal. */
-function nextSteps({ port, keyed }: BrokerAddress): string {
-  // Run by npm in a clone, the programs are found through npx.
-  const program = process.env['npm_command'] === undefined ? 'bpbroker' : 'npx bpbroker';
-  const broker = port === 20_443 ? '127.0.0.1' : `127.0.0.1:${port}`;
-  const key = keyed ? ' --discover-key-file FILE' : '';
-  return [
-    'From another terminal on this host:',
-    `  ${program} --bpbroker ${broker} ping --data hello`,
-    `  ${program} --bpbroker ${broker} service register --name foo --data bar`,
-    'From any host of this network, with no address known:',
-    `  ${program} discover --name foo${key}`,
-    `  ${program} service get --name foo${key}`,
-    '',
-  ].join('\n');
 }

@@ -1,42 +1,70 @@
 import { runtime } from '#runtime';
 import { parseFingerprint } from '../../client/identity.ts';
 import { type KnownBrokers, knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
+import { isNameKey, nameKey } from '../../client/name-trust.ts';
 import { formatAddress, type HostPort, parseAddress } from '../../protocol/address.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { Run } from '../command.ts';
+import type { OptionName } from '../options.ts';
 import { createNotes, type Notes } from '../notes.ts';
 import { writeOut } from '../terminal.ts';
 
 export const run: Run = async (args) => {
   const known = openKnownBrokers(knownBrokersFile());
-  // Named outright: the variable BPBROKER, which scripts export, must not narrow a list.
-  const broker = args.flag('bpbroker') ? args.text('bpbroker') : undefined;
-  const fingerprint = args.text('fingerprint');
+  // Named outright: the variables that scripts export for other commands must not narrow a list, nor change what is kept.
+  const own = (option: OptionName): string | undefined => (args.flag(option) ? args.text(option) : undefined);
+  const broker = own('bpbroker');
+  const name = own('name');
+  const fingerprint = own('fingerprint');
   const address = broker === undefined ? undefined : parseAddress(broker, '--bpbroker');
-  if (fingerprint === undefined && !args.flag('forget')) return list(known, address);
-  if (!address) throw new BrokerError('usage', 'Say which broker: --bpbroker HOST[:PORT]');
+  const place = address && formatAddress(address);
+  const keys = [place, name === undefined ? undefined : nameKey(name)].filter((key) => key !== undefined);
+  if (fingerprint === undefined && !args.flag('forget')) return list(known, keys);
+  if (keys.length === 0)
+    throw new BrokerError('usage', 'Say which broker: --bpbroker HOST[:PORT], --name NAME, or both');
   if (args.flag('forget')) {
     if (fingerprint !== undefined) throw new BrokerError('usage', 'Give --fingerprint or --forget, not both');
-    return forget(known, formatAddress(address));
+    return forget(known, keys, place);
   }
+  const wanted = parseFingerprint(fingerprint ?? '');
   const timeoutMs = parseDuration(args.text('timeout') ?? '3s', '--timeout');
-  const pin = await complete(address, parseFingerprint(fingerprint ?? ''), timeoutMs, createNotes(args));
-  known.set(formatAddress(address), pin);
-  print(formatAddress(address), pin);
+  const pin = address
+    ? await complete(address, wanted, timeoutMs, createNotes(args))
+    : { fingerprint: wanted };
+  // The names that found the broker at this address go on finding it under its new identity.
+  const followers = place === undefined ? [] : namesOf(known, known.list().get(place)?.fingerprint);
+  for (const key of new Set([...keys, ...followers])) {
+    known.set(key, key === place ? pin : { fingerprint: wanted });
+    print(key, pin);
+  }
 };
 
-function list(known: KnownBrokers, only: HostPort | undefined): void {
-  const place = only && formatAddress(only);
-  const pins = [...known.list()].filter(([address]) => place === undefined || address === place);
-  if (place !== undefined && pins.length === 0)
-    throw new BrokerError('not_found', `No identity is kept for ${place}`);
-  for (const [address, pin] of pins) print(address, pin);
+function list(known: KnownBrokers, only: readonly string[]): void {
+  const pins = [...known.list()].filter(([key]) => only.length === 0 || only.includes(key));
+  if (only.length > 0 && pins.length === 0)
+    throw new BrokerError('not_found', `No identity is kept for ${only.join(' and ')}`);
+  for (const [key, pin] of pins) print(key, pin);
 }
 
-function forget(known: KnownBrokers, address: string): void {
-  if (!known.forget(address)) throw new BrokerError('not_found', `No identity is kept for ${address}`);
+/** Forgets also the names that found a broker which is kept for no other address. */
+function forget(known: KnownBrokers, keys: readonly string[], place: string | undefined): void {
+  const identity = place === undefined ? undefined : known.list().get(place)?.fingerprint;
+  let count = 0;
+  for (const key of keys) if (known.forget(key)) count += 1;
+  if (count === 0) throw new BrokerError('not_found', `No identity is kept for ${keys.join(' and ')}`);
+  const isElsewhere = [...known.list()].some(
+    ([key, { fingerprint }]) => fingerprint === identity && !isNameKey(key),
+  );
+  if (!isElsewhere) for (const key of namesOf(known, identity)) known.forget(key);
+}
+
+/** The names that an identity is kept for. */
+function namesOf(known: KnownBrokers, identity: string | undefined): string[] {
+  return [...known.list()]
+    .filter(([key, { fingerprint }]) => isNameKey(key) && fingerprint === identity)
+    .map(([key]) => key);
 }
 
 /** Adds the certificate itself where the broker answers: clients then check it faster. */

@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import type { ClientChange } from '../../client/answers.ts';
 import { MAX_TIMER_MS } from '../../protocol/duration.ts';
 import { spacedJson } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
+import { runHook } from '../hook.ts';
 import type { Notes } from '../notes.ts';
 import { withSession } from '../session.ts';
 import { writeOut } from '../terminal.ts';
@@ -21,33 +21,32 @@ export const run: Run = async (args) => {
     const signal = limit === undefined ? undefined : AbortSignal.timeout(Math.min(limit, MAX_TIMER_MS));
     for await (const change of client.watch({ ...scope, signal })) {
       writeOut(`${spacedJson({ ...change })}\n`);
-      if (command !== undefined) await execute(command, change, notes);
+      if (command !== undefined) await execute(command, change, notes, signal);
     }
-    if (signal?.aborted)
-      throw new BrokerError('timeout', `The time to watch, ${args.text('timeout')}, is over`);
+    if (signal?.aborted) {
+      const cause = client.outOfReach();
+      const reason = cause === undefined ? '' : `: ${messageOf(cause)}`;
+      throw new BrokerError('timeout', `The time to watch, ${args.text('timeout')}, is over${reason}`);
+    }
   });
 };
 
 /** Runs the user's command for one change, and says when it fails; the next change waits for it. */
-async function execute(command: string, change: ClientChange, notes: Notes): Promise<void> {
-  const line = spacedJson({ ...change });
-  const outcome = await new Promise<string>((resolve) => {
-    const child = spawn(command, {
-      shell: true,
-      // What it prints is no change: standard output stays a JSON line each.
-      stdio: ['pipe', 2, 2],
-      env: {
-        ...process.env,
-        BPBROKER_EVENT_TYPE: change.type,
-        BPBROKER_EVENT_NAME: change.name ?? '',
-        BPBROKER_EVENT_REVISION: String(change.revision),
-      },
-    });
-    child.once('error', (error) => resolve(messageOf(error)));
-    child.once('exit', (code, signal) => resolve(code === 0 ? '' : `exit code ${code ?? signal}`));
-    // A command that does not read its input is in its right.
-    child.stdin?.on('error', () => undefined);
-    child.stdin?.end(`${line}\n`);
+async function execute(
+  command: string,
+  change: ClientChange,
+  notes: Notes,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const outcome = await runHook({
+    command,
+    input: `${spacedJson({ ...change })}\n`,
+    env: {
+      BPBROKER_EVENT_TYPE: change.type,
+      BPBROKER_EVENT_NAME: change.name ?? '',
+      BPBROKER_EVENT_REVISION: String(change.revision),
+    },
+    signal,
   });
   if (outcome !== '') notes.note(`Command '${command}' failed at revision ${change.revision}: ${outcome}`);
 }

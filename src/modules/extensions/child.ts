@@ -1,5 +1,6 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
+import { isMainThread } from 'node:worker_threads';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 
 /** A process that works for an extension: a host, or the program itself. */
@@ -35,6 +36,20 @@ const windows = process.platform === 'win32';
 
 /** Variables of the broker's own environment that are no business of an extension. */
 const withheld = new Set(['BPBROKER_ACCESS_KEY', 'BPBROKER_DISCOVER_KEY']);
+
+/**
+ * What keeps a child from loading, or leaving behind, what its owner did not write, and from speaking in another encoding
+ * than the broker: Python writes no byte code, and Bun, without a home, would keep what it has compiled where all may write.
+ */
+const settled = {
+  PYTHONDONTWRITEBYTECODE: '1',
+  PYTHONUTF8: '1',
+  PYTHONIOENCODING: 'utf-8:backslashreplace',
+  BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0',
+};
+
+/** What a child makes is for others to read at most. */
+const UMASK = 0o022;
 
 /** @throws BrokerError `extension_failed` where the system refuses it at once. */
 export function startChild(options: ChildOptions): Child {
@@ -86,16 +101,31 @@ function spawnChild({
     Object.entries(process.env).filter(([key]) => !withheld.has(key.toUpperCase())),
   );
   try {
-    return spawn(file, args, {
-      cwd,
-      env: { ...inherited, ...env },
-      stdio: ['pipe', 'pipe', 'pipe'],
-      // A process group of its own, so that whatever it starts can be killed with it.
-      detached: !windows,
-      windowsHide: true,
-    });
+    return withUmask(() =>
+      spawn(file, args, {
+        cwd,
+        env: { ...inherited, ...settled, ...env },
+        stdio: ['pipe', 'pipe', 'pipe'],
+        // A process group of its own, so that whatever it starts can be killed with it.
+        detached: !windows,
+        windowsHide: true,
+      }),
+    );
   } catch (error) {
     throw notStarted(name, error);
+  }
+}
+
+/** A child has the umask that its parent has when it is started; the broker's own stays what it was. */
+function withUmask<T>(start: () => T): T {
+  // A process has one umask, which threads other than the main one may not set.
+  if (windows || !isMainThread) return start();
+  const own = process.umask(0o077);
+  try {
+    process.umask(own | UMASK);
+    return start();
+  } finally {
+    process.umask(own);
   }
 }
 

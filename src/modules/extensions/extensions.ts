@@ -7,6 +7,7 @@ import { readLimits } from './limits.ts';
 import type { ExtensionsOptions, Loaded, Parts } from './loaded.ts';
 import { createLocks } from './locks.ts';
 import { findExtension, versionOf } from './lookup.ts';
+import { unsafePart } from './ownership.ts';
 import { loadScript } from './script-module.ts';
 import { createSlots, type Slots } from './slots.ts';
 
@@ -17,6 +18,8 @@ export interface Extensions {
    * @throws BrokerError `extension_failed` when it must not be run; `invalid_config` for a malformed limit.
    */
   find(name: string): Promise<Module | undefined>;
+  /** Takes over another configuration: it counts from the next call of each module on. */
+  configure(config: Readonly<Record<string, JsonObject>>): void;
   /** Takes no further call, lets those under way finish for at most `graceMs`, then ends every process. */
   close(graceMs: number): Promise<void>;
 }
@@ -25,6 +28,7 @@ export interface Extensions {
 const LOOK_EVERY_MS = 1000;
 
 export function createExtensions(options: ExtensionsOptions): Extensions {
+  let { config: modules } = options;
   const loaded = new Map<string, Loaded>();
   /** When the way to an extension was last looked at. */
   const lookedAt = new Map<string, number>();
@@ -33,11 +37,13 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
   const locks = createLocks();
   // One for a name, also across changes of its file.
   const slots = new Map<string, Slots>();
+  const looks = createLooks();
+  const formerSlots: Slots[] = [];
   let closed = false;
 
   const load = async (name: string): Promise<Loaded | undefined> => {
-    const config = options.config[name] ?? {};
-    const extension = await findExtension(options.dir, name);
+    const config = modules[name] ?? {};
+    const extension = await findExtension(options.dir, name, looks);
     const present = loaded.get(name);
     if (
       present &&
@@ -46,11 +52,7 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
     ) {
       return present;
     }
-    if (present) {
-      present.retire(false);
-      former.add(present);
-      loaded.delete(name);
-    }
+    setAside(name);
     if (!extension) return undefined;
     const limits = readLimits(name, config);
     const turns = slots.get(name) ?? createSlots(`Extension '${name}'`, limits.concurrency, limits.queue);
@@ -61,7 +63,27 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
     return made;
   };
 
+  const setAside = (name: string): void => {
+    const present = loaded.get(name);
+    if (!present) return;
+    present.retire(false);
+    former.add(present);
+    loaded.delete(name);
+  };
+
   return {
+    configure(next) {
+      const names = new Set([...loaded.keys(), ...slots.keys()]);
+      for (const name of names) {
+        if (JSON.stringify(modules[name]) === JSON.stringify(next[name])) continue;
+        setAside(name);
+        // Its limits may be others; calls under way keep their places in the former ones.
+        const turns = slots.get(name);
+        if (turns) formerSlots.push(turns);
+        slots.delete(name);
+      }
+      modules = next;
+    },
     async find(name) {
       if (closed) throw new BrokerError('unavailable', 'The broker is stopping');
       const present = loaded.get(name);
@@ -78,12 +100,39 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
       closed = true;
       const all = [...loaded.values(), ...former];
       for (const { retire } of all) retire(false);
-      const idle = Promise.all([...slots.values()].map((turns) => turns.idle()));
+      const idle = Promise.all([...slots.values(), ...formerSlots].map((turns) => turns.idle()));
       await within(graceMs, idle);
       for (const { retire } of all) retire(true);
       loaded.clear();
       former.clear();
     },
+  };
+}
+
+/** A look through the directory counts for so many times as long as it took: a large one costs a twentieth of the time at most. */
+const LOOK_PAUSE = 20;
+
+/** Looks through the directory once for all the extensions that ask at a time. */
+function createLooks(): (root: string) => Promise<string | undefined> {
+  let last: Promise<string | undefined> | undefined;
+  let until = 0;
+  return (root) => {
+    if (last && performance.now() < until) return last;
+    const began = performance.now();
+    until = Infinity;
+    last = unsafePart(root).then(
+      (reason) => {
+        const now = performance.now();
+        // What was refused may have been mended.
+        until = reason === undefined ? now + (now - began) * LOOK_PAUSE : 0;
+        return reason;
+      },
+      (error: unknown) => {
+        until = 0;
+        throw error;
+      },
+    );
+    return last;
   };
 }
 

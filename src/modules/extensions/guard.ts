@@ -40,7 +40,8 @@ export function guardCall(
   const checkMemory = async (): Promise<void> => {
     if (looking || pid === undefined) return;
     looking = true;
-    const bytes = await treeMemory(pid);
+    // What cannot be found out now is asked again at the next look.
+    const bytes = await treeMemory(pid).catch(() => undefined);
     looking = false;
     if (bytes === undefined || bytes <= limits.memoryBytes) return;
     end(tooMuch(name, 'used more memory', '_memory_mb', limits.memoryBytes));

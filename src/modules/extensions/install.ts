@@ -1,7 +1,7 @@
-import { chmod, cp, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, cp, link, lstat, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { describe, extensionsIn } from './lookup.ts';
+import { describe, type ExtensionKind, extensionsIn } from './lookup.ts';
 
 export interface Installed {
   /** Where it stands now. */
@@ -10,39 +10,74 @@ export interface Installed {
   readonly modules: readonly string[];
 }
 
+/** A copy that is ready beside its place. One of the two has to be called. */
+export interface StagedExtension extends Installed {
+  /**
+   * Puts the copy in place, in one step where it is a file; gives what takes that back, whatever was there before.
+   * Throws the system's error; nothing has changed then.
+   */
+  put(): Promise<() => Promise<void>>;
+  /** Removes what is left beside the place. */
+  clean(): Promise<void>;
+}
+
 /**
  * Copies a file or a folder into the extension directory, whole or not at all; others than its owner cannot write the copy.
- * @throws BrokerError `usage` when it is no extension; `already_exists` unless `force`.
+ * @param hindrance says why this program cannot run an extension, from its path and kind; nothing when it can.
+ * @throws BrokerError `usage` when it is no extension, or cannot be run; `already_exists` unless `force`.
  */
-export async function installExtension(dir: string, script: string, force: boolean): Promise<Installed> {
+export async function stageExtension(
+  dir: string,
+  script: string,
+  force: boolean,
+  hindrance: (file: string, kind: ExtensionKind) => Promise<string | undefined>,
+): Promise<StagedExtension> {
   const source = path.resolve(script);
   const info = await stat(source).catch((error: unknown) => {
     throw new BrokerError('usage', `Cannot read --script ${script}: ${messageOf(error)}`, { cause: error });
   });
-  await mkdir(dir, { recursive: true, mode: 0o755 });
   const target = path.join(dir, path.basename(source));
   if (target === source) throw new BrokerError('usage', `${script} is where the broker looks for it already`);
-  const modules = await modulesOf(source, info.isDirectory());
+  const modules = await modulesOf(source, info.isDirectory(), hindrance);
   for (const module of modules) await checkAlone(dir, target, module);
-  const present = await stat(target).catch(() => undefined);
+  const present = await lstat(target).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
+  });
   if (present && !force) {
     throw new BrokerError('already_exists', `${target} is there already; overwrite it with --force`);
   }
-  const staged = path.join(dir, `.${path.basename(source)}.${process.pid}.tmp`);
-  const aside = path.join(dir, `.${path.basename(source)}.${process.pid}.old`);
+  await mkdir(dir, { recursive: true, mode: 0o755 });
+  // Nobody else can enter it, so that a broker does not mistake what is in it for what it may load.
+  const beside = await mkdtemp(path.join(dir, '.install-'));
+  const clean = (): Promise<void> => rm(beside, { recursive: true, force: true });
+  const staged = path.join(beside, 'new');
+  const former = path.join(beside, 'former');
   try {
     await cp(source, staged, { recursive: true, dereference: true });
     await makeSafe(staged, info.isDirectory());
-    // A folder cannot be renamed over another; a file can, in one step.
-    if (present?.isDirectory()) await rename(target, aside);
-    await rename(staged, target).catch(async (error: unknown) => {
-      if (present?.isDirectory()) await rename(aside, target);
-      throw error;
-    });
-    return { path: target, modules };
-  } finally {
-    for (const leftover of [staged, aside]) await rm(leftover, { recursive: true, force: true });
+  } catch (error) {
+    await clean();
+    throw error;
   }
+  const takeBack = async (): Promise<void> => {
+    await rename(target, staged);
+    if (present) await rename(former, target);
+  };
+  return {
+    path: target,
+    modules,
+    clean,
+    async put() {
+      // A folder cannot be renamed over another. A file can, in one step; what it was is kept by a second name.
+      const kept = present && (present.isDirectory() ? rename : link)(target, former);
+      await kept;
+      await rename(staged, target).catch(async (error: unknown) => {
+        if (present?.isDirectory()) await rename(former, target);
+        throw error;
+      });
+      return takeBack;
+    },
+  };
 }
 
 /** A copy keeps the modes of a checkout, in which others may write; the broker would refuse to run that. */
@@ -55,12 +90,22 @@ async function makeSafe(at: string, isFolder: boolean): Promise<void> {
   }
 }
 
-async function modulesOf(source: string, isFolder: boolean): Promise<string[]> {
+async function modulesOf(
+  source: string,
+  isFolder: boolean,
+  hindrance: (file: string, kind: ExtensionKind) => Promise<string | undefined>,
+): Promise<string[]> {
   const base = path.basename(source);
+  const folder = isFolder ? source : path.dirname(source);
   const found = isFolder
-    ? (await extensionsIn(source)).map((inside) => `${base}.${inside.base}`)
-    : [(await describe(path.dirname(source), base))?.base].filter((name) => name !== undefined);
-  if (found.length > 0) return found;
+    ? await extensionsIn(source)
+    : [await describe(folder, base)].filter((candidate) => candidate !== undefined);
+  for (const { entry, kind } of found) {
+    const file = path.join(folder, entry);
+    const reason = await hindrance(file, kind);
+    if (reason !== undefined) throw new BrokerError('usage', `${file} cannot be run: ${reason}`);
+  }
+  if (found.length > 0) return found.map((inside) => (isFolder ? `${base}.${inside.base}` : inside.base));
   const what = isFolder ? `The folder ${source} holds no extension` : `${source} is no extension`;
   throw new BrokerError(
     'usage',

@@ -2,6 +2,7 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { BrokerError } from '../../protocol/errors.ts';
 import { compareNames } from '../../protocol/names.ts';
+import { unsafePart, writableByOthers } from './ownership.ts';
 
 /** `script`: TypeScript or JavaScript; `python`; `executable`: a program of any language. */
 export type ExtensionKind = 'script' | 'python' | 'executable';
@@ -27,10 +28,15 @@ const moduleName = /^[A-Za-z0-9][\w-]*(?:\.[A-Za-z0-9][\w-]*)*$/;
 /**
  * Finds the extension of a module's name in the extension directory: `NAME.ts`, `.mts`, `.js`, `.mjs`, `.py`, or an executable
  * file `NAME` or `NAME.*`; `pkg.mod` is `mod` in the folder `pkg` (contract, section 7). Gives nothing where there is none.
+ * @param partOf gives why something that it could load is not to be trusted; default: looks for it now.
  * @throws BrokerError `extension_failed` when there are several, or when others than the broker's user could have
- *   written it: it is not run then.
+ *   written it, or anything else that it could load: it is not run then.
  */
-export async function findExtension(dir: string, name: string): Promise<Extension | undefined> {
+export async function findExtension(
+  dir: string,
+  name: string,
+  partOf: (root: string) => Promise<string | undefined> = unsafePart,
+): Promise<Extension | undefined> {
   if (!moduleName.test(name)) return undefined;
   const segments = name.split('.');
   const base = segments.pop() ?? '';
@@ -41,6 +47,8 @@ export async function findExtension(dir: string, name: string): Promise<Extensio
   const root = await realpath(dir);
   const file = await realpath(path.join(folder, found.entry));
   await checkSafe(name, root, file);
+  const reason = await partOf(root);
+  if (reason !== undefined) throw refusal(name, reason);
   return { name, kind: found.kind, file, dir: root, version: await versionOf(file) };
 }
 
@@ -91,15 +99,9 @@ async function checkSafe(name: string, root: string, file: string): Promise<void
   const steps = inside.split(path.sep);
   for (let depth = 0; depth <= steps.length; depth++) {
     const at = path.join(root, ...steps.slice(0, depth));
-    const { mode, uid } = await stat(at);
+    const reason = writableByOthers(await stat(at));
     const shown = depth === 0 ? 'the extension directory' : steps.slice(0, depth).join('/');
-    if ((mode & 0o022) !== 0) {
-      const bits = (mode & 0o777).toString(8);
-      throw refusal(name, `${shown} can be written by others (mode ${bits}); take that away with chmod go-w`);
-    }
-    if (uid !== 0 && uid !== process.geteuid?.()) {
-      throw refusal(name, `${shown} belongs to another user (uid ${uid}); chown it to the broker's`);
-    }
+    if (reason !== undefined) throw refusal(name, `${shown} ${reason}`);
   }
 }
 

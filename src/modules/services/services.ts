@@ -113,20 +113,28 @@ async function list(store: Store, p: ListParams, call: Call): Promise<Reply> {
   }
   if (wait > 0) {
     call.keepOpen();
-    const enough = async (): Promise<true | undefined> => (await store.count(prefix)) >= wanted || undefined;
-    await waitUntil(store, { prefix }, { ms: wait, signal: call.signal }, enough);
   }
-  const page = await store.list({ prefix, limit, ...(after === undefined ? {} : { after }) });
-  const data: ListData = {
-    entries: page.entries.map((entry) => ({
-      name: entry.name,
-      revision: entry.revision,
-      data: stamp(entry),
-    })),
-    count: await store.count(prefix),
-    ...(page.next === undefined ? {} : { next: page.next }),
-  };
-  return success(data, page.revision);
+  const count = store.liveCount(prefix);
+  try {
+    await count.ready;
+    if (wait > 0) {
+      const enough = async (): Promise<true | undefined> => count.value >= wanted || undefined;
+      await waitUntil(store, { prefix }, { ms: wait, signal: call.signal }, enough);
+    }
+    const page = await store.list({ prefix, limit, ...(after === undefined ? {} : { after }) });
+    const data: ListData = {
+      entries: page.entries.map((entry) => ({
+        name: entry.name,
+        revision: entry.revision,
+        data: stamp(entry),
+      })),
+      count: count.value,
+      ...(page.next === undefined ? {} : { next: page.next }),
+    };
+    return success(data, page.revision);
+  } finally {
+    count.close();
+  }
 }
 
 /** The data of a list's answer. `count` is how many entries stand under the prefix, on this page or not. */

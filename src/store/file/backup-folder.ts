@@ -1,7 +1,7 @@
 import { constants, type Dirent } from 'node:fs';
 import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { runsAsRoot } from '../../config/atomic-write.ts';
+import { ifPresent, runsAsRoot } from '../../config/atomic-write.ts';
 
 /** The backups of one configuration file in their folder; backups of other files may stand beside them. */
 export interface BackupFile {
@@ -32,7 +32,7 @@ export async function listBackups(dir: string, file: string): Promise<BackupFile
 /** Makes a folder for what belongs to `file`, readable by the owner of that file alone, unless it stands. */
 export async function makeFolder(dir: string, file: string): Promise<void> {
   const made = await mkdir(dir, { recursive: true, mode: 0o700 });
-  const model = made === undefined || !runsAsRoot() ? undefined : await stat(file).catch(() => undefined);
+  const model = made === undefined || !runsAsRoot() ? undefined : await ifPresent(stat(file));
   if (!model) return;
   // Through a handle, and no link: whoever owns the place could put one there meanwhile, and root give away what it leads to.
   const folder = await open(dir, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
@@ -70,19 +70,15 @@ export async function pruneBackups(dir: string, file: string, keep: number): Pro
   for (const { name } of await itemsOf(dir)) {
     if (!name.startsWith(`${stemOf(file)}-`) || !unfinished.test(name)) continue;
     const left = path.join(dir, name);
-    const age = await stat(left).then(
-      ({ mtimeMs }) => Math.abs(Date.now() - mtimeMs),
-      () => 0,
-    );
+    // Another process may have finished or removed it meanwhile.
+    const found = await ifPresent(stat(left));
+    const age = found === undefined ? 0 : Math.abs(Date.now() - found.mtimeMs);
     if (age > ABANDONED_MS) await rm(left, { force: true });
   }
 }
 
 async function itemsOf(dir: string): Promise<Dirent[]> {
-  return await readdir(dir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException): Dirent[] => {
-    if (error.code === 'ENOENT') return [];
-    throw error;
-  });
+  return (await ifPresent(readdir(dir, { withFileTypes: true }))) ?? [];
 }
 
 function stemOf(file: string): string {

@@ -1,33 +1,43 @@
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import { replaceFile } from '../../config/atomic-write.ts';
-import { parseJsonText } from '../../config/json-file.ts';
+import { readJson } from '../../config/json-file.ts';
+import type { Section } from '../../config/json-members.ts';
 import { mergeLayers } from '../../config/layers.ts';
-import { checkData, isObject, type JsonObject } from '../../protocol/data.ts';
-import type { Entry } from '../../protocol/entry.ts';
+import { checkData, isObject, type Json, type JsonObject } from '../../protocol/data.ts';
+import { type Entry, unstamp } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { nameProblem } from '../../protocol/names.ts';
 import {
-  BACKUP,
   documentText,
-  optionsOf,
   readDocument,
+  readStoredFrom,
   type RegistryDocument,
   type RegistryIdentity,
 } from './document.ts';
+import { paced } from './pace.ts';
+import { BACKUP, REGISTRY, registryHead, SERVICES } from './registry-loader.ts';
+import { createSealCheck, sealOf } from './seal.ts';
 import type { TableSnapshot } from './table.ts';
 
 /** A backup that has been read and found whole. */
-export interface Backup {
+export interface Backup extends BackupHead {
   readonly document: RegistryDocument;
+}
+
+/** What a backup is, its entries left out. */
+export interface BackupHead {
+  readonly id: string;
+  readonly revision: number;
   readonly options: JsonObject;
   /** When it was made, by the clock of its host: ISO 8601, UTC. */
   readonly taken: string;
 }
 
 const FORMAT = 'bpbroker backup 1';
-const SEAL_BYTES = 64;
-const seal = /, "checksum": "([0-9a-f]{8})"\}\n\}\n$/;
+/** Entries checked in one turn of the event loop. */
+const TURN_ENTRIES = 1000;
 
 /**
  * Writes the configuration file as of one moment, sealed: its last member, `_backup`, holds a checksum of every byte
@@ -37,11 +47,22 @@ const seal = /, "checksum": "([0-9a-f]{8})"\}\n\}\n$/;
 export function writeBackup(
   target: string,
   file: string,
-  content: { options: JsonObject; identity: RegistryIdentity; snapshot: TableSnapshot },
+  content: {
+    options: JsonObject;
+    identity: RegistryIdentity;
+    snapshot: TableSnapshot;
+    /** The registry's present revision: while it moves on, writing goes at half its speed. */
+    revision?: () => number;
+  },
   onStep: (step: string) => void = () => undefined,
 ): Promise<number> {
   const text = documentText(content.options, content.identity, content.snapshot);
-  return replaceFile(target, sealed(text, new Date().toISOString()), { mode: 0o600, ownerOf: file, onStep });
+  const pieces = sealed(text, new Date().toISOString());
+  return replaceFile(target, paced(pieces, content.revision ?? (() => 0)), {
+    mode: 0o600,
+    ownerOf: file,
+    onStep,
+  });
 }
 
 function* sealed(text: Iterable<string>, taken: string): Generator<string, void, undefined> {
@@ -54,8 +75,7 @@ function* sealed(text: Iterable<string>, taken: string): Generator<string, void,
   }
   // The document's end, behind which the seal is put in.
   const last = `${held.replace(/\n\}\n$/, '')},\n  "${BACKUP}": {"format": "${FORMAT}", "taken": "${taken}"`;
-  const sum = crc32(last, checksum).toString(16).padStart(8, '0');
-  yield `${last}, "checksum": "${sum}"}\n}\n`;
+  yield `${last}${sealOf(crc32(last, checksum))}`;
 }
 
 /**
@@ -64,32 +84,83 @@ function* sealed(text: Iterable<string>, taken: string): Generator<string, void,
  * @throws BrokerError `usage` when there is no such file, `invalid_config` with the reason when it is not whole.
  */
 export async function readBackup(file: string): Promise<Backup> {
-  const bytes = await readWhole(file);
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw refusal(file, 'it is not valid UTF-8', error);
-  }
-  const parsed = await parseJsonText(text, file).catch((error: unknown) => {
-    // Its message begins with file, line and column.
-    const where = messageOf(error).slice(file.length).replace(/^:\s*/, '');
-    throw refusal(file, /^\d/.test(where) ? `line:column ${where}` : where, error);
-  });
-  const taken = checkSeal(file, bytes, parsed);
-  try {
-    const document = readDocument(parsed, file);
-    for (const entry of document.entries) checkEntry(entry, document.revision);
-    const options = optionsOf(parsed);
+  return await withSeal(file, async (handle, onBytes, checkSeal) => {
+    const stored = await readStoredFrom(handle, file, { onBytes });
+    const { options } = stored;
+    const taken = checkSeal(stored.backup);
+    const document = readDocument(stored, file);
+    let checked = 0;
+    for (const entry of document.entries.values()) {
+      checkEntry(entry.name, entry.data);
+      checkState(entry, document.revision);
+      if (++checked % TURN_ENTRIES === 0) await nextTurn();
+    }
     mergeLayers({ file: options }, 'its options');
-    return { document, options, taken };
+    return { document, id: document.id, revision: document.revision, options, taken };
+  });
+}
+
+/**
+ * Checks a backup as {@link readBackup} does, and holds none of its entries meanwhile: the seal takes the place of the
+ * registry's own checksum. Throws the same.
+ */
+export async function checkBackup(file: string): Promise<BackupHead> {
+  return await withSeal(file, async (handle, onBytes, checkSeal) => {
+    const problems: BrokerError[] = [];
+    const entries: Section = {
+      member(name, value) {
+        if (name.startsWith('_')) return false;
+        problems.push(...problemsOf(name, value).slice(0, 1 - problems.length));
+        return true;
+      },
+    };
+    const sections = { [SERVICES]: entries, [REGISTRY]: { sections: { entries: { member: () => true } } } };
+    const {
+      [REGISTRY]: registry,
+      [BACKUP]: described,
+      ...options
+    } = await readJson(handle, file, {
+      sections,
+      onBytes,
+    });
+    const taken = checkSeal(described);
+    if (registry === undefined) throw new BrokerError('invalid_config', `it has no "${REGISTRY}"`);
+    const { id, revision } = registryHead(registry, file);
+    const [problem] = problems;
+    if (problem) throw problem;
+    mergeLayers({ file: options }, 'its options');
+    return { id, revision, options, taken };
+  });
+}
+
+type Reading<T> = (
+  handle: FileHandle,
+  onBytes: (bytes: Uint8Array) => void,
+  /** To be called when all has been read, with what stands under `_backup`. Gives when the backup was made. */
+  checkSeal: (described: Json | undefined) => string,
+) => Promise<T>;
+
+async function withSeal<T>(file: string, read: Reading<T>): Promise<T> {
+  const handle = await openBackup(file);
+  try {
+    const seal = createSealCheck();
+    return await read(handle, seal.add, (described) => takenOf(file, described, seal.isIntact()));
   } catch (error) {
-    throw refusal(file, messageOf(error), error);
+    throw isRefusal(error, file) ? error : refusal(file, withoutFile(messageOf(error), file), error);
+  } finally {
+    await handle.close();
   }
 }
 
-function checkSeal(file: string, bytes: Buffer, parsed: JsonObject): string {
-  const described = parsed[BACKUP];
+/** What reading says of any file, as a reason: its name is told already. */
+function withoutFile(message: string, file: string): string {
+  if (message.startsWith(`${file} is not valid UTF-8`)) return 'it is not valid UTF-8';
+  if (!message.startsWith(`${file}:`)) return message;
+  const rest = message.slice(file.length + 1).trimStart();
+  return /^\d+:\d+: /.test(rest) ? `line:column ${rest}` : rest;
+}
+
+function takenOf(file: string, described: Json | undefined, isIntact: boolean): string {
   if (described === undefined) {
     throw refusal(
       file,
@@ -100,16 +171,21 @@ function checkSeal(file: string, bytes: Buffer, parsed: JsonObject): string {
   if (typeof format === 'string' && format !== FORMAT && /^bpbroker backup \d+$/.test(format)) {
     throw refusal(file, `it is a '${format}', made by a newer version; this one reads '${FORMAT}'`);
   }
-  const end = seal.exec(bytes.toString('latin1', Math.max(0, bytes.length - SEAL_BYTES)));
-  const covered = end ? bytes.subarray(0, bytes.length - end[0].length) : bytes;
-  if (end === null || crc32(covered) !== Number.parseInt(end[1] ?? '', 16)) {
-    throw refusal(file, 'it does not match its checksum: it is damaged, or was changed');
-  }
+  if (!isIntact) throw refusal(file, 'it does not match its checksum: it is damaged, or was changed');
   if (format !== FORMAT || typeof taken !== 'string') throw refusal(file, `its "${BACKUP}" is malformed`);
   return taken;
 }
 
-function checkEntry({ name, data, lastWriteTs, revision, ttlMs }: Entry, last: number): void {
+function problemsOf(name: string, value: Json): BrokerError[] {
+  try {
+    if (isObject(value)) checkEntry(name, unstamp(value).data);
+    return [];
+  } catch (error) {
+    return [error as BrokerError];
+  }
+}
+
+function checkEntry(name: string, data: JsonObject): void {
   const problem = nameProblem(name);
   if (problem !== undefined) throw new BrokerError('invalid_config', `an entry's name: ${problem}`);
   try {
@@ -117,30 +193,34 @@ function checkEntry({ name, data, lastWriteTs, revision, ttlMs }: Entry, last: n
   } catch (error) {
     throw new BrokerError('invalid_config', `entry '${name}': ${messageOf(error)}`, { cause: error });
   }
+}
+
+function checkState({ name, lastWriteTs, revision, ttlMs }: Entry, last: number): void {
   const fits = revision >= 0 && revision <= last && Number.isFinite(lastWriteTs);
   if (!fits || (ttlMs !== undefined && !(ttlMs > 0 && Number.isFinite(ttlMs)))) {
     throw new BrokerError('invalid_config', `entry '${name}': its revision, time or lifetime is impossible`);
   }
 }
 
-async function readWhole(file: string): Promise<Buffer> {
+async function openBackup(file: string): Promise<FileHandle> {
   try {
     const handle = await open(file, 'r');
-    try {
-      if (!(await handle.stat()).isFile()) throw new Error('it is not a file');
-      return await handle.readFile();
-    } finally {
-      await handle.close();
-    }
+    if ((await handle.stat()).isFile()) return handle;
+    await handle.close();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') throw new BrokerError('usage', `No such backup: ${file}`, { cause: error });
     throw refusal(file, messageOf(error), error);
   }
+  throw refusal(file, 'it is not a file');
+}
+
+const REFUSED = 'Cannot use the backup';
+
+function isRefusal(error: unknown, file: string): boolean {
+  return error instanceof BrokerError && error.message.startsWith(`${REFUSED} ${file}: `);
 }
 
 function refusal(file: string, why: string, cause?: unknown): BrokerError {
-  return new BrokerError('invalid_config', `Cannot use the backup ${file}: ${why}; nothing was changed`, {
-    cause,
-  });
+  return new BrokerError('invalid_config', `${REFUSED} ${file}: ${why}; nothing was changed`, { cause });
 }

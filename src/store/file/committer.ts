@@ -1,7 +1,9 @@
-import { setImmediate, setTimeout } from 'node:timers';
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
+import { formatDuration } from '../../protocol/duration.ts';
 import type { Change, Entry } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { MutationResult } from '../store.ts';
+import { type Batch, newBatch, type NewState, type Pending, settle } from './batch.ts';
 import { isFull } from './disk-errors.ts';
 import type { AppendFailure, Journal } from './journal.ts';
 import { encodeRecord } from './records.ts';
@@ -19,8 +21,12 @@ export interface Committer {
   after(batch: Batch, entry: Entry | undefined, refusal?: unknown): Promise<MutationResult>;
   /** Why writes are refused now: for good (`final`), or while there is no room. */
   readonly trouble: Trouble | undefined;
-  /** Refuses writes from now on. */
-  stop(reason: string): void;
+  /** Refuses writes from now on. `saved`: every acknowledged write is on the disk all the same; default: yes. */
+  stop(reason: string, saved?: boolean): void;
+  /** Refuses writes until there is room again: {@link CommitterOptions.makeRoom} is asked for it at intervals. */
+  waitForRoom(error: Error): void;
+  /** Why a commit that is under way is late; nothing when none is. */
+  readonly late: string | undefined;
   /** Runs `task` while no batch is in flight; batches wait meanwhile. Rejects once writes are refused for good. */
   between<T>(task: () => Promise<T>): Promise<T>;
   /** Settles when nothing is queued or in flight. */
@@ -29,36 +35,11 @@ export interface Committer {
   close(): void;
 }
 
-export type NewState = (revision: number) => Entry;
-
-export interface Pending {
-  readonly entry: Entry | undefined;
-  readonly batch: Batch;
-}
-
 export interface Trouble {
   readonly final: boolean;
   readonly reason: string;
-}
-
-export interface Batch {
-  readonly changes: Change[];
-  readonly records: string[];
-  readonly sizes: number[];
-  /** Sum of `sizes`. */
-  bytes: number;
-  /** The latest state of each name in the batch. */
-  readonly states: Map<string, Change>;
-  readonly waiters: Waiter[];
-}
-
-interface Waiter {
-  resolve(result: MutationResult): void;
-  reject(reason: unknown): void;
-  /** Absent: the result is `entry` as of the batch's last revision. */
-  readonly result: MutationResult | undefined;
-  readonly entry: Entry | undefined;
-  readonly refusal: unknown;
+  /** Whether every acknowledged write is on the disk. */
+  readonly saved: boolean;
 }
 
 export interface CommitterOptions {
@@ -70,12 +51,24 @@ export interface CommitterOptions {
   readonly apply: (change: Change, recordBytes: number) => void;
   /** Called after each batch. */
   readonly onCommit: () => void;
+  /**
+   * Asked when the disk is full, while no append is under way: frees what can be spared. True when an append is worth
+   * another attempt. Must not reject.
+   */
+  readonly makeRoom: () => Promise<boolean>;
   readonly log: (level: 'info' | 'error', message: string) => void;
   /** A batch takes no further change beyond this. */
   readonly batchBytes: number;
   /** How often to try whether there is room again. */
   readonly probeMs: number;
+  /** Bytes of records that may wait for the disk; beyond them writes are refused for the moment. */
+  readonly pendingBytes: number;
+  /** A commit that takes longer than this is late, and health says so. */
+  readonly lateMs: number;
 }
+
+/** Attempts at one batch while the disk is full. */
+const ROOM_ATTEMPTS = 3;
 
 export function createCommitter(options: CommitterOptions): Committer {
   const { journal, revision, apply, log } = options;
@@ -90,6 +83,10 @@ export function createCommitter(options: CommitterOptions): Committer {
   let trouble: Trouble | undefined;
   let probing: NodeJS.Timeout | undefined;
   let closed = false;
+  let pendingBytes = 0;
+  let flyingSince = 0;
+  let lateTimer: NodeJS.Timeout | undefined;
+  let lateTold = false;
 
   function pending(name: string): Pending | undefined {
     if (flying === undefined && queue.length === 0) return undefined;
@@ -104,12 +101,13 @@ export function createCommitter(options: CommitterOptions): Committer {
   function openBatch(): Batch {
     const last = queue.at(-1);
     if (last !== undefined && last.bytes < options.batchBytes) return last;
-    const batch = { changes: [], records: [], sizes: [], bytes: 0, states: new Map(), waiters: [] };
+    const batch = newBatch();
     queue.push(batch);
     return batch;
   }
 
   function add(type: Change['type'], name: string, state?: NewState): Promise<MutationResult> {
+    if (pendingBytes > options.pendingBytes) return Promise.reject(overloaded());
     const next = lastRevision + 1;
     const entry = state?.(next);
     const change: Change = entry ? { type, name, revision: next, entry } : { type, name, revision: next };
@@ -121,6 +119,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     batch.records.push(record);
     batch.sizes.push(size);
     batch.bytes += size;
+    pendingBytes += size;
     batch.states.set(name, change);
     schedule();
     return new Promise((resolve, reject) => {
@@ -136,35 +135,70 @@ export function createCommitter(options: CommitterOptions): Committer {
     setImmediate(flush);
   }
 
+  function overloaded(): BrokerError {
+    return new BrokerError(
+      'unavailable',
+      `Cannot store the entry: ${pendingBytes} bytes of writes wait for the disk, and at most ${options.pendingBytes} may; nothing was stored`,
+      { retryAfter: 1 },
+    );
+  }
+
   function flush(): void {
     scheduled = false;
     if (flying !== undefined || holds > 0) return;
     flying = queue.shift();
     if (flying === undefined) return;
-    journal().append(flying.records, flying.bytes, (failure) => {
-      if (failure) failed(failure);
+    flyingSince = performance.now();
+    lateTimer = setTimeout(tellLate, options.lateMs).unref();
+    append(flying, 1);
+  }
+
+  function append(batch: Batch, attempt: number): void {
+    journal().append(batch.records, batch.bytes, (failure) => {
+      if (failure) failed(failure, batch, attempt);
       else committed();
     });
   }
 
-  function committed(): void {
+  function tellLate(): void {
+    lateTold = true;
+    log('error', `The disk is late: ${lateness() ?? ''}`);
+  }
+
+  function lateness(): string | undefined {
+    if (flying === undefined) return undefined;
+    const ms = performance.now() - flyingSince;
+    return ms < options.lateMs
+      ? undefined
+      : `a commit to ${journal().path} has not ended for ${formatDuration(ms)}; writes wait for it`;
+  }
+
+  /** The batch in flight has landed, or failed. */
+  function land(): Batch | undefined {
     const batch = flying;
     flying = undefined;
+    pendingBytes -= batch?.bytes ?? 0;
+    clearTimeout(lateTimer);
+    if (lateTold)
+      log(
+        'info',
+        `The commit that was late has ended after ${formatDuration(performance.now() - flyingSince)}`,
+      );
+    lateTold = false;
+    return batch;
+  }
+
+  function committed(): void {
+    const batch = land();
     if (batch === undefined) return;
     if (trouble?.final === false) {
       trouble = undefined;
       log('info', 'There is room on the disk again: the registry takes writes');
     }
     batch.changes.forEach((change, i) => apply(change, batch.sizes[i] ?? 0));
-    for (const waiter of batch.waiters) settle(waiter);
+    for (const waiter of batch.waiters) settle(waiter, revision());
     goOn();
     options.onCommit();
-  }
-
-  function settle({ resolve, reject, result, entry, refusal }: Waiter): void {
-    if (refusal !== undefined) reject(refusal);
-    else if (result !== undefined) resolve(result);
-    else resolve(entry ? { entry, revision: revision() } : { revision: revision() });
   }
 
   function goOn(): void {
@@ -174,29 +208,51 @@ export function createCommitter(options: CommitterOptions): Committer {
     schedule();
   }
 
-  function failed({ step, error }: AppendFailure): void {
+  function failed({ step, error }: AppendFailure, batch: Batch, attempt: number): void {
     if (step === 'write' && isFull(error)) {
       journal().rollback((problem) => {
         if (problem) stopFlying(`cutting off an incomplete write failed: ${messageOf(problem)}`);
-        else full(error);
+        else void full(error, batch, attempt);
       });
+      return;
+    }
+    if (step === 'link') {
+      stopFlying(`${messageOf(error)}: what was written since is lost with the process`, false);
       return;
     }
     // What a failed sync left in the cache is marked clean, so syncing again would report success and lie.
     stopFlying(`${step === 'sync' ? 'syncing' : 'writing'} ${journal().path} failed: ${messageOf(error)}`);
   }
 
-  function stopFlying(reason: string): void {
-    rejectFlying(stop(reason));
+  /** The bytes may have reached the disk, and a restart then finds them: nobody knows yet whether the write happened. */
+  function stopFlying(reason: string, saved = true): void {
+    const refused = stop(reason, saved);
+    const unknown = new BrokerError(
+      'outcome_unknown',
+      `Whether the entry was stored is unknown, and shows after a restart: ${trouble?.reason ?? reason}`,
+    );
+    rejectFlying(unknown, refused);
   }
 
-  function full(error: Error): void {
-    const reason = `no room on the disk for the registry's journal: ${messageOf(error)}`;
+  async function full(error: Error, batch: Batch, attempt: number): Promise<void> {
+    const isWorthIt = attempt < ROOM_ATTEMPTS && (await options.makeRoom());
+    if (isWorthIt && trouble?.final !== true) {
+      append(batch, attempt + 1);
+      return;
+    }
+    waitForRoom(error);
+    const refused = new BrokerError('storage_full', `Cannot store the entry: ${trouble?.reason ?? ''}`, {
+      cause: error,
+    });
+    rejectFlying(refused, refused);
+  }
+
+  function waitForRoom(error: Error): void {
     if (trouble === undefined) {
-      trouble = { final: false, reason };
+      const reason = `no room on the disk for the registry's journal: ${messageOf(error)}`;
+      trouble = { final: false, reason, saved: true };
       log('error', `The registry refuses writes: ${reason}`);
     }
-    rejectFlying(new BrokerError('storage_full', `Cannot store the entry: ${reason}`, { cause: error }));
     if (!closed) probing ??= setTimeout(probe, options.probeMs).unref();
   }
 
@@ -208,11 +264,12 @@ export function createCommitter(options: CommitterOptions): Committer {
     schedule();
   }
 
-  function stop(reason: string): BrokerError {
+  function stop(reason: string, saved: boolean): BrokerError {
     if (trouble?.final !== true) {
       const since = new Date().toISOString();
       trouble = {
         final: true,
+        saved,
         reason: `the registry is read-only since ${since}: ${reason}; restart the broker once the disk is well`,
       };
       log('error', `From now on ${trouble.reason}`);
@@ -222,12 +279,11 @@ export function createCommitter(options: CommitterOptions): Committer {
     return error;
   }
 
-  /** What stands in later batches was decided on the state that has failed, so it fails with it. */
-  function rejectFlying(error: BrokerError): void {
-    const batch = flying;
-    flying = undefined;
-    for (const waiter of batch?.waiters ?? []) waiter.reject(error);
-    rejectQueued(error);
+  /** What later batches hold was decided on the state that has failed, so it fails with it. */
+  function rejectFlying(error: BrokerError, refused: BrokerError): void {
+    const batch = land();
+    for (const waiter of batch?.waiters ?? []) waiter.reject(waiter.result === undefined ? refused : error);
+    rejectQueued(refused);
     lastRevision = revision();
     goOn();
   }
@@ -235,7 +291,10 @@ export function createCommitter(options: CommitterOptions): Committer {
   function rejectQueued(error: BrokerError): void {
     const batches = queue;
     queue = [];
-    for (const batch of batches) for (const waiter of batch.waiters) waiter.reject(error);
+    for (const batch of batches) {
+      pendingBytes -= batch.bytes;
+      for (const waiter of batch.waiters) waiter.reject(error);
+    }
   }
 
   function whenTold(waiting: (() => void)[]): Promise<void> {
@@ -256,9 +315,13 @@ export function createCommitter(options: CommitterOptions): Committer {
     get trouble(): Trouble | undefined {
       return trouble;
     },
-    stop(reason) {
-      stop(reason);
+    get late(): string | undefined {
+      return lateness();
     },
+    stop(reason, saved = true) {
+      stop(reason, saved);
+    },
+    waitForRoom,
     async between(task) {
       holds++;
       try {
@@ -274,6 +337,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     close() {
       closed = true;
       clearTimeout(probing);
+      clearTimeout(lateTimer);
     },
   };
 }

@@ -46,7 +46,12 @@ export function createExpiry(expire: (name: string) => Promise<unknown>): Expiry
       const remaining = lifetime.deadline - performance.now();
       arm(lifetime, remaining > 0 ? remaining : RETRY_MS);
     };
-    expire(lifetime.name).then(again, again);
+    try {
+      expire(lifetime.name).then(again, again);
+    } catch {
+      // As a rejection: it is tried again.
+      again();
+    }
   }
 
   function forget(name: string): void {

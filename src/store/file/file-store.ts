@@ -7,26 +7,38 @@ import type { Change, Entry } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Mutation, MutationResult, NewEntry, Store, StoreHealth, WatchItem } from '../store.ts';
 import { createCommitter } from './committer.ts';
+import { createCounts } from './counts.ts';
 import { createExpiry } from './expiry.ts';
+import type { StoredDocument } from './document.ts';
 import { createHistory } from './history.ts';
 import { makeEntry } from './records.ts';
-import { prepareFiles } from './opening.ts';
-import { createRewriter, type WrittenBackup } from './rewriter.ts';
+import type { Journal } from './journal.ts';
+import { saveAtClose } from './last-save.ts';
+import { missingJournal } from './missing-journal.ts';
+import { type Opened, prepareFiles } from './opening.ts';
+import { recover } from './recovery.ts';
+import { createRoom } from './room.ts';
+import { createQuota } from './quota.ts';
+import { createRewriter, type FileEdits, type WrittenBackup } from './rewriter.ts';
 import { createTable } from './table.ts';
 import { covers, createWatchHub } from './watchers.ts';
 
 export interface FileStoreOptions {
   /** The configuration file, whose key `services` holds the entries. The caller holds its lock (`lock.ts`). */
   readonly file: string;
-  /** The parsed content of the file as it stands; nothing where there is none yet. */
-  readonly document: JsonObject | undefined;
+  /** The content of the file as it stands, which the store takes over; nothing where there is none yet. */
+  readonly document: StoredDocument | undefined;
   /** The options to write beside the entries: all top-level keys, `services` with its `_…` keys alone. */
   readonly options: () => JsonObject;
   readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void;
+  /** How edits of the file by others are kept; default: nobody edits it. */
+  readonly edits?: FileEdits;
   /** How often the file is rewritten if something changed; default 10 minutes. */
   readonly rewriteIntervalMs?: number;
   /** The file is rewritten when the journal outgrows this and the file; default 8 MiB. */
   readonly journalBytes?: number;
+  /** What the entries may count in all (`size.ts`); default: no limit. */
+  readonly maxBytes?: number;
   /** How many changes a watch can resume across; default 10,000. */
   readonly historyChanges?: number;
   /** Their bytes in the journal at most; default 16 MiB. */
@@ -35,6 +47,10 @@ export interface FileStoreOptions {
   readonly watchBytes?: number;
   /** How often to try again after the disk was full; default 1 s. */
   readonly probeMs?: number;
+  /** Bytes of writes that may wait for the disk; beyond them writes are refused with `unavailable`; default 64 MiB. */
+  readonly pendingBytes?: number;
+  /** Health says that the disk is late when a commit takes longer than this; default 5 s. */
+  readonly lateMs?: number;
   /** Told before each step that changes the disk outside of a commit: where a test lets the process die. */
   readonly onStep?: (step: string) => void;
 }
@@ -52,52 +68,69 @@ export interface FileStore extends Store {
    * {@link FileStore.rewrite} does; a failure leaves nothing there, and writes go on.
    */
   backUp(target: (revision: number) => string): Promise<WrittenBackup>;
+  /** Bytes that the next rewriting of the file, and the journal after it, take on the disk. */
+  neededBytes(): number;
   /** What a look at the disk shows to be amiss that no write has run into yet; nothing when all is well. */
   diskProblem(): Promise<string | undefined>;
 }
 
 const MIB = 1024 * 1024;
 const BATCH_BYTES = 4 * MIB;
+const PENDING_BYTES = 64 * MIB;
+const LATE_MS = 5000;
 const RETRY_REWRITE_MS = 30_000;
+/** How often room is looked for, and reserved, as the journal grows. */
+const ROOM_EVERY_BYTES = MIB;
 
 /**
- * Opens the embedded store: one JSON file with a journal beside it (docs/storage.md).
- * @throws BrokerError `invalid_config` when what stands on disk is damaged, foreign, or changed outside of the broker:
- *   nothing is touched then. `storage_full` or `unavailable` when the disk does not let it be made ready for writes.
+ * Opens the embedded store: one JSON file with a journal beside it (docs/storage.md). On a full disk it opens for reads
+ * alone, and takes writes once there is room.
+ * @throws BrokerError `invalid_config` when what is on the disk is damaged, foreign, or changed outside of the broker:
+ *   nothing is touched then. `unavailable` when the disk does not let it be made ready for writes, `storage_full` when
+ *   there is no registry yet and no room for one.
  */
 export async function openFileStore(settings: FileStoreOptions): Promise<FileStore> {
   const log = settings.log ?? ((): void => undefined);
   const onStep = settings.onStep ?? ((): void => undefined);
+  const probeMs = settings.probeMs ?? 1000;
   const file = await resolveFile(settings.file);
   const table = createTable();
+  const quota = createQuota(table, settings.maxBytes ?? Infinity);
+  const counts = createCounts(table);
   const history = createHistory({
     changes: settings.historyChanges ?? 10_000,
     bytes: settings.historyBytes ?? 16 * MIB,
   });
-  const { identity, retired, written, firstJournal } = await prepareFiles({
-    file,
-    document: settings.document,
-    options: settings.options,
-    table,
-    history,
-    warn: (message) => log('warn', message),
-    onStep,
+  const room = createRoom(file, log);
+  const warn = (message: string): void => log('warn', message);
+  const opening = { ...settings, file, table, history, room, warn, onStep };
+  const recovered = await recover(opening);
+  const { identity } = recovered;
+  const opened = await prepareFiles(opening, recovered).catch((error: BrokerError) => {
+    if (error.code !== 'storage_full' || settings.document === undefined) throw error;
+    return error;
   });
-  let journal = firstJournal;
+  let isReady = false;
+  let journal: Journal = missingJournal(file);
   const watches = createWatchHub(settings.watchBytes ?? MIB);
   const expiry = createExpiry(expire);
   let closing: Promise<void> | undefined;
   let rewriteAfter = 0;
   let rewriting = false;
+  let lacksRoom = false;
+  let roomLookedAt = 0;
 
   const committer = createCommitter({
     journal: () => journal,
     revision: () => table.revision,
     apply,
-    onCommit: rewriteWhenDue,
+    onCommit,
+    makeRoom,
     log,
     batchBytes: BATCH_BYTES,
-    probeMs: settings.probeMs ?? 1000,
+    probeMs,
+    pendingBytes: settings.pendingBytes ?? PENDING_BYTES,
+    lateMs: settings.lateMs ?? LATE_MS,
   });
   const rewriter = createRewriter({
     file,
@@ -110,18 +143,21 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     setJournal: (next) => {
       journal = next;
     },
-    retired,
-    written,
     journalBytes: settings.journalBytes ?? 8 * MIB,
+    edits: settings.edits,
     onStep,
   });
-  await rewriter.retire();
   for (const entry of table.entries()) if (entry.ttlMs !== undefined) expiry.track(entry);
   const interval = setInterval(() => void rewriteQuietly(), settings.rewriteIntervalMs ?? 600_000);
   interval.unref();
+  if (opened instanceof BrokerError) committer.waitForRoom(opened);
+  else await begin(opened);
 
   function apply(change: Change, bytes: number): void {
-    table.apply(change);
+    const { size, bytes: before } = table;
+    table.apply(change, change.entry && quota.bytesOf(change.name, change.entry.data));
+    quota.applied(table.bytes - before);
+    if (table.size !== size) counts.changed(change.name, table.size - size);
     history.push(change, bytes);
     watches.publish(change, bytes);
     if (change.entry === undefined) expiry.forget(change.name);
@@ -147,9 +183,14 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     const current = pending ? pending.entry : table.get(name);
     try {
       const outcome = mutation(current);
-      if (outcome.action === 'put') return committer.add('put', name, stateOf(name, outcome.entry));
+      if (outcome.action === 'put') {
+        const state = stateOf(name, outcome.entry);
+        const added = quota.admit(name, outcome.entry.data, current?.data, pending !== undefined);
+        return quota.track(added, committer.add('put', name, state));
+      }
       if (outcome.action === 'delete' && current !== undefined) {
-        return committer.add(outcome.expired ? 'expire' : 'delete', name);
+        const added = quota.removal(name, current.data, pending !== undefined);
+        return quota.track(added, committer.add(outcome.expired ? 'expire' : 'delete', name));
       }
       if (outcome.action === 'renew') expiry.renew(name);
     } catch (error) {
@@ -160,36 +201,104 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     return Promise.resolve(current ? { entry: current, revision } : { revision });
   }
 
-  function rewriteWhenDue(): void {
+  /** Writes can be taken. A file that is behind is written beside them. */
+  async function begin({ firstJournal, ...files }: Opened): Promise<void> {
+    journal = firstJournal;
+    rewriter.takeOver(files);
+    isReady = true;
+    await rewriter.retire();
+    await room.reserve(rewriter.neededBytes());
+    if (!rewriter.isCurrent()) void rewriteQuietly();
+  }
+
+  function onCommit(): void {
     if (!rewriting && rewriter.isDue() && performance.now() >= rewriteAfter) void rewriteQuietly();
+    const { size } = journal;
+    if (Math.abs(size - roomLookedAt) < ROOM_EVERY_BYTES || committer.trouble) return;
+    roomLookedAt = size;
+    void room.reserve(rewriter.neededBytes());
+  }
+
+  /** The journals of watches go first, then the reserve, with which the file is rewritten and journals are retired. */
+  async function makeRoom(): Promise<boolean> {
+    try {
+      if (!isReady) {
+        await begin(await prepareFiles(opening, recovered));
+        return true;
+      }
+      if (await rewriter.giveUpHistory()) return true;
+      if (rewriting || performance.now() < rewriteAfter || !(await room.has(rewriter.neededBytes())))
+        return false;
+      rewriteAfter = performance.now() + probeMs;
+      await room.giveUp();
+      const isRewritten = await rewriter.rewriteForRoom();
+      if (isRewritten) rewriteAfter = 0;
+      await room.reserve(rewriter.neededBytes());
+      return isRewritten;
+    } catch (error) {
+      log('warn', `Cannot make room: ${messageOf(error)}`);
+      return false;
+    }
   }
 
   async function rewriteQuietly(): Promise<void> {
-    if (committer.trouble?.final) return;
+    if (committer.trouble?.final || !isReady || rewriting) return;
+    try {
+      // An attempt that must fail would fill what room there is, again and again.
+      if (lacksRoom && !(await room.has(rewriter.neededBytes()))) {
+        rewriteAfter = performance.now() + probeMs;
+        return;
+      }
+      await rewriteNow();
+    } catch (error) {
+      log('warn', `${messageOf(error)}; the registry goes on in its journal`);
+    }
+  }
+
+  async function rewriteNow(): Promise<void> {
     rewriting = true;
+    try {
+      await room.giveUp();
+      await rewriteWithHistory();
+      rewriteAfter = 0;
+      lacksRoom = false;
+    } catch (error) {
+      lacksRoom = isStorageFull(error);
+      rewriteAfter = performance.now() + (lacksRoom ? probeMs : RETRY_REWRITE_MS);
+      throw error;
+    } finally {
+      rewriting = false;
+      if (!closing) await room.reserve(rewriter.neededBytes());
+    }
+  }
+
+  /** Where there is no room, the journals of watches give way. */
+  async function rewriteWithHistory(): Promise<void> {
     try {
       await rewriter.rewriteIfChanged();
     } catch (error) {
-      rewriteAfter = performance.now() + RETRY_REWRITE_MS;
-      log('warn', `${messageOf(error)}; the registry goes on in its journal`);
-    } finally {
-      rewriting = false;
+      if (!isStorageFull(error) || !(await rewriter.giveUpHistory())) throw error;
+      await rewriter.rewriteIfChanged();
     }
   }
 
   function health(): StoreHealth {
     if (closing) return { writable: false, reason: 'the broker is stopping' };
-    const { trouble } = committer;
-    return trouble ? { writable: false, reason: trouble.reason } : { writable: true };
+    const usage = settings.maxBytes === undefined ? {} : { usage: quota.usage() };
+    const reason = committer.trouble?.reason ?? committer.late;
+    return reason === undefined ? { writable: true, ...usage } : { writable: false, reason, ...usage };
   }
 
   async function diskProblem(): Promise<string | undefined> {
     const looked = journal;
     try {
       await access(path.dirname(file), constants.W_OK | constants.X_OK);
-      // A journal may be replaced, or closed, while it is looked at.
-      if ((await looked.stands()) || looked !== journal || closing) return undefined;
-      return `${looked.path} was moved or removed while it is written to: what is written now is lost with the process`;
+      const link = isReady ? looked.link() : 'own';
+      // A journal may be replaced by the next one, or closed, while it is looked at.
+      if (link === 'own' || looked !== journal || closing) return undefined;
+      const problem = `${looked.path} was ${link === 'missing' ? 'moved or removed' : 'replaced'} while it is written to`;
+      committer.stop(`${problem}: what is written now is lost with the process`, false);
+      return problem;
     } catch (error) {
       if (looked !== journal || closing) return undefined;
       return `the registry's folder cannot be written: ${messageOf(error)}`;
@@ -201,9 +310,17 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     expiry.close();
     await committer.drained();
     watches.close();
-    await rewriteQuietly();
-    committer.close();
-    await journal.close();
+    const { trouble } = committer;
+    const { revision } = table;
+    const { rewriteAlone } = rewriter;
+    try {
+      const parts = { file, identity, journal, revision, trouble, onStep };
+      if (isReady) await saveAtClose({ ...parts, rewrite: rewriteNow, rewriteAlone });
+    } finally {
+      committer.close();
+      await journal.close();
+      await room.giveUp();
+    }
   }
 
   return {
@@ -213,7 +330,16 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     },
     get: (name) => Promise.resolve(table.get(name)),
     list: (options = {}) => Promise.resolve(table.page(options)),
-    count: (prefix) => Promise.resolve(table.count(prefix)),
+    async count(prefix) {
+      const count = counts.open(prefix);
+      try {
+        await count.ready;
+        return count.value;
+      } finally {
+        count.close();
+      }
+    },
+    liveCount: counts.open,
     mutate,
     watch(options = {}) {
       const watch = watches.open(options, backlogOf(options.after));
@@ -229,14 +355,26 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       }
     },
     health,
-    rewrite: () => (closing ? rejected(stopping()) : rewriter.rewrite()),
+    rewrite: () => (closing ? rejected(stopping()) : isReady ? rewriter.rewrite() : rejected(notReady())),
     backUp: (target) => (closing ? rejected(stopping()) : rewriter.backUp(target)),
+    neededBytes: () => rewriter.neededBytes(),
     diskProblem,
     close() {
       closing ??= shutDown();
       return closing;
     },
   };
+}
+
+function isStorageFull(error: unknown): boolean {
+  return error instanceof BrokerError && error.code === 'storage_full';
+}
+
+function notReady(): BrokerError {
+  return new BrokerError(
+    'storage_full',
+    'Cannot write the file: there was no room on the disk when the broker started',
+  );
 }
 
 function stateOf(name: string, entry: NewEntry): (revision: number) => Entry {

@@ -20,11 +20,17 @@ export interface JournalText {
   readonly headerEnd: number;
   /** Each frame's records, parsed, with the offset at which the frame begins. */
   readonly frames: readonly { readonly offset: number; readonly records: readonly unknown[] }[];
-  /** Where the last good frame ends: the file's length, unless `bad` says more. */
+  /** Where the last good frame ends: the file's length, unless `tail` says more. */
   readonly end: number;
-  /** Set when what follows `end` is no frame; `followed` when a good frame stands somewhere after it. */
-  readonly bad?: { readonly followed: boolean };
+  /**
+   * What follows `end`, where that is no good frame. `torn`: a write that a crash cut short, which nobody was told of.
+   * `damaged`: more than a crash explains.
+   */
+  readonly tail?: 'torn' | 'damaged';
 }
+
+/** The smallest piece that a disk writes whole. */
+const SECTOR_BYTES = 512;
 
 const FORMAT = 'bpbroker journal 1';
 const CRC_DIGITS = 8;
@@ -57,8 +63,8 @@ export function readJournal(bytes: Buffer): JournalText | undefined {
   while (offset < bytes.length) {
     const frame = frameAt(bytes, offset, seed);
     if (frame === undefined || !Array.isArray(frame.json)) {
-      const bad = { followed: goodFrameAfter(bytes, offset, seed) };
-      return { header, headerEnd: first.end, frames, end: offset, bad };
+      const torn = isTorn(bytes, offset) && !goodFrameAfter(bytes, offset, seed);
+      return { header, headerEnd: first.end, frames, end: offset, tail: torn ? 'torn' : 'damaged' };
     }
     frames.push({ offset, records: frame.json as readonly unknown[] });
     offset = frame.end;
@@ -87,6 +93,32 @@ function frameAt(bytes: Buffer, offset: number, seed: number): { json: unknown; 
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Whether a crash explains that the frame at `offset` is not whole. A crash leaves a part of the frame, or NULs in place
+ * of sectors that were never written; the text of a frame holds no NUL and no line end but its last byte. A frame of its
+ * full length whose bytes are just not the right ones was durable once, and has been acknowledged.
+ */
+function isTorn(bytes: Buffer, offset: number): boolean {
+  if (hasUnwrittenSector(bytes, offset)) return true;
+  const match = lead.exec(bytes.toString('latin1', offset, offset + LEAD_BYTES));
+  const length = match === null ? undefined : match[0].length + Number(match[2]) + 1;
+  return bytes.at(-1) !== NEWLINE && length !== bytes.length - offset;
+}
+
+/** Whether NULs fill a sector, or what the frame has of one. */
+function hasUnwrittenSector(bytes: Buffer, offset: number): boolean {
+  for (let start = bytes.indexOf(0, offset); start !== -1;) {
+    let end = start + 1;
+    while (end < bytes.length && bytes[end] === 0) end++;
+    const sector = Math.ceil(start / SECTOR_BYTES) * SECTOR_BYTES;
+    const from = start === offset ? start : sector;
+    const to = Math.min(bytes.length, Math.floor(from / SECTOR_BYTES + 1) * SECTOR_BYTES);
+    if (from < end && to <= end) return true;
+    start = bytes.indexOf(0, end);
+  }
+  return false;
 }
 
 function checksumAt(bytes: Buffer, offset: number): number {

@@ -7,7 +7,9 @@ export interface History {
   push(change: Change, bytes: number): void;
   /** The changes after `revision`, which must not lie before `floor`. */
   since(revision: number): Change[];
-  /** Forgets everything up to and including `revision`. */
+  /** Forgets the changes up to and including `revision`, and keeps those after it. */
+  forget(revision: number): void;
+  /** Forgets every change: the next one is that after `revision`. */
   clear(revision: number): void;
 }
 
@@ -47,6 +49,9 @@ export function createHistory(limits: HistoryLimits): History {
     },
     since(revision) {
       return changes.slice(head + revision - floor) as Change[];
+    },
+    forget(revision) {
+      while (floor < revision && head < changes.length) dropOldest();
     },
     clear(revision) {
       changes = [];

@@ -1,12 +1,11 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { resolveFile } from '../../config/atomic-write.ts';
-import { readJsonFile } from '../../config/json-file.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { optionsOf, type RegistryIdentity } from './document.ts';
+import { optionsOf, readStored, type RegistryIdentity } from './document.ts';
 import { listJournals } from './journal-files.ts';
-import { fill, readState } from './recovery.ts';
+import { recover } from './recovery.ts';
 import { createTable, type Table } from './table.ts';
 
 /** The registry as a broker that starts now would find it. */
@@ -41,21 +40,28 @@ export async function readImage(given: string): Promise<RegistryImage> {
 }
 
 async function readOnce(file: string): Promise<RegistryImage> {
-  const content = await readJsonFile(file);
-  // The file first: journals are removed only once a later file stands.
-  const { document, journals } = await readState(file, content);
-  if (content === undefined) throw new BrokerError('not_found', `There is no registry: no file ${file}`);
+  const content = await readStored(file);
+  if (content === undefined) {
+    // Journals without a file are told of first.
+    await recover({ file, document: content, table: createTable() });
+    throw new BrokerError('not_found', `There is no registry: no file ${file}`);
+  }
   const table = createTable();
-  fill(document, journals, table);
-  return { identity: { id: document.id, since: document.since }, options: optionsOf(content), table };
+  // The file was read first: journals are removed only once a later file is in place.
+  const { identity } = await recover({ file, document: content, table });
+  return { identity, options: optionsOf(content), table };
 }
 
 /** Differs once the file or a journal has been written, replaced, added or removed. */
 async function stateOfFiles(file: string): Promise<string> {
   const paths = [file, ...(await listJournals(file)).map(({ path }) => path)];
   const states = paths.map(async (at) => {
-    const found = await stat(at, { bigint: true }).catch(() => undefined);
-    return `${at} ${found?.dev} ${found?.ino} ${found?.size} ${found?.mtimeNs}`;
+    try {
+      const { dev, ino, size, mtimeNs } = await stat(at, { bigint: true });
+      return `${at} ${dev} ${ino} ${size} ${mtimeNs}`;
+    } catch (error) {
+      return `${at} ${(error as NodeJS.ErrnoException).code}`;
+    }
   });
   return (await Promise.all(states)).join('\n');
 }

@@ -1,7 +1,7 @@
-import { constants, type Dirent } from 'node:fs';
-import { open, readdir, readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { runsAsRoot } from '../../config/atomic-write.ts';
+import { ifPresent, runsAsRoot } from '../../config/atomic-write.ts';
 import type { Change } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { type JournalText, readJournal } from './frames.ts';
@@ -14,15 +14,19 @@ export interface JournalFile {
   readonly base: number;
   /** That of its last record, or `base`. */
   readonly end: number;
+  /** The file's size. */
+  readonly bytes: number;
 }
 
 export interface LoadedJournal extends JournalFile {
-  readonly bytes: Buffer;
+  readonly content: Buffer;
   readonly text: JournalText;
   readonly changes: readonly Change[];
   /** Bytes of each change's record, about. */
   readonly sizes: readonly number[];
 }
+
+const READ_BYTES = 16 * 1024 * 1024;
 
 /** Root is never led elsewhere by a symbolic link. Windows has no such flag. */
 export const noFollow: number = runsAsRoot() ? (constants.O_NOFOLLOW ?? 0) : 0;
@@ -31,12 +35,12 @@ export function journalPath(file: string, base: number): string {
   return `${file}.journal.${String(base).padStart(16, '0')}`;
 }
 
-/** The journals beside `file`, the oldest first. */
+/** The journals beside `file`, the oldest first; none where there is no such folder. Throws the system's error. */
 export async function listJournals(file: string): Promise<{ path: string; base: number }[]> {
   const dir = path.dirname(file);
   const start = `${path.basename(file)}.journal.`;
   const found: { path: string; base: number }[] = [];
-  for (const item of await readdir(dir, { withFileTypes: true }).catch((): Dirent[] => [])) {
+  for (const item of (await ifPresent(readdir(dir, { withFileTypes: true }))) ?? []) {
     if (!item.name.startsWith(start) || !/^\d{16}$/.test(item.name.slice(start.length))) continue;
     const journal = path.join(dir, item.name);
     if (item.isSymbolicLink() && runsAsRoot()) {
@@ -56,8 +60,8 @@ export async function loadJournal(
   registry: string,
   isLast: boolean,
 ): Promise<LoadedJournal> {
-  const bytes = await readBytes(file.path);
-  const text = readJournal(bytes);
+  const content = await readBytes(file.path);
+  const text = readJournal(content);
   if (text === undefined) throw refusal(file.path, 'its first line is damaged, at byte offset 0');
   if (text.header.registry !== registry) {
     throw refusal(
@@ -68,10 +72,10 @@ export async function loadJournal(
   if (text.header.base !== file.base) {
     throw refusal(file.path, `its first line says that it begins after revision ${text.header.base}`);
   }
-  if (text.bad && (text.bad.followed || !isLast)) {
-    throw refusal(file.path, `it is damaged at byte offset ${text.end}, before its last record`);
+  if (text.tail === 'damaged' || (text.tail === 'torn' && !isLast)) {
+    throw refusal(file.path, `it is damaged at byte offset ${text.end}: what was acknowledged may be lost`);
   }
-  return { ...file, bytes, text, ...changesOf(text, file) };
+  return { ...file, content, bytes: content.length, text, ...changesOf(text, file) };
 }
 
 function changesOf(
@@ -98,16 +102,28 @@ function changesOf(
 }
 
 async function readBytes(journal: string): Promise<Buffer> {
-  const handle = await open(journal, constants.O_RDONLY | noFollow).catch((error: unknown) => {
-    throw refusal(journal, messageOf(error), error);
-  });
+  let handle: FileHandle | undefined;
   try {
-    return await readFile(handle);
+    handle = await open(journal, constants.O_RDONLY | noFollow);
+    return await readAll(handle);
   } catch (error) {
     throw refusal(journal, messageOf(error), error);
   } finally {
-    await handle.close();
+    await handle?.close();
   }
+}
+
+/** Piece by piece: one call reads 2 GiB at most. */
+async function readAll(handle: FileHandle): Promise<Buffer> {
+  const { size } = await handle.stat();
+  const bytes = Buffer.allocUnsafe(size);
+  let done = 0;
+  while (done < size) {
+    const { bytesRead } = await handle.read(bytes, done, Math.min(size - done, READ_BYTES), done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return bytes.subarray(0, done);
 }
 
 export function refusal(journal: string, why: string, cause?: unknown): BrokerError {

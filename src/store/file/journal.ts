@@ -1,9 +1,8 @@
-import { close, constants, existsSync, fdatasync, fstat, ftruncate, open, write, writeSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { promisify } from 'node:util';
-import { replaceFile } from '../../config/atomic-write.ts';
+import { fdatasync, ftruncate, statSync, write, writeSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { placeFile } from '../../config/atomic-write.ts';
 import { encodeFrame, encodeHeader } from './frames.ts';
-import { journalPath, noFollow } from './journal-files.ts';
+import { journalPath } from './journal-files.ts';
 
 /** The journal that is being written. */
 export interface Journal {
@@ -14,24 +13,29 @@ export interface Journal {
   readonly size: number;
   /** Whether it holds a frame. */
   readonly used: boolean;
-  /** Appends one frame and makes it durable; one call at a time. Told `sync` failures are final: see `committer.ts`. */
+  /**
+   * Appends one frame, makes it durable, and looks whether the file still has its name; one call at a time. What a
+   * failure means: `committer.ts`.
+   */
   append(records: readonly string[], recordBytes: number, done: (failure?: AppendFailure) => void): void;
   /** Cuts off, durably, what a failed write left behind the last durable frame. */
   rollback(done: (error: Error | null) => void): void;
-  /** Whether what is written to is still the file of that name. */
-  stands(): Promise<boolean>;
+  /** Whether the file that is written to is still the one of its name: `missing` and `replaced` lose what is written. */
+  link(): JournalLink;
   close(): Promise<void>;
 }
 
+export type JournalLink = 'own' | 'missing' | 'replaced';
+
 export interface AppendFailure {
-  readonly step: 'write' | 'sync';
+  readonly step: 'write' | 'sync' | 'link';
   readonly error: NodeJS.ErrnoException;
 }
 
 // A short write goes to the page cache at the cost of a copy; a turn through the thread pool costs ten times that.
 const SYNCHRONOUS_BYTES = 64 * 1024;
 
-/** Creates the journal of what follows `base`; it stands under its name only once its header is durable. */
+/** Creates the journal of what follows `base`; it gets its name only once its header is durable. */
 export async function createJournal(
   file: string,
   registry: string,
@@ -40,16 +44,40 @@ export async function createJournal(
 ): Promise<Journal> {
   const path = journalPath(file, base);
   const { text, seed } = encodeHeader({ registry, base });
-  await replaceFile(path, [text], { mode: 0o600, onStep: (step) => onStep(`journal-${step}`) });
-  const fd = await promisify(open)(path, constants.O_WRONLY | noFollow);
-  // Where the system numbers files anew at each look, nothing can be told by it.
-  const isTold = await isNamed(fd, path);
-  const headerBytes = Buffer.byteLength(text);
+  const { handle, bytes } = await placeFile(path, [text], {
+    mode: 0o600,
+    onStep: (step) => onStep(`journal-${step}`),
+  });
+  return await openJournal(handle, { path, base, seed, headerBytes: bytes });
+}
+
+interface NewJournal {
+  readonly path: string;
+  readonly base: number;
+  readonly seed: number;
+  readonly headerBytes: number;
+}
+
+async function openJournal(
+  handle: FileHandle,
+  { path, base, seed, headerBytes }: NewJournal,
+): Promise<Journal> {
+  const { fd } = handle;
+  const own = await handle.stat();
   let size = headerBytes;
+
+  function link(): JournalLink {
+    const named = statSync(path, { throwIfNoEntry: false });
+    if (named === undefined) return 'missing';
+    // Windows numbers files anew at each look, so nothing can be told by the number there.
+    if (process.platform === 'win32' || (named.ino === own.ino && named.dev === own.dev)) return 'own';
+    return 'replaced';
+  }
 
   function writeFrom(frame: Buffer, done: number, then: (failure?: AppendFailure) => void): void {
     write(fd, frame, done, frame.length - done, size + done, (error, written) => {
       if (error) then({ step: 'write', error });
+      else if (written === 0) then({ step: 'write', error: nothingWritten(path) });
       else if (done + written < frame.length) writeFrom(frame, done + written, then);
       else then();
     });
@@ -62,13 +90,29 @@ export async function createJournal(
     }
     try {
       for (let done = 0; done < frame.length;) {
-        done += writeSync(fd, frame, done, frame.length - done, size + done);
+        const written = writeSync(fd, frame, done, frame.length - done, size + done);
+        if (written === 0) throw nothingWritten(path);
+        done += written;
       }
     } catch (error) {
       then({ step: 'write', error: error as NodeJS.ErrnoException });
       return;
     }
     then();
+  }
+
+  /** A file that has lost its name is durable for nobody. */
+  function linkFailure(): AppendFailure | undefined {
+    try {
+      const state = link();
+      if (state === 'own') return undefined;
+      return {
+        step: 'link',
+        error: new Error(`${path} was ${state === 'missing' ? 'removed' : 'replaced'}`),
+      };
+    } catch (error) {
+      return { step: 'link', error: error as NodeJS.ErrnoException };
+    }
   }
 
   return {
@@ -88,12 +132,9 @@ export async function createJournal(
           return;
         }
         fdatasync(fd, (error) => {
-          if (error) {
-            done({ step: 'sync', error });
-            return;
-          }
-          size += frame.length;
-          done();
+          const problem: AppendFailure | undefined = error ? { step: 'sync', error } : linkFailure();
+          if (problem === undefined) size += frame.length;
+          done(problem);
         });
       });
     },
@@ -103,17 +144,11 @@ export async function createJournal(
         else fdatasync(fd, done);
       });
     },
-    stands: async () => (isTold ? await isNamed(fd, path) : existsSync(path)),
-    close: () => promisify(close)(fd),
+    link,
+    close: () => handle.close(),
   };
 }
 
-/** Whether an open file is the one that stands at `path`. */
-async function isNamed(fd: number, path: string): Promise<boolean> {
-  const own = await promisify(fstat)(fd);
-  const named = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-  return named?.ino === own.ino && named.dev === own.dev;
+function nothingWritten(path: string): Error {
+  return new Error(`the system took no byte of a write to ${path}`);
 }

@@ -1,54 +1,127 @@
 import { stat } from 'node:fs/promises';
-import { removeLeftovers, replaceFile } from '../../config/atomic-write.ts';
+import { ifPresent, removeLeftovers, replaceFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
-import { asBrokerError } from './disk-errors.ts';
-import { documentText, optionsOf, type RegistryIdentity } from './document.ts';
+import type { BrokerError } from '../../protocol/errors.ts';
+import { writeCurrent } from './current-journal.ts';
+import { asBrokerError, isFull } from './disk-errors.ts';
+import { documentText, optionsOf, type StoredDocument } from './document.ts';
+import type { History } from './history.ts';
 import { createJournal, type Journal } from './journal.ts';
 import type { JournalFile } from './journal-files.ts';
-import { recover, type RecoveryOptions, removeJournals } from './recovery.ts';
-import type { Written } from './rewriter.ts';
+import { keepTorn, setAside } from './kept-aside.ts';
+import { type Recovered, removeJournals } from './recovery.ts';
+import type { Room } from './room.ts';
+import type { Table } from './table.ts';
+import type { RegistryFiles, Written } from './rewriter.ts';
 
-export interface OpeningOptions extends RecoveryOptions {
+export interface OpeningOptions {
+  readonly file: string;
+  readonly document: StoredDocument | undefined;
   readonly options: () => JsonObject;
+  readonly table: Table;
+  readonly history: History;
+  readonly room: Room;
+  readonly warn: (message: string) => void;
+  readonly onStep: (step: string) => void;
 }
 
-export interface Opened {
-  readonly identity: RegistryIdentity;
-  readonly retired: JournalFile[];
-  readonly written: Written;
+export interface Opened extends RegistryFiles {
   readonly firstJournal: Journal;
 }
 
 /**
- * Recovers the registry and leaves the disk ready for writes: the file up to date where a crash left it behind, and a
- * journal that no earlier process has written to.
+ * Makes the disk ready for writes after a recovery: no leftovers, the last journal durable, and a journal that no earlier
+ * process has written to. It may be called again after it failed: what has been done is not done twice.
+ * @throws BrokerError `storage_full` where there is no room, `unavailable` for any other failure of the disk.
  */
-export async function prepareFiles(setup: OpeningOptions): Promise<Opened> {
-  const { file, table, onStep } = setup;
+export async function prepareFiles(setup: OpeningOptions, recovered: Recovered): Promise<Opened> {
   try {
-    const { identity, journals, obsolete, mustRewrite } = await recover(setup);
-    await removeLeftovers(file);
-    const written = mustRewrite ? await writeFile(setup, identity) : await asItStands(setup);
-    onStep('obsolete');
-    await removeJournals(obsolete);
-    const firstJournal = await createJournal(file, identity.id, table.revision, onStep);
-    const retired = journals.filter(({ base }) => base !== table.revision);
-    return { identity, retired, written, firstJournal };
+    await removeLeftovers(setup.file);
+    await setup.room.giveUp();
+    return await prepare(setup, recovered);
   } catch (error) {
-    throw asBrokerError(error, `Cannot open the registry ${file}`);
+    if (!isFull(error) || !(await giveUpHistory(setup, recovered))) throw failed(setup, error);
+  }
+  try {
+    return await prepare(setup, { ...recovered, journals: neededOf(recovered) });
+  } catch (error) {
+    throw failed(setup, error);
   }
 }
 
-async function writeFile(setup: OpeningOptions, identity: RegistryIdentity): Promise<Written> {
-  const options = setup.options();
-  const snapshot = setup.table.snapshot();
-  const text = documentText(options, identity, snapshot);
-  const bytes = await replaceFile(setup.file, text, { onStep: (step) => setup.onStep(`file-${step}`) });
-  snapshot.end();
-  return { revision: snapshot.revision, options: JSON.stringify(options), bytes };
+function failed({ file }: OpeningOptions, error: unknown): BrokerError {
+  return asBrokerError(error, `Cannot open the registry ${file}`);
 }
 
-async function asItStands({ file, document, table }: OpeningOptions): Promise<Written> {
+function neededOf({ journals, fileRevision }: Recovered): JournalFile[] {
+  return journals.filter(({ end }) => end > fileRevision);
+}
+
+/** Journals that serve watches alone make room for what the registry needs. False where there are none. */
+async function giveUpHistory({ history }: OpeningOptions, recovered: Recovered): Promise<boolean> {
+  const needed = neededOf(recovered);
+  const watched = recovered.journals.filter((journal) => !needed.includes(journal));
+  if (watched.length === 0) return false;
+  history.forget(needed[0]?.base ?? recovered.fileRevision);
+  await removeJournals(watched.map(({ path }) => path));
+  return true;
+}
+
+async function prepare(setup: OpeningOptions, recovered: Recovered): Promise<Opened> {
+  const { file, table, onStep, warn } = setup;
+  const { identity, origin, journals, obsolete, damaged } = recovered;
+  for (const { path, why } of damaged) {
+    if ((await ifPresent(stat(path))) === undefined) continue;
+    const aside = await setAside(path);
+    warn(`${why}. No entry depends on it: it was renamed to ${aside}, and watches begin anew`);
+  }
+  await secureLast(recovered, setup);
+  const written = origin === 'written' ? await asItIs(setup, recovered) : await writeFile(setup, recovered);
+  onStep('obsolete');
+  await removeJournals(obsolete);
+  const firstJournal = await createJournal(file, identity.id, table.revision, onStep);
+  try {
+    await writeCurrent(file, identity.id, table.revision, onStep);
+  } catch (error) {
+    await firstJournal.close();
+    throw error;
+  }
+  return { retired: journals.filter(({ base }) => base !== table.revision), written, firstJournal };
+}
+
+/**
+ * After a crash, or after an fsync that failed, what was read of the last journal may be in the system's cache alone. So
+ * it is written anew before anything builds on it, without its torn end, which is kept in a file of its own.
+ */
+async function secureLast({ last }: Recovered, { warn, onStep }: OpeningOptions): Promise<void> {
+  if (last === undefined) return;
+  const good = last.content.subarray(0, last.text.end);
+  if (last.text.tail !== undefined) {
+    const torn = last.content.subarray(last.text.end);
+    const aside = await keepTorn(last.path, torn);
+    onStep('torn-kept');
+    warn(
+      `${last.path} ends in an incomplete record, as a crash leaves it: cut at byte offset ${last.text.end}, ` +
+        `the ${torn.length} bytes cut off are kept in ${aside}`,
+    );
+  }
+  await replaceFile(last.path, [good], { mode: 0o600 });
+  onStep('journal-secured');
+}
+
+async function writeFile(setup: OpeningOptions, { identity }: Recovered): Promise<Written> {
+  const options = setup.options();
+  const snapshot = setup.table.snapshot();
+  try {
+    const text = documentText(options, identity, snapshot);
+    const bytes = await replaceFile(setup.file, text, { onStep: (step) => setup.onStep(`file-${step}`) });
+    return { revision: snapshot.revision, options: JSON.stringify(options), bytes };
+  } finally {
+    snapshot.end();
+  }
+}
+
+async function asItIs({ file, document }: OpeningOptions, { fileRevision }: Recovered): Promise<Written> {
   const { size } = await stat(file);
-  return { revision: table.revision, options: JSON.stringify(optionsOf(document)), bytes: size };
+  return { revision: fileRevision, options: JSON.stringify(optionsOf(document)), bytes: size };
 }

@@ -1,204 +1,228 @@
-import { access, open, rm } from 'node:fs/promises';
-import path from 'node:path';
-import { replaceFile, syncDirectory } from '../../config/atomic-write.ts';
-import type { JsonObject } from '../../protocol/data.ts';
-import { readDocument, type RegistryDocument, type RegistryIdentity } from './document.ts';
+import { rm } from 'node:fs/promises';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { type CurrentJournal, currentPath, readCurrent } from './current-journal.ts';
+import {
+  readDocument,
+  type RegistryDocument,
+  type RegistryIdentity,
+  type StoredDocument,
+} from './document.ts';
 import type { History } from './history.ts';
 import { type JournalFile, listJournals, type LoadedJournal, loadJournal, refusal } from './journal-files.ts';
 import type { Table } from './table.ts';
 
-export interface Recovery {
-  readonly identity: RegistryIdentity;
-  /** The journals that lead to the present state, the oldest first. */
-  readonly journals: readonly JournalFile[];
-  /** Journals that no longer matter. */
-  readonly obsolete: readonly string[];
-  /** The file does not hold the present state: it must be written before anything else is. */
-  readonly mustRewrite: boolean;
-}
-
 export interface RecoveryOptions {
   readonly file: string;
-  readonly document: JsonObject | undefined;
+  /** The content of the file; nothing where there is none yet. */
+  readonly document: StoredDocument | undefined;
+  /** Filled with the present state. */
   readonly table: Table;
-  readonly history: History;
-  readonly warn: (message: string) => void;
-  readonly onStep: (step: string) => void;
+  /** Filled with the changes that the journals hold; default: they are not kept. */
+  readonly history?: History;
+}
+
+/** The registry as file and journals have it. Nothing on the disk was touched. */
+export interface Recovered {
+  readonly identity: RegistryIdentity;
+  readonly origin: RegistryDocument['origin'];
+  /** The revision of the file. */
+  readonly fileRevision: number;
+  /** The journals that lead to the present state, the oldest first. */
+  readonly journals: readonly JournalFile[];
+  /** The journal that was written to last, where the present state needs it or its end is torn. */
+  readonly last: LoadedJournal | undefined;
+  /** Journals that no longer matter. */
+  readonly obsolete: readonly string[];
+  /** Journals that cannot be used, and that the present state does not need. */
+  readonly damaged: readonly { readonly path: string; readonly why: string }[];
+}
+
+interface Found {
+  readonly path: string;
+  readonly base: number;
 }
 
 /**
- * Fills `table` and `history` from the file and its journals. Everything is checked before anything is touched; then a
- * torn end is put aside. Throws `invalid_config` for whatever cannot be explained by a crash.
+ * Fills `table` and `history` from the file and its journals.
+ * @throws BrokerError `invalid_config` for whatever a crash does not explain, and the present state depends on.
  */
-export async function recover(options: RecoveryOptions): Promise<Recovery> {
-  const { table, history } = options;
-  const { document, journals, obsolete } = await readState(options.file, options.document);
-  fill(document, journals, table, history);
-  await secureLast(document, journals, options);
-  if (document.origin === 'edited') return acceptEdits(document, journals, obsolete, table, history);
-  return {
-    identity: { id: document.id, since: document.since },
-    journals: journals.map(({ path: at, base, end }) => ({ path: at, base, end })),
-    obsolete,
-    mustRewrite: document.origin !== 'written' || table.revision > document.revision || isTorn(journals),
-  };
-}
-
-/** What stands on the disk: read and checked, and nothing touched. */
-export interface State {
-  readonly document: RegistryDocument;
-  /** Those that lead to the present state, the oldest first; the last one may have a torn end. */
-  readonly journals: readonly LoadedJournal[];
-  readonly obsolete: readonly string[];
-}
-
-export async function readState(file: string, content: JsonObject | undefined): Promise<State> {
-  const document = readDocument(content, file);
+export async function recover(options: RecoveryOptions): Promise<Recovered> {
+  const { file, table, history } = options;
+  const document = readDocument(options.document, file);
+  // Before the journals are listed: beside a running broker, the one that it names is removed only once another is named.
+  const current = await readCurrent(file);
   const found = await listJournals(file);
-  const [first] = found;
-  if (document.origin === 'new' && first !== undefined) {
-    const what = content === undefined ? 'does not exist' : 'has no "_registry"';
-    throw refusal(first.path, `${file} ${what}; put the right file back, or move the journals away`);
-  }
-  const current = found.filter(({ base }) => base >= document.since);
-  const journals: LoadedJournal[] = [];
-  for (const [i, journal] of current.entries()) {
-    journals.push(await loadJournal(journal, document.id, i === current.length - 1));
-  }
-  checkSequence(document, journals, file);
-  const obsolete = found.filter(({ base }) => base < document.since).map((journal) => journal.path);
-  return { document, journals, obsolete };
+  checkOrigin(document, options.document, found, current, file);
+  checkCurrent(document, found, current, file);
+  table.load(document.entries, document.sizes, document.revision);
+  const relevant = found.filter(({ base }) => base >= document.since);
+  const read = await readJournals(document, relevant, current, options);
+  const recovered: Recovered = {
+    identity: { id: document.id, since: document.since },
+    origin: document.origin,
+    fileRevision: document.revision,
+    ...read,
+    obsolete: [
+      ...found.filter(({ base }) => base < document.since).map(({ path }) => path),
+      ...read.obsolete,
+    ],
+  };
+  return document.origin === 'edited' ? acceptEdits(recovered, table, history) : recovered;
 }
 
-/** The journals must follow on each other without a gap, and the file must lie on their way. */
-function checkSequence(
-  { revision }: RegistryDocument,
-  journals: readonly LoadedJournal[],
+/** A file without `_registry` begins a registry; journals beside it are those of a file that is missing. */
+function checkOrigin(
+  { origin }: RegistryDocument,
+  content: StoredDocument | undefined,
+  [first]: readonly Found[],
+  current: CurrentJournal | undefined,
   file: string,
 ): void {
-  const [first] = journals;
-  if (first === undefined) return;
-  if (first.base > revision) {
-    throw refusal(
-      first.path,
-      `it begins after revision ${first.base}, but ${file} ends at revision ${revision}: an older file was put back, or a journal is missing`,
-    );
-  }
-  let end = first.base;
-  for (const journal of journals) {
-    if (journal.base !== end) {
-      throw refusal(
-        journal.path,
-        `it begins after revision ${journal.base}, but the journal before it ends at revision ${end}`,
-      );
-    }
-    ({ end } = journal);
-  }
-  if (end >= revision) return;
+  const evidence = first?.path ?? (current?.base === undefined ? undefined : currentPath(file));
+  if (origin !== 'new' || evidence === undefined) return;
+  const what = content === undefined ? 'does not exist' : 'has no "_registry"';
+  throw refusal(evidence, `${file} ${what}; put the right file back, or move the journals away`);
+}
+
+function checkCurrent(
+  { id, since }: RegistryDocument,
+  found: readonly Found[],
+  current: CurrentJournal | undefined,
+  file: string,
+): void {
+  const base = current?.base;
+  if (current === undefined || base === undefined || base < since) return;
+  const at = currentPath(file);
+  if (current.registry !== id) throw refusal(at, `it is that of another registry ('${current.registry}')`);
+  if (found.some((journal) => journal.base === base)) return;
   throw refusal(
-    journals.at(-1)?.path ?? '',
-    `it ends at revision ${end}, but ${file} is at revision ${revision} already: the journal is older than the file`,
+    at,
+    `the journal after revision ${base}, which it names, is missing, and acknowledged writes with it; ` +
+      'put the journal back, or remove this file to go on without them',
   );
 }
 
-export function fill(
-  document: RegistryDocument,
-  journals: readonly LoadedJournal[],
-  table: Table,
-  history?: History,
-): void {
-  for (const entry of document.entries) {
-    table.apply({ type: 'put', name: entry.name, revision: document.revision, entry });
-  }
-  table.revision = document.revision;
-  history?.clear(journals[0]?.base ?? document.revision);
-  for (const { changes, sizes } of journals) {
-    changes.forEach((change, i) => {
-      if (change.revision > document.revision) table.apply(change);
-      history?.push(change, sizes[i] ?? 0);
-    });
-  }
-}
-
 /**
- * After a crash, or after an fsync that failed, what was read of the last journal may stand in the system's cache alone.
- * So it is written anew before anything builds on it, without its torn end, which is kept in a file of its own.
+ * Reads the journals in their order and applies what the file does not hold. Those that lie wholly before the file serve
+ * watches alone: one that is damaged costs them their history, and nothing else.
  */
-async function secureLast(
+async function readJournals(
   document: RegistryDocument,
-  journals: readonly LoadedJournal[],
-  { warn, onStep }: RecoveryOptions,
-): Promise<void> {
-  const last = journals.at(-1);
-  if (last === undefined || (last.end <= document.revision && !last.text.bad)) return;
-  if (last.text.bad) {
-    const torn = last.bytes.subarray(last.text.end);
-    const aside = await keepAside(last.path, torn);
-    onStep('torn-kept');
-    warn(
-      `${last.path} ends in an incomplete record, as a crash leaves it: cut at byte offset ${last.text.end}, ` +
-        `the ${torn.length} bytes cut off are kept in ${aside}`,
-    );
+  found: readonly Found[],
+  current: CurrentJournal | undefined,
+  { file, table, history }: RecoveryOptions,
+): Promise<Pick<Recovered, 'journals' | 'last' | 'obsolete' | 'damaged'>> {
+  let journals: JournalFile[] = [];
+  const obsolete: string[] = [];
+  const damaged: { path: string; why: string }[] = [];
+  let last: LoadedJournal | undefined;
+  const isClean = current?.cleanAt === document.revision && current.registry === document.id;
+  const lastBefore = found.findLastIndex(({ base }) => base <= document.revision);
+  if (lastBefore === -1 && found[0] !== undefined) throw begins(found[0], document.revision, file);
+  const firstNeeded = isClean ? lastBefore + 1 : lastBefore;
+  history?.clear(found[0]?.base ?? document.revision);
+  for (const [i, journal] of found.entries()) {
+    const isLast = i === found.length - 1 || journal.base === current?.base;
+    const end = journals.at(-1)?.end ?? journal.base;
+    try {
+      const loaded = await loadJournal(journal, document.id, isLast && i >= firstNeeded);
+      if (isAbandoned(loaded, end, current)) {
+        obsolete.push(journal.path);
+        continue;
+      }
+      if (loaded.base !== end && i <= firstNeeded) beginAnew(loaded.base);
+      else checkFollows(loaded, end);
+      apply(loaded, document.revision, table, history);
+      journals.push({ path: loaded.path, base: loaded.base, end: loaded.end, bytes: loaded.bytes });
+      last = loaded;
+    } catch (error) {
+      if (i >= firstNeeded || !isDamage(error)) throw error;
+      damaged.push({ path: journal.path, why: messageOf(error) });
+      beginAnew(found[i + 1]?.base ?? document.revision);
+    }
   }
-  const good = last.bytes.subarray(0, last.text.end);
-  await replaceFile(last.path, [good.toString()], { mode: 0o600 });
-  onStep('journal-secured');
+  checkReaches(journals, document.revision, file);
+  const isNeeded = last !== undefined && (last.end > document.revision || last.text.tail !== undefined);
+  return { journals, last: isNeeded ? last : undefined, obsolete, damaged };
+
+  /** Watches cannot resume across a gap, so what lies before it has no use. */
+  function beginAnew(base: number): void {
+    obsolete.push(...journals.map(({ path }) => path));
+    journals = [];
+    last = undefined;
+    history?.clear(base);
+  }
 }
 
-async function keepAside(journal: string, bytes: Uint8Array): Promise<string> {
-  let aside: string;
-  for (let n = 1; ; n++) {
-    aside = `${journal}.torn-${n}`;
-    if (!(await exists(aside))) break;
-  }
-  const handle = await open(aside, 'wx', 0o600);
-  try {
-    await handle.writeFile(bytes);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await syncDirectory(path.dirname(aside));
-  return aside;
+function begins({ path, base }: Found, revision: number, file: string): BrokerError {
+  return refusal(
+    path,
+    `it begins after revision ${base}, but ${file} ends at revision ${revision}: an older file was put back, or a journal is missing`,
+  );
+}
+
+/** Whether an empty journal was given up: created, and never written to, since the one before it went on. */
+function isAbandoned(
+  { base, changes }: LoadedJournal,
+  end: number,
+  current: CurrentJournal | undefined,
+): boolean {
+  return changes.length === 0 && base < end && base !== current?.base;
+}
+
+function checkFollows({ path, base }: LoadedJournal, end: number): void {
+  if (base === end) return;
+  throw refusal(path, `it begins after revision ${base}, but the journal before it ends at revision ${end}`);
+}
+
+function apply(
+  { changes, sizes }: LoadedJournal,
+  fileRevision: number,
+  table: Table,
+  history: History | undefined,
+): void {
+  changes.forEach((change, i) => {
+    if (change.revision > fileRevision) table.apply(change);
+    history?.push(change, sizes[i] ?? 0);
+  });
+}
+
+function checkReaches(journals: readonly JournalFile[], revision: number, file: string): void {
+  const last = journals.at(-1);
+  if (last === undefined || last.end >= revision) return;
+  throw refusal(
+    last.path,
+    `it ends at revision ${last.end}, but ${file} is at revision ${revision} already: the journal is older than the file`,
+  );
+}
+
+/** Damage is found in what was read; a journal that could not be read now may be whole. */
+function isDamage(error: unknown): boolean {
+  if (!(error instanceof BrokerError) || error.code !== 'invalid_config') return false;
+  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
+  return code === undefined || code === 'EIO' || code === 'ENOENT';
 }
 
 /**
  * Entries changed by hand: which ones is not known. So the registry takes a step that no journal leads to, every entry
  * of the file counts as written by it (a conditional write must not pass over the change), and watches begin anew.
  */
-function acceptEdits(
-  document: RegistryDocument,
-  journals: readonly LoadedJournal[],
-  obsolete: readonly string[],
-  table: Table,
-  history: History,
-): Recovery {
+function acceptEdits(recovered: Recovered, table: Table, history: History | undefined): Recovered {
   const revision = table.revision + 1;
   for (const entry of table.entries()) {
-    if (entry.revision > document.revision) continue;
+    if (entry.revision > recovered.fileRevision) continue;
     table.apply({ type: 'put', name: entry.name, revision, entry: { ...entry, revision } });
   }
   table.revision = revision;
-  history.clear(revision);
+  history?.clear(revision);
   return {
-    identity: { id: document.id, since: revision },
+    ...recovered,
+    identity: { id: recovered.identity.id, since: revision },
     journals: [],
-    obsolete: [...obsolete, ...journals.map((journal) => journal.path)],
-    mustRewrite: true,
+    obsolete: [...recovered.obsolete, ...recovered.journals.map(({ path }) => path)],
   };
 }
 
 export async function removeJournals(paths: readonly string[]): Promise<void> {
   for (const journal of paths) await rm(journal, { force: true });
-}
-
-function isTorn(journals: readonly LoadedJournal[]): boolean {
-  return journals.at(-1)?.text.bad !== undefined;
-}
-
-async function exists(file: string): Promise<boolean> {
-  return await access(file).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,10 +1,11 @@
-import { copyFile, link, mkdir, open, readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { copyFile, link, mkdir, open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { replaceFile, resolveFile, syncDirectory } from '../../config/atomic-write.ts';
-import { messageOf } from '../../protocol/errors.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { asBrokerError } from './disk-errors.ts';
 import { backupPath, listBackups, makeFolder, replacedPath } from './backup-folder.ts';
-import { type Backup, readBackup, writeBackup } from './backup-text.ts';
+import { type Backup, type BackupHead, checkBackup, readBackup, writeBackup } from './backup-text.ts';
 import { documentText } from './document.ts';
 import { readImage, type RegistryImage } from './image.ts';
 import { listJournals } from './journal-files.ts';
@@ -50,21 +51,28 @@ const UNKNOWN_REVISIONS = 1_000_000;
  */
 export async function restoreBackup(options: RestoreOptions): Promise<Restored> {
   const { from, backupDir, onStep = (): void => undefined } = options;
-  const backup = await readBackup(from);
+  // Checked first and read once more at the end, so that it is never in memory together with the present state.
+  const checked = await checkBackup(from);
   await mkdir(path.dirname(path.resolve(options.file)), { recursive: true, mode: 0o700 });
   const lock = await acquireLock(options.file);
   try {
     const file = await resolveFile(options.file);
     const journals = (await listJournals(file)).map((journal) => journal.path);
-    const present = await presentState(file);
-    const revision = await nextRevision(backup, present, file, backupDir, journals);
-    const kept = await keepPresent(file, journals, present, backupDir);
+    const { revision, ...kept } = await keepPresent(checked, file, journals, backupDir);
     onStep('kept');
+    const backup = await readBackup(from);
+    if (backup.id !== checked.id || backup.revision !== checked.revision || backup.taken !== checked.taken) {
+      throw new BrokerError(
+        'invalid_config',
+        `Cannot use the backup ${from}: it was replaced by another one while it was read; nothing was changed`,
+      );
+    }
+    const entries = backup.document.entries.size;
     await replaceFile(file, textOf(backup, revision), { onStep: (step) => onStep(`file-${step}`) });
     // From here on the file's `since` tells these apart, whether they are removed now or by the next start.
     await removeJournals(journals);
     onStep('removed');
-    return { taken: backup.taken, entries: backup.document.entries.length, revision, ...kept };
+    return { taken: backup.taken, entries, revision, ...kept };
   } catch (error) {
     throw asBrokerError(error, `Cannot restore ${options.file}`);
   } finally {
@@ -82,27 +90,57 @@ async function presentState(file: string): Promise<RegistryImage | string> {
  * any file here names, and far ahead of that, for those that were lost.
  */
 async function nextRevision(
-  { document }: Backup,
+  backup: BackupHead,
   present: RegistryImage | string,
   file: string,
   backupDir: string,
   journals: readonly string[],
 ): Promise<number> {
-  if (typeof present !== 'string' && present.identity.id === document.id) {
-    return Math.max(document.revision, present.table.revision) + 1;
+  if (typeof present !== 'string' && present.identity.id === backup.id) {
+    return Math.max(backup.revision, present.table.revision) + 1;
   }
-  let highest = document.revision;
+  let highest = backup.revision;
   for (const { revision } of await listBackups(backupDir, file)) highest = Math.max(highest, revision);
   for (const at of [file, ...journals]) {
-    const text = await readFile(at, 'latin1').catch(() => '');
-    for (const [, digits] of text.matchAll(/"(?:rev|revision|base)": ?(\d{1,15})\b/g)) {
-      highest = Math.max(highest, Number(digits));
-    }
+    highest = Math.max(highest, await highestRevisionIn(at));
   }
   return Math.min(highest + UNKNOWN_REVISIONS, Number.MAX_SAFE_INTEGER);
 }
 
+/** Digits of a revision that a piece of the file may end within, and what leads them. */
+const OVERLAP = 64;
+
+/** The highest revision that a file names, whatever else is in it; 0 where there is no such file. */
+async function highestRevisionIn(file: string): Promise<number> {
+  let highest = 0;
+  let rest = '';
+  try {
+    for await (const piece of createReadStream(file, { encoding: 'latin1', highWaterMark: 1024 * 1024 })) {
+      const text = rest + (piece as string);
+      for (const [, digits] of text.matchAll(/"(?:rev|revision|base)": ?(\d{1,15})\b/g)) {
+        highest = Math.max(highest, Number(digits));
+      }
+      rest = text.slice(-OVERLAP);
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+  return highest;
+}
+
+/** Keeps the present state, and gives the revision that the restored one gets. */
 async function keepPresent(
+  backup: BackupHead,
+  file: string,
+  journals: readonly string[],
+  backupDir: string,
+): Promise<Pick<Restored, 'revision' | 'keptIn' | 'backup' | 'problem'>> {
+  const present = await presentState(file);
+  const revision = await nextRevision(backup, present, file, backupDir, journals);
+  return { revision, ...(await keepFiles(file, journals, present, backupDir)) };
+}
+
+async function keepFiles(
   file: string,
   journals: readonly string[],
   present: RegistryImage | string,
@@ -142,14 +180,15 @@ async function keepFile(from: string, to: string): Promise<void> {
 
 function textOf({ document, options }: Backup, revision: number): Iterable<string> {
   const table = createTable();
-  for (const entry of document.entries) table.apply({ type: 'put', name: entry.name, revision, entry });
-  table.revision = revision;
+  table.load(document.entries, document.sizes, revision);
   return documentText(options, { id: document.id, since: revision }, table.snapshot());
 }
 
 async function exists(file: string): Promise<boolean> {
-  return await stat(file).then(
-    (found) => found.isFile(),
-    () => false,
-  );
+  try {
+    return (await stat(file)).isFile();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }

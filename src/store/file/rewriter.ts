@@ -1,29 +1,58 @@
-import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { replaceFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Committer } from './committer.ts';
 import { writeBackup } from './backup-text.ts';
+import { readCurrent, writeCurrent } from './current-journal.ts';
 import { asBrokerError, isDiskFailure } from './disk-errors.ts';
 import { documentText, type RegistryIdentity } from './document.ts';
 import type { History } from './history.ts';
 import { createJournal, type Journal } from './journal.ts';
 import type { JournalFile } from './journal-files.ts';
+import { paced } from './pace.ts';
 import type { Table } from './table.ts';
 
 /** Writes the file anew from the table, and replaces and retires journals. */
 export interface Rewriter {
+  /** What the disk holds when writing begins; to be called once, before anything else. */
+  takeOver(files: RegistryFiles): void;
   /** Writes the file, and goes over to a new journal when the present one is long. Calls run one after another. */
   rewrite(): Promise<void>;
   /** As `rewrite`, where the file is not up to date already. */
   rewriteIfChanged(): Promise<void>;
+  /**
+   * As `rewriteIfChanged`, while a batch waits for room: no other append is under way. False where there is nothing to
+   * gain, or the file is being written already.
+   */
+  rewriteForRoom(): Promise<boolean>;
+  /** Writes the file, and leaves the journals alone. */
+  rewriteAlone(): Promise<void>;
   /** Writes a backup of the file as it would be now, to the path that `target` gives for its revision. */
   backUp(target: (revision: number) => string): Promise<WrittenBackup>;
-  /** Whether the journal is so long that the file should be rewritten. */
+  /** Whether the journals have grown so long that the file should be rewritten. */
   isDue(): boolean;
+  /** Whether the file holds all that the registry does. */
+  isCurrent(): boolean;
+  /** Bytes that a rewriting takes on the disk until it has retired what it replaces, and the journal after it. */
+  neededBytes(): number;
   /** Removes journals that neither the file nor the history needs. */
   retire(): Promise<void>;
+  /** Removes journals that only the history needs; false where there are none. */
+  giveUpHistory(): Promise<boolean>;
+}
+
+/** Edits of the file by others while a broker runs on it. */
+export interface FileEdits {
+  /**
+   * Takes over the options that somebody has put into the file since it was last written, so that writing it anew keeps
+   * them. Rejects when they cannot be read: the file must not be written over then.
+   */
+  keep(): Promise<void>;
+  /** Throws when somebody has written to the file since `keep`. */
+  check(): void;
+  /** The file has just been written. */
+  wrote(): void;
 }
 
 export interface RewriterOptions {
@@ -32,20 +61,24 @@ export interface RewriterOptions {
   readonly table: Table;
   readonly history: History;
   readonly committer: Committer;
-  /** The options that stand in the file beside the registry. */
+  /** The options that the file holds beside the registry. */
   readonly options: () => JsonObject;
   readonly journal: () => Journal;
   readonly setJournal: (journal: Journal) => void;
-  /** Journals no longer written, the oldest first; changed in place. */
-  readonly retired: JournalFile[];
-  /** What the file holds when this begins. */
-  readonly written: Written;
-  /** A journal longer than this, and than the file, is due. */
+  /** Journals longer than this, and than the file, are due. */
   readonly journalBytes: number;
+  readonly edits?: FileEdits | undefined;
   readonly onStep: (step: string) => void;
 }
 
-/** A backup that stands. */
+export interface RegistryFiles {
+  /** Journals no longer written, the oldest first. */
+  readonly retired: readonly JournalFile[];
+  /** What the file holds. */
+  readonly written: Written;
+}
+
+/** A backup that has been made. */
 export interface WrittenBackup {
   readonly path: string;
   /** The registry's revision of which it is the state. */
@@ -65,21 +98,29 @@ const LONG_ENOUGH_BYTES = 1024 * 1024;
 const MAX_RETIRED = 32;
 
 export function createRewriter(setup: RewriterOptions): Rewriter {
-  const { file, identity, table, history, committer, retired, onStep } = setup;
+  const { file, identity, table, history, committer, onStep } = setup;
   const rotateBytes = Math.min(LONG_ENOUGH_BYTES, setup.journalBytes);
-  let written = setup.written;
+  let written: Written = { revision: 0, options: '', bytes: 0 };
+  let retired: JournalFile[] = [];
   let last: Promise<unknown> = Promise.resolve();
+  let running = 0;
 
   /** One at a time: the table takes one snapshot at a time, and the files are switched one at a time. */
-  function inTurn<T>(task: () => Promise<T>): Promise<T> {
+  async function inTurn<T>(task: () => Promise<T>): Promise<T> {
+    running++;
     const run = last.then(task);
-    last = run.catch(() => undefined);
-    return run;
+    last = Promise.allSettled([run]);
+    try {
+      return await run;
+    } finally {
+      running--;
+    }
   }
 
-  async function rewrite(): Promise<void> {
+  async function rewrite(rotation: () => Promise<void>): Promise<void> {
     try {
-      await rotate();
+      await setup.edits?.keep();
+      await rotation();
       written = await writeFile();
     } catch (error) {
       if (isDiskFailure(error)) committer.stop(`writing ${file} failed: ${messageOf(error)}`);
@@ -89,25 +130,37 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     await retire();
   }
 
+  const rotateBetween = (): Promise<void> => committer.between(rotate);
+
   async function rotate(): Promise<void> {
-    await committer.between(async () => {
-      const old = setup.journal();
-      if (!old.used || old.size < rotateBytes) return;
-      const end = table.revision;
-      setup.setJournal(await next(end));
-      retired.push({ path: old.path, base: old.base, end });
-      await old.close();
-    });
+    const old = setup.journal();
+    if (!old.used || old.size < rotateBytes) return;
+    const base = table.revision;
+    setup.setJournal(await next(base));
+    retired.push({ path: old.path, base: old.base, end: base, bytes: old.size });
+    await old.close();
   }
 
+  /** Until the new journal is recorded as the current one, the old one goes on, and the new one is none. */
   async function next(base: number): Promise<Journal> {
+    const created = await createJournal(file, identity.id, base, onStep);
     try {
-      return await createJournal(file, identity.id, base, onStep);
+      await writeCurrent(file, identity.id, base, onStep);
+      return created;
     } catch (error) {
-      // Once the new journal stands under its name, going on with the old one would make them overlap.
-      const { path } = setup.journal();
-      const created = existsSync(path.replace(/\d{16}$/, String(base).padStart(16, '0')));
-      if (created) committer.stop(`creating a journal failed: ${messageOf(error)}`);
+      if (await isNamed(base)) return created;
+      await Promise.allSettled([created.close()]);
+      await rm(created.path, { force: true });
+      throw error;
+    }
+  }
+
+  /** A failure may come after the name was changed. Where that cannot be told, neither journal can be relied on. */
+  async function isNamed(base: number): Promise<boolean> {
+    try {
+      return (await readCurrent(file))?.base === base;
+    } catch (error) {
+      committer.stop(`changing journals failed: ${messageOf(error)}`);
       throw error;
     }
   }
@@ -117,7 +170,14 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     const snapshot = table.snapshot();
     try {
       const text = documentText(options, identity, snapshot);
-      const bytes = await replaceFile(file, text, { onStep: (step) => onStep(`file-${step}`) });
+      const pieces = paced(text, () => table.revision);
+      const bytes = await replaceFile(file, pieces, {
+        onStep(step) {
+          if (step === 'rename') setup.edits?.check();
+          onStep(`file-${step}`);
+        },
+      });
+      setup.edits?.wrote();
       return { revision: snapshot.revision, options: JSON.stringify(options), bytes };
     } finally {
       snapshot.end();
@@ -129,7 +189,7 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     const { revision } = snapshot;
     const place = target(revision);
     try {
-      const content = { options: setup.options(), identity, snapshot };
+      const content = { options: setup.options(), identity, snapshot, revision: () => table.revision };
       const bytes = await writeBackup(place, file, content, (step) => onStep(`backup-${step}`));
       return { path: place, revision, bytes };
     } catch (error) {
@@ -149,16 +209,47 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     }
   }
 
+  /** Bytes of the journals that the file does not make needless. */
+  function journalBytes(): number {
+    const { size, base } = setup.journal();
+    const own = table.revision > written.revision || base > written.revision ? size : 0;
+    return retired.reduce((sum, { end, bytes }) => (end > written.revision ? sum + bytes : sum), own);
+  }
+
+  function isCurrent(): boolean {
+    return written.revision === table.revision && written.options === JSON.stringify(setup.options());
+  }
+
   return {
-    rewrite: () => inTurn(rewrite),
+    takeOver(files) {
+      ({ written } = files);
+      retired = [...files.retired];
+    },
+    rewrite: () => inTurn(() => rewrite(rotateBetween)),
     rewriteIfChanged: () =>
       inTurn(async () => {
-        const current =
-          written.revision === table.revision && written.options === JSON.stringify(setup.options());
-        if (!current) await rewrite();
+        if (!isCurrent()) await rewrite(rotateBetween);
       }),
+    async rewriteForRoom() {
+      if (running > 0 || written.revision === table.revision || setup.journal().size < rotateBytes) {
+        return false;
+      }
+      await inTurn(() => rewrite(rotate));
+      return true;
+    },
+    rewriteAlone: () => inTurn(() => rewrite(() => Promise.resolve())),
     backUp: (target) => inTurn(() => backUp(target)),
-    isDue: () => setup.journal().size > Math.max(setup.journalBytes, written.bytes),
+    isDue: () => journalBytes() > Math.max(setup.journalBytes, written.bytes),
+    isCurrent,
+    neededBytes: () => table.bytes + LONG_ENOUGH_BYTES,
     retire,
+    async giveUpHistory() {
+      const needless = retired.filter(({ end }) => end <= written.revision);
+      if (needless.length === 0) return false;
+      history.forget(needless.at(-1)?.end ?? 0);
+      for (const { path } of needless) await rm(path, { force: true });
+      retired.splice(0, needless.length);
+      return true;
+    },
   };
 }

@@ -1,30 +1,30 @@
-import * as sortedBtree from 'sorted-btree';
 import type { Change, Entry } from '../../protocol/entry.ts';
 import { compareNames } from '../../protocol/names.ts';
 import type { ListOptions, Page } from '../store.ts';
+import { sizeOf } from './size.ts';
+import { createNameTree, loadNameTree } from './tree.ts';
 
-// A CommonJS module: its class is the default export under Bun, and the default's `default` under Node and Deno.
-type Tree = sortedBtree.default<string, Slot>;
-const exported = sortedBtree.default as unknown;
-const BTree = (
-  typeof exported === 'function' ? exported : (exported as { default: unknown }).default
-) as new (entries: undefined, compare: (a: string, b: string) => number) => Tree;
-
-/** Where an entry lies; `mark` is the last snapshot that has it already (or need not have it). */
-interface Slot {
-  entry: Entry;
-  mark: number;
-}
-
-/** The durable registry in memory. */
+/** The durable registry in memory. No entry's revision is above the table's. */
 export interface Table {
   /** The revision of the last change applied. */
   revision: number;
   readonly size: number;
+  /** What all entries count together for `_store.max_bytes`: see `size.ts`. */
+  readonly bytes: number;
   get(name: string): Entry | undefined;
-  apply(change: Change): void;
+  /** What an entry counts; 0 where there is none. */
+  bytesOf(name: string): number;
+  /** Takes over a whole registry, the map included, where the table is empty. `sizes` are in the order of `entries`. */
+  load(entries: Map<string, Entry>, sizes: readonly number[], revision: number): void;
+  /** `bytes`: what the entry counts, where that is known already. */
+  apply(change: Change, bytes?: number): void;
   page(options: ListOptions): Page;
-  count(prefix: string): number;
+  /** Counts names that start with `prefix` and come after `after`, at most `limit`; `last`: the last one counted, if it was all. */
+  count(
+    prefix: string,
+    after: string | undefined,
+    limit: number,
+  ): { count: number; last: string | undefined };
   entries(): IterableIterator<Entry>;
   /** Begins a snapshot of the present state. One at a time: the one before must have ended. */
   snapshot(): TableSnapshot;
@@ -42,35 +42,36 @@ export interface TableSnapshot {
 const PAGE_ENTRIES = 1000;
 
 export function createTable(): Table {
-  const slots = new Map<string, Slot>();
-  const tree = new BTree(undefined, compareNames);
+  let entries = new Map<string, Entry>();
+  let tree = createNameTree();
   let revision = 0;
-  let generation = 0;
-  /** Former states of entries changed before the snapshot came to them; only while one is taken. */
-  let formerStates: Entry[] | undefined;
+  let bytes = 0;
+  /** The snapshot that is being taken: its revision, the last name that it has come to, and former states beyond that. */
+  let taking: { revision: number; position: string | undefined; former: Entry[] } | undefined;
 
-  function keepFormerState(slot: Slot): void {
-    if (formerStates !== undefined && slot.mark !== generation) formerStates.push(slot.entry);
+  function keepFormerState(entry: Entry): void {
+    if (taking === undefined || entry.revision > taking.revision) return;
+    if (taking.position !== undefined && compareNames(entry.name, taking.position) <= 0) return;
+    taking.former.push(entry);
   }
 
-  function put(entry: Entry): void {
-    const slot = slots.get(entry.name);
-    if (slot === undefined) {
-      const added = { entry, mark: generation };
-      slots.set(entry.name, added);
-      tree.set(entry.name, added);
-      return;
+  function put(entry: Entry, size: number): void {
+    const before = entries.get(entry.name);
+    if (before !== undefined) {
+      keepFormerState(before);
+      bytes -= tree.get(entry.name) ?? 0;
     }
-    keepFormerState(slot);
-    slot.entry = entry;
-    slot.mark = generation;
+    entries.set(entry.name, entry);
+    tree.set(entry.name, size);
+    bytes += size;
   }
 
   function remove(name: string): void {
-    const slot = slots.get(name);
-    if (slot === undefined) return;
-    keepFormerState(slot);
-    slots.delete(name);
+    const before = entries.get(name);
+    if (before === undefined) return;
+    keepFormerState(before);
+    bytes -= tree.get(name) ?? 0;
+    entries.delete(name);
     tree.delete(name);
   }
 
@@ -82,44 +83,58 @@ export function createTable(): Table {
       revision = value;
     },
     get size(): number {
-      return slots.size;
+      return entries.size;
     },
-    get: (name) => slots.get(name)?.entry,
-    apply(change) {
+    get bytes(): number {
+      return bytes;
+    },
+    get: (name) => entries.get(name),
+    bytesOf: (name) => tree.get(name) ?? 0,
+    load(loaded, sizes, at) {
+      tree = loadNameTree([...loaded.keys()], sizes);
+      entries = loaded;
+      revision = at;
+      bytes = 0;
+      for (const size of sizes) bytes += size;
+    },
+    apply(change, size) {
       if (change.entry === undefined) remove(change.name);
-      else put(change.entry);
+      else put(change.entry, size ?? sizeOf(change.entry));
       revision = change.revision;
     },
     page({ prefix = '', after, limit = PAGE_ENTRIES }) {
-      const entries: Entry[] = [];
+      const found: Entry[] = [];
       const from = after !== undefined && compareNames(after, prefix) > 0 ? after : prefix;
-      for (const [name, slot] of tree.entries(from)) {
+      for (const name of tree.keys(from)) {
         if (name === after) continue;
         if (!name.startsWith(prefix)) break;
-        if (entries.length >= limit) {
-          const last = entries.at(-1);
-          return last === undefined ? { entries, revision } : { entries, next: last.name, revision };
+        if (found.length >= limit) {
+          const last = found.at(-1);
+          return last === undefined
+            ? { entries: found, revision }
+            : { entries: found, next: last.name, revision };
         }
-        entries.push(slot.entry);
+        const entry = entries.get(name);
+        if (entry !== undefined) found.push(entry);
       }
-      return { entries, revision };
+      return { entries: found, revision };
     },
-    count(prefix) {
-      if (prefix === '') return slots.size;
+    count(prefix, after, limit) {
       let count = 0;
-      for (const name of tree.keys(prefix)) {
+      let last: string | undefined;
+      for (const name of tree.keys(after ?? prefix)) {
+        if (name === after) continue;
         if (!name.startsWith(prefix)) break;
+        if (count === limit) return { count, last };
         count++;
+        last = name;
       }
-      return count;
+      return { count, last: undefined };
     },
-    *entries() {
-      for (const slot of slots.values()) yield slot.entry;
-    },
+    entries: () => entries.values(),
     snapshot() {
-      generation++;
-      formerStates = [];
-      let position: string | undefined;
+      const own = { revision, position: undefined as string | undefined, former: [] as Entry[] };
+      taking = own;
       let walked = false;
       return {
         revision,
@@ -128,22 +143,22 @@ export function createTable(): Table {
           while (!walked && found.length === 0) {
             let seen = 0;
             walked = true;
-            for (const [name, slot] of tree.entries(position)) {
-              if (name === position) continue;
+            const from = own.position;
+            for (const name of tree.keys(from)) {
+              if (name === from) continue;
               if (seen++ === limit) {
                 walked = false;
                 break;
               }
-              position = name;
-              if (slot.mark === generation) continue;
-              slot.mark = generation;
-              found.push(slot.entry);
+              own.position = name;
+              const entry = entries.get(name);
+              if (entry !== undefined && entry.revision <= own.revision) found.push(entry);
             }
           }
-          return found.length > 0 ? found : (formerStates?.splice(-limit) ?? []);
+          return found.length > 0 ? found : own.former.splice(-limit);
         },
         end() {
-          formerStates = undefined;
+          if (taking === own) taking = undefined;
         },
       };
     },

@@ -8,6 +8,7 @@ import { type Broker, openBroker } from '../../../src/broker/broker.ts';
 import { type Logger, silentLogger } from '../../../src/protocol/logger.ts';
 import { readBackup } from '../../../src/store/file/backup-text.ts';
 import { put } from '../../store/support.ts';
+import { unmount } from '../../support/teardown.ts';
 import { tempDir } from '../../support/temp.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -83,7 +84,7 @@ describe('backups on a full disk', { skip: noMount }, () => {
         await waitFor('the warning to go', async () => (await backupsOf(broker)) === undefined);
         await broker.close();
       } finally {
-        execFileSync('umount', ['-l', place]);
+        unmount(place);
       }
     });
   }

@@ -11,7 +11,7 @@ import {
 } from '../../../src/broker/discovery/responder.ts';
 import { defaults } from '../../../src/config/schema.ts';
 import type { Json } from '../../../src/protocol/data.ts';
-import { ANY_BROKER, type KeyedReply } from '../../../src/protocol/discovery.ts';
+import { ANY_BROKER, type KeyedReply, type Question } from '../../../src/protocol/discovery.ts';
 import { keyedQuestion } from '../../../src/protocol/keyed-forms.ts';
 import { silentLogger } from '../../../src/protocol/logger.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -27,11 +27,14 @@ after(async () => {
 
 function keyed(keys: Json, id = 'registry-1'): KeyedDiscovery {
   const config = { ...defaults, discover: { _access_key: keys } };
-  const discovery = createKeyedDiscovery({ config, id, has: (name) => Promise.resolve(name === 'foo') });
+  const discovery = createKeyedDiscovery({ config, id, instance: 'this-process' });
   assert.ok(discovery);
   discovery.announce({ port: 20443, fingerprint });
   return discovery;
 }
+
+/** The first datagram that a client sends. */
+const queryOf = (question: Question): Uint8Array => question.queries(0)[0] ?? assert.fail('no query');
 
 interface Running {
   readonly responder: Responder;
@@ -73,7 +76,7 @@ async function ask(responder: Responder, name: string, withKey = key): Promise<K
   const client = await clientOf(responder);
   const question = keyedQuestion(name, withKey);
   const before = responder.stats();
-  client.send(question.query());
+  client.send(queryOf(question));
   await received(responder, before.received + 1);
   if (responder.stats().answered === before.answered) return undefined;
   const answer = await waitFor('the answer', () => client.answers[0]);
@@ -88,7 +91,13 @@ describe('a keyed responder', () => {
       const reply = await ask(responder, name);
       assert.ok(reply);
       const { addresses, ...rest } = reply;
-      assert.deepEqual(rest, { form: 'keyed', id: 'registry-1', port: 20443, fingerprint });
+      assert.deepEqual(rest, {
+        form: 'keyed',
+        id: 'registry-1',
+        instance: 'this-process',
+        port: 20443,
+        fingerprint,
+      });
       assert.ok(addresses.includes('127.0.0.1'), addresses.join());
     }
     assert.equal(await ask(responder, 'bar'), undefined);
@@ -109,11 +118,11 @@ describe('a keyed responder', () => {
   it('row "probing for names": does not ask the registry, nor answer, before the key has been seen to be right', async () => {
     const { responder, asked } = await start();
     const client = await clientOf(responder);
-    const right = keyedQuestion('foo', key).query();
+    const right = queryOf(keyedQuestion('foo', key));
     const garbled = Uint8Array.from(right);
     garbled[100] = 0;
     const short = right.subarray(0, 511);
-    const wrong = keyedQuestion('foo', newKey()).query();
+    const wrong = queryOf(keyedQuestion('foo', newKey()));
     for (const datagram of [
       garbled,
       wrong,
@@ -140,7 +149,7 @@ describe('a keyed responder', () => {
     const { responder } = await start();
     const client = await clientOf(responder);
     const question = keyedQuestion('foo', key);
-    const query = question.query();
+    const query = queryOf(question);
     client.send(query);
     const answer = await waitFor('the answer', () => client.answers[0]);
     const replayer = await clientOf(responder);
@@ -149,7 +158,7 @@ describe('a keyed responder', () => {
     await received(responder, 3);
     assert.deepEqual([responder.stats().answered, responder.stats().repeated, replayer.answers], [1, 1, []]);
     const later = keyedQuestion('foo', key);
-    later.query();
+    queryOf(later);
     assert.equal(later.read(answer), undefined);
     assert.ok(question.read(answer));
     assert.equal(question.read(answer), undefined, 'one reply of a broker to a query');
@@ -159,7 +168,7 @@ describe('a keyed responder', () => {
     const { responder } = await start();
     const began = performance.now();
     const clients = await Promise.all(Array.from({ length: 20 }, () => clientOf(responder)));
-    for (const client of clients) client.send(keyedQuestion('foo', key).query());
+    for (const client of clients) client.send(queryOf(keyedQuestion('foo', key)));
     await received(responder, 20);
     const { answered, limited } = responder.stats();
     if (performance.now() - began < 1000) assert.deepEqual([answered, limited], [10, 10]);
@@ -167,18 +176,15 @@ describe('a keyed responder', () => {
 
   it('says nothing before it can be reached', async () => {
     const config = { ...defaults, discover: { _access_key: key } };
-    const discovery = createKeyedDiscovery({ config, id: 'x', has: () => Promise.resolve(true) });
-    const query = keyedQuestion('foo', key).query();
-    assert.equal(await discovery?.exchange(query, '127.0.0.1'), undefined);
-    assert.equal(
-      createKeyedDiscovery({ config: defaults, id: 'x', has: () => Promise.resolve(true) }),
-      undefined,
-    );
+    const discovery = createKeyedDiscovery({ config, id: 'x', instance: 'y' });
+    const query = queryOf(keyedQuestion('foo', key));
+    assert.equal(discovery?.exchange(query, '127.0.0.1'), undefined);
+    assert.equal(createKeyedDiscovery({ config: defaults, id: 'x', instance: 'y' }), undefined);
   });
 
   it('hides an id that would take the room of the addresses', async () => {
     const question = keyedQuestion(ANY_BROKER, key);
-    const answer = await keyed(key, 'x'.repeat(1000)).exchange(question.query(), '127.0.0.1');
+    const answer = keyed(key, 'x'.repeat(1000)).exchange(queryOf(question), '127.0.0.1');
     const reply = question.read(answer ?? new Uint8Array());
     assert.ok(reply?.form === 'keyed');
     assert.match(reply.id, /^[0-9a-f]{16}$/);
@@ -191,7 +197,7 @@ describe('a keyed question', () => {
     let now = 0;
     t.mock.method(performance, 'now', () => now);
     const question = keyedQuestion(ANY_BROKER, key);
-    const queries = [question.query(), question.query()];
+    const queries = [queryOf(question), queryOf(question)];
     assert.notDeepEqual(queries[0], queries[1]);
     const { form } = keyed(key);
     const answers = queries.map((query) => {

@@ -176,8 +176,7 @@ describe(`the responder, given ${total} datagrams of any kind`, () => {
     const seed = chooseSeed();
     t.diagnostic(`seed ${seed} (BPBROKER_SEED)`);
     const config = { ...defaults, discover: { _access_key: key } };
-    const has = (): Promise<boolean> => Promise.resolve(true);
-    const discovery = createKeyedDiscovery({ config, id: 'x', has });
+    const discovery = createKeyedDiscovery({ config, id: 'x', instance: 'x' });
     assert.ok(discovery);
     discovery.announce({ port: 20443, fingerprint });
     const { form } = discovery;

@@ -14,6 +14,7 @@ import { startResponder } from '../../../src/broker/discovery/responder.ts';
 import { type Logger, silentLogger } from '../../../src/protocol/logger.ts';
 import { put } from '../../store/support.ts';
 import { makeCertificate } from '../../support/certificate.ts';
+import { unmount } from '../../support/teardown.ts';
 import { tempDir } from '../../support/temp.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -44,7 +45,7 @@ describe('startHealth()', () => {
       },
       live: { store: () => ({ ok: true }) },
       vital: ['part'],
-      everyMs: 5,
+      everyMs: () => 5,
       log,
       onAlive: () => {
         healthy++;
@@ -91,7 +92,7 @@ describe('startHealth()', () => {
         throws: () => Promise.reject(new Error('no such thing')),
       },
       live: {},
-      everyMs: 5,
+      everyMs: () => 5,
       checkMs: 50,
       log: silentLogger,
     });
@@ -237,7 +238,7 @@ describe('/readyz', () => {
       assert.match(checks['disk']?.warning ?? '', /^[\d.]+ MiB are free at .*; below 100 MiB$/);
       await broker.close();
     } finally {
-      execFileSync('umount', ['-l', place]);
+      unmount(place);
     }
   });
 });

@@ -1,0 +1,19 @@
+import type { StoreHealth } from '../../../store/store.ts';
+import { formatBytes } from '../../../store/file/disk-space.ts';
+import type { Finding } from '../health.ts';
+
+/** From this part of its limit on, somebody should look: at the limit, writes are refused. */
+const FULL = 0.8;
+
+/** What the registry takes of `_store.max_bytes`; nothing to say where there is no limit. */
+export function checkRegistrySize({ usage }: StoreHealth): Finding {
+  if (usage === undefined) return { ok: true };
+  const { bytes, maxBytes } = usage;
+  const found = { ok: true, bytes, max_bytes: maxBytes };
+  if (bytes < FULL * maxBytes) return found;
+  const part = `${Math.floor((bytes / maxBytes) * 100)} %`;
+  const warning =
+    `the registry counts ${formatBytes(bytes)} (${bytes} bytes), ${part} of '_store.max_bytes' (${maxBytes}); ` +
+    'at the limit, writes that add to it are refused: delete entries, or raise the option and restart';
+  return { ...found, warning };
+}

@@ -1,0 +1,111 @@
+import { statSync } from 'node:fs';
+import type { Config } from '../config/schema.ts';
+import type { JsonObject } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import type { Logger } from '../protocol/logger.ts';
+import type { FileEdits } from '../store/file/rewriter.ts';
+import { type LoadedConfiguration, loadConfiguration } from './configuration.ts';
+
+/** The options of a broker that runs: those it works by, and those that stand in its file. */
+export interface Settings {
+  /** What it runs with: all layers, as of the last reload. */
+  readonly effective: Config;
+  /** What is written back to its file: as of the last look at it, which may be newer. */
+  readonly written: Config;
+  /** What the file held when the broker was opened. */
+  readonly document: LoadedConfiguration['document'];
+  /** How edits of the file are kept while the store writes it anew. */
+  readonly edits: FileEdits;
+  /**
+   * Reads the layers anew. What only a restart can change stays as it was, and is named.
+   * @param check rejects to leave everything as it was.
+   * @throws BrokerError `invalid_config`, or what `check` throws; the old options go on then.
+   */
+  reload(check: (next: Config) => Promise<void>): Promise<Reloaded>;
+}
+
+export interface Reloaded {
+  readonly before: Config;
+  /** Options that have another value in the file, and that count from the next start on. */
+  readonly needRestart: readonly string[];
+}
+
+export interface SettingsOptions {
+  readonly file: string;
+  /** Over those of the file, for this run only. */
+  readonly options: JsonObject | undefined;
+  readonly log: Logger;
+}
+
+/** Reads the configuration of a broker that is about to open. Throws as {@link loadConfiguration} does. */
+export async function openSettings({ file, options, log }: SettingsOptions): Promise<Settings> {
+  // Before it is read: what changes from then on is an edit.
+  let known = stampOf(file);
+  const loaded = await loadConfiguration(file, options);
+  let { written, effective } = loaded;
+
+  async function look(): Promise<LoadedConfiguration> {
+    const stamp = stampOf(file);
+    const now = await loadConfiguration(file, options);
+    known = stamp;
+    return now;
+  }
+
+  return {
+    get effective() {
+      return effective;
+    },
+    get written() {
+      return written;
+    },
+    document: loaded.document,
+    edits: {
+      async keep() {
+        if (stampOf(file) === known) return;
+        const now = await look();
+        if (JSON.stringify(now.written) === JSON.stringify(written)) return;
+        ({ written } = now);
+        log.info('the options in the file were edited; they are kept, and count after a reload', { file });
+      },
+      check() {
+        if (stampOf(file) !== known) {
+          throw new BrokerError('unavailable', `${file} was edited while it was about to be written anew`);
+        }
+      },
+      wrote() {
+        known = stampOf(file);
+      },
+    },
+    async reload(check) {
+      const now = await look();
+      const before = effective;
+      const { api } = now.effective;
+      const { listen_ip: ip, listen_port: port } = before.api;
+      const next: Config = {
+        ...now.effective,
+        api: { ...api, listen_ip: ip, listen_port: port },
+        _store: before._store,
+      };
+      await check(next);
+      ({ written } = now);
+      effective = next;
+      const needRestart = [
+        ...(api.listen_ip === ip ? [] : ['api.listen_ip']),
+        ...(api.listen_port === port ? [] : ['api.listen_port']),
+        ...(isSame(now.effective._store, before._store) ? [] : ['_store']),
+      ];
+      return { before, needRestart };
+    },
+  };
+}
+
+/** Whether two parts of a configuration say the same. */
+export function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** Tells one content of the file from another: an editor replaces the file, or writes it. */
+function stampOf(file: string): string {
+  const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return stats === undefined ? '' : `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs}`;
+}

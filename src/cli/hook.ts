@@ -1,0 +1,100 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { messageOf } from '../protocol/errors.ts';
+
+/** A user's command for one event. */
+export interface Hook {
+  /** For the shell of the system. */
+  readonly command: string;
+  /** What it gets on standard input. */
+  readonly input: string;
+  /** Variables of its environment besides our own. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Ends it, with whatever it has started. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const windows = process.platform === 'win32';
+
+/** How long what was asked to end has for that; then it is killed. */
+const GRACE_MS = 2000;
+const LOOK_EVERY_MS = 20;
+
+/** What ends this program by default. */
+const endings = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+
+/**
+ * Runs a command, and gives what went wrong with it; `''` for nothing. It does not outlive this program: a signal that ends
+ * us ends it first, with all of its process group, and so does `signal`.
+ */
+export async function runHook({ command, input, env, signal }: Hook): Promise<string> {
+  if (signal?.aborted) return 'the time was over before it began';
+  const child = spawn(command, {
+    shell: true,
+    // What it prints is no result: standard output stays ours.
+    stdio: ['pipe', 2, 2],
+    env: { ...process.env, ...env },
+    // A process group of its own, so that whatever it starts can be ended with it.
+    detached: !windows,
+    windowsHide: true,
+  });
+  // A command that does not read its input is in its right.
+  child.stdin?.on('error', () => undefined);
+  child.stdin?.end(input);
+  const ended = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(messageOf(error)));
+    child.once('exit', (code, by) => resolve(code === 0 ? '' : `exit code ${code ?? by}`));
+  });
+  let cut: Promise<void> | undefined;
+  const late = (): void => {
+    cut ??= endGroup(child, 'SIGTERM');
+  };
+  const passOn = (by: NodeJS.Signals): void => {
+    cut ??= endGroup(child, by);
+    void cut.then(() => endAs(by));
+  };
+  signal?.addEventListener('abort', late, { once: true });
+  for (const by of endings) process.once(by, passOn);
+  try {
+    const outcome = await ended;
+    await cut;
+    return signal?.aborted && cut ? 'it was ended, since the time is over' : outcome;
+  } finally {
+    signal?.removeEventListener('abort', late);
+    for (const by of endings) process.off(by, passOn);
+  }
+}
+
+/** Asks all of a child's process group to end, and kills what has not done so in time. */
+async function endGroup({ pid }: ChildProcess, by: NodeJS.Signals): Promise<void> {
+  if (pid === undefined) return;
+  if (windows) {
+    const killer = spawn('taskkill', ['/pid', String(pid), '/t', '/f'], {
+      stdio: 'ignore',
+      windowsHide: true,
+    });
+    await new Promise((resolve) => killer.once('error', resolve).once('exit', resolve));
+    return;
+  }
+  const deadline = performance.now() + GRACE_MS;
+  for (let sent: NodeJS.Signals | 0 = by; signalGroup(pid, sent); sent = 0) {
+    if (performance.now() > deadline) return void signalGroup(pid, 'SIGKILL');
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}
+
+/** Gives whether any of a process group was there. */
+function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    return process.kill(-pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    throw error;
+  }
+}
+
+/** Ends this program as the signal would have done, had it not been waited for. */
+function endAs(by: NodeJS.Signals): void {
+  for (const one of endings) process.removeAllListeners(one);
+  if (windows) process.exit(1);
+  process.kill(process.pid, by);
+}

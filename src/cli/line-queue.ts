@@ -1,0 +1,115 @@
+/** Lines on their way to standard error. No call throws or waits for the reader. */
+export interface LineQueue {
+  /** Takes a line, or part of one; drops and counts it where there is no room. */
+  write(text: string): void;
+  /** How the line reads that says how many were lost. */
+  sayLossAs(render: (lines: number) => string): void;
+  /** Waits until all is written: as long as the reader reads, and no longer than the limits say. */
+  flush(): Promise<void>;
+}
+
+/** Writes bytes and says whether that worked, at once or later. It must not throw. */
+export type Send = (bytes: Uint8Array, done: (isWritten: boolean) => void) => void;
+
+export interface LineQueueLimits {
+  /** Bytes that may wait; default 256 KiB. */
+  readonly bytes?: number;
+  /** Longest that `flush` waits for a reader that reads nothing; default 1 s. */
+  readonly idleMs?: number;
+  /** Longest that `flush` takes; default 5 s. */
+  readonly flushMs?: number;
+}
+
+interface Item {
+  readonly bytes: Uint8Array;
+  /** The lines that are lost with it. */
+  readonly lines: number;
+}
+
+const POLL_MS = 5;
+
+/** Says how many lines could not be written. */
+export function lossText(lines: number): string {
+  return lines === 1 ? '1 line was lost' : `${lines} lines were lost`;
+}
+
+/**
+ * A bounded queue with one write under way. Once it is full, lines are dropped until half of it is free again; then it
+ * says how many there were, so that the loss is told at its place.
+ */
+export function createLineQueue(send: Send, limits: LineQueueLimits = {}): LineQueue {
+  const { bytes: most = 256 * 1024, idleMs = 1000, flushMs = 5000 } = limits;
+  let items: Item[] = [];
+  let size = 0;
+  let lost = 0;
+  let sent = 0;
+  let isSending = false;
+  let isPumping = false;
+  let lossLine = lossText;
+
+  function push(text: string, lines: number): void {
+    const bytes = Buffer.from(text);
+    items.push({ bytes, lines });
+    size += bytes.byteLength;
+  }
+
+  /** A line that is longer than the queue is still a line, where it finds the queue empty. */
+  function hasRoom(text: string): boolean {
+    return size === 0 || size + text.length <= most;
+  }
+
+  function tellLoss(): void {
+    if (lost === 0 || size > most / 2) return;
+    const lines = lost;
+    lost = 0;
+    push(`${lossLine(lines)}\n`, lines);
+  }
+
+  function pump(): void {
+    // A write that ends at once must not deepen the stack by one for each line.
+    if (isPumping) return;
+    isPumping = true;
+    while (!isSending) {
+      const item = items.shift();
+      if (item === undefined) break;
+      isSending = true;
+      send(item.bytes, (isWritten) => ended(item, isWritten));
+    }
+    isPumping = false;
+  }
+
+  function ended(item: Item, isWritten: boolean): void {
+    isSending = false;
+    sent++;
+    size -= item.bytes.byteLength;
+    if (isWritten) tellLoss();
+    else lost += item.lines;
+    pump();
+  }
+
+  return {
+    write(text) {
+      tellLoss();
+      if (lost === 0 && hasRoom(text)) push(text, 1);
+      else lost++;
+      pump();
+    },
+    sayLossAs(render) {
+      lossLine = render;
+    },
+    async flush() {
+      tellLoss();
+      pump();
+      const end = performance.now() + flushMs;
+      let idleEnd = performance.now() + idleMs;
+      let before = sent;
+      const isOver = (): boolean => size === 0 || performance.now() > Math.min(end, idleEnd);
+      while (!isOver()) {
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+        if (sent !== before) idleEnd = performance.now() + idleMs;
+        before = sent;
+      }
+      items = [];
+    },
+  };
+}

@@ -1,0 +1,32 @@
+import { isObject, type JsonObject } from '../protocol/data.ts';
+import { nearest } from '../protocol/nearest.ts';
+
+/** What has a meaning where nothing else has one. Every other top-level object is a module's, which knows its own keys. */
+const known: Readonly<Record<string, readonly string[]>> = {
+  api: ['listen_port', 'listen_ip', 'ssl_cert', 'ssl_key'],
+  _global: ['healthcheck_freq_sec', 'log_level'],
+  _config: ['backup_freq_secs', 'backup_retain_n'],
+  _store: ['driver'],
+};
+
+/** Options of a configuration that nothing reads: a sentence for each, with what was probably meant. */
+export function unknownOptions(options: JsonObject): string[] {
+  return Object.entries(options).flatMap(([section, value]) => {
+    const keys = Object.hasOwn(known, section) ? known[section] : undefined;
+    if (keys && isObject(value)) {
+      const unknown = Object.keys(value).filter((key) => !keys.includes(key));
+      return unknown.map((key) => sentence(`${section}.${key}`, key, keys, `${section}.`));
+    }
+    // Modules are not named so: it can only be a section.
+    const sections = Object.keys(known).filter((name) => name.startsWith('_'));
+    return keys === undefined && /^_(?!registry$|backup$)/.test(section)
+      ? [sentence(section, section, sections, '')]
+      : [];
+  });
+}
+
+function sentence(at: string, key: string, keys: readonly string[], prefix: string): string {
+  const near = nearest(key, keys);
+  const instead = near === undefined ? `there are ${keys.join(', ')}` : `did you mean '${prefix}${near}'?`;
+  return `the option '${at}' is unknown and has no effect; ${instead}`;
+}

@@ -1,0 +1,48 @@
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { Trouble } from './committer.ts';
+import { readCurrent, writeClean } from './current-journal.ts';
+import type { RegistryIdentity } from './document.ts';
+import type { Journal } from './journal.ts';
+
+export interface LastSaveOptions {
+  readonly file: string;
+  readonly identity: RegistryIdentity;
+  readonly journal: Journal;
+  readonly revision: number;
+  readonly trouble: Trouble | undefined;
+  /** Writes the file, and goes over to a new journal where that is due. */
+  readonly rewrite: () => Promise<void>;
+  /** Writes the file, and leaves the journals alone. */
+  readonly rewriteAlone: () => Promise<void>;
+  readonly onStep: (step: string) => void;
+}
+
+/**
+ * Writes the file as a store closes, and records that it needs no journal.
+ * @throws BrokerError `unavailable` that says what a failure means for acknowledged writes.
+ */
+export async function saveAtClose(options: LastSaveOptions): Promise<void> {
+  const { file, identity, journal, revision, trouble, onStep } = options;
+  try {
+    if (trouble?.final && trouble.saved) throw new Error(`${file} was not written: ${trouble.reason}`);
+    if (trouble?.final) await rescue(options);
+    else await options.rewrite();
+    await writeClean(file, identity.id, revision, onStep);
+  } catch (error) {
+    const kept =
+      journal.link() === 'own'
+        ? 'every acknowledged write is in the journals'
+        : 'writes that were acknowledged are lost with this process';
+    throw new BrokerError('unavailable', `${messageOf(error)}; ${kept}`, { cause: error });
+  }
+}
+
+/** The journal was removed: what is in memory is all there is. Another broker's files are left alone. */
+async function rescue({ file, identity, journal, rewriteAlone }: LastSaveOptions): Promise<void> {
+  const current = await readCurrent(file);
+  const isOurs = current?.registry === identity.id && current.base === journal.base;
+  if (journal.link() !== 'missing' || !isOurs) {
+    throw new Error(`the journals beside ${file} are not this broker's any more, so it was left as it is`);
+  }
+  await rewriteAlone();
+}

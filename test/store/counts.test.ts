@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createCounts, type Counts } from '../../src/store/file/counts.ts';
+import { createTable, type Table } from '../../src/store/file/table.ts';
+import { chooseSeed, createRandom } from '../support/random.ts';
+
+const PIECE = 100;
+
+interface Counted {
+  readonly table: Table;
+  readonly counts: Counts;
+  /** Names walked so far, and the most of them in one go. */
+  readonly walked: { all: number; most: number };
+  put(name: string): void;
+  remove(name: string): void;
+}
+
+function counted(names: readonly string[]): Counted {
+  const table = createTable();
+  const walked = { all: 0, most: 0 };
+  const watched: Pick<Table, 'count'> = {
+    count(prefix, after, limit) {
+      const found = table.count(prefix, after, limit);
+      walked.all += found.count;
+      walked.most = Math.max(walked.most, found.count);
+      return found;
+    },
+  };
+  const counts = createCounts(watched, PIECE);
+  const change = (name: string, isThere: boolean): void => {
+    const before = table.size;
+    const revision = table.revision + 1;
+    const entry = { name, data: {}, lastWriteTs: 0, lastWriteIp: '', revision };
+    table.apply(isThere ? { type: 'put', name, revision, entry } : { type: 'delete', name, revision });
+    if (table.size !== before) counts.changed(name, table.size - before);
+  };
+  for (const name of names) change(name, true);
+  return { table, counts, walked, put: (name) => change(name, true), remove: (name) => change(name, false) };
+}
+
+const nameOf = (i: number): string => `app/${String(i).padStart(6, '0')}`;
+
+describe('a live count', () => {
+  it('walks what it counts once, in pieces, and never again for a change', async () => {
+    const names = Array.from({ length: 1000 }, (_, i) => nameOf(i));
+    const { counts, walked, put, remove } = counted([...names, 'other']);
+    const count = counts.open('app/');
+    await count.ready;
+    assert.equal(count.value, 1000);
+    assert.deepEqual(walked, { all: 1000, most: PIECE });
+    for (let i = 0; i < 500; i++) put(nameOf(2000 + i));
+    for (let i = 0; i < 100; i++) remove(nameOf(i));
+    // Written anew, elsewhere, or not there: none of these counts.
+    put(nameOf(500));
+    put('elsewhere');
+    remove('nowhere');
+    assert.equal(count.value, 1400);
+    assert.equal(walked.all, 1000);
+    count.close();
+  });
+
+  it('is shared by all that count the same, and begins anew once none of them is left', async () => {
+    const { counts, walked, put } = counted(Array.from({ length: 300 }, (_, i) => nameOf(i)));
+    const several = Array.from({ length: 50 }, () => counts.open('app/'));
+    await Promise.all(several.map(({ ready }) => ready));
+    assert.equal(walked.all, 300);
+    for (const count of several) count.close();
+    put(nameOf(400));
+    const next = counts.open('app/');
+    await next.ready;
+    assert.equal(next.value, 301);
+    assert.equal(walked.all, 601);
+    next.close();
+  });
+
+  it('is right whatever changes while it counts', async (t) => {
+    const seed = chooseSeed();
+    t.diagnostic(`BPBROKER_SEED=${seed}`);
+    const random = createRandom(seed);
+    const { table, counts, put, remove } = counted(Array.from({ length: 2000 }, (_, i) => nameOf(2 * i)));
+    const count = counts.open('app/');
+    let isReady = false;
+    void count.ready.then(() => (isReady = true));
+    for (let turn = 0; turn < 60; turn++) {
+      for (let i = 0; i < 40; i++) {
+        const name = nameOf(random.below(4200));
+        if (random.below(2) === 0) put(name);
+        else remove(name);
+      }
+      await new Promise(setImmediate);
+    }
+    await count.ready;
+    assert.ok(isReady);
+    assert.equal(count.value, table.count('app/', undefined, Infinity).count);
+    count.close();
+  });
+});

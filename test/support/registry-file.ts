@@ -1,0 +1,33 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import type { JsonObject } from '../../src/protocol/data.ts';
+import { documentText } from '../../src/store/file/document.ts';
+import { createTable } from '../../src/store/file/table.ts';
+
+export interface RegistryFile {
+  readonly file: string;
+  readonly count: number;
+  readonly nameOf: (i: number) => string;
+  readonly dataOf: (i: number) => JsonObject;
+  /** Default: any free port. */
+  readonly options?: JsonObject;
+}
+
+/** Writes the configuration file of a broker that holds so many entries, as the broker would. Gives its bytes. */
+export function writeRegistry({ file, count, nameOf, dataOf, options }: RegistryFile): number {
+  const table = createTable();
+  for (let i = 0; i < count; i++) {
+    const revision = i + 1;
+    const name = nameOf(i);
+    const lastWriteIp = `10.0.${(i >> 8) % 256}.${i % 256}`;
+    const entry = { name, data: dataOf(i), lastWriteTs: 1_800_000_000 + i, lastWriteIp, revision };
+    table.apply({ type: 'put', name, revision, entry });
+  }
+  const own = options ?? { api: { listen_port: 0, listen_ip: '127.0.0.1' }, ping: {}, services: {} };
+  const handle = openSync(file, 'w', 0o600);
+  let bytes = 0;
+  for (const text of documentText(own, { id: '0123456789abcdef', since: 0 }, table.snapshot())) {
+    bytes += writeSync(handle, text);
+  }
+  closeSync(handle);
+  return bytes;
+}
