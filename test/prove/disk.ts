@@ -1,7 +1,7 @@
 /** Disks in a file: made, mounted, cut off from power, mounted again. Needs root and loop devices. */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { compiled, noCompiler } from './compiled.ts';
@@ -70,6 +70,10 @@ export async function makeDisk(scratch: string, fs: FileSystem, megabytes: numbe
     },
     async back() {
       await unmount(dir);
+      // A copy: a mount namespace that another process made meanwhile keeps the file system alive, shut down as it is,
+      // and the same image would be that one again.
+      run('cp', '--sparse=always', image, `${image}.next`);
+      renameSync(`${image}.next`, image);
       run('mount', '-o', 'loop', image, dir);
     },
     async remove() {
@@ -116,7 +120,7 @@ export async function makeVolatileDisk(
       run('losetup', '--list', '--noheadings', '--output', 'BACK-FILE', '--associated', file).trim();
       tries++
     ) {
-      if (tries > 200) throw new Error(`${loop} stays attached`);
+      if (tries > 6000) throw new Error(`${loop} stays attached`);
       await sleep(10);
     }
   };
@@ -125,7 +129,6 @@ export async function makeVolatileDisk(
     dir,
     async cut() {
       daemon.kill('SIGUSR1');
-      // A look makes sure that the drive has seen the signal.
       await sleep(2);
     },
     async back() {

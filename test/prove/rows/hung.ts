@@ -35,14 +35,17 @@ export const hung: Row = {
   async run(setup) {
     const held = 25;
     const dir = newFolder(path.join(setup.scratch, 'broker'));
-    const inject = `inject=fdatasync:delay_enter=${held}s:when=2+`;
+    const before = await started(executable.command, configIn(dir));
+    await put(before, 'first', { n: 0 });
+    await before.stop();
+    // Every one: a count (`when`) would be one for each thread.
+    const inject = `inject=fdatasync:delay_enter=${held}s`;
     const wrap = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync', '-e', inject];
     const broker = await started(executable.command, configIn(dir), { wrap });
     const pid = brokerPid(broker.child.pid ?? 0);
     const broken: string[] = [];
-    await put(broker, 'first', { n: 0 });
-    const before = rssMiB(pid);
-    let peak = before;
+    const idle = rssMiB(pid);
+    let peak = idle;
     let unready = '';
     let unreadyAfter = 0;
     const began = performance.now();
@@ -93,7 +96,7 @@ export const hung: Row = {
     return {
       figures:
         `unready ${unready === '' ? 'never' : `after ${unreadyAfter.toFixed(1)} s`}, ${refused.length} of ${count} writes refused with 503, ` +
-        `memory ${before.toFixed(0)} to ${peak.toFixed(0)} MiB`,
+        `memory ${idle.toFixed(0)} to ${peak.toFixed(0)} MiB`,
       broken,
     };
   },

@@ -33,7 +33,7 @@ async function fillUp(broker: Broker, data: object): Promise<{ entries: number; 
 }
 
 const hasLimit = (): boolean =>
-  readFileSync(path.join(root, 'docs', 'configuration.md'), 'utf8').includes('_store.max_bytes');
+  readFileSync(path.join(root, 'src', 'config', 'schema.ts'), 'utf8').includes('max_bytes');
 
 export const limit: Row = {
   name: 'limit',

@@ -43,7 +43,7 @@ export const sweepRow: Row = {
     }
     // The reads of a start and of a backup wholly; of all the rest a sample, another with each seed.
     const whole = cases.filter(({ name }) => name === 'start-crash' || name === 'backup');
-    const stride = 15;
+    const stride = 20;
     const first = 1 + (setup.seed % stride);
     return await runAll(setup, [
       ...whole.map((of) => ({ program: executable, of, faults: ['EIO'] as const })),

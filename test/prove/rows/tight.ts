@@ -46,7 +46,7 @@ async function fillAndFree(
   setup: RowSetup,
   mounted: string,
 ): Promise<{ figures: string; broken: readonly string[] }> {
-  const rounds = setup.short ? 4 : 20;
+  const rounds = setup.short ? 3 : 20;
   // The long form takes ten minutes: thirty seconds a round.
   const roundMs = setup.short ? 8000 : 30_000;
   const { random, say } = setup;
