@@ -142,9 +142,9 @@ async function longestTurn(): Promise<void> {
   table.load(document.entries, document.sizes, document.revision);
   const count = createCounts(table).open('apps/');
   let longest = 0;
-  let isReady = false;
-  void count.ready.then(() => (isReady = true));
-  for (let before = performance.now(); !isReady;) {
+  const state = { isReady: false };
+  void count.ready.then(() => (state.isReady = true));
+  for (let before = performance.now(); !state.isReady;) {
     await nextTurn();
     const now = performance.now();
     longest = Math.max(longest, now - before);
