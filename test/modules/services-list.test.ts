@@ -62,7 +62,9 @@ describe('services.List with wait_count', () => {
     await file.mutate('a/0', remove);
     await file.mutate('a/44', put('x'));
     await file.mutate('a/45', put('x'));
-    const body = JSON.parse(String((await answer).body)) as { data: { count: number } };
+    const { body: text } = await answer;
+    assert.ok(typeof text === 'string');
+    const body = JSON.parse(text) as { data: { count: number } };
     assert.equal(body.data.count, 45);
     assert.deepEqual(counted, { live: 1, once: 0, open: 0 });
     assert.ok(kept.open);
