@@ -21,10 +21,12 @@ const everyRuntime = [
   'test/broker/health/health.test.ts',
   'test/client/finder.test.ts',
   'test/client/keyed-finder.test.ts',
+  'test/config',
   'test/protocol',
   'test/runtime',
   'test/store/backup.test.ts',
   'test/store/file.test.ts',
+  'test/store/quota.test.ts',
 ];
 
 /** Two files at a time: most of their time is waiting, and more would starve the programs that they start. */

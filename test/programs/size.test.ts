@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import type { BrokerError } from '../../src/protocol/errors.ts';
 import { cleanEnv, type Launcher, launchers, run, type RunResult, startBroker } from '../support/programs.ts';
 import { writeRegistry } from '../support/registry-file.ts';
 import { tempDir } from '../support/temp.ts';
@@ -63,15 +62,13 @@ for (const launcher of launchers) {
       const broker = await startBroker(launcher, { dir, config });
       const client = await connectTo(broker);
       let count = 0;
-      let refusal: BrokerError | undefined;
-      for (; refusal === undefined && count < 2000; count++) {
-        await client.register(nameOf(count), dataOf(count)._str).catch((error: unknown) => {
-          refusal = error as BrokerError;
-        });
-      }
-      count--;
-      assert.equal(refusal?.code, 'storage_full');
-      assert.match(refusal.message, /the registry counts \d+ bytes.*'_store\.max_bytes' allows \d+/);
+      const fill = async (): Promise<void> => {
+        for (; count < 2000; count++) await client.register(nameOf(count), dataOf(count)._str);
+      };
+      await assert.rejects(fill(), {
+        code: 'storage_full',
+        message: /the registry counts \d+ bytes.*'_store\.max_bytes' allows \d+/,
+      });
       assert.equal(count, isLong ? 1073 : 5);
       client.close();
       await broker.kill();
