@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { isObject, type JsonObject, kindOf } from '../protocol/data.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { parseJson } from '../protocol/json.ts';
 import { findJsonProblem, placeIn } from './json-error.ts';
 import { type Malformed, readMembers, type Section } from './json-members.ts';
 import { createTextSource, type TextSource } from './text-source.ts';
@@ -72,7 +73,7 @@ async function readObject(
   sections: Readonly<Record<string, Section>>,
 ): Promise<JsonObject> {
   const outcome = await readMembers(source, { sections });
-  if ('text' in outcome) return JSON.parse(outcome.text) as JsonObject;
+  if ('text' in outcome) return parseJson(outcome.text) as JsonObject;
   if ('malformed' in outcome) throw await describe(file, source, outcome.malformed);
   while (!source.ended && source.text.length < MAX_OTHER_CHARS) await source.more(0);
   return await parseJsonText(source.text, file);
@@ -82,7 +83,7 @@ async function readObject(
 export async function parseJsonText(text: string, source: string): Promise<JsonObject> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     const { offset, problem } = await findJsonProblem(text);
     throw malformedAt(source, placeIn(text, offset), problem, error);

@@ -1,3 +1,4 @@
+import { parseJson } from '../protocol/json.ts';
 import type { Json } from '../protocol/data.ts';
 import type { TextSource } from './text-source.ts';
 
@@ -207,7 +208,7 @@ function parseMember(text: string, start: number, end: number): { name: string; 
 
 function parse(text: string): Json | undefined {
   try {
-    return JSON.parse(text) as Json;
+    return parseJson(text) as Json;
   } catch {
     // The caller tells where and why, of all that it knows about the place.
     return undefined;

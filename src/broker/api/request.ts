@@ -7,6 +7,7 @@ import {
   MAX_DATA_DEPTH,
 } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
+import { parseJson } from '../../protocol/json.ts';
 import type { ConnectionInfo } from '../../runtime/runtime.ts';
 
 /**
@@ -63,9 +64,9 @@ function separateKey(params: Record<string, unknown>, request: Request): Paramet
 }
 
 function parseBody(text: string, contentType: string): Record<string, unknown> {
-  if (contentType === 'application/json') return parseJson(text);
+  if (contentType === 'application/json') return fromJson(text);
   const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  if (type === 'application/json') return parseJson(text);
+  if (type === 'application/json') return fromJson(text);
   if (type === 'application/x-www-form-urlencoded') return fromForm(text);
   throw new BrokerError(
     'invalid_request',
@@ -73,10 +74,10 @@ function parseBody(text: string, contentType: string): Record<string, unknown> {
   );
 }
 
-function parseJson(text: string): Record<string, unknown> {
+function fromJson(text: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseJson(text);
   } catch (error) {
     throw new BrokerError('invalid_request', 'The body is not valid JSON', { cause: error });
   }

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { isObject } from '../../protocol/data.ts';
+import { parseJson } from '../../protocol/json.ts';
 import { isRevision } from './records.ts';
 
 /**
@@ -89,7 +90,7 @@ function frameAt(bytes: Buffer, offset: number, seed: number): { json: unknown; 
     return undefined;
   }
   try {
-    return { json: JSON.parse(bytes.toString('utf8', start, end)), end: end + 1 };
+    return { json: parseJson(bytes.toString('utf8', start, end)), end: end + 1 };
   } catch {
     return undefined;
   }
