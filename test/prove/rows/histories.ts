@@ -97,7 +97,7 @@ function checkName(calls: readonly Call[], say: (what: string, call: Call) => un
   });
   for (const read of calls) {
     if (read.kind !== 'get' || read.ended === Infinity) continue;
-    const settled = changes.filter((change) => change.ended < read.began).at(-1);
+    const settled = changes.findLast((change) => change.ended < read.began);
     if (read.seen !== undefined) {
       if (settled && (settled.revision ?? 0) > (read.revision ?? 0))
         say('a read of what was replaced before', read);
