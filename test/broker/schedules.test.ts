@@ -17,16 +17,19 @@ import { put } from '../store/support.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 
+/** As TypeScript takes a function for one that gives nothing: what it gives may be a promise all the same. */
+type Told = () => void;
+
 const thrower = (): never => {
   throw new Error('a log that fails');
 };
-const rejecter = async (): Promise<never> => thrower();
+const rejecter: () => unknown = async (): Promise<never> => thrower();
 
 describe('a loop goes on whatever becomes of one of its rounds', () => {
   for (const [what, fail] of [
     ['throws', thrower],
     ['rejects', rejecter],
-  ] as const) {
+  ] as const satisfies [string, Told][]) {
     it(`backups and self-checks, with a log and an onAlive that ${what === 'throws' ? 'throw' : 'reject'}`, async (t) => {
       const dir = tempDir();
       const log: Logger = { debug: fail, info: fail, warn: fail, error: fail };

@@ -193,6 +193,21 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
     assert.equal(await client(debian, ...write), 'written');
   });
 
+  it('systemctl reload has it take over its options anew, in the same process', async () => {
+    const pid = await show('MainPID');
+    const file = path.join(debian.root, '/usr/local/bpbroker/etc/bpbroker.json');
+    const options = JSON.parse(readFileSync(file, 'utf8')) as Record<string, object>;
+    // In place: the owner and the mode stay.
+    writeFileSync(file, JSON.stringify({ ...options, reloaded: { _access_key: 'x' } }));
+    await debian.ok(['systemctl', 'reload', 'bpbroker']);
+    const isTakenOver = async (): Promise<boolean> =>
+      (await journal()).some(({ MESSAGE }) => MESSAGE.startsWith('the options were taken over anew'));
+    await waitFor('the reload', isTakenOver);
+    await waitFor('the end of the reload', async () => (await show('ActiveState')) === 'active');
+    assert.equal(await show('MainPID'), pid);
+    assert.equal(await show('ReloadResult').catch(() => 'success'), 'success');
+  });
+
   it('logs to the journal with levels, and with no time of its own', async () => {
     const lines = await journal();
     const own = lines.find(({ MESSAGE }) => MESSAGE.startsWith('stopping signal='));
