@@ -5,6 +5,7 @@ import { before, describe, it } from 'node:test';
 import { root as project, tool } from '../../build/root.ts';
 import { bootDebian, type Debian, debianProblem, putInto } from '../support/debian.ts';
 import { waitFor } from '../support/wait.ts';
+import { checkReload } from './reload-support.ts';
 import {
   client,
   enableExtension,
@@ -100,7 +101,7 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
     const state = async (): Promise<unknown> => [
       statSync(path.join(debian.root, unit)).mtimeMs,
       await show('MainPID'),
-      listAll(debian).filter((file) => !file.includes('.json.')),
+      listAll(debian).filter((file) => !/\.json\.|\/backups\//.test(file)),
     ];
     const earlier = await state();
     const { code, stdout, stderr } = await debian.run(['/root/bpbroker', 'install-service']);
@@ -193,20 +194,7 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
     assert.equal(await client(debian, ...write), 'written');
   });
 
-  it('systemctl reload has it take over its options anew, in the same process', async () => {
-    const pid = await show('MainPID');
-    const file = path.join(debian.root, '/usr/local/bpbroker/etc/bpbroker.json');
-    const options = JSON.parse(readFileSync(file, 'utf8')) as Record<string, object>;
-    // In place: the owner and the mode stay.
-    writeFileSync(file, JSON.stringify({ ...options, reloaded: { _access_key: 'x' } }));
-    await debian.ok(['systemctl', 'reload', 'bpbroker']);
-    const isTakenOver = async (): Promise<boolean> =>
-      (await journal()).some(({ MESSAGE }) => MESSAGE.startsWith('the options were taken over anew'));
-    await waitFor('the reload', isTakenOver);
-    await waitFor('the end of the reload', async () => (await show('ActiveState')) === 'active');
-    assert.equal(await show('MainPID'), pid);
-    assert.equal(await show('ReloadResult').catch(() => 'success'), 'success');
-  });
+  it('systemctl reload has it take over its options anew, in the same process', () => checkReload(debian));
 
   it('logs to the journal with levels, and with no time of its own', async () => {
     const lines = await journal();
