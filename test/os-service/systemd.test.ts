@@ -5,6 +5,7 @@ import { before, describe, it } from 'node:test';
 import { root as project, tool } from '../../build/root.ts';
 import { bootDebian, type Debian, debianProblem, putInto } from '../support/debian.ts';
 import { waitFor } from '../support/wait.ts';
+import { checkReload } from './reload-support.ts';
 import {
   client,
   enableExtension,
@@ -100,7 +101,7 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
     const state = async (): Promise<unknown> => [
       statSync(path.join(debian.root, unit)).mtimeMs,
       await show('MainPID'),
-      listAll(debian).filter((file) => !file.includes('.json.')),
+      listAll(debian).filter((file) => !/\.json\.|\/backups\//.test(file)),
     ];
     const earlier = await state();
     const { code, stdout, stderr } = await debian.run(['/root/bpbroker', 'install-service']);
@@ -192,6 +193,8 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
     await debian.ok(['systemctl', 'restart', 'bpbroker']);
     assert.equal(await client(debian, ...write), 'written');
   });
+
+  it('systemctl reload has it take over its options anew, in the same process', () => checkReload(debian));
 
   it('logs to the journal with levels, and with no time of its own', async () => {
     const lines = await journal();

@@ -95,7 +95,7 @@ export function startHealth(options: HealthOptions): Health {
   function conclude(): void {
     const readiness = readinessNow();
     for (const [name, finding] of Object.entries(readiness.checks)) tell(name, finding);
-    if (vital.every((name) => readiness.checks[name]?.ok ?? true)) callAlive();
+    if (vital.every((name) => readiness.checks[name]?.ok ?? true)) void callAlive();
   }
 
   function readinessNow(): Readiness {
@@ -115,9 +115,10 @@ export function startHealth(options: HealthOptions): Health {
     else log.info('self-check is well again', { check: name });
   }
 
-  function callAlive(): void {
+  /** It may be asynchronous, although it is not asked to be. */
+  async function callAlive(): Promise<void> {
     try {
-      onAlive?.();
+      await (onAlive?.() as unknown);
     } catch (error) {
       log.warn('what is to be told of the health failed', { error: messageOf(error) });
     }
