@@ -4,20 +4,12 @@ import { BrokerError, messageOf } from '../protocol/errors.ts';
 import { shellWord } from '../protocol/shell-word.ts';
 import type { Pin } from '../runtime/runtime.ts';
 import type { KnownBrokers } from './known-brokers.ts';
+import { nameKey } from './name-key.ts';
 
 /**
  * Trust by name: what open discovery has found by the name of an entry must have the identity that was kept for that name
  * the first time, at whatever address it answers now.
  */
-
-/** What `known_brokers` keeps the identity of a name under; it can be no address. */
-export function nameKey(name: string): string {
-  return `name=${encodeURIComponent(name)}`;
-}
-
-export function isNameKey(key: string): boolean {
-  return key.startsWith('name=');
-}
 
 /**
  * The certificate that a broker must present which was found by a name: the one kept for the name and for its address. What

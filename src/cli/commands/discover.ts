@@ -1,7 +1,8 @@
 import { runtime } from '#runtime';
 import type { FoundBroker } from '../../client/finder.ts';
 import { knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
-import { nameKey, nameMismatch } from '../../client/name-trust.ts';
+import { nameKey } from '../../client/name-key.ts';
+import { nameMismatch } from '../../client/name-trust.ts';
 import { DEFAULT_PORT, formatAddress } from '../../protocol/address.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import type { Run } from '../command.ts';

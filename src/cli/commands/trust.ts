@@ -1,7 +1,7 @@
 import { runtime } from '#runtime';
 import { parseFingerprint } from '../../client/identity.ts';
 import { type KnownBrokers, knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
-import { isNameKey, nameKey } from '../../client/name-trust.ts';
+import { isNameKey, nameKey } from '../../client/name-key.ts';
 import { formatAddress, type HostPort, parseAddress } from '../../protocol/address.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
