@@ -41,6 +41,7 @@ export const run: Run = async (args) => {
       `${readyLine(address)}${given === undefined && home.fallbackFor ? fallbackNote(file, home.fallbackFor) : ''}\n`,
     );
     if (await isTerminal(2)) writeError(nextSteps(address));
+    if (process.pid === 1 && process.platform !== 'win32') log.warn(AS_FIRST_PROCESS);
     await notify.ready(`answers on ${address.url}`);
     log.info('stopping', { signal: await stopped });
     void notify.stopping();
@@ -52,6 +53,11 @@ export const run: Run = async (args) => {
     throw error;
   }
 };
+
+/** Whoever is process 1 inherits every process whose parent has ended, and no runtime of ours can wait for those. */
+const AS_FIRST_PROCESS =
+  'the broker is process 1 here: what an extension leaves running stays a zombie once it has ended; ' +
+  'run the container with an init (docker run --init)';
 
 /** The executable is its own host for scripts: see `commands/extension-host.ts`. */
 const ownHost = [process.execPath, 'extension-host'];
