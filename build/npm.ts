@@ -25,10 +25,15 @@ export function packageManifest(project: Manifest): Manifest {
   const kept = copied.filter((key) => project[key] !== undefined).map((key) => [key, project[key] ?? null]);
   return {
     ...Object.fromEntries(kept),
-    bin: mapStrings(project['bin'] ?? {}, unprefixed),
+    bin: mapStrings(project['bin'] ?? {}, packaged),
     exports: mapStrings(project['exports'] ?? {}, unprefixed),
     imports: mapStrings(project['imports'] ?? {}, emitted),
   };
+}
+
+/** In a clone, `npx` runs a program that is there before the build, and leads to the one of the package. */
+function packaged(file: string): string {
+  return file.replace(/^\.\/build\/bin\//, './cli/');
 }
 
 function unprefixed(file: string): string {

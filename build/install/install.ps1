@@ -9,11 +9,13 @@ param(
   # Folder for the programs.
   [string] $Dir = $env:BPBROKER_INSTALL_DIR,
   # Folder that holds the release's files; default: GitHub's releases of bpbroker/bpbroker.
-  [string] $Url = $env:BPBROKER_INSTALL_URL
+  [string] $Url = $env:BPBROKER_INSTALL_URL,
+  # Takes a URL with http:// too: whoever is on the way can then replace programs and checksums alike.
+  [switch] $PlainHttp = ($env:BPBROKER_INSTALL_PLAIN_HTTP -eq '1')
 )
 
 # A function, so that its preferences end with it: `iex` runs this in the caller's own session.
-function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url) {
+function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url, [bool] $PlainHttp) {
   $ErrorActionPreference = 'Stop'
   # Drawing the progress of a download takes longer than the download.
   $ProgressPreference = 'SilentlyContinue'
@@ -33,6 +35,9 @@ function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url) {
     $Url = if ($Version) { "$releases/download/v$Version" } else { "$releases/latest/download" }
   }
   $Url = $Url.TrimEnd('/')
+  if ($Url -notmatch '^(https|file)://' -and -not $PlainHttp) {
+    throw "$Url is not https://: whoever is on the way could replace programs and checksums alike; take it all the same with -PlainHttp."
+  }
   if (-not $Dir) {
     $identity = [Security.Principal.WindowsPrincipal] [Security.Principal.WindowsIdentity]::GetCurrent()
     $isAdministrator = $identity.IsInRole([Security.Principal.WindowsBuiltInRole]::Administrator)
@@ -96,4 +101,4 @@ function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url) {
   }
 }
 
-Install-Bpbroker -Version $Version -Dir $Dir -Url $Url
+Install-Bpbroker -Version $Version -Dir $Dir -Url $Url -PlainHttp $PlainHttp

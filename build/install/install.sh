@@ -12,6 +12,8 @@ Installs bpbroker and bpclient: install.sh [OPTIONS]
                       else ~/.local/bin)                                            [BPBROKER_INSTALL_DIR]
   --url URL           folder that holds the release's files (default: GitHub's
                       releases of bpbroker/bpbroker)                                [BPBROKER_INSTALL_URL]
+  --plain-http        take a URL with http:// too: whoever is on the way can then
+                      replace programs and checksums alike             [BPBROKER_INSTALL_PLAIN_HTTP=1]
   --target TARGET     build to install, such as linux-x64-musl (default: this machine's)
   --help              this text
 TEXT
@@ -31,7 +33,9 @@ has() {
 # download URL FILE
 download() {
   if has curl; then
-    curl -fsSL --retry 2 -o "$2" "$1" || fail "cannot download $1"
+    # Nor does a redirection lead from https:// to less.
+    case "$1" in http://*) protocols=http,https ;; *) protocols=https ;; esac
+    curl -fsSL --retry 2 --proto-redir "=$protocols" -o "$2" "$1" || fail "cannot download $1"
   elif has wget; then
     wget -q -O "$2" "$1" || fail "cannot download $1"
   else
@@ -107,12 +111,18 @@ main() {
   version=${BPBROKER_VERSION:-}
   dir=${BPBROKER_INSTALL_DIR:-}
   url=${BPBROKER_INSTALL_URL:-}
+  plain_http=${BPBROKER_INSTALL_PLAIN_HTTP:-}
   target=
   while [ $# -gt 0 ]; do
     case "$1" in
       --help | -h)
         usage
         exit 0
+        ;;
+      --plain-http)
+        plain_http=1
+        shift
+        continue
         ;;
       --version | --dir | --url | --target) ;;
       *) fail "unknown option '$1'; see --help" ;;
@@ -139,6 +149,14 @@ main() {
     [ -z "$version" ] || url=$releases/download/v$version
   fi
   url=${url%/}
+  # Schemes are the same in capitals; without one, curl takes http://.
+  case "$url" in
+    [Hh][Tt][Tt][Pp][Ss]://* | file:///*) ;;
+    *)
+      [ "$plain_http" = 1 ] ||
+        fail "$url is not https://: whoever is on the way could replace programs and checksums alike; take it all the same with --plain-http"
+      ;;
+  esac
 
   temp=$(mktemp -d)
   staged=

@@ -26,8 +26,29 @@ const endings = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
  * Runs a command, and gives what went wrong with it; `''` for nothing. It does not outlive this program: a signal that ends
  * us ends it first, with all of its process group, and so does `signal`.
  */
-export async function runHook({ command, input, env, signal }: Hook): Promise<string> {
+export async function runHook({ signal, ...hook }: Hook): Promise<string> {
   if (signal?.aborted) return 'the time was over before it began';
+  let child: ChildProcess | undefined;
+  let cut: Promise<void> | undefined;
+  const end = (by: NodeJS.Signals): Promise<void> =>
+    (cut ??= child ? endGroup(child, by) : Promise.resolve());
+  const late = (): void => void end('SIGTERM');
+  const passOn = (by: NodeJS.Signals): void => void end(by).then(() => endAs(by));
+  // Before it starts: a signal that comes as it does would end us, and not it.
+  for (const by of endings) process.once(by, passOn);
+  signal?.addEventListener('abort', late, { once: true });
+  try {
+    child = startShell(hook);
+    const outcome = await endOf(child);
+    await cut;
+    return signal?.aborted && cut ? 'it was ended, since the time is over' : outcome;
+  } finally {
+    signal?.removeEventListener('abort', late);
+    for (const by of endings) process.off(by, passOn);
+  }
+}
+
+function startShell({ command, input, env }: Omit<Hook, 'signal'>): ChildProcess {
   const child = spawn(command, {
     shell: true,
     // What it prints is no result: standard output stays ours.
@@ -40,28 +61,14 @@ export async function runHook({ command, input, env, signal }: Hook): Promise<st
   // A command that does not read its input is in its right.
   child.stdin?.on('error', () => undefined);
   child.stdin?.end(input);
-  const ended = new Promise<string>((resolve) => {
+  return child;
+}
+
+function endOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
     child.once('error', (error) => resolve(messageOf(error)));
     child.once('exit', (code, by) => resolve(code === 0 ? '' : `exit code ${code ?? by}`));
   });
-  let cut: Promise<void> | undefined;
-  const late = (): void => {
-    cut ??= endGroup(child, 'SIGTERM');
-  };
-  const passOn = (by: NodeJS.Signals): void => {
-    cut ??= endGroup(child, by);
-    void cut.then(() => endAs(by));
-  };
-  signal?.addEventListener('abort', late, { once: true });
-  for (const by of endings) process.once(by, passOn);
-  try {
-    const outcome = await ended;
-    await cut;
-    return signal?.aborted && cut ? 'it was ended, since the time is over' : outcome;
-  } finally {
-    signal?.removeEventListener('abort', late);
-    for (const by of endings) process.off(by, passOn);
-  }
 }
 
 /** Asks all of a child's process group to end, and kills what has not done so in time. */

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { noTypeScript } from './typescript.ts';
 
 /** How programs begin that a system runs by itself: ELF, and Mach-O in its four forms. */
-const MACHINE_CODE = ['7f454c46', 'feedface', 'feedfacf', 'cefaedfe', 'cffaedfe', 'cafebabe'];
+const MACHINE_CODE = new Set(['7f454c46', 'feedface', 'feedfacf', 'cefaedfe', 'cffaedfe', 'cafebabe']);
 const FIRST_BYTES = 512;
 
 /** Why this program cannot run an extension; nothing when it can, as far as its first bytes say. */
@@ -15,7 +15,7 @@ export async function hindranceOf(
   if (kind === 'script') return /\.m?ts$/.test(file) && !runtime.runsTypeScript ? noTypeScript() : undefined;
   if (kind !== 'executable' || process.platform === 'win32') return undefined;
   const first = await firstBytes(file);
-  if (MACHINE_CODE.includes(first.subarray(0, 4).toString('hex'))) return undefined;
+  if (MACHINE_CODE.has(first.subarray(0, 4).toString('hex'))) return undefined;
   const line = first.toString('utf8').split('\n')[0] ?? '';
   if (!line.startsWith('#!')) {
     return 'it is marked as a program, but begins neither with #! and its interpreter nor as machine code does';

@@ -58,7 +58,12 @@ describe('install.ps1', () => {
     }
     const variables = (text: string): string[] => [...new Set(text.match(/BPBROKER_[A-Z_]+/g))].toSorted();
     assert.deepEqual(variables(script), variables(shell));
-    assert.deepEqual(variables(script), ['BPBROKER_INSTALL_DIR', 'BPBROKER_INSTALL_URL', 'BPBROKER_VERSION']);
+    assert.deepEqual(variables(script), [
+      'BPBROKER_INSTALL_DIR',
+      'BPBROKER_INSTALL_PLAIN_HTTP',
+      'BPBROKER_INSTALL_URL',
+      'BPBROKER_VERSION',
+    ]);
   });
 
   it('verifies before it unpacks, unpacks before it runs, and runs before it installs', () => {

@@ -66,7 +66,13 @@ function install(
   { shell = ['/bin/dash'], env = {} }: InstallOptions = {},
 ): Promise<RunResult> {
   const home = tempDir();
-  const base = { PATH: process.env['PATH'] ?? '', HOME: home, TMPDIR: home };
+  // The releases of these tests are served by plain HTTP, on the loopback interface.
+  const base = {
+    PATH: process.env['PATH'] ?? '',
+    HOME: home,
+    TMPDIR: home,
+    BPBROKER_INSTALL_PLAIN_HTTP: '1',
+  };
   return run([...shell, script, ...args], { cwd: home, env: { ...base, ...env }, timeoutMs: 120_000 });
 }
 
@@ -278,6 +284,28 @@ describe('install.sh', () => {
     ];
     for (const [args, message] of wrong) assert.match((await install(args)).stderr, message);
     assert.match((await install(['--help'])).stdout, /--url URL .*\n.*\[BPBROKER_INSTALL_URL\]/);
+  });
+
+  it('takes nothing over plain HTTP unless it is told to', async () => {
+    const dir = path.join(tempDir(), 'bin');
+    const url = await serveFiles(await smallRelease('echo NAME 9.9.9'));
+    const env = { BPBROKER_INSTALL_PLAIN_HTTP: '' };
+    for (const plain of [
+      url,
+      url.replace('http', 'HTTP'),
+      url.replace('http://', ''),
+      url.replace('http', 'ftp'),
+    ]) {
+      const { code, stdout, stderr } = await install(['--url', plain, '--dir', dir], { env });
+      assert.deepEqual([code, stdout], [1, '']);
+      assert.match(
+        stderr,
+        /^install\.sh: \S+ is not https:\/\/: .* take it all the same with --plain-http\n$/,
+      );
+      assert.ok(!existsSync(dir));
+    }
+    const { code, stderr } = await install(['--plain-http', '--url', url, '--dir', dir], { env });
+    assert.equal(code, 0, stderr);
   });
 
   it('does nothing when its download broke off', async () => {

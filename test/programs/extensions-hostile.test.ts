@@ -239,7 +239,7 @@ async function pingDuring(pid: number, client: BrokerClient, work: () => Promise
   await client.ping('x');
   const times: number[] = [];
   const state = { over: false };
-  const before = cpuOf(pid);
+  const cpuBefore = cpuOf(pid);
   const done = work().finally(() => (state.over = true));
   while (!state.over) {
     const began = performance.now();
@@ -248,7 +248,7 @@ async function pingDuring(pid: number, client: BrokerClient, work: () => Promise
     await sleep(5);
   }
   await done;
-  const cpu = cpuOf(pid) - before;
+  const cpu = cpuOf(pid) - cpuBefore;
   const longest = Math.max(...times);
   return { count: times.length, longest, cpu, held: longest >= HELD_MS || cpu >= HELD_MS };
 }

@@ -40,6 +40,7 @@ export const run: Run = async (args) => {
     const address = await broker.listen();
     const answers = `answers on ${address.url}`;
     await sayReady({ ...place, address, format, isNew: broker.isNew });
+    if (process.pid === 1 && process.platform !== 'win32') log.warn(AS_FIRST_PROCESS);
     await notify.ready(answers);
     signals.onReload(async () => {
       await notify.reloading();
@@ -57,6 +58,11 @@ export const run: Run = async (args) => {
     throw error;
   }
 };
+
+/** Whoever is process 1 inherits every process whose parent has ended, and no runtime of ours can wait for those. */
+const AS_FIRST_PROCESS =
+  'the broker is process 1 here: what an extension leaves running stays a zombie once it has ended; ' +
+  'run the container with an init (docker run --init)';
 
 /** The executable is its own host for scripts: see `commands/extension-host.ts`. */
 const ownHost = [process.execPath, 'extension-host'];
