@@ -1,4 +1,5 @@
 import { runtime as node } from './node.ts';
+import { serveNode } from './node-server.ts';
 import type { Runtime } from './runtime.ts';
 import { writeAll } from './write-all.ts';
 
@@ -19,6 +20,7 @@ const write: Runtime['write'] = (fd, bytes) => (fd === 1 ? Deno.stdout : Deno.st
 export const runtime: Runtime = {
   ...node,
   name: 'deno',
+  serve: (options) => serveNode(options, { acceptDies: true }),
   version: Deno.version.deno,
   write,
   print: async (text) => writeAll(write, 1, Buffer.from(text)),

@@ -9,7 +9,7 @@ import { openPeer, openVerifiedChannel } from './verified-channel.ts';
 export const runtime: Runtime = {
   name: 'node',
   version: process.versions.node,
-  serve: serveNode,
+  serve: (options) => serveNode(options),
   sharedHeaders: (headers) => ({ ...headers }),
   fs: () => fs,
   readText: (file) => fs.readFileSync(file, 'utf8'),
