@@ -8,6 +8,10 @@ type Server = Bun.Server<undefined>;
 /** Between two looks at how many connections are open. */
 const LOOK_MS = 250;
 
+/** How often in a row, and how far apart, a server that closes is found without requests before its connections are cut. */
+const QUIET_LOOKS = 3;
+const QUIET_MS = 50;
+
 /**
  * Serves through `Bun.serve`. It tells of requests and not of connections, and goes on to accept them when there is no
  * descriptor left, in a loop that takes a core. So what is open is counted, and it stops to listen before that.
@@ -24,11 +28,16 @@ export function serveBun(options: ServeOptions): HttpServer {
 
   function tooMany(): boolean {
     if (max === Infinity) return false;
-    let requests = 0;
-    for (const server of ending.keys()) requests += server.pendingRequests;
-    if (requests + (listening?.pendingRequests ?? 0) <= max) return false;
+    if (requests() <= max) return false;
     refuse();
     return true;
+  }
+
+  /** Those under way. */
+  function requests(): number {
+    let count = listening?.pendingRequests ?? 0;
+    for (const server of ending.keys()) count += server.pendingRequests;
+    return count;
   }
 
   function refuse(): void {
@@ -73,9 +82,16 @@ export function serveBun(options: ServeOptions): HttpServer {
         // Also those that carry no request, which a stop with grace leaves open.
         for (const server of servers) void server.stop(true);
       };
+      let quiet = 0;
       const timer = setTimeout(cut, graceMs);
+      // Bun would wait for those that carry none, too. What was answered last is given a moment to leave.
+      const looks = setInterval(() => {
+        quiet = requests() === 0 ? quiet + 1 : 0;
+        if (quiet > QUIET_LOOKS) cut();
+      }, QUIET_MS);
       await Promise.all(ending.values());
       clearTimeout(timer);
+      clearInterval(looks);
       cut();
     },
   };

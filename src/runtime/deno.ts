@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import { runtime as node } from './node.ts';
+import { serveNode } from './node-server.ts';
 import type { Runtime } from './runtime.ts';
 import { streamWriter } from './stream-writer.ts';
 import { writeAll } from './write-all.ts';
@@ -20,6 +21,7 @@ const write: Runtime['write'] = (_fd, bytes) => Deno.stdout.writeSync(bytes);
 export const runtime: Runtime = {
   ...node,
   name: 'deno',
+  serve: (options) => serveNode(options, { acceptDies: true }),
   version: Deno.version.deno,
   runsTypeScript: true,
   write,

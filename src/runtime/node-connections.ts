@@ -11,6 +11,8 @@ export interface Connections {
   requested(socket: Duplex): void;
   /** Ends those on which no request has come yet. */
   closeSilent(): void;
+  /** No longer looks for answers that are not read. */
+  unwatch(): void;
   /** Ends every one of them. */
   destroyAll(): void;
 }
@@ -94,7 +96,6 @@ export function watchConnections(server: https.Server, limits: ConnectionLimits)
     }
   }
   const looking = setInterval(look, Math.min(LOOK_MS, limits.unreadTimeoutMs / 4)).unref();
-  server.once('close', () => clearInterval(looking));
 
   return {
     get count() {
@@ -105,6 +106,7 @@ export function watchConnections(server: https.Server, limits: ConnectionLimits)
       for (const socket of silent.keys()) socket.destroy();
       for (const socket of shaking.values()) socket.destroy();
     },
+    unwatch: () => clearInterval(looking),
     destroyAll() {
       for (const socket of secure.keys()) socket.destroy();
       for (const socket of raw) socket.destroy();

@@ -9,11 +9,23 @@ import { type Connections, watchConnections } from './node-connections.ts';
 import type { ConnectionInfo, HttpServer, ServeOptions } from './runtime.ts';
 import { createRefusals, UNREAD_TIMEOUT_MS } from './server-limits.ts';
 
+/** What a runtime needs besides. */
+interface AcceptOptions {
+  /** Whether it never accepts again, without a word, once there was no descriptor for a connection. Default: false. */
+  readonly acceptDies?: boolean;
+}
+
+/** How soon it listens anew after that, once there is room. */
+const REVIVE_MS = 250;
+
 /**
  * Serves through `node:https`. Deno uses it as well: `Deno.serve` was seen to take a request without a Host header and
  * to keep slow clients for ever.
  */
-export async function serveNode(options: ServeOptions): Promise<HttpServer> {
+export async function serveNode(
+  options: ServeOptions,
+  { acceptDies = false }: AcceptOptions = {},
+): Promise<HttpServer> {
   const listener = getRequestListener((request, env) =>
     options.fetch(request, connectionOf(env.incoming as IncomingMessage)),
   );
@@ -40,19 +52,38 @@ export async function serveNode(options: ServeOptions): Promise<HttpServer> {
       return listener(incoming, outgoing);
     }),
   );
+  const { maxConnections: max = Infinity } = options;
   const connections = watchConnections(server, {
-    max: options.maxConnections ?? Infinity,
+    max,
     headersTimeoutMs: options.headersTimeoutMs,
     unreadTimeoutMs: options.unreadTimeoutMs ?? UNREAD_TIMEOUT_MS,
-    onRefused: () => refusals.note(),
+    onRefused() {
+      refusals.note();
+      acceptMayBeDead = acceptDies;
+    },
   });
+  let acceptMayBeDead = false;
   server.maxHeadersCount = MAX_HEADERS + 1;
   server.on('clientError', refuse);
-  await listen(server, options);
+  const hostname = await listen(server, options);
+  const { port } = server.address() as AddressInfo;
+  const reviving = acceptDies ? setInterval(revive, REVIVE_MS).unref() : undefined;
+
+  function revive(): void {
+    if (!acceptMayBeDead || connections.count >= max * 0.9) return;
+    acceptMayBeDead = false;
+    server.close();
+    // Where somebody has taken the port meanwhile, the broker's self-check says so.
+    attempt(server, port, hostname).catch(() => (acceptMayBeDead = true));
+  }
+
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     refusing: () => refusals.recent(),
-    close: (graceMs) => close(server, connections, graceMs),
+    close(graceMs) {
+      clearInterval(reviving);
+      return close(server, connections, graceMs);
+    },
   };
 }
 
@@ -93,27 +124,31 @@ function connectionOf(incoming: IncomingMessage): ConnectionInfo {
   };
 }
 
-async function listen(server: https.Server, { hostname, port }: ServeOptions): Promise<void> {
-  const attempt = (host: string): Promise<void> =>
-    new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, host, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
-  if (hostname !== '') return attempt(hostname);
+/** Listens, and gives the address that it listens on. */
+async function listen(server: https.Server, { hostname, port }: ServeOptions): Promise<string> {
+  if (hostname !== '') return attempt(server, port, hostname);
   try {
-    await attempt('::');
+    return await attempt(server, port, '::');
   } catch (error) {
     // A host without IPv6 refuses the dual-stack address.
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL' && code !== 'EINVAL') throw error;
-    await attempt('0.0.0.0');
+    return attempt(server, port, '0.0.0.0');
   }
 }
 
+function attempt(server: https.Server, port: number, hostname: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, hostname, () => {
+      server.off('error', reject);
+      resolve(hostname);
+    });
+  });
+}
+
 async function close(server: https.Server, connections: Connections, graceMs: number): Promise<void> {
+  connections.unwatch();
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve());
   });

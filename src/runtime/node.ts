@@ -12,7 +12,7 @@ export const runtime: Runtime = {
   name: 'node',
   version: process.versions.node,
   runsTypeScript: Boolean(process.features.typescript),
-  serve: serveNode,
+  serve: (options) => serveNode(options),
   sharedHeaders: (headers) => ({ ...headers }),
   fs: () => fs,
   readText: (file) => fs.readFileSync(file, 'utf8'),

@@ -35,7 +35,7 @@ describe('a lifetime', () => {
     expiry.close();
   });
 
-  it('is drawn out where the process has stood still, so that renewals that wait are read first', async () => {
+  it('row "lifetimes": is drawn out where the process has stood still, so that renewals that wait are read first', async () => {
     const expired: string[] = [];
     const expiry = createExpiry((name) => Promise.resolve(expired.push(name)));
     expiry.track(entry(1, 400));

@@ -17,12 +17,14 @@ const PART = 16 * 1024;
 export function pageReply(page: Page, count: number, maxBytes: number = MAX_PAGE_BYTES): Reply {
   const parts = partsOf(page, count, maxBytes);
   let begun = '';
-  for (const part of parts) {
-    if (typeof part !== 'string') return { body: asTheyAreRead([begun, part], parts) };
-    begun += part;
+  // Not by `for`, which would end the parts when it is left.
+  for (;;) {
+    const { done, value } = parts.next();
+    if (done) return { body: begun };
+    if (typeof value !== 'string') return { body: asTheyAreRead([begun, value], parts) };
+    begun += value;
     if (begun.length > WHOLE) return { body: asTheyAreRead([begun], parts) };
   }
-  return { body: begun };
 }
 
 type Part = string | Uint8Array;
@@ -38,7 +40,11 @@ const entryText = sharedText((entry: Entry) =>
 );
 
 /** The parts of the JSON text; what ends the page is known only at its end. */
-function* partsOf({ entries, revision, next }: Page, count: number, maxBytes: number): Generator<Part> {
+function* partsOf(
+  { entries, revision, next }: Page,
+  count: number,
+  maxBytes: number,
+): Generator<Part, undefined> {
   let text = '{"success":true,"message":"Success","data":{"entries":[';
   let bytes = 0;
   let after = next;
