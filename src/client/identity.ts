@@ -19,15 +19,24 @@ export async function resolvePin(
   timeoutMs: number,
   options: IdentityOptions,
 ): Promise<Pin> {
+  if (options.fingerprint !== undefined) return namedPin(address, options.fingerprint, options.knownBrokers);
   const known = options.knownBrokers.get(formatAddress(address));
-  if (options.fingerprint !== undefined) {
-    // The kept certificate, where it is the same one, makes the handshake faster.
-    return known?.fingerprint === options.fingerprint ? known : { fingerprint: options.fingerprint };
-  }
   if (known) return known;
   const presented = await runtime.peerCertificate(address, timeoutMs);
   keep(address, presented, options);
   return presented;
+}
+
+/** The kept certificate, where it is the one that is named, makes the handshake faster. It decides nothing. */
+function namedPin(address: HostPort, fingerprint: string, knownBrokers: KnownBrokers): Pin {
+  try {
+    const known = knownBrokers.get(formatAddress(address));
+    return known?.fingerprint === fingerprint ? known : { fingerprint };
+  } catch (error) {
+    // A file that cannot be read does not matter to a user who names the identity.
+    if (error instanceof BrokerError && error.code === 'identity_mismatch') return { fingerprint };
+    throw error;
+  }
 }
 
 /** Where the identity that is expected of a broker is from: named by the user, kept from first contact, or proved. */

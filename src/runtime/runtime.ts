@@ -44,10 +44,16 @@ export interface Runtime {
  */
 export interface FileSystem {
   readFileSync(file: string, encoding: 'utf8'): string;
-  appendFileSync(file: string, text: string, options: { mode: number }): void;
   mkdirSync(dir: string, options: { recursive: true; mode: number }): unknown;
+  realpathSync(file: string): string;
   renameSync(from: string, to: string): void;
-  writeFileSync(file: string, text: string, options: { mode: number; flag: string }): void;
+  rmSync(file: string, options: { force: true }): void;
+  statSync(file: string): { readonly mtimeMs: number; readonly uid: number; readonly gid: number };
+  openSync(file: string, flags: string, mode: number): number;
+  writeSync(fd: number, text: string): number;
+  fsyncSync(fd: number): void;
+  fchownSync(fd: number, uid: number, gid: number): void;
+  closeSync(fd: number): void;
 }
 
 export interface ServeOptions {

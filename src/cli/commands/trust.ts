@@ -1,7 +1,7 @@
 import { runtime } from '#runtime';
 import { parseFingerprint } from '../../client/identity.ts';
 import { type KnownBrokers, knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
-import { formatAddress, type HostPort, parseAddress } from '../../protocol/address.ts';
+import { canonicalAddress, formatAddress, parseAddress, type HostPort } from '../../protocol/address.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
@@ -14,7 +14,7 @@ export const run: Run = async (args) => {
   // Named outright: the variable BPBROKER, which scripts export, must not narrow a list.
   const broker = args.flag('bpbroker') ? args.text('bpbroker') : undefined;
   const fingerprint = args.text('fingerprint');
-  const address = broker === undefined ? undefined : parseAddress(broker, '--bpbroker');
+  const address = broker === undefined ? undefined : canonicalAddress(parseAddress(broker, '--bpbroker'));
   if (fingerprint === undefined && !args.flag('forget')) return list(known, address);
   if (!address) throw new BrokerError('usage', 'Say which broker: --bpbroker HOST[:PORT]');
   if (args.flag('forget')) {
@@ -30,9 +30,13 @@ export const run: Run = async (args) => {
 function list(known: KnownBrokers, only: HostPort | undefined): void {
   const place = only && formatAddress(only);
   const pins = [...known.list()].filter(([address]) => place === undefined || address === place);
+  for (const [address, pin] of pins) print(address, pin);
+  const [problem] = known.problems();
+  // What cannot be read may be what was asked for.
+  if (problem !== undefined && (place === undefined || pins.length === 0))
+    throw new BrokerError('identity_mismatch', `${problem}. Mend or remove the line`);
   if (place !== undefined && pins.length === 0)
     throw new BrokerError('not_found', `No identity is kept for ${place}`);
-  for (const [address, pin] of pins) print(address, pin);
 }
 
 function forget(known: KnownBrokers, address: string): void {
