@@ -19,6 +19,9 @@ export interface Line {
  * and lower case, colons in a fingerprint, a missing newline at the end. Empty lines and those that begin with `#` say nothing.
  */
 export function readLines(text: string): Line[] {
+  if (isUtf16(text)) {
+    return [{ text, problem: 'this file is UTF-16 and not UTF-8; save it as UTF-8' }];
+  }
   const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
   if (lines.at(-1)?.trim() === '') lines.pop();
   return lines.map((line) => readLine(line.trim()));
@@ -42,9 +45,6 @@ function readLine(text: string): Line {
 }
 
 function unreadable(text: string): Line {
-  if (text.includes('\0') || text.startsWith('\uFFFD\uFFFD')) {
-    return { text, problem: 'this file is UTF-16 and not UTF-8; save it as UTF-8' };
-  }
   const [first = '', ...rest] = text.split(/[ \t]+/);
   const shown = messageOf(text.length > 60 ? `${text.slice(0, 60)}…` : text);
   const problem = `cannot read the line '${shown}': expected HOST:PORT sha256:HEX, and the certificate if it is known`;
@@ -52,6 +52,11 @@ function unreadable(text: string): Line {
   const alone = rest.length <= 2 && rest.every((word) => /^(?:[\w-]*:)?[\w+/=-]*$/.test(word));
   const key = alone ? subjectOf(first) : undefined;
   return key === undefined ? { text, problem } : { text, key, problem };
+}
+
+/** As it looks when it has been read as UTF-8. */
+function isUtf16(text: string): boolean {
+  return text.includes('\0') || text.startsWith('\uFFFD\uFFFD');
 }
 
 function subjectOf(word: string): string | undefined {
