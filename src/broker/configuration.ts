@@ -1,9 +1,11 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { servicesProblem } from '../config/guards.ts';
 import { readJsonFile } from '../config/json-file.ts';
 import { type Configuration, environmentLayer, mergeLayers, optionsOf } from '../config/layers.ts';
 import { type Environment, globalRoot, homeAt } from '../config/paths.ts';
-import type { JsonObject } from '../protocol/data.ts';
+import { isObject, type JsonObject } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
 
 /** A broker's configuration as it stands on disk, merged with what holds for this run. */
 export interface LoadedConfiguration extends Configuration {
@@ -29,7 +31,22 @@ export async function loadConfiguration(
     env: environmentLayer(env),
     options,
   };
-  return { ...mergeLayers(layers, file), document };
+  const merged = mergeLayers(layers, file);
+  checkServices(document, merged, file);
+  if (global) checkServices(global, merged, globalFile);
+  return { ...merged, document };
+}
+
+/** The entries' object may hold what was meant as its key; in it, unlike in the options, this would be taken for an entry. */
+export function checkServices(
+  document: JsonObject | undefined,
+  { effective }: Configuration,
+  source: string,
+): void {
+  const services = document?.['services'];
+  if (!isObject(services) || Object.hasOwn(effective['services'] ?? {}, '_access_key')) return;
+  const problem = servicesProblem(services);
+  if (problem !== undefined) throw new BrokerError('invalid_config', `${source}: ${problem}`);
 }
 
 async function sameFile(a: string, b: string): Promise<boolean> {

@@ -9,7 +9,7 @@ import { checkName } from '../protocol/names.ts';
 import { openFileStore } from '../store/file/file-store.ts';
 import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
-import { loadConfiguration } from './configuration.ts';
+import { checkServices, loadConfiguration } from './configuration.ts';
 import { closeToOthers } from './exposure.ts';
 
 export interface Additions {
@@ -30,7 +30,9 @@ export async function addToConfiguration(file: string, addition: JsonObject): Pr
   try {
     const { document } = await loadConfiguration(file, undefined);
     const options = addConfiguration(optionsOf(document ?? {}), optionsOf(addition));
-    const { written } = mergeLayers({ file: options.document }, file);
+    const merged = mergeLayers({ file: options.document }, file);
+    checkServices(addition, merged, 'what is added');
+    const { written } = merged;
     const store = await openFileStore({ file, document, options: () => written });
     try {
       const names = await addEntries(store, entries);

@@ -43,6 +43,7 @@ export interface Runtime {
  * the package's types must not need those of Node.
  */
 export interface FileSystem {
+  readFileSync(file: string): Uint8Array;
   readFileSync(file: string, encoding: 'utf8'): string;
   mkdirSync(dir: string, options: { recursive: true; mode: number }): unknown;
   realpathSync(file: string): string;
