@@ -6,8 +6,8 @@ import { parseDuration } from '../../protocol/duration.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { Run } from '../command.ts';
+import { writeData } from '../data-output.ts';
 import { createNotes, type Notes } from '../notes.ts';
-import { writeOut } from '../terminal.ts';
 
 export const run: Run = async (args) => {
   const known = openKnownBrokers(knownBrokersFile());
@@ -24,13 +24,13 @@ export const run: Run = async (args) => {
   const timeoutMs = parseDuration(args.text('timeout') ?? '3s', '--timeout');
   const pin = await complete(address, parseFingerprint(fingerprint ?? ''), timeoutMs, createNotes(args));
   known.set(formatAddress(address), pin);
-  print(formatAddress(address), pin);
+  await print(formatAddress(address), pin);
 };
 
-function list(known: KnownBrokers, only: HostPort | undefined): void {
+async function list(known: KnownBrokers, only: HostPort | undefined): Promise<void> {
   const place = only && formatAddress(only);
   const pins = [...known.list()].filter(([address]) => place === undefined || address === place);
-  for (const [address, pin] of pins) print(address, pin);
+  for (const [address, pin] of pins) await print(address, pin);
   const [problem] = known.problems();
   // What cannot be read may be what was asked for.
   if (problem !== undefined && (place === undefined || pins.length === 0))
@@ -60,6 +60,6 @@ async function complete(
   return { fingerprint };
 }
 
-function print(address: string, { fingerprint }: Pin): void {
-  writeOut(`${address} sha256:${fingerprint}\n`);
+function print(address: string, { fingerprint }: Pin): Promise<void> {
+  return writeData(`${address} sha256:${fingerprint}\n`);
 }
