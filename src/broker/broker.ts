@@ -1,5 +1,4 @@
 import type { Hono } from 'hono';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
 import type { Module } from '../modules/module.ts';
@@ -25,6 +24,7 @@ import { createGrants } from './api/grants.ts';
 import { createKeyedDiscovery } from './discovery/keyed-discovery.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
 import { watchHealth } from './health/self-check.ts';
+import { preparePlace } from './place.ts';
 import { createStreamLimit } from './api/streams.ts';
 
 export type { BrokerAddress } from './listeners.ts';
@@ -93,7 +93,7 @@ export async function openBroker({
   if (taken !== undefined) {
     throw new BrokerError('invalid_config', `Module '${taken}' is built in; give yours another name`);
   }
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  await preparePlace(file);
   const lock = await acquireLock(file);
   try {
     const { document, written, effective } = await loadConfiguration(file, options);

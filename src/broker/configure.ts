@@ -1,5 +1,3 @@
-import { mkdir } from 'node:fs/promises';
-import path from 'node:path';
 import { addConfiguration, mergeLayers, optionsOf } from '../config/layers.ts';
 import { isObject, type JsonObject, sameData, STRING_KEY, toEntryData } from '../protocol/data.ts';
 import { unstamp } from '../protocol/entry.ts';
@@ -11,6 +9,7 @@ import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
 import { checkServices, loadConfiguration } from './configuration.ts';
 import { closeToOthers } from './exposure.ts';
+import { preparePlace } from './place.ts';
 
 export interface Additions {
   /** Paths of what was added, such as `ossec._access_key`. */
@@ -25,7 +24,7 @@ export interface Additions {
  */
 export async function addToConfiguration(file: string, addition: JsonObject): Promise<Additions> {
   const entries = entriesOf(addition);
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  await preparePlace(file);
   const lock = await acquireLock(file);
   try {
     const { document } = await loadConfiguration(file, undefined);

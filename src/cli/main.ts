@@ -1,4 +1,5 @@
-import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import { describeError } from '../protocol/system-errors.ts';
 import type { Command } from './command.ts';
 import { completionCommands } from './completion/commands.ts';
 import { parseCommandLine } from './parse.ts';
@@ -17,7 +18,7 @@ async function exitCodeOf(program: string, root: Command, argv: readonly string[
   try {
     return await dispatch(program, root, argv);
   } catch (error) {
-    writeError(`Fatal error: ${messageOf(error)}\n`);
+    writeError(`Fatal error: ${describeError(error)}\n`);
     return error instanceof BrokerError ? error.exitCode : 1;
   }
 }

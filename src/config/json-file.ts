@@ -1,7 +1,8 @@
 import type { ParseError } from 'jsonc-parser';
 import { readFile } from 'node:fs/promises';
 import { isObject, type JsonObject, kindOf } from '../protocol/data.ts';
-import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import { reasonOf } from '../protocol/system-errors.ts';
 
 /**
  * The JSON object in a file, or nothing where there is no such file.
@@ -13,7 +14,7 @@ export async function readJsonFile(file: string): Promise<JsonObject | undefined
     bytes = await readFile(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new BrokerError('invalid_config', `Cannot read ${file}: ${messageOf(error)}`, { cause: error });
+    throw new BrokerError('invalid_config', `Cannot read ${file}: ${reasonOf(error)}`, { cause: error });
   }
   let text: string;
   try {

@@ -12,6 +12,7 @@ const meanings: Readonly<Record<string, readonly [meaning: string, remedy: strin
   EDQUOT: ["the user's disk quota is used up", 'free some space, or have the quota raised'],
   EMFILE: ['too many open files in this process', 'raise its limit (ulimit -n)'],
   ENFILE: ['too many open files on this host', 'end other programs, or raise the limit of the system'],
+  EEXIST: ['there is something of that name already', 'remove it, or use another name'],
   EBUSY: [
     'it is in use, or mounted as a single file, which cannot be replaced',
     'end the program that uses it, or mount its folder instead',

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { addToConfiguration } from '../../broker/configure.ts';
 import { findHome } from '../../config/paths.ts';
 import { installExtension, type Installed } from '../../modules/extensions/install.ts';
-import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { describeError } from '../../protocol/system-errors.ts';
 import type { Run } from '../command.ts';
 import { writeError, writeOut } from '../terminal.ts';
 
@@ -32,7 +33,7 @@ async function enable(file: string, { modules, path: place }: Installed): Promis
         writeError(`${module} is enabled already; its access key stands\n`);
     }
   } catch (error) {
-    const reason = `${place} is in place, but not enabled: ${messageOf(error)}`;
+    const reason = `${place} is in place, but not enabled: ${describeError(error)}`;
     throw new BrokerError(error instanceof BrokerError ? error.code : 'internal', reason, { cause: error });
   }
 }

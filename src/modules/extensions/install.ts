@@ -1,6 +1,7 @@
 import { chmod, cp, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
 import { describe, extensionsIn } from './lookup.ts';
 
 export interface Installed {
@@ -17,7 +18,7 @@ export interface Installed {
 export async function installExtension(dir: string, script: string, force: boolean): Promise<Installed> {
   const source = path.resolve(script);
   const info = await stat(source).catch((error: unknown) => {
-    throw new BrokerError('usage', `Cannot read --script ${script}: ${messageOf(error)}`, { cause: error });
+    throw new BrokerError('usage', `Cannot read --script ${script}: ${reasonOf(error)}`, { cause: error });
   });
   await mkdir(dir, { recursive: true, mode: 0o755 });
   const target = path.join(dir, path.basename(source));
