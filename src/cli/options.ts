@@ -16,6 +16,8 @@ export interface OptionDefinition {
   readonly repeatable?: boolean;
   /** Variable of the environment that stands in for the option. */
   readonly env?: string;
+  /** An empty variable is refused and not taken for unset: to lose the value would weaken what the command checks. */
+  readonly refusesEmpty?: boolean;
   /** Its value is never repeated in a message. */
   readonly secret?: boolean;
 }
@@ -132,6 +134,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   ),
   fingerprint: text('sha256:HEX', 'The only identity to accept from the broker', {
     env: 'BPBROKER_FINGERPRINT',
+    refusesEmpty: true,
   }),
   timeout: text('TIME', 'Longest to take or wait: 500ms, 3s, 2m, 1h'),
   format: text('FORMAT', 'text, json, csv, csv-noheader or env (default: text)', {

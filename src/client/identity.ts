@@ -1,6 +1,7 @@
 import { runtime } from '#runtime';
 import { formatAddress, type HostPort } from '../protocol/address.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { trimSecret } from '../protocol/secret.ts';
 import type { PeerCertificate, Pin } from '../runtime/runtime.ts';
 import type { KnownBrokers } from './known-brokers.ts';
 
@@ -83,7 +84,7 @@ function keep(
 
 /** The 64 hex digits of `sha256:HEX`, colons and case aside. Throws `usage` for anything else. */
 export function parseFingerprint(text: string): string {
-  const hex = text
+  const hex = trimSecret(text)
     .replace(/^sha256:/i, '')
     .replaceAll(':', '')
     .toLowerCase();

@@ -8,7 +8,7 @@ const meanings: Readonly<Record<string, readonly [meaning: string, remedy: strin
   EACCES: ['permission denied', 'run as its owner, or have its owner or mode changed'],
   EPERM: ['not permitted', 'run as its owner, or as one who may do so'],
   EROFS: ['the file system is read-only', 'mount it writable, or use another folder'],
-  ENOSPC: ['no space is left on the disk', 'free some of it'],
+  ENOSPC: ['no space left on device', 'free some of it'],
   EDQUOT: ["the user's disk quota is used up", 'free some space, or have the quota raised'],
   EMFILE: ['too many open files in this process', 'raise its limit (ulimit -n)'],
   ENFILE: ['too many open files on this host', 'end other programs, or raise the limit of the system'],

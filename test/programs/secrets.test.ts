@@ -96,6 +96,15 @@ for (const launcher of launchers) {
       }
     });
 
+    it('a fingerprint is read by the same rule', async () => {
+      const pinned = (text: string): Promise<RunResult> =>
+        command(keyed, ['ping', '--data', 'x'], { BPBROKER_FINGERPRINT: text });
+      for (const text of [keyed.fingerprint, `${keyed.fingerprint}\r\n`, `\uFEFF${keyed.fingerprint}\n`])
+        assert.deepEqual([(await pinned(text)).code, (await pinned(text)).stderr], [0, ''], text);
+      await refused(pinned(''), 'BPBROKER_FINGERPRINT', /is empty/);
+      await refused(pinned('\n'), 'Invalid fingerprint', /expected sha256:/);
+    });
+
     it('a file that is a folder, and one that is not there, are named in words', async () => {
       const none = path.join(tempDir(), 'none');
       await refused(
