@@ -1,6 +1,7 @@
 import { isObject, type Json, type JsonObject } from '../protocol/data.ts';
 
 const KEY = '_access_key';
+const NO_GUARD = `a key here guards no module: put "${KEY}" into the object of each module`;
 
 /**
  * Why a module's object would leave it open, or guarded by nothing, against the will of whoever wrote it; nothing when all
@@ -26,12 +27,16 @@ export function servicesProblem(services: JsonObject): string | undefined {
   return misspelt === undefined ? undefined : misspeltProblem('services', misspelt);
 }
 
+/** Why a key in the object of what is no module, such as `api`, guards nothing; nothing where there is none. */
+export function otherProblem(section: string, options: JsonObject): string | undefined {
+  const key = options[KEY];
+  return key === undefined || key === '' ? undefined : `option ${section}.${KEY}: ${NO_GUARD}`;
+}
+
 /** Why a key that stands beside the modules guards none of them, or nothing where there is none. */
 export function strayProblem(key: string, value: Json): string | undefined {
   if (isObject(value)) return undefined;
-  return key === KEY || isMisspelt(key)
-    ? `option ${key}: a key here guards no module: put "${KEY}" into the object of each module`
-    : undefined;
+  return key === KEY || isMisspelt(key) ? `option ${key}: ${NO_GUARD}` : undefined;
 }
 
 function listProblem(section: string, key: Json | undefined): string | undefined {

@@ -4,7 +4,7 @@ import { isObject, type Json, type JsonObject, kindOf } from '../protocol/data.t
 import { discoveryKeyProblem } from '../protocol/discovery-key.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { accessKeyProblem } from './access-key.ts';
-import { guardProblem, strayProblem } from './guards.ts';
+import { guardProblem, otherProblem, strayProblem } from './guards.ts';
 
 /**
  * The options of a broker, in the shape of the configuration file (contract, section 4). Every other top-level key is a
@@ -123,7 +123,7 @@ export function checkConfig(options: JsonObject, source: string): Config {
 function sectionProblem(key: string, value: Json): string | undefined {
   if (!isObject(value))
     return strayProblem(key, value) ?? `option ${key}: expected an object, got ${kindOf(value)}`;
-  return isModuleKey(key) || key === 'discover' ? guardProblem(key, value) : undefined;
+  return isModuleKey(key) || key === 'discover' ? guardProblem(key, value) : otherProblem(key, value);
 }
 
 /** An empty string asks for no key; a list that holds none, or an empty one, would be open by mistake. */

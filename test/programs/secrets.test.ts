@@ -140,6 +140,7 @@ describe('a configuration whose key guards nothing', () => {
     'misspelt for discovery': [{ discover: { access_key: key } }, 'discover'],
     'beside the modules': [{ _access_key: 'x', ossec: {} }, '_access_key'],
     'a list beside the modules': [{ _access_key: ['x'], ossec: {} }, '_access_key'],
+    'in what is no module': [{ api: { listen_port: 0, _access_key: 'x' } }, 'api'],
     'a module that is a list': [{ ossec: ['_access_key', 'x'] }, 'ossec'],
   };
   for (const launcher of launchers) {
