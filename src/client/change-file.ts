@@ -35,7 +35,7 @@ export function changeFile(file: string, edit: (text: string) => string | undefi
         writeNew(temporary, text, ownerFor(target));
         // A program that was stopped for long may have lost its lock: then what it read is old.
         if (readIfThere(lock) !== token) continue;
-        fs.renameSync(temporary, target);
+        patiently(() => fs.renameSync(temporary, target), deadline);
         return;
       } finally {
         fs.rmSync(temporary, { force: true });
@@ -53,7 +53,7 @@ function takeLock(lock: string, token: string, deadline: number): void {
       writeNew(lock, token);
       return;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST' && !isPassing(error, deadline)) throw error;
     }
     if (isStale(lock)) {
       // Moved away and not removed at once: of several that find it, one succeeds.
@@ -72,7 +72,33 @@ function takeLock(lock: string, token: string, deadline: number): void {
         `Another program has held ${lock} for ${PATIENCE_MS / 1000} s; if none runs, remove it`,
       );
     }
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 + Math.random() * 10);
+    pause();
+  }
+}
+
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 + Math.random() * 10);
+}
+
+/** On Windows a reader, a scanner or a removal that is not over yet may hold a file for a moment. */
+function isPassing(error: unknown, deadline: number): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException;
+  return (
+    process.platform === 'win32' &&
+    ['EPERM', 'EACCES', 'EBUSY'].includes(code) &&
+    performance.now() < deadline
+  );
+}
+
+function patiently(work: () => void, deadline: number): void {
+  for (;;) {
+    try {
+      work();
+      return;
+    } catch (error) {
+      if (!isPassing(error, deadline)) throw error;
+      pause();
+    }
   }
 }
 
