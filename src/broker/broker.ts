@@ -1,6 +1,5 @@
 import type { Hono } from 'hono';
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { unknownOptions } from '../config/unknown.ts';
@@ -29,6 +28,7 @@ import { isSame, openSettings, type Settings } from './settings.ts';
 import { createKeyedDiscovery, type KeyedDiscovery } from './discovery/keyed-discovery.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
 import { watchHealth } from './health/self-check.ts';
+import { preparePlace } from './place.ts';
 import { createStreamLimit } from './api/streams.ts';
 
 export type { BrokerAddress } from './listeners.ts';
@@ -106,7 +106,7 @@ export async function openBroker({
     throw new BrokerError('invalid_config', `Module '${taken}' is built in; give yours another name`);
   }
   const log = harmless(givenLog);
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  await preparePlace(file);
   const lock = await acquireLock(file);
   try {
     const settings = await openSettings({ file, options, log });

@@ -5,6 +5,8 @@ import { replaceFile } from '../config/atomic-write.ts';
 import type { Config } from '../config/schema.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
+import { reasonOf } from '../protocol/system-errors.ts';
+import { closePrivateKey } from './exposure.ts';
 
 /** The broker's identity. */
 export interface Certificate {
@@ -27,7 +29,7 @@ export async function loadCertificate(
   log: Logger,
 ): Promise<Certificate> {
   if (api.ssl_cert !== '' && !isOriginalsDummy(api.ssl_cert)) {
-    return pair(await readPem(api.ssl_cert), await readPem(api.ssl_key), api.ssl_cert);
+    return pair(await readPem(api.ssl_cert), await readKey(api.ssl_key, log), api.ssl_cert);
   }
   if (api.ssl_cert !== '')
     log.warn("the original's dummy certificate is not used: its key is public", { file: api.ssl_cert });
@@ -35,7 +37,7 @@ export async function loadCertificate(
   const certFile = `${base}.crt`;
   const keyFile = `${base}.key`;
   const cert = await readIfThere(certFile);
-  if (cert !== undefined) return pair(cert, await readPem(keyFile), certFile);
+  if (cert !== undefined) return pair(cert, await readKey(keyFile, log), certFile);
   const made = await makeCertificate();
   // The key first: a key without its certificate is made anew at the next start, the reverse would be an error.
   await replaceFile(keyFile, [made.key], { mode: 0o600 });
@@ -62,13 +64,20 @@ function pair(cert: string, key: string, source: string): Certificate {
   }
 }
 
+/** A private key, which is closed to other users before it is used. */
+async function readKey(file: string, log: Logger): Promise<string> {
+  const key = await readPem(file);
+  await closePrivateKey(file, log);
+  return key;
+}
+
 async function readPem(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
     throw new BrokerError(
       'invalid_config',
-      `Cannot read the certificate's file ${file}: ${messageOf(error)}`,
+      `Cannot read the certificate's file ${file}: ${reasonOf(error)}`,
       { cause: error },
     );
   }

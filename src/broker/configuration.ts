@@ -1,8 +1,10 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { servicesProblem } from '../config/guards.ts';
 import { type Configuration, environmentLayer, mergeLayers, optionsOf } from '../config/layers.ts';
 import { type Environment, globalRoot, homeAt } from '../config/paths.ts';
-import type { JsonObject } from '../protocol/data.ts';
+import { isObject, type Json, type JsonObject } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
 import { readStored, type StoredDocument } from '../store/file/document.ts';
 
 /** A broker's configuration as it stands on disk, merged with what holds for this run. */
@@ -29,7 +31,26 @@ export async function loadConfiguration(
     env: environmentLayer(env),
     options,
   };
-  return { ...mergeLayers(layers, file), document };
+  const merged = mergeLayers(layers, file);
+  if (document) checkServices(servicesOf(document), merged, file);
+  if (global) checkServices(servicesOf(global), merged, globalFile);
+  return { ...merged, document };
+}
+
+/** The entries' object may hold what was meant as its key; in it, unlike in the options, this would be taken for an entry. */
+export function checkServices(
+  services: Json | undefined,
+  { effective }: Configuration,
+  source: string,
+): void {
+  if (!isObject(services) || Object.hasOwn(effective['services'] ?? {}, '_access_key')) return;
+  const problem = servicesProblem(services);
+  if (problem !== undefined) throw new BrokerError('invalid_config', `${source}: ${problem}`);
+}
+
+function servicesOf({ options, plain }: StoredDocument): Json | undefined {
+  const services = options['services'];
+  return isObject(services) ? { ...plain, ...services } : plain;
 }
 
 async function sameFile(a: string, b: string): Promise<boolean> {

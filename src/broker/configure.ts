@@ -1,5 +1,3 @@
-import { mkdir } from 'node:fs/promises';
-import path from 'node:path';
 import { addConfiguration, mergeLayers, optionsOf } from '../config/layers.ts';
 import { isObject, type JsonObject, sameData, STRING_KEY, toEntryData } from '../protocol/data.ts';
 import { unstamp } from '../protocol/entry.ts';
@@ -9,8 +7,9 @@ import { checkName } from '../protocol/names.ts';
 import { openFileStore } from '../store/file/file-store.ts';
 import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
-import { loadConfiguration } from './configuration.ts';
+import { checkServices, loadConfiguration } from './configuration.ts';
 import { closeToOthers } from './exposure.ts';
+import { preparePlace } from './place.ts';
 
 export interface Additions {
   /** Paths of what was added, such as `ossec._access_key`. */
@@ -32,12 +31,14 @@ export async function addToConfiguration(
   first?: () => Promise<void>,
 ): Promise<Additions> {
   const entries = entriesOf(addition);
-  await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+  await preparePlace(file);
   const lock = await acquireLock(file);
   try {
     const { document } = await loadConfiguration(file, undefined);
     const options = addConfiguration(optionsOf(document?.options ?? {}), optionsOf(addition));
-    const { written } = mergeLayers({ file: options.document }, file);
+    const merged = mergeLayers({ file: options.document }, file);
+    checkServices(addition['services'], merged, 'what is added');
+    const { written } = merged;
     await first?.();
     const maxBytes = written._store.max_bytes;
     const store = await openFileStore({ file, document, options: () => written, maxBytes });

@@ -1,7 +1,8 @@
 import { chmod, stat } from 'node:fs/promises';
 import type { JsonObject } from '../protocol/data.ts';
-import { messageOf } from '../protocol/errors.ts';
+import { BrokerError } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
+import { reasonOf } from '../protocol/system-errors.ts';
 
 /**
  * Takes a file that holds access keys, and entries that they guard, away from the other users of the host: a file made by
@@ -21,9 +22,35 @@ export async function closeToOthers(
   } catch (error) {
     log.warn('other users of this host may read the configuration, which holds access keys', {
       file,
-      error: messageOf(error),
+      error: reasonOf(error),
     });
   }
+}
+
+/**
+ * Takes a private key away from the other users of the host, or refuses it: who reads it can be taken for the broker.
+ * @throws BrokerError `invalid_config` when others can read it and its mode cannot be changed.
+ */
+export async function closePrivateKey(file: string, log: Logger): Promise<void> {
+  if (process.platform === 'win32') return;
+  const { mode } = await stat(file);
+  if ((mode & 0o007) === 0) return;
+  try {
+    await chmod(file, mode & 0o770);
+  } catch (error) {
+    throw new BrokerError(
+      'invalid_config',
+      `Other users of this host can read the private key ${file}, and it cannot be closed to them: ${reasonOf(
+        error,
+        {
+          EPERM: 'have its owner make it readable by its owner or group alone (chmod o-rwx)',
+          EROFS: 'have it mounted with mode 0400 or 0440',
+        },
+      )}`,
+      { cause: error },
+    );
+  }
+  log.warn('other users of this host could read the private key; they cannot any more', { file });
 }
 
 function holdsKey(document: JsonObject): boolean {

@@ -4,8 +4,9 @@ import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/schema.ts';
 import { formatAddress } from '../protocol/address.ts';
-import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { BrokerError } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
+import { reasonOf } from '../protocol/system-errors.ts';
 import { descriptorLimit, openDescriptors } from '../runtime/descriptors.ts';
 import type { HttpServer } from '../runtime/runtime.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
@@ -192,13 +193,11 @@ function cannotListen(
   port: number,
   error: unknown,
 ): BrokerError {
-  const { code } = error as NodeJS.ErrnoException;
-  const reasons: Record<string, string> = {
-    EADDRINUSE: 'the port is taken; stop the other program, or choose another with --listen-port',
-    EACCES: 'not permitted; ports below 1024 need privileges',
-    EADDRNOTAVAIL: 'this host has no such address',
-  };
-  const reason = reasons[code ?? ''] ?? messageOf(error);
+  const reason = reasonOf(error, {
+    EADDRINUSE: 'stop the other program, or choose another with --listen-port',
+    EACCES: 'ports below 1024 need privileges; choose another with --listen-port',
+    EADDRNOTAVAIL: 'give one of its own with --listen-ip, or none for all',
+  });
   const where = formatAddress({ host: ip === '' ? '*' : ip, port });
   return new BrokerError('unavailable', `Cannot listen on ${where} (${protocol}): ${reason}`, {
     cause: error,

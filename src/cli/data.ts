@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import { reasonOf } from '../protocol/system-errors.ts';
 import type { Arguments } from './command.ts';
 
 /**
@@ -28,7 +29,7 @@ export function readText(file: string, option: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file === '-' ? 0 : file));
   } catch (error) {
-    const reason = error instanceof TypeError ? 'it is not valid UTF-8' : messageOf(error);
+    const reason = error instanceof TypeError ? 'it is not valid UTF-8' : reasonOf(error);
     throw new BrokerError('usage', `Cannot read ${option} ${file}: ${reason}`, { cause: error });
   }
 }

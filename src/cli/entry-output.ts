@@ -27,5 +27,5 @@ export function listResult(entries: readonly ClientEntry[]): Result {
 function lineOf({ data, stamped }: ClientEntry): string {
   if (typeof data !== 'string') return spacedJson(stamped);
   // oxlint-disable-next-line no-control-regex -- those are what it looks for
-  return /[\u0000-\u001f\u007f]/.test(data) ? JSON.stringify(data) : data;
+  return /[\u0000-\u001f\u007f-\u009f]/.test(data) ? spacedJson(data) : data;
 }

@@ -1,42 +1,64 @@
 import { runtime } from '#runtime';
 import { checkDiscoveryKey } from '../client/proof.ts';
-import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import { readSecret } from '../protocol/secret.ts';
+import { reasonOf } from '../protocol/system-errors.ts';
 import type { Arguments } from './command.ts';
-import type { OptionName } from './options.ts';
 
 /** Stands in for `--discover-key-file`, and holds the key itself: no option does, for the process list shows options. */
 const DISCOVER_KEY_VARIABLE = 'BPBROKER_DISCOVER_KEY';
 
-/** The access key to present, from the option, its variable, or the file. */
-export function readAccessKey(args: Arguments): string | undefined {
-  const key = readKeyFile(args, 'access-key-file');
-  if (key === undefined) return args.text('access-key');
-  if (args.flag('access-key'))
-    throw new BrokerError('usage', 'Give --access-key or --access-key-file, not both');
-  return key;
+/** Stands in for `--access-key`. */
+const ACCESS_KEY_VARIABLE = 'BPBROKER_ACCESS_KEY';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The access key to present, from the option, its variable, or the file.
+ * @throws BrokerError `usage` for one that cannot be read, and for an empty one: it is not the same as none.
+ */
+export function readAccessKey(args: Arguments, env: Environment = process.env): string | undefined {
+  const file = args.text('access-key-file');
+  if (file !== undefined) {
+    if (args.flag('access-key'))
+      throw new BrokerError('usage', 'Give --access-key or --access-key-file, not both');
+    return readKeyFile(file, '--access-key-file');
+  }
+  if (args.flag('access-key')) return readSecret(args.text('access-key') ?? '', '--access-key');
+  return readVariable(env, ACCESS_KEY_VARIABLE);
 }
 
 /**
  * The discovery key: with one, brokers are found and connected to in the keyed form alone.
- * @throws BrokerError `usage` for a file that cannot be read, and for a key that is none or too weak.
+ * @throws BrokerError `usage` for one that cannot be read, that is empty or too weak.
  */
-export function readDiscoverKey(
-  args: Arguments,
-  env: Readonly<Record<string, string | undefined>> = process.env,
-): string | undefined {
-  const fromFile = readKeyFile(args, 'discover-key-file');
-  if (fromFile !== undefined) return checkDiscoveryKey(fromFile, '--discover-key-file');
-  // An empty variable counts as none: scripts export variables that they have not filled.
-  const key = env[DISCOVER_KEY_VARIABLE]?.trim() || undefined;
+export function readDiscoverKey(args: Arguments, env: Environment = process.env): string | undefined {
+  const file = args.text('discover-key-file');
+  if (file !== undefined)
+    return checkDiscoveryKey(readKeyFile(file, '--discover-key-file'), '--discover-key-file');
+  const key = readVariable(env, DISCOVER_KEY_VARIABLE);
   return key === undefined ? undefined : checkDiscoveryKey(key, DISCOVER_KEY_VARIABLE);
 }
 
-function readKeyFile(args: Arguments, option: OptionName): string | undefined {
-  const file = args.text(option);
-  if (file === undefined) return undefined;
+/**
+ * The key in a file, which may be a named pipe.
+ * @throws BrokerError `usage` naming `option` and the file.
+ */
+export function readKeyFile(file: string, option: string): string {
+  let bytes: Uint8Array;
   try {
-    return runtime.fs().readFileSync(file, 'utf8').trim();
+    bytes = runtime.fs().readFileSync(file);
   } catch (error) {
-    throw new BrokerError('usage', `Cannot read --${option} ${file}: ${messageOf(error)}`, { cause: error });
+    throw new BrokerError('usage', `Cannot read ${option} ${file}: ${reasonOf(error)}`, { cause: error });
   }
+  return readSecret(bytes, `${option} ${file}`);
+}
+
+/**
+ * An empty variable is refused, unlike those that hold no key: it comes of a command that failed (`$(cat FILE)`), and
+ * without its key a client would search in the open form, or ask as one that has none.
+ */
+function readVariable(env: Environment, name: string): string | undefined {
+  const value = env[name];
+  return value === undefined ? undefined : readSecret(value, `The variable ${name}`);
 }

@@ -1,5 +1,6 @@
 import { runtime } from '#runtime';
-import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import { describeError } from '../protocol/system-errors.ts';
 import type { Command } from './command.ts';
 import { completionCommands } from './completion/commands.ts';
 import { parseCommandLine } from './parse.ts';
@@ -27,7 +28,7 @@ async function exitCodeOf(program: string, root: Command, argv: readonly string[
 
 /** The message of an error; the command line that it advises is one of the program that was called. */
 function adviseFor(program: string, error: unknown): string {
-  const message = messageOf(error);
+  const message = describeError(error);
   if (!(error instanceof BrokerError) || error.advice === undefined) return message;
   const { advice } = error;
   return message.replaceAll(`bpbroker ${advice}`, () => `${program} ${advice}`);

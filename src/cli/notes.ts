@@ -1,4 +1,5 @@
 import { formatDuration } from '../protocol/duration.ts';
+import { messageOf } from '../protocol/errors.ts';
 import type { Arguments } from './command.ts';
 import { isTerminal, writeError } from './terminal.ts';
 
@@ -25,7 +26,9 @@ export function createNotes(args: Arguments): Notes {
       if (quiet || !(await isTerminal(2))) return work;
       const started = performance.now();
       const timer = setInterval(() => {
-        writeError(`\r\u001b[KWaiting for ${waitedFor} … ${formatDuration(performance.now() - started)}`);
+        writeError(
+          `\r\u001b[KWaiting for ${messageOf(waitedFor)} … ${formatDuration(performance.now() - started)}`,
+        );
       }, 1000);
       try {
         return await work;
@@ -45,5 +48,5 @@ export const silentNotes: Notes = {
 };
 
 function write(line: string): void {
-  writeError(`${line}\n`);
+  writeError(`${messageOf(line)}\n`);
 }

@@ -18,6 +18,8 @@ export interface OptionDefinition {
   readonly env?: string;
   /** Options that have no meaning beside it, with what to do instead. */
   readonly excludes?: Partial<Readonly<Record<OptionName, string>>>;
+  /** An empty variable is refused and not taken for unset: to lose the value would weaken what the command checks. */
+  readonly refusesEmpty?: boolean;
   /** Its value is never repeated in a message. */
   readonly secret?: boolean;
 }
@@ -139,6 +141,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   ),
   fingerprint: text('sha256:HEX', 'The only identity to accept from the broker', {
     env: 'BPBROKER_FINGERPRINT',
+    refusesEmpty: true,
   }),
   timeout: text('TIME', 'Longest to take or wait: 500ms, 3s, 2m, 1h'),
   format: text('FORMAT', 'text, json, csv, csv-noheader or env (default: text)', {

@@ -2,7 +2,7 @@ import type { Json, JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { spacedJson } from '../protocol/entry.ts';
 import type { Arguments } from './command.ts';
-import { writeResult } from './terminal.ts';
+import { writeData } from './data-output.ts';
 
 /** A command's result, ready for every output format. */
 export interface Result {
@@ -19,12 +19,12 @@ export interface Result {
 /** Prints a result on standard output in the form that `--format` and `--cols` ask for. */
 export async function print(result: Result, args: Arguments): Promise<void> {
   const lines = render(result, args.text('format') ?? 'text', args.text('cols')?.split(',').filter(Boolean));
-  if (lines.length > 0) await writeResult(`${lines.join('\n')}\n`);
+  if (lines.length > 0) await writeData(`${lines.join('\n')}\n`);
 }
 
 /** Prints the whole answer of the broker. */
 export async function printRaw(envelope: JsonObject | undefined): Promise<void> {
-  await writeResult(`${spacedJson(envelope)}\n`);
+  await writeData(`${spacedJson(envelope)}\n`);
 }
 
 /** The lines of a result. Throws `not_found` for a column that no row has. */

@@ -142,7 +142,12 @@ function argumentsOf(values: Values, command: Command, env: Variables): Argument
   const fromEnvironment = (name: OptionName): string | undefined => {
     const variable = definition(name).env;
     if (variable === undefined || !command.options?.includes(name)) return undefined;
-    // An empty variable counts as none: scripts export variables that they have not filled.
+    if (env[variable] === '' && definition(name).refusesEmpty)
+      throw new BrokerError(
+        'usage',
+        `The variable ${variable} is empty: expected ${hint(name)}, or unset it`,
+      );
+    // Any other empty variable counts as none: scripts export variables that they have not filled.
     const value = env[variable] || undefined;
     return value === undefined ? undefined : checkChoice(name, value);
   };

@@ -1,6 +1,7 @@
 import { runtime } from '#runtime';
 import { formatAddress, type HostPort } from '../protocol/address.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { trimSecret } from '../protocol/secret.ts';
 import type { Pin } from '../runtime/runtime.ts';
 import type { KnownBrokers } from './known-brokers.ts';
 import { resolveNamedPin } from './name-trust.ts';
@@ -27,15 +28,24 @@ export async function resolvePin(
     return resolveNamedPin(address, foundBy, timeoutMs, options, (presented, isFirst) =>
       keep(address, presented, isFirst ? options : { ...options, notify: () => undefined }),
     );
+  if (options.fingerprint !== undefined) return namedPin(address, options.fingerprint, options.knownBrokers);
   const known = options.knownBrokers.get(formatAddress(address));
-  if (options.fingerprint !== undefined) {
-    // The kept certificate, where it is the same one, makes the handshake faster.
-    return known?.fingerprint === options.fingerprint ? known : { fingerprint: options.fingerprint };
-  }
   if (known) return known;
   const presented = await runtime.peerCertificate(address, timeoutMs);
   keep(address, presented, options);
   return presented;
+}
+
+/** The kept certificate, where it is the one that is named, makes the handshake faster. It decides nothing. */
+function namedPin(address: HostPort, fingerprint: string, knownBrokers: KnownBrokers): Pin {
+  try {
+    const known = knownBrokers.get(formatAddress(address));
+    return known?.fingerprint === fingerprint ? known : { fingerprint };
+  } catch (error) {
+    // A file that cannot be read does not matter to a user who names the identity.
+    if (error instanceof BrokerError && error.code === 'identity_mismatch') return { fingerprint };
+    throw error;
+  }
 }
 
 /** Where the identity that is expected of a broker is from: named by the user, kept from first contact, or proved. */
@@ -80,7 +90,7 @@ function keep(address: HostPort, presented: Pin, { knownBrokers, notify }: Ident
 
 /** The 64 hex digits of `sha256:HEX`, colons and case aside. Throws `usage` for anything else. */
 export function parseFingerprint(text: string): string {
-  const hex = text
+  const hex = trimSecret(text)
     .replace(/^sha256:/i, '')
     .replaceAll(':', '')
     .toLowerCase();

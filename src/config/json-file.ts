@@ -1,9 +1,10 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { isObject, type JsonObject, kindOf } from '../protocol/data.ts';
-import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { BrokerError } from '../protocol/errors.ts';
 import { parseJson } from '../protocol/json.ts';
 import { findJsonProblem, placeIn } from './json-error.ts';
 import { type Malformed, readMembers, type Section } from './json-members.ts';
+import { reasonOf } from '../protocol/system-errors.ts';
 import { createTextSource, type TextSource } from './text-source.ts';
 
 export interface JsonFileOptions {
@@ -133,5 +134,5 @@ function malformedAt(
 }
 
 function unreadable(file: string, error: unknown): BrokerError {
-  return new BrokerError('invalid_config', `Cannot read ${file}: ${messageOf(error)}`, { cause: error });
+  return new BrokerError('invalid_config', `Cannot read ${file}: ${reasonOf(error)}`, { cause: error });
 }

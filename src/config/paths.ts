@@ -29,11 +29,15 @@ export function globalRoot(
   );
 }
 
-/** The tree to work in: the global one, or the user's where that cannot be written and `BPBROKER_HOME` is not set. */
+/**
+ * The tree to work in: the global one, or the user's where that cannot be written and `BPBROKER_HOME` is not set. It is the
+ * global one as well for a user who has no place of his own.
+ */
 export function findHome(env: Environment = process.env): Home {
   const root = globalRoot(env);
   if (env['BPBROKER_HOME'] || isWritable(path.join(root, 'etc'))) return homeAt(root);
-  return { ...homeAt(userRoot(env)), fallbackFor: root };
+  const own = userRoot(env);
+  return own === undefined ? homeAt(root) : { ...homeAt(own), fallbackFor: root };
 }
 
 export function homeAt(root: string): Home {
@@ -63,6 +67,7 @@ function isWritable(dir: string): boolean {
  */
 export function backupsFor(file: string, env: Environment = process.env): string {
   const at = path.resolve(file);
-  const home = [globalRoot(env), userRoot(env)].map(homeAt).find(({ configFile }) => configFile === at);
+  const roots = [globalRoot(env), userRoot(env)].filter((root) => root !== undefined);
+  const home = roots.map(homeAt).find(({ configFile }) => configFile === at);
   return home?.backups ?? path.join(path.dirname(at), 'backups');
 }

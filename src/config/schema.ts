@@ -1,9 +1,10 @@
 import { isIP } from 'node:net';
 import * as v from 'valibot';
-import type { Json, JsonObject } from '../protocol/data.ts';
+import { isObject, type Json, type JsonObject, kindOf } from '../protocol/data.ts';
 import { discoveryKeyProblem } from '../protocol/discovery-key.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { accessKeyProblem } from './access-key.ts';
+import { guardProblem, otherProblem, strayProblem } from './guards.ts';
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
@@ -123,6 +124,10 @@ export function checkConfig(options: JsonObject, source: string): Config {
       `${source}: option ${v.getDotPath(issue) ?? '(all)'}: ${issue.message}`,
     );
   }
+  for (const [key, value] of Object.entries(options)) {
+    const problem = sectionProblem(key, value);
+    if (problem !== undefined) throw new BrokerError('invalid_config', `${source}: ${problem}`);
+  }
   const config = options as Config;
   if (Boolean(config.api.ssl_cert) !== Boolean(config.api.ssl_key)) {
     throw new BrokerError(
@@ -132,6 +137,12 @@ export function checkConfig(options: JsonObject, source: string): Config {
   }
   checkDiscoveryKeys(config['discover']?.['_access_key'], source);
   return config;
+}
+
+function sectionProblem(key: string, value: Json): string | undefined {
+  if (!isObject(value))
+    return strayProblem(key, value) ?? `option ${key}: expected an object, got ${kindOf(value)}`;
+  return isModuleKey(key) || key === 'discover' ? guardProblem(key, value) : otherProblem(key, value);
 }
 
 /** An empty string asks for no key; a list that holds none, or an empty one, would be open by mistake. */

@@ -1,16 +1,37 @@
-import { homedir } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import path from 'node:path';
 
 /** The variables of the environment that paths depend on. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The user's own folder for bpbroker: `known_brokers`, and the tree of a user who may not write the global one. */
+/**
+ * The user's own folder for bpbroker: `known_brokers`, and the tree of a user who may not write the global one. Nothing
+ * where there is no place for it: no HOME, and an account that has no home either (a container's uid without an account).
+ */
 export function userRoot(
   env: Environment = process.env,
   platform: NodeJS.Platform = process.platform,
-): string {
+): string | undefined {
   if (platform === 'win32' && env['APPDATA']) return path.win32.join(env['APPDATA'], 'bpbroker');
-  if (env['XDG_CONFIG_HOME']) return path.join(env['XDG_CONFIG_HOME'], 'bpbroker');
+  // A relative path would make another folder of each working directory; the XDG specification has it ignored.
+  const config = absolute(env['XDG_CONFIG_HOME']);
+  if (config !== undefined) return path.join(config, 'bpbroker');
   // Installers often run without HOME; the account's own folder is asked for then.
-  return path.join(env['HOME'] ?? homedir(), '.config', 'bpbroker');
+  const home = absolute(env['HOME']) ?? (platform === 'win32' ? homedir() : absolute(accountHome()));
+  return home && path.join(home, '.config', 'bpbroker');
+}
+
+function absolute(dir: string | undefined): string | undefined {
+  return dir && path.isAbsolute(dir) ? dir : undefined;
+}
+
+/** The home that the system's accounts name for this user, if there is such an account. */
+function accountHome(): string | undefined {
+  try {
+    return userInfo().homedir;
+  } catch (error) {
+    const { code, info } = error as { code?: string; info?: { code?: string } };
+    if ((info?.code ?? code) === 'ENOENT') return undefined;
+    throw error;
+  }
 }

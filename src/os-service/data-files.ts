@@ -2,7 +2,8 @@ import { constants } from 'node:fs';
 import { chmod, chown, type FileHandle, lstat, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { backupsFor, type Home } from '../config/paths.ts';
-import { BrokerError, messageOf } from '../protocol/errors.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import { reasonOf } from '../protocol/system-errors.ts';
 import { makeFolder } from './folder.ts';
 
 /** Who owns the files of a service. */
@@ -73,7 +74,7 @@ export async function checkOwnFolder(config: string): Promise<void> {
   const dir = path.dirname(config);
   const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];
-    throw new BrokerError('invalid_config', `Cannot read ${dir}: ${messageOf(error)}`, { cause: error });
+    throw new BrokerError('invalid_config', `Cannot read ${dir}: ${reasonOf(error)}`, { cause: error });
   });
   const foreign = names.find((name) => !isOf(config, name) && name !== 'lib' && name !== 'backups');
   if (foreign === undefined) return;

@@ -14,18 +14,44 @@ export interface HostPort {
  * Throws `usage` and names `what` when it is none of these.
  */
 export function parseAddress(text: string, what: string, defaultPort: number = DEFAULT_PORT): HostPort {
+  const address = readAddress(text, defaultPort);
+  if (address) return address;
+  throw new BrokerError(
+    'usage',
+    `Invalid ${what} '${text}': expected HOST or HOST:PORT (IPv6 in brackets), port 1 to 65535`,
+  );
+}
+
+/** As {@link parseAddress}; nothing for a text that is no address. */
+export function readAddress(text: string, defaultPort: number = DEFAULT_PORT): HostPort | undefined {
   const bracketed = /^\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\](?::(\d{1,5}))?$/.exec(text);
   const bare = /^[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F.]*(?:%[\w.-]+)?$/.exec(text);
   const named = /^([\w.-]+)(?::(\d{1,5}))?$/.exec(text);
   const host = bracketed?.[1] ?? (bare ? text : named?.[1]);
   const port = Number(bracketed?.[2] ?? (bare ? undefined : named?.[2]) ?? defaultPort);
-  if (host === undefined || port < 1 || port > 65_535) {
-    throw new BrokerError(
-      'usage',
-      `Invalid ${what} '${text}': expected HOST or HOST:PORT (IPv6 in brackets), port 1 to 65535`,
-    );
-  }
-  return { host, port };
+  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
+}
+
+/**
+ * An address in its one spelling, so that two spellings of one place compare equal: names in lower case and without their
+ * final dot, IPv4 with four decimal numbers (also where it is mapped into IPv6), IPv6 as RFC 5952 writes it. A zone stays
+ * as it is. Names are not resolved: `localhost` is not `127.0.0.1`.
+ */
+export function canonicalAddress({ host, port }: HostPort): HostPort {
+  const [address = '', zone = ''] = host.split(/(?=%)/);
+  return { host: canonicalHost(address) + zone, port };
+}
+
+function canonicalHost(host: string): string {
+  const bare = host.toLowerCase().replace(/\.+$/, '');
+  const inUrl = bare.includes(':') ? `[${bare}]` : bare;
+  // The URL standard has the rules for the forms of IP addresses.
+  if (!URL.canParse(`http://${inUrl}`)) return bare;
+  const { hostname } = new URL(`http://${inUrl}`);
+  const [, high, low] = /^\[::ffff:([0-9a-f]+):([0-9a-f]+)\]$/.exec(hostname) ?? [];
+  if (high === undefined || low === undefined) return hostname.replaceAll(/[[\]]/g, '');
+  const bytes = [high, low].flatMap((group) => [parseInt(group, 16) >> 8, parseInt(group, 16) & 0xff]);
+  return bytes.join('.');
 }
 
 /** `HOST:PORT`, IPv6 in brackets: the form that {@link parseAddress} reads and URLs take. */

@@ -1,4 +1,5 @@
 import { type EntryData, type Json, type JsonObject, stringOf } from './data.ts';
+import { escapeControls } from './errors.ts';
 
 /** One entry of the registry, as stores keep it. Never changed in place. */
 export interface Entry {
@@ -50,15 +51,23 @@ export function visibleData(stamped: JsonObject): string | JsonObject {
   return stringOf(unstamp(stamped).data) ?? stamped;
 }
 
-/** JSON with a space after `:` and `,`, as the original printed it: `{"a": 1, "b": [2, 3]}`. */
+/**
+ * JSON with a space after `:` and `,`, as the original printed it: `{"a": 1, "b": [2, 3]}`. DEL and the controls of C1, which
+ * JSON lets stand, are escaped as those of C0 are: a terminal takes them for orders.
+ */
 export function spacedJson(value: Json | undefined): string {
   if (value === undefined) return 'null';
   if (Array.isArray(value)) return `[${(value as readonly Json[]).map(spacedJson).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {
     const members = Object.entries(value as JsonObject).map(
-      ([key, item]) => `${JSON.stringify(key)}: ${spacedJson(item)}`,
+      ([key, item]) => `${escapedJson(key)}: ${spacedJson(item)}`,
     );
     return `{${members.join(', ')}}`;
   }
-  return JSON.stringify(value);
+  return escapedJson(value);
+}
+
+function escapedJson(value: Json): string {
+  // No text in JSON has control characters of its own.
+  return escapeControls(JSON.stringify(value));
 }

@@ -130,10 +130,12 @@ const control = /[\u0000-\u001f\u007f-\u009f]/g;
 /** The message of anything thrown, on one line and without control characters. */
 export function messageOf(thrown: unknown): string {
   const message = textOf(thrown);
-  return message
-    .replaceAll(/\s*[\r\n]+\s*/g, ' ')
-    .trim()
-    .replaceAll(control, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return escapeControls(message.replaceAll(/\s*[\r\n]+\s*/g, ' ').trim());
+}
+
+/** A text with its control characters written as JSON would: `\u001b`. */
+export function escapeControls(text: string): string {
+  return text.replaceAll(control, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Anything may be thrown, also what cannot be made into text. */

@@ -53,11 +53,18 @@ export interface FileSystem {
   fstatSync(fd: number): { isFile(): boolean; isFIFO(): boolean; isCharacterDevice(): boolean };
   openSync(file: string, flags: number): number;
   writeSync(fd: number, bytes: Uint8Array): number;
+  readFileSync(file: string): Uint8Array;
   readFileSync(file: string, encoding: 'utf8'): string;
-  appendFileSync(file: string, text: string, options: { mode: number }): void;
   mkdirSync(dir: string, options: { recursive: true; mode: number }): unknown;
+  realpathSync(file: string): string;
   renameSync(from: string, to: string): void;
-  writeFileSync(file: string, text: string, options: { mode: number; flag: string }): void;
+  rmSync(file: string, options: { force: true }): void;
+  statSync(file: string): { readonly mtimeMs: number; readonly uid: number; readonly gid: number };
+  openSync(file: string, flags: string, mode: number): number;
+  writeSync(fd: number, text: string): number;
+  fsyncSync(fd: number): void;
+  fchownSync(fd: number, uid: number, gid: number): void;
+  closeSync(fd: number): void;
 }
 
 export interface ServeOptions {

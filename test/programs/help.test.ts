@@ -124,7 +124,7 @@ describe('help', () => {
         'wait-count': '1',
         'data-file': '/dev/null',
         'config-file': '/dev/null',
-        'access-key-file': '/dev/null',
+        'access-key-file': discoverKeyFile(),
         'key-file': discoverKeyFile(),
         from: '/dev/null',
         method: 'x.Y',

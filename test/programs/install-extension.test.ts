@@ -256,7 +256,7 @@ describe('install-extension', () => {
     }
     const missing = await install(dir, at('none.ts'));
     assert.equal(missing.code, 2);
-    assert.match(missing.stderr, /^Fatal error: Cannot read --script \S+none\.ts: ENOENT[^\n]*\n$/);
+    assert.match(missing.stderr, /^Fatal error: Cannot read --script \S+none\.ts: [^\n]*\[ENOENT\]\n$/);
     assert.equal((await bpbroker(dir, ['install-extension'])).code, 2);
     assert.deepEqual(existsSync(lib) ? readdirSync(lib) : [], []);
   });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  chownSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -26,6 +27,20 @@ const rootProblem = process.getuid?.() === 0 ? false : 'needs root';
 const straceProblem = await run(['strace', '-V']).then(
   ({ code }) => (code === 0 ? false : "needs the program 'strace'"),
   () => "needs the program 'strace'" as const,
+);
+
+/** A user without an account. */
+const nobody = 54_321;
+const asNobody = (command: readonly string[]): string[] => [
+  'setpriv',
+  `--reuid=${nobody}`,
+  `--regid=${nobody}`,
+  '--clear-groups',
+  ...command,
+];
+const setprivProblem = await run(['setpriv', '--version']).then(
+  ({ code }) => (code === 0 ? false : "needs the program 'setpriv'"),
+  () => "needs the program 'setpriv'" as const,
 );
 
 for (const launcher of launchers) {
@@ -125,5 +140,49 @@ for (const launcher of launchers) {
       assert.equal(statSync(without.configFile).mode & 0o004, 0o004, 'one without keys is left as it is');
       await without.stop();
     });
+
+    it('row "private key": one that all could read is closed to others, and the log says so', async () => {
+      const dir = tempDir();
+      const made = await startBroker(launcher, { dir });
+      await made.stop();
+      const own = path.join(dir, 'bpbroker.key');
+      chmodSync(own, 0o644);
+      const again = await startBroker(launcher, { dir });
+      assert.equal(mode(own), '640');
+      assert.match(again.stderr(), /warn other users of this host could read the private key/);
+      await again.stop();
+      const [ssl_cert, ssl_key] = ['crt', 'key'].map((end) => path.join(tempDir(), `named.${end}`));
+      writeFileSync(ssl_cert ?? '', readFileSync(path.join(dir, 'bpbroker.crt')));
+      writeFileSync(ssl_key ?? '', readFileSync(own), { mode: 0o644 });
+      const named = await startBroker(launcher, { config: { api: { ssl_cert, ssl_key } } });
+      assert.equal(mode(ssl_key ?? ''), '640');
+      await named.stop();
+    });
+
+    it(
+      'row "private key": one that cannot be closed is refused, with what helps',
+      { skip: rootProblem || setprivProblem },
+      async () => {
+        const made = await startBroker(launcher);
+        await made.stop();
+        const dir = tempDir();
+        const [ssl_cert, ssl_key] = ['crt', 'key'].map((end) => path.join(dir, `named.${end}`));
+        writeFileSync(ssl_cert ?? '', readFileSync(path.join(made.dir, 'bpbroker.crt')));
+        writeFileSync(ssl_key ?? '', readFileSync(path.join(made.dir, 'bpbroker.key')), { mode: 0o644 });
+        const etc = path.join(dir, 'etc');
+        mkdirSync(etc);
+        const file = path.join(etc, 'bpbroker.json');
+        writeFileSync(file, JSON.stringify({ api: { listen_port: 0, ssl_cert, ssl_key } }));
+        for (const at of [etc, file]) chownSync(at, nobody, nobody);
+        chmodSync(dir, 0o755);
+        const { code, stderr } = await run(asNobody([...launcher.bpbroker, 'start', '--config', file]), {
+          env: cleanEnv(etc),
+          cwd: etc,
+        });
+        assert.equal(code, 1, stderr);
+        assert.ok(stderr.includes(ssl_key ?? '-'), stderr);
+        assert.match(stderr, /Other users of this host can read the private key .*chmod o-rwx.* \[EPERM\]/);
+      },
+    );
   });
 }

@@ -1,4 +1,4 @@
-import { messageOf } from '../../protocol/errors.ts';
+import { describeError } from '../../protocol/system-errors.ts';
 import { backupPath, listBackups, makeFolder, pruneBackups } from '../../store/file/backup-folder.ts';
 import { writeBackup } from '../../store/file/backup-text.ts';
 import { asBrokerError } from '../../store/file/disk-errors.ts';
@@ -44,6 +44,6 @@ async function prune(file: string, dir: string): Promise<string | undefined> {
     await pruneBackups(dir, file, effective._config.backup_retain_n);
     return undefined;
   } catch (error) {
-    return messageOf(error);
+    return describeError(error);
   }
 }

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import type { Config } from '../../config/schema.ts';
 import { type JsonObject, sameData } from '../../protocol/data.ts';
 import { formatDuration, MAX_TIMER_MS } from '../../protocol/duration.ts';
-import { messageOf } from '../../protocol/errors.ts';
+import { describeError } from '../../protocol/system-errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { Pulse } from '../../protocol/pulse.ts';
 import {
@@ -92,7 +92,7 @@ export function startBackups(setup: BackupsOptions): Backups {
       // By the plan and not by when it was done; turns that were missed are left out.
       waitUntil(Math.max(due + periodMs, performance.now()));
     } catch (error) {
-      const reason = messageOf(error);
+      const reason = describeError(error);
       if (failure === undefined && !closed) log.warn('cannot make a backup', { reason });
       failure = reason;
       waitUntil(performance.now() + Math.min(RETRY_MS, periodMs));
@@ -131,7 +131,7 @@ export function startBackups(setup: BackupsOptions): Backups {
       const isSame = id === store.id && revision === store.revision;
       return isSame && sameData(options, setup.options());
     } catch (error) {
-      log.warn('the latest backup cannot be used', { reason: messageOf(error) });
+      log.warn('the latest backup cannot be used', { reason: describeError(error) });
       return false;
     }
   }

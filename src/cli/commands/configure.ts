@@ -1,9 +1,11 @@
 import { addToConfiguration } from '../../broker/configure.ts';
 import { parseJsonText } from '../../config/json-file.ts';
 import { newBrokerFile } from '../broker-file.ts';
+import { messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
+import { writeData } from '../data-output.ts';
 import { readText } from '../data.ts';
-import { writeError, writeOut } from '../terminal.ts';
+import { writeError } from '../terminal.ts';
 
 export const run: Run = async (args) => {
   const source = args.text('config-file') ?? '-';
@@ -14,7 +16,7 @@ export const run: Run = async (args) => {
   const { file } = newBrokerFile(args);
   const { added, kept } = await addToConfiguration(file, addition);
   // The paths alone: values may be keys.
-  for (const option of added) writeOut(`added ${option}\n`);
-  for (const option of kept) writeError(`kept ${option}: it stands with another value\n`);
+  for (const option of added) await writeData(`added ${option}\n`);
+  for (const option of kept) writeError(`kept ${messageOf(option)}: it stands with another value\n`);
   if (added.length === 0) writeError(`nothing to add to ${file}\n`);
 };

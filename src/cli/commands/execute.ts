@@ -3,10 +3,10 @@ import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import { spacedJson } from '../../protocol/entry.ts';
 import type { Run } from '../command.ts';
+import { openDataStream } from '../data-output.ts';
 import { readOptionalData } from '../data.ts';
 import { print, type Result } from '../output.ts';
 import { withSession } from '../session.ts';
-import { writeOut } from '../terminal.ts';
 
 export const run: Run = async (args) => {
   const method = args.required('method');
@@ -25,16 +25,17 @@ export const run: Run = async (args) => {
 /** Prints output as it arrives, to the byte; text gets a newline where its last line has none. */
 async function pass({ contentType, isStream, output }: Execution): Promise<void> {
   const isText = /^(?:text\/|application\/json\b)/i.test(contentType);
+  const out = openDataStream();
   const held: Uint8Array[] = [];
   let last: number | undefined;
   for await (const chunk of output) {
-    if (isStream) writeOut(chunk);
+    if (isStream) await out.write(chunk);
     else held.push(chunk);
     last = chunk.at(-1) ?? last;
   }
   const newline = isText && last !== undefined && last !== 0x0a ? '\n' : '';
   // What is there whole is written in one piece: several commands may write to one file.
-  writeOut(Buffer.concat([...held, Buffer.from(newline)]));
+  await out.write(Buffer.concat([...held, Buffer.from(newline)]));
 }
 
 /** Output as columns: those of an object, or of each of a list of them; anything else is one column, `data`. */

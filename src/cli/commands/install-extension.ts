@@ -6,7 +6,8 @@ import { findHome } from '../../config/paths.ts';
 import { hindranceOf } from '../../extension-host/runnable.ts';
 import { stageExtension, type StagedExtension } from '../../modules/extensions/install.ts';
 import { isObject, type JsonObject } from '../../protocol/data.ts';
-import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { describeError } from '../../protocol/system-errors.ts';
 import type { Run } from '../command.ts';
 import { writeError, writeOut } from '../terminal.ts';
 
@@ -40,7 +41,7 @@ async function enable(file: string, { modules, put, path: place }: StagedExtensi
     }
   } catch (error) {
     await takeBack?.();
-    const reason = `Nothing was installed: ${messageOf(error)}`;
+    const reason = `Nothing was installed: ${describeError(error)}`;
     throw new BrokerError(error instanceof BrokerError ? error.code : 'internal', reason, { cause: error });
   }
 }
@@ -66,7 +67,7 @@ async function optionsIn(file: string): Promise<JsonObject> {
   try {
     return (await loadConfiguration(file, undefined)).document?.options ?? {};
   } catch (error) {
-    writeError(`Cannot see which modules are enabled: ${messageOf(error)}\n`);
+    writeError(`Cannot see which modules are enabled: ${describeError(error)}\n`);
     return {};
   }
 }

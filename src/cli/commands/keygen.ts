@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { hashAccessKey } from '../../config/access-key.ts';
-import { BrokerError } from '../../protocol/errors.ts';
+import { readSecret } from '../../protocol/secret.ts';
 import type { Run } from '../command.ts';
-import { readText } from '../data.ts';
+import { readKeyFile } from '../keys.ts';
 import { writeError, writeOut } from '../terminal.ts';
 
 /** Shorter keys may be found by trying, once their hash is known. */
@@ -21,8 +22,7 @@ export const run: Run = async (args) => {
 
 /** The key as `--access-key-file` would take it from the same file. */
 function readKey(file: string): string {
-  const key = readText(file, '--key-file').trim();
-  if (key === '') throw new BrokerError('usage', `Cannot hash the key in ${file}: there is none`);
+  const key = file === '-' ? readSecret(readFileSync(0), 'Standard input') : readKeyFile(file, '--key-file');
   if (key.length < LONG_ENOUGH) {
     writeError('This key is short: whoever reads its hash may find it by trying. keygen makes a long one\n');
   }

@@ -2,14 +2,14 @@ import { runtime } from '#runtime';
 import { parseFingerprint } from '../../client/identity.ts';
 import { type KnownBrokers, knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
 import { isNameKey, nameKey } from '../../client/name-key.ts';
-import { formatAddress, type HostPort, parseAddress } from '../../protocol/address.ts';
+import { canonicalAddress, formatAddress, type HostPort, parseAddress } from '../../protocol/address.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { Run } from '../command.ts';
+import { writeData } from '../data-output.ts';
 import type { OptionName } from '../options.ts';
 import { createNotes, type Notes } from '../notes.ts';
-import { writeOut } from '../terminal.ts';
 
 export const run: Run = async (args) => {
   const known = openKnownBrokers(knownBrokersFile());
@@ -18,7 +18,7 @@ export const run: Run = async (args) => {
   const broker = own('bpbroker');
   const name = own('name');
   const fingerprint = own('fingerprint');
-  const address = broker === undefined ? undefined : parseAddress(broker, '--bpbroker');
+  const address = broker === undefined ? undefined : canonicalAddress(parseAddress(broker, '--bpbroker'));
   const place = address && formatAddress(address);
   const keys = [place, name === undefined ? undefined : nameKey(name)].filter((key) => key !== undefined);
   if (fingerprint === undefined && !args.flag('forget')) return list(known, keys);
@@ -37,15 +37,19 @@ export const run: Run = async (args) => {
   const followers = place === undefined ? [] : namesOf(known, known.list().get(place)?.fingerprint);
   for (const key of new Set([...keys, ...followers])) {
     known.set(key, key === place ? pin : { fingerprint: wanted });
-    print(key, pin);
+    await print(key, pin);
   }
 };
 
-function list(known: KnownBrokers, only: readonly string[]): void {
+async function list(known: KnownBrokers, only: readonly string[]): Promise<void> {
   const pins = [...known.list()].filter(([key]) => only.length === 0 || only.includes(key));
+  for (const [key, pin] of pins) await print(key, pin);
+  const [problem] = known.problems();
+  // What cannot be read may be what was asked for.
+  if (problem !== undefined && (only.length === 0 || pins.length === 0))
+    throw new BrokerError('identity_mismatch', `${problem}. Mend or remove the line`);
   if (only.length > 0 && pins.length === 0)
     throw new BrokerError('not_found', `No identity is kept for ${only.join(' and ')}`);
-  for (const [key, pin] of pins) print(key, pin);
 }
 
 /** Forgets also the names that found a broker which is kept for no other address. */
@@ -84,6 +88,6 @@ async function complete(
   return { fingerprint };
 }
 
-function print(address: string, { fingerprint }: Pin): void {
-  writeOut(`${address} sha256:${fingerprint}\n`);
+function print(address: string, { fingerprint }: Pin): Promise<void> {
+  return writeData(`${address} sha256:${fingerprint}\n`);
 }

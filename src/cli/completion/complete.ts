@@ -2,8 +2,9 @@ import { pageOf } from '../../client/answers.ts';
 import { connect } from '../../client/client.ts';
 import { knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
 import { formatAddress, parseAddress } from '../../protocol/address.ts';
+import { nameProblem } from '../../protocol/names.ts';
 import type { Command } from '../command.ts';
-import { readText } from '../data.ts';
+import { readKeyFile } from '../keys.ts';
 import { optionDefinitions, type OptionName } from '../options.ts';
 import { writeOut } from '../terminal.ts';
 import { type Candidate, complete } from './candidates.ts';
@@ -43,10 +44,10 @@ async function askForNames(prefix: string, given: ReadonlyMap<OptionName, string
   const isKnown = openKnownBrokers(knownBrokersFile()).get(formatAddress(address)) !== undefined;
   if (fingerprint === undefined && !isKnown) return [];
   const keyFile = text('access-key-file');
-  const accessKey =
-    keyFile === undefined ? text('access-key') : readText(keyFile, '--access-key-file').trim();
+  const accessKey = keyFile === undefined ? text('access-key') : readKeyFile(keyFile, '--access-key-file');
   const client = await connect({ broker: address, accessKey, fingerprint, timeoutMs: PATIENCE_MS });
   // As many as a person may look through.
   const { entries } = pageOf(await client.call('services', 'List', { prefix, limit: 100 }));
-  return entries.map(({ name }) => ({ value: name }));
+  // A shell shows them on a terminal.
+  return entries.filter(({ name }) => nameProblem(name) === undefined).map(({ name }) => ({ value: name }));
 }

@@ -1,7 +1,8 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { isMainThread } from 'node:worker_threads';
-import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
 
 /** A process that works for an extension: a host, or the program itself. */
 export interface Child {
@@ -130,7 +131,7 @@ function withUmask<T>(start: () => T): T {
 }
 
 function notStarted(name: string, error: unknown): BrokerError {
-  return new BrokerError('extension_failed', `Extension '${name}' cannot be started: ${messageOf(error)}`);
+  return new BrokerError('extension_failed', `Extension '${name}' cannot be started: ${reasonOf(error)}`);
 }
 
 /** How long the output of a process that has ended is waited for: something that it left running may hold it open. */

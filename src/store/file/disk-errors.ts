@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
 
 /** Whether the disk (or the user's share of it) was full. */
 export function isFull(error: unknown): boolean {
@@ -20,7 +21,7 @@ export function isDiskFailure(error: unknown): boolean {
 /** The system's error as ours: `storage_full` or `unavailable`, told as "`what`: reason". A BrokerError stays itself. */
 export function asBrokerError(error: unknown, what: string): BrokerError {
   if (error instanceof BrokerError) return error;
-  return new BrokerError(isFull(error) ? 'storage_full' : 'unavailable', `${what}: ${messageOf(error)}`, {
+  return new BrokerError(isFull(error) ? 'storage_full' : 'unavailable', `${what}: ${reasonOf(error)}`, {
     cause: error,
   });
 }

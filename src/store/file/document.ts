@@ -11,6 +11,7 @@ import {
   REGISTRY,
   type RegistryDocument,
   type RegistryIdentity,
+  type RegistryLoader,
   SERVICES,
 } from './registry-loader.ts';
 import type { TableSnapshot } from './table.ts';
@@ -21,6 +22,8 @@ export type { RegistryDocument, RegistryIdentity } from './registry-loader.ts';
 export interface StoredDocument {
   /** Everything but the registry and a backup's seal: the options when it was written. */
   readonly options: JsonObject;
+  /** Entries that are plain strings, as a hand writes them and the broker does not: the first ones. */
+  readonly plain: JsonObject;
   /** What makes it a backup: `backup-text.ts`. */
   readonly backup: Json | undefined;
   /** To be called once. */
@@ -37,7 +40,7 @@ const SLICE_ENTRIES = 32;
 export async function readStored(file: string): Promise<StoredDocument | undefined> {
   const loader = createRegistryLoader(file);
   const content = await readJsonFile(file, { sections: loader.sections });
-  return content && storedDocument(content, loader.finish);
+  return content && storedDocument(content, loader);
 }
 
 /** As {@link readStored}, of a file that is open. */
@@ -47,18 +50,12 @@ export async function readStoredFrom(
   options: Pick<JsonFileOptions, 'onBytes'>,
 ): Promise<StoredDocument> {
   const loader = createRegistryLoader(file);
-  return storedDocument(
-    await readJson(handle, file, { ...options, sections: loader.sections }),
-    loader.finish,
-  );
+  return storedDocument(await readJson(handle, file, { ...options, sections: loader.sections }), loader);
 }
 
-function storedDocument(
-  content: JsonObject,
-  finish: (registry: Json | undefined) => RegistryDocument,
-): StoredDocument {
+function storedDocument(content: JsonObject, loader: RegistryLoader): StoredDocument {
   const { [REGISTRY]: registry, [BACKUP]: backup, ...options } = content;
-  return { options, backup, registry: () => finish(registry) };
+  return { options, backup, plain: loader.plain(), registry: () => loader.finish(registry) };
 }
 
 /** The registry of the configuration file, checked. Throws `invalid_config`. */

@@ -4,7 +4,8 @@ import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { resolveFile } from '../../config/atomic-write.ts';
-import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
 
 export interface FileLock {
   release(): Promise<void>;
@@ -26,7 +27,7 @@ export async function acquireLock(file: string): Promise<FileLock> {
     return process.platform === 'win32' ? await lockByPipe(real) : await lockBySocket(real);
   } catch (error) {
     if (error instanceof BrokerError) throw error;
-    throw new BrokerError('invalid_config', `Cannot lock ${real}: ${messageOf(error)}`, { cause: error });
+    throw new BrokerError('invalid_config', `Cannot lock ${real}: ${reasonOf(error)}`, { cause: error });
   }
 }
 

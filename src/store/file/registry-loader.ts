@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { JsonFileOptions } from '../../config/json-file.ts';
-import { isObject, type Json, STRING_KEY } from '../../protocol/data.ts';
+import { isObject, type Json, type JsonObject, STRING_KEY } from '../../protocol/data.ts';
 import { type Entry, stamp, unstamp } from '../../protocol/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { createChecksum, servicesLine } from './checksum.ts';
@@ -37,6 +37,8 @@ export const SERVICES = 'services';
 
 /** Takes the entries of a configuration file one by one while it is read. */
 export interface RegistryLoader {
+  /** Entries that are plain strings, as a hand writes them and the broker does not: the first ones. */
+  readonly plain: () => JsonObject;
   readonly sections: NonNullable<JsonFileOptions['sections']>;
   /**
    * The registry, once all has been read. `registry` is the file's `_registry` without its entries. To be called once.
@@ -47,6 +49,7 @@ export interface RegistryLoader {
 
 /** Addresses are those of few clients, mostly: one text for all the entries that one of them wrote. */
 const KEPT_ADDRESSES = 4096;
+const KEPT_PLAIN = 1000;
 
 /** `file` is named in errors. */
 export function createRegistryLoader(file: string): RegistryLoader {
@@ -56,6 +59,8 @@ export function createRegistryLoader(file: string): RegistryLoader {
   let lengths: number[] = [];
   let members = 0;
   let problem: BrokerError | undefined;
+  let plain: Record<string, Json> = {};
+  let plainCount = 0;
   let states = createRecordedStates(entries);
   const addresses = new Map<string, string>();
 
@@ -68,6 +73,7 @@ export function createRegistryLoader(file: string): RegistryLoader {
 
   function add(name: string, value: Json, text: string): void {
     members++;
+    if (typeof value === 'string' && plainCount++ < KEPT_PLAIN) plain[name] = value;
     const stamped = typeof value === 'string' ? { [STRING_KEY]: value } : value;
     if (!isObject(stamped)) {
       problem ??= noEntry(name, value, file);
@@ -84,6 +90,7 @@ export function createRegistryLoader(file: string): RegistryLoader {
       const earlier = states.all();
       entries = new Map();
       [sums, lengths, members, problem] = [[], [], 0, undefined];
+      [plain, plainCount] = [{}, 0];
       states = createRecordedStates(entries, earlier);
     },
     member(name: string, value: Json, text: string): boolean {
@@ -134,6 +141,7 @@ export function createRegistryLoader(file: string): RegistryLoader {
   }
 
   return {
+    plain: () => plain,
     sections: { [SERVICES]: services, [REGISTRY]: { sections: { entries: recorded } } },
     finish(registry) {
       if (problem !== undefined) throw problem;

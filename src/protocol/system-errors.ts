@@ -1,0 +1,85 @@
+import { messageOf } from './errors.ts';
+
+/**
+ * What the system's errors mean and what helps, by their code: the one table of all messages about files and ports that
+ * reach a user. Errors of connections to a broker have a table of their own (`runtime/connection-errors.ts`).
+ */
+const meanings: Readonly<Record<string, readonly [meaning: string, remedy: string]>> = {
+  EACCES: ['permission denied', 'run as its owner, or have its owner or mode changed'],
+  EPERM: ['not permitted', 'run as its owner, or as one who may do so'],
+  EROFS: ['the file system is read-only', 'mount it writable, or use another folder'],
+  ENOSPC: ['no space left on device', 'free some of it'],
+  EDQUOT: ["the user's disk quota is used up", 'free some space, or have the quota raised'],
+  EMFILE: ['too many open files in this process', 'raise its limit (ulimit -n)'],
+  ENFILE: ['too many open files on this host', 'end other programs, or raise the limit of the system'],
+  EEXIST: ['there is something of that name already', 'remove it, or use another name'],
+  EBUSY: [
+    'it is in use, or mounted as a single file, which cannot be replaced',
+    'end the program that uses it, or mount its folder instead',
+  ],
+  EISDIR: ['it is a folder', 'give the path of a file'],
+  ENOTDIR: ['a part of its path is a file and no folder', 'check the path'],
+  ENOENT: ['there is no such file or folder', 'check the path'],
+  ELOOP: ['its symbolic links lead in a circle', 'check them, or give the path of the file itself'],
+  ENAMETOOLONG: ['its path is too long', 'use a shorter one'],
+  EADDRINUSE: ['the port is taken', 'stop the other program, or choose another port'],
+  EADDRNOTAVAIL: ['this host has no such address', 'give one of its own, or none for all'],
+  EIO: ['the device failed', 'check the disk, and the log of the system'],
+};
+
+/** The system's code of an error, where the table has it; also where the error is the cause of another. */
+export function systemCode(thrown: unknown): string | undefined {
+  for (let at = thrown; at instanceof Error; at = at.cause) {
+    const { code } = at as { code?: unknown };
+    if (typeof code === 'string' && Object.hasOwn(meanings, code)) return code;
+  }
+  return undefined;
+}
+
+/**
+ * Why something failed, for a message that names the file or port before it: `permission denied: run as its owner, or have
+ * its owner or mode changed [EACCES]`. The text of anything that is no error of the system is its own.
+ * @param remedies what helps in the caller's case, by code, in place of the table's.
+ */
+export function reasonOf(thrown: unknown, remedies: Readonly<Record<string, string>> = {}): string {
+  const code = systemCode(thrown);
+  if (code === undefined) return messageOf(thrown);
+  const [meaning, remedy] = meanings[code] ?? ['', ''];
+  return `${meaning}: ${remedies[code] ?? remedy} [${code}]`;
+}
+
+const verbs: Readonly<Record<string, string>> = {
+  access: 'use',
+  chmod: 'change the mode of',
+  chown: 'change the owner of',
+  copyfile: 'copy',
+  fdatasync: 'write to',
+  fsync: 'write to',
+  link: 'make',
+  listen: 'listen on',
+  lstat: 'look at',
+  mkdir: 'make the folder',
+  open: 'open',
+  read: 'read',
+  readlink: 'read',
+  realpath: 'find',
+  rename: 'replace',
+  rm: 'remove',
+  rmdir: 'remove',
+  scandir: 'list',
+  stat: 'look at',
+  symlink: 'make',
+  unlink: 'remove',
+  write: 'write to',
+};
+
+/** The message of an error that nobody has put into words: `Cannot open /x/y: permission denied: … [EACCES]`. */
+export function describeError(thrown: unknown): string {
+  const code = systemCode(thrown);
+  if (code === undefined || (thrown as { code?: unknown }).code !== code) return messageOf(thrown);
+  const { syscall = '', path, dest } = thrown as { syscall?: string; path?: string; dest?: string };
+  const file = dest ?? path;
+  const what = file === undefined ? '' : `Cannot ${verbs[syscall] ?? 'use'} ${messageOf(file)}: `;
+  const reason = reasonOf(thrown);
+  return what === '' ? reason.charAt(0).toUpperCase() + reason.slice(1) : what + reason;
+}
