@@ -279,7 +279,7 @@ describe('exit codes', () => {
       ['old', 0],
       ['new', 0],
       ['none', 5],
-      ['', 5],
+      ['', 2],
     ] as const)
       assert.equal((await keyed.client(['service', 'list', '--access-key', key])).code, expected);
     await keyed.kill();
