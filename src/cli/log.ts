@@ -4,7 +4,7 @@ import { fstatSync } from 'node:fs';
 import type { LogLevel } from '../config/schema.ts';
 import type { LogFields, Logger } from '../protocol/logger.ts';
 import { lossText } from './line-queue.ts';
-import { sayLossAs, writeError } from './terminal.ts';
+import { logToErrors, writeError } from './terminal.ts';
 
 export type LogFormat = 'text' | 'json';
 const levels: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 3, debug: 4 };
@@ -22,7 +22,7 @@ export interface Log extends Logger {
 export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean = isJournal()): Log {
   const renderLine = toJournal ? renderForJournal : renderText;
   const render = format === 'json' ? renderJson : renderLine;
-  sayLossAs((lines) =>
+  logToErrors((lines) =>
     escapeControls(render({ date: new Date(), type: 'warn', args: [lossText(lines), {}] })),
   );
   const consola = createConsola({

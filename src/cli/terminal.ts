@@ -15,15 +15,19 @@ export function writeOut(text: string | Uint8Array): void {
   }
 }
 
-const errors = createLineQueue(createErrorSink(runtime));
+let isLog = false;
+const errors = createLineQueue(createErrorSink(runtime, { isInOrder: () => !isLog }));
 
 /** A line, or part of one, on standard error. What tells of the work never hurts it: this neither throws nor waits. */
 export function writeError(text: string): void {
   errors.write(text);
 }
 
-/** How the line reads that says how many could not be written. */
-export const sayLossAs: (render: (lines: number) => string) => void = errors.sayLossAs;
+/** From now on standard error is a log, which waits for no reader even where it is one socket with standard output. */
+export function logToErrors(lossLine: (lines: number) => string): void {
+  isLog = true;
+  errors.sayLossAs(lossLine);
+}
 
 /** Gives what is still to be written to standard error its time, which is bounded. For the end of a program. */
 export const flushErrors: () => Promise<void> = errors.flush;

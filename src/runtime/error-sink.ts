@@ -1,4 +1,4 @@
-import type { FileSystem, Runtime } from './runtime.ts';
+import type { FileKind, FileSystem, Runtime } from './runtime.ts';
 
 /**
  * Writes to standard error without waiting for whoever reads it.
@@ -15,14 +15,23 @@ const CHUNK_BYTES = 4096;
 const FIRST_RETRY_MS = 5;
 const MAX_RETRY_MS = 200;
 
+export interface ErrorSinkOptions {
+  /**
+   * Whether lines keep their place among what goes to standard output, where both are one socket: they are written at once
+   * then, and may wait for the reader, as the results do. Asked at the first line.
+   */
+  isInOrder(): boolean;
+}
+
 export function createErrorSink(
   { fs, writeErrorLater }: Pick<Runtime, 'fs' | 'writeErrorLater'>,
+  { isInOrder }: ErrorSinkOptions,
   platform: NodeJS.Platform = process.platform,
 ): ErrorSink {
   let send: ErrorSink | undefined;
   return (bytes, done) => {
     try {
-      send ??= choose(fs(), platform) ?? writeErrorLater;
+      send ??= choose(fs(), platform, isInOrder) ?? writeErrorLater;
     } catch {
       // Nobody is there now: a closed descriptor, a terminal that hung up, a pipe without a reader.
       done(false);
@@ -33,17 +42,27 @@ export function createErrorSink(
 }
 
 /** Nothing where the runtime has to do it. Throws the system's error where nothing can be written now. */
-function choose(fs: FileSystem, platform: NodeJS.Platform): ErrorSink | undefined {
+function choose(fs: FileSystem, platform: NodeJS.Platform, isInOrder: () => boolean): ErrorSink | undefined {
   const kind = fs.fstatSync(2);
   const isDirect = kind.isFile() || (platform === 'win32' && kind.isCharacterDevice());
   if (isDirect) return writeTo(fs, 2);
-  if (platform !== 'linux' || !(kind.isFIFO() || kind.isCharacterDevice())) return undefined;
+  const other = isInOrder() && isStandardOutput(fs, kind) ? writeTo(fs, 2) : undefined;
+  if (platform !== 'linux' || !(kind.isFIFO() || kind.isCharacterDevice())) return other;
   const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;
   try {
     return writeTo(fs, fs.openSync('/proc/self/fd/2', O_WRONLY | O_NONBLOCK | O_NOCTTY));
   } catch (error) {
     if (['ENXIO', 'EIO'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    return undefined;
+    return other;
+  }
+}
+
+function isStandardOutput(fs: FileSystem, { dev, ino }: FileKind): boolean {
+  try {
+    const output = fs.fstatSync(1);
+    return output.ino === ino && output.dev === dev;
+  } catch {
+    return false;
   }
 }
 

@@ -44,13 +44,22 @@ export interface Runtime {
   moduleCommand(file: string): readonly string[] | undefined;
 }
 
+/** What a descriptor leads to. */
+export interface FileKind {
+  readonly dev: number;
+  readonly ino: number;
+  isFile(): boolean;
+  isFIFO(): boolean;
+  isCharacterDevice(): boolean;
+}
+
 /**
  * What a client needs of `node:fs`: to read a key, which may come through a pipe, to keep an identity, and to write to
  * standard error. Spelt out, since the package's types must not need those of Node.
  */
 export interface FileSystem {
   readonly constants: { readonly O_WRONLY: number; readonly O_NONBLOCK: number; readonly O_NOCTTY: number };
-  fstatSync(fd: number): { isFile(): boolean; isFIFO(): boolean; isCharacterDevice(): boolean };
+  fstatSync(fd: number): FileKind;
   openSync(file: string, flags: number): number;
   writeSync(fd: number, bytes: Uint8Array): number;
   readFileSync(file: string): Uint8Array;

@@ -74,6 +74,15 @@ describe('the service on a Debian that runs SysV init', { skip: problem ?? false
     assert.equal(await client(debian, 'service', 'get', '--name', 'foo'), 'bar');
   });
 
+  it('reload has it take over its options anew, in the same process', async () => {
+    const before = await pid();
+    await debian.ok(['service', 'bpbroker', 'reload']);
+    await waitFor('the reload', async () =>
+      (await debian.ok(['cat', '/var/log/bpbroker.log'])).includes('the options were taken over anew'),
+    );
+    assert.equal(await pid(), before);
+  });
+
   it('a start that fails says why', async () => {
     await debian.ok(stop);
     const file = '/usr/local/bpbroker/etc/bpbroker.json';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type BrokerClient, connect } from '../../src/client/client.ts';
@@ -44,9 +44,9 @@ async function startNoisy(launcher: Launcher, stderr: 'pipe' | number): Promise<
   writeFileSync(path.join(lib, 'noise'), noise, { mode: 0o755 });
   const config = { api: { listen_port: port, listen_ip: '127.0.0.1' }, noise: {} };
   writeFileSync(file, JSON.stringify({ ...config, _config: { backup_freq_secs: 0 } }), { mode: 0o600 });
-  const [program = '', ...words] = launcher.bpbroker;
-  const args = [...words, 'start', '--config', file];
-  const child = spawn(program, args, { cwd: dir, env: cleanEnv(dir), stdio: ['ignore', 'ignore', stderr] });
+  // Standard output leads to the same place, as the journal of systemd has it.
+  const args = ['-c', 'exec "$@" >&2', 'bash', ...launcher.bpbroker, 'start', '--config', file];
+  const child = spawn('bash', args, { cwd: dir, env: cleanEnv(dir), stdio: ['ignore', 'ignore', stderr] });
   atEnd(() => child.kill('SIGKILL'));
   const options = { broker: `127.0.0.1:${port}`, knownBrokers: path.join(dir, 'known'), timeoutMs: 10_000 };
   const client = await waitFor('the broker', () => connect(options).then(answering), 30_000);
@@ -77,6 +77,15 @@ function terminated(child: ChildProcess): Promise<number | NodeJS.Signals | null
   });
 }
 
+/** Writes to a pipe that does not block until it takes no more. */
+function fill(fd: number): void {
+  try {
+    for (;;) writeSync(fd, 'x');
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'EAGAIN');
+  }
+}
+
 function makeFifo(): string {
   const fifo = path.join(tempDir(), 'fifo');
   spawnSync('mkfifo', [fifo]);
@@ -85,6 +94,11 @@ function makeFifo(): string {
 
 const linux = process.platform === 'linux' ? false : 'the devices of Linux';
 const python = spawnSync('python3', ['--version']).status === 0 ? false : 'python3 is not here';
+
+const notRoot =
+  process.getuid?.() === 0 && spawnSync('setpriv', ['--version']).status === 0
+    ? false
+    : "needs root and the program 'setpriv'";
 
 // Runs a command on a terminal of its own, which hangs up when a line comes on standard input; prints what it ended with.
 const onTerminal = `
@@ -134,11 +148,37 @@ describe('standard error never hurts the work', { skip: linux }, () => {
 
       it("a client's last words to a pipe that is full do not hold up its end", async () => {
         const fifo = makeFifo();
-        const held = openSync(fifo, 'r+');
-        const result = await client(`2> ${fifo}`, ['service', 'get', '--name', 'nosuch']);
-        assert.equal(result.code, 3);
+        const held = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+        fill(held);
+        for (const [name, code] of [
+          ['nosuch', 3],
+          ['_no', 1],
+        ] as const) {
+          assert.equal((await client(`2> ${fifo}`, ['service', 'get', '--name', name])).code, code);
+        }
         closeSync(held);
       });
+
+      it(
+        "nor do they to another user's pipe, which cannot be opened once more",
+        { skip: notRoot },
+        async () => {
+          const fifo = makeFifo();
+          const held = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+          fill(held);
+          const nobody = 'setpriv --reuid=65534 --regid=65534 --clear-groups "$@"';
+          const script = [
+            'bash',
+            '-c',
+            `${nobody} 2> ${fifo}`,
+            'bash',
+            ...launcher.bpclient,
+            'no-such-command',
+          ];
+          assert.equal((await run(script, { env: cleanEnv('/'), cwd: '/' })).code, 2);
+          closeSync(held);
+        },
+      );
 
       it('a pipe whose reader sleeps: the broker answers, ends on SIGTERM, and tells what was lost', async () => {
         const fifo = makeFifo();
