@@ -3,12 +3,13 @@ import { writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { root } from '../../build/root.ts';
+import type { Row } from './row.ts';
 import type { Ran } from './run-row.ts';
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
-/** Writes the figures of a whole run to `docs/reliability.md`. */
-export function writeReport(ran: readonly Ran[], notBuiltYet: readonly string[]): void {
+/** Writes the figures of a whole run, or of as much of it as has been run, to `docs/reliability.md`. */
+export function writeReport(ran: readonly Ran[], rows: readonly Row[], notBuiltYet: readonly string[]): void {
   const date = new Date().toISOString().slice(0, 10);
   const gib = (totalmem() / 1024 ** 3).toFixed(0);
   const machine = `${cpus().length} cores, ${gib} GiB of memory, Linux ${release().split('-')[0]}, Node ${process.versions.node}`;
@@ -20,6 +21,7 @@ export function writeReport(ran: readonly Ran[], notBuiltYet: readonly string[])
     return `| ${[row.shows, row.what, figures, verdict, minutes, command].map(cell).join(' | ')} |`;
   });
   const beside = ran.filter(({ row }) => row.runsBeside).map(({ row }) => `\`${row.name}\``);
+  const missing = rows.filter((row) => !ran.some((one) => one.row === row)).map(({ name }) => `\`${name}\``);
   const page = path.join(root, 'docs', 'reliability.md');
   writeFileSync(
     page,
@@ -35,6 +37,7 @@ Run on ${date}, on ${machine}.${beside.length > 0 ? ` ${beside.join(', ')} ran b
 | --- | --- | --- | --- | --- | --- |
 ${lines.join('\n')}
 
+${missing.length > 0 ? `Not in this run, which was cut short: ${missing.join(', ')}.\n` : ''}
 Not built yet: ${notBuiltYet.join('; ')}.
 `,
   );

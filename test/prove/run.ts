@@ -39,7 +39,8 @@ async function main(args: readonly string[]): Promise<number> {
   const chosen = rows.filter((row) => names.length === 0 || names.includes(row.name));
   const ran: Ran[] = [];
   // A row that mostly waits runs beside the others, where all of them run.
-  const beside = names.length === 0 && !short ? chosen.filter((row) => row.runsBeside) : [];
+  const isWhole = names.length === 0 && !short;
+  const beside = isWhole ? chosen.filter((row) => row.runsBeside) : [];
   const besides = beside.map(
     async (row) => await runRow(row, short, seed, (line) => say(`[${row.name}] ${line}`)),
   );
@@ -49,12 +50,14 @@ async function main(args: readonly string[]): Promise<number> {
     const done = await runRow(row, short, seed, say);
     ran.push(done);
     print(done);
+    // As it goes, so that a run which is cut short leaves what it has shown.
+    if (isWhole) writeReport(ran, rows, notBuiltYet);
   }
   for (const done of await Promise.all(besides)) {
     ran.push(done);
     print(done);
   }
-  if (names.length === 0 && !short) writeReport(ran, notBuiltYet);
+  if (isWhole) writeReport(ran, rows, notBuiltYet);
   const failed = ran.filter(({ result }) => 'broken' in result && result.broken.length > 0);
   say(
     `${ran.length} rows, ${failed.length} broken, ${ran.filter(({ result }) => 'skipped' in result).length} skipped`,
