@@ -75,12 +75,12 @@ describe('the service on a Debian that runs SysV init', { skip: problem ?? false
   });
 
   it('reload has it take over its options anew, in the same process', async () => {
-    const present = await pid();
+    const earlier = await pid();
     await debian.ok(['service', 'bpbroker', 'reload']);
     await waitFor('the reload', async () =>
       (await debian.ok(['cat', '/var/log/bpbroker.log'])).includes('the options were taken over anew'),
     );
-    assert.equal(await pid(), present);
+    assert.equal(await pid(), earlier);
   });
 
   it('a start that fails says why', async () => {

@@ -86,6 +86,12 @@ function fill(fd: number): void {
   }
 }
 
+/** Also for a child that nobody has asked after yet. */
+async function hasEnded(pid: number): Promise<boolean> {
+  const { stdout } = await run(['ps', '-o', 'stat=', '-p', String(pid)]);
+  return stdout === '' || stdout.startsWith('Z');
+}
+
 function makeFifo(): string {
   const fifo = path.join(tempDir(), 'fifo');
   spawnSync('mkfifo', [fifo]);
@@ -111,6 +117,24 @@ sys.stdin.readline()
 os.close(master)
 print('hung up', flush=True)
 print(child.wait(), flush=True)
+`;
+
+// Starts a command with `&` in a shell on a terminal, which is closed when a line comes on standard input.
+const inShell = String.raw`
+import os, pty, re, shlex, sys
+pid, master = pty.fork()
+if pid == 0:
+    os.execvp('bash', ['bash', '--norc', '--noprofile', '-i'])
+os.write(master, (shlex.join(sys.argv[1:]) + ' & echo PID=$!\n').encode())
+seen = b''
+while not re.search(rb'PID=\d+\r', seen): seen += os.read(master, 4096)
+print(re.search(rb'PID=(\d+)', seen)[1].decode(), flush=True)
+sys.stdin.readline()
+os.close(master)
+os.waitpid(pid, 0)
+print('hung up', flush=True)
+sys.stdin.readline()
+print(0, flush=True)
 `;
 
 describe('standard error never hurts the work', { skip: linux }, () => {
@@ -213,10 +237,11 @@ describe('standard error never hurts the work', { skip: linux }, () => {
         assert.equal(await terminated(child), 0);
       });
 
-      it(
-        'a terminal that hangs up takes neither the broker nor its backups along',
-        { skip: python },
-        async () => {
+      for (const [what, onIt] of [
+        ['a terminal that hangs up', onTerminal],
+        ['a terminal that closes, with its shell,', inShell],
+      ] as const) {
+        it(`${what} takes neither the broker nor its backups along`, { skip: python }, async () => {
           const dir = tempDir();
           const port = await freePort();
           const file = path.join(dir, 'bpbroker.json');
@@ -225,7 +250,7 @@ describe('standard error never hurts the work', { skip: linux }, () => {
             _config: { backup_freq_secs: 0.2, backup_retain_n: 5 },
           };
           writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
-          const command = ['python3', '-c', onTerminal, ...launcher.bpbroker, 'start', '--config', file];
+          const command = ['python3', '-c', onIt, ...launcher.bpbroker, 'start', '--config', file];
           const [program = '', ...args] = command;
           const terminal = spawn(program, args, { cwd: dir, env: cleanEnv(dir), stdio: 'pipe' });
           const running = follow(terminal);
@@ -251,10 +276,13 @@ describe('standard error never hurts the work', { skip: linux }, () => {
             });
           }
           process.kill(Number(pid), 'SIGTERM');
+          await waitFor('its end', () => hasEnded(Number(pid)));
+          terminal.stdin.write('\n');
           await running.ended;
+          assert.doesNotMatch((await run(['ls', dir])).stdout, /lock/, 'a clean stop leaves no lock');
           assert.equal(running.lines().at(-1), '0');
-        },
-      );
+        });
+      }
     });
   }
 });
