@@ -89,7 +89,16 @@ describe(`connections of a server on ${runtime.name}`, () => {
         connection.keepOpen();
         if (request.url.endsWith('/never')) return new Promise<never>(() => undefined);
         const bytes = new Uint8Array(100_000);
-        return new Response(new ReadableStream({ pull: (controller) => controller.enqueue(bytes) }));
+        return new Response(
+          new ReadableStream({
+            async pull(controller) {
+              await new Promise((resolve) => {
+                setTimeout(resolve, 5);
+              });
+              controller.enqueue(bytes);
+            },
+          }),
+        );
       },
     });
     const open = {
