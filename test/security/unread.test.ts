@@ -116,12 +116,20 @@ it(
         for (let i = 0; i < 12; i++) await client.replace(`list ${i}`, 'x'.repeat(1_000_000));
         client.close();
         const descriptors = (): number => readdirSync(`/proc/${broker.pid}/fd`).length;
+        let before_ = Infinity;
+        await waitFor('the client to be gone', async () => {
+          const [last, now] = [before_, descriptors()];
+          before_ = now;
+          await new Promise((resolve) => {
+            setTimeout(resolve, 200);
+          });
+          return now === last;
+        });
         const unread = await connectRaw(broker.port);
         unread.pause();
-        const open = descriptors();
         unread.write('GET /services/List HTTP/1.1\r\nHost: x\r\n\r\n');
-        // The client's other connection goes as well, after some seconds.
-        await waitFor(`${launcher.name} to close it`, () => descriptors() <= open - 2, 60_000);
+        await waitFor(`${launcher.name} to open it`, () => descriptors() > before_);
+        await waitFor(`${launcher.name} to close it`, () => descriptors() <= before_, 60_000);
         unread.destroy();
         await broker.kill();
       }),
