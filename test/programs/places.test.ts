@@ -36,6 +36,8 @@ interface Place {
   readonly needsRoot?: boolean;
   /** Runs as that user, who may not enter the folders of the runtimes: only the executables can be run. */
   readonly uid?: number;
+  /** What the broker says at its start. */
+  readonly says?: RegExp;
   /** The working directory cannot be written, by root either. */
   readonly readOnly?: boolean;
 }
@@ -74,6 +76,7 @@ const places: Readonly<Record<string, Place>> = {
   'process 1': {
     broker: 'exec unshare --pid --fork --kill-child --mount-proc "$@"',
     client: 'exec "$@"',
+    says: /warn the broker is process 1 here: .* \(docker run --init\)$/m,
     programs: ['unshare'],
     needsRoot: true,
   },
@@ -221,6 +224,7 @@ for (const launcher of tried) {
           });
         });
         assert.equal(broker.child.exitCode, null, `it ended: ${broker.stderr()}`);
+        if (place.says) assert.match(broker.stderr(), place.says);
         await answers(['ping', '--data', 'pong é'], 'pong é\n');
         await answers(['service', 'register', '--name', 'foo', '--data', 'bär'], 'bär\n');
         await answers(['service', 'get', '--name', 'foo'], 'bär\n');
