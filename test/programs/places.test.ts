@@ -188,10 +188,17 @@ function publicCopies({ bpbroker, bpclient }: Launcher): Pick<Launcher, 'bpbroke
   return { bpbroker: copy(bpbroker), bpclient: copy(bpclient) };
 }
 
-/** The broker itself: `unshare` is its parent. */
-function brokerProcess({ child: { pid = 0 } }: Running, place: string): number {
-  if (place !== 'process 1') return pid;
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0]);
+/** The broker itself: `unshare` and `faketime` are its parents; nothing when it has ended. */
+function brokerProcess({ child: { pid, exitCode, signalCode } }: Running, place: string): number | undefined {
+  if (pid === undefined || exitCode !== null || signalCode !== null) return undefined;
+  if (place !== 'process 1' && place !== 'a clock at 1970') return pid;
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  return child === undefined ? undefined : Number(child);
+}
+
+function endBroker(broker: Running, place: string, signal: NodeJS.Signals): void {
+  const pid = brokerProcess(broker, place);
+  if (pid !== undefined) killIfThere(pid, signal);
 }
 
 const tried = launchers.filter(({ name }) => ['node20', 'node24', 'executable'].includes(name));
@@ -202,6 +209,7 @@ for (const launcher of tried) {
       it(name, { skip: skip(place, launcher), timeout: 120_000 }, async () => {
         const stage = await stageFor(place, launcher);
         const broker = stage.start();
+        atEnd(() => endBroker(broker, name, 'SIGKILL'));
         const answers = async (args: string[], stdout: string): Promise<void> => {
           const result = await stage.client(args);
           assert.deepEqual(
@@ -235,7 +243,7 @@ for (const launcher of tried) {
         const found = await stage.finder(['discover', '--name', 'foo', '--port', String(stage.port)]);
         assert.match(found.stdout, new RegExp(`^127\\.0\\.0\\.1(:${stage.port})?\n$`), found.stderr);
         if (!place.withoutTree) await answers(['execute', '--method', 'say.Hello'], 'said Hello\n');
-        killIfThere(brokerProcess(broker, name), 'SIGTERM');
+        endBroker(broker, name, 'SIGTERM');
         await waitFor(
           'the broker to end',
           () => broker.child.exitCode !== null || broker.child.signalCode !== null,
@@ -244,12 +252,14 @@ for (const launcher of tried) {
         assert.equal(broker.child.exitCode, 0, broker.stderr());
         // What was acknowledged is there again.
         const again = stage.start();
+        atEnd(() => endBroker(again, name, 'SIGKILL'));
         await waitFor(
           'the entry',
           async () => (await stage.client(['service', 'get', '--name', 'foo'])).stdout === 'bär\n',
           60_000,
         );
-        killIfThere(brokerProcess(again, name), 'SIGKILL');
+        endBroker(again, name, 'SIGKILL');
+        await again.ended;
       });
     }
   });
