@@ -6,7 +6,13 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
     description: 'Run the broker until it is interrupted',
     options: ['config', 'listen-ip', 'listen-port', 'ssl-cert', 'ssl-key', 'log-format', 'log-level'],
     examples: ['start', 'start --config ./bpbroker.json --listen-port 20444'],
-    load: () => import('./commands/start.ts'),
+    load: async () => {
+      // Node 20 opens all files of an import at once, more than a process may under 'ulimit -n 64'.
+      await import('../store/file/file-store.ts');
+      await import('../broker/listeners.ts');
+      await import('../broker/health/self-check.ts');
+      return import('./commands/start.ts');
+    },
   },
   configure: {
     description: 'Add configuration; what stands is not replaced',

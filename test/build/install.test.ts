@@ -288,15 +288,15 @@ describe('install.sh', () => {
 
   it('takes nothing over plain HTTP unless it is told to', async () => {
     const dir = path.join(tempDir(), 'bin');
-    const served = await serveFiles(await smallRelease('echo NAME 9.9.9'));
+    const plain = await serveFiles(await smallRelease('echo NAME 9.9.9'));
     const env = { BPBROKER_INSTALL_PLAIN_HTTP: '' };
-    for (const plain of [
-      served,
-      served.replace('http', 'HTTP'),
-      served.replace('http://', ''),
-      served.replace('http', 'ftp'),
+    for (const one of [
+      plain,
+      plain.replace('http', 'HTTP'),
+      plain.replace('http://', ''),
+      plain.replace('http', 'ftp'),
     ]) {
-      const { code, stdout, stderr } = await install(['--url', plain, '--dir', dir], { env });
+      const { code, stdout, stderr } = await install(['--url', one, '--dir', dir], { env });
       assert.deepEqual([code, stdout], [1, '']);
       assert.match(
         stderr,
@@ -304,7 +304,7 @@ describe('install.sh', () => {
       );
       assert.ok(!existsSync(dir));
     }
-    const { code, stderr } = await install(['--plain-http', '--url', served, '--dir', dir], { env });
+    const { code, stderr } = await install(['--plain-http', '--url', plain, '--dir', dir], { env });
     assert.equal(code, 0, stderr);
   });
 

@@ -36,6 +36,8 @@ interface Place {
   readonly needsRoot?: boolean;
   /** Runs as that user, who may not enter the folders of the runtimes: only the executables can be run. */
   readonly uid?: number;
+  /** What the broker says at its start. */
+  readonly says?: RegExp;
   /** The working directory cannot be written, by root either. */
   readonly readOnly?: boolean;
 }
@@ -74,6 +76,7 @@ const places: Readonly<Record<string, Place>> = {
   'process 1': {
     broker: 'exec unshare --pid --fork --kill-child --mount-proc "$@"',
     client: 'exec "$@"',
+    says: /warn the broker is process 1 here: .* \(docker run --init\)$/m,
     programs: ['unshare'],
     needsRoot: true,
   },
@@ -185,10 +188,17 @@ function publicCopies({ bpbroker, bpclient }: Launcher): Pick<Launcher, 'bpbroke
   return { bpbroker: copy(bpbroker), bpclient: copy(bpclient) };
 }
 
-/** The broker itself: `unshare` is its parent. */
-function brokerProcess({ child: { pid = 0 } }: Running, place: string): number {
-  if (place !== 'process 1') return pid;
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0]);
+/** The broker itself: `unshare` and `faketime` are its parents; nothing when it has ended. */
+function brokerProcess({ child: { pid, exitCode, signalCode } }: Running, place: string): number | undefined {
+  if (pid === undefined || exitCode !== null || signalCode !== null) return undefined;
+  if (place !== 'process 1' && place !== 'a clock at 1970') return pid;
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  return child === undefined ? undefined : Number(child);
+}
+
+function endBroker(broker: Running, place: string, signal: NodeJS.Signals): void {
+  const pid = brokerProcess(broker, place);
+  if (pid !== undefined) killIfThere(pid, signal);
 }
 
 const tried = launchers.filter(({ name }) => ['node20', 'node24', 'executable'].includes(name));
@@ -199,6 +209,7 @@ for (const launcher of tried) {
       it(name, { skip: skip(place, launcher), timeout: 120_000 }, async () => {
         const stage = await stageFor(place, launcher);
         const broker = stage.start();
+        atEnd(() => endBroker(broker, name, 'SIGKILL'));
         const answers = async (args: string[], stdout: string): Promise<void> => {
           const result = await stage.client(args);
           assert.deepEqual(
@@ -221,6 +232,7 @@ for (const launcher of tried) {
           });
         });
         assert.equal(broker.child.exitCode, null, `it ended: ${broker.stderr()}`);
+        if (place.says) assert.match(broker.stderr(), place.says);
         await answers(['ping', '--data', 'pong é'], 'pong é\n');
         await answers(['service', 'register', '--name', 'foo', '--data', 'bär'], 'bär\n');
         await answers(['service', 'get', '--name', 'foo'], 'bär\n');
@@ -231,7 +243,7 @@ for (const launcher of tried) {
         const found = await stage.finder(['discover', '--name', 'foo', '--port', String(stage.port)]);
         assert.match(found.stdout, new RegExp(`^127\\.0\\.0\\.1(:${stage.port})?\n$`), found.stderr);
         if (!place.withoutTree) await answers(['execute', '--method', 'say.Hello'], 'said Hello\n');
-        killIfThere(brokerProcess(broker, name), 'SIGTERM');
+        endBroker(broker, name, 'SIGTERM');
         await waitFor(
           'the broker to end',
           () => broker.child.exitCode !== null || broker.child.signalCode !== null,
@@ -240,12 +252,14 @@ for (const launcher of tried) {
         assert.equal(broker.child.exitCode, 0, broker.stderr());
         // What was acknowledged is there again.
         const again = stage.start();
+        atEnd(() => endBroker(again, name, 'SIGKILL'));
         await waitFor(
           'the entry',
           async () => (await stage.client(['service', 'get', '--name', 'foo'])).stdout === 'bär\n',
           60_000,
         );
-        killIfThere(brokerProcess(again, name), 'SIGKILL');
+        endBroker(again, name, 'SIGKILL');
+        await again.ended;
       });
     }
   });
