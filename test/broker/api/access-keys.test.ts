@@ -126,6 +126,6 @@ describe('access keys that are stored hashed', () => {
           !error.message.includes('xyz'),
       );
     }
-    mergeLayers({ file: { ossec: { _access_key: [hashAccessKey('x'), 'plain', ''] } } }, 'FILE');
+    mergeLayers({ file: { ossec: { _access_key: [hashAccessKey('x'), 'plain'] } } }, 'FILE');
   });
 });
