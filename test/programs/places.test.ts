@@ -192,7 +192,7 @@ function publicCopies({ bpbroker, bpclient }: Launcher): Pick<Launcher, 'bpbroke
 function brokerProcess({ child: { pid, exitCode, signalCode } }: Running, place: string): number | undefined {
   if (pid === undefined || exitCode !== null || signalCode !== null) return undefined;
   if (place !== 'process 1' && place !== 'a clock at 1970') return pid;
-  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean);
+  const child = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').find(Boolean);
   return child === undefined ? undefined : Number(child);
 }
 
