@@ -107,7 +107,7 @@ for (const launcher of launchers) {
 
       it('a broker starts with --config, and without it says where it cannot write', async () => {
         const dir = nobodysDir();
-        const file = path.join(dir, 'etc', 'bpbroker.json');
+        const file = path.join(dir, 'bpbroker.json');
         const command = asNobody([...launcher.bpbroker, 'start', '--listen-port', '0']);
         const running = start([...command, '--config', file], { env: bare(dir), cwd: dir });
         await waitFor('the ready line', () => parseReady(running.stderr()));
@@ -254,13 +254,13 @@ for (const launcher of launchers) {
         [path.join(dir, 'file', 'bpbroker.json'), /\[(?:ENOTDIR|EEXIST)\]\n$/],
         [
           path.join(dir, 'file', 'sub', 'bpbroker.json'),
-          /a part of its path is a file and no folder: .* \[ENOTDIR\]\n$/,
+          /There is no folder \S+file\/sub for the configuration /,
         ],
         [dir, /it is a folder: give the path of a file \[EISDIR\]\n$/],
       ] as const) {
         const { code, stderr } = await startIn('true', dir, file);
         assert.equal(code, 1, stderr);
-        assert.match(stderr, /^Fatal error: Cannot [^\n]*\n$/);
+        assert.match(stderr, /^Fatal error: (?:Cannot|There is no folder) [^\n]*\n$/);
         assert.match(stderr, words);
       }
     });

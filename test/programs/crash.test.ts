@@ -122,8 +122,11 @@ describe('the broker, when the disk fails to sync', { skip: straceProblem() }, (
 
     const heal = await failSyncs(broker.pid);
     const sentBefore = writers.map(({ sent }) => sent);
-    for (const { code, status } of await Promise.all(writing))
-      assert.deepEqual([code, status], ['unavailable', 503]);
+    for (const { code, status } of await Promise.all(writing)) {
+      // The writes in the commit that failed may be there after a restart; the others are refused.
+      assert.ok(code === 'outcome_unknown' || code === 'unavailable', code);
+      assert.equal(status, 503);
+    }
     for (const [n, { name, acknowledged }] of writers.entries())
       assert.ok(acknowledged <= (sentBefore[n] ?? 0), `${name}: acknowledged without a sync`);
     for (const attempt of [1, 2, 3]) {
