@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
 import { treeOf } from '../support/tree.ts';
+import { waitFor } from '../support/wait.ts';
 import { backUp, restore } from './backup-support.ts';
 import { bpbroker, connectTo, reference } from './support.ts';
 
@@ -52,6 +61,12 @@ describe('bpbroker restore', () => {
   it('is refused while a broker runs on the file', async () => {
     const { dir, backup } = await withBackup();
     const broker = await startBroker(reference, { dir });
+    // The broker before was killed, so this one rewrites the file beside its work.
+    await waitFor('the file to be rewritten', () => {
+      const names = readdirSync(dir);
+      const file = readFileSync(path.join(dir, 'bpbroker.json'), 'utf8');
+      return file.includes('"after"') && !names.some((name) => name.includes('.tmp-'));
+    });
     const before = treeOf(dir);
     const { code, stdout, stderr } = await restore(dir, backup);
     assert.deepEqual([code, stdout], [1, '']);
