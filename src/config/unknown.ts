@@ -1,12 +1,16 @@
 import { isObject, type JsonObject } from '../protocol/data.ts';
 import { nearest } from '../protocol/nearest.ts';
+import { defaults } from './schema.ts';
+
+const keysOf = (section: 'api' | '_global' | '_config' | '_store'): string[] =>
+  Object.keys(defaults[section]);
 
 /** What has a meaning where nothing else has one. Every other top-level object is a module's, which knows its own keys. */
 const known: Readonly<Record<string, readonly string[]>> = {
-  api: ['listen_port', 'listen_ip', 'ssl_cert', 'ssl_key'],
-  _global: ['healthcheck_freq_sec', 'log_level'],
-  _config: ['backup_freq_secs', 'backup_retain_n'],
-  _store: ['driver'],
+  api: keysOf('api'),
+  _global: [...keysOf('_global'), 'log_level'],
+  _config: keysOf('_config'),
+  _store: keysOf('_store'),
 };
 
 /** Options of a configuration that nothing reads: a sentence for each, with what was probably meant. */
