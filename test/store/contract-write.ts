@@ -27,6 +27,18 @@ export function writeRules(rule: Rule): void {
       assert.ok(store.revision >= revision);
     });
 
+    rule('names a revision of which it is the state, also where nothing changed', async (store) => {
+      await store.mutate('foo', put('1'));
+      const [removed, again, written] = await Promise.all([
+        store.mutate('foo', remove),
+        store.mutate('foo', remove),
+        store.mutate('foo', put('2')),
+        store.mutate('bar', put('3')),
+      ]);
+      assert.equal(again.entry, undefined);
+      assert.ok(again.revision >= removed.revision && again.revision < written.revision);
+    });
+
     rule('shows the mutation the present entry', async (store) => {
       const seen: (Entry | undefined)[] = [];
       const record: Mutation = (current) => {

@@ -22,9 +22,10 @@ export interface Batch {
 export interface Waiter {
   resolve(result: MutationResult): void;
   reject(reason: unknown): void;
-  /** Absent: the result is `entry` as of the batch's last revision. */
-  readonly result: MutationResult | undefined;
-  readonly entry: Entry | undefined;
+  readonly result: MutationResult;
+  /** Whether it waits for a change of its own, and not for the state that it saw. */
+  readonly writes: boolean;
+  /** What it is refused with, once that is durable. */
   readonly refusal: unknown;
 }
 
@@ -32,9 +33,8 @@ export function newBatch(): Batch {
   return { changes: [], records: [], sizes: [], bytes: 0, states: new Map(), waiters: [] };
 }
 
-/** Answers a waiter of a batch that is durable; `revision` is then the registry's. */
-export function settle({ resolve, reject, result, entry, refusal }: Waiter, revision: number): void {
-  if (refusal !== undefined) reject(refusal);
-  else if (result !== undefined) resolve(result);
-  else resolve(entry ? { entry, revision } : { revision });
+/** Answers a waiter of a batch that is durable. */
+export function settle({ resolve, reject, result, refusal }: Waiter): void {
+  if (refusal === undefined) resolve(result);
+  else reject(refusal);
 }

@@ -124,7 +124,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     schedule();
     return new Promise((resolve, reject) => {
       const result = entry ? { entry, revision: next } : { revision: next };
-      batch.waiters.push({ resolve, reject, result, entry, refusal: undefined });
+      batch.waiters.push({ resolve, reject, result, writes: true, refusal: undefined });
     });
   }
 
@@ -196,7 +196,7 @@ export function createCommitter(options: CommitterOptions): Committer {
       log('info', 'There is room on the disk again: the registry takes writes');
     }
     batch.changes.forEach((change, i) => apply(change, batch.sizes[i] ?? 0));
-    for (const waiter of batch.waiters) settle(waiter, revision());
+    for (const waiter of batch.waiters) settle(waiter);
     goOn();
     options.onCommit();
   }
@@ -282,7 +282,7 @@ export function createCommitter(options: CommitterOptions): Committer {
   /** What later batches hold was decided on the state that has failed, so it fails with it. */
   function rejectFlying(error: BrokerError, refused: BrokerError): void {
     const batch = land();
-    for (const waiter of batch?.waiters ?? []) waiter.reject(waiter.result === undefined ? refused : error);
+    for (const waiter of batch?.waiters ?? []) waiter.reject(waiter.writes ? error : refused);
     rejectQueued(refused);
     lastRevision = revision();
     goOn();
@@ -309,7 +309,10 @@ export function createCommitter(options: CommitterOptions): Committer {
     add,
     after(batch, entry, refusal) {
       return new Promise((resolve, reject) => {
-        batch.waiters.push({ resolve, reject, result: undefined, entry, refusal });
+        // As of the change that is the batch's last now: later ones may change the entry.
+        const at = batch.changes.at(-1)?.revision ?? revision();
+        const result = entry ? { entry, revision: at } : { revision: at };
+        batch.waiters.push({ resolve, reject, result, writes: false, refusal });
       });
     },
     get trouble(): Trouble | undefined {
