@@ -155,6 +155,16 @@ describe('a journal that loses its name while it is written to', () => {
     );
     await again.close();
   });
+
+  it('to a second broker notices it too when the file held all that was in its journal', async () => {
+    const first = await openIn(dir);
+    await first.mutate('a', put('1'));
+    await first.rewrite();
+    const second = await openIn(dir);
+    await assert.rejects(first.mutate('b', put('2')), { code: 'outcome_unknown', message: /was replaced/ });
+    await assert.rejects(first.close(), { code: 'unavailable' });
+    await second.close();
+  });
 });
 
 describe('changing journals', () => {

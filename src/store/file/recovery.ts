@@ -29,7 +29,10 @@ export interface Recovered {
   readonly fileRevision: number;
   /** The journals that lead to the present state, the oldest first. */
   readonly journals: readonly JournalFile[];
-  /** The journal that was written to last, where the present state needs it or its end is torn. */
+  /**
+   * The journal that was written to last; nothing after a clean stop, when nobody can be writing to it and the present
+   * state does not need it.
+   */
   readonly last: LoadedJournal | undefined;
   /** Journals that no longer matter. */
   readonly obsolete: readonly string[];
@@ -142,8 +145,8 @@ async function readJournals(
     }
   }
   checkReaches(journals, document.revision, file);
-  const isNeeded = last !== undefined && (last.end > document.revision || last.text.tail !== undefined);
-  return { journals, last: isNeeded ? last : undefined, obsolete, damaged };
+  const isSettled = isClean && last?.text.tail === undefined && (last?.end ?? 0) <= document.revision;
+  return { journals, last: isSettled ? undefined : last, obsolete, damaged };
 
   /** Watches cannot resume across a gap, so what lies before it has no use. */
   function beginAnew(base: number): void {
