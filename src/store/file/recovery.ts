@@ -122,24 +122,27 @@ async function readJournals(
   const isClean = current?.cleanAt === document.revision && current.registry === document.id;
   const lastBefore = found.findLastIndex(({ base }) => base <= document.revision);
   if (lastBefore === -1 && found[0] !== undefined) throw begins(found[0], document.revision, file);
-  const firstNeeded = isClean ? lastBefore + 1 : lastBefore;
+  const named = found.findIndex(({ base }) => base === current?.base);
+  const firstNeeded = isClean ? lastBefore + 1 : Math.min(lastBefore, named === -1 ? lastBefore : named);
   history?.clear(found[0]?.base ?? document.revision);
   for (const [i, journal] of found.entries()) {
     const isLast = i === found.length - 1 || journal.base === current?.base;
-    const end = journals.at(-1)?.end ?? journal.base;
+    const end = journals.at(-1)?.end ?? Math.min(journal.base, document.revision);
+    const isNeeded = i >= firstNeeded || end > document.revision;
     try {
-      const loaded = await loadJournal(journal, document.id, isLast && i >= firstNeeded);
+      const loaded = await loadJournal(journal, document.id, isLast && isNeeded);
       if (isAbandoned(loaded, end, current)) {
         obsolete.push(journal.path);
         continue;
       }
-      if (loaded.base !== end && i <= firstNeeded) beginAnew(loaded.base);
+      const isBefore = i <= lastBefore && end <= document.revision;
+      if (loaded.base !== end && isBefore) beginAnew(loaded.base);
       else checkFollows(loaded, end);
       apply(loaded, document.revision, table, history);
       journals.push({ path: loaded.path, base: loaded.base, end: loaded.end, bytes: loaded.bytes });
       last = loaded;
     } catch (error) {
-      if (i >= firstNeeded || !isDamage(error)) throw error;
+      if (isNeeded || !isDamage(error)) throw error;
       damaged.push({ path: journal.path, why: messageOf(error) });
       beginAnew(found[i + 1]?.base ?? document.revision);
     }
@@ -170,7 +173,9 @@ function isAbandoned(
   end: number,
   current: CurrentJournal | undefined,
 ): boolean {
-  return changes.length === 0 && base < end && base !== current?.base;
+  if (changes.length > 0 || base === current?.base) return false;
+  const isAfterCurrent = current?.base !== undefined && base > current.base;
+  return base < end || (base === end && isAfterCurrent);
 }
 
 function checkFollows({ path, base }: LoadedJournal, end: number): void {
