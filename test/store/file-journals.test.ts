@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  appendFileSync,
   copyFileSync,
   readdirSync,
   readFileSync,
@@ -10,6 +11,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
+import { encodeHeader } from '../../src/store/file/frames.ts';
 import { tempDir } from '../support/temp.ts';
 import { contentOf, journalsIn, openIn, put } from './support.ts';
 
@@ -38,6 +40,11 @@ async function crashed(): Promise<string> {
   for (const name of readdirSync(dir)) copyFileSync(path.join(dir, name), path.join(copy, name));
   await store.close();
   return copy;
+}
+
+function registryOf(place: string): string {
+  const text = readFileSync(path.join(place, 'bpbroker.json'), 'utf8');
+  return (JSON.parse(text) as { _registry: { id: string } })._registry.id;
 }
 
 describe('journals that do not belong to their file are refused', () => {
@@ -72,6 +79,44 @@ describe('journals that do not belong to their file are refused', () => {
     await again.close();
   });
 
+  it('a journal far ahead of the file, beside those of watches', async () => {
+    const store = await openIn(dir, { journalBytes: 0 });
+    await store.mutate('a', put('0'));
+    await store.close();
+    const old = contentOf(dir);
+    const later = await openIn(dir, { journalBytes: 0 });
+    for (let i = 1; i < 3; i++) {
+      await later.mutate('a', put(String(i)));
+      await later.rewrite();
+    }
+    await later.close();
+    // A copy of an earlier day is put back over the files, and one journal is lost.
+    for (const [name, text] of Object.entries(old)) writeFileSync(path.join(dir, name), text, 'latin1');
+    const ahead = journalsIn(dir).filter((journal) => !(path.basename(journal) in old));
+    assert.ok(ahead.length > 1);
+    for (const journal of ahead.slice(0, -1)) rmSync(journal);
+    rmSync(journalsIn(dir)[1] ?? '', { force: true });
+    await refused(/begins after revision|journal before it ends at revision/);
+  });
+
+  it('two journals that tell different stories of what the file does not hold', async () => {
+    const first = await openIn(dir);
+    await first.mutate('a', put('1'));
+    await first.rewrite();
+    const before = contentOf(dir);
+    for (const name of ['b', 'c', 'd']) await first.mutate(name, put('2'));
+    const [name = ''] = journalsIn(dir).map((journal) => path.basename(journal));
+    const further = readFileSync(path.join(dir, name));
+    await first.close();
+    rmSync(path.join(dir, name));
+    for (const [at, text] of Object.entries(before)) writeFileSync(path.join(dir, at), text, 'latin1');
+    const second = await openIn(dir);
+    await second.mutate('e', put('3'));
+    await second.close();
+    writeFileSync(path.join(dir, name), further);
+    await refused(/the journal before it ends at revision 4/);
+  });
+
   it('the current journal missing', async () => {
     const image = await crashed();
     const [journal = ''] = journalsIn(image);
@@ -100,6 +145,26 @@ describe('journals that do not belong to their file are refused', () => {
       await refused(/symbolic link/);
     },
   );
+});
+
+describe('a journal that was created and never used', () => {
+  it('leaves the one before it the last, whose torn end is cut off', async () => {
+    const image = await crashed();
+    const [journal = ''] = journalsIn(image);
+    for (const name of readdirSync(image)) copyFileSync(path.join(image, name), path.join(dir, name));
+    const { text } = encodeHeader({ registry: registryOf(dir), base: 2 });
+    const torn = path.join(dir, path.basename(journal));
+    writeFileSync(torn.replace(/\d$/, '2'), text);
+    appendFileSync(torn, '0123abcd 99 [{"torn');
+    const store = await openIn(dir);
+    await store.mutate('c', put('3'));
+    const copy = tempDir();
+    for (const name of readdirSync(dir)) copyFileSync(path.join(dir, name), path.join(copy, name));
+    await store.close();
+    const again = await openIn(copy);
+    assert.equal(await again.count(''), 3);
+    await again.close();
+  });
 });
 
 describe('a journal that loses its name while it is written to', () => {
@@ -154,6 +219,16 @@ describe('a journal that loses its name while it is written to', () => {
       ['a', 'b'],
     );
     await again.close();
+  });
+
+  it('to a second broker notices it too when the file held all that was in its journal', async () => {
+    const first = await openIn(dir);
+    await first.mutate('a', put('1'));
+    await first.rewrite();
+    const second = await openIn(dir);
+    await assert.rejects(first.mutate('b', put('2')), { code: 'outcome_unknown', message: /was replaced/ });
+    await assert.rejects(first.close(), { code: 'unavailable' });
+    await second.close();
   });
 });
 

@@ -7,6 +7,7 @@ import {
   readdirSync,
   rmSync,
   statfsSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -33,6 +34,11 @@ async function onDisk(mib: number, use: (dir: string) => Promise<void>): Promise
 function freeIn(dir: string): number {
   const { bavail, bsize } = statfsSync(dir);
   return bavail * bsize;
+}
+
+/** Bytes of a file; 0 where there is none. */
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /** Fills the disk but for `left` bytes. */
@@ -94,6 +100,28 @@ describe('a start on a full disk', { skip: noMount }, () => {
     });
   });
 
+  it('that finds no room misses no journal that an attempt before it gave up', async () => {
+    const before = tempDir();
+    const store = await openIn(before);
+    await store.mutate('a', put('1'));
+    await store.rewrite();
+    await onDisk(1, async (dir) => {
+      for (const name of readdirSync(before)) copyFileSync(path.join(before, name), path.join(dir, name));
+      const filler = fill(dir);
+      for (let attempt = 0; attempt < 2; attempt++) {
+        const full = await openIn(dir);
+        assert.equal(await full.count(''), 1);
+        // There may be no room to record that it was closed.
+        await Promise.allSettled([full.close()]);
+      }
+      rmSync(filler);
+      const again = await openIn(dir);
+      await again.mutate('b', put('2'));
+      await again.close();
+    });
+    await store.close();
+  });
+
   it('removes what an earlier attempt left before it needs room', async () => {
     const crashed = await crashedFiles(2);
     await onDisk(6, async (dir) => {
@@ -129,7 +157,8 @@ describe('a disk that fills up', { skip: noMount }, () => {
     await onDisk(24, async (dir) => {
       const store = await openIn(dir, { journalBytes: 64 * MIB, historyBytes: 1 });
       for (let i = 0; i < 6; i++) await store.mutate('n', put(`${i}`.repeat(700_000)));
-      await waitFor('room to be held', () => readdirSync(dir).includes('bpbroker.json.reserve'));
+      const reserve = path.join(dir, 'bpbroker.json.reserve');
+      await waitFor('room to be held', () => sizeOf(reserve) > MIB + 700_000);
       const filler = fill(dir, 50 * 1024);
       for (let i = 0; i < 6; i++) await store.mutate('n', put(`${i}`.repeat(700_000)));
       assert.equal(store.health().writable, true);

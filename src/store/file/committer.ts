@@ -276,6 +276,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     }
     const error = new BrokerError('unavailable', `Cannot store the entry: ${trouble.reason}`);
     rejectQueued(error);
+    goOn();
     return error;
   }
 

@@ -1,5 +1,6 @@
-import { readFile } from 'node:fs/promises';
-import { ifPresent, replaceFile } from '../../config/atomic-write.ts';
+import { readFile, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { ifPresent, replaceFile, syncDirectory } from '../../config/atomic-write.ts';
 import { isObject } from '../../protocol/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { isRevision } from './records.ts';
@@ -40,6 +41,12 @@ export function writeClean(
   onStep: (step: string) => void,
 ): Promise<void> {
   return write(file, { registry, clean: revision }, onStep);
+}
+
+/** Removes the record, durably: no journal need exist from now on. Takes no room on the disk. */
+export async function removeCurrent(file: string): Promise<void> {
+  await rm(currentPath(file), { force: true });
+  await syncDirectory(path.dirname(file));
 }
 
 /** What was recorded last; nothing where nothing was. Throws `invalid_config` where it cannot be read. */

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { ifPresent, removeLeftovers, replaceFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
-import { writeCurrent } from './current-journal.ts';
+import { removeCurrent, writeCurrent } from './current-journal.ts';
 import { asBrokerError, isFull } from './disk-errors.ts';
 import { documentText, optionsOf, type StoredDocument } from './document.ts';
 import type { History } from './history.ts';
@@ -58,11 +58,13 @@ function neededOf({ journals, fileRevision }: Recovered): JournalFile[] {
 }
 
 /** Journals that serve watches alone make room for what the registry needs. False where there are none. */
-async function giveUpHistory({ history }: OpeningOptions, recovered: Recovered): Promise<boolean> {
+async function giveUpHistory({ file, history }: OpeningOptions, recovered: Recovered): Promise<boolean> {
   const needed = neededOf(recovered);
   const watched = recovered.journals.filter((journal) => !needed.includes(journal));
   if (watched.length === 0) return false;
   history.forget(needed[0]?.base ?? recovered.fileRevision);
+  // One of them is the current journal then. Should the start fail after this, the next one must not miss it.
+  if (needed.length === 0) await removeCurrent(file);
   await removeJournals(watched.map(({ path }) => path));
   return true;
 }

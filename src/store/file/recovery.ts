@@ -29,7 +29,10 @@ export interface Recovered {
   readonly fileRevision: number;
   /** The journals that lead to the present state, the oldest first. */
   readonly journals: readonly JournalFile[];
-  /** The journal that was written to last, where the present state needs it or its end is torn. */
+  /**
+   * The journal that was written to last; nothing after a clean stop, when nobody can be writing to it and the present
+   * state does not need it.
+   */
   readonly last: LoadedJournal | undefined;
   /** Journals that no longer matter. */
   readonly obsolete: readonly string[];
@@ -119,31 +122,34 @@ async function readJournals(
   const isClean = current?.cleanAt === document.revision && current.registry === document.id;
   const lastBefore = found.findLastIndex(({ base }) => base <= document.revision);
   if (lastBefore === -1 && found[0] !== undefined) throw begins(found[0], document.revision, file);
-  const firstNeeded = isClean ? lastBefore + 1 : lastBefore;
+  const named = found.findIndex(({ base }) => base === current?.base);
+  const firstNeeded = isClean ? lastBefore + 1 : Math.min(lastBefore, named === -1 ? lastBefore : named);
   history?.clear(found[0]?.base ?? document.revision);
   for (const [i, journal] of found.entries()) {
     const isLast = i === found.length - 1 || journal.base === current?.base;
-    const end = journals.at(-1)?.end ?? journal.base;
+    const end = journals.at(-1)?.end ?? Math.min(journal.base, document.revision);
+    const isNeeded = i >= firstNeeded || end > document.revision;
     try {
-      const loaded = await loadJournal(journal, document.id, isLast && i >= firstNeeded);
+      const loaded = await loadJournal(journal, document.id, isLast && isNeeded);
       if (isAbandoned(loaded, end, current)) {
         obsolete.push(journal.path);
         continue;
       }
-      if (loaded.base !== end && i <= firstNeeded) beginAnew(loaded.base);
+      const isBefore = i <= lastBefore && end <= document.revision;
+      if (loaded.base !== end && isBefore) beginAnew(loaded.base);
       else checkFollows(loaded, end);
       apply(loaded, document.revision, table, history);
       journals.push({ path: loaded.path, base: loaded.base, end: loaded.end, bytes: loaded.bytes });
       last = loaded;
     } catch (error) {
-      if (i >= firstNeeded || !isDamage(error)) throw error;
+      if (isNeeded || !isDamage(error)) throw error;
       damaged.push({ path: journal.path, why: messageOf(error) });
       beginAnew(found[i + 1]?.base ?? document.revision);
     }
   }
   checkReaches(journals, document.revision, file);
-  const isNeeded = last !== undefined && (last.end > document.revision || last.text.tail !== undefined);
-  return { journals, last: isNeeded ? last : undefined, obsolete, damaged };
+  const isSettled = isClean && last?.text.tail === undefined && (last?.end ?? 0) <= document.revision;
+  return { journals, last: isSettled ? undefined : last, obsolete, damaged };
 
   /** Watches cannot resume across a gap, so what lies before it has no use. */
   function beginAnew(base: number): void {
@@ -167,7 +173,9 @@ function isAbandoned(
   end: number,
   current: CurrentJournal | undefined,
 ): boolean {
-  return changes.length === 0 && base < end && base !== current?.base;
+  if (changes.length > 0 || base === current?.base) return false;
+  const isAfterCurrent = current?.base !== undefined && base > current.base;
+  return base < end || (base === end && isAfterCurrent);
 }
 
 function checkFollows({ path, base }: LoadedJournal, end: number): void {
