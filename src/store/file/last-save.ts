@@ -30,11 +30,17 @@ export async function saveAtClose(options: LastSaveOptions): Promise<void> {
     else await options.rewrite();
     await writeClean(file, identity.id, revision, onStep);
   } catch (error) {
-    const kept =
-      journal().link() === 'own'
-        ? 'every acknowledged write is in the journals'
-        : 'writes that were acknowledged are lost with this process';
-    throw new BrokerError('unavailable', `${messageOf(error)}; ${kept}`, { cause: error });
+    throw new BrokerError('unavailable', `${messageOf(error)}; ${whatIsKept(journal())}`, { cause: error });
+  }
+}
+
+function whatIsKept(journal: Journal): string {
+  try {
+    return journal.link() === 'own'
+      ? 'every acknowledged write is in the journals'
+      : 'writes that were acknowledged are lost with this process';
+  } catch (error) {
+    return `whether the journals hold every acknowledged write cannot be told: ${messageOf(error)}`;
   }
 }
 
