@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { replaceFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
-import { messageOf } from '../../protocol/errors.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Committer } from './committer.ts';
 import { writeBackup } from './backup-text.ts';
 import { readCurrent, writeCurrent } from './current-journal.ts';
@@ -141,10 +141,21 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
   async function rotate(): Promise<void> {
     const old = setup.journal();
     if (!old.used || old.size < rotateBytes) return;
+    checkOwn();
     const base = table.revision;
     setup.setJournal(await next(base));
     retired.push({ path: old.path, base: old.base, end: base, bytes: old.size });
     await old.close();
+  }
+
+  /** Nothing is written over the files of a broker that has started on them since, as one can without the lock's files. */
+  function checkOwn(): void {
+    const { path, link } = setup.journal();
+    if (link() !== 'replaced') return;
+    throw new BrokerError(
+      'unavailable',
+      `Cannot write ${file}: another broker is using it, and has replaced ${path}`,
+    );
   }
 
   /** Until the new journal is recorded as the current one, the old one goes on, and the new one is none. */
@@ -181,7 +192,10 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
       const pieces = paced(text, () => table.revision);
       const bytes = await replaceFile(file, pieces, {
         onStep(step) {
-          if (step === 'rename') setup.edits?.check();
+          if (step === 'rename') {
+            setup.edits?.check();
+            checkOwn();
+          }
           onStep(`file-${step}`);
         },
       });
