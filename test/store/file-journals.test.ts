@@ -249,6 +249,18 @@ describe('a journal that loses its name while it is written to', () => {
     assert.deepEqual(contentOf(dir), before);
     await second.close();
   });
+
+  it('to a second broker records no clean stop for it, even with nothing left to save', async () => {
+    const first = await openIn(dir);
+    await first.mutate('a', put('1'));
+    await first.rewrite();
+    const second = await openIn(dir);
+    await second.mutate('b', put('2'));
+    const before = contentOf(dir);
+    await assert.rejects(first.close(), { code: 'unavailable', message: /not this broker's any more/ });
+    assert.deepEqual(contentOf(dir), before);
+    await second.close();
+  });
 });
 
 describe('changing journals', () => {
