@@ -230,6 +230,37 @@ describe('a journal that loses its name while it is written to', () => {
     await assert.rejects(first.close(), { code: 'unavailable' });
     await second.close();
   });
+
+  it('to a second broker writes nothing over its files, also where a rewriting was under way', async () => {
+    let go = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    const edits = { keep: () => gate, check: () => undefined, wrote: () => undefined };
+    const first = await openIn(dir, { edits, journalBytes: 0 });
+    await first.mutate('a', put('1'));
+    const rewriting = first.rewrite();
+    const second = await openIn(dir);
+    await second.mutate('b', put('2'));
+    await second.rewrite();
+    const before = contentOf(dir);
+    go();
+    await assert.rejects(rewriting, { code: 'unavailable', message: /another broker is using it/ });
+    assert.deepEqual(contentOf(dir), before);
+    await assert.rejects(first.close(), { code: 'unavailable' });
+    assert.deepEqual(contentOf(dir), before);
+    await second.close();
+  });
+
+  it('to a second broker records no clean stop for it, even with nothing left to save', async () => {
+    const first = await openIn(dir);
+    await first.mutate('a', put('1'));
+    await first.rewrite();
+    const second = await openIn(dir);
+    await second.mutate('b', put('2'));
+    const before = contentOf(dir);
+    await assert.rejects(first.close(), { code: 'unavailable', message: /not this broker's any more/ });
+    assert.deepEqual(contentOf(dir), before);
+    await second.close();
+  });
 });
 
 describe('changing journals', () => {

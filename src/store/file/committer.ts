@@ -31,7 +31,7 @@ export interface Committer {
   between<T>(task: () => Promise<T>): Promise<T>;
   /** Settles when nothing is queued or in flight. */
   drained(): Promise<void>;
-  /** Ends the probing for room: the journal is about to be closed, and its descriptor may become another file's. */
+  /** Ends the probing for room: nothing is appended any more but what is queued already. */
   close(): void;
 }
 
@@ -241,7 +241,8 @@ export function createCommitter(options: CommitterOptions): Committer {
       return;
     }
     waitForRoom(error);
-    const refused = new BrokerError('storage_full', `Cannot store the entry: ${trouble?.reason ?? ''}`, {
+    const code = trouble?.final ? 'unavailable' : 'storage_full';
+    const refused = new BrokerError(code, `Cannot store the entry: ${trouble?.reason ?? ''}`, {
       cause: error,
     });
     rejectFlying(refused, refused);
@@ -341,7 +342,6 @@ export function createCommitter(options: CommitterOptions): Committer {
     close() {
       closed = true;
       clearTimeout(probing);
-      clearTimeout(lateTimer);
     },
   };
 }

@@ -15,7 +15,7 @@ import { makeEntry } from './records.ts';
 import type { Journal } from './journal.ts';
 import { saveAtClose } from './last-save.ts';
 import { missingJournal } from './missing-journal.ts';
-import { prepareFiles } from './opening.ts';
+import { createPreparation } from './opening.ts';
 import { recover } from './recovery.ts';
 import { createRoom } from './room.ts';
 import { createQuota } from './quota.ts';
@@ -104,7 +104,8 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   const opening = { ...settings, file, table, history, room, warn, onStep };
   const recovered = await recover(opening);
   const { identity } = recovered;
-  const opened = await prepareFiles(opening, recovered).catch((error: BrokerError) => {
+  const prepare = createPreparation(opening, recovered);
+  const opened = await prepare().catch((error: BrokerError) => {
     if (error.code !== 'storage_full' || settings.document === undefined) throw error;
     return error;
   });
@@ -144,7 +145,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     committer,
     journal: () => journal,
     setJournal,
-    prepare: () => prepareFiles(opening, recovered),
+    prepare,
     isClosing: () => closing !== undefined,
     log,
     probeMs,
@@ -233,6 +234,8 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   async function shutDown(): Promise<void> {
     clearInterval(interval);
     expiry.close();
+    // A probe under way must not write to the descriptor of a journal that is closed: it may be another file's by then.
+    committer.close();
     await committer.drained();
     watches.close();
     const { trouble } = committer;
@@ -242,7 +245,8 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       const parts = { file, identity, journal: () => journal, revision, trouble, onStep };
       if (upkeep.isReady) await saveAtClose({ ...parts, rewrite: upkeep.rewriteNow, rewriteAlone });
     } finally {
-      committer.close();
+      // Whatever is still written must be in place before another broker may use the file.
+      await rewriter.settled();
       await journal.close();
       await room.giveUp();
     }

@@ -48,7 +48,12 @@ export async function createJournal(
     mode: 0o600,
     onStep: (step) => onStep(`journal-${step}`),
   });
-  return await openJournal(handle, { path, base, seed, headerBytes: bytes });
+  try {
+    return await openJournal(handle, { path, base, seed, headerBytes: bytes });
+  } catch (error) {
+    await Promise.allSettled([handle.close()]);
+    throw error;
+  }
 }
 
 interface NewJournal {

@@ -26,24 +26,31 @@ export async function saveAtClose(options: LastSaveOptions): Promise<void> {
   const { file, identity, journal, revision, trouble, onStep } = options;
   try {
     if (trouble?.final && trouble.saved) throw new Error(`${file} was not written: ${trouble.reason}`);
-    if (trouble?.final) await rescue(options);
+    await checkOwn(options);
+    if (trouble?.final) await options.rewriteAlone();
     else await options.rewrite();
     await writeClean(file, identity.id, revision, onStep);
   } catch (error) {
-    const kept =
-      journal().link() === 'own'
-        ? 'every acknowledged write is in the journals'
-        : 'writes that were acknowledged are lost with this process';
-    throw new BrokerError('unavailable', `${messageOf(error)}; ${kept}`, { cause: error });
+    throw new BrokerError('unavailable', `${messageOf(error)}; ${whatIsKept(journal())}`, { cause: error });
   }
 }
 
-/** The journal was removed: what is in memory is all there is. Another broker's files are left alone. */
-async function rescue({ file, identity, journal, rewriteAlone }: LastSaveOptions): Promise<void> {
-  const current = await readCurrent(file);
-  const isOurs = current?.registry === identity.id && current.base === journal().base;
-  if (journal().link() === 'replaced' || !isOurs) {
-    throw new Error(`the journals beside ${file} are not this broker's any more, so it was left as it is`);
+function whatIsKept(journal: Journal): string {
+  try {
+    return journal.link() === 'own'
+      ? 'every acknowledged write is in the journals'
+      : 'writes that were acknowledged are lost with this process';
+  } catch (error) {
+    return `whether the journals hold every acknowledged write cannot be told: ${messageOf(error)}`;
   }
-  await rewriteAlone();
+}
+
+/** Another broker's files are left alone. Where the journal was removed, what is in memory is all there is. */
+async function checkOwn({ file, identity, journal, trouble }: LastSaveOptions): Promise<void> {
+  const { base, link } = journal();
+  const current = await readCurrent(file);
+  const isOurs =
+    current === undefined ? !trouble?.final : current.registry === identity.id && current.base === base;
+  if (link() !== 'replaced' && isOurs) return;
+  throw new Error(`the journals beside ${file} are not this broker's any more, so it was left as it is`);
 }

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { ifPresent, removeLeftovers, replaceFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
-import type { BrokerError } from '../../protocol/errors.ts';
+import { BrokerError } from '../../protocol/errors.ts';
 import { removeCurrent, writeCurrent } from './current-journal.ts';
 import { asBrokerError, isFull } from './disk-errors.ts';
 import { documentText, optionsOf, type StoredDocument } from './document.ts';
@@ -30,11 +30,22 @@ export interface Opened extends RegistryFiles {
 }
 
 /**
- * Makes the disk ready for writes after a recovery: no leftovers, the last journal durable, and a journal that no earlier
- * process has written to. It may be called again after it failed: what has been done is not done twice.
- * @throws BrokerError `storage_full` where there is no room, `unavailable` for any other failure of the disk.
+ * Gives what makes the disk ready for writes after a recovery: no leftovers, the last journal durable, and a journal that
+ * no earlier process has written to. It may be called again after it failed: what has been done is not done twice. It
+ * throws a BrokerError: `storage_full` where there is no room, `unavailable` for any other failure of the disk.
  */
-export async function prepareFiles(setup: OpeningOptions, recovered: Recovered): Promise<Opened> {
+export function createPreparation(setup: OpeningOptions, recovered: Recovered): () => Promise<Opened> {
+  // Let go of at the end: it holds a whole journal.
+  let left: Recovered | undefined = recovered;
+  return async () => {
+    if (left === undefined) throw new BrokerError('internal', `The registry ${setup.file} is open already`);
+    const opened = await prepareFiles(setup, left);
+    left = undefined;
+    return opened;
+  };
+}
+
+async function prepareFiles(setup: OpeningOptions, recovered: Recovered): Promise<Opened> {
   try {
     await removeLeftovers(setup.file);
     await setup.room.giveUp();

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { replaceFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
-import { messageOf } from '../../protocol/errors.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Committer } from './committer.ts';
 import { writeBackup } from './backup-text.ts';
 import { readCurrent, writeCurrent } from './current-journal.ts';
@@ -40,6 +40,8 @@ export interface Rewriter {
   retire(): Promise<void>;
   /** Removes journals that only the history needs; false where there are none. */
   giveUpHistory(): Promise<boolean>;
+  /** Settles when nothing is written or waits for its turn. Never rejects. */
+  settled(): Promise<void>;
 }
 
 /** Edits of the file by others while a broker runs on it. */
@@ -126,8 +128,12 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
       if (isDiskFailure(error)) committer.stop(`writing ${file} failed: ${messageOf(error)}`);
       throw asBrokerError(error, `Cannot write ${file}`);
     }
-    onStep('retire');
-    await retire();
+    try {
+      onStep('retire');
+      await retire();
+    } catch (error) {
+      throw asBrokerError(error, `Cannot remove a journal that ${file} makes needless`);
+    }
   }
 
   const rotateBetween = (): Promise<void> => committer.between(rotate);
@@ -135,10 +141,21 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
   async function rotate(): Promise<void> {
     const old = setup.journal();
     if (!old.used || old.size < rotateBytes) return;
+    checkOwn();
     const base = table.revision;
     setup.setJournal(await next(base));
     retired.push({ path: old.path, base: old.base, end: base, bytes: old.size });
     await old.close();
+  }
+
+  /** Nothing is written over the files of a broker that has started on them since, as one can without the lock's files. */
+  function checkOwn(): void {
+    const { path, link } = setup.journal();
+    if (link() !== 'replaced') return;
+    throw new BrokerError(
+      'unavailable',
+      `Cannot write ${file}: another broker is using it, and has replaced ${path}`,
+    );
   }
 
   /** Until the new journal is recorded as the current one, the old one goes on, and the new one is none. */
@@ -148,20 +165,22 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
       await writeCurrent(file, identity.id, base, onStep);
       return created;
     } catch (error) {
-      if (await isNamed(base)) return created;
+      const named = await currentBase();
+      if (named === base) return created;
       await Promise.allSettled([created.close()]);
+      if (named instanceof Error) throw named;
       await rm(created.path, { force: true });
       throw error;
     }
   }
 
   /** A failure may come after the name was changed. Where that cannot be told, neither journal can be relied on. */
-  async function isNamed(base: number): Promise<boolean> {
+  async function currentBase(): Promise<number | Error | undefined> {
     try {
-      return (await readCurrent(file))?.base === base;
+      return (await readCurrent(file))?.base;
     } catch (error) {
       committer.stop(`changing journals failed: ${messageOf(error)}`);
-      throw error;
+      return error instanceof Error ? error : new Error(messageOf(error));
     }
   }
 
@@ -173,7 +192,10 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
       const pieces = paced(text, () => table.revision);
       const bytes = await replaceFile(file, pieces, {
         onStep(step) {
-          if (step === 'rename') setup.edits?.check();
+          if (step === 'rename') {
+            setup.edits?.check();
+            checkOwn();
+          }
           onStep(`file-${step}`);
         },
       });
@@ -185,9 +207,9 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
   }
 
   async function backUp(target: (revision: number) => string): Promise<WrittenBackup> {
-    const snapshot = table.snapshot();
-    const { revision } = snapshot;
+    const { revision } = table;
     const place = target(revision);
+    const snapshot = table.snapshot();
     try {
       const content = { options: setup.options(), identity, snapshot, revision: () => table.revision };
       const bytes = await writeBackup(place, file, content, (step) => onStep(`backup-${step}`));
@@ -203,10 +225,15 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     for (let [oldest] = retired; oldest !== undefined; [oldest] = retired) {
       const needed = oldest.end > written.revision || oldest.end > history.floor;
       if (needed && (retired.length <= MAX_RETIRED || oldest.end > written.revision)) return;
-      await rm(oldest.path, { force: true });
+      await remove(oldest);
       onStep('retired');
-      retired.shift();
     }
+  }
+
+  async function remove(journal: JournalFile): Promise<void> {
+    await rm(journal.path, { force: true });
+    // By itself, not by its place: a full disk and a rewriting may remove journals at the same time.
+    retired = retired.filter((kept) => kept !== journal);
   }
 
   /** Bytes of the journals that the file does not make needless. */
@@ -231,9 +258,8 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
         if (!isCurrent()) await rewrite(rotateBetween);
       }),
     async rewriteForRoom() {
-      if (running > 0 || written.revision === table.revision || setup.journal().size < rotateBytes) {
-        return false;
-      }
+      const isFutile = written.revision === table.revision || journalBytes() < rotateBytes;
+      if (running > 0 || isFutile) return false;
       await inTurn(() => rewrite(rotate));
       return true;
     },
@@ -247,9 +273,11 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
       const needless = retired.filter(({ end }) => end <= written.revision);
       if (needless.length === 0) return false;
       history.forget(needless.at(-1)?.end ?? 0);
-      for (const { path } of needless) await rm(path, { force: true });
-      retired.splice(0, needless.length);
+      for (const journal of needless) await remove(journal);
       return true;
+    },
+    async settled() {
+      await last;
     },
   };
 }

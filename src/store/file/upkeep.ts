@@ -71,10 +71,13 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     if (!(await room.has(rewriter.neededBytes()))) return false;
     notBefore = performance.now() + probeMs;
     await room.giveUp();
-    const isRewritten = await rewriter.rewriteForRoom();
-    if (isRewritten) notBefore = 0;
-    await room.reserve(rewriter.neededBytes());
-    return isRewritten;
+    try {
+      const isRewritten = await rewriter.rewriteForRoom();
+      if (isRewritten) notBefore = 0;
+      return isRewritten;
+    } finally {
+      await room.reserve(rewriter.neededBytes());
+    }
   }
 
   async function rewriteNow(): Promise<void> {

@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import type { Committer } from '../../src/store/file/committer.ts';
+import { createHistory } from '../../src/store/file/history.ts';
+import { missingJournal } from '../../src/store/file/missing-journal.ts';
+import { createRewriter } from '../../src/store/file/rewriter.ts';
+import { createTable } from '../../src/store/file/table.ts';
+import { tempDir } from '../support/temp.ts';
+
+describe('journals that watches alone need', () => {
+  it('are given up twice at the same time without forgetting one that the file needs', async () => {
+    const file = path.join(tempDir(), 'bpbroker.json');
+    const rewriter = createRewriter({
+      file,
+      identity: { id: 'x', since: 0 },
+      table: createTable(),
+      history: createHistory({ changes: 10, bytes: 10 }),
+      committer: {} as Committer,
+      options: () => ({}),
+      journal: () => missingJournal(file),
+      setJournal: () => undefined,
+      journalBytes: 1500,
+      onStep: () => undefined,
+    });
+    const retired = [0, 1, 2].map((base) => ({ path: `${file}.${base}`, base, end: base + 1, bytes: 1000 }));
+    rewriter.takeOver({ retired, written: { revision: 1, options: '', bytes: 0 } });
+    assert.equal(rewriter.isDue(), true);
+    const given = await Promise.all([rewriter.giveUpHistory(), rewriter.giveUpHistory(), rewriter.retire()]);
+    assert.deepEqual(given.slice(0, 2), [true, true]);
+    assert.equal(rewriter.isDue(), true, 'two journals that the file does not hold are still counted');
+    assert.equal(await rewriter.giveUpHistory(), false);
+  });
+});
