@@ -29,7 +29,7 @@ export interface LoadedJournal extends JournalFile {
 const READ_BYTES = 16 * 1024 * 1024;
 
 /** Root is never led elsewhere by a symbolic link. Windows has no such flag. */
-export const noFollow: number = runsAsRoot() ? (constants.O_NOFOLLOW ?? 0) : 0;
+const noFollow: number = runsAsRoot() ? (constants.O_NOFOLLOW ?? 0) : 0;
 
 export function journalPath(file: string, base: number): string {
   return `${file}.journal.${String(base).padStart(16, '0')}`;

@@ -24,7 +24,7 @@ const PLENTY = 4;
 const PLENTY_BYTES = 64 * 1024 * 1024;
 const PIECE_BYTES = 1024 * 1024;
 
-export function reservePath(file: string): string {
+function reservePath(file: string): string {
   return `${file}.reserve`;
 }
 
