@@ -61,14 +61,15 @@ export async function openSettings({ file, options, log }: SettingsOptions): Pro
     document: loaded.document,
     edits: {
       async keep() {
-        if (stampOf(file) === known) return;
+        // A file that was removed was not edited: its options go on.
+        if ([known, MISSING].includes(stampOf(file))) return;
         const now = await look();
         if (JSON.stringify(now.written) === JSON.stringify(written)) return;
         ({ written } = now);
         log.info('the options in the file were edited; they are kept, and count after a reload', { file });
       },
       check() {
-        if (stampOf(file) !== known) {
+        if (![known, MISSING].includes(stampOf(file))) {
           throw new BrokerError('unavailable', `${file} was edited while it was about to be written anew`);
         }
       },
@@ -105,7 +106,10 @@ export function isSame(a: unknown, b: unknown): boolean {
 }
 
 /** Tells one content of the file from another: an editor replaces the file, or writes it. */
+/** The stamp of a file that does not exist. */
+const MISSING = '';
+
 function stampOf(file: string): string {
   const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
-  return stats === undefined ? '' : `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs}`;
+  return stats === undefined ? MISSING : `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs}`;
 }

@@ -182,6 +182,18 @@ describe('a journal that loses its name while it is written to', () => {
     await again.close();
   });
 
+  it('and a file that is removed is written again at the end, also where nothing has changed', async () => {
+    await (await openIn(dir)).close();
+    const store = await openIn(dir);
+    await store.mutate('a', put('1'));
+    await store.rewrite();
+    rmSync(file);
+    await store.close();
+    const again = await openIn(dir);
+    assert.equal(await again.count(''), 1);
+    await again.close();
+  });
+
   it('ends them with the self-check too, before any write', async () => {
     const store = await openIn(dir);
     await store.mutate('a', put('1'));

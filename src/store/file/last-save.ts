@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises';
+import { ifPresent } from '../../config/atomic-write.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Trouble } from './committer.ts';
 import { readCurrent, writeClean } from './current-journal.ts';
@@ -27,7 +29,9 @@ export async function saveAtClose(options: LastSaveOptions): Promise<void> {
   try {
     if (trouble?.final && trouble.saved) throw new Error(`${file} was not written: ${trouble.reason}`);
     await checkOwn(options);
-    if (trouble?.final) await options.rewriteAlone();
+    // Whoever removed the file did not mean the entries: without it, the next start is refused.
+    const isMissing = (await ifPresent(stat(file))) === undefined;
+    if (trouble?.final || isMissing) await options.rewriteAlone();
     else await options.rewrite();
     await writeClean(file, identity.id, revision, onStep);
   } catch (error) {
