@@ -105,10 +105,10 @@ export function isSame(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** Tells one content of the file from another: an editor replaces the file, or writes it. */
 /** The stamp of a file that does not exist. */
 const MISSING = '';
 
+/** Tells one content of the file from another: an editor replaces the file, or writes it. */
 function stampOf(file: string): string {
   const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
   return stats === undefined ? MISSING : `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs}`;
