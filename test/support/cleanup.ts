@@ -1,6 +1,6 @@
 import { after } from 'node:test';
 
-/** What is to be done at the end; Deno and Bun may not wait for a promise when their process ends. */
+/** What is to be done at the end. */
 export type Action = () => unknown;
 
 const pending: Action[] = [];
@@ -28,4 +28,14 @@ export async function runAll(actions: Action[] = pending): Promise<void> {
 
 after(() => runAll());
 // Bun loads this file once for all test files, and runs its `after` with the first of them.
-process.once('exit', () => void runAll());
+process.once('exit', () => {
+  // Nothing can be waited for any more: what takes time ends with the process.
+  for (const action of pending.splice(0).toReversed()) {
+    try {
+      action();
+    } catch (error) {
+      process.exitCode = 1;
+      process.stderr.write(`${String(error)}\n`);
+    }
+  }
+});

@@ -21,8 +21,8 @@ let asked: Asked;
 const send: Asked['send'] = (...args) => asked.send(...args);
 before(async () => {
   asked = await openApp({ config, modules: { guarded: { call: () => ({ body: '"in"' }) } }, log });
+  atEnd(() => asked.broker.close());
 });
-atEnd(() => asked.broker.close());
 
 describe('row "brute force"', () => {
   const withKey = (key: string, from: string): Promise<Answer> =>

@@ -21,8 +21,8 @@ before(async () => {
     },
   };
   broker = await openBroker({ file: `${tempDir()}/bpbroker.json`, config, modules });
+  atEnd(() => broker.close());
 });
-atEnd(() => broker.close());
 
 interface Answer {
   readonly status: number;

@@ -16,8 +16,8 @@ const send: Asked['send'] = (...args) => asked.send(...args);
 const post: Asked['post'] = (...args) => asked.post(...args);
 before(async () => {
   asked = await openApp({ config, modules: { guarded: { call: () => ({ body: '"in"' }) }, echo } });
+  atEnd(() => asked.broker.close());
 });
-atEnd(() => asked.broker.close());
 
 describe('row "DNS rebinding, CSRF"', () => {
   const write = '/services/Replace/?name=csrf&data=x';
