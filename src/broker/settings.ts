@@ -44,12 +44,18 @@ export async function openSettings({ file, options, log }: SettingsOptions): Pro
   const loaded = await loadConfiguration(file, options);
   let { written, effective } = loaded;
 
+  let hasExisted = loaded.document !== undefined;
+
   async function look(): Promise<LoadedConfiguration> {
     const stamp = stampOf(file);
     const now = await loadConfiguration(file, options);
     known = stamp;
+    if (now.document !== undefined) hasExisted = true;
     return now;
   }
+
+  /** A file that is gone says nothing: its defaults, which ask for no key, are not what somebody wrote. */
+  const isGone = ({ document }: LoadedConfiguration): boolean => document === undefined && hasExisted;
 
   return {
     get effective() {
@@ -64,6 +70,7 @@ export async function openSettings({ file, options, log }: SettingsOptions): Pro
         // A file that was removed was not edited: its options go on.
         if ([known, MISSING].includes(stampOf(file))) return;
         const now = await look();
+        if (isGone(now)) return;
         if (JSON.stringify(now.written) === JSON.stringify(written)) return;
         ({ written } = now);
         log.info('the options in the file were edited; they are kept, and count after a reload', { file });
@@ -75,10 +82,17 @@ export async function openSettings({ file, options, log }: SettingsOptions): Pro
       },
       wrote() {
         known = stampOf(file);
+        hasExisted = true;
       },
     },
     async reload(check) {
       const now = await look();
+      if (isGone(now)) {
+        throw new BrokerError(
+          'invalid_config',
+          `There is no file ${file} any more; put it back, or stop the broker, which writes it`,
+        );
+      }
       const before = effective;
       const { api } = now.effective;
       const { listen_ip: ip, listen_port: port } = before.api;

@@ -51,7 +51,7 @@ describe('install-extension', () => {
     assert.equal(stdout, `installed ${path.join(lib, 'say.mjs')}\n"say": {"_access_key": "${key}"}\n`);
     assert.match(
       stderr,
-      /^To enable it, put this into \S+bpbroker\.json while no broker runs on it, or let configure do so:\n$/,
+      /^To enable it, put this into \S+bpbroker\.json, then start or reload the broker:\n$/,
     );
     assert.equal(readFileSync(path.join(lib, 'say.mjs'), 'utf8'), answer('one'));
     assert.ok(!existsSync(path.join(dir, 'bpbroker', 'etc')), 'nothing is enabled unasked');

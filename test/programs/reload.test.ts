@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { BrokerClient } from '../../src/client/client.ts';
@@ -50,6 +50,15 @@ const echo = 'export function Config({ config }) { return config; }\n';
 describe('SIGHUP', { skip: noSignal }, () => {
   for (const launcher of launchers) {
     describe(`on ${launcher.name}`, { skip: skipOf(launcher) }, () => {
+      it('keeps its keys when the file is gone, at a reload and at a stop', async () => {
+        const broker = await startBroker(launcher, { config: { services: { _access_key: 'the key' } } });
+        unlinkSync(broker.configFile);
+        await reload(broker, 'the options were not taken over; the old ones go on');
+        assert.equal(await outcomeOf((await connectTo(broker, {})).get('a')), 'access_denied');
+        await broker.stop();
+        assert.equal(read(broker)['services']?.['_access_key'], 'the key');
+      });
+
       it('takes over keys, modules, periods and the log level, and keeps connections', async () => {
         const broker = await startBroker(launcher, {
           config: { services: { _access_key: 'old key' }, _config: { backup_freq_secs: 0 } },

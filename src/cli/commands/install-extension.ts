@@ -58,7 +58,7 @@ async function putAlone(file: string, { modules, put, path: place }: StagedExten
   }
   const others = modules.filter((module) => !isEnabled(module));
   if (others.length === 0) return;
-  writeError(`To enable it, put this into ${file} while no broker runs on it, or let configure do so:\n`);
+  writeError(`To enable it, put this into ${file}, then start or reload the broker:\n`);
   for (const module of others) writeOut(`"${module}": {"_access_key": "${newKey()}"}\n`);
 }
 
