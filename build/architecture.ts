@@ -1,11 +1,12 @@
+import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import type { Import, ParsedFile } from './imports.ts';
 import {
-  ioModules,
   layers,
   longFiles,
   maxLines,
-  pureFolders,
+  portable,
+  portableModules,
   runtimeFiles,
   runtimeFolder,
   unloaded,
@@ -25,7 +26,7 @@ export function findBreaches(files: ParsedFiles): string[] {
   const sources = Object.keys(files).filter((file) => file.startsWith('src/'));
   return [
     ...sources.flatMap((file) => layerBreaches(file, edgesOf(file, files))),
-    ...sources.flatMap((file) => purityBreaches(file, edgesOf(file, files))),
+    ...sources.flatMap((file) => portabilityBreaches(file, files)),
     ...sources.flatMap((file) => runtimeBreaches(file, files)),
     ...unloaded.flatMap(({ from, never }) => loadBreaches(from, never, files)),
     ...findCycles(files),
@@ -56,11 +57,24 @@ function layerBreaches(file: string, edges: readonly Edge[]): string[] {
     .map(({ to }) => `${file} imports ${to}; ${own} may import ${allowed.join(', ') || 'no other folder'}`);
 }
 
-function purityBreaches(file: string, edges: readonly Edge[]): string[] {
-  if (!pureFolders.includes(layerOf(file))) return [];
-  return edges
-    .filter(({ to }) => ioModules.includes(to.replace(/^node:/, '').split('/')[0] ?? ''))
-    .map(({ to }) => `${file} imports ${to}; ${layerOf(file)} does no I/O`);
+/** What a portable file imports, now or later, and what that imports: whatever loads it gets all of it. */
+function portabilityBreaches(from: string, files: ParsedFiles): string[] {
+  if (!portable.some((part) => from === part || (part.endsWith('/') && from.startsWith(part)))) return [];
+  const breaches: string[] = [];
+  const seen = new Set([from]);
+  const follow = (file: string, way: readonly string[]): void => {
+    for (const { to, kind, local } of edgesOf(file, files)) {
+      if (kind === 'type' || seen.has(to)) continue;
+      seen.add(to);
+      const isBuiltIn = !local && isBuiltin(to) && !portableModules.includes(to);
+      const trail = way.length > 0 ? ` (by ${[...way.slice(1), file].join(' > ')})` : '';
+      if (isBuiltIn || to.startsWith(runtimeFolder))
+        breaches.push(`${from} loads ${to}${trail}; it runs anywhere`);
+      else if (local) follow(to, [...way, file]);
+    }
+  };
+  follow(from, []);
+  return breaches;
 }
 
 function runtimeBreaches(file: string, files: ParsedFiles): string[] {

@@ -4,10 +4,20 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   config: ['protocol'],
   runtime: ['protocol'],
   store: ['protocol', 'config'],
-  modules: ['protocol', 'store/store.ts', 'runtime'],
+  modules: ['protocol', 'store/store.ts'],
+  // Of the configuration, what reads and checks it without a file.
+  api: [
+    'protocol',
+    'store/store.ts',
+    'modules',
+    'config/layers.ts',
+    'config/schema.ts',
+    'config/access-key.ts',
+  ],
   client: ['protocol', 'runtime', 'config/user-root.ts'],
-  'extension-host': ['protocol', 'runtime', 'client/registry.ts'],
-  broker: ['protocol', 'config', 'runtime', 'store', 'modules', 'extension-host'],
+  // The registry that a script is given is the client's, over calls of another kind.
+  extensions: ['protocol', 'modules', 'runtime', 'client/registry.ts'],
+  broker: ['protocol', 'config', 'runtime', 'store', 'modules', 'api', 'extensions'],
   'os-service': ['protocol', 'config'],
   cli: [
     'protocol',
@@ -15,33 +25,31 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     'runtime',
     'store',
     'modules',
+    'api',
+    'extensions',
     'broker',
     'client',
-    'extension-host',
     'os-service',
     'index.ts',
   ],
-  'index.ts': ['protocol', 'config', 'runtime', 'store', 'modules', 'broker', 'client', 'extension-host'],
+  'index.ts': ['protocol', 'config', 'runtime', 'store', 'modules', 'api', 'extensions', 'broker', 'client'],
 };
 
-/** Modules that do I/O: not for a folder that is pure. */
-export const ioModules: readonly string[] = [
-  'child_process',
-  'cluster',
-  'dgram',
-  'dns',
-  'fs',
-  'http',
-  'http2',
-  'https',
-  'net',
-  'readline',
-  'repl',
-  'sqlite',
-  'tls',
-  'worker_threads',
+/**
+ * Runs wherever Hono does, with all that it imports: these name no built-in module of a runtime but `node:crypto`, and nothing
+ * of `runtime/`.
+ */
+export const portable: readonly string[] = [
+  'src/protocol/',
+  'src/store/store.ts',
+  'src/store/index.ts',
+  'src/store/memory/',
+  'src/modules/',
+  'src/api/',
 ];
-export const pureFolders: readonly string[] = ['protocol'];
+
+/** Built-in modules that portable files may import. */
+export const portableModules: readonly string[] = ['node:crypto'];
 
 /** Where the files that may name a runtime live. */
 export const runtimeFolder = 'src/runtime/';
@@ -55,6 +63,8 @@ export const unloaded: readonly { readonly from: string; readonly never: readonl
     from: 'src/cli/bpclient.ts',
     never: [
       'src/broker/',
+      'src/api/',
+      'src/extensions/',
       'src/store/',
       'src/modules/',
       'consola',
@@ -68,6 +78,8 @@ export const unloaded: readonly { readonly from: string; readonly never: readonl
     from: 'src/cli/bpbroker.ts',
     never: [
       'src/broker/',
+      'src/api/',
+      'src/extensions/',
       'src/store/',
       'src/modules/',
       'consola',

@@ -6,7 +6,7 @@ export const root: string = findRoot(import.meta.dirname);
 
 /** Files under `src/` that are no TypeScript; each product carries them beside the code that reads them. */
 export const assets: readonly string[] = [
-  'extension-host/python-host.py',
+  'extensions/host/python-host.py',
   ...['bash.bash', 'fish.fish', 'powershell.ps1', 'zsh.zsh'].map((file) => `cli/completion/in-${file}`),
 ];
 

@@ -16,7 +16,7 @@ export type {
   ExtensionLog,
   ExtensionMethod,
   ExtensionRequest,
-} from './extension-host/request.ts';
+} from './extensions/host/request.ts';
 export type { LogFields, Logger } from './protocol/logger.ts';
 export type { Entry } from './protocol/entry.ts';
 export { VERSION } from './protocol/version.ts';

@@ -85,8 +85,10 @@ describe('findBreaches()', () => {
     const sources = {
       'src/protocol/names.ts': `import * as v from 'valibot'; import { createHash } from 'node:crypto';`,
       'src/store/store.ts': `import type { N } from '../protocol/names.ts';`,
-      'src/modules/ping.ts': `import { S } from '../store/store.ts'; import { runtime } from '#runtime';`,
-      'src/broker/broker.ts': `import { p } from '../modules/ping.ts';`,
+      'src/modules/ping.ts': `import { S } from '../store/store.ts';`,
+      'src/api/api.ts': `import { p } from '../modules/ping.ts'; import { c } from '../config/schema.ts';`,
+      'src/config/schema.ts': 'export {};',
+      'src/broker/broker.ts': `import { a } from '../api/api.ts'; import { runtime } from '#runtime';`,
       'src/cli/bpbroker.ts': `await import('../broker/broker.ts');`,
     };
     assert.deepEqual(breaches(sources), []);
@@ -114,9 +116,29 @@ describe('findBreaches()', () => {
       /src\/cli\/a\.ts imports build\/root\.ts/,
     ],
     'a folder that is no layer': [{ 'src/utils/a.ts': 'export {};' }, /src\/utils\/a\.ts is in no layer/],
-    'I/O in protocol': [
+    'a file system in protocol': [
       { 'src/protocol/a.ts': `import { readFile } from 'node:fs/promises';` },
-      /protocol\/a\.ts imports node:fs\/promises; protocol does no I\/O/,
+      /protocol\/a\.ts loads node:fs\/promises; it runs anywhere/,
+    ],
+    'a built-in module without its prefix in the app': [
+      { 'src/api/a.ts': `import { isIP } from 'net';` },
+      /api\/a\.ts loads net; it runs anywhere/,
+    ],
+    'a timer of one runtime in the memory store': [
+      { 'src/store/memory/a.ts': `import { setTimeout } from 'node:timers';` },
+      /memory\/a\.ts loads node:timers; it runs anywhere/,
+    ],
+    'a process by way of the configuration in the app': [
+      {
+        'src/api/a.ts': `import { checkConfig } from '../config/schema.ts';`,
+        'src/config/schema.ts': `const { run } = await import('./run.ts');`,
+        'src/config/run.ts': `import { spawn } from 'node:child_process';`,
+      },
+      /api\/a\.ts loads node:child_process \(by src\/config\/schema\.ts > src\/config\/run\.ts\); it runs anywhere/,
+    ],
+    'the seam of runtimes in modules': [
+      { 'src/modules/a.ts': `import type { R } from '../runtime/runtime.ts';` },
+      /modules\/a\.ts imports src\/runtime\/runtime\.ts; modules may import protocol, store\/store\.ts/,
     ],
     'Bun outside runtime': [{ 'src/broker/a.ts': 'Bun.serve({});' }, /broker\/a\.ts names Bun;/],
     'Deno by way of globalThis': [{ 'src/cli/a.ts': `globalThis['Deno'];` }, /cli\/a\.ts names Deno;/],

@@ -1,35 +1,33 @@
+import { runtime } from '#runtime';
 import type { Hono } from 'hono';
 import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { unknownOptions } from '../config/unknown.ts';
 import type { Module } from '../modules/module.ts';
-import { createExtensions } from '../modules/extensions/extensions.ts';
-import { ping } from '../modules/ping.ts';
-import { createServices } from '../modules/services/services.ts';
-import { scriptHostCommand } from '../extension-host/command.ts';
-import { pythonHostCommand } from '../extension-host/python.ts';
+import { createExtensions } from '../extensions/extensions.ts';
+import { builtIn, checkOwnModules } from '../modules/built-in.ts';
+import { scriptHostCommand } from '../extensions/host/command.ts';
+import { pythonHostCommand } from '../extensions/host/python.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { harmless, type Logger, silentLogger } from '../protocol/logger.ts';
 import { type FileStore, openFileStore } from '../store/file/file-store.ts';
 import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
-import { createAccessKeys } from './api/access-keys.ts';
-import { createApp } from './api/app.ts';
+import { createApi } from '../api/api.ts';
 import { type Backups, startBackups } from './backups/backups.ts';
 import { createSelfQuery } from './health/checks/self-query.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
-import { createDispatcher, type Dispatcher } from './api/dispatcher.ts';
 import { closeToOthers } from './exposure.ts';
-import { createGrants } from './api/grants.ts';
+import { createGrants } from './grants.ts';
 import { createPulses } from '../protocol/pulse.ts';
 import { isSame, openSettings, type Settings } from './settings.ts';
 import { createKeyedDiscovery, type KeyedDiscovery } from './discovery/keyed-discovery.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
 import { watchHealth } from './health/self-check.ts';
 import { preparePlace } from './place.ts';
-import { createStreamLimit } from './api/streams.ts';
 
 export type { BrokerAddress } from './listeners.ts';
 
@@ -82,8 +80,6 @@ export interface Broker {
   close(): Promise<void>;
 }
 
-/** Event streams that may be open at a time: those of one access key, and all of them (security page). */
-const streamLimits = { perHolder: 64, overall: 1000 };
 /** Longest that `close` lets requests under way take. */
 const CLOSE_GRACE_MS = 5000;
 /** Longest that it lets calls of extensions go on. */
@@ -101,10 +97,7 @@ export async function openBroker({
   onAlive,
   checkEveryMs = Infinity,
 }: BrokerOptions): Promise<Broker> {
-  const taken = ['ping', 'services'].find((name) => Object.hasOwn(modules, name));
-  if (taken !== undefined) {
-    throw new BrokerError('invalid_config', `Module '${taken}' is built in; give yours another name`);
-  }
+  checkOwnModules(modules);
   const log = harmless(givenLog);
   await preparePlace(file);
   const lock = await acquireLock(file);
@@ -147,24 +140,17 @@ function compose(parts: Parts): Broker {
   const { store, settings, log } = parts;
   const pulses = createPulses();
   const closing = new AbortController();
-  const services = createServices(store);
-  const modules = new Map(Object.entries({ ...parts.modules, ping, services }));
+  const own = builtIn(store);
+  const modules = new Map(Object.entries({ ...parts.modules, ...own }));
   const grants = createGrants();
   const extensions = createExtensions({
     dir: parts.extensionDir,
     config: settings.effective,
-    services,
+    services: own.services,
     log,
     hostCommand: (kind, options) => (kind === 'python' ? pythonHostCommand(options) : parts.scriptHost()),
     grantAccess: () => grants.give(open && { ...open.address, listenIp: settings.effective.api.listen_ip }),
   });
-  const dispatcherOf = (config: Config): Dispatcher =>
-    createDispatcher({
-      config,
-      accessKeys: grants.amend(createAccessKeys(config, log)),
-      findModule: (name) => modules.get(name),
-      findExtension: (name) => extensions.find(name),
-    });
   const has = async (name: string): Promise<boolean> => (await store.get(name)) !== undefined;
   // Copies of one file or image have the same registry's id and the same certificate. This tells them apart.
   const instance = randomBytes(8).toString('hex');
@@ -181,7 +167,6 @@ function compose(parts: Parts): Broker {
       log,
     });
   // These are made anew with the options that a reload takes over.
-  let dispatcher = dispatcherOf(settings.effective);
   let discovery = discoveryOf(settings.effective);
   let backups = backupsOf(settings.effective);
 
@@ -199,16 +184,17 @@ function compose(parts: Parts): Broker {
     backups: { problem: () => backups.problem() },
     listeners: () => open,
   });
-  const app = createApp({
-    dispatcher: {
-      dispatch: (...call) => dispatcher.dispatch(...call),
-      holderOf: (...call) => dispatcher.holderOf(...call),
-    },
-    streams: createStreamLimit(streamLimits),
+  const api = createApi({
+    config: settings.effective,
+    modules,
+    findExtension: (name) => extensions.find(name),
+    amendKeys: grants.amend,
     log,
     readiness: () => health.readiness(),
     closing: closing.signal,
     identity: { id: store.id, instance },
+    ownNames: [hostname()],
+    shareHeaders: runtime.sharedHeaders,
     discovery: { exchange: (query, source) => discovery?.exchange(query, source) },
   });
 
@@ -234,13 +220,13 @@ function compose(parts: Parts): Broker {
 
   async function reload(): Promise<void> {
     let certificate: Certificate | undefined;
-    const { before, needRestart } = await settings.reload(async ({ api }) => {
-      certificate = await loadCertificate(api, parts.file, log);
+    const { before, needRestart } = await settings.reload(async (next) => {
+      certificate = await loadCertificate(next.api, parts.file, log);
     });
     const now = settings.effective;
     await closeToOthers(parts.file, settings.written, log);
     extensions.configure(now);
-    dispatcher = dispatcherOf(now);
+    api.configure(now);
     if (!isSame(before['discover'], now['discover'])) discovery = discoveryOf(now);
     if (!isSame(before._config, now._config)) {
       await backups.close();
@@ -256,7 +242,7 @@ function compose(parts: Parts): Broker {
   }
 
   return {
-    app,
+    app: api.app,
     store,
     isNew: settings.document === undefined,
     get config() {
@@ -272,7 +258,7 @@ function compose(parts: Parts): Broker {
     async listen() {
       if (closed) throw new BrokerError('unavailable', 'The broker has been closed');
       const doors = {
-        app,
+        app: api.app,
         api: settings.effective.api,
         file: parts.file,
         has,

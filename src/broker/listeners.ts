@@ -11,7 +11,7 @@ import { descriptorLimit, openDescriptors } from '../runtime/descriptors.ts';
 import type { HttpServer } from '../runtime/runtime.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
 import type { KeyedDiscovery } from './discovery/keyed-discovery.ts';
-import { MAX_BODY_BYTES } from './api/request.ts';
+import { MAX_BODY_BYTES } from '../api/request.ts';
 import { type Responder, startResponder } from './discovery/responder.ts';
 
 /** Where a broker can be reached. */

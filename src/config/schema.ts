@@ -1,8 +1,8 @@
-import { isIP } from 'node:net';
 import * as v from 'valibot';
 import { isObject, type Json, type JsonObject, kindOf } from '../protocol/data.ts';
 import { discoveryKeyProblem } from '../protocol/discovery-key.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { ipVersion } from '../protocol/ip.ts';
 import { accessKeyProblem } from './access-key.ts';
 import { guardProblem, otherProblem, strayProblem } from './guards.ts';
 
@@ -87,7 +87,7 @@ const schema = v.objectWithRest(
       listen_ip: v.pipe(
         v.string(),
         v.check(
-          (ip) => ip === '' || isIP(ip) !== 0,
+          (ip) => ip === '' || ipVersion(ip) !== 0,
           (issue) => `expected an IP address, or nothing for all, got '${issue.input}'`,
         ),
       ),

@@ -1,6 +1,7 @@
 import { plainAddress } from '../protocol/address.ts';
 import { openDescriptors } from './descriptors.ts';
-import type { ConnectionInfo, HttpServer, ServeOptions } from './runtime.ts';
+import type { ConnectionInfo } from '../protocol/connection.ts';
+import type { HttpServer, ServeOptions } from './runtime.ts';
 import { createRefusals } from './server-limits.ts';
 
 type Server = Bun.Server<undefined>;

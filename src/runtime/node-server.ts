@@ -6,8 +6,9 @@ import type { Duplex } from 'node:stream';
 import { plainAddress } from '../protocol/address.ts';
 import { oneAtATime } from './node-answers.ts';
 import { type Connections, watchConnections } from './node-connections.ts';
-import type { ConnectionInfo, HttpServer, ServeOptions } from './runtime.ts';
-import { createRefusals, UNREAD_TIMEOUT_MS } from './server-limits.ts';
+import { type ConnectionInfo, UNREAD_TIMEOUT_MS } from '../protocol/connection.ts';
+import type { HttpServer, ServeOptions } from './runtime.ts';
+import { createRefusals } from './server-limits.ts';
 
 /** What a runtime needs besides. */
 interface AcceptOptions {

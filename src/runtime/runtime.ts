@@ -1,4 +1,5 @@
 import type { HostPort } from '../protocol/address.ts';
+import type { ConnectionInfo } from '../protocol/connection.ts';
 import type { BrokerError } from '../protocol/errors.ts';
 
 /**
@@ -96,22 +97,6 @@ export interface ServeOptions {
   /** How many connections may be open; more are refused. Default: no limit. */
   readonly maxConnections?: number;
   fetch(request: Request, connection: ConnectionInfo): Response | Promise<Response>;
-}
-
-export interface ConnectionInfo {
-  /** The client's IP address, IPv4 in its plain form. */
-  readonly remoteAddress: string;
-  /** Says that a body is coming which takes longer than the headers may: the request's own time limit applies then. */
-  awaitBody(): void;
-  /** Lets the answer to this request take its time (a long poll, an event stream): no idle limit applies to it. */
-  keepOpen(): void;
-  /** Takes `keepOpen` back: the usual idle limit applies to the connection again. */
-  answered(): void;
-  /**
-   * Closes the connection within seconds, although its client does not read what was sent, or its answer is not at its end.
-   * Gives whether it can: an app that is mounted in another server may not.
-   */
-  drop(): boolean;
 }
 
 export interface HttpServer {

@@ -1,6 +1,3 @@
-/** Longest that an answer may lie unread, in milliseconds, where nobody says otherwise. */
-export const UNREAD_TIMEOUT_MS = 30_000;
-
 /** How long a server goes on telling that it has refused a connection, in milliseconds. */
 const TELL_MS = 60_000;
 

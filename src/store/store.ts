@@ -80,7 +80,7 @@ export interface LiveCount {
 }
 
 /**
- * The registry. Drivers: `file/` (embedded); the suite in `test/store/contract.ts` states these rules and runs against
+ * The registry. Drivers: `file/` (embedded); `memory/` (not durable); the suite in `contract/` states these rules and runs against
  * every driver.
  *
  * A driver MUST

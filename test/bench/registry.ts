@@ -6,9 +6,9 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { root, tool } from '../../build/root.ts';
 import { type BrokerClient, connect } from '../../src/client/client.ts';
-import { createCounts } from '../../src/store/file/counts.ts';
+import { createCounts } from '../../src/store/memory/counts.ts';
 import { readDocument, readStored } from '../../src/store/file/document.ts';
-import { createTable } from '../../src/store/file/table.ts';
+import { createTable } from '../../src/store/memory/table.ts';
 import { writeRegistry } from '../support/registry-file.ts';
 import { waitFor } from '../support/wait.ts';
 

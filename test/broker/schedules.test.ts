@@ -12,7 +12,7 @@ import type { FileStore } from '../../src/store/file/file-store.ts';
 import { startHealth } from '../../src/broker/health/health.ts';
 import { type Logger, silentLogger } from '../../src/protocol/logger.ts';
 import { createPulses } from '../../src/protocol/pulse.ts';
-import { createExpiry } from '../../src/store/file/expiry.ts';
+import { createExpiry } from '../../src/store/memory/expiry.ts';
 import { put } from '../store/support.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';

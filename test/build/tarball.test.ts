@@ -76,7 +76,7 @@ describe('the npm package', () => {
       others.filter((file) => /\.ts$|^test|^build/.test(file)),
       [],
     );
-    for (const name of ['LICENSE', 'README.md', 'package.json', 'extension-host/python-host.py'])
+    for (const name of ['LICENSE', 'README.md', 'package.json', 'extensions/host/python-host.py'])
       assert.ok(others.includes(name), name);
   });
 

@@ -6,7 +6,8 @@ import tls from 'node:tls';
 import { runtime } from '#runtime';
 import type { Certificate } from '../../src/broker/certificate.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
-import type { Channel, ChannelResponse, ConnectionInfo, HttpServer, Pin } from '../../src/runtime/runtime.ts';
+import type { ConnectionInfo } from '../../src/protocol/connection.ts';
+import type { Channel, ChannelResponse, HttpServer, Pin } from '../../src/runtime/runtime.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { waitFor } from '../support/wait.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createCounts, type Counts } from '../../src/store/file/counts.ts';
-import { createTable, type Table } from '../../src/store/file/table.ts';
+import { createCounts, type Counts } from '../../src/store/memory/counts.ts';
+import { createTable, type Table } from '../../src/store/memory/table.ts';
 import { chooseSeed, createRandom } from '../support/random.ts';
 
 const PIECE = 100;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Entry } from '../../src/protocol/entry.ts';
-import { createExpiry } from '../../src/store/file/expiry.ts';
+import { createExpiry } from '../../src/store/memory/expiry.ts';
 import { waitFor } from '../support/wait.ts';
 
 function entry(revision: number, ttlMs: number): Entry {

@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { Change } from '../../src/protocol/entry.ts';
-import { createTable } from '../../src/store/file/table.ts';
+import { createTable } from '../../src/store/memory/table.ts';
 import { readDocument, readStored } from '../../src/store/file/document.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';

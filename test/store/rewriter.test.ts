@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { Committer } from '../../src/store/file/committer.ts';
-import { createHistory } from '../../src/store/file/history.ts';
+import { createHistory } from '../../src/store/memory/history.ts';
 import { missingJournal } from '../../src/store/file/missing-journal.ts';
 import { createRewriter } from '../../src/store/file/rewriter.ts';
-import { createTable } from '../../src/store/file/table.ts';
+import { createTable } from '../../src/store/memory/table.ts';
 import { tempDir } from '../support/temp.ts';
 
 describe('journals that watches alone need', () => {

@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { JsonObject } from '../../src/protocol/data.ts';
 import { documentText } from '../../src/store/file/document.ts';
-import { createTable } from '../../src/store/file/table.ts';
+import { createTable } from '../../src/store/memory/table.ts';
 
 export interface RegistryFile {
   readonly file: string;

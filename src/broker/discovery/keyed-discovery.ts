@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Config } from '../../config/schema.ts';
 import { ANY_BROKER, type QueryForm } from '../../protocol/discovery.ts';
-import { QUERY_SIZES } from '../../protocol/keyed-discovery.ts';
 import { type Clocks, createFreshness } from '../../protocol/freshness.ts';
 import { keyedForm } from '../../protocol/keyed-forms.ts';
 import { ownAddresses } from './own-addresses.ts';
@@ -65,18 +64,4 @@ function discoveryKeys(config: Config): string[] {
 function idInReplies(id: string): string {
   if (/^[!-~]{1,64}$/.test(id)) return id;
   return createHash('sha256').update(id).digest('hex').slice(0, 16);
-}
-
-/** Reads the body of `POST /discover`; nothing when it has not the length of a query, of which no more is read. */
-export async function readQuery(request: Request): Promise<Uint8Array | undefined> {
-  const longest = QUERY_SIZES.at(-1) ?? 0;
-  if (Number(request.headers.get('content-length') ?? 0) > longest || request.body === null) return undefined;
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of request.body) {
-    size += chunk.byteLength;
-    if (size > longest) return undefined;
-    chunks.push(chunk);
-  }
-  return new Uint8Array(Buffer.concat(chunks));
 }

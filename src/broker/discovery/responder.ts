@@ -3,7 +3,7 @@ import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { UdpPeer } from '../../runtime/udp.ts';
 import { openEars } from './ears.ts';
-import { createReplyLimit } from '../rate-limit.ts';
+import { createReplyLimit } from '../../api/rate-limit.ts';
 
 /** Answers discovery (contract, section 6) until it is closed. */
 export interface Responder {

@@ -1,28 +1,9 @@
 import { setTimeout } from 'node:timers';
 import { formatDuration, MAX_TIMER_MS } from '../../protocol/duration.ts';
+import type { Finding, Readiness } from '../../api/readiness.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { Pulse } from '../../protocol/pulse.ts';
-
-/** What one check of the broker found. */
-export interface Finding {
-  /** False: the broker cannot do all of its work. */
-  readonly ok: boolean;
-  /** Why not, for people. */
-  readonly reason?: string;
-  /** What is well now and will not stay so unless somebody looks at it. */
-  readonly warning?: string;
-  /** What is taken of a limit, where there is one. */
-  readonly bytes?: number;
-  readonly max_bytes?: number;
-}
-
-/** What `/readyz` answers; 200 when ready, else 503. */
-export interface Readiness {
-  /** Whether every check is ok; warnings do not count. */
-  readonly ready: boolean;
-  readonly checks: Readonly<Record<string, Finding>>;
-}
 
 /** One thing to look at. Gives nothing where there is nothing to look at now. */
 export type Check = () => Finding | undefined | Promise<Finding | undefined>;

@@ -1,6 +1,6 @@
 import { type Broker, openBroker } from '../../broker/broker.ts';
 import { parsePort } from '../../config/layers.ts';
-import { scriptHostCommand } from '../../extension-host/command.ts';
+import { scriptHostCommand } from '../../extensions/host/command.ts';
 import type { LogLevel } from '../../config/schema.ts';
 import type { Json, JsonObject } from '../../protocol/data.ts';
 import { messageOf } from '../../protocol/errors.ts';

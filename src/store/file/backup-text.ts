@@ -19,7 +19,7 @@ import {
 import { paced } from './pace.ts';
 import { BACKUP, REGISTRY, registryHead, SERVICES } from './registry-loader.ts';
 import { createSealCheck, sealOf } from './seal.ts';
-import type { TableSnapshot } from './table.ts';
+import type { TableSnapshot } from '../memory/table.ts';
 
 /** A backup that has been read and found whole. */
 export interface Backup extends BackupHead {

@@ -14,7 +14,7 @@ import {
   type RegistryLoader,
   SERVICES,
 } from './registry-loader.ts';
-import type { TableSnapshot } from './table.ts';
+import type { TableSnapshot } from '../memory/table.ts';
 
 export type { RegistryDocument, RegistryIdentity } from './registry-loader.ts';
 

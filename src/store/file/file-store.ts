@@ -3,28 +3,22 @@ import path from 'node:path';
 import { clearInterval, setInterval } from 'node:timers';
 import { resolveFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
-import type { Change, Entry } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import type { Mutation, MutationResult, NewEntry, Store, StoreHealth, WatchItem } from '../store.ts';
+import type { Mutation, MutationResult, Store, StoreHealth } from '../store.ts';
+import { stateOf } from '../memory/new-entry.ts';
+import { createRegistryState, type StateLimits } from '../memory/state.ts';
 import { createCommitter } from './committer.ts';
-import { createCounts } from './counts.ts';
-import { createExpiry } from './expiry.ts';
 import type { StoredDocument } from './document.ts';
-import { createHistory } from './history.ts';
-import { makeEntry } from './records.ts';
 import type { Journal } from './journal.ts';
 import { saveAtClose } from './last-save.ts';
 import { missingJournal } from './missing-journal.ts';
 import { createPreparation } from './opening.ts';
 import { recover } from './recovery.ts';
 import { createRoom } from './room.ts';
-import { createQuota } from './quota.ts';
 import { createRewriter, type FileEdits, type WrittenBackup } from './rewriter.ts';
-import { createTable } from './table.ts';
 import { createUpkeep } from './upkeep.ts';
-import { covers, createWatchHub } from './watchers.ts';
 
-export interface FileStoreOptions {
+export interface FileStoreOptions extends StateLimits {
   /** The configuration file, whose key `services` holds the entries. The caller holds its lock (`lock.ts`). */
   readonly file: string;
   /** The content of the file as it stands, which the store takes over; nothing where there is none yet. */
@@ -38,14 +32,6 @@ export interface FileStoreOptions {
   readonly rewriteIntervalMs?: number;
   /** The file is rewritten when the journal outgrows this and the file; default 8 MiB. */
   readonly journalBytes?: number;
-  /** What the entries may count in all (`size.ts`); default: no limit. */
-  readonly maxBytes?: number;
-  /** How many changes a watch can resume across; default 10,000. */
-  readonly historyChanges?: number;
-  /** Their bytes in the journal at most; default 16 MiB. */
-  readonly historyBytes?: number;
-  /** How far a watch may fall behind, in bytes of the journal; default 1 MiB. */
-  readonly watchBytes?: number;
   /** How often to try again after the disk was full; default 1 s. */
   readonly probeMs?: number;
   /** Bytes of writes that may wait for the disk; beyond them writes are refused with `unavailable`; default 64 MiB. */
@@ -92,13 +78,8 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   const onStep = settings.onStep ?? ((): void => undefined);
   const probeMs = settings.probeMs ?? 1000;
   const file = await resolveFile(settings.file);
-  const table = createTable();
-  const quota = createQuota(table, settings.maxBytes ?? Infinity);
-  const counts = createCounts(table);
-  const history = createHistory({
-    changes: settings.historyChanges ?? 10_000,
-    bytes: settings.historyBytes ?? 16 * MIB,
-  });
+  const state = createRegistryState(settings, (name) => mutate(name, state.end));
+  const { table, history, quota, expiry } = state;
   const room = createRoom(file, log);
   const warn = (message: string): void => log('warn', message);
   const opening = { ...settings, file, table, history, room, warn, onStep };
@@ -110,14 +91,12 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     return error;
   });
   let journal: Journal = missingJournal(file);
-  const watches = createWatchHub(settings.watchBytes ?? MIB);
-  const expiry = createExpiry(expire);
   let closing: Promise<void> | undefined;
 
   const committer = createCommitter({
     journal: () => journal,
     revision: () => table.revision,
-    apply,
+    apply: state.apply,
     onCommit: () => upkeep.committed(),
     makeRoom: () => upkeep.makeRoom(),
     log,
@@ -150,7 +129,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     log,
     probeMs,
   });
-  for (const entry of table.entries()) if (entry.ttlMs !== undefined) expiry.track(entry);
+  state.beginLifetimes();
   const interval = setInterval(() => void upkeep.rewriteQuietly(), settings.rewriteIntervalMs ?? 600_000);
   interval.unref();
   if (opened instanceof BrokerError) committer.waitForRoom(opened);
@@ -158,25 +137,6 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
 
   function setJournal(next: Journal): void {
     journal = next;
-  }
-
-  function apply(change: Change, bytes: number): void {
-    const { size, bytes: before } = table;
-    table.apply(change, change.entry && quota.bytesOf(change.name, change.entry.data));
-    quota.applied(table.bytes - before);
-    if (table.size !== size) counts.changed(change.name, table.size - size);
-    history.push(change, bytes);
-    watches.publish(change, bytes);
-    if (change.entry === undefined) expiry.forget(change.name);
-    else expiry.track(change.entry);
-  }
-
-  function expire(name: string): Promise<MutationResult> {
-    return mutate(name, (current) =>
-      current !== undefined && expiry.isOver(current)
-        ? { action: 'delete', expired: true }
-        : { action: 'keep' },
-    );
   }
 
   function mutate(name: string, mutation: Mutation): Promise<MutationResult> {
@@ -191,9 +151,9 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     try {
       const outcome = mutation(current);
       if (outcome.action === 'put') {
-        const state = stateOf(name, outcome.entry);
+        const make = stateOf(name, outcome.entry);
         const added = quota.admit(name, outcome.entry.data, current?.data, pending !== undefined);
-        return quota.track(added, committer.add('put', name, state));
+        return quota.track(added, committer.add('put', name, make));
       }
       if (outcome.action === 'delete' && current !== undefined) {
         const added = quota.removal(name, current.data, pending !== undefined);
@@ -237,7 +197,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     // A probe under way must not write to the descriptor of a journal that is closed: it may be another file's by then.
     committer.close();
     await committer.drained();
-    watches.close();
+    state.endWatches();
     const { trouble } = committer;
     const { revision } = table;
     const { rewriteAlone } = rewriter;
@@ -257,32 +217,12 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     get revision(): number {
       return table.revision;
     },
-    get: (name) => Promise.resolve(table.get(name)),
-    list: (options = {}) => Promise.resolve(table.page(options)),
-    async count(prefix) {
-      const count = counts.open(prefix);
-      try {
-        await count.ready;
-        return count.value;
-      } finally {
-        count.close();
-      }
-    },
-    liveCount: counts.open,
+    get: state.get,
+    list: state.list,
+    count: state.count,
+    liveCount: state.liveCount,
+    watch: state.watch,
     mutate,
-    watch(options = {}) {
-      const watch = watches.open(options, backlogOf(options.after));
-      if (closing) watches.close();
-      return watch;
-
-      function backlogOf(after: number | undefined): WatchItem[] {
-        if (after === undefined) return [];
-        if (after > table.revision || after < history.floor) {
-          return [{ type: 'reset', revision: table.revision }];
-        }
-        return history.since(after).filter((change) => covers(options, change.name));
-      }
-    },
     health,
     rewrite: () =>
       closing ? rejected(stopping()) : upkeep.isReady ? rewriter.rewrite() : rejected(notReady()),
@@ -301,18 +241,6 @@ function notReady(): BrokerError {
     'storage_full',
     'Cannot write the file: there was no room on the disk when the broker started',
   );
-}
-
-function stateOf(name: string, entry: NewEntry): (revision: number) => Entry {
-  // JSON has no NaN: a journal with one could not be read again.
-  if (!Number.isFinite(entry.lastWriteTs) || !Number.isFinite(entry.ttlMs ?? 0)) {
-    throw new BrokerError(
-      'internal',
-      `Invalid entry '${name}': its time and lifetime must be finite numbers`,
-    );
-  }
-  return (revision) =>
-    makeEntry(name, entry.data, entry.lastWriteTs, entry.lastWriteIp, revision, entry.ttlMs);
 }
 
 function stopping(): BrokerError {

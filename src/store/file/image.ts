@@ -6,7 +6,7 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { optionsOf, readStored, type RegistryIdentity } from './document.ts';
 import { listJournals } from './journal-files.ts';
 import { recover } from './recovery.ts';
-import { createTable, type Table } from './table.ts';
+import { createTable, type Table } from '../memory/table.ts';
 
 /** The registry as a broker that starts now would find it. */
 export interface RegistryImage {

@@ -5,13 +5,13 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { removeCurrent, writeCurrent } from './current-journal.ts';
 import { asBrokerError, isFull } from './disk-errors.ts';
 import { documentText, optionsOf, type StoredDocument } from './document.ts';
-import type { History } from './history.ts';
+import type { History } from '../memory/history.ts';
 import { createJournal, type Journal } from './journal.ts';
 import type { JournalFile } from './journal-files.ts';
 import { keepTorn, setAside } from './kept-aside.ts';
 import { type Recovered, removeJournals } from './recovery.ts';
 import type { Room } from './room.ts';
-import type { Table } from './table.ts';
+import type { Table } from '../memory/table.ts';
 import type { RegistryFiles, Written } from './rewriter.ts';
 
 export interface OpeningOptions {

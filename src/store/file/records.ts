@@ -1,5 +1,6 @@
 import { isObject } from '../../protocol/data.ts';
-import type { Change, Entry } from '../../protocol/entry.ts';
+import type { Change } from '../../protocol/entry.ts';
+import { makeEntry } from '../memory/new-entry.ts';
 
 /** The journal's record of one change, as JSON: `put`, `del` or `exp` names the entry. */
 export function encodeRecord(change: Change): string {
@@ -25,19 +26,6 @@ export function decodeRecord(record: unknown): Change | undefined {
   if (!isObject(data) || typeof ts !== 'number' || typeof ip !== 'string') return undefined;
   if (ttl !== undefined && typeof ttl !== 'number') return undefined;
   return { type: 'put', name: put, revision, entry: makeEntry(put, data, ts, ip, revision, ttl) };
-}
-
-export function makeEntry(
-  name: string,
-  data: Entry['data'],
-  lastWriteTs: number,
-  lastWriteIp: string,
-  revision: number,
-  ttlMs: number | undefined,
-): Entry {
-  return ttlMs === undefined
-    ? { name, data, lastWriteTs, lastWriteIp, revision }
-    : { name, data, lastWriteTs, lastWriteIp, revision, ttlMs };
 }
 
 export function isRevision(value: unknown): value is number {

@@ -7,9 +7,9 @@ import {
   type RegistryIdentity,
   type StoredDocument,
 } from './document.ts';
-import type { History } from './history.ts';
+import type { History } from '../memory/history.ts';
 import { type JournalFile, listJournals, type LoadedJournal, loadJournal, refusal } from './journal-files.ts';
-import type { Table } from './table.ts';
+import type { Table } from '../memory/table.ts';
 
 export interface RecoveryOptions {
   readonly file: string;

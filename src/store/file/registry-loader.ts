@@ -7,7 +7,7 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { createChecksum, servicesLine } from './checksum.ts';
 import { createRecordedStates, setState } from './recorded.ts';
 import { isRevision } from './records.ts';
-import { sizeInLine, sizeOf } from './size.ts';
+import { sizeInLine, sizeOf } from '../memory/size.ts';
 
 /** What identifies the registry in its file, under the key `_registry`. */
 export interface RegistryIdentity {

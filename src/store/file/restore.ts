@@ -11,7 +11,7 @@ import { readImage, type RegistryImage } from './image.ts';
 import { listJournals } from './journal-files.ts';
 import { acquireLock } from './lock.ts';
 import { removeJournals } from './recovery.ts';
-import { createTable } from './table.ts';
+import { createTable } from '../memory/table.ts';
 
 export interface RestoreOptions {
   /** The configuration file to put the backup in place of. */

@@ -7,11 +7,11 @@ import { writeBackup } from './backup-text.ts';
 import { readCurrent, writeCurrent } from './current-journal.ts';
 import { asBrokerError, isDiskFailure } from './disk-errors.ts';
 import { documentText, type RegistryIdentity } from './document.ts';
-import type { History } from './history.ts';
+import type { History } from '../memory/history.ts';
 import { createJournal, type Journal } from './journal.ts';
 import type { JournalFile } from './journal-files.ts';
 import { paced } from './pace.ts';
-import type { Table } from './table.ts';
+import type { Table } from '../memory/table.ts';
 
 /** Writes the file anew from the table, and replaces and retires journals. */
 export interface Rewriter {

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import type { Finding } from '../health.ts';
+import type { Finding } from '../../../api/readiness.ts';
 
 const DAY_MS = 86_400_000;
 const WARN_DAYS = 30;

@@ -1,6 +1,6 @@
 import type { FileStore } from '../../../store/file/file-store.ts';
 import { formatBytes, freeBytes } from '../../../store/file/disk-space.ts';
-import type { Finding } from '../health.ts';
+import type { Finding } from '../../../api/readiness.ts';
 
 /** Below this, somebody should make room: the registry refuses writes only when there is none at all. */
 const LOW_BYTES = 100 * 1024 * 1024;

@@ -1,6 +1,6 @@
 import type { StoreHealth } from '../../../store/store.ts';
 import { formatBytes } from '../../../store/file/disk-space.ts';
-import type { Finding } from '../health.ts';
+import type { Finding } from '../../../api/readiness.ts';
 
 /** From this part of its limit on, somebody should look: at the limit, writes are refused. */
 const FULL = 0.8;

@@ -1,0 +1,109 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { acceptedDigest } from '../config/access-key.ts';
+import { networkOf } from '../protocol/address.ts';
+import type { JsonObject } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import { type Logger, silentLogger } from '../protocol/logger.ts';
+import { createFailureLimit } from './rate-limit.ts';
+
+/**
+ * Who calls; asked only where it matters, since some servers take their time to tell. An empty address is one that nobody
+ * tells: it may be everybody's, and so counts for nothing.
+ */
+interface Caller {
+  readonly clientAddress: string;
+}
+
+/** Checks the access keys of modules; made once from the configuration. */
+export interface AccessKeys {
+  /** Whether a module asks for a key. */
+  guards(module: string): boolean;
+  /**
+   * Passes when the module asks for no key, or what `presented` gives is one of its keys.
+   * @throws BrokerError `access_denied`; `too_many_requests` for a source that has presented too many wrong keys, whatever
+   *   it presents now.
+   */
+  check(module: string, presented: () => string | undefined, caller: Caller): void;
+  /**
+   * Who a call counts for where a key may have only so many of something: its key, or its address without one; nobody where
+   * the server does not tell the address.
+   */
+  holderOf(module: string, presented: () => string | undefined, caller: Caller): string | undefined;
+}
+
+/** Wrong keys that one source may present within the window (security page, "brute force"). */
+const limits = { perSource: 10, windowMs: 60_000, maxSources: 10_000 };
+
+/**
+ * Reads `_access_key` (a string, or a list of which any passes) of every module. An empty string asks for no key, as in
+ * the original.
+ */
+export function createAccessKeys(
+  config: Readonly<Record<string, JsonObject>>,
+  log: Logger = silentLogger,
+): AccessKeys {
+  const digests = new Map<string, Buffer[]>();
+  for (const [module, options] of Object.entries(config)) {
+    const keys = [options['_access_key'] ?? []]
+      .flat()
+      .filter((key): key is string => typeof key === 'string' && key !== '');
+    if (keys.length > 0) digests.set(module, keys.map(acceptedDigest));
+  }
+  const failures = createFailureLimit(limits);
+
+  const failed = (module: string, address: string): void => {
+    const source = networkOf(address);
+    if (source === '') {
+      log.info('wrong access key', { module });
+      return;
+    }
+    const now = performance.now();
+    failures.fail(source, now);
+    log.info('wrong access key', { module, source });
+    if (failures.waitMs(source, now) > 0) log.warn('too many wrong access keys', { source });
+  };
+
+  return {
+    guards: (module) => digests.has(module),
+    check(module, present, caller) {
+      const accepted = digests.get(module);
+      if (!accepted) return;
+      // Before the key is looked at: else a right guess would still be told from a wrong one.
+      if (failures.sources > 0) {
+        const { clientAddress } = caller;
+        const waitMs = failures.waitMs(networkOf(clientAddress), performance.now());
+        if (waitMs > 0) throw blocked(clientAddress, waitMs);
+      }
+      const presented = present();
+      if (presented === undefined || presented === '') {
+        throw new BrokerError(
+          'access_denied',
+          `Module '${module}' asks for an access key, and none was given`,
+        );
+      }
+      // Digests have one length, and every key is compared, so that time tells nothing about the keys.
+      const digest = sha256(presented);
+      const matches = accepted.filter((key) => timingSafeEqual(key, digest));
+      if (matches.length > 0) return;
+      failed(module, caller.clientAddress);
+      throw new BrokerError('access_denied', `Incorrect access key for module '${module}'`);
+    },
+    holderOf(module, present, { clientAddress }) {
+      if (digests.has(module)) return `key ${sha256(present() ?? '').toString('hex')}`;
+      return clientAddress === '' ? undefined : `source ${networkOf(clientAddress)}`;
+    },
+  };
+}
+
+function blocked(address: string, waitMs: number): BrokerError {
+  const seconds = Math.ceil(waitMs / 1000);
+  return new BrokerError(
+    'too_many_requests',
+    `Too many wrong access keys came from ${address}: try again in ${seconds} s`,
+    { retryAfter: seconds },
+  );
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

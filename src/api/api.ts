@@ -1,0 +1,80 @@
+import type { Hono } from 'hono';
+import type { Module } from '../modules/module.ts';
+import type { JsonObject } from '../protocol/data.ts';
+import type { Logger } from '../protocol/logger.ts';
+import { type AccessKeys, createAccessKeys } from './access-keys.ts';
+import type { ClientAddress } from './connection.ts';
+import type { DiscoveryExchange } from './discover.ts';
+import { createDispatcher, type Dispatcher } from './dispatcher.ts';
+import type { Readiness } from './readiness.ts';
+import { createResponder, type ShareHeaders } from './response.ts';
+import { type BrokerIdentity, createRoutes } from './routes.ts';
+import { createStreamLimit } from './streams.ts';
+
+/** The API over a set of modules: the Hono app, and what can change under it while it serves. */
+export interface Api {
+  readonly app: Hono;
+  /** Takes over another configuration: which modules may be called, and with which keys. */
+  configure(config: ModuleOptions): void;
+}
+
+/** A configuration: its top-level keys are the whitelist of modules, each with the module's own options. */
+export type ModuleOptions = Readonly<Record<string, JsonObject>>;
+
+export interface ApiOptions {
+  readonly config: ModuleOptions;
+  /** Modules by name: those that are built in, and those of whoever embeds the app. */
+  readonly modules: ReadonlyMap<string, Module>;
+  /** Modules that are looked up as they are called; default: there are none. */
+  readonly findExtension?: (name: string) => Promise<Module | undefined>;
+  /** Lets further keys pass beside those of the configuration; default: none. */
+  readonly amendKeys?: (keys: AccessKeys) => AccessKeys;
+  readonly readiness: () => Readiness;
+  /** Aborted when the app is to end its long polls and event streams. */
+  readonly closing: AbortSignal;
+  readonly log: Logger;
+  readonly clientAddress?: ClientAddress | undefined;
+  readonly identity?: BrokerIdentity | undefined;
+  readonly discovery?: DiscoveryExchange | undefined;
+  /** Host names under which the app's own pages are fetched, besides `localhost`, `bpbroker` and IP addresses. */
+  readonly ownNames?: readonly string[];
+  /** Default: as a plain object. */
+  readonly shareHeaders?: ShareHeaders;
+}
+
+/** Event streams that may be open at a time: those of one access key, and all of them (security page). */
+const streamLimits = { perHolder: 64, overall: 1000 };
+
+export function createApi(options: ApiOptions): Api {
+  const { modules, log, ownNames = [], amendKeys = (keys) => keys } = options;
+  const { findExtension = async () => undefined } = options;
+  const dispatcherOf = (config: ModuleOptions): Dispatcher =>
+    createDispatcher({
+      config,
+      accessKeys: amendKeys(createAccessKeys(config, log)),
+      findModule: (name) => modules.get(name),
+      findExtension,
+      ownNames,
+    });
+  let dispatcher = dispatcherOf(options.config);
+  const app = createRoutes({
+    dispatcher: {
+      dispatch: (...call) => dispatcher.dispatch(...call),
+      holderOf: (...call) => dispatcher.holderOf(...call),
+    },
+    streams: createStreamLimit(streamLimits),
+    log,
+    toResponse: createResponder(options.shareHeaders),
+    clientAddress: options.clientAddress,
+    readiness: options.readiness,
+    closing: options.closing,
+    identity: options.identity,
+    discovery: options.discovery,
+  });
+  return {
+    app,
+    configure(config) {
+      dispatcher = dispatcherOf(config);
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import type { JsonObject } from '../../protocol/data.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { FromHost, Question, ToHost } from '../../protocol/extension.ts';
+
+/** The host's line to its broker: frames on standard input and output. */
+export interface Line {
+  /** Sends a frame; resolves when there is room for another. */
+  send(frame: FromHost): Promise<void>;
+  /** Asks something of the broker for a call. Throws BrokerError. */
+  ask(call: number, question: Question): Promise<JsonObject>;
+}
+
+export interface LineOptions {
+  /** What each frame begins with. */
+  readonly mark: string;
+  write(text: string, done: () => void): void;
+  /** Frames that are no answers. */
+  onFrame(frame: Exclude<ToHost, { type: 'answer' }>): void;
+}
+
+export function createLine({ mark, write, onFrame }: LineOptions): Line & { read(text: string): void } {
+  const asked = new Map<number, (answer: ToHost & { type: 'answer' }) => void>();
+  let asks = 0;
+  let rest = '';
+
+  const send = (frame: FromHost): Promise<void> =>
+    new Promise((resolve) => {
+      write(`${mark}${JSON.stringify(frame)}\n`, resolve);
+    });
+
+  return {
+    send,
+    async ask(call, question) {
+      const id = ++asks;
+      const answer = await new Promise<ToHost & { type: 'answer' }>((resolve) => {
+        asked.set(id, resolve);
+        void send({ type: 'ask', id, call, question });
+      });
+      if ('envelope' in answer) return answer.envelope;
+      throw new BrokerError(answer.error.code, answer.error.message);
+    },
+    read(text) {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const frame = JSON.parse(line) as ToHost;
+        if (frame.type !== 'answer') {
+          onFrame(frame);
+          continue;
+        }
+        asked.get(frame.id)?.(frame);
+        asked.delete(frame.id);
+      }
+    },
+  };
+}

@@ -1,0 +1,127 @@
+import { chmod, cp, link, lstat, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { BrokerError } from '../protocol/errors.ts';
+import { reasonOf } from '../protocol/system-errors.ts';
+import { describe, type ExtensionKind, extensionsIn } from './lookup.ts';
+
+export interface Installed {
+  /** Where it stands now. */
+  readonly path: string;
+  /** The names under which its modules are enabled and called: `ossec`; of a folder, `pkg.mod` for each. */
+  readonly modules: readonly string[];
+}
+
+/** A copy that is ready beside its place. One of the two has to be called. */
+export interface StagedExtension extends Installed {
+  /**
+   * Puts the copy in place, in one step where it is a file; gives what takes that back, whatever was there before.
+   * Throws the system's error; nothing has changed then.
+   */
+  put(): Promise<() => Promise<void>>;
+  /** Removes what is left beside the place. */
+  clean(): Promise<void>;
+}
+
+/**
+ * Copies a file or a folder into the extension directory, whole or not at all; others than its owner cannot write the copy.
+ * @param hindrance says why this program cannot run an extension, from its path and kind; nothing when it can.
+ * @throws BrokerError `usage` when it is no extension, or cannot be run; `already_exists` unless `force`.
+ */
+export async function stageExtension(
+  dir: string,
+  script: string,
+  force: boolean,
+  hindrance: (file: string, kind: ExtensionKind) => Promise<string | undefined>,
+): Promise<StagedExtension> {
+  const source = path.resolve(script);
+  const info = await stat(source).catch((error: unknown) => {
+    throw new BrokerError('usage', `Cannot read --script ${script}: ${reasonOf(error)}`, { cause: error });
+  });
+  const target = path.join(dir, path.basename(source));
+  if (target === source) throw new BrokerError('usage', `${script} is where the broker looks for it already`);
+  const modules = await modulesOf(source, info.isDirectory(), hindrance);
+  for (const module of modules) await checkAlone(dir, target, module);
+  const present = await lstat(target).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
+  });
+  if (present && !force) {
+    throw new BrokerError('already_exists', `${target} is there already; overwrite it with --force`);
+  }
+  await mkdir(dir, { recursive: true, mode: 0o755 });
+  // Nobody else can enter it, so that a broker does not mistake what is in it for what it may load.
+  const beside = await mkdtemp(path.join(dir, '.install-'));
+  const clean = (): Promise<void> => rm(beside, { recursive: true, force: true });
+  const staged = path.join(beside, 'new');
+  const former = path.join(beside, 'former');
+  try {
+    await cp(source, staged, { recursive: true, dereference: true });
+    await makeSafe(staged, info.isDirectory());
+  } catch (error) {
+    await clean();
+    throw error;
+  }
+  const takeBack = async (): Promise<void> => {
+    await rename(target, staged);
+    if (present) await rename(former, target);
+  };
+  return {
+    path: target,
+    modules,
+    clean,
+    async put() {
+      // A folder cannot be renamed over another. A file can, in one step; what it was is kept by a second name.
+      const kept = present && (present.isDirectory() ? rename : link)(target, former);
+      await kept;
+      await rename(staged, target).catch(async (error: unknown) => {
+        if (present?.isDirectory()) await rename(former, target);
+        throw error;
+      });
+      return takeBack;
+    },
+  };
+}
+
+/** A copy keeps the modes of a checkout, in which others may write; the broker would refuse to run that. */
+async function makeSafe(at: string, isFolder: boolean): Promise<void> {
+  const { mode } = await stat(at);
+  await chmod(at, mode & 0o755);
+  if (!isFolder) return;
+  for (const entry of await readdir(at, { withFileTypes: true })) {
+    await makeSafe(path.join(at, entry.name), entry.isDirectory());
+  }
+}
+
+async function modulesOf(
+  source: string,
+  isFolder: boolean,
+  hindrance: (file: string, kind: ExtensionKind) => Promise<string | undefined>,
+): Promise<string[]> {
+  const base = path.basename(source);
+  const folder = isFolder ? source : path.dirname(source);
+  const found = isFolder
+    ? await extensionsIn(source)
+    : [await describe(folder, base)].filter((candidate) => candidate !== undefined);
+  for (const { entry, kind } of found) {
+    const file = path.join(folder, entry);
+    const reason = await hindrance(file, kind);
+    if (reason !== undefined) throw new BrokerError('usage', `${file} cannot be run: ${reason}`);
+  }
+  if (found.length > 0) return found.map((inside) => (isFolder ? `${base}.${inside.base}` : inside.base));
+  const what = isFolder ? `The folder ${source} holds no extension` : `${source} is no extension`;
+  throw new BrokerError(
+    'usage',
+    `${what}: expected a .ts, .mts, .js, .mjs or .py file, or an executable one`,
+  );
+}
+
+/** Two files of one name would make a module that the broker cannot choose for. */
+async function checkAlone(dir: string, target: string, module: string): Promise<void> {
+  const entry = path.basename(target);
+  const other = (await extensionsIn(dir)).find(({ base, entry: its }) => base === module && its !== entry);
+  if (!other) return;
+  const place = path.join(dir, other.entry);
+  throw new BrokerError(
+    'already_exists',
+    `Module '${module}' is there already as ${place}; remove that first`,
+  );
+}

@@ -1,0 +1,49 @@
+import * as v from 'valibot';
+import type { JsonObject } from '../protocol/data.ts';
+import { MAX_TIMER_MS } from '../protocol/duration.ts';
+import { BrokerError } from '../protocol/errors.ts';
+
+/** What an extension may take, from its object in the configuration (docs/extensions.md, "Limits"). */
+export interface Limits {
+  /** `_timeout_secs`: longest for one call, its whole output included; default 60 s. */
+  readonly timeoutMs: number;
+  /** `_concurrency`: calls that run at the same time, each in a process of its own; default 4. */
+  readonly concurrency: number;
+  /** `_queue`: calls that wait beyond those; one more is refused with 429. Default 100. */
+  readonly queue: number;
+  /** `_memory_mb`: most memory of one call's processes; default 512 MiB. */
+  readonly memoryBytes: number;
+  /** `_output_mb`: most that one call may print, its answer included; default 64 MiB. */
+  readonly outputBytes: number;
+}
+
+const MIB = 1024 * 1024;
+const count = (least: number): v.GenericSchema<unknown, number> =>
+  v.pipe(v.number(), v.integer(), v.minValue(least));
+const positive = v.pipe(v.number(), v.gtValue(0));
+const seconds = v.pipe(positive, v.maxValue(Math.floor(MAX_TIMER_MS / 1000)));
+
+const schema = v.object({
+  _timeout_secs: v.optional(seconds, 60),
+  _concurrency: v.optional(count(1), 4),
+  _queue: v.optional(count(0), 100),
+  _memory_mb: v.optional(positive, 512),
+  _output_mb: v.optional(positive, 64),
+});
+
+/** @throws BrokerError `invalid_config` naming the option. */
+export function readLimits(name: string, config: JsonObject): Limits {
+  const result = v.safeParse(schema, config);
+  if (!result.success) {
+    const [issue] = result.issues;
+    throw new BrokerError('invalid_config', `${name}.${v.getDotPath(issue) ?? ''}: ${issue.message}`);
+  }
+  const options = result.output;
+  return {
+    timeoutMs: options._timeout_secs * 1000,
+    concurrency: options._concurrency,
+    queue: options._queue,
+    memoryBytes: options._memory_mb * MIB,
+    outputBytes: options._output_mb * MIB,
+  };
+}

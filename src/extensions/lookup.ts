@@ -1,0 +1,110 @@
+import { readdir, realpath, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { BrokerError } from '../protocol/errors.ts';
+import { compareNames } from '../protocol/names.ts';
+import { unsafePart, writableByOthers } from './ownership.ts';
+
+/** `script`: TypeScript or JavaScript; `python`; `executable`: a program of any language. */
+export type ExtensionKind = 'script' | 'python' | 'executable';
+
+/** An extension that was found and may be run. */
+export interface Extension {
+  /** The module's name, such as `ossec` or `pkg.mod`. */
+  readonly name: string;
+  readonly kind: ExtensionKind;
+  /** Real path of its file. */
+  readonly file: string;
+  /** The extension directory's real path. */
+  readonly dir: string;
+  /** Another one when the file has been changed. */
+  readonly version: string;
+}
+
+const windows = process.platform === 'win32';
+const scripts = new Set(['.ts', '.mts', '.js', '.mjs']);
+const windowsPrograms = new Set(['.exe', '.cmd', '.bat', '.ps1']);
+const moduleName = /^[A-Za-z0-9][\w-]*(?:\.[A-Za-z0-9][\w-]*)*$/;
+
+/**
+ * Finds the extension of a module's name in the extension directory: `NAME.ts`, `.mts`, `.js`, `.mjs`, `.py`, or an executable
+ * file `NAME` or `NAME.*`; `pkg.mod` is `mod` in the folder `pkg` (contract, section 7). Gives nothing where there is none.
+ * @param partOf gives why something that it could load is not to be trusted; default: looks for it now.
+ * @throws BrokerError `extension_failed` when there are several, or when others than the broker's user could have
+ *   written it, or anything else that it could load: it is not run then.
+ */
+export async function findExtension(
+  dir: string,
+  name: string,
+  partOf: (root: string) => Promise<string | undefined> = unsafePart,
+): Promise<Extension | undefined> {
+  if (!moduleName.test(name)) return undefined;
+  const segments = name.split('.');
+  const base = segments.pop() ?? '';
+  const folder = path.join(dir, ...segments);
+  const [found, other] = (await extensionsIn(folder)).filter((candidate) => candidate.base === base);
+  if (!found) return undefined;
+  if (other) throw refusal(name, `there are both ${found.entry} and ${other.entry}; remove one`);
+  const root = await realpath(dir);
+  const file = await realpath(path.join(folder, found.entry));
+  await checkSafe(name, root, file);
+  const reason = await partOf(root);
+  if (reason !== undefined) throw refusal(name, reason);
+  return { name, kind: found.kind, file, dir: root, version: await versionOf(file) };
+}
+
+/** Tells one state of a file from another. Throws the system's error when it has gone. */
+export async function versionOf(file: string): Promise<string> {
+  const { mtimeMs, size, ino, mode } = await stat(file);
+  return `${mtimeMs} ${size} ${ino} ${mode}`;
+}
+
+/** A file of a folder that is an extension. */
+export interface Candidate {
+  readonly entry: string;
+  /** The module's name within its folder. */
+  readonly base: string;
+  readonly kind: ExtensionKind;
+}
+
+/** The extensions in a folder, in the order of their files' names; none where there is no such folder. */
+export async function extensionsIn(folder: string): Promise<Candidate[]> {
+  const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+    throw error;
+  });
+  const described = await Promise.all(entries.toSorted(compareNames).map((entry) => describe(folder, entry)));
+  return described.filter((candidate) => candidate !== undefined);
+}
+
+/** A file as an extension, or nothing when it is none: `echo.test.ts` and `README.md` are not. */
+export async function describe(folder: string, entry: string): Promise<Candidate | undefined> {
+  const extension = path.extname(entry);
+  const base = entry.slice(0, entry.length - extension.length);
+  if (!moduleName.test(base) || base.includes('.')) return undefined;
+  const info = await stat(path.join(folder, entry)).catch(() => undefined);
+  if (!info?.isFile()) return undefined;
+  if (scripts.has(extension)) return { entry, base, kind: 'script' };
+  if (extension === '.py') return { entry, base, kind: 'python' };
+  const runs = windows ? windowsPrograms.has(extension.toLowerCase()) : (info.mode & 0o111) !== 0;
+  return runs ? { entry, base, kind: 'executable' } : undefined;
+}
+
+/** Whoever could change the file, or put another in its place, could run what they like as the broker's user. */
+async function checkSafe(name: string, root: string, file: string): Promise<void> {
+  const inside = path.relative(root, file);
+  if (inside.startsWith('..') || path.isAbsolute(inside)) {
+    throw refusal(name, 'it is a link that leads out of the extension directory');
+  }
+  if (windows) return;
+  const steps = inside.split(path.sep);
+  for (let depth = 0; depth <= steps.length; depth++) {
+    const at = path.join(root, ...steps.slice(0, depth));
+    const reason = writableByOthers(await stat(at));
+    const shown = depth === 0 ? 'the extension directory' : steps.slice(0, depth).join('/');
+    if (reason !== undefined) throw refusal(name, `${shown} ${reason}`);
+  }
+}
+
+function refusal(name: string, reason: string): BrokerError {
+  return new BrokerError('extension_failed', `Extension '${name}' is not run: ${reason}`);
+}

@@ -1,0 +1,64 @@
+import type { Logger } from '../protocol/logger.ts';
+
+/** Most of what one call prints that reaches the log: an extension must not fill the disk, nor keep the broker busy. */
+const MAX_BYTES = 256 * 1024;
+const MAX_LINES = 1000;
+/** Longest line of the log that an extension makes, in characters. */
+const LINE_LENGTH = 4096;
+/** How much of the end is kept for an error message. */
+const TAIL_BYTES = 4096;
+
+/** Writes what an extension prints to the log, line by line, and no more of it than a log can take. */
+export interface OutputLog {
+  /** Begins a call: it may fill the log anew. */
+  begin(): void;
+  write(bytes: Uint8Array): void;
+  /** The end of what was written, for an error message. */
+  tail(): string;
+  /** Writes a last line that has no end. */
+  flush(): void;
+}
+
+export function createOutputLog(name: string, log: Logger): OutputLog {
+  let decoder = new TextDecoder();
+  let rest = '';
+  let bytesLeft = MAX_BYTES;
+  let linesLeft = MAX_LINES;
+  let end: Uint8Array = new Uint8Array();
+
+  const isFull = (): boolean => bytesLeft <= 0 || linesLeft <= 0;
+
+  const writeLine = (text: string): void => {
+    if (text === '' || isFull()) return;
+    bytesLeft -= text.length;
+    linesLeft -= 1;
+    log.info('extension output', { extension: name, text: text.slice(0, LINE_LENGTH) });
+    if (isFull()) log.warn('extension prints too much; the rest is left out', { extension: name });
+  };
+
+  return {
+    begin() {
+      bytesLeft = MAX_BYTES;
+      linesLeft = MAX_LINES;
+      end = new Uint8Array();
+    },
+    write(bytes) {
+      end = Buffer.concat([end, bytes]).subarray(-TAIL_BYTES);
+      if (isFull()) return;
+      const lines = (rest + decoder.decode(bytes, { stream: true })).split(/\r?\n/, linesLeft + 1);
+      rest = lines.pop() ?? '';
+      for (const text of lines) writeLine(text);
+      // A line without an end must not grow for ever.
+      if (rest.length > LINE_LENGTH) {
+        writeLine(rest);
+        rest = '';
+      }
+    },
+    tail: () => new TextDecoder().decode(end).trim(),
+    flush() {
+      writeLine(rest);
+      rest = '';
+      decoder = new TextDecoder();
+    },
+  };
+}

@@ -1,0 +1,70 @@
+import { isObject, type JsonObject } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import type { Question } from '../protocol/extension.ts';
+import type { Call, Module, Reply } from '../modules/module.ts';
+import { type Loaded, orRelease, type Parts } from './loaded.ts';
+import type { Locks } from './locks.ts';
+import { type ScriptHost, startScriptHost } from './script-host.ts';
+import { createScriptPool } from './script-pool.ts';
+
+/** The module behind a script: its methods run in warm hosts, one call a host at a time. */
+export function loadScript(parts: Parts, locks: Locks): Loaded {
+  const { extension, limits, turns, ownConfig, services, log } = parts;
+  const { kind } = extension;
+  const start = (): ScriptHost =>
+    startScriptHost({
+      extension,
+      command: parts.hostCommand(kind === 'python' ? 'python' : 'script', ownConfig),
+      limits,
+      log,
+    });
+  const pool = createScriptPool(start);
+
+  const run = async (method: string, call: Call): Promise<Reply> => {
+    call.keepOpen();
+    const release = await turns.take(limits.timeoutMs, call.signal);
+    const holder = {};
+    const ask = (question: Question): Promise<JsonObject> => answer(question, call, holder);
+    const { clientAddress, signal } = call;
+    const params = call.params as JsonObject;
+    const started = orRelease(release, () =>
+      pool.call({ method, params, clientAddress, config: ownConfig, signal, ask }),
+    );
+    void started.done.finally(() => {
+      locks.releaseAll(holder);
+      release();
+    });
+    return started.reply;
+  };
+
+  const answer = async (question: Question, call: Call, holder: object): Promise<JsonObject> => {
+    if ('services' in question) return askServices(services, question.services, question.params, call);
+    if ('lock' in question) await locks.acquire(question.lock, holder);
+    else locks.release(question.unlock, holder);
+    return {};
+  };
+
+  return { extension, module: { call: run }, retire: (now) => pool.close(now) };
+}
+
+/** An extension reads and writes the registry in the name of its caller, and needs no key for it. */
+async function askServices(
+  services: Module,
+  method: string,
+  params: JsonObject,
+  caller: Call,
+): Promise<JsonObject> {
+  const reply = await services.call(method, {
+    params,
+    httpMethod: 'POST',
+    clientAddress: caller.clientAddress,
+    signal: caller.signal,
+    header: () => undefined,
+    keepOpen: () => undefined,
+    drop: () => undefined,
+  });
+  const envelope: unknown = typeof reply.body === 'string' ? JSON.parse(reply.body) : undefined;
+  if (!isObject(envelope))
+    throw new BrokerError('invalid_request', `services.${method} cannot be used by an extension`);
+  return envelope;
+}

@@ -1,0 +1,248 @@
+import assert from 'node:assert/strict';
+import type { Rules } from './rule.ts';
+import { eventually, put, remove, take } from './mutations.ts';
+
+/** The parts of the contract that are about lists, watches and lifetimes. */
+export function readRules({ group, rule, durableRule }: Rules, shortTtlMs: number): void {
+  group('list() and count()', () => {
+    const names = [
+      'a',
+      'a/',
+      'a/1',
+      'a/10',
+      'a/2',
+      'a0',
+      'b',
+      'é',
+      '\uff5e',
+      '\u{1f600}',
+      '10',
+      '9',
+      'A',
+      '~',
+      'a b',
+    ];
+    const inByteOrder = names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+
+    rule('give entries in the byte order of their names', async (store) => {
+      for (const name of names) await store.mutate(name, put(name));
+      const page = await store.list();
+      assert.deepEqual(
+        page.entries.map((entry) => entry.name),
+        inByteOrder,
+      );
+      assert.equal(page.next, undefined);
+      assert.equal(page.revision, store.revision);
+    });
+
+    rule('page without losing or repeating an entry', async (store) => {
+      for (const name of names) await store.mutate(name, put(name));
+      for (const limit of [1, 2, 7, 15, 16]) {
+        const seen: string[] = [];
+        let after: string | undefined;
+        do {
+          const page = await store.list(after === undefined ? { limit } : { limit, after });
+          assert.ok(page.entries.length <= limit);
+          seen.push(...page.entries.map((entry) => entry.name));
+          after = page.next;
+        } while (after !== undefined);
+        assert.deepEqual(seen, inByteOrder);
+      }
+    });
+
+    rule('keep to a prefix', async (store) => {
+      for (const name of names) await store.mutate(name, put(name));
+      const page = await store.list({ prefix: 'a/', limit: 2 });
+      assert.deepEqual(
+        page.entries.map((entry) => entry.name),
+        ['a/', 'a/1'],
+      );
+      const rest = await store.list({ prefix: 'a/', after: page.next ?? '' });
+      assert.deepEqual(
+        rest.entries.map((entry) => entry.name),
+        ['a/10', 'a/2'],
+      );
+      assert.equal(await store.count('a/'), 4);
+      assert.equal(await store.count(''), names.length);
+      assert.equal(await store.count('zz'), 0);
+      assert.deepEqual((await store.list({ prefix: 'b', after: 'c' })).entries, []);
+      assert.deepEqual(
+        (await store.list({ prefix: 'b', after: 'a' })).entries.map((entry) => entry.name),
+        ['b'],
+      );
+    });
+
+    rule('give at most 1000 entries unless asked for more', async (store) => {
+      await Promise.all(Array.from({ length: 1005 }, (_, i) => store.mutate(`n${i}`, put('x'))));
+      const page = await store.list();
+      assert.equal(page.entries.length, 1000);
+      assert.equal((await store.list({ after: page.next ?? '' })).entries.length, 5);
+      assert.equal((await store.list({ limit: 2000 })).entries.length, 1005);
+    });
+  });
+
+  group('watch()', () => {
+    rule('reports every change once, in the order of revisions', async (store) => {
+      const watch = store.watch();
+      await Promise.all(Array.from({ length: 100 }, (_, i) => store.mutate(`n${i % 10}`, put(String(i)))));
+      await store.mutate('n1', remove);
+      const items = await take(watch, 101);
+      for (let i = 1; i < items.length; i++) {
+        assert.ok((items[i]?.revision ?? 0) > (items[i - 1]?.revision ?? 0));
+      }
+      const last = items.at(-1);
+      assert.ok(last?.type === 'delete' && last.name === 'n1' && last.entry === undefined);
+      const [first] = items;
+      assert.ok(first?.type === 'put' && first.entry?.revision === first.revision);
+      await watch.return?.();
+    });
+
+    rule('begins at the call, not at the first read', async (store) => {
+      await store.mutate('foo', put('before'));
+      const watch = store.watch({ name: 'foo' });
+      await store.mutate('foo', put('after'));
+      const [item] = await take(watch, 1);
+      assert.ok(item?.type === 'put' && item.entry?.data['_str'] === 'after');
+      await watch.return?.();
+    });
+
+    rule('covers one name, or the names of one prefix', async (store) => {
+      const [byName, byPrefix] = [store.watch({ name: 'a' }), store.watch({ prefix: 'a/' })];
+      for (const name of ['ab', 'a/1', 'b', 'a', 'a/2', 'a']) await store.mutate(name, put(name));
+      const named = await take(byName, 2);
+      assert.deepEqual(
+        named.map((item) => item.type === 'put' && item.name),
+        ['a', 'a'],
+      );
+      const prefixed = await take(byPrefix, 2);
+      assert.deepEqual(
+        prefixed.map((item) => item.type === 'put' && item.name),
+        ['a/1', 'a/2'],
+      );
+      await byName.return?.();
+      await byPrefix.return?.();
+    });
+
+    rule('resumes after a revision without losing or repeating a change', async (store) => {
+      const revisions: number[] = [];
+      for (let i = 0; i < 10; i++) revisions.push((await store.mutate(`n${i % 2}`, put(String(i)))).revision);
+      const watch = store.watch({ after: revisions[3] ?? 0, prefix: 'n' });
+      revisions.push((await store.mutate('n0', put('live'))).revision);
+      assert.deepEqual(
+        (await take(watch, 7)).map((item) => item.revision),
+        revisions.slice(4),
+      );
+      await watch.return?.();
+      const only = store.watch({ after: revisions[3] ?? 0, name: 'n1' });
+      assert.deepEqual(
+        (await take(only, 3)).map((item) => item.revision),
+        [5, 7, 9].map((i) => revisions[i]),
+      );
+      await only.return?.();
+    });
+
+    durableRule('resumes across a reopening', async (store, { reopen }) => {
+      await store.mutate('a', put('1'));
+      const { revision } = await store.mutate('b', put('2'));
+      await store.mutate('c', put('3'));
+      await store.mutate('b', remove);
+      const again = await reopen();
+      const watch = again.watch({ after: revision });
+      await again.mutate('d', put('4'));
+      const items = await take(watch, 3);
+      assert.deepEqual(
+        items.map((item) => (item.type === 'reset' ? 'reset' : `${item.type} ${item.name}`)),
+        ['put c', 'delete b', 'put d'],
+      );
+      await watch.return?.();
+    });
+
+    rule('says reset for a revision in the future, then reports what follows', async (store) => {
+      await store.mutate('a', put('1'));
+      const watch = store.watch({ after: store.revision + 1_000_000 });
+      const { revision } = store;
+      const [item] = await take(watch, 1);
+      assert.deepEqual(item, { type: 'reset', revision });
+      await store.mutate('b', put('2'));
+      const [next] = await take(watch, 1);
+      assert.ok(next?.type === 'put' && next.name === 'b');
+      await watch.return?.();
+    });
+
+    rule('ends by its signal, by return() and by close()', async (store) => {
+      const aborter = new AbortController();
+      const [aborted, returned, closed] = [
+        store.watch({ signal: aborter.signal }),
+        store.watch(),
+        store.watch(),
+      ];
+      const waiting = [aborted.next(), returned.next(), closed.next()];
+      aborter.abort();
+      await returned.return?.();
+      await store.close();
+      for (const next of waiting) assert.deepEqual(await next, { done: true, value: undefined });
+      assert.equal((await store.watch({ signal: aborter.signal }).next()).done, true);
+    });
+  });
+
+  group('lifetimes', () => {
+    rule('end an entry, which a watch reports as expired', async (store) => {
+      const watch = store.watch({ name: 'foo' });
+      const { entry } = await store.mutate('foo', put('a', shortTtlMs));
+      assert.equal(entry?.ttlMs, shortTtlMs);
+      const [, gone] = await take(watch, 2);
+      assert.ok(gone?.type === 'expire' && gone.name === 'foo');
+      assert.equal(await store.get('foo'), undefined);
+      await watch.return?.();
+    });
+
+    rule('are renewed without a new revision', async (store) => {
+      const written = await store.mutate('foo', put('a', shortTtlMs * 2));
+      const until = performance.now() + shortTtlMs * 5;
+      while (performance.now() < until) {
+        const renewed = await store.mutate('foo', (current) => {
+          assert.ok(current, 'the entry expired in spite of its renewals');
+          return { action: 'renew' };
+        });
+        assert.equal(renewed.entry?.revision, written.revision);
+        await new Promise((resolve) => {
+          setTimeout(resolve, shortTtlMs / 4);
+        });
+      }
+      await eventually('the entry to expire', async () => (await store.get('foo')) === undefined);
+    });
+
+    rule('go with a write that gives none', async (store) => {
+      await store.mutate('foo', put('a', shortTtlMs));
+      const { entry } = await store.mutate('foo', put('b'));
+      assert.equal(entry?.ttlMs, undefined);
+      await new Promise((resolve) => {
+        setTimeout(resolve, shortTtlMs * 2);
+      });
+      assert.equal((await store.get('foo'))?.data['_str'], 'b');
+    });
+
+    durableRule('last across a reopening', async (store, { reopen }) => {
+      await store.mutate('short', put('a', shortTtlMs));
+      await store.mutate('long', put('b', 3_600_000));
+      const again = await reopen();
+      assert.equal((await again.get('long'))?.ttlMs, 3_600_000);
+      await eventually('the entry to expire', async () => (await again.get('short')) === undefined);
+      assert.equal((await again.get('long'))?.data['_str'], 'b');
+    });
+  });
+
+  durableRule('keeps entries and revisions across a reopening', async (store, { reopen }) => {
+    for (let i = 0; i < 20; i++) await store.mutate(`n${i}`, put({ i }));
+    await store.mutate('n3', remove);
+    const before = await store.list();
+    const again = await reopen();
+    assert.deepEqual(await again.list(), before);
+    assert.equal(again.revision, before.revision);
+    assert.ok((await again.mutate('new', put('x'))).revision > before.revision);
+  });
+
+  rule('says that it takes writes', async (store) => {
+    assert.equal(store.health().writable, true);
+  });
+}

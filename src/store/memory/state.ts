@@ -1,0 +1,118 @@
+import type { Change } from '../../protocol/entry.ts';
+import type { Mutation, Store, WatchItem } from '../store.ts';
+import { createCounts } from './counts.ts';
+import { createExpiry, type Expiry } from './expiry.ts';
+import { createHistory, type History } from './history.ts';
+import { createQuota, type Quota } from './quota.ts';
+import { createTable, type Table } from './table.ts';
+import { covers, createWatchHub } from './watchers.ts';
+
+const MIB = 1024 * 1024;
+
+/** What a driver that keeps its registry in memory is held to; each has a default. */
+export interface StateLimits {
+  /** What the entries may count in all (`size.ts`); default: no limit. */
+  readonly maxBytes?: number;
+  /** How many changes a watch can resume across; default 10,000. */
+  readonly historyChanges?: number;
+  /** Their bytes at most; default 16 MiB. */
+  readonly historyBytes?: number;
+  /** How far a watch may fall behind, in bytes; default 1 MiB. */
+  readonly watchBytes?: number;
+}
+
+/**
+ * The registry in memory: its entries, watches, counts, lifetimes and latest changes. The drivers `memory` and `file` share
+ * it; a driver adds when a change counts.
+ */
+export interface RegistryState extends Pick<
+  Store,
+  'revision' | 'get' | 'list' | 'count' | 'liveCount' | 'watch'
+> {
+  readonly table: Table;
+  readonly history: History;
+  readonly quota: Quota;
+  readonly expiry: Expiry;
+  /** Takes over a change, in the order of revisions. `bytes`: what it counts in the history and for slow watches. */
+  apply(change: Change, bytes: number): void;
+  /** Begins the lifetimes of entries that the table was loaded with. */
+  beginLifetimes(): void;
+  /** The mutation that ends an entry whose lifetime is over. */
+  readonly end: Mutation;
+  /** Ends every watch, those to come included. */
+  endWatches(): void;
+}
+
+/** @param expire is to run {@link RegistryState.end} on an entry; it may reject while the store cannot write. */
+export function createRegistryState(
+  limits: StateLimits,
+  expire: (name: string) => Promise<unknown>,
+): RegistryState {
+  const table = createTable();
+  const quota = createQuota(table, limits.maxBytes ?? Infinity);
+  const counts = createCounts(table);
+  const history = createHistory({
+    changes: limits.historyChanges ?? 10_000,
+    bytes: limits.historyBytes ?? 16 * MIB,
+  });
+  const watches = createWatchHub(limits.watchBytes ?? MIB);
+  const expiry = createExpiry(expire);
+  let ended = false;
+
+  function backlogOf(options: { name?: string; prefix?: string; after?: number }): WatchItem[] {
+    const { after } = options;
+    if (after === undefined) return [];
+    if (after > table.revision || after < history.floor) {
+      return [{ type: 'reset', revision: table.revision }];
+    }
+    return history.since(after).filter((change) => covers(options, change.name));
+  }
+
+  return {
+    table,
+    history,
+    quota,
+    expiry,
+    get revision(): number {
+      return table.revision;
+    },
+    get: (name) => Promise.resolve(table.get(name)),
+    list: (options = {}) => Promise.resolve(table.page(options)),
+    async count(prefix) {
+      const count = counts.open(prefix);
+      try {
+        await count.ready;
+        return count.value;
+      } finally {
+        count.close();
+      }
+    },
+    liveCount: counts.open,
+    watch(options = {}) {
+      const watch = watches.open(options, backlogOf(options));
+      if (ended) watches.close();
+      return watch;
+    },
+    apply(change, bytes) {
+      const { size, bytes: before } = table;
+      table.apply(change, change.entry && quota.bytesOf(change.name, change.entry.data));
+      quota.applied(table.bytes - before);
+      if (table.size !== size) counts.changed(change.name, table.size - size);
+      history.push(change, bytes);
+      watches.publish(change, bytes);
+      if (change.entry === undefined) expiry.forget(change.name);
+      else expiry.track(change.entry);
+    },
+    beginLifetimes() {
+      for (const entry of table.entries()) if (entry.ttlMs !== undefined) expiry.track(entry);
+    },
+    end: (current) =>
+      current !== undefined && expiry.isOver(current)
+        ? { action: 'delete', expired: true }
+        : { action: 'keep' },
+    endWatches() {
+      ended = true;
+      watches.close();
+    },
+  };
+}

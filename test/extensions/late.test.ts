@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { reference } from '../programs/support.ts';
+import { writeExtensions } from '../support/extensions.ts';
+import { startBroker } from '../support/programs.ts';
+import { tempDir } from '../support/temp.ts';
+
+const script = `
+let kept;
+export function Keep({ registry }) { kept = registry; }
+export function Use() { return kept.get('foo').then(() => 'it got it', (error) => error.message); }
+`;
+
+const message = 'The registry and locks serve a call that is under way; this one is over, or has not begun\n';
+
+describe('what an extension asks of the broker outside a call', () => {
+  it('is refused, rather than left to wait for ever', async () => {
+    const dir = tempDir();
+    writeExtensions(dir, {
+      'late.mjs': script,
+      'early.py': 'import bpbroker\nlist(bpbroker.config.data["services"])\n',
+    });
+    const one = { _concurrency: 1, _timeout_secs: 10 };
+    const broker = await startBroker(reference, { dir, config: { late: one, early: one } });
+    const execute = (method: string) => broker.client(['execute', '--method', method, '--quiet']);
+    assert.equal((await execute('late.Keep')).code, 0);
+    assert.equal((await execute('late.Use')).stdout, message);
+    const { code, stderr } = await execute('early.Any');
+    assert.equal(code, 1);
+    assert.equal(stderr, `Fatal error: Extension 'early' cannot be loaded: BrokerError: ${message}`);
+    await broker.kill();
+  });
+});

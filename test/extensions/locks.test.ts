@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createLocks } from '../../src/extensions/locks.ts';
+
+const [a, b, c] = [{}, {}, {}];
+
+describe('createLocks()', () => {
+  it('gives a lock to one holder at a time, in the order in which they came', async () => {
+    const locks = createLocks();
+    const order: string[] = [];
+    await locks.acquire('x', a);
+    const second = locks.acquire('x', b).then(() => order.push('b'));
+    const third = locks.acquire('x', c).then(() => order.push('c'));
+    await locks.acquire('another', b);
+    assert.deepEqual(order, []);
+    locks.release('x', b);
+    await Promise.resolve();
+    assert.deepEqual(order, [], 'released by one who does not hold it');
+    locks.release('x', a);
+    await second;
+    assert.deepEqual(order, ['b']);
+    locks.release('x', b);
+    await third;
+    assert.deepEqual(order, ['b', 'c']);
+  });
+
+  it('gives a holder what it holds once more, and takes as many releases', async () => {
+    const locks = createLocks();
+    await locks.acquire('x', a);
+    await locks.acquire('x', a);
+    let passed = false;
+    const next = locks.acquire('x', b).then(() => (passed = true));
+    locks.release('x', a);
+    await Promise.resolve();
+    assert.equal(passed, false);
+    locks.release('x', a);
+    await next;
+  });
+
+  it('passes on what a call that has ended held, and forgets what it waited for', async () => {
+    const locks = createLocks();
+    await locks.acquire('x', a);
+    void locks.acquire('x', b);
+    const next = locks.acquire('x', c);
+    locks.releaseAll(b);
+    locks.releaseAll(a);
+    await next;
+  });
+});
