@@ -16,8 +16,8 @@ export interface Pass {
 
 /** The suites that hold on every runtime: they say what the runtimes must not differ in. */
 const everyRuntime = [
-  'test/broker/api/access-keys.test.ts',
-  'test/broker/api/safety.test.ts',
+  'test/api/access-keys.test.ts',
+  'test/api/safety.test.ts',
   'test/broker/health/health.test.ts',
   'test/client/bounds.test.ts',
   'test/client/finder.test.ts',
@@ -27,6 +27,8 @@ const everyRuntime = [
   'test/runtime',
   'test/store/backup.test.ts',
   'test/store/file.test.ts',
+  'test/store/memory.test.ts',
+  'test/api/app.test.ts',
   'test/store/quota.test.ts',
 ];
 

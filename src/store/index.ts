@@ -1,0 +1,18 @@
+/** Stores for the registry, and what a driver of your own must keep: `bpbroker/store`. */
+export { memoryStore, type MemoryStoreOptions } from './memory/memory-store.ts';
+export type {
+  ListOptions,
+  LiveCount,
+  Mutation,
+  MutationResult,
+  NewEntry,
+  Outcome,
+  Page,
+  Reset,
+  Store,
+  StoreHealth,
+  WatchItem,
+  WatchOptions,
+} from './store.ts';
+export type { StateLimits } from './memory/state.ts';
+export type { Change, Entry } from '../protocol/entry.ts';

@@ -1,0 +1,98 @@
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Mutation, MutationResult, Store } from '../store.ts';
+import { stateOf } from './new-entry.ts';
+import { ENTRY_BYTES } from './size.ts';
+import { createRegistryState, type RegistryState, type StateLimits } from './state.ts';
+
+export interface MemoryStoreOptions extends StateLimits {
+  /** What the entries may take in all, in bytes: of each its name and data as JSON, and 512. Default 128 MiB. */
+  readonly maxBytes?: number;
+}
+
+const MAX_BYTES = 128 * 1024 * 1024;
+
+/**
+ * A registry in the memory of this process. **Nothing is durable**: a process that ends takes every entry with it, and no
+ * other process sees them. It keeps every other rule of the store's contract: one winner, revisions, watches, lifetimes.
+ *
+ * Lifetimes are counted by timers. Where a platform stops them between requests, an entry ends at the first use after.
+ *
+ * @throws RangeError for a limit that is no number above 0.
+ * @example
+ * ```ts
+ * import { createApp } from 'bpbroker/app';
+ * import { memoryStore } from 'bpbroker/store';
+ * const app = createApp({ store: memoryStore() });
+ * export default app; // wherever Hono has an adapter
+ * ```
+ */
+export function memoryStore(options: MemoryStoreOptions = {}): Store {
+  for (const [name, value] of Object.entries(options) as [string, number | undefined][]) {
+    if (value === undefined || (typeof value === 'number' && value > 0)) continue;
+    throw new RangeError(`memoryStore: '${name}' is ${String(value)}; expected a number above 0`);
+  }
+  const state = createRegistryState({ maxBytes: MAX_BYTES, ...options }, (name) => mutate(name, state.end));
+  const { table, quota, expiry } = state;
+  let closed = false;
+
+  /** The state, without what should have ended by now. */
+  function current(): RegistryState {
+    for (const name of expiry.overdue()) decide(name, state.end);
+    return state;
+  }
+
+  // Not async: mutations that are made one after another see each other's results.
+  function mutate(name: string, mutation: Mutation): Promise<MutationResult> {
+    if (closed) return Promise.reject(new BrokerError('unavailable', 'The store has been closed'));
+    try {
+      current();
+      return Promise.resolve(decide(name, mutation));
+    } catch (error) {
+      // As it was thrown.
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors
+      return Promise.reject(error);
+    }
+  }
+
+  function decide(name: string, mutation: Mutation): MutationResult {
+    const before = table.get(name);
+    const outcome = mutation(before);
+    const revision = table.revision + 1;
+    if (outcome.action === 'put') {
+      const { data } = outcome.entry;
+      const make = stateOf(name, outcome.entry);
+      quota.admit(name, data, before?.data, false);
+      const entry = make(revision);
+      state.apply({ type: 'put', name, revision, entry }, quota.bytesOf(name, data));
+      return { entry, revision };
+    }
+    if (outcome.action === 'delete' && before !== undefined) {
+      state.apply({ type: outcome.expired ? 'expire' : 'delete', name, revision }, ENTRY_BYTES);
+      return { revision };
+    }
+    if (outcome.action === 'renew') expiry.renew(name);
+    return before ? { entry: before, revision: table.revision } : { revision: table.revision };
+  }
+
+  return {
+    get revision(): number {
+      return table.revision;
+    },
+    get: (name) => current().get(name),
+    list: (listed) => current().list(listed),
+    count: (prefix) => current().count(prefix),
+    liveCount: (prefix) => current().liveCount(prefix),
+    watch: (watched) => current().watch(watched),
+    mutate,
+    health: () =>
+      closed
+        ? { writable: false, reason: 'the store has been closed' }
+        : { writable: true, usage: quota.usage() },
+    close() {
+      closed = true;
+      expiry.close();
+      state.endWatches();
+      return Promise.resolve();
+    },
+  };
+}
