@@ -31,19 +31,21 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
     if (value === undefined || (typeof value === 'number' && value > 0)) continue;
     throw new RangeError(`memoryStore: '${name}' is ${String(value)}; expected a number above 0`);
   }
-  const state = createRegistryState({ maxBytes: MAX_BYTES, ...options }, (name) => mutate(name, state.end));
+  const state = createRegistryState({ maxBytes: MAX_BYTES, ...options }, (name) =>
+    mutate(name, state.expire),
+  );
   const { table, quota, expiry } = state;
   let closed = false;
 
   /** The state, without what should have ended by now. */
   function current(): RegistryState {
-    for (const name of expiry.overdue()) decide(name, state.end);
+    for (const name of expiry.overdue()) decide(name, state.expire);
     return state;
   }
 
   // Not async: mutations that are made one after another see each other's results.
   function mutate(name: string, mutation: Mutation): Promise<MutationResult> {
-    if (closed) return Promise.reject(new BrokerError('unavailable', 'The store has been closed'));
+    if (closed) return Promise.reject(closedError());
     try {
       current();
       return Promise.resolve(decide(name, mutation));
@@ -81,7 +83,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
     get: (name) => current().get(name),
     list: (listed) => current().list(listed),
     count: (prefix) => current().count(prefix),
-    liveCount: (prefix) => current().liveCount(prefix),
+    waitForEntry: (name, signal) => current().waitForEntry(name, signal),
+    waitForCount: (prefix, count, signal) => current().waitForCount(prefix, count, signal),
     watch: (watched) => current().watch(watched),
     mutate,
     health: () =>
@@ -91,8 +94,12 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
     close() {
       closed = true;
       expiry.close();
-      state.endWatches();
+      state.end(closedError());
       return Promise.resolve();
     },
   };
+}
+
+function closedError(): BrokerError {
+  return new BrokerError('unavailable', 'The store has been closed');
 }
