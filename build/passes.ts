@@ -22,6 +22,7 @@ const everyRuntime = [
   'test/client/bounds.test.ts',
   'test/client/finder.test.ts',
   'test/client/keyed-finder.test.ts',
+  'test/client/site.test.ts',
   'test/config',
   'test/protocol',
   'test/runtime',

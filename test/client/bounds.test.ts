@@ -36,10 +36,14 @@ function endless(contentType: string, first = ''): { response: ChannelResponse; 
 
 function rpcOf(response: ChannelResponse): Rpc {
   return {
-    address: { host: '127.0.0.1', port: 1 },
-    pin: { fingerprint: '' },
-    pinSource: 'named',
-    moveTo: () => undefined,
+    line: {
+      address: { host: '127.0.0.1', port: 1 },
+      place: '127.0.0.1:1',
+      isProxied: false,
+      request: () => Promise.reject(new Error('not asked for')),
+      probe: () => Promise.resolve(),
+      close: () => undefined,
+    },
     call: () => Promise.reject(new Error('not asked for')),
     open: () => Promise.resolve(response),
     close: () => undefined,
