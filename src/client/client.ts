@@ -144,7 +144,7 @@ function regainWhenLost(options: RegainOptions): Regain {
     regain ??= await load();
     return regain(...args);
   };
-  return Object.assign(lost, { cause: () => regain?.cause() });
+  return Object.assign(lost, { cause: () => regain?.cause(), reached: () => regain?.reached() });
 }
 
 function createClient(rpc: Rpc, regain: Regain): BrokerClient {

@@ -21,6 +21,8 @@ export interface Regain {
   (error: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown>;
   /** Why it is out of reach now, if it is. */
   cause(): unknown;
+  /** A call has found the broker by itself, before a look did. */
+  reached(): void;
 }
 
 /** Searches the network for so many milliseconds. Rejects with `unreachable` when nobody answers. */
@@ -53,6 +55,11 @@ export function createRegain(options: RegainOptions): Regain {
   let cause: unknown;
   let looking: Promise<void> | undefined;
 
+  const reached = (): void => {
+    if (cause !== undefined) notify(`The broker is in reach again, at ${line.place}`);
+    cause = undefined;
+  };
+
   const look = async (ms: number): Promise<void> => {
     const ended = new AbortController();
     const { address, pinned } = line;
@@ -65,8 +72,7 @@ export function createRegain(options: RegainOptions): Regain {
     try {
       const now = await Promise.any(elsewhere ? [here, elsewhere] : [here]);
       if (formatAddress(now) !== formatAddress(address)) pinned?.moveTo(now);
-      notify(`The broker is in reach again, at ${line.place}`);
-      cause = undefined;
+      reached();
     } catch (error) {
       const errors = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
       const [atAddress, inSearch = atAddress] = errors;
@@ -91,7 +97,7 @@ export function createRegain(options: RegainOptions): Regain {
     await untilAborted(looking, signal);
     return cause;
   };
-  return Object.assign(regain, { cause: () => cause });
+  return Object.assign(regain, { cause: () => cause, reached });
 }
 
 /**

@@ -145,7 +145,11 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, regain: Retry): Untyped {
 }
 
 /** Gets ready for another attempt after one that failed; gives what is in the way still, if anything is. */
-type Retry = (error: unknown, deadline: Deadline, signal?: AbortSignal) => Promise<unknown>;
+interface Retry {
+  (error: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown>;
+  /** Told that an attempt has had an answer. */
+  reached?(): void;
+}
 
 /** Asks again and again, each time waiting at the broker, until there is something or the time is up. */
 async function poll<T>(
@@ -164,6 +168,7 @@ async function poll<T>(
     const grace = left > POLL_MS ? 5000 : 1000;
     try {
       const found = await ask(`${Math.ceil(wait)}ms`, { timeoutMs: wait + grace, signal });
+      regain.reached?.();
       if (found !== undefined) return found;
       retry.reset();
       cause = undefined;

@@ -54,6 +54,7 @@ export async function* watchChanges(
     try {
       for await (const message of events(rpc, scope, revision, options.signal)) {
         retry.reset();
+        options.regain.reached();
         stood = true;
         const event = JSON.parse(message.data) as StreamEvent;
         if (event.type === 'error') throw new BrokerError('unavailable', event.message);

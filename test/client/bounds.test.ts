@@ -86,7 +86,10 @@ describe('row "what a client reads"', () => {
 
   it('an event without an end ends the watch', async () => {
     const { response, read } = endless('text/event-stream', 'data: ');
-    const regain = Object.assign((why: unknown) => Promise.resolve(why), { cause: () => undefined });
+    const regain = Object.assign((why: unknown) => Promise.resolve(why), {
+      cause: () => undefined,
+      reached: () => undefined,
+    });
     const options = { deadline: deadlineIn(0), regain };
     const changes = watchChanges(rpcOf(response), {}, options, () => Promise.reject(new Error('no list')));
     await assert.rejects(changes.next(), { code: 'internal', message: /longer than 16 MiB/ });
