@@ -20,6 +20,7 @@ const everyRuntime = [
   'test/broker/api/safety.test.ts',
   'test/broker/health/health.test.ts',
   'test/client/bounds.test.ts',
+  'test/client/discover.test.ts',
   'test/client/finder.test.ts',
   'test/client/keyed-finder.test.ts',
   'test/client/site.test.ts',
