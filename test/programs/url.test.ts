@@ -118,7 +118,7 @@ for (const launcher of launchers) {
         );
       });
 
-      it('gets nothing of a request where its certificate is wrong: exit 8 with what is wrong', async () => {
+      it('row "authorities": gets nothing of a request where its certificate is wrong: exit 8 with what is wrong', async () => {
         const leaves: [Leaf, RegExp][] = [
           [{ names: ['localhost'], validity: 'over' }, / has expired: it was valid until /],
           [{ names: ['localhost'], validity: 'to come' }, / is not valid yet, but from /],
@@ -297,7 +297,7 @@ describe('a URL on the command line', () => {
     assert.equal((await client(reference, args, { BPBROKER_CA: own('nothing.pem') })).code, 0);
   });
 
-  it('is never left for where a redirect leads', async () => {
+  it('row "authorities": is never left for where a redirect leads', async () => {
     const elsewhere = await startTlsProxy({ certificate: good, to: broker.port });
     const target = `https://localhost:${elsewhere.port}/services/Get`;
     for (const status of [301, 302, 307, 308]) {

@@ -94,7 +94,7 @@ describe(`openSite() on ${runtime.name}`, () => {
     'tomorrow at the earliest': [{ names: ['localhost'], validity: 'to come' }, 'localhost'],
   };
   for (const [what, [leaf, host]] of Object.entries(wrong)) {
-    it(`vouches for no certificate for ${what}, and sends nothing`, async () => {
+    it(`row "authorities": vouches for no certificate for ${what}, and sends nothing`, async () => {
       const port = await serve(await authority.sign(leaf));
       const before = taken.length;
       assert.equal((await ask(port, host, [authority.cert])).isVouchedFor, false);
@@ -102,7 +102,7 @@ describe(`openSite() on ${runtime.name}`, () => {
     });
   }
 
-  it('vouches for nobody by other authorities than those given, also after it has by one', async () => {
+  it('row "authorities": vouches for nobody by other authorities than those given, also after it has by one', async () => {
     const pair = await authority.sign({ names: ['localhost'] });
     const port = await serve(pair);
     assert.equal((await ask(port, 'localhost', [authority.cert])).isVouchedFor, true);
