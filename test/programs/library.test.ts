@@ -45,6 +45,7 @@ const documents = [
   'README.md',
   'src/broker/create-broker.ts',
   'src/client/client.ts',
+  'src/client/discover.ts',
   'src/protocol/errors.ts',
 ];
 
@@ -59,7 +60,12 @@ for (const launcher of runtimes) {
         const broker = needsBroker && example.includes('connect(') ? await startBroker(reference) : undefined;
         const port = broker?.port ?? (await freePort());
         // The very text, but for the port, which another broker of this machine may have.
-        const dir = consumer({ 'example.mjs': example.replaceAll('20443', String(port)) });
+        const placed = example
+          .replaceAll('20443', String(port))
+          .replaceAll('discover({', `discover({ interfaces: ['lo'], port: ${port},`);
+        const dir = consumer({ 'example.mjs': placed });
+        const entry = ['--name', 'web', '--data', '{"port": 8080}'];
+        await broker?.client(['service', 'replace', ...entry]);
         const { code, stdout, stderr } = await runScript(launcher, dir, 'example.mjs', port);
         assert.deepEqual([code, stderr], [0, ''], stderr);
         const promised = promisedBy(example);
@@ -171,11 +177,25 @@ describe('the types of the package', () => {
   });
 });
 
-const imports = `import { BrokerError, createBroker } from 'bpbroker';\nimport { connect } from 'bpbroker/client';\nexport {};\n`;
+const imports = `import { BrokerError, createBroker } from 'bpbroker';\nimport { connect, discover } from 'bpbroker/client';\nexport {};\n`;
 
 const useScript = `
 import { type Broker, createBroker, defineMethod, defineModule, jsonReply, type Logger, VERSION } from 'bpbroker';
-import { BrokerError, type ClientChange, type ClientEntry, connect, type ErrorCode } from 'bpbroker/client';
+import {
+  type BrokerClient,
+  BrokerError,
+  type ClientChange,
+  type ClientEntry,
+  type ClientPut,
+  connect,
+  type ConnectOptions,
+  discover,
+  type DiscoverOptions,
+  type ErrorCode,
+  type Execution,
+  type FoundBroker,
+  type Json,
+} from 'bpbroker/client';
 import { Hono } from 'hono';
 import * as v from 'valibot';
 
@@ -189,10 +209,52 @@ const client = await connect({ broker: { host: '::1', port: 1 }, accessKey: 'k',
 const entry: ClientEntry = await client.register('a', { b: [1, null] }, { ttlMs: 5, ifSame: true });
 const revision: number = entry.revision;
 await client.replace('a', 'text', { ifRevision: revision });
-for await (const change of client.watch({ prefix: 'a' })) {
-  const { type }: ClientChange = change;
-  if (type === 'reset') break;
+for await (const change of client.watch<Web>({ prefix: 'a' })) {
+  const of: ClientChange<Web> = change;
+  if (change.type === 'put') {
+    const put: ClientPut<Web> = change;
+    console.log(put.lastWriteTs + put.data.port, put.lastWriteIp.length);
+  } else if (change.type === 'reset') {
+    // @ts-expect-error -- a reset is of no entry
+    console.log(of.name);
+    break;
+  } else {
+    console.log(change.name);
+    // @ts-expect-error -- what is gone has no data
+    console.log(change.data);
+  }
 }
+interface Web {
+  readonly port: number;
+}
+type Alias = { readonly port: number };
+const typed: ClientEntry<Web> = await client.get<Web>('a');
+const port: number = typed.data.port + (await client.waitFor<Alias>('a')).data.port;
+const texts: string[] = (await client.list<string>()).entries.map(({ data }) => data);
+const plain: string | { readonly [key: string]: Json } = (await client.get('a')).data;
+const json: Json = await client.call('a', 'B');
+const list: readonly number[] = await client.call<number[]>('a', 'B', { data: 1 }, { timeoutMs: port });
+console.log(texts, plain, json, list);
+// @ts-expect-error -- an entry is no number
+await client.get<number>('a');
+const search: DiscoverOptions = { name: 'a', key: 'k', timeoutMs: 5, targets: [], interfaces: ['lo'], port: 1, all: true };
+const [found, ...others] = await discover(search);
+const one: FoundBroker = found;
+const none: FoundBroker | undefined = others[0];
+const byFound: ConnectOptions = { broker: one, accessKey: 'k' };
+await using disposable: BrokerClient = await connect(byFound);
+await using execution: Execution = await disposable.execute('a.B');
+await using embedded: Broker = await createBroker({ dir: 'y' });
+const mounted = await connect({
+  broker: 'https://app.test/x',
+  fetch: (...args) => embedded.app.fetch(new Request(...args)),
+});
+await connect({ broker: 'https://app.test/x', fetch: embedded.app.fetch });
+await connect({ broker: 'https://app.test/x', fetch });
+await connect({ broker: 'https://app.test/x', ca: ['a', 'b'] });
+console.log(none, execution.contentType, mounted.address.port);
+// @ts-expect-error -- a name has one of the two
+await discover({ names: 'a' });
 try {
   await client.get('a');
 } catch (error) {
