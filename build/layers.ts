@@ -56,16 +56,7 @@ export const unloaded: readonly { readonly from: string; readonly never: readonl
   'executable',
 ].map((entry) => ({
   from: `src/cli/${entry}.ts`,
-  never: [
-    'src/broker/',
-    'src/store/',
-    'src/modules/',
-    'consola',
-    'hono',
-    '@hono/',
-    '@peculiar/',
-    'node:https',
-  ],
+  never: ['src/broker/', 'src/store/', 'src/modules/', 'consola', 'hono', '@hono/', 'node:https'],
 }));
 
 /** `#runtime` leads to these; loading is judged for the executables' one, which comes first. */
