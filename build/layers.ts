@@ -10,6 +10,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     'protocol',
     'store/store.ts',
     'modules',
+    'config/given.ts',
     'config/layers.ts',
     'config/schema.ts',
     'config/access-key.ts',

@@ -7,7 +7,7 @@ import type { Config } from '../config/schema.ts';
 import { unknownOptions } from '../config/unknown.ts';
 import type { Module } from '../modules/module.ts';
 import { createExtensions } from '../extensions/extensions.ts';
-import { builtIn, checkOwnModules } from '../modules/built-in.ts';
+import { builtIn } from '../modules/built-in.ts';
 import { scriptHostCommand } from '../extensions/host/command.ts';
 import { pythonHostCommand } from '../extensions/host/python.ts';
 import type { JsonObject } from '../protocol/data.ts';
@@ -97,7 +97,6 @@ export async function openBroker({
   onAlive,
   checkEveryMs = Infinity,
 }: BrokerOptions): Promise<Broker> {
-  checkOwnModules(modules);
   const log = harmless(givenLog);
   await preparePlace(file);
   const lock = await acquireLock(file);

@@ -1,6 +1,7 @@
 import { type HostPort, parseAddress } from '../protocol/address.ts';
 import { isObject, type JsonObject, stringOf } from '../protocol/data.ts';
 import type { ClientChange, ClientList } from './answers.ts';
+import { checkConnect } from './check-connect.ts';
 import type { ExecuteOptions, Execution } from './execute.ts';
 import { parseFingerprint, type PinSource, resolvePin } from './identity.ts';
 import { knownBrokersFile, openKnownBrokers } from './known-brokers.ts';
@@ -95,6 +96,7 @@ export interface BrokerClient extends Registry {
  * ```
  */
 export async function connect(options: ConnectOptions): Promise<BrokerClient> {
+  checkConnect<ConnectOptions>(options);
   const { broker, notify = () => undefined } = options;
   const address = typeof broker === 'string' ? parseAddress(broker, 'broker address') : broker;
   const fingerprint = options.fingerprint === undefined ? undefined : parseFingerprint(options.fingerprint);

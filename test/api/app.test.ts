@@ -63,7 +63,7 @@ describe('createApp()', () => {
 
   it('gives each address its own event streams, and all of those without one the overall number', async () => {
     const open = async (app: Hono, count: number): Promise<Response[]> =>
-      Promise.all(Array.from({ length: count }, () => app.request('/services/Watch')));
+      Promise.all(Array.from({ length: count }, async () => await app.request('/services/Watch')));
     const told = await open(appWith({ clientAddress: () => '192.0.2.1' }), 65);
     const nobody = await open(appWith(), 65);
     assert.equal(told.filter(({ status }) => status === 429).length, 1);
@@ -94,7 +94,7 @@ describe('createApp()', () => {
 
   const wrong: Record<string, [unknown, RegExp]> = {
     'no store': [{}, /createApp: the option 'store' is missing/],
-    'a path for a store': [{ store: './data' }, /createApp: the option 'store' is missing, or no store/],
+    'a path for a store': [{ store: './data' }, /the option 'store' is "\.\/data"; expected a store/],
     'options of the process': [
       { store: memoryStore(), config: { api: { listen_port: 1 } } },
       /'config\.api' has no meaning here/,
