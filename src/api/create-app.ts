@@ -96,9 +96,11 @@ export function createApp(options: CreateAppOptions): Hono {
   checkOwnModules('createApp', modules);
   const source = 'createApp: config';
   const { effective } = mergeLayers({ options: givenConfig(config, source) }, source);
+  const own = builtIn(store);
   return createApi({
     config: effective,
-    modules: new Map(Object.entries({ ...modules, ...builtIn(store) })),
+    services: own.services,
+    modules: new Map(Object.entries({ ...modules, ...own })),
     log: harmless(log),
     clientAddress,
     closing: signal ?? new AbortController().signal,

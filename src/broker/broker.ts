@@ -185,6 +185,7 @@ function compose(parts: Parts): Broker {
   });
   const api = createApi({
     config: settings.effective,
+    services: own.services,
     modules,
     findExtension: (name) => extensions.find(name),
     amendKeys: grants.amend,

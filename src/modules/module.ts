@@ -1,6 +1,8 @@
+import type { Registry } from '../client/registry.ts';
 import { isObject, type Json, kindOf } from '../protocol/data.ts';
 import type { Envelope } from '../protocol/envelope.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import type { Logger } from '../protocol/logger.ts';
 import { checkOptions, isFunction, type OptionRules } from '../protocol/options.ts';
 import { accepted, isSchema, type StandardSchema } from './parameters.ts';
 
@@ -10,10 +12,17 @@ export interface Call {
   readonly params: Readonly<Record<string, unknown>>;
   /** The request's method: `POST`, `GET` or `DELETE`. */
   readonly httpMethod: string;
-  /** IP address of the caller. */
+  /** IP address of the caller; `''` where the server that carries the app does not tell it. */
   readonly clientAddress: string;
   /** Aborted when the caller has gone or the broker stops. */
   readonly signal: AbortSignal;
+  /** Writes to the broker's log; each line has the module's name as its field `module`. */
+  readonly log: Logger;
+  /**
+   * The registry of the broker, without an access key. Entries are written in the name of the caller. What waits ends with
+   * `signal`.
+   */
+  readonly registry: Registry;
   /** A request header, or nothing; names in lower case. */
   header(name: string): string | undefined;
   /** Tells the server that the answer may take its time: no idle limit applies. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { silentLogger } from '../../src/protocol/logger.ts';
 import type { Call } from '../../src/modules/module.ts';
 import { createServices } from '../../src/modules/services/services.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -50,6 +51,10 @@ describe('services.List with wait_count', () => {
       httpMethod: 'POST',
       clientAddress: '127.0.0.1',
       signal: new AbortController().signal,
+      log: silentLogger,
+      get registry(): never {
+        throw new Error('not asked for');
+      },
       header: () => undefined,
       keepOpen: () => (kept.open = true),
       drop: () => undefined,
