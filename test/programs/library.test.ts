@@ -155,8 +155,8 @@ client.close();
 console.log('closed');
 `;
 
-describe('the types of the package', () => {
-  it('check in a strict project, and refuse what is wrong', async () => {
+describe('the examples of the docstrings', () => {
+  it('have types that check in a strict project', async () => {
     const dir = consumer({
       'tsconfig.json': strictProject(['*.ts']),
       'example.ts': documents
@@ -164,7 +164,6 @@ describe('the types of the package', () => {
         .map((example) => `{${example.replaceAll(/^import .*$/gm, '')}}`)
         .join('\n')
         .replace(/^/, imports),
-      'use.ts': useScript,
     });
     const { code, stdout } = await run([process.execPath, tool('tsc'), '-p', '.'], { cwd: dir });
     assert.deepEqual([code, stdout], [0, '']);
@@ -172,41 +171,3 @@ describe('the types of the package', () => {
 });
 
 const imports = `import { BrokerError, createBroker } from 'bpbroker';\nimport { connect } from 'bpbroker/client';\nexport {};\n`;
-
-const useScript = `
-import { type Broker, createBroker, defineMethod, defineModule, jsonReply, type Logger, VERSION } from 'bpbroker';
-import { BrokerError, type ClientChange, type ClientEntry, connect, type ErrorCode } from 'bpbroker/client';
-import { Hono } from 'hono';
-import * as v from 'valibot';
-
-const log: Logger = { debug() {}, info() {}, warn: (message, fields) => console.log(message, fields), error() {} };
-const greet = defineModule({
-  Hello: defineMethod({ params: v.strictObject({ who: v.string() }), run: ({ who }) => jsonReply({ hello: who }) }),
-});
-const broker: Broker = await createBroker({ dir: 'x', config: { greet: {} }, modules: { greet }, log });
-new Hono().route('/broker', broker.app);
-const client = await connect({ broker: { host: '::1', port: 1 }, accessKey: 'k', timeoutMs: 5, notify: console.log });
-const entry: ClientEntry = await client.register('a', { b: [1, null] }, { ttlMs: 5, ifSame: true });
-const revision: number = entry.revision;
-await client.replace('a', 'text', { ifRevision: revision });
-for await (const change of client.watch({ prefix: 'a' })) {
-  const { type }: ClientChange = change;
-  if (type === 'reset') break;
-}
-try {
-  await client.get('a');
-} catch (error) {
-  if (error instanceof BrokerError) {
-    const code: ErrorCode = error.code;
-    console.log(code, error.exitCode, VERSION);
-  }
-}
-// @ts-expect-error -- an entry holds a string or an object
-await client.register('a', 5);
-// @ts-expect-error -- 'dir' is required
-await createBroker({});
-// @ts-expect-error -- an error's code is one of the table
-new BrokerError('no_such_code', '');
-// @ts-expect-error -- register takes no revision
-await client.register('a', 'b', { ifRevision: 1 });
-`;
