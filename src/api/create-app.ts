@@ -57,7 +57,7 @@ const rules: OptionRules<CreateAppOptions> = {
   store: {
     required: true,
     expected: "a store, such as memoryStore() of 'bpbroker/store'",
-    accepts: hasFunctions('mutate', 'get', 'list', 'liveCount', 'watch', 'health'),
+    accepts: hasFunctions('mutate', 'get', 'list', 'waitForEntry', 'waitForCount', 'watch', 'health'),
   },
   config: {
     expected: "an object of modules by name, such as { services: { _access_key: 'secret' } }",

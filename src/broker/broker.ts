@@ -13,21 +13,19 @@ import { pythonHostCommand } from '../extensions/host/python.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { harmless, type Logger, silentLogger } from '../protocol/logger.ts';
-import { type FileStore, openFileStore } from '../store/file/file-store.ts';
-import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
 import { createApi } from '../api/api.ts';
 import { type Backups, startBackups } from './backups/backups.ts';
 import { createSelfQuery } from './health/checks/self-query.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
-import { closeToOthers } from './exposure.ts';
+import { closeToOthers } from './opening/exposure.ts';
 import { createGrants } from './grants.ts';
 import { createPulses } from '../protocol/pulse.ts';
-import { isSame, openSettings, type Settings } from './settings.ts';
+import { type Opened, openRegistry } from './opening/open-registry.ts';
+import { isSame } from './opening/settings.ts';
 import { createKeyedDiscovery, type KeyedDiscovery } from './discovery/keyed-discovery.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
 import { watchHealth } from './health/self-check.ts';
-import { preparePlace } from './place.ts';
 
 export type { BrokerAddress } from './listeners.ts';
 
@@ -98,41 +96,29 @@ export async function openBroker({
   checkEveryMs = Infinity,
 }: BrokerOptions): Promise<Broker> {
   const log = harmless(givenLog);
-  await preparePlace(file);
-  const lock = await acquireLock(file);
-  try {
-    const settings = await openSettings({ file, options, log });
-    const { document, edits } = settings;
-    for (const problem of unknownOptions(settings.written)) log.warn(problem, { file });
-    await closeToOthers(file, document?.options, log);
-    const store = await openFileStore({
-      file,
-      document,
-      options: () => settings.written,
-      edits,
-      maxBytes: settings.effective._store.max_bytes,
-      log: (level, message) => log[level](message),
-    });
-    const parts = { file, log, modules, extensionDir, scriptHost, store, backupDir, onAlive, checkEveryMs };
-    return compose({ ...parts, settings, release: () => lock.release() });
-  } catch (error) {
-    await lock.release();
-    throw error;
-  }
+  const opened = await openRegistry(file, options, log);
+  return compose({
+    ...opened,
+    file,
+    log,
+    modules,
+    extensionDir,
+    scriptHost,
+    backupDir,
+    onAlive,
+    checkEveryMs,
+  });
 }
 
-interface Parts {
+interface Parts extends Opened {
   readonly file: string;
   readonly log: Logger;
   readonly modules: Readonly<Record<string, Module>>;
   readonly extensionDir: string;
   readonly scriptHost: () => readonly string[];
-  readonly store: FileStore;
   readonly backupDir: string;
   readonly onAlive: (() => void) | undefined;
   readonly checkEveryMs: number;
-  readonly settings: Settings;
-  release(): Promise<void>;
 }
 
 function compose(parts: Parts): Broker {

@@ -6,7 +6,7 @@ import type { Config } from '../config/schema.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import { reasonOf } from '../protocol/system-errors.ts';
-import { closePrivateKey } from './exposure.ts';
+import { closePrivateKey } from './opening/exposure.ts';
 
 /** The broker's identity. */
 export interface Certificate {

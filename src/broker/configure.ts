@@ -7,9 +7,9 @@ import { checkName } from '../protocol/names.ts';
 import { openFileStore } from '../store/file/file-store.ts';
 import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
-import { checkServices, loadConfiguration } from './configuration.ts';
-import { closeToOthers } from './exposure.ts';
-import { preparePlace } from './place.ts';
+import { checkServices, loadConfiguration } from './opening/configuration.ts';
+import { closeToOthers } from './opening/exposure.ts';
+import { preparePlace } from './opening/place.ts';
 
 export interface Additions {
   /** Paths of what was added, such as `ossec._access_key`. */

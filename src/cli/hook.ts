@@ -84,7 +84,16 @@ async function endGroup({ pid }: ChildProcess, by: NodeJS.Signals): Promise<void
   }
   const deadline = performance.now() + GRACE_MS;
   for (let sent: NodeJS.Signals | 0 = by; signalGroup(pid, sent); sent = 0) {
-    if (performance.now() > deadline) return void signalGroup(pid, 'SIGKILL');
+    if (performance.now() > deadline) return killGroup(pid);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+  }
+}
+
+/** Kills a process group, and waits until the system has ended it: whoever comes after us may count on that. */
+async function killGroup(pid: number): Promise<void> {
+  const deadline = performance.now() + GRACE_MS;
+  // One that the system cannot end, such as one that waits for a disk, is not waited for any longer.
+  while (signalGroup(pid, 'SIGKILL') && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
 }

@@ -4,7 +4,7 @@ import { MAX_TIMER_MS } from '../protocol/duration.ts';
 import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../protocol/discovery.ts';
 import { nameProblem } from '../protocol/names.ts';
 import { ambiguous, noneAnswered, unreachable } from './finder-errors.ts';
-import { type Attempt, openSearch, type Search, type Sighting } from './search.ts';
+import { type Attempt, openSearch, type Sighting } from './search.ts';
 import { identifyBroker } from './identify.ts';
 import {
   areRivals,
@@ -40,7 +40,10 @@ export interface DiscoverOptions {
   readonly all?: boolean | undefined;
   /** Takes the one broker that answers at all when none that answers holds the name; default false. */
   readonly orAny?: boolean | undefined;
-  /** How long to go on listening after the first answer, in milliseconds; default 150, with `all` 500. */
+  /**
+   * How long to go on listening after the first answer, in milliseconds; default 150, with `all` 500. Twice the time that the
+   * first answer took, where that is longer; a second at the most.
+   */
   readonly gatherMs?: number | undefined;
   /** Told of each sighting as it comes, of holders of the name and (`orAny`) of others. */
   readonly onSighting?: ((sighting: Sighting, isHolder: boolean) => void) | undefined;
@@ -97,6 +100,7 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
   const ask = await questionsOf(options);
   const answers = names.map((): Sighting[] => []);
   const began = performance.now();
+  let askedAt = began;
   const search = openSearch({
     questions: names.map(ask),
     port: options.port ?? DEFAULT_PORT,
@@ -104,14 +108,19 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
     interfaces: options.interfaces,
     onSighting(sighting, question) {
       // The first holder opens a window anew: that any broker answered says nothing of how soon holders do.
-      if (answers.slice(0, question + 1).every(({ length }) => length === 0)) clock.endIn(gatherMs);
+      if (answers.slice(0, question + 1).every(({ length }) => length === 0)) {
+        clock.endIn(windowAfter(performance.now() - askedAt, gatherMs));
+      }
       answers[question]?.push(sighting);
       options.onSighting?.(sighting, names[question] !== ANY_BROKER);
     },
   });
   const clock = createClock(deadline, signal);
   try {
-    await askUntilEnd(search, clock);
+    await askUntilEnd(clock, () => {
+      askedAt = performance.now();
+      void search.ask();
+    });
     signal?.throwIfAborted();
     const attempts = search.attempts();
     options.onAttempts?.(attempts);
@@ -144,12 +153,25 @@ function namesToAsk({ name, key, orAny = false }: DiscoverOptions): string[] {
   return orAny ? [name, ANY_BROKER] : [name];
 }
 
-async function askUntilEnd(search: Search, clock: Clock): Promise<void> {
+/** @param ask must not wait: a host name that takes long to resolve must not hold up the next round. */
+async function askUntilEnd(clock: Clock, ask: () => void): Promise<void> {
   for (let round = 0; !clock.ended(); round++) {
-    // A host name that takes long to resolve must not hold up the next round.
-    void search.ask();
+    ask();
     await clock.pause(pauseAfter(round));
   }
+  // On a busy host the clock may come late, and answers have arrived that nobody has read yet.
+  await new Promise((resolve) => setTimeout(resolve, LAST_LOOK_MS));
+}
+
+/** A turn of the event loop would do, which Bun may go through without a look at its sockets. */
+const LAST_LOOK_MS = 5;
+
+/** Longest that a slow first answer draws the window out to. */
+const LONGEST_WINDOW_MS = 1000;
+
+/** How long to wait for others after the first answer: where that one was slow, theirs may be as well. */
+function windowAfter(firstMs: number, gatherMs: number): number {
+  return Math.max(gatherMs, Math.min(2 * firstMs, LONGEST_WINDOW_MS));
 }
 
 /** Milliseconds to the next round. Hosts that were switched on together must not go on asking together. */

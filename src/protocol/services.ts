@@ -39,6 +39,8 @@ export interface ListParams {
   readonly limit?: number | undefined;
   readonly wait?: number | undefined;
   readonly wait_count?: number | undefined;
+  /** Whether the answer has the entries, and not their count alone; default true. */
+  readonly entries?: boolean | undefined;
 }
 export interface WatchParams {
   readonly name?: string | undefined;
@@ -131,6 +133,7 @@ export const params: {
     ),
     wait,
     wait_count: v.optional(wholeNumber),
+    entries: v.optional(flag),
   }),
   Watch: v.strictObject({
     name: v.optional(name),

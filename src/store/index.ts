@@ -1,8 +1,8 @@
 /** Stores for the registry, and what a driver of your own must keep: `bpbroker/store`. */
 export { memoryStore, type MemoryStoreOptions } from './memory/memory-store.ts';
 export type {
+  CountWait,
   ListOptions,
-  LiveCount,
   Mutation,
   MutationResult,
   NewEntry,

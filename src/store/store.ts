@@ -70,13 +70,12 @@ export interface StoreHealth {
   readonly usage?: { readonly bytes: number; readonly maxBytes: number };
 }
 
-/** How many entries have names with a prefix, from moment to moment. */
-export interface LiveCount {
-  /** Settles once `value` is right; it is kept so after that. */
-  readonly ready: Promise<void>;
-  readonly value: number;
-  /** Must be called at the end. */
-  close(): void;
+/** The end of a wait for a number of entries. */
+export interface CountWait {
+  /** How many there are: at least as many as were waited for. */
+  readonly count: number;
+  /** The registry's revision of which this is the state. */
+  readonly revision: number;
 }
 
 /**
@@ -106,13 +105,18 @@ export interface Store {
   /** A page of entries in the byte order of their names. */
   list(options?: ListOptions): Promise<Page>;
 
-  /** How many entries stand whose names start with `prefix`. */
+  /** How many entries exist whose names start with `prefix`. Counting holds nobody up. */
   count(prefix: string): Promise<number>;
 
   /**
-   * The same, kept up to date: entries are counted once, in pieces that hold nobody up, and never again for a change.
+   * Waits until entry `name` exists, and gives it: at once where it does. A wait costs nothing until a change meets its own
+   * condition, and many that end at once are answered piece by piece (contract, section 9).
+   * @throws what `signal` is aborted with; BrokerError `unavailable` when the store is closed.
    */
-  liveCount(prefix: string): LiveCount;
+  waitForEntry(name: string, signal: AbortSignal): Promise<Entry>;
+
+  /** As {@link Store.waitForEntry}, until at least `count` entries exist whose names start with `prefix`. */
+  waitForCount(prefix: string, count: number, signal: AbortSignal): Promise<CountWait>;
 
   /**
    * The only write: runs `mutation` on the entry's present state and stores what it decides.

@@ -63,7 +63,7 @@ describe('createApp()', () => {
 
   it('gives each address its own event streams, and all of those without one the overall number', async () => {
     const open = async (app: Hono, count: number): Promise<Response[]> =>
-      Promise.all(Array.from({ length: count }, async () => await app.request('/services/Watch')));
+      Promise.all(Array.from({ length: count }, async () => app.request('/services/Watch')));
     const told = await open(appWith({ clientAddress: () => '192.0.2.1' }), 65);
     const nobody = await open(appWith(), 65);
     assert.equal(told.filter(({ status }) => status === 429).length, 1);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { pageReply } from '../../src/modules/services/page.ts';
+import { createPageText, pageReply } from '../../src/modules/services/page.ts';
 import type { JsonObject } from '../../src/protocol/data.ts';
 import { type Asked, openApp } from '../broker/support.ts';
 
@@ -72,8 +72,8 @@ describe('row "unread answers": a page of a list', () => {
       lastWriteIp: '',
       revision: 1,
     });
-    const { body } = pageReply({ entries: [entry('a'), entry('b')], revision: 1 }, 2, 10);
-    const { data } = JSON.parse(body as string) as { data: Listed };
+    const { body } = pageReply(createPageText({ entries: [entry('a'), entry('b')], revision: 1 }, 2, 10));
+    const { data } = JSON.parse(new TextDecoder().decode(body as Uint8Array)) as { data: Listed };
     assert.deepEqual([data.entries.map(({ name }) => name), data.next], [['a'], 'a']);
   });
 });

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { root, tool } from '../../build/root.ts';
 import { type BrokerClient, connect } from '../../src/client/client.ts';
-import { createCounts } from '../../src/store/memory/counts.ts';
+import { createPrefixCounts } from '../../src/store/memory/prefix-counts.ts';
 import { readDocument, readStored } from '../../src/store/file/document.ts';
 import { createTable } from '../../src/store/memory/table.ts';
 import { writeRegistry } from '../support/registry-file.ts';
@@ -140,7 +140,7 @@ async function longestTurn(): Promise<void> {
   const document = readDocument(await readStored(file), file);
   const table = createTable();
   table.load(document.entries, document.sizes, document.revision);
-  const count = createCounts(table).open('apps/');
+  const count = createPrefixCounts(table).hold('apps/');
   let longest = 0;
   const state = { isReady: false };
   void count.ready.then(() => (state.isReady = true));

@@ -1,9 +1,9 @@
 /** Every export of `bpbroker/store` and its contract, as a driver's author uses them; it is compiled and never run. */
 import {
   type Change,
+  type CountWait,
   type Entry,
   type ListOptions,
-  type LiveCount,
   memoryStore,
   type MemoryStoreOptions,
   type Mutation,
@@ -44,7 +44,8 @@ function toldStore(inner: Store, tell: (change: Change) => void): Store {
     get: (name): Promise<Entry | undefined> => inner.get(name),
     list: (listed?: ListOptions): Promise<Page> => inner.list(listed),
     count: (prefix) => inner.count(prefix),
-    liveCount: (prefix): LiveCount => inner.liveCount(prefix),
+    waitForEntry: (name, signal): Promise<Entry> => inner.waitForEntry(name, signal),
+    waitForCount: (prefix, count, signal): Promise<CountWait> => inner.waitForCount(prefix, count, signal),
     mutate: (name: string, mutation: Mutation): Promise<MutationResult> => inner.mutate(name, mutation),
     watch: (watch) => inner.watch(watch),
     health: (): StoreHealth => inner.health(),

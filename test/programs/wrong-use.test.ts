@@ -69,6 +69,11 @@ const cases: readonly (readonly [string, (() => unknown) | undefined, string])[]
     'createBroker: config: option greet: Invalid type: Expected Object but received true',
   ],
   [
+    'an access key that is undefined, which must not leave its module open',
+    () => createApp?.({ store, config: { services: { _access_key: undefined } } }),
+    "createApp: config: option services._access_key: it is undefined; give a key, or '' for none",
+  ],
+  [
     'a module without call()',
     () => createBroker?.({ dir, modules: { greet: { Hello: method } } }),
     "createBroker: the option 'modules.greet' has no call(); expected a module, as defineModule() makes it",

@@ -3,7 +3,7 @@ import { backupPath, listBackups, makeFolder, pruneBackups } from '../../store/f
 import { writeBackup } from '../../store/file/backup-text.ts';
 import { asBrokerError } from '../../store/file/disk-errors.ts';
 import { readImage } from '../../store/file/image.ts';
-import { loadConfiguration } from '../configuration.ts';
+import { loadConfiguration } from '../opening/configuration.ts';
 
 export interface BackupMade {
   readonly path: string;

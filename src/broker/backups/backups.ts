@@ -75,11 +75,18 @@ export function startBackups(setup: BackupsOptions): Backups {
 
   async function begin(): Promise<void> {
     const started = performance.now();
-    const latest = await latestOf().catch(() => undefined);
+    const latest = await latestOf().catch(fail);
     const age = latest === undefined ? Number.NaN : Date.now() - latest.taken;
     // A backup from the future was made by a clock that was wrong: its age says nothing.
     const left = age >= 0 && age < periodMs ? periodMs - age : 0;
     waitUntil(started + Math.max(left, Math.min(SOON_MS, periodMs)));
+  }
+
+  /** Says that backups cannot be made, once; another attempt follows in any case. */
+  function fail(error: unknown): undefined {
+    const reason = describeError(error);
+    if (failure === undefined && !closed) log.warn('cannot make a backup', { reason });
+    failure = reason;
   }
 
   async function turn(due: number): Promise<void> {
@@ -92,9 +99,7 @@ export function startBackups(setup: BackupsOptions): Backups {
       // By the plan and not by when it was done; turns that were missed are left out.
       waitUntil(Math.max(due + periodMs, performance.now()));
     } catch (error) {
-      const reason = describeError(error);
-      if (failure === undefined && !closed) log.warn('cannot make a backup', { reason });
-      failure = reason;
+      fail(error);
       waitUntil(performance.now() + Math.min(RETRY_MS, periodMs));
     }
   }

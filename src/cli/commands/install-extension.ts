@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
-import { loadConfiguration } from '../../broker/configuration.ts';
+import { loadConfiguration } from '../../broker/opening/configuration.ts';
 import { addToConfiguration } from '../../broker/configure.ts';
 import { findHome } from '../../config/paths.ts';
 import { hindranceOf } from '../../extensions/host/runnable.ts';

@@ -1,7 +1,7 @@
 import { runtime } from '#runtime';
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
-import { loadConfiguration } from '../../broker/configuration.ts';
+import { loadConfiguration } from '../../broker/opening/configuration.ts';
 import { installService, serviceHome } from '../../os-service/install.ts';
 import type { OwnProgram } from '../../os-service/program.ts';
 import { thisSystem } from '../../os-service/system.ts';

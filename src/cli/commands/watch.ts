@@ -20,6 +20,7 @@ export const run: Run = async (args) => {
     const limit = timeLeft();
     const signal = limit === undefined ? undefined : AbortSignal.timeout(Math.min(limit, MAX_TIMER_MS));
     for await (const change of client.watch({ ...scope, signal })) {
+      if (signal?.aborted) break;
       writeOut(`${spacedJson({ ...change })}\n`);
       if (command !== undefined) await execute(command, change, notes, signal);
     }

@@ -4,71 +4,159 @@ import type { Page } from '../../store/store.ts';
 import type { Reply } from '../module.ts';
 import { sharedText } from '../shared-text.ts';
 
-/** A page up to about this length is made at once, and told with its length. */
-const WHOLE = 64 * 1024;
-/** Short entries travel together in parts of about this length. */
-const PART = 16 * 1024;
+type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
- * The answer that carries a page: `count` is how many entries are under its prefix, on this page or not. A page has at most
- * `maxBytes`; the entries beyond are for the next one. A long one is made while it is read, part by part: an answer that
- * nobody reads costs a list of entries that the registry holds anyway, and not their text.
+ * The answer that carries one page of a list, for all who ask for it: its text is made piece by piece as it is read, and what is
+ * in memory for one reader serves the others. Nobody holds what is still to be read: an answer that lies unread costs a list of
+ * entries, which the registry holds anyway.
  */
-export function pageReply(page: Page, count: number, maxBytes: number = MAX_PAGE_BYTES): Reply {
-  const parts = partsOf(page, count, maxBytes);
-  let begun = '';
-  // Not by `for`, which would end the parts when it is left.
-  for (;;) {
-    const { done, value } = parts.next();
-    if (done) return { body: begun };
-    if (typeof value !== 'string') return { body: asTheyAreRead([begun, value], parts) };
-    begun += value;
-    if (begun.length > WHOLE) return { body: asTheyAreRead([begun], parts) };
-  }
+export interface PageText {
+  /** Piece `index` of the text as JSON; nothing after the last. A reader asks for them in order. */
+  piece(index: number): Bytes | undefined;
 }
 
-type Part = string | Uint8Array;
+/** Short entries travel together in pieces of about this length. */
+const PIECE = 16 * 1024;
+/** A page up to about this length is told with its length. */
+const WHOLE = 64 * 1024;
 
-// oxlint-disable-next-line typescript/require-await -- a body in parts is asynchronous
-async function* asTheyAreRead(begun: readonly Part[], rest: Iterable<Part>): AsyncGenerator<Part> {
-  yield* begun;
-  yield* rest;
+/** The entries that a piece is made of: some in a row, or the bytes of one that is long. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+  readonly isLong: boolean;
+  /** Whether a long one follows, which has no comma of its own. */
+  readonly longFollows: boolean;
+  readonly isLast: boolean;
+  made: WeakRef<Bytes>;
 }
+
+const encoder = new TextEncoder();
 
 const entryText = sharedText((entry: Entry) =>
   JSON.stringify({ name: entry.name, revision: entry.revision, data: stamp(entry) }),
 );
 
-/** The parts of the JSON text; what ends the page is known only at its end. */
-function* partsOf(
-  { entries, revision, next }: Page,
-  count: number,
-  maxBytes: number,
-): Generator<Part, undefined> {
-  let text = '{"success":true,"message":"Success","data":{"entries":[';
+/**
+ * @param count how many entries are under the prefix of the page, on this page or not.
+ * @param maxBytes the page ends before; the entries beyond are for the next one. A single entry is a page in any case.
+ */
+export function createPageText(page: Page, count: number, maxBytes: number = MAX_PAGE_BYTES): PageText {
+  const { entries } = page;
+  const spans: Span[] = [];
+  let end = entries.length;
   let bytes = 0;
-  let after = next;
-  let last: Entry | undefined;
-  for (const entry of entries) {
-    const item = entryText(entry);
-    bytes += 1 + (typeof item === 'string' ? Buffer.byteLength(item) : item.length);
-    if (last && bytes > maxBytes) {
-      // One entry is a page at the least, or the next page would be this one again.
-      after = last.name;
-      break;
+
+  /** Makes the text of the entries from one on, up to where a piece ends, or as far as it went before. */
+  function make(from: number, known?: Span): { text: string; span: Omit<Span, 'made'> } {
+    let text = from === 0 ? '{"success":true,"message":"Success","data":{"entries":[' : '';
+    let at = from;
+    let longFollows = false;
+    for (const stop = known?.to ?? Infinity; at < Math.min(end, stop); at++) {
+      const item = textAt(at);
+      if (known === undefined) {
+        bytes += 1 + (typeof item === 'string' ? Buffer.byteLength(item) : item.length);
+        if (at > 0 && bytes > maxBytes) {
+          // One entry is a page at the least, or the next page would be this one again.
+          end = at;
+          break;
+        }
+      }
+      if (typeof item !== 'string') {
+        longFollows = true;
+        break;
+      }
+      text += at > 0 ? `,${item}` : item;
+      if (text.length >= PIECE && known === undefined) {
+        at++;
+        break;
+      }
     }
-    if (last) text += ',';
-    last = entry;
-    if (typeof item === 'string') {
-      text += item;
-      if (text.length < PART) continue;
-      yield text;
-    } else {
-      yield text;
-      yield item;
-    }
-    text = '';
+    longFollows = known?.longFollows ?? longFollows;
+    if (longFollows && at > 0) text += ',';
+    const isLast = at === end && !longFollows;
+    if (isLast) text += tail();
+    return { text, span: { from, to: at, isLong: false, longFollows, isLast } };
   }
-  const rest = JSON.stringify({ count, ...(after === undefined ? {} : { next: after }) });
-  yield `${text}],${rest.slice(1)},"revision":${revision}}`;
+
+  function textAt(index: number): string | Bytes {
+    const entry = entries[index];
+    if (entry === undefined) throw new RangeError(`No entry ${index} on a page of ${entries.length}`);
+    return entryText(entry);
+  }
+
+  function tail(): string {
+    const after = end < entries.length ? entries[end - 1]?.name : page.next;
+    const rest = JSON.stringify({ count, ...(after === undefined ? {} : { next: after }) });
+    return `],${rest.slice(1)},"revision":${page.revision}}`;
+  }
+
+  function longAt(index: number): Bytes {
+    const item = textAt(index);
+    return typeof item === 'string' ? encoder.encode(item) : item;
+  }
+
+  function next(): Bytes | undefined {
+    const last = spans.at(-1);
+    if (last?.isLast) return undefined;
+    if (last?.longFollows) {
+      const made = longAt(last.to);
+      const place = { from: last.to, to: last.to + 1, isLong: true, longFollows: false, isLast: false };
+      spans.push({ ...place, made: new WeakRef(made) });
+      return made;
+    }
+    const { text, span } = make(last?.to ?? 0);
+    const made = encoder.encode(text);
+    spans.push({ ...span, made: new WeakRef(made) });
+    return made;
+  }
+
+  return {
+    piece(index) {
+      const span = spans[index];
+      if (span === undefined) return next();
+      const held = span.made.deref();
+      if (held) return held;
+      const made = span.isLong ? longAt(span.from) : encoder.encode(make(span.from, span).text);
+      span.made = new WeakRef(made);
+      return made;
+    },
+  };
+}
+
+/** A reply that carries a page; another one for each reader. */
+export function pageReply(page: PageText): Reply {
+  const begun: Bytes[] = [];
+  let size = 0;
+  for (let index = 0; size <= WHOLE; index++) {
+    const piece = page.piece(index);
+    if (piece === undefined) return { body: joined(begun, size) };
+    begun.push(piece);
+    size += piece.length;
+  }
+  return { body: readFrom(page, begun) };
+}
+
+function joined(pieces: readonly Bytes[], size: number): Bytes {
+  const [only] = pieces;
+  if (only && pieces.length === 1) return only;
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+// oxlint-disable-next-line typescript/require-await -- a body in parts is asynchronous
+async function* readFrom(page: PageText, begun: Bytes[]): AsyncGenerator<Bytes> {
+  let index = 0;
+  // Given away as they are read, so that only what was read first is held for a reader that stops.
+  for (let piece = begun.shift(); piece; piece = begun.shift()) {
+    index++;
+    yield piece;
+  }
+  for (let piece = page.piece(index++); piece; piece = page.piece(index++)) yield piece;
 }

@@ -12,12 +12,13 @@ import {
   params,
   type WriteParams,
 } from '../../protocol/services.ts';
-import { pageReply } from './page.ts';
-import { waitUntil } from './wait.ts';
+import { createPages, type Pages } from './pages.ts';
+import { waitAtMost } from './wait.ts';
 import { eventStream } from './watch.ts';
 
 /** The module `services`: the registry over the API (contract, sections 3 and 5). */
 export function createServices(store: Store): Module {
+  const pages = createPages(store);
   const { Register, Replace, Update, Delete, Renew, Get, List, Watch } = params;
   return defineModule({
     Register: defineMethod({
@@ -42,7 +43,7 @@ export function createServices(store: Store): Module {
       run: async (p) => written(await store.mutate(p.name, renew(p.name, p.if_revision))),
     }),
     Get: defineMethod({ safe: true, params: Get, run: (p, call) => get(store, p, call) }),
-    List: defineMethod({ safe: true, params: List, run: (p, call) => list(store, p, call) }),
+    List: defineMethod({ safe: true, params: List, run: (p, call) => list(store, pages, p, call) }),
     Watch: defineMethod({
       safe: true,
       params: Watch,
@@ -98,36 +99,27 @@ function entryReply(entry: Entry): Reply {
 async function get(store: Store, { name, wait = 0 }: GetParams, call: Call): Promise<Reply> {
   let entry: Entry | undefined = await store.get(name);
   if (!entry && wait > 0) {
-    call.keepOpen();
-    entry = await waitUntil(store, { name }, { ms: wait, signal: call.signal }, () => store.get(name));
+    entry = await waitAtMost(wait, call, (signal) => store.waitForEntry(name, signal));
   }
   if (!entry) throw new BrokerError('not_found', `Entry '${name}' not found`);
   return entryReply(entry);
 }
 
-async function list(store: Store, p: ListParams, call: Call): Promise<Reply> {
-  const { prefix = '', after, limit = MAX_PAGE, wait = 0, wait_count: wanted = 0 } = p;
+async function list(store: Store, pages: Pages, p: ListParams, call: Call): Promise<Reply> {
+  const { prefix = '', after, limit = MAX_PAGE, wait = 0, wait_count: wanted = 0, entries = true } = p;
   if (wait > 0 && wanted === 0) {
     throw new BrokerError(
       'invalid_request',
       "Parameter 'wait' needs 'wait_count': how many entries to wait for",
     );
   }
-  if (wait > 0) {
-    call.keepOpen();
-  }
-  const count = store.liveCount(prefix);
-  try {
-    await count.ready;
-    if (wait > 0) {
-      const enough = async (): Promise<true | undefined> => count.value >= wanted || undefined;
-      await waitUntil(store, { prefix }, { ms: wait, signal: call.signal }, enough);
-    }
-    const page = await store.list({ prefix, limit, ...(after === undefined ? {} : { after }) });
-    return pageReply(page, count.value);
-  } finally {
-    count.close();
-  }
+  const reached =
+    wait > 0
+      ? await waitAtMost(wait, call, (signal) => store.waitForCount(prefix, wanted, signal))
+      : undefined;
+  if (entries) return await pages.reply({ prefix, limit, ...(after === undefined ? {} : { after }) });
+  const { revision, count } = reached ?? { revision: store.revision, count: await store.count(prefix) };
+  return success({ entries: [], count }, revision);
 }
 
 function lastEventId(call: Call): number | undefined {

@@ -1,34 +1,30 @@
-import type { Store, WatchOptions } from '../../store/store.ts';
+import type { Call } from '../module.ts';
 
 /**
- * Waits until `check` gives something, asking it at once and then after every change that `watch` covers. Gives nothing
- * when `ms` have passed; throws the reason of an aborted `signal`.
+ * What a wait gives that `begin` begins, or nothing when `ms` have passed before its end. It throws the reason for which the
+ * call is aborted.
+ * @param begin is given the signal that ends the wait.
  */
-export async function waitUntil<T>(
-  store: Store,
-  watch: WatchOptions,
-  { ms, signal }: { readonly ms: number; readonly signal: AbortSignal },
-  check: () => Promise<T | undefined>,
+export async function waitAtMost<T>(
+  ms: number,
+  call: Pick<Call, 'signal' | 'keepOpen'>,
+  begin: (signal: AbortSignal) => Promise<T>,
 ): Promise<T | undefined> {
-  const ended = new AbortController();
-  const end = (): void => ended.abort();
-  const timer = setTimeout(end, ms);
-  signal.addEventListener('abort', end, { once: true });
-  if (signal.aborted) end();
-  // The watch begins before the first check, so that no change can fall between the two.
-  const changes = store.watch({ ...watch, signal: ended.signal });
+  call.keepOpen();
+  const { signal } = call;
+  const ending = new AbortController();
+  const late = new Error('The time to wait is over');
+  const follow = (): void => ending.abort(signal.reason);
+  const timer = setTimeout(() => ending.abort(late), ms);
+  signal.addEventListener('abort', follow, { once: true });
+  if (signal.aborted) follow();
   try {
-    for (;;) {
-      const found = await check();
-      if (found !== undefined) return found;
-      const { done } = await changes.next();
-      if (signal.aborted) throw signal.reason;
-      if (done) return undefined;
-    }
+    return await begin(ending.signal);
+  } catch (error) {
+    if (error === late) return undefined;
+    throw error;
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', end);
-    end();
-    await changes.return?.();
+    signal.removeEventListener('abort', follow);
   }
 }

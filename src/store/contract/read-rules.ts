@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { BrokerError } from '../../protocol/errors.ts';
 import type { Rules } from './rule.ts';
 import { eventually, put, remove, take } from './mutations.ts';
 
@@ -78,6 +79,76 @@ export function readRules({ group, rule, durableRule }: Rules, shortTtlMs: numbe
       assert.equal(page.entries.length, 1000);
       assert.equal((await store.list({ after: page.next ?? '' })).entries.length, 5);
       assert.equal((await store.list({ limit: 2000 })).entries.length, 1005);
+    });
+  });
+
+  group('waitForEntry() and waitForCount()', () => {
+    const never = new AbortController().signal;
+
+    rule('give at once what is there', async (store) => {
+      const { entry } = await store.mutate('a/1', put('x'));
+      assert.deepEqual(await store.waitForEntry('a/1', never), entry);
+      const { count, revision } = await store.waitForCount('a/', 1, never);
+      assert.ok(count === 1 && revision <= store.revision);
+      assert.equal((await store.waitForCount('none', 0, never)).count, 0);
+    });
+
+    rule('give what a later write makes, in whatever order', async (store) => {
+      const entry = store.waitForEntry('a/2', never);
+      const several = store.waitForCount('a/', 3, never);
+      const all = store.waitForCount('', 4, never);
+      for (const name of ['a/1', 'b', 'a/2']) await store.mutate(name, put(name));
+      assert.equal((await entry).name, 'a/2');
+      await store.mutate('a/3', put('x'));
+      assert.equal((await several).count, 3);
+      assert.equal((await all).count, 4);
+    });
+
+    rule('count what exists: a deletion counts back, and a write anew counts once', async (store) => {
+      let isOver = false;
+      const waiting = store.waitForCount('a/', 3, never).then((end) => {
+        isOver = true;
+        return end;
+      });
+      for (const name of ['a/1', 'a/2']) await store.mutate(name, put('x'));
+      await store.mutate('a/1', remove);
+      await store.mutate('a/2', put('y'));
+      await store.mutate('a/3', put('x'));
+      await store.get('a/3');
+      assert.ok(!isOver);
+      await store.mutate('a/1', put('x'));
+      assert.equal((await waiting).count, 3);
+    });
+
+    rule('are answered for all of 200 who wait for the same', async (store) => {
+      const waits = Array.from({ length: 100 }, () => [
+        store.waitForEntry('master', never),
+        store.waitForCount('m', 1, never),
+      ]).flat();
+      await store.mutate('master', put('x'));
+      assert.equal((await Promise.all(waits)).length, 200);
+    });
+
+    rule('end with the reason of their signal', async (store) => {
+      const ending = new AbortController();
+      const reason = new Error('enough');
+      const waits = [
+        store.waitForEntry('none', ending.signal),
+        store.waitForCount('none', 1, ending.signal),
+        store.waitForEntry('none', AbortSignal.abort(reason)),
+      ];
+      const ends = Promise.allSettled(waits);
+      ending.abort(reason);
+      for (const end of await ends) assert.ok(end.status === 'rejected' && end.reason === reason);
+    });
+
+    rule('are refused when the store is closed', async (store) => {
+      const waits = [store.waitForEntry('none', never), store.waitForCount('none', 1, never)];
+      const ends = Promise.allSettled(waits);
+      await store.close();
+      for (const end of await ends) {
+        assert.ok(end.status === 'rejected' && (end.reason as BrokerError).code === 'unavailable');
+      }
     });
   });
 

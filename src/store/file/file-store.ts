@@ -78,7 +78,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   const onStep = settings.onStep ?? ((): void => undefined);
   const probeMs = settings.probeMs ?? 1000;
   const file = await resolveFile(settings.file);
-  const state = createRegistryState(settings, (name) => mutate(name, state.end));
+  const state = createRegistryState(settings, (name) => mutate(name, state.expire));
   const { table, history, quota, expiry } = state;
   const room = createRoom(file, log);
   const warn = (message: string): void => log('warn', message);
@@ -197,7 +197,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     // A probe under way must not write to the descriptor of a journal that is closed: it may be another file's by then.
     committer.close();
     await committer.drained();
-    state.endWatches();
+    state.end(stopping());
     const { trouble } = committer;
     const { revision } = table;
     const { rewriteAlone } = rewriter;
@@ -220,7 +220,8 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     get: state.get,
     list: state.list,
     count: state.count,
-    liveCount: state.liveCount,
+    waitForEntry: state.waitForEntry,
+    waitForCount: state.waitForCount,
     watch: state.watch,
     mutate,
     health,

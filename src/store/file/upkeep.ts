@@ -47,6 +47,11 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
   let lacksRoom = false;
   let roomLookedAt = 0;
 
+  /** Keeps room for the next rewriting, where the disk is nearly full. */
+  function reserve(): Promise<void> {
+    return room.reserve(rewriter.neededBytes());
+  }
+
   async function begin({ firstJournal, ...files }: Opened): Promise<void> {
     options.setJournal(firstJournal);
     rewriter.takeOver(files);
@@ -56,7 +61,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     } catch (error) {
       log('warn', `Cannot remove a journal that is not needed: ${messageOf(error)}`);
     }
-    await room.reserve(rewriter.neededBytes());
+    await reserve();
     if (!rewriter.isCurrent()) void rewriteQuietly();
   }
 
@@ -76,7 +81,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       if (isRewritten) notBefore = 0;
       return isRewritten;
     } finally {
-      await room.reserve(rewriter.neededBytes());
+      await reserve();
     }
   }
 
@@ -93,7 +98,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       throw error;
     } finally {
       rewriting = false;
-      if (!options.isClosing()) await room.reserve(rewriter.neededBytes());
+      if (!options.isClosing()) await reserve();
     }
   }
 
@@ -131,7 +136,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       const { size } = options.journal();
       if (Math.abs(size - roomLookedAt) < ROOM_EVERY_BYTES || committer.trouble) return;
       roomLookedAt = size;
-      void room.reserve(rewriter.neededBytes());
+      void reserve();
     },
     async makeRoom() {
       try {

@@ -38,20 +38,20 @@ const rules: OptionRules<MemoryStoreOptions> = {
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
   checkOptions<MemoryStoreOptions>('memoryStore', options, rules);
   const state = createRegistryState({ ...options, maxBytes: options.maxBytes ?? MAX_BYTES }, (name) =>
-    mutate(name, state.end),
+    mutate(name, state.expire),
   );
   const { table, quota, expiry } = state;
   let closed = false;
 
   /** The state, without what should have ended by now. */
   function current(): RegistryState {
-    for (const name of expiry.overdue()) decide(name, state.end);
+    for (const name of expiry.overdue()) decide(name, state.expire);
     return state;
   }
 
   // Not async: mutations that are made one after another see each other's results.
   function mutate(name: string, mutation: Mutation): Promise<MutationResult> {
-    if (closed) return Promise.reject(new BrokerError('unavailable', 'The store has been closed'));
+    if (closed) return Promise.reject(closedError());
     try {
       current();
       return Promise.resolve(decide(name, mutation));
@@ -89,7 +89,8 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
     get: (name) => current().get(name),
     list: (listed) => current().list(listed),
     count: (prefix) => current().count(prefix),
-    liveCount: (prefix) => current().liveCount(prefix),
+    waitForEntry: (name, signal) => current().waitForEntry(name, signal),
+    waitForCount: (prefix, count, signal) => current().waitForCount(prefix, count, signal),
     watch: (watched) => current().watch(watched),
     mutate,
     health: () =>
@@ -99,8 +100,12 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
     close() {
       closed = true;
       expiry.close();
-      state.endWatches();
+      state.end(closedError());
       return Promise.resolve();
     },
   };
+}
+
+function closedError(): BrokerError {
+  return new BrokerError('unavailable', 'The store has been closed');
 }

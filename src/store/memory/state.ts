@@ -1,10 +1,12 @@
 import type { Change } from '../../protocol/entry.ts';
+import type { BrokerError } from '../../protocol/errors.ts';
 import type { Mutation, Store, WatchItem } from '../store.ts';
-import { createCounts } from './counts.ts';
 import { createExpiry, type Expiry } from './expiry.ts';
 import { createHistory, type History } from './history.ts';
+import { createPrefixCounts } from './prefix-counts.ts';
 import { createQuota, type Quota } from './quota.ts';
 import { createTable, type Table } from './table.ts';
+import { createWaits } from './waits.ts';
 import { covers, createWatchHub } from './watchers.ts';
 
 const MIB = 1024 * 1024;
@@ -27,7 +29,7 @@ export interface StateLimits {
  */
 export interface RegistryState extends Pick<
   Store,
-  'revision' | 'get' | 'list' | 'count' | 'liveCount' | 'watch'
+  'revision' | 'get' | 'list' | 'count' | 'waitForEntry' | 'waitForCount' | 'watch'
 > {
   readonly table: Table;
   readonly history: History;
@@ -38,19 +40,20 @@ export interface RegistryState extends Pick<
   /** Begins the lifetimes of entries that the table was loaded with. */
   beginLifetimes(): void;
   /** The mutation that ends an entry whose lifetime is over. */
-  readonly end: Mutation;
-  /** Ends every watch, those to come included. */
-  endWatches(): void;
+  readonly expire: Mutation;
+  /** Ends every watch and refuses every wait, those to come included. */
+  end(reason: BrokerError): void;
 }
 
-/** @param expire is to run {@link RegistryState.end} on an entry; it may reject while the store cannot write. */
+/** @param expire is to run {@link RegistryState.expire} on an entry; it may reject while the store cannot write. */
 export function createRegistryState(
   limits: StateLimits,
   expire: (name: string) => Promise<unknown>,
 ): RegistryState {
   const table = createTable();
   const quota = createQuota(table, limits.maxBytes ?? Infinity);
-  const counts = createCounts(table);
+  const counts = createPrefixCounts(table);
+  const waits = createWaits(table, counts);
   const history = createHistory({
     changes: limits.historyChanges ?? 10_000,
     bytes: limits.historyBytes ?? 16 * MIB,
@@ -79,15 +82,17 @@ export function createRegistryState(
     get: (name) => Promise.resolve(table.get(name)),
     list: (options = {}) => Promise.resolve(table.page(options)),
     async count(prefix) {
-      const count = counts.open(prefix);
+      if (prefix === '') return table.size;
+      const count = counts.hold(prefix);
       try {
         await count.ready;
         return count.value;
       } finally {
-        count.close();
+        count.letGo();
       }
     },
-    liveCount: counts.open,
+    waitForEntry: waits.forEntry,
+    waitForCount: waits.forCount,
     watch(options = {}) {
       const watch = watches.open(options, backlogOf(options));
       if (ended) watches.close();
@@ -98,6 +103,7 @@ export function createRegistryState(
       table.apply(change, change.entry && quota.bytesOf(change.name, change.entry.data));
       quota.applied(table.bytes - before);
       if (table.size !== size) counts.changed(change.name, table.size - size);
+      if (table.size > size) waits.made(change.name);
       history.push(change, bytes);
       watches.publish(change, bytes);
       if (change.entry === undefined) expiry.forget(change.name);
@@ -106,13 +112,14 @@ export function createRegistryState(
     beginLifetimes() {
       for (const entry of table.entries()) if (entry.ttlMs !== undefined) expiry.track(entry);
     },
-    end: (current) =>
+    expire: (current) =>
       current !== undefined && expiry.isOver(current)
         ? { action: 'delete', expired: true }
         : { action: 'keep' },
-    endWatches() {
+    end(reason) {
       ended = true;
       watches.close();
+      waits.end(reason);
     },
   };
 }

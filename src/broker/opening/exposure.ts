@@ -1,8 +1,8 @@
 import { chmod, stat } from 'node:fs/promises';
-import type { JsonObject } from '../protocol/data.ts';
-import { BrokerError } from '../protocol/errors.ts';
-import type { Logger } from '../protocol/logger.ts';
-import { reasonOf } from '../protocol/system-errors.ts';
+import type { JsonObject } from '../../protocol/data.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Logger } from '../../protocol/logger.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
 
 /**
  * Takes a file that holds access keys, and entries that they guard, away from the other users of the host: a file made by

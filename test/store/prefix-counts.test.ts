@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createCounts, type Counts } from '../../src/store/memory/counts.ts';
+import { createPrefixCounts, type PrefixCounts } from '../../src/store/memory/prefix-counts.ts';
 import { createTable, type Table } from '../../src/store/memory/table.ts';
 import { chooseSeed, createRandom } from '../support/random.ts';
 
@@ -8,7 +8,7 @@ const PIECE = 100;
 
 interface Counted {
   readonly table: Table;
-  readonly counts: Counts;
+  readonly counts: PrefixCounts;
   /** Names walked so far, and the most of them in one go. */
   readonly walked: { all: number; most: number };
   put(name: string): void;
@@ -26,7 +26,7 @@ function counted(names: readonly string[]): Counted {
       return found;
     },
   };
-  const counts = createCounts(watched, PIECE);
+  const counts = createPrefixCounts(watched, PIECE);
   const change = (name: string, isThere: boolean): void => {
     const before = table.size;
     const revision = table.revision + 1;
@@ -40,11 +40,11 @@ function counted(names: readonly string[]): Counted {
 
 const nameOf = (i: number): string => `app/${String(i).padStart(6, '0')}`;
 
-describe('a live count', () => {
+describe('the count of a prefix', () => {
   it('walks what it counts once, in pieces, and never again for a change', async () => {
     const names = Array.from({ length: 1000 }, (_, i) => nameOf(i));
     const { counts, walked, put, remove } = counted([...names, 'other']);
-    const count = counts.open('app/');
+    const count = counts.hold('app/');
     await count.ready;
     assert.equal(count.value, 1000);
     assert.deepEqual(walked, { all: 1000, most: PIECE });
@@ -56,21 +56,53 @@ describe('a live count', () => {
     remove('nowhere');
     assert.equal(count.value, 1400);
     assert.equal(walked.all, 1000);
-    count.close();
+    count.letGo();
   });
 
-  it('is shared by all that count the same, and begins anew once none of them is left', async () => {
-    const { counts, walked, put } = counted(Array.from({ length: 300 }, (_, i) => nameOf(i)));
-    const several = Array.from({ length: 50 }, () => counts.open('app/'));
+  it('is shared by all that count the same, and kept for those that come soon after', async () => {
+    const { counts, walked, put, remove } = counted(Array.from({ length: 300 }, (_, i) => nameOf(i)));
+    const several = Array.from({ length: 50 }, () => counts.hold('app/'));
     await Promise.all(several.map(({ ready }) => ready));
     assert.equal(walked.all, 300);
-    for (const count of several) count.close();
+    for (const count of several) count.letGo();
     put(nameOf(400));
-    const next = counts.open('app/');
+    remove(nameOf(0));
+    put(nameOf(401));
+    const next = counts.hold('app/');
     await next.ready;
     assert.equal(next.value, 301);
-    assert.equal(walked.all, 601);
-    next.close();
+    assert.equal(walked.all, 300);
+    next.letGo();
+  });
+
+  it('is forgotten once 64 others were asked for since', async () => {
+    const { counts, walked } = counted(Array.from({ length: 300 }, (_, i) => nameOf(i)));
+    const ask = async (prefix: string): Promise<void> => {
+      const count = counts.hold(prefix);
+      await count.ready;
+      count.letGo();
+    };
+    await ask('app/');
+    for (let i = 0; i < 63; i++) await ask(`other/${i}`);
+    await ask('app/');
+    assert.equal(walked.all, 300);
+    for (let i = 0; i < 64; i++) await ask(`other/${i}`);
+    await ask('app/');
+    assert.equal(walked.all, 600);
+  });
+
+  it('tells who listens of each change under its own prefix, and of no other', async () => {
+    const { counts, put, remove } = counted(Array.from({ length: 300 }, (_, i) => nameOf(i)));
+    const told: number[] = [];
+    const count = counts.hold('app/', () => told.push(count.value));
+    await count.ready;
+    put(nameOf(300));
+    put('app');
+    put('apple');
+    remove(nameOf(1));
+    count.letGo();
+    put(nameOf(301));
+    assert.deepEqual(told, [300, 301, 300]);
   });
 
   it('is right whatever changes while it counts', async (t) => {
@@ -78,7 +110,7 @@ describe('a live count', () => {
     t.diagnostic(`BPBROKER_SEED=${seed}`);
     const random = createRandom(seed);
     const { table, counts, put, remove } = counted(Array.from({ length: 2000 }, (_, i) => nameOf(2 * i)));
-    const count = counts.open('app/');
+    const count = counts.hold('app/');
     let isReady = false;
     void count.ready.then(() => (isReady = true));
     for (let turn = 0; turn < 60; turn++) {
@@ -92,6 +124,6 @@ describe('a live count', () => {
     await count.ready;
     assert.ok(isReady);
     assert.equal(count.value, table.count('app/', undefined, Infinity).count);
-    count.close();
+    count.letGo();
   });
 });

@@ -1,8 +1,8 @@
 import { access, constants, mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { resolveFile } from '../config/atomic-write.ts';
-import { BrokerError } from '../protocol/errors.ts';
-import { reasonOf } from '../protocol/system-errors.ts';
+import { resolveFile } from '../../config/atomic-write.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
 
 /**
  * Makes sure that a registry can live in `file`: its folder is made where there is none, and is one in which files can be

@@ -1,11 +1,12 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { servicesProblem } from '../config/guards.ts';
-import { type Configuration, environmentLayer, mergeLayers, optionsOf } from '../config/layers.ts';
-import { type Environment, globalRoot, homeAt } from '../config/paths.ts';
-import { isObject, type Json, type JsonObject } from '../protocol/data.ts';
-import { BrokerError } from '../protocol/errors.ts';
-import { readStored, type StoredDocument } from '../store/file/document.ts';
+import { ifPresent } from '../../config/atomic-write.ts';
+import { servicesProblem } from '../../config/guards.ts';
+import { type Configuration, environmentLayer, mergeLayers, optionsOf } from '../../config/layers.ts';
+import { type Environment, globalRoot, homeAt } from '../../config/paths.ts';
+import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { readStored, type StoredDocument } from '../../store/file/document.ts';
 
 /** A broker's configuration as it stands on disk, merged with what holds for this run. */
 export interface LoadedConfiguration extends Configuration {
@@ -55,10 +56,6 @@ function servicesOf({ options, plain }: StoredDocument): Json | undefined {
 
 async function sameFile(a: string, b: string): Promise<boolean> {
   if (path.resolve(a) === path.resolve(b)) return true;
-  try {
-    const [one, other] = await Promise.all([stat(a), stat(b)]);
-    return one.ino === other.ino && one.dev === other.dev;
-  } catch {
-    return false;
-  }
+  const [one, other] = await Promise.all([ifPresent(stat(a)), ifPresent(stat(b))]);
+  return one !== undefined && one.ino === other?.ino && one.dev === other.dev;
 }

@@ -1,0 +1,49 @@
+import { unknownOptions } from '../../config/unknown.ts';
+import type { JsonObject } from '../../protocol/data.ts';
+import type { Logger } from '../../protocol/logger.ts';
+import { type FileStore, openFileStore } from '../../store/file/file-store.ts';
+import { acquireLock } from '../../store/file/lock.ts';
+import { closeToOthers } from './exposure.ts';
+import { preparePlace } from './place.ts';
+import { openSettings, type Settings } from './settings.ts';
+
+/** A registry that this process alone has in use, and the options that it is to be served with. */
+export interface Opened {
+  readonly settings: Settings;
+  readonly store: FileStore;
+  /** Lets go of the file; the store must have been closed. */
+  release(): Promise<void>;
+}
+
+/**
+ * The one way into a broker's file: its place, its lock, its options, who else may read it, its registry. Each step needs those
+ * before it, and a failure undoes them.
+ * @param options over those of the file, for this run only.
+ * @throws BrokerError what is in the way, of any step.
+ */
+export async function openRegistry(
+  file: string,
+  options: JsonObject | undefined,
+  log: Logger,
+): Promise<Opened> {
+  await preparePlace(file);
+  const lock = await acquireLock(file);
+  try {
+    const settings = await openSettings({ file, options, log });
+    const { document, edits } = settings;
+    for (const problem of unknownOptions(settings.written)) log.warn(problem, { file });
+    await closeToOthers(file, document?.options, log);
+    const store = await openFileStore({
+      file,
+      document,
+      options: () => settings.written,
+      edits,
+      maxBytes: settings.effective._store.max_bytes,
+      log: (level, message) => log[level](message),
+    });
+    return { settings, store, release: () => lock.release() };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}

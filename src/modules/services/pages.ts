@@ -1,0 +1,48 @@
+import type { ListOptions, Store } from '../../store/store.ts';
+import type { Reply } from '../module.ts';
+import { createPageText, pageReply, type PageText } from './page.ts';
+
+/** Pages of lists: one that many ask for at one revision is read and made once, for as long as somebody reads it. */
+export interface Pages {
+  reply(options: ListOptions): Promise<Reply>;
+}
+
+interface Made {
+  readonly revision: number;
+  readonly text: WeakRef<PageText>;
+}
+
+/** Different pages that are kept in mind; the oldest is forgotten, and then made anew. */
+const MAX_PAGES = 64;
+
+export function createPages(store: Pick<Store, 'revision' | 'list' | 'count'>): Pages {
+  const made = new Map<string, Made>();
+  const making = new Map<string, Promise<PageText>>();
+
+  async function make(key: string, options: ListOptions): Promise<PageText> {
+    const page = await store.list(options);
+    const text = createPageText(page, await store.count(options.prefix ?? ''));
+    made.delete(key);
+    made.set(key, { revision: page.revision, text: new WeakRef(text) });
+    for (const oldest of made.keys()) {
+      if (made.size <= MAX_PAGES) break;
+      made.delete(oldest);
+    }
+    return text;
+  }
+
+  return {
+    async reply(options) {
+      const { prefix = '', after, limit } = options;
+      const key = JSON.stringify([limit, prefix, after]);
+      const present = made.get(key);
+      const held = present?.revision === store.revision ? present.text.deref() : undefined;
+      if (held) return pageReply(held);
+      // Who asks while it is made gets a state that is not older than the question.
+      const underWay = `${store.revision} ${key}`;
+      const text = making.get(underWay) ?? make(key, options).finally(() => making.delete(underWay));
+      making.set(underWay, text);
+      return pageReply(await text);
+    },
+  };
+}

@@ -1,0 +1,195 @@
+import * as sortedBtree from 'sorted-btree';
+import type { Entry } from '../../protocol/entry.ts';
+import type { CountWait } from '../store.ts';
+import type { PrefixCount, PrefixCounts } from './prefix-counts.ts';
+import type { Table } from './table.ts';
+import { nextTurn } from './turns.ts';
+
+/**
+ * Those who wait for an entry, or for a number of entries, found by what they wait for: a change costs only those whose
+ * condition it meets (contract, section 9).
+ */
+export interface Waits {
+  forEntry(name: string, signal: AbortSignal): Promise<Entry>;
+  forCount(prefix: string, count: number, signal: AbortSignal): Promise<CountWait>;
+  /** An entry was made: told after the change of the table, and of its counts. */
+  made(name: string): void;
+  /** Refuses every wait, and those to come. */
+  end(reason: Error): void;
+}
+
+interface Waiter {
+  /** Answers it if its condition holds now; else it waits on. */
+  answer(): void;
+  refuse(reason: unknown): void;
+}
+
+type Waiters = Set<Waiter>;
+
+/** Who waits for numbers of entries under one prefix. */
+interface Barrier {
+  readonly count: PrefixCount;
+  /** By the number that they wait for. */
+  readonly numbers: sortedBtree.default<number, Waiters>;
+  users: number;
+}
+
+// As in tree.ts: where a CommonJS class is found differs by runtime.
+const exported = sortedBtree.default as unknown;
+const BTree = (
+  typeof exported === 'function' ? exported : (exported as { default: unknown }).default
+) as new () => Barrier['numbers'];
+
+const nothing: () => void = () => undefined;
+
+/** Waits that are answered in one turn of the event loop: other requests go on between two of them. */
+const PER_TURN = 32;
+
+export function createWaits(
+  table: Pick<Table, 'get' | 'revision'>,
+  counts: PrefixCounts,
+  perTurn: number = PER_TURN,
+): Waits {
+  const byName = new Map<string, Waiters>();
+  const byPrefix = new Map<string, Barrier>();
+  /** Whose condition has been met, in that order. They are in no index any more. */
+  let due: Waiter[] = [];
+  let answering = false;
+  let ended: Error | undefined;
+
+  async function release(waiters: Iterable<Waiter>): Promise<void> {
+    for (const waiter of waiters) due.push(waiter);
+    if (answering) return;
+    answering = true;
+    while (due.length > 0) {
+      for (const waiter of due.splice(0, perTurn)) waiter.answer();
+      if (due.length > 0) await nextTurn();
+    }
+    answering = false;
+  }
+
+  /**
+   * Waits until `find` gives something when its turn has come.
+   * @param enter has the waiter released once there may be something; what it gives takes the waiter out again.
+   */
+  function wait<T>(
+    signal: AbortSignal,
+    find: () => T | undefined,
+    enter: (waiter: Waiter) => () => void,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let leave = nothing;
+      let over = false;
+      const end = (): void => {
+        over = true;
+        signal.removeEventListener('abort', abort);
+        leave();
+      };
+      const waiter: Waiter = {
+        answer() {
+          if (over) return;
+          const found = find();
+          if (found === undefined) {
+            leave = enter(waiter);
+            return;
+          }
+          end();
+          resolve(found);
+        },
+        refuse(reason) {
+          if (over) return;
+          end();
+          // What a signal was aborted with, as it is.
+          // oxlint-disable-next-line typescript/prefer-promise-reject-errors
+          reject(reason);
+        },
+      };
+      const abort = (): void => waiter.refuse(signal.reason);
+      if (ended ?? signal.aborted) return waiter.refuse(ended ?? signal.reason);
+      signal.addEventListener('abort', abort, { once: true });
+      waiter.answer();
+    });
+  }
+
+  function enterName(name: string, waiter: Waiter): () => void {
+    const group = byName.get(name) ?? new Set();
+    byName.set(name, group.add(waiter));
+    return () => {
+      group.delete(waiter);
+      if (group.size === 0 && byName.get(name) === group) byName.delete(name);
+    };
+  }
+
+  function enterNumber({ numbers }: Barrier, count: number, waiter: Waiter): () => void {
+    const group = numbers.get(count) ?? new Set();
+    numbers.set(count, group.add(waiter));
+    return () => {
+      group.delete(waiter);
+      if (group.size === 0 && numbers.get(count) === group) numbers.delete(count);
+    };
+  }
+
+  function barrierOf(prefix: string): Barrier {
+    const present = byPrefix.get(prefix);
+    if (present) return present;
+    const barrier: Barrier = {
+      count: counts.hold(prefix, () => open(barrier)),
+      numbers: new BTree(),
+      users: 0,
+    };
+    byPrefix.set(prefix, barrier);
+    return barrier;
+  }
+
+  /** Releases those whose number has been reached. */
+  function open({ count, numbers }: Barrier): void {
+    for (
+      let least = numbers.minKey();
+      least !== undefined && least <= count.value;
+      least = numbers.minKey()
+    ) {
+      const released = numbers.get(least) ?? [];
+      numbers.delete(least);
+      void release(released);
+    }
+  }
+
+  return {
+    forEntry: (name, signal) =>
+      wait(
+        signal,
+        () => table.get(name),
+        (waiter) => enterName(name, waiter),
+      ),
+    async forCount(prefix, count, signal) {
+      const barrier = barrierOf(prefix);
+      barrier.users++;
+      const find = (): CountWait | undefined => {
+        const { isReady, value } = barrier.count;
+        return isReady && value >= count ? { count: value, revision: table.revision } : undefined;
+      };
+      try {
+        return await wait(signal, find, (waiter) => enterNumber(barrier, count, waiter));
+      } finally {
+        barrier.users--;
+        if (barrier.users === 0) {
+          byPrefix.delete(prefix);
+          barrier.count.letGo();
+        }
+      }
+    },
+    made(name) {
+      const waiters = byName.get(name);
+      if (!waiters) return;
+      byName.delete(name);
+      void release(waiters);
+    },
+    end(reason) {
+      ended = reason;
+      const barriers = [...byPrefix.values()].flatMap(({ numbers }) => [...numbers.values()]);
+      for (const group of [...byName.values(), ...barriers, due]) {
+        for (const waiter of group) waiter.refuse(reason);
+      }
+    },
+  };
+}
