@@ -4,18 +4,20 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   config: ['protocol'],
   runtime: ['protocol'],
   store: ['protocol', 'config'],
-  modules: ['protocol', 'store/store.ts'],
+  // The registry that a module is given, as a script is, is the client's, over calls of another kind.
+  modules: ['protocol', 'store/store.ts', 'client/registry.ts'],
   // Of the configuration, what reads and checks it without a file.
   api: [
     'protocol',
     'store/store.ts',
     'modules',
+    'client/registry.ts',
+    'config/given.ts',
     'config/layers.ts',
     'config/schema.ts',
     'config/access-key.ts',
   ],
   client: ['protocol', 'runtime', 'config/user-root.ts'],
-  // The registry that a script is given is the client's, over calls of another kind.
   extensions: ['protocol', 'modules', 'runtime', 'client/registry.ts'],
   broker: ['protocol', 'config', 'runtime', 'store', 'modules', 'api', 'extensions'],
   'os-service': ['protocol', 'config'],

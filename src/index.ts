@@ -1,5 +1,13 @@
 /** bpbroker as a library: embed a broker, mount its app, or talk to one (`bpbroker/client`). */
 export { createBroker, type CreateBrokerOptions } from './broker/create-broker.ts';
+export type {
+  BrokerConfig,
+  BrokerSections,
+  Config as EffectiveConfig,
+  LogLevel,
+  ModuleConfig,
+  ModuleKey,
+} from './config/schema.ts';
 export type { Broker, BrokerAddress } from './broker/broker.ts';
 export * from './client/index.ts';
 export {
@@ -11,6 +19,7 @@ export {
   type Module,
   type Reply,
 } from './modules/module.ts';
+export type { StandardIssue, StandardResult, StandardSchema } from './modules/parameters.ts';
 export type {
   ExtensionAnswer,
   ExtensionLog,

@@ -23,6 +23,8 @@ export type ModuleOptions = Readonly<Record<string, JsonObject>>;
 
 export interface ApiOptions {
   readonly config: ModuleOptions;
+  /** The module `services`, through which every other uses the registry. */
+  readonly services: Module;
   /** Modules by name: those that are built in, and those of whoever embeds the app. */
   readonly modules: ReadonlyMap<string, Module>;
   /** Modules that are looked up as they are called; default: there are none. */
@@ -62,6 +64,7 @@ export function createApi(options: ApiOptions): Api {
       dispatch: (...call) => dispatcher.dispatch(...call),
       holderOf: (...call) => dispatcher.holderOf(...call),
     },
+    services: options.services,
     streams: createStreamLimit(streamLimits),
     log,
     toResponse: createResponder(options.shareHeaders),

@@ -1,22 +1,44 @@
 import type { Hono } from 'hono';
 import { mergeLayers } from '../config/layers.ts';
-import { isModuleKey } from '../config/schema.ts';
+import { givenConfig } from '../config/given.ts';
+import { isModuleKey, type ModuleConfig } from '../config/schema.ts';
 import { builtIn, checkOwnModules } from '../modules/built-in.ts';
 import type { Module } from '../modules/module.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { harmless, type Logger, silentLogger } from '../protocol/logger.ts';
+import { isObject } from '../protocol/data.ts';
+import { harmless, isLogger, type Logger, silentLogger } from '../protocol/logger.ts';
+import { checkOptions, hasFunctions, isFunction, isSignal, type OptionRules } from '../protocol/options.ts';
 import type { Store } from '../store/store.ts';
-import { createApi, type ModuleOptions } from './api.ts';
+import { createApi } from './api.ts';
 import type { ClientAddress } from './connection.ts';
+
+/** What has a meaning of its own in {@link AppConfig}, and what has none in an app. */
+export interface AppSections {
+  readonly ping?: ModuleConfig;
+  readonly services?: ModuleConfig;
+  readonly api?: never;
+  readonly discover?: never;
+  readonly worker?: never;
+  readonly _global?: never;
+  readonly _config?: never;
+  readonly _store?: never;
+}
+
+/** Options of modules by name, in the shape of the configuration file: a key here is what lets a module be called. */
+export interface AppConfig extends AppSections {
+  readonly [section: `_${string}`]: never;
+  readonly [module: string]: ModuleConfig | undefined;
+}
 
 export interface CreateAppOptions {
   /** Where the registry is, such as `memoryStore()` of `bpbroker/store`. Whoever made it closes it. */
   readonly store: Store;
   /**
    * Options of modules, by name, in the shape of the configuration file: `{ services: { _access_key: 'secret' } }`. A key here
-   * is what lets a module be called. Default: `ping` and `services`, without access keys.
+   * is what lets a module be called. Default: `ping` and `services`, without access keys. An object of an interface of your own
+   * fits too.
    */
-  readonly config?: ModuleOptions;
+  readonly config?: AppConfig | (AppSections & object);
   /** Modules of your own by name; each becomes callable through its key in `config`. */
   readonly modules?: Readonly<Record<string, Module>>;
   /** Where to say what happens; default: nowhere. */
@@ -30,6 +52,22 @@ export interface CreateAppOptions {
   /** Aborted when the app is to end its long polls and event streams; default: never. */
   readonly signal?: AbortSignal;
 }
+
+const rules: OptionRules<CreateAppOptions> = {
+  store: {
+    required: true,
+    expected: "a store, such as memoryStore() of 'bpbroker/store'",
+    accepts: hasFunctions('mutate', 'get', 'list', 'waitForEntry', 'waitForCount', 'watch', 'health'),
+  },
+  config: {
+    expected: "an object of modules by name, such as { services: { _access_key: 'secret' } }",
+    accepts: isObject,
+  },
+  modules: { expected: 'an object of modules by name, as defineModule() makes them', accepts: isObject },
+  log: { expected: 'a logger with debug, info, warn and error, such as console', accepts: isLogger },
+  clientAddress: { expected: 'a function of the request that gives an IP address', accepts: isFunction },
+  signal: { expected: 'an AbortSignal', accepts: isSignal },
+};
 
 /**
  * The API as a Hono app (contract, section 5) that needs no files, sockets or processes: it runs wherever Hono has an adapter,
@@ -46,25 +84,23 @@ export interface CreateAppOptions {
  * ```
  */
 export function createApp(options: CreateAppOptions): Hono {
+  checkOptions<CreateAppOptions>('createApp', options, rules);
   const { store, config = {}, modules = {}, log = silentLogger, clientAddress, signal } = options;
-  if (typeof (store as Partial<Store> | undefined)?.mutate !== 'function') {
+  const stray = Object.entries(config).find(([key, value]) => value !== undefined && !isModuleKey(key));
+  if (stray) {
     throw new BrokerError(
       'invalid_config',
-      "createApp: the option 'store' is missing, or no store; give one, such as memoryStore() of 'bpbroker/store'",
+      `createApp: the option 'config.${stray[0]}' has no meaning here: an app has modules alone, and createBroker has the rest`,
     );
   }
-  const stray = Object.keys(config).find((key) => !isModuleKey(key));
-  if (stray !== undefined) {
-    throw new BrokerError(
-      'invalid_config',
-      `createApp: the option 'config.${stray}' has no meaning here: an app has modules alone, and createBroker has the rest`,
-    );
-  }
-  checkOwnModules(modules);
-  const { effective } = mergeLayers({ options: config }, 'createApp: config');
+  checkOwnModules('createApp', modules);
+  const source = 'createApp: config';
+  const { effective } = mergeLayers({ options: givenConfig(config, source) }, source);
+  const own = builtIn(store);
   return createApi({
     config: effective,
-    modules: new Map(Object.entries({ ...modules, ...builtIn(store) })),
+    services: own.services,
+    modules: new Map(Object.entries({ ...modules, ...own })),
     log: harmless(log),
     clientAddress,
     closing: signal ?? new AbortController().signal,

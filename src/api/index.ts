@@ -1,6 +1,6 @@
 /** The API as a Hono app for any runtime: `bpbroker/app`. */
-export { createApp, type CreateAppOptions } from './create-app.ts';
-export type { ModuleOptions } from './api.ts';
+export { type AppConfig, type AppSections, createApp, type CreateAppOptions } from './create-app.ts';
+export type { ModuleConfig, ModuleKey } from '../config/schema.ts';
 export type { ClientAddress } from './connection.ts';
 export {
   type Call,
@@ -11,6 +11,7 @@ export {
   type Module,
   type Reply,
 } from '../modules/module.ts';
+export type { StandardIssue, StandardResult, StandardSchema } from '../modules/parameters.ts';
 export { BrokerError, type ErrorCode } from '../protocol/errors.ts';
 export type { LogFields, Logger } from '../protocol/logger.ts';
 export { VERSION } from '../protocol/version.ts';

@@ -1,25 +1,41 @@
-import type { Call } from '../modules/module.ts';
+import type { Registry } from '../client/registry.ts';
+import type { Call, Module } from '../modules/module.ts';
+import { ownRegistry } from '../modules/services/own-registry.ts';
 import type { ConnectionInfo } from '../protocol/connection.ts';
+import { type Logger, withFields } from '../protocol/logger.ts';
+
+/** What all calls of an app share. */
+export interface CallContext {
+  /** The module `services`, behind the registry that a call has. */
+  readonly services: Module;
+  readonly log: Logger;
+  /** Aborted when the broker stops. */
+  readonly closing: AbortSignal;
+}
 
 /** A call as a request of HTTP makes it. A class, since one is made for each request, and what it gives is rarely asked for. */
 export class RequestCall implements Call {
   readonly params: Readonly<Record<string, unknown>>;
   readonly #request: Request;
   readonly #connection: ConnectionInfo;
-  readonly #closing: AbortSignal;
+  readonly #context: CallContext;
+  readonly #module: string;
   #signal: AbortSignal | undefined;
+  #registry: Registry | undefined;
   #kept = false;
 
   constructor(
     params: Record<string, unknown>,
     request: Request,
     connection: ConnectionInfo,
-    closing: AbortSignal,
+    module: string,
+    context: CallContext,
   ) {
     this.params = params;
     this.#request = request;
     this.#connection = connection;
-    this.#closing = closing;
+    this.#module = module;
+    this.#context = context;
   }
 
   get httpMethod(): string {
@@ -31,8 +47,17 @@ export class RequestCall implements Call {
   }
 
   get signal(): AbortSignal {
-    this.#signal ??= AbortSignal.any([this.#request.signal, this.#closing]);
+    this.#signal ??= AbortSignal.any([this.#request.signal, this.#context.closing]);
     return this.#signal;
+  }
+
+  get log(): Logger {
+    return withFields(this.#context.log, { module: this.#module });
+  }
+
+  get registry(): Registry {
+    this.#registry ??= ownRegistry(this.#context.services, this);
+    return this.#registry;
   }
 
   header(name: string): string | undefined {

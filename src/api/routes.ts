@@ -9,22 +9,19 @@ import { inFrames, takesFrames } from './framed.ts';
 import { type ClientAddress, connectionOf } from './connection.ts';
 import { type DiscoveryExchange, readQuery } from './discover.ts';
 import type { Readiness } from './readiness.ts';
-import { RequestCall } from './request-call.ts';
+import { type CallContext, RequestCall } from './request-call.ts';
 import { readParameters } from './request.ts';
 import { EVENT_STREAM, isWhole, type Responder } from './response.ts';
 import type { StreamLimit } from './streams.ts';
 
 /** What the routes of the API stand on. */
-export interface RoutesOptions {
+export interface RoutesOptions extends CallContext {
   readonly dispatcher: Dispatcher;
   readonly streams: StreamLimit;
-  readonly log: Logger;
   readonly toResponse: Responder;
   /** Who calls, where the server that carries the app does not tell, or not rightly. */
   readonly clientAddress?: ClientAddress | undefined;
   readonly readiness: () => Readiness;
-  /** Aborted when the broker stops, so that long polls and event streams end. */
-  readonly closing: AbortSignal;
   /** What `/identity` answers. */
   readonly identity?: BrokerIdentity | undefined;
   /** Answers `POST /discover`; absent for a broker without a discovery key. */
@@ -82,7 +79,7 @@ async function discover(c: Context, options: RoutesOptions): Promise<Response> {
 const methods = new Set(['GET', 'POST', 'DELETE']);
 
 async function answer(c: Context, options: RoutesOptions): Promise<Response> {
-  const { dispatcher, streams, closing, log, toResponse } = options;
+  const { dispatcher, streams, log, toResponse } = options;
   const request = c.req.raw;
   if (!methods.has(request.method)) return toResponse(methodNotAllowed(request.method));
   let call: RequestCall | undefined;
@@ -90,8 +87,8 @@ async function answer(c: Context, options: RoutesOptions): Promise<Response> {
     const connection = connectionOf(c, options.clientAddress);
     const read = readParameters(request, connection);
     const { params, key } = read instanceof Promise ? await read : read;
-    call = new RequestCall(params, request, connection, closing);
     const { module = '', method = '' } = c.req.param();
+    call = new RequestCall(params, request, connection, module, options);
     const dispatched = dispatcher.dispatch(module, method, key, call);
     const framed = takesFrames(request.headers.get('accept'));
     const reply = await (framed ? inFrames(dispatched, (error) => explain(error, c, log)) : dispatched);

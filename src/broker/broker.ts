@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { unknownOptions } from '../config/unknown.ts';
 import type { Module } from '../modules/module.ts';
 import { createExtensions } from '../extensions/extensions.ts';
-import { builtIn, checkOwnModules } from '../modules/built-in.ts';
+import { builtIn } from '../modules/built-in.ts';
 import { scriptHostCommand } from '../extensions/host/command.ts';
 import { pythonHostCommand } from '../extensions/host/python.ts';
 import type { JsonObject } from '../protocol/data.ts';
@@ -98,7 +98,6 @@ export async function openBroker({
   onAlive,
   checkEveryMs = Infinity,
 }: BrokerOptions): Promise<Broker> {
-  checkOwnModules(modules);
   const log = harmless(givenLog);
   const opened = await openRegistry(file, options, log);
   return compose({
@@ -175,6 +174,7 @@ function compose(parts: Parts): Broker {
   });
   const api = createApi({
     config: settings.effective,
+    services: own.services,
     modules,
     findExtension: (name) => extensions.find(name),
     amendKeys: grants.amend,

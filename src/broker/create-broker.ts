@@ -1,14 +1,21 @@
 import path from 'node:path';
+import { givenConfig } from '../config/given.ts';
+import type { BrokerConfig, BrokerSections } from '../config/schema.ts';
+import { checkOwnModules } from '../modules/built-in.ts';
 import type { Module } from '../modules/module.ts';
-import type { JsonObject } from '../protocol/data.ts';
-import type { Logger } from '../protocol/logger.ts';
+import { isObject } from '../protocol/data.ts';
+import { isLogger, type Logger } from '../protocol/logger.ts';
+import { checkOptions, isFunction, isText, type OptionRules } from '../protocol/options.ts';
 import { type Broker, openBroker } from './broker.ts';
 
 export interface CreateBrokerOptions {
   /** Where it keeps its file, `bpbroker.json`, with registry and certificate; made when it does not exist. Extensions: `lib`; backups: `backups`. */
   readonly dir: string;
-  /** Options in the shape of the configuration file, over what stands in that file. */
-  readonly config?: JsonObject;
+  /**
+   * Options over those in its file, in that file's shape, for this run only; default: none. An object of an interface of your
+   * own fits too.
+   */
+  readonly config?: BrokerConfig | (BrokerSections & object);
   /** Modules of your own by name; each becomes callable through its key in `config`. */
   readonly modules?: Readonly<Record<string, Module>>;
   /** Where to say what happens; default: nowhere. */
@@ -17,10 +24,26 @@ export interface CreateBrokerOptions {
   readonly onAlive?: () => void;
 }
 
+const rules: OptionRules<CreateBrokerOptions> = {
+  dir: {
+    required: true,
+    expected: "the folder for its file, such as './broker-data'",
+    accepts: (dir) => isText(dir) && dir !== '',
+  },
+  config: {
+    expected: "an object in the configuration file's shape, such as { api: { listen_port: 20443 } }",
+    accepts: isObject,
+  },
+  modules: { expected: 'an object of modules by name, as defineModule() makes them', accepts: isObject },
+  log: { expected: 'a logger with debug, info, warn and error, such as console', accepts: isLogger },
+  onAlive: { expected: 'a function', accepts: isFunction },
+};
+
 /**
  * Opens a broker in this process.
  *
- * @throws BrokerError `invalid_config` when its file is malformed, damaged, or in use by another broker.
+ * @throws BrokerError `invalid_config` for an option that is missing, wrong or unknown, and when its file is malformed,
+ *   damaged, or in use by another broker.
  * @example
  * ```ts
  * import { createBroker } from 'bpbroker';
@@ -30,6 +53,15 @@ export interface CreateBrokerOptions {
  * await broker.close();
  * ```
  */
-export function createBroker({ dir, ...options }: CreateBrokerOptions): Promise<Broker> {
-  return openBroker({ file: path.resolve(dir, 'bpbroker.json'), ...options });
+export async function createBroker(options: CreateBrokerOptions): Promise<Broker> {
+  checkOptions<CreateBrokerOptions>('createBroker', options, rules);
+  const { dir, config, modules = {}, log, onAlive } = options;
+  checkOwnModules('createBroker', modules);
+  return await openBroker({
+    file: path.resolve(dir, 'bpbroker.json'),
+    modules,
+    ...(config && { config: givenConfig(config, 'createBroker: config') }),
+    ...(log && { log }),
+    ...(onAlive && { onAlive }),
+  });
 }

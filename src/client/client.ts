@@ -3,6 +3,7 @@ import { type HostPort, isUrl, parseAddress } from '../protocol/address.ts';
 import { isObject, type Json, type JsonObject, stringOf } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { ClientChange, ClientList, EntryShape } from './answers.ts';
+import { checkConnect } from './check-connect.ts';
 import type { ConnectOptions } from './connect-options.ts';
 import type { ExecuteOptions, Execution } from './execute.ts';
 import { identityMismatch, parseFingerprint, type PinSource, resolvePin } from './identity.ts';
@@ -73,6 +74,7 @@ export interface BrokerClient extends Registry {
  * ```
  */
 export async function connect(options: ConnectOptions): Promise<BrokerClient> {
+  checkConnect<ConnectOptions>(options);
   const { broker, notify = () => undefined, discoverKey } = options;
   const fingerprint = options.fingerprint === undefined ? undefined : parseFingerprint(options.fingerprint);
   if (typeof broker === 'string' && isUrl(broker)) {

@@ -30,15 +30,30 @@ export function backoff(): { pause(deadline: Deadline, signal?: AbortSignal): Pr
   let ms = 100;
   return {
     async pause(deadline, signal) {
-      const { setTimeout: sleep } = await import('node:timers/promises');
       const jittered = ms * (0.75 + Math.random() / 2);
       ms = Math.min(ms * 2, 2000);
-      await sleep(Math.min(jittered, deadline.left()), undefined, signal ? { signal } : {});
+      await sleep(Math.min(jittered, deadline.left()), signal);
     },
     reset() {
       ms = 100;
     },
   };
+}
+
+/** Rejects with the reason of `signal` when it is aborted. Made of what every runtime has, since the app is to run anywhere. */
+function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', end);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', end, { once: true });
+    if (signal?.aborted) end();
+  });
 }
 
 const passing: ReadonlySet<string> = new Set(['unreachable', 'unavailable', 'too_many_requests']);

@@ -48,6 +48,36 @@ export interface Config {
   readonly [module: string]: JsonObject;
 }
 
+/** What guards a module. */
+export interface ModuleKey {
+  /** Must be presented with every call; any of a list passes. `''`, the default, asks for none. */
+  readonly _access_key?: string | readonly string[];
+}
+
+/** The object of a module: its access key, and options of its own. An object of an interface of your own fits too. */
+export type ModuleConfig = (ModuleKey & { readonly [option: string]: unknown }) | (ModuleKey & object);
+
+/** What has a meaning of its own in {@link BrokerConfig}. */
+export interface BrokerSections {
+  readonly api?: Partial<Config['api']>;
+  /** `_access_key`: the key of keyed discovery, as `keygen` makes it; default `''`, open discovery. */
+  readonly discover?: ModuleConfig;
+  readonly _global?: Partial<Config['_global']>;
+  readonly _config?: Partial<Config['_config']>;
+  readonly _store?: Partial<Config['_store']>;
+  readonly ping?: ModuleConfig;
+  readonly services?: ModuleConfig;
+  readonly worker?: ModuleConfig;
+}
+
+/**
+ * Options in the shape of the configuration file, all of them optional. Every further key is a module's: its presence is what
+ * lets the module be called.
+ */
+export interface BrokerConfig extends BrokerSections {
+  readonly [module: string]: ModuleConfig | undefined;
+}
+
 /** Every default, spelled out: what a broker that was told nothing runs with. */
 export const defaults: Config = {
   api: { listen_port: 20_443, listen_ip: '', ssl_cert: '', ssl_key: '' },
@@ -116,6 +146,19 @@ const schema = v.objectWithRest(
  * @throws BrokerError `invalid_config` naming `source`, the option, and what would be right.
  */
 export function checkConfig(options: JsonObject, source: string): Config {
+  checkEach(options, source);
+  const config = options as Config;
+  if (Boolean(config.api.ssl_cert) !== Boolean(config.api.ssl_key)) {
+    throw new BrokerError(
+      'invalid_config',
+      `${source}: api.ssl_cert and api.ssl_key go together; one of them is empty`,
+    );
+  }
+  return config;
+}
+
+/** As {@link checkConfig}, but for rules that hold between options: other layers may have the rest. */
+export function checkEach(options: JsonObject, source: string): void {
   const result = v.safeParse(schema, options);
   if (!result.success) {
     const [issue] = result.issues;
@@ -128,15 +171,8 @@ export function checkConfig(options: JsonObject, source: string): Config {
     const problem = sectionProblem(key, value);
     if (problem !== undefined) throw new BrokerError('invalid_config', `${source}: ${problem}`);
   }
-  const config = options as Config;
-  if (Boolean(config.api.ssl_cert) !== Boolean(config.api.ssl_key)) {
-    throw new BrokerError(
-      'invalid_config',
-      `${source}: api.ssl_cert and api.ssl_key go together; one of them is empty`,
-    );
-  }
-  checkDiscoveryKeys(config['discover']?.['_access_key'], source);
-  return config;
+  const { discover } = options;
+  checkDiscoveryKeys(isObject(discover) ? discover['_access_key'] : undefined, source);
 }
 
 function sectionProblem(key: string, value: Json): string | undefined {

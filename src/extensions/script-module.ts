@@ -1,7 +1,7 @@
-import { isObject, type JsonObject } from '../protocol/data.ts';
-import { BrokerError } from '../protocol/errors.ts';
+import type { JsonObject } from '../protocol/data.ts';
 import type { Question } from '../protocol/extension.ts';
-import type { Call, Module, Reply } from '../modules/module.ts';
+import type { Call, Reply } from '../modules/module.ts';
+import { callServices } from '../modules/services/call-services.ts';
 import { type Loaded, orRelease, type Parts } from './loaded.ts';
 import type { Locks } from './locks.ts';
 import { type ScriptHost, startScriptHost } from './script-host.ts';
@@ -38,33 +38,12 @@ export function loadScript(parts: Parts, locks: Locks): Loaded {
   };
 
   const answer = async (question: Question, call: Call, holder: object): Promise<JsonObject> => {
-    if ('services' in question) return askServices(services, question.services, question.params, call);
+    // An extension reads and writes the registry in the name of its caller, and needs no key for it.
+    if ('services' in question) return callServices(services, question.services, question.params, call);
     if ('lock' in question) await locks.acquire(question.lock, holder);
     else locks.release(question.unlock, holder);
     return {};
   };
 
   return { extension, module: { call: run }, retire: (now) => pool.close(now) };
-}
-
-/** An extension reads and writes the registry in the name of its caller, and needs no key for it. */
-async function askServices(
-  services: Module,
-  method: string,
-  params: JsonObject,
-  caller: Call,
-): Promise<JsonObject> {
-  const reply = await services.call(method, {
-    params,
-    httpMethod: 'POST',
-    clientAddress: caller.clientAddress,
-    signal: caller.signal,
-    header: () => undefined,
-    keepOpen: () => undefined,
-    drop: () => undefined,
-  });
-  const envelope: unknown = typeof reply.body === 'string' ? JSON.parse(reply.body) : undefined;
-  if (!isObject(envelope))
-    throw new BrokerError('invalid_request', `services.${method} cannot be used by an extension`);
-  return envelope;
 }

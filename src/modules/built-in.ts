@@ -1,4 +1,6 @@
+import { isObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { hasFunctions, shown } from '../protocol/options.ts';
 import type { Store } from '../store/store.ts';
 import type { Module } from './module.ts';
 import { ping } from './ping.ts';
@@ -10,19 +12,27 @@ export interface BuiltIn {
   readonly services: Module;
 }
 
-const names: readonly (keyof BuiltIn)[] = ['ping', 'services'];
+const builtInNames: Readonly<Record<keyof BuiltIn, true>> = { ping: true, services: true };
+const isModule = hasFunctions('call');
 
 export function builtIn(store: Store): BuiltIn {
   return { ping, services: createServices(store) };
 }
 
 /**
- * Checks the modules of whoever embeds a broker.
- * @throws BrokerError `invalid_config` for one under the name of a module that is built in.
+ * Checks the modules of whoever embeds a broker by the function `caller`.
+ * @throws BrokerError `invalid_config` for one that is no module, or has the name of one that is built in.
  */
-export function checkOwnModules(modules: Readonly<Record<string, Module>>): void {
-  const taken = names.find((name) => Object.hasOwn(modules, name));
-  if (taken !== undefined) {
-    throw new BrokerError('invalid_config', `Module '${taken}' is built in; give yours another name`);
+export function checkOwnModules(caller: string, modules: Readonly<Record<string, unknown>>): void {
+  for (const [name, module] of Object.entries(modules)) {
+    if (!isModule(module)) {
+      const problem = isObject(module) ? 'has no call()' : `is ${shown(module)}`;
+      throw new BrokerError(
+        'invalid_config',
+        `${caller}: the option 'modules.${name}' ${problem}; expected a module, as defineModule() makes it`,
+      );
+    }
+    if (Object.hasOwn(builtInNames, name))
+      throw new BrokerError('invalid_config', `Module '${name}' is built in; give yours another name`);
   }
 }

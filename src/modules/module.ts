@@ -1,7 +1,10 @@
-import * as v from 'valibot';
-import type { Json } from '../protocol/data.ts';
+import type { Registry } from '../client/registry.ts';
+import { isObject, type Json, kindOf } from '../protocol/data.ts';
 import type { Envelope } from '../protocol/envelope.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import type { Logger } from '../protocol/logger.ts';
+import { checkOptions, isFunction, type OptionRules } from '../protocol/options.ts';
+import { accepted, isSchema, type StandardSchema } from './parameters.ts';
 
 /** One call of a module's method, as the dispatcher hands it on. Its access key has been checked and taken out. */
 export interface Call {
@@ -9,10 +12,17 @@ export interface Call {
   readonly params: Readonly<Record<string, unknown>>;
   /** The request's method: `POST`, `GET` or `DELETE`. */
   readonly httpMethod: string;
-  /** IP address of the caller. */
+  /** IP address of the caller; `''` where the server that carries the app does not tell it. */
   readonly clientAddress: string;
   /** Aborted when the caller has gone or the broker stops. */
   readonly signal: AbortSignal;
+  /** Writes to the broker's log; each line has the module's name as its field `module`. */
+  readonly log: Logger;
+  /**
+   * The registry of the broker, without an access key. Entries are written in the name of the caller. What waits ends with
+   * `signal`.
+   */
+  readonly registry: Registry;
   /** A request header, or nothing; names in lower case. */
   header(name: string): string | undefined;
   /** Tells the server that the answer may take its time: no idle limit applies. */
@@ -48,15 +58,32 @@ export interface Module {
 
 /** One method of a module made by {@link defineModule}. */
 export interface MethodDefinition<TParams> {
-  /** Checks the parameters; what it gives is what `run` gets. Unknown parameters should be refused (`strictObject`). */
-  readonly params: v.GenericSchema<unknown, TParams>;
+  /**
+   * Checks the parameters; what it gives is what `run` gets. A schema of any library that keeps Standard Schema, such as valibot,
+   * zod or arktype; it may be asynchronous. It should refuse unknown parameters: `v.strictObject`, `z.strictObject`, `'+': 'reject'`.
+   */
+  readonly params: StandardSchema<TParams>;
   run(params: TParams, call: Call): Promise<Reply> | Reply;
   /** Whether it changes nothing, whatever it is given; default false. */
   readonly safe?: boolean;
 }
 
-/** Pairs a schema with the method that takes its output, so that the parameters are typed. */
+const rules: OptionRules<MethodDefinition<unknown>> = {
+  params: {
+    required: true,
+    expected: 'a schema of valibot, zod, arktype or any other library that keeps Standard Schema',
+    accepts: isSchema,
+  },
+  run: { required: true, expected: 'a function of the parameters and the call', accepts: isFunction },
+  safe: { expected: 'true or false', accepts: (safe) => typeof safe === 'boolean' },
+};
+
+/**
+ * Pairs a schema with the method that takes its output, so that the parameters are typed.
+ * @throws BrokerError `invalid_config` for an option that is missing, wrong or unknown.
+ */
 export function defineMethod<TParams>(definition: MethodDefinition<TParams>): AnyMethod {
+  checkOptions<MethodDefinition<TParams>>('defineMethod', definition, rules);
   return definition;
 }
 
@@ -64,8 +91,17 @@ export function defineMethod<TParams>(definition: MethodDefinition<TParams>): An
 // oxlint-disable-next-line typescript/no-explicit-any -- a map of methods with parameters of any type
 export type AnyMethod = MethodDefinition<any>;
 
-/** Makes a module of methods with checked parameters. */
+/**
+ * Makes a module of methods with checked parameters.
+ * @throws BrokerError `invalid_config` for a method that `defineMethod` did not make.
+ */
 export function defineModule(methods: Readonly<Record<string, AnyMethod>>): Module {
+  if (!isObject(methods)) {
+    const given = kindOf(methods);
+    throw new BrokerError('invalid_config', `defineModule: expected an object of methods, got ${given}`);
+  }
+  for (const [name, method] of Object.entries<AnyMethod>(methods))
+    checkOptions(`defineModule: method '${name}'`, method, rules);
   const find = (method: string): AnyMethod | undefined =>
     Object.hasOwn(methods, method) ? methods[method] : undefined;
   const safe = new Set(Object.keys(methods).filter((method) => find(method)?.safe));
@@ -78,7 +114,11 @@ export function defineModule(methods: Readonly<Record<string, AnyMethod>>): Modu
           'not_found',
           `No method '${method}'; there are ${Object.keys(methods).join(', ')}`,
         );
-      return definition.run(checkParams(definition.params, call.params), call);
+      const { params } = call;
+      const result = definition.params['~standard'].validate(params);
+      if (result instanceof Promise)
+        return result.then((settled) => definition.run(accepted(settled, params), call));
+      return definition.run(accepted(result, params), call);
     },
   };
 }
@@ -106,18 +146,4 @@ export function failure(error: BrokerError): Reply {
   return error.retryAfter === undefined
     ? reply
     : { ...reply, headers: { 'retry-after': String(error.retryAfter) } };
-}
-
-function checkParams<T>(schema: v.GenericSchema<unknown, T>, params: unknown): T {
-  const result = v.safeParse(schema, params, { abortEarly: true });
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  const key = v.getDotPath(issue) ?? '';
-  if (issue.type === 'strict_object') {
-    throw new BrokerError(
-      'invalid_request',
-      issue.expected === 'never' ? `Unknown parameter '${key}'` : `Missing parameter '${key}'`,
-    );
-  }
-  throw new BrokerError('invalid_request', `Invalid parameter '${key}': ${issue.message}`);
 }

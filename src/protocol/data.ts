@@ -199,9 +199,10 @@ export function checkNumbers(text: string): void {
   );
 }
 
-/** What a value is, in words: `an array`, `a string`, `null`. */
+/** What a value is, in words: `an array`, `an object`, `a string`, `null`. */
 export function kindOf(value: unknown): string {
   if (value === null) return 'null';
   if (value === undefined) return 'nothing';
-  return Array.isArray(value) ? 'an array' : `a ${typeof value}`;
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

@@ -1,3 +1,5 @@
+import { hasFunctions } from './options.ts';
+
 /** Where a part of the broker says what happened: one call, one line. Fields must hold no secrets. */
 export interface Logger {
   debug(message: string, fields?: LogFields): void;
@@ -7,6 +9,18 @@ export interface Logger {
 }
 
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** Whether a value can be used as a {@link Logger}. */
+export const isLogger: (value: unknown) => boolean = hasFunctions('debug', 'info', 'warn', 'error');
+
+/** A logger that adds fields to every line. */
+export function withFields(log: Logger, added: LogFields): Logger {
+  const at =
+    (level: keyof Logger): Logger['info'] =>
+    (message, fields) =>
+      log[level](message, { ...fields, ...added });
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+}
 
 const nothing = (): void => undefined;
 

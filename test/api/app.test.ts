@@ -94,7 +94,7 @@ describe('createApp()', () => {
 
   const wrong: Record<string, [unknown, RegExp]> = {
     'no store': [{}, /createApp: the option 'store' is missing/],
-    'a path for a store': [{ store: './data' }, /createApp: the option 'store' is missing, or no store/],
+    'a path for a store': [{ store: './data' }, /the option 'store' is "\.\/data"; expected a store/],
     'options of the process': [
       { store: memoryStore(), config: { api: { listen_port: 1 } } },
       /'config\.api' has no meaning here/,

@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { bundledPackages } from '../../build/bundled.ts';
@@ -7,6 +16,8 @@ import { findHostNode } from '../../build/node20.ts';
 import { capture } from '../../build/process.ts';
 import { root, tool } from '../../build/root.ts';
 import { listFiles } from '../../build/stamp.ts';
+import { strictProject } from '../support/consumer.ts';
+import { exportsOf, importsOf } from '../support/exports.ts';
 import { cleanEnv, run, startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
 
@@ -33,6 +44,19 @@ client.close();
 await broker.close();
 `;
 
+/** What can be imported, such as `bpbroker/client`, with the file that has its types. */
+const entries = entriesOf(path.join(root, 'dist', 'npm', 'package.json'));
+
+function entriesOf(manifest: string): Readonly<Record<string, string>> {
+  const { exports } = JSON.parse(readFileSync(manifest, 'utf8')) as {
+    exports: Record<string, string | { types: string }>;
+  };
+  const typed = Object.entries(exports).flatMap(([entry, target]) =>
+    typeof target === 'string' ? [] : [[entry.replace('.', 'bpbroker'), target.types] as const],
+  );
+  return Object.fromEntries(typed);
+}
+
 /** What `npm publish` would send. */
 describe('the npm package', () => {
   let tarball = '';
@@ -58,6 +82,8 @@ describe('the npm package', () => {
       timeoutMs: 120_000,
     });
     assert.equal(code, 0, stdout);
+    for (const entry of Object.keys(entries))
+      assert.ok(stdout.includes(`"${entry}"`), `${entry} was not looked at`);
   });
 
   it('holds emitted JavaScript with types and source maps, and no sources or tests', () => {
@@ -127,36 +153,52 @@ describe('the npm package', () => {
     }
   });
 
-  it('has types that hold in a strict project which checks the libraries too', async () => {
-    mkdirSync(path.join(app, 'node_modules', '@types'), { recursive: true });
-    symlinkSync(
-      path.join(root, 'node_modules', '@types', 'node'),
-      path.join(app, 'node_modules', '@types', 'node'),
-    );
-    symlinkSync(
-      path.join(root, 'node_modules', 'undici-types'),
-      path.join(app, 'node_modules', 'undici-types'),
-    );
-    writeFileSync(path.join(app, 'use.ts'), `${library}const wrong: number = client.address; void wrong;\n`);
-    const flags = [
-      '--strict',
-      '--module',
-      'nodenext',
-      '--target',
-      'es2023',
-      '--lib',
-      'es2023,dom,esnext.disposable',
-    ];
-    const { stdout } = await run(
-      [tool('node'), tool('tsc'), '--noEmit', '--types', 'node', ...flags, 'use.ts'],
-      {
+  /** A project of a user, which has installed the package and uses all of it: `test/consumer`. */
+  const project = path.join(root, 'test', 'consumer');
+  const sources = readdirSync(project);
+
+  it('has no export that this project does not use: its type is never seen from outside', () => {
+    const used = sources.map((file) => readFileSync(path.join(project, file), 'utf8'));
+    const usedOf = (specifier: string): string[] => used.flatMap((source) => importsOf(source, specifier));
+    for (const [specifier, types] of Object.entries(entries)) {
+      const exported = exportsOf(path.join(app, 'node_modules', 'bpbroker', types));
+      // Whatever the client has, the library has too, and it is the same.
+      const imported = [...usedOf(specifier), ...(specifier === 'bpbroker' ? usedOf('bpbroker/client') : [])];
+      assert.deepEqual([...new Set(imported)].toSorted(), exported, specifier);
+    }
+  });
+
+  interface Settings {
+    readonly types: readonly string[];
+    readonly [option: string]: unknown;
+  }
+  const withNode = new Set(['arktype.ts']);
+  const settings: Readonly<Record<string, Settings>> = {
+    'of the web': { lib: ['es2024', 'dom', 'dom.iterable'], types: [] },
+    'of Node': { lib: ['es2024'], types: ['node'] },
+    'of a bundler': { lib: ['es2024', 'dom'], types: [], module: 'esnext', moduleResolution: 'bundler' },
+  };
+  for (const [name, own] of Object.entries(settings)) {
+    it(`has types that hold in a strict project ${name} which checks the libraries too`, async () => {
+      const modules = path.join(app, 'node_modules');
+      mkdirSync(path.join(modules, '@types'), { recursive: true });
+      for (const needed of ['@types/node', 'undici-types', 'zod', 'arktype']) {
+        const link = path.join(modules, needed);
+        if (!existsSync(link)) symlinkSync(path.join(root, 'node_modules', needed), link);
+      }
+      const files = sources.filter((file) => own.types.includes('node') || !withNode.has(file));
+      for (const file of files) copyFileSync(path.join(project, file), path.join(app, file));
+      const { compilerOptions } = JSON.parse(strictProject(files)) as { compilerOptions: object };
+      const unused = { noUnusedLocals: true, noUnusedParameters: true };
+      writeFileSync(
+        path.join(app, 'tsconfig.json'),
+        JSON.stringify({ compilerOptions: { ...compilerOptions, ...unused, ...own }, include: files }),
+      );
+      const { code, stdout } = await run([tool('node'), tool('tsc'), '-p', '.'], {
         cwd: app,
         timeoutMs: 120_000,
-      },
-    );
-    assert.match(
-      stdout,
-      /^use\.ts\(\d+,\d+\): error TS2322: Type 'HostPort' is not assignable to type 'number'\.\n$/,
-    );
-  });
+      });
+      assert.deepEqual([code, stdout], [0, '']);
+    });
+  }
 });

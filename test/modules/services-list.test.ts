@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Call } from '../../src/modules/module.ts';
+import { silentLogger } from '../../src/protocol/logger.ts';
 import { createServices } from '../../src/modules/services/services.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
 import type { ListOptions, Store } from '../../src/store/store.ts';
@@ -35,6 +36,10 @@ function callWith(params: Call['params']): { call: Call; kept: { open: boolean }
     httpMethod: 'POST',
     clientAddress: '127.0.0.1',
     signal: new AbortController().signal,
+    log: silentLogger,
+    get registry(): never {
+      throw new Error('not asked for');
+    },
     header: () => undefined,
     keepOpen: () => (kept.open = true),
     drop: () => undefined,

@@ -43,6 +43,11 @@ export async function Twice({ registry }) {
   await registry.register('taken', 'x', { ifSame: true });
   await registry.register('taken', 'y');
 }
+export async function Long({ registry }) {
+  for (let i = 0; i < 20; i++) await registry.replace(\`long/\${i}\`, 'é'.repeat(5000));
+  const { entries } = await registry.list('long/');
+  return { one: (await registry.get('long/7')).data.length, all: entries.length };
+}
 let count = 0;
 export async function Locked({ withLock, registry }) {
   return withLock('counter', async () => {
@@ -105,6 +110,11 @@ def Registry(rh):
 def Twice(rh):
     rh.registry.register("taken", "x", if_same=True)
     rh.registry.register("taken", "y")
+
+def Long(rh):
+    for i in range(20):
+        rh.registry.replace("long/%d" % i, "\\u00e9" * 5000)
+    rh.data = {"one": len(rh.registry.get("long/7")), "all": len(rh.registry.list("long/"))}
 
 def Locked(rh):
     with bpbroker.config.rlock:

@@ -165,6 +165,13 @@ for (const launcher of launchers) {
         }
       });
 
+      it('lets extensions read long entries, and long lists', async () => {
+        for (const name of ['script', 'python']) {
+          const { stdout, stderr } = await execute(`${name}.Long`);
+          assert.deepEqual(stdout === '' ? stderr : JSON.parse(stdout), { one: 5000, all: 20 }, name);
+        }
+      });
+
       it('tells an extension what the registry refuses', async () => {
         for (const name of ['script', 'python']) {
           const { code, stderr } = await execute(`${name}.Twice`);

@@ -161,8 +161,8 @@ client.close();
 console.log('closed');
 `;
 
-describe('the types of the package', () => {
-  it('check in a strict project, and refuse what is wrong', async () => {
+describe('the examples of the docstrings', () => {
+  it('have types that check in a strict project', async () => {
     const dir = consumer({
       'tsconfig.json': strictProject(['*.ts']),
       'example.ts': documents
@@ -170,7 +170,6 @@ describe('the types of the package', () => {
         .map((example) => `{${example.replaceAll(/^import .*$/gm, '')}}`)
         .join('\n')
         .replace(/^/, imports),
-      'use.ts': useScript,
     });
     const { code, stdout } = await run([process.execPath, tool('tsc'), '-p', '.'], { cwd: dir });
     assert.deepEqual([code, stdout], [0, '']);
@@ -178,97 +177,3 @@ describe('the types of the package', () => {
 });
 
 const imports = `import { BrokerError, createBroker } from 'bpbroker';\nimport { connect, discover } from 'bpbroker/client';\nexport {};\n`;
-
-const useScript = `
-import { type Broker, createBroker, defineMethod, defineModule, jsonReply, type Logger, VERSION } from 'bpbroker';
-import {
-  type BrokerClient,
-  BrokerError,
-  type ClientChange,
-  type ClientEntry,
-  type ClientPut,
-  connect,
-  type ConnectOptions,
-  discover,
-  type DiscoverOptions,
-  type ErrorCode,
-  type Execution,
-  type FoundBroker,
-  type Json,
-} from 'bpbroker/client';
-import { Hono } from 'hono';
-import * as v from 'valibot';
-
-const log: Logger = { debug() {}, info() {}, warn: (message, fields) => console.log(message, fields), error() {} };
-const greet = defineModule({
-  Hello: defineMethod({ params: v.strictObject({ who: v.string() }), run: ({ who }) => jsonReply({ hello: who }) }),
-});
-const broker: Broker = await createBroker({ dir: 'x', config: { greet: {} }, modules: { greet }, log });
-new Hono().route('/broker', broker.app);
-const client = await connect({ broker: { host: '::1', port: 1 }, accessKey: 'k', timeoutMs: 5, notify: console.log });
-const entry: ClientEntry = await client.register('a', { b: [1, null] }, { ttlMs: 5, ifSame: true });
-const revision: number = entry.revision;
-await client.replace('a', 'text', { ifRevision: revision });
-for await (const change of client.watch<Web>({ prefix: 'a' })) {
-  const of: ClientChange<Web> = change;
-  if (change.type === 'put') {
-    const put: ClientPut<Web> = change;
-    console.log(put.lastWriteTs + put.data.port, put.lastWriteIp.length);
-  } else if (change.type === 'reset') {
-    // @ts-expect-error -- a reset is of no entry
-    console.log(of.name);
-    break;
-  } else {
-    console.log(change.name);
-    // @ts-expect-error -- what is gone has no data
-    console.log(change.data);
-  }
-}
-interface Web {
-  readonly port: number;
-}
-type Alias = { readonly port: number };
-const typed: ClientEntry<Web> = await client.get<Web>('a');
-const port: number = typed.data.port + (await client.waitFor<Alias>('a')).data.port;
-const texts: string[] = (await client.list<string>()).entries.map(({ data }) => data);
-const plain: string | { readonly [key: string]: Json } = (await client.get('a')).data;
-const json: Json = await client.call('a', 'B');
-const list: readonly number[] = await client.call<number[]>('a', 'B', { data: 1 }, { timeoutMs: port });
-console.log(texts, plain, json, list);
-// @ts-expect-error -- an entry is no number
-await client.get<number>('a');
-const search: DiscoverOptions = { name: 'a', key: 'k', timeoutMs: 5, targets: [], interfaces: ['lo'], port: 1, all: true };
-const [found, ...others] = await discover(search);
-const one: FoundBroker = found;
-const none: FoundBroker | undefined = others[0];
-const byFound: ConnectOptions = { broker: one, accessKey: 'k' };
-await using disposable: BrokerClient = await connect(byFound);
-await using execution: Execution = await disposable.execute('a.B');
-await using embedded: Broker = await createBroker({ dir: 'y' });
-const mounted = await connect({
-  broker: 'https://app.test/x',
-  fetch: (...args) => embedded.app.fetch(new Request(...args)),
-});
-await connect({ broker: 'https://app.test/x', fetch: embedded.app.fetch });
-await connect({ broker: 'https://app.test/x', fetch });
-await connect({ broker: 'https://app.test/x', ca: ['a', 'b'] });
-console.log(none, execution.contentType, mounted.address.port);
-// @ts-expect-error -- a name has one of the two
-await discover({ names: 'a' });
-try {
-  await client.get('a');
-} catch (error) {
-  if (error instanceof BrokerError) {
-    const code: ErrorCode = error.code;
-    console.log(code, error.exitCode, VERSION);
-  }
-}
-// @ts-expect-error -- an entry holds a string or an object
-await client.register('a', 5);
-// @ts-expect-error -- 'dir' is required
-await createBroker({});
-// @ts-expect-error -- an error's code is one of the table
-new BrokerError('no_such_code', '');
-// @ts-expect-error -- register takes no revision
-await client.register('a', 'b', { ifRevision: 1 });
-`;

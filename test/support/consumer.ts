@@ -30,6 +30,7 @@ export function strictProject(include: readonly string[], types: readonly string
       types,
       noEmit: true,
       strict: true,
+      skipLibCheck: false,
       noUncheckedIndexedAccess: true,
       exactOptionalPropertyTypes: true,
       verbatimModuleSyntax: true,

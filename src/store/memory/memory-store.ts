@@ -1,4 +1,5 @@
 import { BrokerError } from '../../protocol/errors.ts';
+import { checkOptions, isPositive, type OptionRule, type OptionRules } from '../../protocol/options.ts';
 import type { Mutation, MutationResult, Store } from '../store.ts';
 import { stateOf } from './new-entry.ts';
 import { ENTRY_BYTES } from './size.ts';
@@ -11,13 +12,21 @@ export interface MemoryStoreOptions extends StateLimits {
 
 const MAX_BYTES = 128 * 1024 * 1024;
 
+const limit = (what: string): OptionRule => ({ expected: `${what} above 0`, accepts: isPositive });
+const rules: OptionRules<MemoryStoreOptions> = {
+  maxBytes: limit('a number of bytes'),
+  historyChanges: limit('a number of changes'),
+  historyBytes: limit('a number of bytes'),
+  watchBytes: limit('a number of bytes'),
+};
+
 /**
  * A registry in the memory of this process. **Nothing is durable**: a process that ends takes every entry with it, and no
  * other process sees them. It keeps every other rule of the store's contract: one winner, revisions, watches, lifetimes.
  *
  * Lifetimes are counted by timers. Where a platform stops them between requests, an entry ends at the first use after.
  *
- * @throws RangeError for a limit that is no number above 0.
+ * @throws BrokerError `invalid_config` for a limit that is unknown, or no number above 0.
  * @example
  * ```ts
  * import { createApp } from 'bpbroker/app';
@@ -27,11 +36,8 @@ const MAX_BYTES = 128 * 1024 * 1024;
  * ```
  */
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
-  for (const [name, value] of Object.entries(options) as [string, number | undefined][]) {
-    if (value === undefined || (typeof value === 'number' && value > 0)) continue;
-    throw new RangeError(`memoryStore: '${name}' is ${String(value)}; expected a number above 0`);
-  }
-  const state = createRegistryState({ maxBytes: MAX_BYTES, ...options }, (name) =>
+  checkOptions<MemoryStoreOptions>('memoryStore', options, rules);
+  const state = createRegistryState({ ...options, maxBytes: options.maxBytes ?? MAX_BYTES }, (name) =>
     mutate(name, state.expire),
   );
   const { table, quota, expiry } = state;

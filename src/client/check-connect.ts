@@ -1,0 +1,54 @@
+import { isObject } from '../protocol/data.ts';
+import { checkOptions, isFunction, isText, isTime, type OptionRule } from '../protocol/options.ts';
+
+type Name =
+  | 'broker'
+  | 'accessKey'
+  | 'discoverKey'
+  | 'fingerprint'
+  | 'ca'
+  | 'fetch'
+  | 'timeoutMs'
+  | 'settleMs'
+  | 'retryForMs'
+  | 'findAgain'
+  | 'foundBy'
+  | 'knownBrokers'
+  | 'notify'
+  | 'onAnswer';
+
+const time: OptionRule = { expected: 'a number of milliseconds from 0 on', accepts: isTime };
+const key: OptionRule = { expected: 'a string', accepts: isText, secret: true };
+
+const rules: Readonly<Record<Name, OptionRule>> = {
+  broker: {
+    required: true,
+    expected:
+      "an address such as '192.0.2.1:20443', a URL such as 'https://host/prefix', or what discover() found",
+    accepts: (broker) => (isText(broker) && broker !== '') || isObject(broker),
+  },
+  accessKey: key,
+  discoverKey: key,
+  fingerprint: { expected: "a string, such as 'sha256:HEX'", accepts: isText },
+  ca: {
+    expected: 'certificates in PEM, as one text or a list of texts',
+    accepts: (ca) => isText(ca) || (Array.isArray(ca) && ca.length > 0 && ca.every(isText)),
+  },
+  fetch: { expected: 'a function that takes a Request', accepts: isFunction },
+  timeoutMs: time,
+  settleMs: time,
+  retryForMs: time,
+  findAgain: { expected: 'a function', accepts: isFunction },
+  foundBy: { expected: 'a name', accepts: isText },
+  knownBrokers: { expected: 'the path of a file', accepts: isText },
+  notify: { expected: 'a function that takes a line', accepts: isFunction },
+  onAnswer: { expected: 'a function that takes an answer', accepts: isFunction },
+};
+
+/**
+ * Checks the names of what `connect` was given, and what kind of value each has. An option without a rule here does not compile.
+ * @throws BrokerError `usage`.
+ */
+export function checkConnect<T>(options: Exclude<keyof T, Name> extends never ? T : never): void {
+  checkOptions('connect', options, rules, 'usage');
+}

@@ -1,0 +1,54 @@
+import { isObject, type JsonObject } from '../../protocol/data.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Call, Module, Reply } from '../module.ts';
+
+/**
+ * Calls a method of `services` from within the broker, in the name of a caller that needs no key for it, and gives the
+ * envelope of its answer. Nothing in it is shared with the registry.
+ * @param params are read as JSON is sent: what is `undefined` is not there.
+ * @param signal ends it; default: that of the caller.
+ * @throws BrokerError what the method throws; `invalid_request` for one whose answer is a stream of events.
+ */
+export async function callServices(
+  services: Module,
+  method: string,
+  params: object,
+  caller: Call,
+  signal: AbortSignal = caller.signal,
+): Promise<JsonObject> {
+  const { body, contentType = 'application/json' } = await services.call(method, {
+    params: JSON.parse(JSON.stringify(params)) as JsonObject,
+    httpMethod: 'POST',
+    clientAddress: caller.clientAddress,
+    signal,
+    log: caller.log,
+    get registry() {
+      return caller.registry;
+    },
+    header: () => undefined,
+    keepOpen: () => caller.keepOpen(),
+    drop: () => undefined,
+  });
+  if (contentType !== 'application/json') {
+    if (typeof body === 'object' && Symbol.asyncIterator in body)
+      await body[Symbol.asyncIterator]().return?.();
+    throw new BrokerError(
+      'invalid_request',
+      `services.${method} answers with events, and not with one answer`,
+    );
+  }
+  const envelope: unknown = JSON.parse(await textOf(body));
+  if (!isObject(envelope)) throw new BrokerError('internal', `services.${method} gave no envelope`);
+  return envelope;
+}
+
+/** A body of `services`, which is bounded: a page of a list comes in parts, and a long entry as bytes. */
+async function textOf(body: Reply['body']): Promise<string> {
+  if (typeof body === 'string') return body;
+  const decoder = new TextDecoder();
+  if (body instanceof Uint8Array) return decoder.decode(body);
+  let text = '';
+  for await (const part of body)
+    text += typeof part === 'string' ? part : decoder.decode(part, { stream: true });
+  return text + decoder.decode();
+}

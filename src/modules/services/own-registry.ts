@@ -1,0 +1,23 @@
+import { createRegistry, type Registry } from '../../client/registry.ts';
+import type { Call, Module } from '../module.ts';
+import { callServices } from './call-services.ts';
+
+/**
+ * The registry for a module within the broker, over calls of `services` in the name of `caller`, for as long as its call runs:
+ * what waits then ends with it, with the reason of the call's signal.
+ */
+export function ownRegistry(services: Module, caller: Call): Registry {
+  const endingWith = (signal: AbortSignal | undefined): AbortSignal =>
+    signal ? AbortSignal.any([caller.signal, signal]) : caller.signal;
+  const registry = createRegistry({
+    call: (_module, method, params, options) =>
+      callServices(services, method, params, caller, options?.signal),
+  });
+  return {
+    ...registry,
+    waitFor: (name, options = {}) =>
+      registry.waitFor(name, { ...options, signal: endingWith(options.signal) }),
+    waitForCount: (count, prefix, options = {}) =>
+      registry.waitForCount(count, prefix, { ...options, signal: endingWith(options.signal) }),
+  };
+}

@@ -1,0 +1,80 @@
+import { isObject, kindOf } from './data.ts';
+import { BrokerError, type ErrorCode } from './errors.ts';
+import { nearest } from './nearest.ts';
+
+/** What one option of a function of the library may be. */
+export interface OptionRule {
+  /** What would be right: `a folder, such as './broker-data'`. */
+  readonly expected: string;
+  /** Asked of any value but `undefined`. */
+  readonly accepts: (value: unknown) => boolean;
+  /** Default false: it may be absent or `undefined`. */
+  readonly required?: boolean;
+  /** Whether no message may repeat its value; default false. */
+  readonly secret?: boolean;
+}
+
+/** A rule for every option that a function takes, so that an option without one does not compile. */
+export type OptionRules<T> = { readonly [K in keyof T]-?: OptionRule };
+
+export const isText = (value: unknown): boolean => typeof value === 'string';
+export const isFunction = (value: unknown): boolean => typeof value === 'function';
+/** A number above 0, `Infinity` included. */
+export const isPositive = (value: unknown): boolean => typeof value === 'number' && value > 0;
+/** A number of milliseconds, which may be 0 or `Infinity`. */
+export const isTime = (value: unknown): boolean => typeof value === 'number' && value >= 0;
+/** Not by its class: test environments have one of their own. */
+export const isSignal = (value: unknown): boolean =>
+  isObject(value) && typeof value['aborted'] === 'boolean' && isFunction(value['addEventListener']);
+
+/** An object that has functions under these names, such as a store or a logger. */
+export function hasFunctions(...names: readonly string[]): (value: unknown) => boolean {
+  return (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    names.every((name) => typeof (value as Record<string, unknown>)[name] === 'function');
+}
+
+/**
+ * Checks what a program without types gave as the options of a function.
+ * @param caller names the function, or the part of its options that is checked, at the beginning of the message.
+ * @throws BrokerError `code` naming the option that is missing, wrong or unknown, its present value, and what would be right.
+ */
+export function checkOptions<T>(
+  caller: string,
+  given: unknown,
+  rules: OptionRules<T>,
+  code: ErrorCode = 'invalid_config',
+): void {
+  const known = Object.entries<OptionRule>(rules);
+  const names = known.map(([name]) => name);
+  const fail = (problem: string): never => {
+    throw new BrokerError(code, `${caller}: ${problem}`);
+  };
+  if (!isObject(given)) {
+    const required = known.filter(([, rule]) => rule.required).map(([name]) => `'${name}'`);
+    const wanted = required.length > 0 ? required.join(' and ') : `any of ${names.join(', ')}`;
+    fail(`expected an object with ${wanted}, got ${kindOf(given)}`);
+  }
+  const options = given as Readonly<Record<string, unknown>>;
+  // First, since the misspelt name of an option that must be given is both unknown and missing.
+  for (const name of Object.keys(options)) {
+    if (Object.hasOwn(rules, name)) continue;
+    const near = nearest(name, names);
+    const instead = near === undefined ? `there are ${names.join(', ')}` : `did you mean '${near}'?`;
+    fail(`the option '${name}' is unknown; ${instead}`);
+  }
+  for (const [name, { accepts, expected, required, secret }] of known) {
+    const value = options[name];
+    if (value === undefined && required) fail(`the option '${name}' is missing; expected ${expected}`);
+    if (value === undefined || accepts(value)) continue;
+    fail(`the option '${name}' is ${secret ? kindOf(value) : shown(value)}; expected ${expected}`);
+  }
+}
+
+/** A value as a message shows it: short ones themselves, what kind it is of any other. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return kindOf(value);
+}
