@@ -11,7 +11,8 @@ Installs bpbroker and bpclient: install.sh [OPTIONS]
                       commands                                      [BPBROKER_INSTALL_CLIENT=1]
   --version VERSION   version to install, such as 1.0.0 (default: the latest)       [BPBROKER_VERSION]
   --dir DIR           folder for the programs (default: /usr/local/bin for root,
-                      else ~/.local/bin)                                            [BPBROKER_INSTALL_DIR]
+                      with links in /usr/local/bpbroker/bin, else
+                      ~/.local/bin)                                                 [BPBROKER_INSTALL_DIR]
   --url URL           folder that holds the release's files (default: GitHub's
                       releases of bpbroker/bpbroker)                                [BPBROKER_INSTALL_URL]
   --plain-http        take a URL with http:// too: whoever is on the way can then
