@@ -1,4 +1,5 @@
 import { BrokerError } from '../protocol/errors.ts';
+import { checkOptions, isSignal, isText, isTime, type OptionRules } from '../protocol/options.ts';
 import { checkDiscoveryKey } from './proof.ts';
 import type { FoundBroker } from './sightings.ts';
 
@@ -24,6 +25,22 @@ export interface DiscoverOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const texts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+
+const rules: OptionRules<DiscoverOptions> = {
+  name: { expected: 'the name of an entry', accepts: isText },
+  key: { expected: 'a string', accepts: isText, secret: true },
+  timeoutMs: { expected: 'a number of milliseconds from 0 on', accepts: isTime },
+  targets: { expected: "a list of addresses, such as ['192.0.2.1']", accepts: texts },
+  interfaces: { expected: "a list of names of interfaces, such as ['eth0']", accepts: texts },
+  port: {
+    expected: 'a port from 1 to 65535',
+    accepts: (port) => Number.isInteger(port) && Number(port) > 0 && Number(port) <= 65_535,
+  },
+  all: { expected: 'true or false', accepts: (all) => typeof all === 'boolean' },
+  signal: { expected: 'an AbortSignal', accepts: isSignal },
+};
+
 /**
  * Finds the broker that holds a name, on the links of this host and at the targets given. `connect` takes what is found as it
  * is: one found with a key is reached with the very certificate that it has proved; of one found without (and without `all`),
@@ -31,7 +48,7 @@ export interface DiscoverOptions {
  *
  * @returns One broker, or several that share one registry; with `all`, every one that answered. The nearest is first.
  * @throws BrokerError `unreachable` when none answered in time, `ambiguous_broker` when several did; `usage` for an unknown
- *   interface, a malformed target, port, time or key; `invalid_request` for a name that no entry may have.
+ *   interface, a malformed target or key, an option that is unknown or of another kind; `invalid_request` for a name that no entry may have.
  * @example
  * ```ts
  * import { connect, discover } from 'bpbroker/client';
@@ -42,12 +59,9 @@ export interface DiscoverOptions {
  * ```
  */
 export async function discover(options: DiscoverOptions = {}): Promise<[FoundBroker, ...FoundBroker[]]> {
+  checkOptions<DiscoverOptions>('discover', options, rules, 'usage');
   const { name = '', key, timeoutMs, port, targets, interfaces, all, signal } = options;
   if (key !== undefined) checkDiscoveryKey(key, 'discovery key');
-  if (timeoutMs !== undefined && !(timeoutMs >= 0))
-    throw new BrokerError('usage', `Invalid timeoutMs ${timeoutMs}: expected milliseconds, 0 or more`);
-  if (port !== undefined && !(Number.isInteger(port) && port > 0 && port <= 65_535))
-    throw new BrokerError('usage', `Invalid port ${port}: expected 1 to 65535`);
   const { discover: find, DISCOVER_TIMEOUT_MS } = await import('./finder.ts');
   const limit = timeoutMs ?? DISCOVER_TIMEOUT_MS;
   const found = await find({ name, key, timeoutMs: limit, port, targets, interfaces, all, signal });
