@@ -1,11 +1,19 @@
-import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { capture } from './process.ts';
 import { assets, projectVersion, root, tool } from './root.ts';
 import { commonInputs, unlessFresh } from './stamp.ts';
 import { executableName, type Target } from './targets.ts';
 
-export const programs = ['bpbroker', 'bpclient'] as const;
+export type Program = 'bpbroker' | 'bpclient';
+
+/** What is built and packed by itself, with the programs that it is; the first one is its own name. */
+export const products: Readonly<Record<Program, readonly Program[]>> = {
+  /** One file, which is either program by the name it is called with. */
+  bpbroker: ['bpbroker', 'bpclient'],
+  /** For hosts that need the client alone. */
+  bpclient: ['bpclient'],
+};
 
 export interface ExecutableOptions {
   /** The entry point's source file. */
@@ -69,56 +77,62 @@ async function smokeRun(file: string, version: string): Promise<void> {
   }
 }
 
-/** The source file that a program starts with. */
-export function entryOf(program: string): string {
-  return path.join(root, 'src', 'cli', `${program}.ts`);
+/** The source file that a product starts with. */
+function entryOf(product: Program): string {
+  return path.join(root, 'src', 'cli', product === 'bpbroker' ? 'executable.ts' : 'bpclient.ts');
 }
 
-function output(program: string): string {
-  return path.join('dist', executableName(program));
+/** Builds a product into the folder `dir`: one file, under the name of each program that it is. */
+export async function buildProduct(
+  product: Program,
+  dir: string,
+  options: Omit<ExecutableOptions, 'entry' | 'outfile'> = {},
+): Promise<void> {
+  const { platform } = options.target ?? process;
+  const outfile = path.join(dir, executableName(product, platform));
+  await buildExecutable({ ...options, entry: entryOf(product), outfile });
+  for (const other of products[product].filter((program) => program !== product))
+    linkOver(outfile, path.join(dir, executableName(other, platform)));
+}
+
+/** A second name for a file, in place of whatever stands there. */
+function linkOver(file: string, name: string): void {
+  const staged = `${name}.${process.pid}`;
+  linkSync(file, staged);
+  renameSync(staged, name);
 }
 
 /** Builds `dist/bpbroker` and `dist/bpclient` for this host. */
-export async function buildExecutables(): Promise<void> {
-  for (const program of programs) {
-    await buildExecutable({
-      entry: entryOf(program),
-      outfile: path.join(root, output(program)),
-      version: projectVersion(),
-    });
-  }
+async function buildExecutables(): Promise<void> {
+  await buildProduct('bpbroker', path.join(root, 'dist'), { version: projectVersion() });
 }
 
 /** The programs of a target, built for tests unless they are up to date; gives their folder. */
 export async function ensureTarget(target: Target): Promise<string> {
   const dir = path.join('dist', 'targets', target.name);
-  const files = programs.map((program) => path.join(dir, executableName(program, target.platform)));
+  const files = products.bpbroker.map((program) => path.join(dir, executableName(program, target.platform)));
   await unlessFresh(
     `target-${target.name}`,
     { inputs: [...commonInputs, 'build/executable.ts', 'build/targets.ts'], outputs: files },
-    async () => {
-      for (const [i, program] of programs.entries()) {
-        const outfile = path.join(root, files[i] ?? '');
-        await buildExecutable({ entry: entryOf(program), outfile, target });
-      }
-    },
+    () => buildProduct('bpbroker', path.join(root, dir), { target }),
   );
   return path.join(root, dir);
 }
+
+const outputs = products.bpbroker.map((program) => path.join('dist', executableName(program)));
 
 /** Builds the host's executables unless they are up to date; gives whether it did. */
 export function ensureExecutables(): Promise<boolean> {
   return unlessFresh(
     'executables',
-    { inputs: [...commonInputs, 'build/executable.ts'], outputs: programs.map(output) },
+    { inputs: [...commonInputs, 'build/executable.ts'], outputs },
     buildExecutables,
   );
 }
 
 if (import.meta.main) {
   await buildExecutables();
-  for (const file of programs.map(output)) {
-    const megabytes = (statSync(path.join(root, file)).size / 1e6).toFixed(1);
-    process.stdout.write(`${file} is built (${megabytes} MB) and runs.\n`);
-  }
+  const [file = ''] = outputs;
+  const megabytes = (statSync(path.join(root, file)).size / 1e6).toFixed(1);
+  process.stdout.write(`${outputs.join(' and ')} are built, one file (${megabytes} MB), and run.\n`);
 }

@@ -61,37 +61,23 @@ export const runtimeFolder = 'src/runtime/';
  * The server half, and what is slow to load, must stay out of a client command's start.
  */
 export const unloaded: readonly { readonly from: string; readonly never: readonly string[] }[] = [
-  {
-    from: 'src/cli/bpclient.ts',
-    never: [
-      'src/broker/',
-      'src/api/',
-      'src/extensions/',
-      'src/store/',
-      'src/modules/',
-      'consola',
-      'hono',
-      '@hono/',
-      '@peculiar/',
-      'node:https',
-    ],
-  },
-  {
-    from: 'src/cli/bpbroker.ts',
-    never: [
-      'src/broker/',
-      'src/api/',
-      'src/extensions/',
-      'src/store/',
-      'src/modules/',
-      'consola',
-      'hono',
-      '@hono/',
-      '@peculiar/',
-      'node:https',
-    ],
-  },
-];
+  'bpclient',
+  'bpbroker',
+  'executable',
+].map((entry) => ({
+  from: `src/cli/${entry}.ts`,
+  never: [
+    'src/broker/',
+    'src/api/',
+    'src/extensions/',
+    'src/store/',
+    'src/modules/',
+    'consola',
+    'hono',
+    '@hono/',
+    'node:https',
+  ],
+}));
 
 /** `#runtime` leads to these; loading is judged for the executables' one, which comes first. */
 export const runtimeFiles: readonly string[] = [

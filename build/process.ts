@@ -39,3 +39,28 @@ export function capture(command: readonly string[], options: RunOptions = {}): P
     });
   });
 }
+
+/**
+ * Gives what a tool makes of `input` on its standard input.
+ * @throws Error with what it says when it fails.
+ */
+export function filter(command: readonly string[], input: Buffer): Promise<Buffer> {
+  const [file = '', ...args] = command;
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const chunks: Buffer[] = [];
+    let said = '';
+    child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    child.once('error', reject);
+    // It ended before it had read everything; why, its end tells.
+    child.stdin.on('error', () => undefined);
+    child.once('close', (code, signal) => {
+      if (code === 0) resolve(Buffer.concat(chunks));
+      else reject(new Error(`${command.join(' ')} ended with ${code ?? signal}:\n${said}`));
+    });
+    child.stdin.end(input);
+  });
+}

@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { pack } from './archive.ts';
+import { parseArgs } from 'node:util';
+import { checkTools, pack } from './archive.ts';
 import { licenceTexts } from './bundled.ts';
-import { buildExecutable, entryOf, programs } from './executable.ts';
+import { buildProduct, type Program, products } from './executable.ts';
+import { installers, writeInstallers } from './installers.ts';
 import { projectVersion, root } from './root.ts';
 import { billOfMaterials } from './sbom.ts';
+import { readSigningKey, type SigningKey } from './sign.ts';
 import { readSource, type Source } from './source.ts';
 import { archiveName, executableName, runsHere, type Target, targets } from './targets.ts';
 
@@ -15,60 +18,73 @@ export interface ReleaseOptions {
   readonly source: Source;
   /** Default: all. */
   readonly targets?: readonly Target[];
+  /** Signs SHA256SUMS, and is the only one whose releases the installers take. Default: nothing is signed. */
+  readonly key?: SigningKey | undefined;
   /** Hears of each file as it is done. */
   onFile?(file: string): void;
 }
 
-/** Installers, which stand beside the archives under names of their own. */
-const installers = ['install.sh', 'install.ps1'];
+/** The most bytes that an archive may have; the runtime, nearly all of it, grows with each of its versions. */
+export const maxArchiveBytes = 55_000_000;
 
 /**
- * Builds the files of a release: an archive for each target, the installers, a bill of materials, and SHA256SUMS over them all.
- * The same sources, dependencies and tools give the same bytes.
- * @throws Error when something does not compile, or a program for this host does not start.
+ * Builds the files of a release: for each target an archive of both programs and one of the client alone, the installers,
+ * a bill of materials, SHA256SUMS over them all, and with a key its signatures. The same sources, dependencies, tools and
+ * key give the same bytes.
+ * @throws Error when something does not compile, a program for this host does not start, or an archive is too large.
  */
 export async function buildRelease(options: ReleaseOptions): Promise<void> {
-  const { out, source, targets: chosen = targets, onFile } = options;
+  const { out, source, targets: chosen = targets, key, onFile } = options;
   const version = projectVersion();
+  await checkTools();
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   const done = (name: string): void => onFile?.(path.join(out, name));
   for (const target of chosen) {
-    await buildArchive(target, version, out, source);
-    done(archiveName(target, version));
+    for (const product of Object.keys(products) as Program[]) {
+      done(await buildArchive(product, target, version, out, source));
+    }
   }
-  for (const name of installers) {
-    copyFileSync(path.join(root, 'build', 'install', name), path.join(out, name));
-    done(name);
-  }
+  writeInstallers(out, key);
+  Object.keys(installers).forEach(done);
   const bom = `bpbroker-${version}.cdx.json`;
   writeFileSync(path.join(out, bom), await billOfMaterials(source.time));
   done(bom);
-  writeFileSync(path.join(out, 'SHA256SUMS'), checksums(out));
-  done('SHA256SUMS');
+  const sums = Buffer.from(checksums(out));
+  const signatures = key && { 'SHA256SUMS.sig': key.sign(sums), 'SHA256SUMS.sshsig': key.signForSsh(sums) };
+  for (const [name, content] of Object.entries({ SHA256SUMS: sums, ...signatures })) {
+    writeFileSync(path.join(out, name), content);
+    done(name);
+  }
 }
 
-async function buildArchive(target: Target, version: string, out: string, source: Source): Promise<void> {
-  const archive = archiveName(target, version);
+/** Gives the archive's name. */
+async function buildArchive(
+  product: Program,
+  target: Target,
+  version: string,
+  out: string,
+  source: Source,
+): Promise<string> {
+  const archive = archiveName(product, target, version);
   const dir = path.join(out, '.staging', archive.replace(/\.(?:tar\.gz|zip)$/, ''));
   mkdirSync(dir, { recursive: true });
   try {
-    for (const program of programs) {
-      await buildExecutable({
-        entry: entryOf(program),
-        outfile: path.join(dir, executableName(program, target.platform)),
-        target,
-        commit: source.commit,
-        ...(runsHere(target) ? { version } : {}),
-      });
-    }
+    const smokeRun = runsHere(target) ? { version } : {};
+    await buildProduct(product, dir, { target, commit: source.commit, ...smokeRun });
+    const executables = products[product].map((program) => executableName(program, target.platform));
+    // A zip cannot say that two names are one file: install.ps1 makes the others.
+    if (archive.endsWith('.zip')) for (const other of executables.splice(1)) rmSync(path.join(dir, other));
     for (const name of ['LICENSE', 'README.md']) copyFileSync(path.join(root, name), path.join(dir, name));
     writeFileSync(path.join(dir, 'THIRD-PARTY-LICENSES.txt'), licenceTexts());
-    const executables = programs.map((program) => executableName(program, target.platform));
     await pack(path.join(out, archive), dir, { time: source.time, programs: executables });
   } finally {
     rmSync(path.join(out, '.staging'), { recursive: true, force: true });
   }
+  const { size } = statSync(path.join(out, archive));
+  if (size > maxArchiveBytes)
+    throw new Error(`${archive} has ${size} bytes; expected ${maxArchiveBytes} at the most`);
+  return archive;
 }
 
 /** Lines as `sha256sum --check` reads them, for every file of a folder. */
@@ -99,12 +115,44 @@ function chosenTargets(names: readonly string[]): readonly Target[] {
   return targets.filter(({ name }) => names.length === 0 || names.includes(name));
 }
 
-/** `node build/release.ts [TARGET…]`: all targets, or those named, in `dist/release`. */
-if (import.meta.main) {
-  await buildRelease({
-    out: path.join(root, 'dist', 'release'),
-    source: await readSource(),
-    targets: chosenTargets(process.argv.slice(2)),
-    onFile: report,
+interface CommandLine {
+  readonly names: readonly string[];
+  readonly keyFile: string | undefined;
+}
+
+function readCommandLine(args: readonly string[], out: string): CommandLine {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    options: { sign: { type: 'string' } },
+    allowPositionals: true,
   });
+  if (values.sign === undefined) return { names: positionals, keyFile: undefined };
+  // npm runs this in the project's folder, wherever it was called.
+  const keyFile = path.resolve(process.env['INIT_CWD'] ?? '', values.sign);
+  if (values.sign === '' || keyFile.startsWith(`${out}${path.sep}`))
+    throw new Error(
+      `'${values.sign}' cannot be the key to sign with: ${out} is emptied first; expected a file elsewhere`,
+    );
+  return { names: positionals, keyFile };
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const out = path.join(root, 'dist', 'release');
+  const { names, keyFile } = readCommandLine(args, out);
+  const key = keyFile === undefined ? undefined : readSigningKey(keyFile);
+  await buildRelease({ out, source: await readSource(), targets: chosenTargets(names), key, onFile: report });
+  if (key)
+    process.stdout.write(
+      `Signed with the key whose public half is ${key.openssl} (ssh-ed25519 ${key.ssh})\n`,
+    );
+}
+
+/** `node build/release.ts [--sign KEYFILE] [TARGET…]`: all targets, or those named, in `dist/release`. */
+if (import.meta.main) {
+  try {
+    await main(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
 }

@@ -45,9 +45,9 @@ export function executableName(program: string, platform: NodeJS.Platform = proc
   return platform === 'win32' ? `${program}.exe` : program;
 }
 
-/** The name of a target's archive in a release: `bpbroker-1.0.0-linux-x64-musl.tar.gz`. */
-export function archiveName({ name, platform }: Target, version: string): string {
-  return `bpbroker-${version}-${name}.${platform === 'win32' ? 'zip' : 'tar.gz'}`;
+/** The name of a product's archive for a target in a release: `bpbroker-1.0.0-linux-x64-musl.tar.gz`. */
+export function archiveName(product: string, { name, platform }: Target, version: string): string {
+  return `${product}-${version}-${name}.${platform === 'win32' ? 'zip' : 'tar.gz'}`;
 }
 
 /** Whether this host runs what is built for a target: its own platform, and its own C library. */

@@ -1,9 +1,11 @@
 #requires -Version 5.1
 <#
-Installs bpbroker.exe and bpclient.exe on Windows, in %ProgramFiles%\bpbroker\bin for an administrator, else in
+Installs bpbroker.exe and bpclient.exe, or bpclient.exe alone, on Windows, in %ProgramFiles%\bpbroker\bin for an administrator, else in
 %LOCALAPPDATA%\Programs\bpbroker. Every parameter has a variable of the environment, for `irm URL | iex`.
 #>
 param(
+  # Installs bpclient alone: a smaller program with the client commands.
+  [switch] $Client = ($env:BPBROKER_INSTALL_CLIENT -eq '1'),
   # Version to install, such as 1.0.0; default: the latest.
   [string] $Version = $env:BPBROKER_VERSION,
   # Folder for the programs.
@@ -14,12 +16,26 @@ param(
   [switch] $PlainHttp = ($env:BPBROKER_INSTALL_PLAIN_HTTP -eq '1')
 )
 
+# A second name for a file; a copy of it where the file system has no such thing.
+function Add-Name([string] $File, [string] $Name) {
+  try {
+    New-Item -ItemType HardLink -Path $Name -Value $File -ErrorAction Stop | Out-Null
+  } catch {
+    Copy-Item -LiteralPath $File -Destination $Name -Force -ErrorAction Stop
+  }
+}
+
 # A function, so that its preferences end with it: `iex` runs this in the caller's own session.
-function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url, [bool] $PlainHttp) {
+function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url, [bool] $PlainHttp, [bool] $Client) {
   $ErrorActionPreference = 'Stop'
   # Drawing the progress of a download takes longer than the download.
   $ProgressPreference = 'SilentlyContinue'
   [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
+
+  # The public key of whoever signs releases, as ssh-keygen has it: the build of a signed release fills it in.
+  $signingKey = ''
+  $product = if ($Client) { 'bpclient' } else { 'bpbroker' }
+  $programs = if ($Client) { 'bpclient' } else { 'bpbroker', 'bpclient' }
 
   $processor = if ($env:PROCESSOR_ARCHITEW6432) { $env:PROCESSOR_ARCHITEW6432 } else { $env:PROCESSOR_ARCHITECTURE }
   $target = switch ($processor) {
@@ -49,8 +65,25 @@ function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url, [bool
   try {
     $sums = Join-Path $temp 'SHA256SUMS'
     Invoke-WebRequest -UseBasicParsing -Uri "$Url/SHA256SUMS" -OutFile $sums
+    if ($signingKey) {
+      $keygen = Get-Command ssh-keygen -CommandType Application -ErrorAction SilentlyContinue | Select-Object -First 1
+      if (-not $keygen) {
+        throw "The signature of this release cannot be verified here: ssh-keygen (OpenSSH 8.1 or later) is not installed; nothing was installed. Add the optional feature 'OpenSSH Client' and repeat, or verify and unpack the archive by hand as docs/install.md says under 'Verifying by hand'."
+      }
+      $signature = Join-Path $temp 'SHA256SUMS.sshsig'
+      Invoke-WebRequest -UseBasicParsing -Uri "$Url/SHA256SUMS.sshsig" -OutFile $signature
+      $signers = Join-Path $temp 'signers'
+      [IO.File]::WriteAllText($signers, "bpbroker namespaces=`"bpbroker-release`" ssh-ed25519 $signingKey`n")
+      $said = Join-Path $temp 'said'
+      # A pipe of PowerShell would change the bytes; a file as standard input stays as it is.
+      $words = '-Y', 'verify', '-f', "`"$signers`"", '-I', 'bpbroker', '-n', 'bpbroker-release', '-s', "`"$signature`""
+      $check = Start-Process -FilePath $keygen.Source -ArgumentList $words -RedirectStandardInput $sums -RedirectStandardOutput "$said.out" -RedirectStandardError $said -NoNewWindow -Wait -PassThru
+      if ($check.ExitCode -ne 0) {
+        throw "SHA256SUMS of $Url does not bear the signature of bpbroker's releases: nothing was installed (ssh-keygen: $(Get-Content -LiteralPath $said | Select-Object -First 1))."
+      }
+    }
     $wanted = if ($Version) { [regex]::Escape($Version) } else { '[0-9][^ ]*' }
-    $line = Get-Content -LiteralPath $sums | Where-Object { $_ -cmatch "^[0-9a-f]{64}  bpbroker-$wanted-$target\.zip$" } | Select-Object -First 1
+    $line = Get-Content -LiteralPath $sums | Where-Object { $_ -cmatch "^[0-9a-f]{64}  $product-$wanted-$target\.zip$" } | Select-Object -First 1
     if (-not $line) { throw "$Url has no build $Version for $target." }
     $expected, $archive = $line -split '  ', 2
 
@@ -63,42 +96,44 @@ function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url, [bool
 
     Expand-Archive -LiteralPath $zip -DestinationPath $temp
     $unpacked = Join-Path $temp ($archive -replace '\.zip$', '')
-    foreach ($program in 'bpbroker', 'bpclient') {
+    # One file is both programs: its second name tells it which one it is.
+    if (-not $Client) { Add-Name (Join-Path $unpacked 'bpbroker.exe') (Join-Path $unpacked 'bpclient.exe') }
+    foreach ($program in $programs) {
       $said = (& (Join-Path $unpacked "$program.exe") --version) -join ' '
       if ($LASTEXITCODE -ne 0 -or -not $said.StartsWith("$program ")) { throw "$program does not run here: $said" }
     }
 
     New-Item -ItemType Directory -Path $Dir -Force | Out-Null
-    # Copied and not moved: what is moved keeps the rights of the temporary folder, and so of whoever installs.
-    foreach ($program in 'bpbroker', 'bpclient') {
-      Copy-Item -LiteralPath (Join-Path $unpacked "$program.exe") -Destination (Join-Path $Dir "$program.exe.new") -Force
-    }
     $old = "$([guid]::NewGuid()).old"
+    $placed = @()
     try {
-      foreach ($program in 'bpbroker', 'bpclient') {
+      Get-ChildItem -LiteralPath $Dir -Filter 'bp*.exe.new' | Remove-Item -Force
+      # Copied and not moved: what is moved keeps the rights of the temporary folder, and so of whoever installs.
+      Copy-Item -LiteralPath (Join-Path $unpacked "$product.exe") -Destination (Join-Path $Dir "$product.exe.new")
+      if (-not $Client) { Add-Name (Join-Path $Dir 'bpbroker.exe.new') (Join-Path $Dir 'bpclient.exe.new') }
+      foreach ($program in $programs) {
         $place = Join-Path $Dir "$program.exe"
         # A program that runs can be renamed but not replaced.
         if (Test-Path -LiteralPath $place) { Move-Item -LiteralPath $place -Destination "$place.$old" }
         Move-Item -LiteralPath "$place.new" -Destination $place
+        $placed += $program
       }
     } catch {
-      foreach ($program in 'bpbroker', 'bpclient') {
+      foreach ($program in $programs) {
         $place = Join-Path $Dir "$program.exe"
-        if (Test-Path -LiteralPath "$place.$old") {
-          Remove-Item -LiteralPath $place -Force -ErrorAction SilentlyContinue
-          Move-Item -LiteralPath "$place.$old" -Destination $place
-        }
+        if ($placed -contains $program) { Remove-Item -LiteralPath $place -Force -ErrorAction SilentlyContinue }
+        if (Test-Path -LiteralPath "$place.$old") { Move-Item -LiteralPath "$place.$old" -Destination $place }
         Remove-Item -LiteralPath "$place.new" -Force -ErrorAction SilentlyContinue
       }
       throw
     }
     # What earlier installations renamed goes as soon as it can.
     Get-ChildItem -LiteralPath $Dir -Filter 'bp*.exe.*.old' | Remove-Item -Force -ErrorAction SilentlyContinue
-    Write-Output "Installed $said in $Dir"
+    Write-Output "Installed $($programs -join ' and ') $($said -replace '^bpclient ', '') in $Dir"
     if (($env:PATH -split ';') -notcontains $Dir) { Write-Output "Add $Dir to your PATH to run them by name." }
   } finally {
     Remove-Item -LiteralPath $temp -Recurse -Force -ErrorAction SilentlyContinue
   }
 }
 
-Install-Bpbroker -Version $Version -Dir $Dir -Url $Url -PlainHttp $PlainHttp
+Install-Bpbroker -Version $Version -Dir $Dir -Url $Url -PlainHttp $PlainHttp -Client $Client

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs bpbroker and bpclient on Linux and macOS. Options: see --help, which is `usage` below.
+# Installs bpbroker and bpclient, or bpclient alone, on Linux and macOS. Options: see --help, which is `usage` below.
 # The whole of it is one function that the last line calls: a download that breaks off runs nothing.
 set -eu
 
@@ -7,6 +7,8 @@ usage() {
   cat <<'TEXT'
 Installs bpbroker and bpclient: install.sh [OPTIONS]
 
+  --client            install bpclient alone: a smaller program with the client
+                      commands                                      [BPBROKER_INSTALL_CLIENT=1]
   --version VERSION   version to install, such as 1.0.0 (default: the latest)       [BPBROKER_VERSION]
   --dir DIR           folder for the programs (default: /usr/local/bin for root,
                       else ~/.local/bin)                                            [BPBROKER_INSTALL_DIR]
@@ -21,6 +23,13 @@ TEXT
 
 releases=https://github.com/bpbroker/bpbroker/releases
 
+# The public key of whoever signs releases, as openssl and as ssh-keygen have it: the build of a signed release fills it in.
+key_openssl=
+key_ssh=
+
+# Where the scripts of bpbroker 0.22 look for the programs.
+former_bin=/usr/local/bpbroker/bin
+
 fail() {
   printf 'install.sh: %s\n' "$1" >&2
   exit 1
@@ -30,14 +39,14 @@ has() {
   command -v "$1" >/dev/null 2>&1
 }
 
-# download URL FILE
+# download URL FILE [WHAT ITS ABSENCE MEANS]
 download() {
   if has curl; then
     # Nor does a redirection lead from https:// to less.
     case "$1" in http://*) protocols=http,https ;; *) protocols=https ;; esac
-    curl -fsSL --retry 2 --proto-redir "=$protocols" -o "$2" "$1" || fail "cannot download $1"
+    curl -fsSL --retry 2 --proto-redir "=$protocols" -o "$2" "$1" || fail "cannot download $1${3:+: $3}"
   elif has wget; then
-    wget -q -O "$2" "$1" || fail "cannot download $1"
+    wget -q -O "$2" "$1" || fail "cannot download $1${3:+: $3}"
   else
     fail 'curl or wget is needed to download; install one of them'
   fi
@@ -51,6 +60,47 @@ sha256() {
   else
     fail 'sha256sum or shasum is needed to verify the download; install one of them'
   fi
+}
+
+# openssl_verifies KEY SIGNATURE FILE; what it says is in $temp/said.
+openssl_verifies() {
+  printf -- '-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n' "$1" >"$temp/key.pem"
+  openssl pkeyutl -verify -rawin -pubin -inkey "$temp/key.pem" -sigfile "$2" -in "$3" </dev/null >"$temp/said" 2>&1
+}
+
+# Whether this openssl can verify Ed25519 at all: before 3.0 it cannot, nor can LibreSSL. One that cannot would call every
+# signature wrong, so it is asked about one that is right: the second of RFC 8032, section 7.1.
+openssl_can() {
+  has openssl || return 1
+  printf r >"$temp/known"
+  printf %s 'kqAJqfDUyrhyDoILX2QlQKKye1QWUD+Ps3YiI+vbadoIWsHkPhWZbkWPNhPQ8R2MOHsurrQwKu6wDSkWErsMAA==' |
+    openssl base64 -d -A >"$temp/known.sig" 2>/dev/null || return 1
+  openssl_verifies MCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw= "$temp/known.sig" "$temp/known"
+}
+
+# Whether this ssh-keygen has -Y verify, as it does since OpenSSH 8.1: it then asks for what is missing, and else for options.
+ssh_can() {
+  has ssh-keygen || return 1
+  case "$(ssh-keygen -Y verify </dev/null 2>&1)" in *' for verify'*) ;; *) return 1 ;; esac
+}
+
+# Goes on only if $temp/SHA256SUMS is what the holder of the key has signed.
+verify_signature() {
+  unsigned='the release bears no signature: nothing was installed'
+  if openssl_can; then
+    download "$url/SHA256SUMS.sig" "$temp/sig" "$unsigned"
+    openssl_verifies "$key_openssl" "$temp/sig" "$temp/SHA256SUMS" && return
+    verifier=openssl
+  elif ssh_can; then
+    download "$url/SHA256SUMS.sshsig" "$temp/sig" "$unsigned"
+    echo "bpbroker namespaces=\"bpbroker-release\" ssh-ed25519 $key_ssh" >"$temp/signers"
+    ssh-keygen -Y verify -f "$temp/signers" -I bpbroker -n bpbroker-release -s "$temp/sig" \
+      <"$temp/SHA256SUMS" >"$temp/said" 2>&1 && return
+    verifier=ssh-keygen
+  else
+    fail "the signature of this release cannot be verified here: neither openssl (3.0 or later) nor ssh-keygen (OpenSSH 8.1 or later) is installed; nothing was installed. Install one of them and repeat, or take SHA256SUMS, SHA256SUMS.sig and the archive for $target from $url to a machine that has one, verify them there as docs/install.md says under 'Verifying by hand', and unpack the archive into $dir"
+  fi
+  fail "SHA256SUMS of $url does not bear the signature of bpbroker's releases: nothing was installed ($verifier: $(sed 's/[[:cntrl:]]*$//; q' "$temp/said"))"
 }
 
 # A machine may have both C libraries: its own `ldd` says which one its programs use.
@@ -107,11 +157,49 @@ try_program() {
   "$1" --version 2>&1 | head -n 1
 }
 
+# put KEY FILE PLACE: a rename, since a program that runs cannot be written to. `take_back KEY PLACE` undoes it.
+put() {
+  if [ -h "$3" ]; then
+    cp -pP "$3" "$staged/$1.former" || fail "cannot keep the former $3"
+  elif [ -e "$3" ]; then
+    ln "$3" "$staged/$1.former" 2>/dev/null || cp -p "$3" "$staged/$1.former" || fail "cannot keep the former $3"
+  fi
+  : >"$staged/$1.begun"
+  mv -f "$2" "$3" || fail "cannot replace $3: what was there is put back"
+}
+
+take_back() {
+  [ -e "$staged/$1.begun" ] || return 0
+  former=$staged/$1.former
+  # They may still be one file, which mv refuses to move.
+  rm -f "$2"
+  if [ -e "$former" ] || [ -h "$former" ]; then
+    mv -f "$former" "$2" || {
+      printf 'install.sh: cannot put back the former %s; it is in %s\n' "$2" "$staged" >&2
+      keep=1
+    }
+  fi
+}
+
+# At the end, whatever it is: nothing is left, and of the programs and links all are new or none is.
+finish() {
+  keep=
+  if [ -n "$staged" ] && [ -z "$complete" ]; then
+    for program in $programs; do
+      take_back "$program" "$dir/$program"
+      take_back "$program-link" "$links/$program"
+    done
+  fi
+  rm -rf "$temp"
+  if [ -n "$staged" ] && [ -z "$keep" ]; then rm -rf "$staged"; fi
+}
+
 main() {
   version=${BPBROKER_VERSION:-}
   dir=${BPBROKER_INSTALL_DIR:-}
   url=${BPBROKER_INSTALL_URL:-}
   plain_http=${BPBROKER_INSTALL_PLAIN_HTTP:-}
+  client=${BPBROKER_INSTALL_CLIENT:-}
   target=
   while [ $# -gt 0 ]; do
     case "$1" in
@@ -121,6 +209,11 @@ main() {
         ;;
       --plain-http)
         plain_http=1
+        shift
+        continue
+        ;;
+      --client)
+        client=1
         shift
         continue
         ;;
@@ -142,7 +235,19 @@ main() {
   case "$version$target" in
     *[!0-9A-Za-z.+-]*) fail "'$version$target' is no version or target; they are such as 1.0.0 and linux-x64" ;;
   esac
-  [ -n "$dir" ] || dir=$(default_dir)
+  product=bpbroker
+  programs='bpbroker bpclient'
+  them=them
+  if [ "$client" = 1 ]; then
+    product=bpclient
+    programs=bpclient
+    them=it
+  fi
+  links=
+  if [ -z "$dir" ]; then
+    dir=$(default_dir)
+    if [ "$dir" = /usr/local/bin ]; then links=$former_bin; fi
+  fi
   [ -n "$target" ] || target=$(detect)
   if [ -z "$url" ]; then
     url=$releases/latest/download
@@ -160,15 +265,17 @@ main() {
 
   temp=$(mktemp -d)
   staged=
-  trap 'rm -rf "$temp" ${staged:+"$staged"}' EXIT
+  complete=
+  trap finish EXIT
   trap 'exit 1' HUP INT TERM
 
   download "$url/SHA256SUMS" "$temp/SHA256SUMS"
+  if [ -n "$key_openssl" ]; then verify_signature; fi
   # A name is `bpbroker-VERSION-TARGET.tar.gz`; versions begin with a digit and targets do not.
   wanted='[0-9][^ ]*'
   # As text and not as a pattern: a version may hold dots and plus signs.
   [ -z "$version" ] || wanted=$(printf '%s' "$version" | sed 's/[.+*[^$]/\\&/g')
-  line=$(grep -E "^[0-9a-f]{64}  bpbroker-$wanted-$target\.tar\.gz\$" "$temp/SHA256SUMS" | head -n 1) || true
+  line=$(grep -E "^[0-9a-f]{64}  $product-$wanted-$target\.tar\.gz\$" "$temp/SHA256SUMS" | head -n 1) || true
   [ -n "$line" ] || fail "$url has no build ${version:+of version $version }for $target"
   archive=${line#*  }
   download "$url/$archive" "$temp/$archive"
@@ -176,30 +283,46 @@ main() {
   [ "$actual" = "${line%% *}" ] ||
     fail "the checksum of $archive is $actual and not ${line%% *} as in SHA256SUMS: nothing was installed"
 
-  for program in bpbroker bpclient; do
+  for program in $programs; do
     [ ! -d "$dir/$program" ] || fail "$dir/$program is a folder; name another folder than $dir with --dir"
+    [ -z "$links" ] || [ ! -d "$links/$program" ] ||
+      fail "$links/$program is a folder; move it away, or install elsewhere with --dir"
   done
   mkdir -p "$dir" || fail "cannot make the folder $dir"
   # Beside their places, so that the last step is a rename: a program that runs meanwhile is left alone.
   staged=$(mktemp -d "$dir/.bpbroker-install.XXXXXX") || fail "cannot write to $dir; name another folder with --dir"
-  tar -xzf "$temp/$archive" -C "$staged" || fail "cannot unpack $archive"
   name=${archive%.tar.gz}
-  for program in bpbroker bpclient; do
-    said=$(try_program "$staged/$name/$program")
+  # The one file alone: not every file system has the second name that the archive gives it.
+  tar -xzf "$temp/$archive" -C "$staged" "$name/$product" || fail "cannot unpack $archive"
+  chmod 755 "$staged/$name/$product"
+  for program in $programs; do
+    file=$staged/$program
+    ln "$staged/$name/$product" "$file" 2>/dev/null || cp -p "$staged/$name/$product" "$file" ||
+      fail "cannot write to $dir"
+    said=$(try_program "$file")
     case "$said" in
       "$program "[0-9]*) ;;
       *libstdc++*) fail "$program needs the C++ library of this system: apk add libstdc++ ($said)" ;;
       *) fail "$program does not run here: $said" ;;
     esac
   done
-  for program in bpbroker bpclient; do
-    chmod 755 "$staged/$name/$program"
-    mv -f "$staged/$name/$program" "$dir/$program" || fail "cannot replace $dir/$program"
+
+  for program in $programs; do
+    put "$program" "$staged/$program" "$dir/$program"
   done
-  echo "Installed $said in $dir" | sed 's/ bpclient / bpbroker and bpclient /'
+  if [ -n "$links" ]; then
+    (umask 022 && mkdir -p "$links") || fail "cannot make the folder $links"
+    for program in $programs; do
+      ln -s "$dir/$program" "$staged/link" || fail "cannot make a link in $dir"
+      put "$program-link" "$staged/link" "$links/$program"
+    done
+  fi
+  complete=1
+  echo "Installed $(echo "$programs" | sed 's/ / and /') ${said#* } in $dir"
+  if [ -n "$links" ]; then echo "Links to $them are in $links, for scripts that call bpbroker 0.22."; fi
   case ":$PATH:" in
     *":$dir:"*) ;;
-    *) echo "Add $dir to your PATH to run them by name." ;;
+    *) echo "Add $dir to your PATH to run $them by name." ;;
   esac
 }
 

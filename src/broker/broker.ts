@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { runtime } from '#runtime';
 import type { Hono } from 'hono';
 import { randomBytes } from 'node:crypto';
@@ -76,6 +77,8 @@ export interface Broker {
   listen(): Promise<BrokerAddress>;
   /** Ends what is under way, writes everything to its file and lets go of it. Safe to call twice. */
   close(): Promise<void>;
+  /** `await using broker = await createBroker(…)` closes it at the end of the block. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** Longest that `close` lets requests under way take. */
@@ -204,6 +207,8 @@ function compose(parts: Parts): Broker {
     if (errors.length > 0) throw errors[0];
   };
 
+  const closeOnce = (): Promise<void> => (closed ??= close());
+
   async function reload(): Promise<void> {
     let certificate: Certificate | undefined;
     const { before, needRestart } = await settings.reload(async (next) => {
@@ -263,9 +268,7 @@ function compose(parts: Parts): Broker {
         throw error;
       }
     },
-    close() {
-      closed ??= close();
-      return closed;
-    },
+    close: closeOnce,
+    [Symbol.asyncDispose]: closeOnce,
   };
 }

@@ -1,4 +1,4 @@
-import { createPrivateKey, webcrypto, X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { replaceFile } from '../config/atomic-write.ts';
@@ -17,6 +17,13 @@ export interface Certificate {
   /** SHA-256 of the certificate's DER form, 64 lower-case hex digits. */
   readonly fingerprint: string;
 }
+
+/**
+ * Trust in the broker's own certificate comes from its fingerprint and not from its dates, so these leave no host out whose
+ * clock is wrong: from 2000 to RFC 5280's "no expiration" (section 4.1.2.5).
+ */
+const SINCE = Date.UTC(2000, 0, 1);
+const FOR_EVER = Date.UTC(9999, 11, 31, 23, 59, 59);
 
 /**
  * The certificate that the configuration names, or the broker's own, which is made at first start and kept beside
@@ -38,7 +45,9 @@ export async function loadCertificate(
   const keyFile = `${base}.key`;
   const cert = await readIfThere(certFile);
   if (cert !== undefined) return pair(cert, await readKey(keyFile, log), certFile);
-  const made = await makeCertificate();
+  // Loaded at the first start alone.
+  const { makeSelfSigned } = await import('./self-signed.ts');
+  const made = await makeSelfSigned('bpbroker', SINCE, FOR_EVER);
   // The key first: a key without its certificate is made anew at the next start, the reverse would be an error.
   await replaceFile(keyFile, [made.key], { mode: 0o600 });
   await replaceFile(certFile, [made.cert], { mode: 0o644 });
@@ -90,32 +99,4 @@ async function readIfThere(file: string): Promise<string | undefined> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-/**
- * A self-signed P-256 certificate for the name `bpbroker`. Trust comes from its fingerprint and not from its dates, so
- * these leave no host out whose clock is wrong: from 2000 to RFC 5280's "no expiration" (section 4.1.2.5).
- */
-async function makeCertificate(): Promise<{ cert: string; key: string }> {
-  await import('reflect-metadata');
-  const x509 = await import('@peculiar/x509');
-  x509.cryptoProvider.set(webcrypto as Crypto);
-  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: 'CN=bpbroker',
-    serialNumber: Buffer.from(webcrypto.getRandomValues(new Uint8Array(16)).with(0, 0x42)).toString('hex'),
-    notBefore: new Date('2000-01-01T00:00:00Z'),
-    notAfter: new Date('9999-12-31T23:59:59Z'),
-    signingAlgorithm: algorithm,
-    keys,
-    extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: 'bpbroker' }]),
-    ],
-  });
-  const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey));
-  return { cert: `${certificate.toString('pem')}\n`, key: x509.PemConverter.encode(key, 'PRIVATE KEY') };
 }

@@ -1,18 +1,5 @@
 #!/usr/bin/env node
-import { clientCommands } from './client-commands.ts';
+import { clientRoot } from './client-root.ts';
 import { main } from './main.ts';
 
-await main(
-  'bpclient',
-  {
-    description: 'Client of a bpbroker service broker',
-    options: ['version'],
-    subCommands: clientCommands,
-    examples: [
-      'discover --name foo --wait',
-      'service get --name foo',
-      '--bpbroker 10.0.0.1 ping --data hello',
-    ],
-  },
-  process.argv.slice(2),
-);
+await main('bpclient', clientRoot, process.argv.slice(2));

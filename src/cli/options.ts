@@ -57,6 +57,7 @@ export type OptionName =
   | 'access-key-file'
   | 'discover-key-file'
   | 'fingerprint'
+  | 'ca'
   | 'timeout'
   | 'format'
   | 'cols'
@@ -116,7 +117,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   'config-file': text('FILE', 'JSON to add (default: standard input)'),
 
   // client
-  bpbroker: text('HOST[:PORT]', 'Broker to talk to (default: found on the network)', {
+  bpbroker: text('HOST[:PORT]|URL', 'Broker to talk to (default: found on the network)', {
     alias: 'b',
     env: 'BPBROKER',
     excludes: {
@@ -143,6 +144,11 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     env: 'BPBROKER_FINGERPRINT',
     refusesEmpty: true,
   }),
+  ca: text(
+    'FILE',
+    "PEM file of the authorities that may sign for a broker's URL (default: those of the system)",
+    { env: 'BPBROKER_CA', refusesEmpty: true },
+  ),
   timeout: text('TIME', 'Longest to take or wait: 500ms, 3s, 2m, 1h'),
   format: text('FORMAT', 'text, json, csv, csv-noheader or env (default: text)', {
     alias: 'f',
@@ -196,6 +202,7 @@ export const connectionOptions: readonly OptionName[] = [
   'access-key-file',
   'discover-key-file',
   'fingerprint',
+  'ca',
   'timeout',
   'interface',
   'target',

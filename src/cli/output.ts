@@ -23,7 +23,7 @@ export async function print(result: Result, args: Arguments): Promise<void> {
 }
 
 /** Prints the whole answer of the broker. */
-export async function printRaw(envelope: JsonObject | undefined): Promise<void> {
+export async function printRaw(envelope: Json | undefined): Promise<void> {
   await writeData(`${spacedJson(envelope)}\n`);
 }
 

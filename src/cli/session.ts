@@ -2,12 +2,13 @@ import type { BrokerClient } from '../client/client.ts';
 import { connect, type ConnectOptions, connectProved } from '../client/client.ts';
 import { deadlineIn, untilReached } from '../client/retry.ts';
 import type { FoundBroker } from '../client/sightings.ts';
-import { formatAddress, type HostPort, parseAddress } from '../protocol/address.ts';
-import type { JsonObject } from '../protocol/data.ts';
+import { formatAddress, type HostPort, isUrl, parseAddress } from '../protocol/address.ts';
+import type { Json } from '../protocol/data.ts';
 import { parseDuration } from '../protocol/duration.ts';
 import { readAccessKey, readDiscoverKey } from './keys.ts';
 import { createNotes, type Notes, silentNotes } from './notes.ts';
 import type { Arguments } from './command.ts';
+import type { Site } from './site.ts';
 
 /** A command's line to its broker. */
 export interface Session {
@@ -16,7 +17,7 @@ export interface Session {
   /** Milliseconds left of `--timeout` for a command that waits; nothing without a limit. */
   timeLeft(): number | undefined;
   /** The broker's last answer, whole. */
-  answer(): JsonObject | undefined;
+  answer(): Json | undefined;
 }
 
 export interface SessionOptions {
@@ -43,12 +44,17 @@ export async function withSession<T>(
     timeoutMs === undefined ? undefined : Math.ceil(deadline.left());
   const accessKey = readAccessKey(args);
   const discoverKey = readDiscoverKey(args);
-  let answer: JsonObject | undefined;
+  const site = await readSite(args, discoverKey);
+  let answer: Json | undefined;
   let talkingTo = '';
+  const talkTo = (place: string): void => {
+    if (place !== talkingTo) notes.detail(`Talking to the broker at ${place}`);
+    talkingTo = place;
+  };
   const connection = {
     accessKey,
     notify: (line: string) => notes.note(line),
-    onAnswer: (last: JsonObject) => {
+    onAnswer: (last: Json) => {
       answer = last;
     },
     ...(timeoutMs === undefined || options.wait ? {} : { timeoutMs }),
@@ -57,19 +63,29 @@ export async function withSession<T>(
   };
   // One that waits looks for its broker anew each time: what was found may have moved before it was reached.
   const client = await untilReached(options.wait ? (timeLeft() ?? Infinity) : 0, async () => {
-    const broker = await locate(args, notes, { ...options, key: discoverKey }, timeLeft());
-    const place = formatAddress(broker);
-    if (place !== talkingTo) notes.detail(`Talking to the broker at ${place}`);
-    talkingTo = place;
     const within = options.wait ? { settleMs: Math.min(timeLeft() ?? Infinity, SETTLE_MS) } : {};
+    const named = { ...connection, ...within, fingerprint: args.text('fingerprint') };
+    if (site) {
+      talkTo(site.url);
+      return connect({ ...named, broker: site.url, ca: site.ca });
+    }
+    const broker = await locate(args, notes, { ...options, key: discoverKey }, timeLeft());
+    talkTo(formatAddress(broker));
     if ('proof' in broker) return connectProved(broker, { ...connection, ...within });
-    return connect({ ...connection, ...within, broker, discoverKey, fingerprint: args.text('fingerprint') });
+    return connect({ ...named, broker, discoverKey });
   });
   try {
     return await work({ client, notes, timeLeft, answer: () => answer });
   } finally {
     client.close();
   }
+}
+
+/** The broker where the command line names it by a URL. What only that needs is loaded only then. */
+async function readSite(args: Arguments, discoverKey: string | undefined): Promise<Site | undefined> {
+  if (!isUrl(args.text('bpbroker') ?? '') && !args.flag('ca')) return undefined;
+  const { siteOf } = await import('./site.ts');
+  return siteOf(args, discoverKey);
 }
 
 /** How a command that was not told its broker looks for it again. */

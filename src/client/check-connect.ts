@@ -1,32 +1,31 @@
 import { isObject } from '../protocol/data.ts';
-import { checkOptions, isFunction, isText, isTime, type OptionRule } from '../protocol/options.ts';
-
-type Name =
-  | 'broker'
-  | 'accessKey'
-  | 'discoverKey'
-  | 'fingerprint'
-  | 'timeoutMs'
-  | 'settleMs'
-  | 'retryForMs'
-  | 'findAgain'
-  | 'foundBy'
-  | 'knownBrokers'
-  | 'notify'
-  | 'onAnswer';
+import type { ConnectOptions } from './connect-options.ts';
+import {
+  checkOptions,
+  isFunction,
+  isText,
+  isTime,
+  type OptionRule,
+  type OptionRules,
+} from '../protocol/options.ts';
 
 const time: OptionRule = { expected: 'a number of milliseconds from 0 on', accepts: isTime };
 const key: OptionRule = { expected: 'a string', accepts: isText, secret: true };
 
-const rules: Readonly<Record<Name, OptionRule>> = {
+const rules: OptionRules<ConnectOptions> = {
   broker: {
     required: true,
-    expected: "an address, such as '192.0.2.1:20443'",
+    expected: "an address, such as '192.0.2.1:20443', a URL, or what discover() found",
     accepts: (broker) => (isText(broker) && broker !== '') || isObject(broker),
   },
   accessKey: key,
   discoverKey: key,
   fingerprint: { expected: "a string, such as 'sha256:HEX'", accepts: isText },
+  ca: {
+    expected: 'one text in PEM, or a list of them',
+    accepts: (ca) => isText(ca) || (Array.isArray(ca) && ca.every(isText)),
+  },
+  fetch: { expected: 'a function that takes a Request', accepts: isFunction },
   timeoutMs: time,
   settleMs: time,
   retryForMs: time,
@@ -38,9 +37,9 @@ const rules: Readonly<Record<Name, OptionRule>> = {
 };
 
 /**
- * Checks the names of what `connect` was given, and what kind of value each has. An option without a rule here does not compile.
+ * Checks the names of what `connect` was given, and what kind of value each has.
  * @throws BrokerError `usage`.
  */
-export function checkConnect<T>(options: Exclude<keyof T, Name> extends never ? T : never): void {
+export function checkConnect(options: unknown): void {
   checkOptions('connect', options, rules, 'usage');
 }

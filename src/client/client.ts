@@ -1,53 +1,23 @@
-import { type HostPort, parseAddress } from '../protocol/address.ts';
-import { isObject, type JsonObject, stringOf } from '../protocol/data.ts';
-import type { ClientChange, ClientList } from './answers.ts';
+/// <reference lib="esnext.disposable" preserve="true" />
+import { type HostPort, isUrl, parseAddress } from '../protocol/address.ts';
+import { isObject, type Json, type JsonObject, stringOf } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import type { ClientChange, ClientList, EntryShape } from './answers.ts';
 import { checkConnect } from './check-connect.ts';
+import type { ConnectOptions } from './connect-options.ts';
 import type { ExecuteOptions, Execution } from './execute.ts';
-import { parseFingerprint, type PinSource, resolvePin } from './identity.ts';
+import { identityMismatch, parseFingerprint, type PinSource, resolvePin } from './identity.ts';
 import { knownBrokersFile, openKnownBrokers } from './known-brokers.ts';
+import { type Line, pinnedLine } from './line.ts';
 import { checkDiscoveryKey, type ProvedBroker, proveBroker, reachBroker } from './proof.ts';
 import { createRegistry, type Registry } from './registry.ts';
-import type { FindAgain, Regain, RegainOptions } from './regain.ts';
+import type { Regain, RegainOptions } from './regain.ts';
 import { deadlineIn, untilReached } from './retry.ts';
 import { type CallOptions, type CallParams, createRpc, type Rpc } from './rpc.ts';
 import type { FoundBroker } from './sightings.ts';
 import type { WatchScope } from './watch.ts';
 
-export interface ConnectOptions {
-  /** `HOST` or `HOST:PORT` (IPv6 in brackets); the port is 20443 unless given. */
-  readonly broker: string | HostPort;
-  /** Presented with every call; default: none. It leaves only after the broker's identity has been checked. */
-  readonly accessKey?: string | undefined;
-  /** Pins the broker's certificate: `sha256:HEX`, or the 64 hex digits. Default: trust on first use. */
-  readonly fingerprint?: string | undefined;
-  /**
-   * The broker's discovery key, with which it must prove its identity; default: none. With `fingerprint`, both must hold.
-   * `known_brokers` plays no part then.
-   */
-  readonly discoverKey?: string | undefined;
-  /** Longest for a call, connecting included, in milliseconds; default 10,000. Waiting calls have their own limit. */
-  readonly timeoutMs?: number;
-  /** Longest to make sure of the broker's identity, in milliseconds; default: `timeoutMs`. */
-  readonly settleMs?: number | undefined;
-  /** How long to go on trying where the broker cannot be reached at first contact, in milliseconds; default 0. */
-  readonly retryForMs?: number | undefined;
-  /**
-   * Finds the brokers that answer on the network. A waiting call that has lost its broker looks for it there, by its identity,
-   * besides at its address. Default: only at its address, whose host name is looked up anew.
-   */
-  readonly findAgain?: FindAgain | undefined;
-  /**
-   * The name that found the broker by open discovery. Its identity is kept for the name too: another broker that answers for
-   * the name is `identity_mismatch`, wherever it is.
-   */
-  readonly foundBy?: string | undefined;
-  /** File that keeps the identities met; default: the user's `known_brokers`. */
-  readonly knownBrokers?: string;
-  /** Told of a first contact, and of a broker that is lost, or found again, while a call waits: one line. Default: nobody. */
-  readonly notify?: (line: string) => void;
-  /** Told of every answer as it came, envelope and all. Default: nobody. */
-  readonly onAnswer?: (answer: JsonObject) => void;
-}
+export type { ConnectOptions } from './connect-options.ts';
 
 export interface WatchClientOptions extends WatchScope {
   /** Begin after this revision; default: with the next change. */
@@ -66,9 +36,14 @@ export interface BrokerClient extends Registry {
   /** Sends `data` there and back. Gives what came back and the address the broker saw. */
   ping(data?: string): Promise<{ readonly data: string | JsonObject; readonly src: string }>;
   /** Changes as they happen; ends when `signal` is aborted. */
-  watch(options?: WatchClientOptions): AsyncIterableIterator<ClientChange>;
-  /** Calls any module's method and gives the JSON that it answers. */
-  call(module: string, method: string, params?: CallParams, options?: CallOptions): Promise<JsonObject>;
+  watch<T extends EntryShape = string | JsonObject>(
+    options?: WatchClientOptions,
+  ): AsyncIterableIterator<ClientChange<T>>;
+  /**
+   * Calls any module's method and gives the JSON that it answers, whatever it is: an object, a list, a string, a number, `null`.
+   * `call<T>` types it, which nobody checks.
+   */
+  call<T = Json>(module: string, method: string, params?: CallParams, options?: CallOptions): Promise<T>;
   /**
    * Runs an extension's method on the broker and gives its output as it arrives.
    * @param method such as `ossec.AddAgent`: what stands before the last dot is the module.
@@ -78,14 +53,17 @@ export interface BrokerClient extends Registry {
   execute(method: string, params?: CallParams, options?: ExecuteOptions): Promise<Execution>;
   /** Closes its connections. */
   close(): void;
+  /** `await using client = await connect(…)` closes it at the end of the block. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
- * A client of the broker at a given address, whose identity is settled here: checked against the fingerprint, or against
- * the one kept from first contact, which is what connects if there was none yet.
+ * A client of a broker, whose identity is settled here: checked against the fingerprint, or against the one kept from first
+ * contact, which is what connects if there was none yet; by the discovery key; or, for a URL, by the authorities.
  *
- * @throws BrokerError `unreachable`, or with `retryForMs` `timeout`; `usage` (a malformed address, fingerprint or key);
- *   `identity_mismatch` when `discoverKey` is given and the broker does not prove that it has it.
+ * @throws BrokerError `unreachable`, or with `retryForMs` `timeout`; `usage` (a malformed address, fingerprint, key or
+ *   authority, and options that have no meaning together); `identity_mismatch`, with nothing secret sent, when the broker
+ *   does not present the certificate asked for, does not prove that it has `discoverKey`, or no authority vouches for it.
  * @example
  * ```ts
  * import { connect } from 'bpbroker/client';
@@ -96,41 +74,68 @@ export interface BrokerClient extends Registry {
  * ```
  */
 export async function connect(options: ConnectOptions): Promise<BrokerClient> {
-  checkConnect<ConnectOptions>(options);
-  const { broker, notify = () => undefined } = options;
-  const address = typeof broker === 'string' ? parseAddress(broker, 'broker address') : broker;
+  checkConnect(options);
+  const { broker, notify = () => undefined, discoverKey } = options;
   const fingerprint = options.fingerprint === undefined ? undefined : parseFingerprint(options.fingerprint);
-  if (options.discoverKey !== undefined) {
-    const key = checkDiscoveryKey(options.discoverKey, 'discovery key');
-    return open(options, 'proved', (ms) => proveBroker(address, key, fingerprint, ms));
+  if (typeof broker === 'string' && isUrl(broker)) {
+    const { settleSite } = await import('./connect-url.ts');
+    return open(options, await settleSite({ ...options, broker, fingerprint }));
   }
+  for (const name of ['ca', 'fetch'] as const)
+    if (options[name] !== undefined)
+      throw new BrokerError('usage', `Option '${name}' has no meaning without a URL: broker: 'https://…'`);
+  const found: HostPort & Partial<FoundBroker> =
+    typeof broker === 'string' ? parseAddress(broker, 'broker address') : broker;
+  const address = { host: found.host, port: found.port };
+  const { proof, addresses = [found.host] } = found;
+  if (proof && fingerprint !== undefined && fingerprint !== proof.fingerprint)
+    throw identityMismatch(address, fingerprint, proof.fingerprint, 'named');
+  if (discoverKey !== undefined) {
+    const key = checkDiscoveryKey(discoverKey, 'discovery key');
+    const expected = proof?.fingerprint ?? fingerprint;
+    return open(
+      options,
+      pinTo('proved', (ms) => proveBroker(address, key, expected, ms)),
+    );
+  }
+  if (proof) return connectProved({ ...address, addresses, proof }, options);
+  const { foundBy = found.foundBy } = options;
   const knownBrokers = openKnownBrokers(options.knownBrokers ?? knownBrokersFile());
-  const identity = { fingerprint, foundBy: options.foundBy, knownBrokers, notify };
-  return open(options, fingerprint === undefined ? 'kept' : 'named', async (ms) => ({
+  const identity = { fingerprint, foundBy, knownBrokers, notify };
+  const settle = async (ms: number): Promise<ProvedBroker> => ({
     address,
     pin: await resolvePin(address, ms, identity),
-  }));
+  });
+  return open({ ...options, foundBy }, pinTo(fingerprint === undefined ? 'kept' : 'named', settle));
 }
 
 /** A client of a broker that keyed discovery has found: it is reached at one of its addresses, with its certificate. */
 export function connectProved(
   found: FoundBroker,
-  options: Omit<ConnectOptions, 'broker' | 'fingerprint' | 'discoverKey' | 'knownBrokers'>,
+  options: Omit<ConnectOptions, 'broker' | 'fingerprint' | 'discoverKey' | 'knownBrokers' | 'ca' | 'fetch'>,
 ): Promise<BrokerClient> {
-  return open(options, 'proved', (ms) => reachBroker(found, ms));
+  return open(
+    options,
+    pinTo('proved', (ms) => reachBroker(found, ms)),
+  );
 }
 
-/** @param settle finds out where the broker is and which certificate it must present, within so many milliseconds. */
-async function open(
-  options: Omit<ConnectOptions, 'broker'>,
-  pinSource: PinSource,
-  settle: (ms: number) => Promise<ProvedBroker>,
-): Promise<BrokerClient> {
+/** Finds out where the broker is and who it is, within so many milliseconds. */
+export type Settle = (ms: number) => Promise<Line>;
+
+function pinTo(source: PinSource, settle: (ms: number) => Promise<ProvedBroker>): Settle {
+  return async (ms) => {
+    const { address, pin } = await settle(ms);
+    return pinnedLine(address, pin, source);
+  };
+}
+
+async function open(options: Omit<ConnectOptions, 'broker'>, settle: Settle): Promise<BrokerClient> {
   const { accessKey, timeoutMs = 10_000, retryForMs = 0, notify = () => undefined, onAnswer } = options;
-  const { settleMs = timeoutMs, foundBy } = options;
-  const settled = await untilReached(retryForMs, (leftMs) => settle(Math.min(settleMs, leftMs)));
-  const rpc = createRpc({ ...settled, pinSource, accessKey, timeoutMs, onAnswer });
-  return createClient(rpc, regainWhenLost({ rpc, findAgain: options.findAgain, foundBy, notify }));
+  const { settleMs = timeoutMs, foundBy, findAgain } = options;
+  const line = await untilReached(retryForMs, (leftMs) => settle(Math.min(settleMs, leftMs)));
+  const rpc = createRpc({ line, accessKey, timeoutMs, onAnswer });
+  return createClient(rpc, regainWhenLost({ line, findAgain, foundBy, notify }));
 }
 
 /** What only a client needs that has lost its broker is loaded when it has. */
@@ -141,7 +146,7 @@ function regainWhenLost(options: RegainOptions): Regain {
     regain ??= await load();
     return regain(...args);
   };
-  return Object.assign(lost, { cause: () => regain?.cause() });
+  return Object.assign(lost, { cause: () => regain?.cause(), reached: () => regain?.reached() });
 }
 
 function createClient(rpc: Rpc, regain: Regain): BrokerClient {
@@ -149,19 +154,19 @@ function createClient(rpc: Rpc, regain: Regain): BrokerClient {
   return {
     ...registry,
     get address() {
-      return rpc.address;
+      return rpc.line.address;
     },
     outOfReach: () => regain.cause(),
     async ping(data = '') {
       const answer = await rpc.call('ping', 'Ping', { data });
-      const { data: echoed, src } = answer;
+      const { data: echoed = null, src } = isObject(answer) ? answer : {};
       return {
         data: isObject(echoed) ? (stringOf(echoed) ?? echoed) : JSON.stringify(echoed),
         src: typeof src === 'string' ? src : '',
       };
     },
     // A generator, so that what only a watch needs is loaded when it is first asked for a change.
-    async *watch({ after, timeoutMs, signal, ...scope } = {}) {
+    async *watch<T extends EntryShape>({ after, timeoutMs, signal, ...scope }: WatchClientOptions = {}) {
       const { watchChanges } = await import('./watch.ts');
       const options = { after, deadline: deadlineIn(timeoutMs), signal, regain };
       const listNow = async (): Promise<ClientList> => {
@@ -169,13 +174,18 @@ function createClient(rpc: Rpc, regain: Regain): BrokerClient {
         const { entries, revision } = await registry.list(scope.name);
         return { entries: entries.filter(({ name }) => name === scope.name), revision };
       };
-      yield* watchChanges(rpc, scope, options, listNow);
+      yield* watchChanges(rpc, scope, options, listNow) as AsyncIterable<ClientChange<T>>;
     },
-    call: (module, method, params = {}, options = {}) => rpc.call(module, method, params, options),
+    async call<T>(module: string, method: string, params: CallParams = {}, options: CallOptions = {}) {
+      return (await rpc.call(module, method, params, options)) as T;
+    },
     async execute(method, params = {}, options = {}) {
       const { execute } = await import('./execute.ts');
       return execute(rpc, method, params, options);
     },
     close: () => rpc.close(),
+    async [Symbol.asyncDispose]() {
+      rpc.close();
+    },
   };
 }

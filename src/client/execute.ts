@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { BrokerError, codeForStatus, type ErrorCode, isErrorCode } from '../protocol/errors.ts';
 import { type Head, JSON_TYPE, MAX_FRAME_BYTES, partBytes } from '../protocol/extension.ts';
 import { FRAMES_TYPE, type OutputFrame, SILENCE_MS } from '../protocol/output-frames.ts';
@@ -23,6 +24,8 @@ export interface Execution {
   readonly output: AsyncIterable<Uint8Array>;
   /** All of its output as text. Throws BrokerError `internal` for more than 256 MiB: read {@link Execution.output} then. */
   text(): Promise<string>;
+  /** `await using execution = await client.execute(…)`: gives the call up at the end of the block, unless it is over. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** Longest output that is given as one text, in bytes: a text cannot be much longer. */
@@ -70,6 +73,9 @@ async function read(response: ChannelResponse, limit: Watchdog): Promise<Executi
     isStream,
     output,
     text: () => boundedText(output, MAX_OUTPUT_BYTES),
+    async [Symbol.asyncDispose]() {
+      limit.giveUp();
+    },
   };
 }
 
@@ -143,6 +149,8 @@ interface Watchdog {
   /** Why it was ended, if it was ended here. */
   reason(): BrokerError | undefined;
   stop(): void;
+  /** Ends a call that is not over, since nobody wants what is still to come. */
+  giveUp(): void;
 }
 
 function watchdog(method: string, timeoutMs: number, signal: AbortSignal | undefined): Watchdog {
@@ -159,6 +167,11 @@ function watchdog(method: string, timeoutMs: number, signal: AbortSignal | undef
   const follow = (): void => controller.abort(signal?.reason);
   if (signal?.aborted) follow();
   signal?.addEventListener('abort', follow, { once: true });
+  const stop = (): void => {
+    clearTimeout(timer);
+    clearTimeout(silence);
+    signal?.removeEventListener('abort', follow);
+  };
   return {
     signal: controller.signal,
     reason: () => reason,
@@ -169,10 +182,10 @@ function watchdog(method: string, timeoutMs: number, signal: AbortSignal | undef
         SILENCE_MS,
       );
     },
-    stop() {
-      clearTimeout(timer);
-      clearTimeout(silence);
-      signal?.removeEventListener('abort', follow);
+    stop,
+    giveUp() {
+      stop();
+      end(new BrokerError('timeout', `The call of ${method} was given up`));
     },
   };
 }

@@ -3,10 +3,11 @@ import { formatAddress, type HostPort } from '../protocol/address.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import { ambiguous } from './finder-errors.ts';
 import { identityMismatch } from './identity.ts';
+import { checkPin, type Line, type Pinned } from './line.ts';
 import { nameMismatch } from './name-trust.ts';
 import { type Deadline, isPassing } from './retry.ts';
-import type { Rpc } from './rpc.ts';
 import { areRivals, type FoundBroker } from './sightings.ts';
+import { untilAborted } from './until-aborted.ts';
 
 /**
  * How calls that wait come back to a broker that they have lost: at its address, whose host name is looked up again, or
@@ -20,6 +21,8 @@ export interface Regain {
   (error: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown>;
   /** Why it is out of reach now, if it is. */
   cause(): unknown;
+  /** A call has found the broker by itself, before a look did. */
+  reached(): void;
 }
 
 /** Searches the network for so many milliseconds. Rejects with `unreachable` when nobody answers. */
@@ -33,8 +36,8 @@ export interface FoundAgain {
 }
 
 export interface RegainOptions {
-  readonly rpc: Rpc;
-  /** Absent for a broker that was given by its address. */
+  readonly line: Line;
+  /** Absent for a broker that was given by its address, or by a URL. */
   readonly findAgain?: FindAgain | undefined;
   /** The name that it was found by. */
   readonly foundBy?: string | undefined;
@@ -48,21 +51,28 @@ const PROBE_MS = 3000;
 const SEARCH_MS = 1500;
 
 export function createRegain(options: RegainOptions): Regain {
-  const { rpc, findAgain, notify } = options;
+  const { line, findAgain, notify } = options;
   let cause: unknown;
   let looking: Promise<void> | undefined;
 
+  const reached = (): void => {
+    if (cause !== undefined) notify(`The broker is in reach again, at ${line.place}`);
+    cause = undefined;
+  };
+
   const look = async (ms: number): Promise<void> => {
     const ended = new AbortController();
-    const here = probe(rpc, rpc.address, Math.min(ms, PROBE_MS));
-    const elsewhere = findAgain?.(Math.min(ms, SEARCH_MS), ended.signal).then((found) =>
-      pick(options, found),
-    );
+    const { address, pinned } = line;
+    const here = line.probe(Math.min(ms, PROBE_MS)).then(() => address);
+    const elsewhere =
+      pinned &&
+      findAgain?.(Math.min(ms, SEARCH_MS), ended.signal).then((found) =>
+        pick(pinned, options.foundBy, found),
+      );
     try {
-      const address = await Promise.any(elsewhere ? [here, elsewhere] : [here]);
-      if (formatAddress(address) !== formatAddress(rpc.address)) rpc.moveTo(address);
-      notify(`The broker is in reach again, at ${formatAddress(address)}`);
-      cause = undefined;
+      const now = await Promise.any(elsewhere ? [here, elsewhere] : [here]);
+      if (formatAddress(now) !== formatAddress(address)) pinned?.moveTo(now);
+      reached();
     } catch (error) {
       const errors = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
       const [atAddress, inSearch = atAddress] = errors;
@@ -79,32 +89,26 @@ export function createRegain(options: RegainOptions): Regain {
     if (!(why instanceof BrokerError) || why.code !== 'unreachable') return why;
     if (cause === undefined) {
       const how = findAgain ? 'looking for it again' : 'trying again';
-      notify(`The broker at ${formatAddress(rpc.address)} is out of reach (${messageOf(why)}); ${how}`);
+      notify(`The broker at ${line.place} is out of reach (${messageOf(why)}); ${how}`);
       cause = why;
     }
     // Calls that wait at the same time look once.
     looking ??= look(deadline.left()).finally(() => (looking = undefined));
-    // What comes of it after an abort is for nobody.
-    looking.catch(() => undefined);
     await untilAborted(looking, signal);
     return cause;
   };
-  return Object.assign(regain, { cause: () => cause });
-}
-
-/** Gives the address if the broker is there. */
-async function probe(rpc: Rpc, address: HostPort, ms: number): Promise<HostPort> {
-  const { fingerprint } = await runtime.peerCertificate(address, ms);
-  if (fingerprint === rpc.pin.fingerprint) return address;
-  throw identityMismatch(address, rpc.pin.fingerprint, fingerprint, rpc.pinSource);
+  return Object.assign(regain, { cause: () => cause, reached });
 }
 
 /**
  * The first address of ours among the brokers found that can be reached.
  * @throws BrokerError `identity_mismatch` when another broker holds the name, and ours does not answer.
  */
-async function pick({ rpc, foundBy }: RegainOptions, { brokers, holders }: FoundAgain): Promise<HostPort> {
-  const { pin, pinSource } = rpc;
+async function pick(
+  { pin, pinSource }: Pinned,
+  foundBy: string | undefined,
+  { brokers, holders }: FoundAgain,
+): Promise<HostPort> {
   const ours: FoundBroker[] = [];
   let last: unknown;
   for (const broker of brokers) {
@@ -118,7 +122,8 @@ async function pick({ rpc, foundBy }: RegainOptions, { brokers, holders }: Found
   for (const { addresses, port } of ours) {
     for (const host of addresses) {
       try {
-        return await probe(rpc, { host, port }, PROBE_MS);
+        await checkPin({ host, port }, { pin, pinSource }, PROBE_MS);
+        return { host, port };
       } catch (error) {
         last = error;
       }
@@ -136,19 +141,4 @@ async function pick({ rpc, foundBy }: RegainOptions, { brokers, holders }: Found
 
 async function fingerprintOf(broker: FoundBroker): Promise<string> {
   return broker.seen?.fingerprint ?? (await runtime.peerCertificate(broker, PROBE_MS)).fingerprint;
-}
-
-async function untilAborted(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return work;
-  signal.throwIfAborted();
-  let giveUp: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    giveUp = () => reject(signal.reason);
-    signal.addEventListener('abort', giveUp, { once: true });
-  });
-  try {
-    await Promise.race([work, aborted]);
-  } finally {
-    if (giveUp) signal.removeEventListener('abort', giveUp);
-  }
 }

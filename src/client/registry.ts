@@ -1,7 +1,14 @@
 import type { Json, JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { compareNames } from '../protocol/names.ts';
-import { type ClientEntry, type ClientList, entryOf, type PageAnswer, pageOf } from './answers.ts';
+import {
+  type ClientEntry,
+  type ClientList,
+  entryOf,
+  type EntryShape,
+  type PageAnswer,
+  pageOf,
+} from './answers.ts';
 import { backoff, type Deadline, deadlineIn, isPassing } from './retry.ts';
 import type { CallOptions, CallParams, Rpc } from './rpc.ts';
 
@@ -41,16 +48,26 @@ export interface Registry {
   ): Promise<ClientEntry>;
   /** Starts an entry's lifetime anew. Throws `not_found`, `revision_conflict`. */
   renew(name: string, options?: ConditionalOptions): Promise<ClientEntry>;
-  /** Throws `not_found`. */
-  get(name: string): Promise<ClientEntry>;
+  /**
+   * Reads an entry. `get<T>` types its data, which nobody checks: what is read is what was written.
+   * @throws BrokerError `not_found`.
+   */
+  get<T extends EntryShape = string | JsonObject>(name: string): Promise<ClientEntry<T>>;
   /** Waits until the entry stands, through broken connections and restarts too. Throws `timeout`. */
-  waitFor(name: string, options?: WaitOptions): Promise<ClientEntry>;
+  waitFor<T extends EntryShape = string | JsonObject>(
+    name: string,
+    options?: WaitOptions,
+  ): Promise<ClientEntry<T>>;
   /** Removes an entry; succeeds when there is none. Throws `revision_conflict`. */
   delete(name: string, options?: ConditionalOptions): Promise<void>;
   /** All entries whose names start with `prefix`. */
-  list(prefix?: string): Promise<ClientList>;
+  list<T extends EntryShape = string | JsonObject>(prefix?: string): Promise<ClientList<T>>;
   /** Waits until `count` entries stand under `prefix` (a barrier), and lists them. Throws `timeout`. */
-  waitForCount(count: number, prefix?: string, options?: WaitOptions): Promise<ClientList>;
+  waitForCount<T extends EntryShape = string | JsonObject>(
+    count: number,
+    prefix?: string,
+    options?: WaitOptions,
+  ): Promise<ClientList<T>>;
 }
 
 /** How long one request waits at the broker; a longer wait is made of several. */
@@ -64,6 +81,17 @@ const MAX_LISTED = 10_000_000;
  * @param regain what calls that wait do when they have lost their broker; default: try again.
  */
 export function createRegistry(rpc: Pick<Rpc, 'call'>, regain: Retry = async (error) => error): Registry {
+  // What the data of an entry is to be taken for is a matter of types alone.
+  const typed = createUntyped(rpc, regain);
+  return typed as Registry;
+}
+
+/** A registry whose readers say nothing of what they expect. */
+type Untyped = {
+  readonly [K in keyof Registry]: (...args: Parameters<Registry[K]>) => ReturnType<Registry[K]>;
+};
+
+function createUntyped(rpc: Pick<Rpc, 'call'>, regain: Retry): Untyped {
   const write = async (method: string, name: string, params: CallParams): Promise<ClientEntry> =>
     entryOf(name, await rpc.call('services', method, { name, ...params }));
 
@@ -117,7 +145,11 @@ export function createRegistry(rpc: Pick<Rpc, 'call'>, regain: Retry = async (er
 }
 
 /** Gets ready for another attempt after one that failed; gives what is in the way still, if anything is. */
-type Retry = (error: unknown, deadline: Deadline, signal?: AbortSignal) => Promise<unknown>;
+interface Retry {
+  (error: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown>;
+  /** Told that an attempt has had an answer. */
+  reached?(): void;
+}
 
 /** Asks again and again, each time waiting at the broker, until there is something or the time is up. */
 async function poll<T>(
@@ -136,6 +168,7 @@ async function poll<T>(
     const grace = left > POLL_MS ? 5000 : 1000;
     try {
       const found = await ask(`${Math.ceil(wait)}ms`, { timeoutMs: wait + grace, signal });
+      regain.reached?.();
       if (found !== undefined) return found;
       retry.reset();
       cause = undefined;

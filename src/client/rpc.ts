@@ -1,26 +1,19 @@
-import { runtime } from '#runtime';
-import type { HostPort } from '../protocol/address.ts';
-import { formatAddress } from '../protocol/address.ts';
-import { isObject, type Json, type JsonObject, MAX_DATA_BYTES } from '../protocol/data.ts';
-import { formatDuration, MAX_TIMER_MS } from '../protocol/duration.ts';
-import { BrokerError, codeForStatus, isErrorCode } from '../protocol/errors.ts';
-import type { Channel, ChannelResponse, Pin } from '../runtime/runtime.ts';
-import { identityMismatch, type PinSource } from './identity.ts';
+import { isObject, type Json, MAX_DATA_BYTES } from '../protocol/data.ts';
+import { formatDuration } from '../protocol/duration.ts';
+import { BrokerError, codeForStatus, type ErrorCode, isErrorCode } from '../protocol/errors.ts';
+import type { ChannelResponse } from '../runtime/runtime.ts';
+import { withTimeout } from './limit.ts';
+import type { Line } from './line.ts';
 
 /** Calls to one broker whose identity has been settled. */
 export interface Rpc {
-  readonly address: HostPort;
-  /** The certificate that the broker must present, wherever it is. */
-  readonly pin: Pin;
-  readonly pinSource: PinSource;
-  /** From now on, calls go to another address of the same broker. Those that are under way at the former one end. */
-  moveTo(address: HostPort): void;
+  readonly line: Line;
   /**
    * Calls a method and gives the JSON that it answers.
    * @throws BrokerError what the broker reports; `unreachable` when it cannot be reached or takes longer than the
    *   timeout; `identity_mismatch`, with nothing sent. An aborted `signal` throws its reason.
    */
-  call(module: string, method: string, params: CallParams, options?: CallOptions): Promise<JsonObject>;
+  call(module: string, method: string, params: CallParams, options?: CallOptions): Promise<Json>;
   /** Calls a method and gives the answer itself, once its status has been found good. */
   open(module: string, method: string, params: CallParams, options?: CallOptions): Promise<ChannelResponse>;
   close(): void;
@@ -36,25 +29,13 @@ export interface CallOptions {
 }
 
 export interface RpcOptions {
-  readonly address: HostPort;
-  readonly pin: Pin;
-  readonly pinSource: PinSource;
+  readonly line: Line;
   readonly accessKey?: string | undefined;
   readonly timeoutMs: number;
-  readonly onAnswer?: ((answer: JsonObject) => void) | undefined;
+  readonly onAnswer?: ((answer: Json) => void) | undefined;
 }
 
-export function createRpc(rpcOptions: RpcOptions): Rpc {
-  const { pin, pinSource, accessKey, timeoutMs: defaultTimeoutMs, onAnswer } = rpcOptions;
-  const openChannel = (to: HostPort): Channel =>
-    runtime.openChannel({
-      ...to,
-      pin,
-      mismatch: (presented) => identityMismatch(to, pin.fingerprint, presented, pinSource),
-    });
-  let { address } = rpcOptions;
-  let channel = openChannel(address);
-
+export function createRpc({ line, accessKey, timeoutMs: defaultTimeoutMs, onAnswer }: RpcOptions): Rpc {
   // A header carries printable ASCII alike on every runtime; any other key goes with the parameters.
   const inHeader = accessKey !== undefined && /^[!-~](?:[ -~]*[!-~])?$/.test(accessKey);
   const authorization: Readonly<Record<string, string>> = inHeader
@@ -66,7 +47,7 @@ export function createRpc(rpcOptions: RpcOptions): Rpc {
     const { timeoutMs = defaultTimeoutMs, headers = {} } = options;
     const limit = withTimeout(timeoutMs, options.signal);
     try {
-      const response = await channel.request({
+      const response = await line.request({
         method: 'POST',
         path: `/${encodeURIComponent(module)}/${encodeURIComponent(method)}`,
         headers: {
@@ -77,25 +58,20 @@ export function createRpc(rpcOptions: RpcOptions): Rpc {
         body: JSON.stringify({ ...params, ...withParams }),
         ...(limit.signal ? { signal: limit.signal } : {}),
       });
-      if (response.status >= 400) throw failureOf(response.status, await response.text());
+      checkRedirect(line, response);
+      if (response.status >= 400) {
+        const origin = { line, isBuiltIn: builtIn.has(module) };
+        throw failureOf(response.status, await response.text(), origin);
+      }
       return { response, limit };
     } catch (error) {
       limit.release();
-      throw limit.timedOut() ? tooSlow(address, timeoutMs) : error;
+      throw limit.timedOut() ? tooSlow(line, timeoutMs) : error;
     }
   };
 
   return {
-    get address() {
-      return address;
-    },
-    pin,
-    pinSource,
-    moveTo(to) {
-      channel.close();
-      address = to;
-      channel = openChannel(to);
-    },
+    line,
     async call(module, method, params, options = {}) {
       const { response, limit } = await open(module, method, params, options);
       try {
@@ -103,7 +79,7 @@ export function createRpc(rpcOptions: RpcOptions): Rpc {
         onAnswer?.(answer);
         return answer;
       } catch (error) {
-        throw limit.timedOut() ? tooSlow(address, options.timeoutMs ?? defaultTimeoutMs) : error;
+        throw limit.timedOut() ? tooSlow(line, options.timeoutMs ?? defaultTimeoutMs) : error;
       } finally {
         limit.release();
       }
@@ -113,85 +89,88 @@ export function createRpc(rpcOptions: RpcOptions): Rpc {
       limit.clear();
       return response;
     },
-    close: () => channel.close(),
+    close: () => line.close(),
   };
 }
 
-interface Limit {
-  readonly signal: AbortSignal | undefined;
-  /** Takes the time limit away; the caller's own signal goes on counting. */
-  clear(): void;
-  /** Lets go of the caller's signal too. */
-  release(): void;
-  timedOut(): boolean;
-}
+/** Modules that answer with an envelope, whatever they answer: without one, it was not they. */
+const builtIn: ReadonlySet<string> = new Set(['ping', 'services']);
 
-/** A signal that follows `signal` and is aborted after `ms` as well, until it is cleared. */
-function withTimeout(ms: number, signal: AbortSignal | undefined): Limit {
-  if (ms > MAX_TIMER_MS)
-    return { signal, clear: () => undefined, release: () => undefined, timedOut: () => false };
-  const controller = new AbortController();
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    controller.abort(new Error('timed out'));
-  }, ms);
-  const follow = (): void => controller.abort(signal?.reason);
-  if (signal?.aborted) follow();
-  signal?.addEventListener('abort', follow, { once: true });
-  return {
-    signal: controller.signal,
-    clear: () => clearTimeout(timer),
-    release() {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', follow);
-    },
-    timedOut: () => late,
-  };
-}
-
-function tooSlow(address: HostPort, ms: number): BrokerError {
-  return new BrokerError(
-    'unreachable',
-    `No answer from the broker at ${formatAddress(address)} within ${formatDuration(ms)}`,
+/** Whoever sends a client elsewhere does not get its key sent there. */
+export function checkRedirect({ place }: Line, { status, header }: ChannelResponse): void {
+  const location = header('location');
+  if (status < 300 || status > 399 || location === undefined) return;
+  throw new BrokerError(
+    'internal',
+    `What answers at ${place} sends its callers to '${location.slice(0, 200)}' (HTTP status ${status}), which is not followed: name the broker by the URL at which it answers itself`,
+    { status },
   );
 }
 
-function parseAnswer(text: string, module: string, method: string): JsonObject {
-  let answer: unknown;
+export function tooSlow({ place }: Line, ms: number): BrokerError {
+  return new BrokerError('unreachable', `No answer from the broker at ${place} within ${formatDuration(ms)}`);
+}
+
+function parseAnswer(text: string, module: string, method: string): Json {
+  let answer: Json;
   try {
-    answer = JSON.parse(text);
+    answer = JSON.parse(text) as Json;
   } catch (error) {
     throw new BrokerError('internal', `${module}.${method} did not answer with JSON: ${text.slice(0, 80)}`, {
       cause: error,
     });
   }
-  if (!isObject(answer))
-    throw new BrokerError('internal', `${module}.${method} answered ${text.slice(0, 80)}`);
   // The original answers 200 to a call that failed.
-  if (answer['success'] === false) throw failureOf(200, text);
+  if (isObject(answer) && answer['success'] === false) throw failureOf(200, text);
   return answer;
 }
 
-/** What an answer without an envelope says: a proxy made it, or the server before it reached the broker's code. */
-function bareStatus(status: number): string {
-  if (status === 413)
-    return `The request is too large for the broker: data takes at most ${MAX_DATA_BYTES} bytes of JSON`;
-  return `The broker answered with HTTP status ${status}`;
+/** Whose answer it is. */
+interface Origin {
+  readonly line: Line;
+  readonly isBuiltIn: boolean;
 }
 
 /** The error that a failed answer carries: its envelope's code and message, or what its status says. */
-function failureOf(status: number, text: string): BrokerError {
+export function failureOf(status: number, text: string, origin?: Origin): BrokerError {
   let envelope: unknown;
   try {
     envelope = JSON.parse(text);
   } catch {
     envelope = undefined;
   }
-  const { code, message } = isObject(envelope) ? envelope : {};
+  const { code, message, success } = isObject(envelope) ? envelope : {};
+  const isBrokers = isErrorCode(code) || success === false;
+  const byProxy = isBrokers || !origin?.line.isProxied ? undefined : proxyFailure(status, origin);
+  if (byProxy) return byProxy;
   return new BrokerError(
     isErrorCode(code) ? code : codeForStatus(status),
-    typeof message === 'string' && message !== '' ? message : bareStatus(status),
+    typeof message === 'string' && message !== '' ? message : bareStatus(status, origin?.line),
     { status },
   );
+}
+
+/** What an answer says that a proxy has made, in place of a broker that it does not reach. */
+function proxyFailure(status: number, { line: { place }, isBuiltIn }: Origin): BrokerError | undefined {
+  const failure = (code: ErrorCode, why: string): BrokerError =>
+    new BrokerError(code, `Something answers at ${place}, but ${why} (HTTP status ${status})`, { status });
+  switch (status) {
+    case 404:
+      return isBuiltIn ? failure('unreachable', 'it is no broker: check the path of the URL') : undefined;
+    case 502:
+    case 504:
+      return failure('unreachable', 'it reaches no broker');
+    case 503:
+      return failure('unavailable', 'the broker behind it is out of service');
+    default:
+      return undefined;
+  }
+}
+
+/** What an answer without an envelope says: a proxy made it, or the server before it reached the broker's code. */
+function bareStatus(status: number, line: Line | undefined): string {
+  if (status === 413)
+    return `The request is too large for the broker: data takes at most ${MAX_DATA_BYTES} bytes of JSON`;
+  const who = line?.isProxied ? `The broker at ${line.place}, or a proxy before it,` : 'The broker';
+  return `${who} answered with HTTP status ${status}`;
 }

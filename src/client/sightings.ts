@@ -34,6 +34,8 @@ export interface FoundBroker {
   readonly seen?: Seen;
   /** What a keyed reply proves. */
   readonly proof?: Proof;
+  /** The name that it answered for in the open form: its identity is kept for that too. Set by `discover` of the library. */
+  readonly foundBy?: string;
 }
 
 /** What whoever has the key said of a broker. */

@@ -1,4 +1,5 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { MAX_ANSWER_BYTES, tooLong } from '../runtime/bounded-text.ts';
 import type { ClientChange, ClientEntry } from './answers.ts';
@@ -9,8 +10,17 @@ import type { Rpc } from './rpc.ts';
 /** Longer than two of the broker's heartbeats: a stream that is silent for so long has died. */
 const SILENCE_MS = 40_000;
 
-/** Events of the stream that are no changes. */
-type StreamNote =
+/** What an event of the stream carries: a change as it travels, or a note. */
+type StreamEvent =
+  | {
+      readonly type: 'put';
+      readonly name: string;
+      readonly revision: number;
+      readonly data: string | JsonObject;
+      readonly last_write_ts: number;
+      readonly last_write_ip: string;
+    }
+  | Exclude<ClientChange, { readonly type: 'put' }>
   | { readonly type: 'watching'; readonly revision: number }
   | { readonly type: 'error'; readonly message: string };
 
@@ -44,20 +54,21 @@ export async function* watchChanges(
     try {
       for await (const message of events(rpc, scope, revision, options.signal)) {
         retry.reset();
+        options.regain.reached();
         stood = true;
-        const change = JSON.parse(message.data) as ClientChange | StreamNote;
-        if (change.type === 'error') throw new BrokerError('unavailable', change.message);
-        if (change.type !== 'reset') {
-          revision = change.revision;
-          if (change.type !== 'watching') yield change;
+        const event = JSON.parse(message.data) as StreamEvent;
+        if (event.type === 'error') throw new BrokerError('unavailable', event.message);
+        if (event.type !== 'reset') {
+          revision = event.revision;
+          if (event.type !== 'watching') yield changeOf(event);
           continue;
         }
-        yield change;
+        yield event;
         // Until they have all been read, the broker is to be asked for a reset again.
         const now = await listNow();
         for (const entry of now.entries) yield putOf(entry);
         // What changed while the entries were read is among them already.
-        revision = Math.max(change.revision, now.revision);
+        revision = Math.max(event.revision, now.revision);
         break;
       }
     } catch (error) {
@@ -79,9 +90,14 @@ export async function* watchChanges(
   }
 }
 
-function putOf(entry: ClientEntry): ClientChange {
-  const { name, revision, data, lastWriteTs: last_write_ts, lastWriteIp: last_write_ip } = entry;
-  return { type: 'put', name, revision, data, last_write_ts, last_write_ip };
+function changeOf(event: Exclude<StreamEvent, { type: 'error' | 'watching' | 'reset' }>): ClientChange {
+  if (event.type !== 'put') return event;
+  const { type, name, revision, data, last_write_ts: lastWriteTs, last_write_ip: lastWriteIp } = event;
+  return { type, name, revision, data, lastWriteTs, lastWriteIp };
+}
+
+function putOf({ name, revision, data, lastWriteTs, lastWriteIp }: ClientEntry): ClientChange {
+  return { type: 'put', name, revision, data, lastWriteTs, lastWriteIp };
 }
 
 /** The events of one connection, until it ends or falls silent. */

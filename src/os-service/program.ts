@@ -14,11 +14,14 @@ export interface OwnProgram {
   /** What follows the runtime: its options and the path of our own script. Empty for an executable. */
   readonly args: readonly string[];
   readonly version: string;
+  /** Why it is no broker under the name that it has, so that a service runs a copy of it; absent: it is one. */
+  readonly misnamed?: string;
 }
 
 /**
  * The executable is run from where it is if nobody but the administrator can replace it there, and it will still be there
- * after the next boot; else a copy of it in the broker's own tree, under a name that nothing else takes.
+ * after the next boot, and is the broker by its name; else a copy of it in the broker's own tree, under a name that nothing
+ * else takes.
  * @throws BrokerError `usage` when bpbroker runs on a runtime from such a place: that cannot be copied.
  */
 export async function serviceProgram(
@@ -28,7 +31,7 @@ export async function serviceProgram(
 ): Promise<Pick<ServiceSpec, 'program' | 'copyOf' | 'copy'>> {
   const files = [own.file, ...own.args.filter((word) => path.isAbsolute(word))];
   const reasons = await Promise.all(files.map((file) => unfitToRun(system, file)));
-  const unfit = oddPath(system, own.file) ?? reasons.find((reason) => reason !== undefined);
+  const unfit = own.misnamed ?? oddPath(system, own.file) ?? reasons.find((reason) => reason !== undefined);
   if (unfit === undefined) return { program: [own.file, ...own.args] };
   if (own.args.length > 0) {
     throw new BrokerError(

@@ -9,6 +9,11 @@ export interface HostPort {
   readonly port: number;
 }
 
+/** Whether a broker is named by a URL (`broker-url.ts`) and not by an address. */
+export function isUrl(text: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
+}
+
 /**
  * Reads `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`; a bare IPv6 address is taken as a host too.
  * Throws `usage` and names `what` when it is none of these.

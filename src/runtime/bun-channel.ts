@@ -1,21 +1,38 @@
 import { BunConnection } from './bun-connection.ts';
-import type { Channel, ChannelOptions } from './runtime.ts';
+import type { Channel, ChannelOptions, SiteOptions } from './runtime.ts';
 
 /** A channel over {@link BunConnection}s, each of which has presented the pinned certificate. Those that rest are used again. */
 export function openBunChannel(options: ChannelOptions): Channel {
   const { pin, mismatch } = options;
-  let connections: readonly BunConnection[] = [];
-
-  const connect = async (signal: AbortSignal | undefined): Promise<BunConnection> => {
-    const connection = await BunConnection.open(options, signal, pin.certificate);
+  return channelOver(async (signal) => {
+    const connection = await BunConnection.open(options, signal, { expected: pin.certificate });
     const presented = connection.certificate.fingerprint;
     if (presented !== pin.fingerprint) {
       connection.close();
       throw mismatch(presented);
     }
     return connection;
-  };
+  });
+}
 
+/** A channel to a site: see `Runtime.openSite`. */
+export function openBunSite(options: SiteOptions): Channel {
+  const { authorities, host, judge } = options;
+  return channelOver(async (signal) => {
+    const connection = await BunConnection.open(options, signal, { site: { authorities, host } });
+    try {
+      const { fingerprint, certificate } = connection.certificate;
+      judge({ fingerprint, certificate, isVouchedFor: connection.isVouchedFor(host) });
+      return connection;
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  });
+}
+
+function channelOver(connect: (signal: AbortSignal | undefined) => Promise<BunConnection>): Channel {
+  let connections: readonly BunConnection[] = [];
   return {
     async request(request) {
       request.signal?.throwIfAborted();

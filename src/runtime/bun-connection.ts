@@ -1,5 +1,5 @@
 import { formatAddress, type HostPort } from '../protocol/address.ts';
-import { type BunSocket, connectBun } from './bun-socket.ts';
+import { type BunSocket, connectBun, type Handshake } from './bun-socket.ts';
 import { unreachable } from './connection-errors.ts';
 import { IncomingBody } from './incoming-body.ts';
 import type { PeerConnection } from './peer.ts';
@@ -21,12 +21,20 @@ export class BunConnection implements PeerConnection {
   }
 
   /** Opens one; see {@link connectBun}. */
-  static async open(address: HostPort, signal?: AbortSignal, expected?: string): Promise<BunConnection> {
-    return new BunConnection(address, await connectBun(address, signal, expected));
+  static async open(
+    address: HostPort,
+    signal?: AbortSignal,
+    handshake: Handshake = {},
+  ): Promise<BunConnection> {
+    return new BunConnection(address, await connectBun(address, signal, handshake));
   }
 
   get certificate(): PeerCertificate {
     return this.#socket.certificate;
+  }
+
+  isVouchedFor(host: string): boolean {
+    return this.#socket.isVouchedFor(host);
   }
 
   /** Whether it is open still; one that has rested for too long is closed now. */

@@ -5,10 +5,13 @@ import { refusal } from './bun-refusal.ts';
 import { connectFirst } from './connect-first.ts';
 import { checkZone, closedByPeer, codeOf, unreachable } from './connection-errors.ts';
 import type { PeerCertificate } from './runtime.ts';
+import { isFor } from './site-name.ts';
 
 /** A TLS connection as a stream of bytes. */
 export interface BunSocket {
   readonly certificate: PeerCertificate;
+  /** Whether one of the authorities given vouches for the certificate, for that name; never without any. */
+  isVouchedFor(host: string): boolean;
   readonly open: boolean;
   /** Says who takes what comes in from now on. While nobody does, whatever comes in closes the connection. */
   receive(receiver: Receiver | undefined): void;
@@ -17,6 +20,14 @@ export interface BunSocket {
   pause(): void;
   resume(): void;
   close(): void;
+}
+
+/** What a handshake is made with. */
+export interface Handshake {
+  /** The certificate that the peer is likely to present, in PEM. It only spares Bun the system's authorities. */
+  readonly expected?: string | undefined;
+  /** The only authorities that count, in PEM, and the name that is asked for; default: nobody vouches for anything. */
+  readonly site?: { readonly authorities: readonly string[]; readonly host: string } | undefined;
 }
 
 export interface Receiver {
@@ -39,16 +50,16 @@ const verdicts =
 export async function connectBun(
   address: HostPort,
   signal?: AbortSignal,
-  expected?: string,
+  handshake: Handshake = {},
 ): Promise<BunSocket> {
   signal?.throwIfAborted();
   await checkZone(address);
   const hosts = await lookUp(address);
-  if (hosts.length === 1) return connectAddress(address, hosts[0] ?? '', signal, expected);
+  if (hosts.length === 1) return connectAddress(address, hosts[0] ?? '', signal, handshake);
   return connectFirst(
     hosts,
     async (host, ended) =>
-      connectAddress(address, host, signal ? AbortSignal.any([signal, ended]) : ended, expected),
+      connectAddress(address, host, signal ? AbortSignal.any([signal, ended]) : ended, handshake),
     (socket) => socket.close(),
   );
 }
@@ -70,14 +81,13 @@ async function lookUp(address: HostPort): Promise<readonly string[]> {
  * anything. (A client command has no time for Bun's `fetch`, which reads all authorities of the system first, nor for
  * `node:tls`.)
  * @param host an IP address of the peer.
- * @param expected the certificate that the peer is likely to present, in PEM. It only spares Bun the system's authorities.
  * @throws BrokerError `unreachable`. An aborted `signal` throws its reason.
  */
 async function connectAddress(
   address: HostPort,
   host: string,
-  signal?: AbortSignal,
-  expected?: string,
+  signal: AbortSignal | undefined,
+  { expected, site }: Handshake,
 ): Promise<BunSocket> {
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<BunSocket>();
@@ -103,7 +113,7 @@ async function connectAddress(
       const complete = success || verdicts.test(codeOf(error) ?? '');
       const presented = complete ? socket.getPeerX509Certificate() : undefined;
       if (!presented) return reject(unreachable(address, error));
-      own = new OwnSocket(socket, presented);
+      own = new OwnSocket(socket, presented, site !== undefined && socket.authorized && !error);
       resolve(own);
     },
     data: (_, bytes) => own?.received(bytes),
@@ -114,7 +124,7 @@ async function connectAddress(
   signal?.addEventListener('abort', abort, { once: true });
   try {
     const began = performance.now();
-    dial({ host, port: address.port }, handlers, expected).catch(async (error: unknown) => {
+    dial({ host, port: address.port }, handlers, { expected, site }).catch(async (error: unknown) => {
       const cause = await refusal({ host, port: address.port }, error, performance.now() - began);
       reject(unreachable(address, cause));
     });
@@ -127,15 +137,20 @@ async function connectAddress(
 async function dial(
   { host: hostname, port }: HostPort,
   socket: Bun.SocketHandler,
-  expected?: string,
+  { expected, site }: Handshake,
 ): Promise<void> {
-  const connect = (more: { ca?: string }): Promise<unknown> =>
+  const connect = (more: { ca?: string; serverName?: string }): Promise<unknown> =>
     Bun.connect({
       hostname,
       port,
       tls: { serverName: 'bpbroker', rejectUnauthorized: false, ...more },
       socket,
     });
+  if (site) {
+    const serverName = site.host.replace(/\.$/, '');
+    await connect({ ca: site.authorities.join('\n'), serverName });
+    return;
+  }
   try {
     await connect(expected === undefined ? {} : { ca: expected });
   } catch (error) {
@@ -148,12 +163,16 @@ async function dial(
 class OwnSocket implements BunSocket {
   readonly certificate: PeerCertificate;
   readonly #socket: Socket;
+  readonly #presented: X509Certificate;
+  readonly #isAuthorized: boolean;
   #receiver: Receiver | undefined;
   #unsent: Uint8Array | undefined;
   #open = true;
 
-  constructor(socket: Socket, presented: X509Certificate) {
+  constructor(socket: Socket, presented: X509Certificate, isAuthorized: boolean) {
     this.#socket = socket;
+    this.#presented = presented;
+    this.#isAuthorized = isAuthorized;
     this.certificate = {
       fingerprint: presented.fingerprint256.replaceAll(':', '').toLowerCase(),
       // Few ask for it.
@@ -161,6 +180,10 @@ class OwnSocket implements BunSocket {
         return toPem(presented.raw.toString('base64'));
       },
     };
+  }
+
+  isVouchedFor(host: string): boolean {
+    return this.#isAuthorized && isFor(this.#presented, host);
   }
 
   get open(): boolean {

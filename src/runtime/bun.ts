@@ -1,4 +1,4 @@
-import { openBunChannel } from './bun-channel.ts';
+import { openBunChannel, openBunSite } from './bun-channel.ts';
 import { BunConnection } from './bun-connection.ts';
 import { bunFiles } from './bun-files.ts';
 import { peerMethods } from './peer.ts';
@@ -20,6 +20,7 @@ export const runtime: Runtime = {
   ...bunFiles,
   exit: (code) => process.exit(code),
   openChannel: openBunChannel,
+  openSite: async (options) => openBunSite(options),
   ...peerMethods((address, signal) => BunConnection.open(address, signal)),
   moduleCommand(file) {
     // The file system that an executable carries within itself, as it is named on Windows and elsewhere.

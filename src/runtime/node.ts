@@ -24,6 +24,10 @@ export const runtime: Runtime = {
     process.exit(code);
   },
   openChannel: openVerifiedChannel,
+  async openSite(options) {
+    const { openSiteChannel } = await import('./site-channel.ts');
+    return openSiteChannel(options);
+  },
   ...peerMethods(openPeer),
   // An extension may be TypeScript or lack a package.json, which Node would remark on in the broker's log.
   moduleCommand: (file) => [

@@ -39,6 +39,11 @@ export interface Runtime {
   /** Opens a channel to a broker on which no byte of a request is sent before its certificate has been checked. */
   openChannel(options: ChannelOptions): Channel;
   /**
+   * Opens a channel to a site on the web: one whose certificate an authority must vouch for, and that sees no byte of a
+   * request before `judge` has passed it. What only this needs is loaded with the first.
+   */
+  openSite(options: SiteOptions): Promise<Channel>;
+  /**
    * The command that runs one of our own source files as a program, on this runtime. Nothing within an executable, whose
    * sources are no files.
    */
@@ -122,6 +127,23 @@ export interface ChannelOptions {
   readonly pin: Pin;
   /** The error to throw when the peer presents the certificate with this fingerprint instead. */
   mismatch(presented: string): BrokerError;
+}
+
+/** A site that is known by its name, and its certificate by those who signed it. */
+export interface SiteOptions {
+  /** A host name or an IP address, which the certificate must be for. */
+  readonly host: string;
+  readonly port: number;
+  /** Certificates in PEM: the only authorities that count. */
+  readonly authorities: readonly string[];
+  /** Throws for a site that must not get the request. */
+  judge(presented: SiteCertificate): void;
+}
+
+/** What a site presented on a connection that carries nothing yet. */
+export interface SiteCertificate extends PeerCertificate {
+  /** Whether one of the authorities vouches for it, for this host, and now. */
+  readonly isVouchedFor: boolean;
 }
 
 /** What a peer presented in a TLS handshake that was then given up. */

@@ -12,9 +12,17 @@ import { certificateOf, connectUnverified, connectVerified } from './verified-so
  * Connections are kept for later requests.
  */
 export function openVerifiedChannel(options: ChannelOptions): Channel {
+  return channelOver(options, (signal) => connectVerified(options, signal));
+}
+
+/** A channel over sockets that `connect` makes, and has checked. */
+export function channelOver(
+  options: HostPort,
+  connect: (signal: AbortSignal | undefined) => Promise<Duplex>,
+): Channel {
   const agent = new http.Agent({ keepAlive: true, timeout: 60_000 });
   agent.createConnection = (connection, callback) => {
-    connectVerified(options, (connection as Connecting).until).then(
+    connect((connection as Connecting).until).then(
       (socket) => callback?.(null, socket),
       (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
     );

@@ -17,8 +17,15 @@ export async function connectVerified(options: ChannelOptions, signal?: AbortSig
   throw options.mismatch(presented);
 }
 
-/** A TLS connection to whoever answers at `address`: what is written to it must be no secret. */
-export async function connectUnverified(address: HostPort, signal?: AbortSignal): Promise<tls.TLSSocket> {
+/**
+ * A TLS connection to whoever answers at `address`: what is written to it must be no secret.
+ * @param more of the handshake; default: a name that nobody has.
+ */
+export async function connectUnverified(
+  address: HostPort,
+  signal?: AbortSignal,
+  more: tls.ConnectionOptions = {},
+): Promise<tls.TLSSocket> {
   await checkZone(address);
   const { promise, resolve, reject } = withResolvers<tls.TLSSocket>();
   signal?.throwIfAborted();
@@ -30,6 +37,7 @@ export async function connectUnverified(address: HostPort, signal?: AbortSignal)
     servername: `${randomUUID()}.bpbroker`,
     rejectUnauthorized: false,
     minVersion: 'TLSv1.2',
+    ...more,
   });
   socket.setNoDelay(true);
   const abort = (): void => {

@@ -29,23 +29,43 @@ describe('install.ps1', () => {
 
   it('looks for the names that archives have in SHA256SUMS', () => {
     const [pattern = ''] = matches(/-cmatch "([^"]+)"/g);
-    assert.match(pattern, /\$wanted-\$target/);
-    for (const target of targets) {
-      const line = `${'0f'.repeat(32)}  ${archiveName(target, '1.2.3')}`;
+    assert.match(pattern, /\$product-\$wanted-\$target/);
+    assert.match(script, /\$product = if \(\$Client\) \{ 'bpclient' \} else \{ 'bpbroker' \}/);
+    const all = targets.flatMap((target) => [
+      { target, product: 'bpbroker' },
+      { target, product: 'bpclient' },
+    ]);
+    for (const { target, product } of all) {
+      const line = `${'0f'.repeat(32)}  ${archiveName(product, target, '1.2.3')}`;
       for (const [wanted, found] of [
         [String.raw`1\.2\.3`, true],
         ['[0-9][^ ]*', true],
         [String.raw`1\.2\.4`, false],
       ] as const) {
-        const regexp = new RegExp(pattern.replace('$wanted', wanted).replace('$target', target.name));
-        assert.equal(regexp.test(line), found && target.platform === 'win32', `${regexp} ${line}`);
+        for (const asked of ['bpbroker', 'bpclient']) {
+          const names = { $product: asked, $wanted: wanted, $target: target.name };
+          const filled = Object.entries(names).reduce(
+            (text, [name, value]) => text.replace(name, value),
+            pattern,
+          );
+          const expected = found && target.platform === 'win32' && asked === product;
+          assert.equal(new RegExp(filled).test(line), expected, `${filled} ${line}`);
+        }
       }
     }
   });
 
   it('unpacks and installs the programs under the names that they are built with', () => {
-    const loops = matches(/foreach \(\$program in ('[^)]*)\)/g);
-    assert.deepEqual([...new Set(loops)], ["'bpbroker', 'bpclient'"]);
+    const loops = matches(/foreach \(\$program in ([^)]*)\)/g);
+    assert.deepEqual([loops.length > 2, ...new Set(loops)], [true, '$programs']);
+    assert.match(script, /\$programs = if \(\$Client\) \{ 'bpclient' \} else \{ 'bpbroker', 'bpclient' \}/);
+    // The archive has the one file; its second name is made before it is tried, and again where it is installed.
+    const second = matches(/^ +if \(-not \$Client\) \{ Add-Name (.*) \}$/gm);
+    assert.deepEqual(second, [
+      "(Join-Path $unpacked 'bpbroker.exe') (Join-Path $unpacked 'bpclient.exe')",
+      "(Join-Path $Dir 'bpbroker.exe.new') (Join-Path $Dir 'bpclient.exe.new')",
+    ]);
+    assert.match(script, /function Add-Name[^]*?New-Item -ItemType HardLink[^]*?catch \{\s*Copy-Item/);
     for (const name of matches(/"(\$program\.exe)"/g))
       assert.equal(name.replace('$program', 'bpbroker'), executableName('bpbroker', 'win32'));
   });
@@ -59,6 +79,7 @@ describe('install.ps1', () => {
     const variables = (text: string): string[] => [...new Set(text.match(/BPBROKER_[A-Z_]+/g))].toSorted();
     assert.deepEqual(variables(script), variables(shell));
     assert.deepEqual(variables(script), [
+      'BPBROKER_INSTALL_CLIENT',
       'BPBROKER_INSTALL_DIR',
       'BPBROKER_INSTALL_PLAIN_HTTP',
       'BPBROKER_INSTALL_URL',
@@ -69,9 +90,14 @@ describe('install.ps1', () => {
   it('verifies before it unpacks, unpacks before it runs, and runs before it installs', () => {
     const steps = [
       'SHA256SUMS" -OutFile',
+      'if ($signingKey) {',
+      'SHA256SUMS.sshsig" -OutFile',
+      '-RedirectStandardInput $sums',
+      'does not bear the signature',
+      'Get-Content -LiteralPath $sums',
       'archive" -OutFile',
       'Get-FileHash',
-      'nothing was installed',
+      'as in SHA256SUMS: nothing was installed',
       'Expand-Archive',
       '--version',
       '-Path $Dir -Force',
@@ -86,6 +112,24 @@ describe('install.ps1', () => {
       places,
       places.toSorted((a, b) => a - b),
     );
+  });
+
+  it('takes what ssh-keygen calls good and nothing else, for the name and the purpose that install.sh has', () => {
+    assert.match(script, /if \(\$check\.ExitCode -ne 0\) \{\s*throw /);
+    assert.match(script, /if \(-not \$keygen\) \{\s*throw /);
+    const words =
+      "'-Y', 'verify', '-f', \"`\"$signers`\"\", '-I', 'bpbroker', '-n', 'bpbroker-release', '-s', \"`\"$signature`\"\"";
+    assert.ok(script.includes(`$words = ${words}\n`));
+    assert.match(shell, /-Y verify -f "\$temp\/signers" -I bpbroker -n bpbroker-release -s "\$temp\/sig"/);
+    assert.ok(script.includes('"bpbroker namespaces=`"bpbroker-release`" ssh-ed25519 $signingKey`n"'));
+    assert.ok(shell.includes(String.raw`"bpbroker namespaces=\"bpbroker-release\" ssh-ed25519 $key_ssh"`));
+  });
+
+  it('puts back all that it has replaced, and removes what it has placed where nothing was', () => {
+    const rollback =
+      /catch \{\s*foreach \(\$program in \$programs\) \{[^]*?\n {6}\}\n {6}throw/.exec(script)?.[0] ?? '';
+    assert.match(rollback, /if \(\$placed -contains \$program\) \{ Remove-Item -LiteralPath \$place /);
+    assert.match(rollback, /\{ Move-Item -LiteralPath "\$place\.\$old" -Destination \$place \}/);
   });
 
   it('moves nothing out of the temporary folder, whose rights it would keep', () => {
@@ -112,7 +156,8 @@ describe('install.ps1', () => {
       assert.equal(bare.split(open).length, bare.split(close).length, open);
     }
     const text = script.toLowerCase();
-    const assigned = /\$[a-z]\w*(?=(?:, \$\w+)* = )|(?<=\[string\] )\$\w+|(?<=foreach \()\$\w+(?= in )/g;
+    const assigned =
+      /\$[a-z]\w*(?=(?:, \$\w+)* = )|(?<=\[(?:string|bool)\] )\$\w+|(?<=foreach \()\$\w+(?= in )/g;
     const known = new Set([...(text.match(assigned) ?? []), '$env', '$lastexitcode']);
     for (const name of text.match(/\$[a-z]\w*/g) ?? []) assert.ok(known.has(name), name);
   });

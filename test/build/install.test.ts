@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import {
   chmodSync,
   copyFileSync,
@@ -7,90 +6,32 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  symlinkSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
-import { pack } from '../../build/archive.ts';
 import { buildRelease } from '../../build/release.ts';
 import { projectVersion, root } from '../../build/root.ts';
-import { archiveName, runsHere, targets } from '../../build/targets.ts';
+import { archiveName, targets } from '../../build/targets.ts';
 import { serveFiles } from '../support/file-server.ts';
 import { run, type RunResult } from '../support/run.ts';
 import { tempDir } from '../support/temp.ts';
+import {
+  everything,
+  host,
+  hosts,
+  install,
+  isRoot,
+  pathOf,
+  script,
+  shells,
+  served,
+  tools,
+} from './install-support.ts';
 
-const script = path.join(root, 'build', 'install', 'install.sh');
 const version = projectVersion();
-const host = targets.filter((target) => runsHere(target) && !target.baseline);
-const [target = 'none'] = host.map(({ name }) => name);
-const isRoot = process.getuid?.() === 0;
-const tools = [
-  'tar',
-  'gzip',
-  'mktemp',
-  'rm',
-  'grep',
-  'head',
-  'cut',
-  'mkdir',
-  'chmod',
-  'mv',
-  'sed',
-  'id',
-  'uname',
-  'cat',
-];
-const everything = [...tools, 'curl', 'wget', 'sha256sum', 'ldd', 'bash'];
-
-/** A folder for PATH with these programs alone; a text is the script that stands in for one. */
-function pathOf(names: readonly string[], standIns: Readonly<Record<string, string>> = {}): string {
-  const dir = tempDir();
-  for (const name of names.filter((one) => !(one in standIns))) {
-    const found = ['/usr/bin', '/bin', '/usr/local/bin'].find((at) => existsSync(path.join(at, name)));
-    assert.ok(found, `${name} is missing`);
-    symlinkSync(path.join(found, name), path.join(dir, name));
-  }
-  for (const [name, text] of Object.entries(standIns))
-    writeFileSync(path.join(dir, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-  return dir;
-}
-
-interface InstallOptions {
-  readonly shell?: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
-}
-
-function install(
-  args: readonly string[],
-  { shell = ['/bin/dash'], env = {} }: InstallOptions = {},
-): Promise<RunResult> {
-  const home = tempDir();
-  // The releases of these tests are served by plain HTTP, on the loopback interface.
-  const base = {
-    PATH: process.env['PATH'] ?? '',
-    HOME: home,
-    TMPDIR: home,
-    BPBROKER_INSTALL_PLAIN_HTTP: '1',
-  };
-  return run([...shell, script, ...args], { cwd: home, env: { ...base, ...env }, timeoutMs: 120_000 });
-}
-
-/** A release of shell scripts: quick, and each does what the test is about. */
-async function smallRelease(program: string, name = target): Promise<string> {
-  const dir = tempDir();
-  const file = archiveName({ ...(host[0] ?? targets[0]!), name }, '9.9.9');
-  const folder = path.join(dir, file.replace('.tar.gz', ''));
-  mkdirSync(folder);
-  for (const one of ['bpbroker', 'bpclient'])
-    writeFileSync(path.join(folder, one), `#!/bin/sh\n${program.replaceAll('NAME', one)}\n`);
-  await pack(path.join(dir, file), folder, { time: 1_700_000_000, programs: ['bpbroker', 'bpclient'] });
-  const sum = createHash('sha256')
-    .update(readFileSync(path.join(dir, file)))
-    .digest('hex');
-  writeFileSync(path.join(dir, 'SHA256SUMS'), `${sum}  ${file}\n`);
-  return dir;
-}
+const target = host.name;
 
 describe('install.sh', () => {
   let release = '';
@@ -98,15 +39,10 @@ describe('install.sh', () => {
 
   before(async () => {
     release = path.join(tempDir(), 'release');
-    await buildRelease({ out: release, source: { commit: 'c0ffee', time: 1_700_000_000 }, targets: host });
+    await buildRelease({ out: release, source: { commit: 'c0ffee', time: 1_700_000_000 }, targets: hosts });
     url = await serveFiles(release);
   });
 
-  const shells: Readonly<Record<string, readonly string[]>> = {
-    dash: ['/bin/dash'],
-    'busybox sh': ['/bin/busybox', 'sh'],
-    bash: ['/bin/bash'],
-  };
   for (const [name, shell] of Object.entries(shells)) {
     it(`installs both programs from a release, and again over them, under ${name}`, async () => {
       const dir = path.join(tempDir(), 'bin dir');
@@ -120,15 +56,50 @@ describe('install.sh', () => {
         );
         assert.deepEqual(readdirSync(dir).toSorted(), ['bpbroker', 'bpclient']);
       }
-      assert.match((await run([path.join(dir, 'bpbroker'), '--version'])).stdout, /^bpbroker /);
+      const [one, other] = ['bpbroker', 'bpclient'].map((program) => statSync(path.join(dir, program)));
+      assert.equal(one?.ino, other?.ino, 'one file with two names');
+      for (const program of ['bpbroker', 'bpclient'])
+        assert.match(
+          (await run([path.join(dir, program), '--version'])).stdout,
+          new RegExp(`^${program} \\d`),
+        );
+    });
+
+    it(`installs bpclient alone, over what was there, and leaves a bpbroker as it is, under ${name}`, async () => {
+      const dir = path.join(tempDir(), 'bin');
+      mkdirSync(dir);
+      for (const program of ['bpbroker', 'bpclient']) writeFileSync(path.join(dir, program), 'former');
+      const { code, stdout, stderr } = await install(['--client', '--url', url, '--dir', dir], { shell });
+      assert.equal(code, 0, stderr);
+      assert.equal(
+        stdout,
+        `Installed bpclient ${version} (commit c0ffee, bun ${bunVersion()}, ${target}) in ${dir}\n` +
+          `Add ${dir} to your PATH to run it by name.\n`,
+      );
+      assert.deepEqual(readdirSync(dir).toSorted(), ['bpbroker', 'bpclient']);
+      assert.equal(readFileSync(path.join(dir, 'bpbroker'), 'utf8'), 'former');
+      const { stdout: said } = await run([path.join(dir, 'bpclient'), '--version']);
+      assert.match(said, /^bpclient \d/);
     });
   }
+
+  it('takes the archive of the client for --client or its variable, and for nothing else', async () => {
+    const brokerOnly = await served({ only: 'bpbroker' });
+    const clientOnly = await served({ only: 'bpclient' });
+    const dir = path.join(tempDir(), 'bin');
+    const none = new RegExp(`has no build for ${target}\n$`);
+    assert.match((await install(['--url', brokerOnly, '--dir', dir, '--client'])).stderr, none);
+    assert.match((await install(['--url', clientOnly, '--dir', dir])).stderr, none);
+    const env = { BPBROKER_INSTALL_CLIENT: '1' };
+    assert.equal((await install(['--url', clientOnly, '--dir', dir], { env })).code, 0);
+    assert.deepEqual(readdirSync(dir), ['bpclient']);
+  });
 
   it('refuses an archive that is not the one of SHA256SUMS, and installs nothing', async () => {
     const tampered = tempDir();
     for (const name of readdirSync(release))
       copyFileSync(path.join(release, name), path.join(tampered, name));
-    const archive = path.join(tampered, archiveName(host[0] ?? targets[0]!, version));
+    const archive = path.join(tampered, archiveName('bpbroker', host, version));
     const bytes = readFileSync(archive);
     bytes[bytes.length >> 1]! ^= 1;
     writeFileSync(archive, bytes);
@@ -158,30 +129,8 @@ describe('install.sh', () => {
     },
   );
 
-  it('goes to /usr/local/bin as root', { skip: isRoot ? false : 'needs root' }, async () => {
-    // An empty folder takes the place of the machine's own for as long as this runs.
-    const shell = [
-      'unshare',
-      '--mount',
-      'sh',
-      '-c',
-      'mount -t tmpfs none /usr/local/bin && sh "$@" && ls /usr/local/bin',
-      'sh',
-    ];
-    const env = { PATH: '/usr/local/bin:/usr/bin:/bin' };
-    const { code, stdout, stderr } = await install(
-      ['--url', await serveFiles(await smallRelease('echo NAME 9.9.9'))],
-      { shell, env },
-    );
-    assert.deepEqual(
-      [code, stdout],
-      [0, 'Installed bpbroker and bpclient 9.9.9 in /usr/local/bin\nbpbroker\nbpclient\n'],
-      stderr,
-    );
-  });
-
   it('takes a version, with its v or without, and says which one is not there', async () => {
-    const small = await serveFiles(await smallRelease('echo NAME 9.9.9'));
+    const small = await served();
     const env = { BPBROKER_INSTALL_URL: small, BPBROKER_INSTALL_DIR: path.join(tempDir(), 'bin') };
     for (const given of ['9.9.9', 'v9.9.9'])
       assert.equal((await install(['--version', given], { env })).code, 0);
@@ -202,12 +151,7 @@ describe('install.sh', () => {
       ['echo "Illegal instruction" >&2; exit 132', /bpbroker does not run here: Illegal instruction/],
     ];
     for (const [program, message] of broken) {
-      const { code, stderr } = await install([
-        '--url',
-        await serveFiles(await smallRelease(program)),
-        '--dir',
-        dir,
-      ]);
+      const { code, stderr } = await install(['--url', await served({ program }), '--dir', dir]);
       assert.equal(code, 1);
       assert.match(stderr, message);
       assert.equal(readFileSync(path.join(dir, 'bpbroker'), 'utf8'), 'former');
@@ -216,7 +160,7 @@ describe('install.sh', () => {
   });
 
   it('works with wget alone, and says which tools it misses', async () => {
-    const small = await serveFiles(await smallRelease('echo NAME 9.9.9'));
+    const small = await served();
     const args = ['--url', small, '--dir', path.join(tempDir(), 'bin')];
     const having = (...names: string[]): Promise<RunResult> =>
       install(args, { env: { PATH: pathOf(names) } });
@@ -235,7 +179,7 @@ describe('install.sh', () => {
     'knows the machine: system, processor, C library, AVX2',
     { skip: isRoot ? false : 'needs root' },
     async () => {
-      const nowhere = await serveFiles(await smallRelease('echo', 'none'));
+      const nowhere = await served({ target: { ...host, name: 'none' } });
       const uname = (system: string, processor: string): Record<string, string> => ({
         uname: `if [ "$1" = -s ]; then echo ${system}; else echo ${processor}; fi`,
         ldd: 'echo "ldd (GNU libc) 2.36"',
@@ -288,7 +232,7 @@ describe('install.sh', () => {
 
   it('takes nothing over plain HTTP unless it is told to', async () => {
     const dir = path.join(tempDir(), 'bin');
-    const plain = await serveFiles(await smallRelease('echo NAME 9.9.9'));
+    const plain = await served();
     const env = { BPBROKER_INSTALL_PLAIN_HTTP: '' };
     for (const one of [
       plain,

@@ -36,10 +36,14 @@ function endless(contentType: string, first = ''): { response: ChannelResponse; 
 
 function rpcOf(response: ChannelResponse): Rpc {
   return {
-    address: { host: '127.0.0.1', port: 1 },
-    pin: { fingerprint: '' },
-    pinSource: 'named',
-    moveTo: () => undefined,
+    line: {
+      address: { host: '127.0.0.1', port: 1 },
+      place: '127.0.0.1:1',
+      isProxied: false,
+      request: () => Promise.reject(new Error('not asked for')),
+      probe: () => Promise.resolve(),
+      close: () => undefined,
+    },
     call: () => Promise.reject(new Error('not asked for')),
     open: () => Promise.resolve(response),
     close: () => undefined,
@@ -82,7 +86,10 @@ describe('row "what a client reads"', () => {
 
   it('an event without an end ends the watch', async () => {
     const { response, read } = endless('text/event-stream', 'data: ');
-    const regain = Object.assign((why: unknown) => Promise.resolve(why), { cause: () => undefined });
+    const regain = Object.assign((why: unknown) => Promise.resolve(why), {
+      cause: () => undefined,
+      reached: () => undefined,
+    });
     const options = { deadline: deadlineIn(0), regain };
     const changes = watchChanges(rpcOf(response), {}, options, () => Promise.reject(new Error('no list')));
     await assert.rejects(changes.next(), { code: 'internal', message: /longer than 16 MiB/ });

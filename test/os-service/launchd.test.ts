@@ -111,6 +111,21 @@ describe('launchd', () => {
     );
   });
 
+  it('runs a copy of a file that is the client by its name, even from a place that is fit', async () => {
+    const system = macos();
+    const file = '/usr/local/bin/bpclient';
+    const own = { file, args: [], version: '1.0.0', misnamed: `${file} is the client by its name` };
+    for (const dir of ['/usr', '/usr/local', '/usr/local/bin']) system.folders.add(dir);
+    system.files.set(file, 'version 1');
+    await installService(system, { ...options, own });
+    const copy = '/usr/local/bpbroker/bin/bpbroker-service';
+    assert.equal(system.files.get(copy), 'version 1');
+    assert.match(
+      system.files.get(plist) ?? '',
+      new RegExp(`<string>${copy}</string>\\s*<string>start</string>`),
+    );
+  });
+
   it('the copy goes with the service, also when it was itself that installed, and when it is no longer run', async () => {
     const copy = '/usr/local/bpbroker/bin/bpbroker-service';
     const system = macos();

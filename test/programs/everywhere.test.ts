@@ -42,12 +42,14 @@ for (const launcher of [...launchers, ...(await emulatedLaunchers())]) {
 
     it('say their version, and what they run on', async () => {
       const home = tempDir();
-      const { stdout } = await run([...launcher.bpbroker, '--version'], { env: cleanEnv(home) });
       const target = machines[launcher.name]?.replace('win32', 'windows');
-      assert.match(
-        stdout,
-        new RegExp(String.raw`^bpbroker \d+\.\d+\.\d+ \((bun|node|deno) [\d.]+, ${target ?? '.*'}\)\n$`),
-      );
+      for (const program of ['bpbroker', 'bpclient'] as const) {
+        const { stdout } = await run([...launcher[program], '--version'], { env: cleanEnv(home) });
+        assert.match(
+          stdout,
+          new RegExp(String.raw`^${program} \d+\.\d+\.\d+ \((bun|node|deno) [\d.]+, ${target ?? '.*'}\)\n$`),
+        );
+      }
     });
 
     it('ping a broker, and take its identity from then on', async () => {

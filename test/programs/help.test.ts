@@ -11,6 +11,7 @@ import {
   type RunResult,
   startBroker,
 } from '../support/programs.ts';
+import { makeCertificate } from '../support/certificate.ts';
 import { tempDir } from '../support/temp.ts';
 import { connectTo, freePort, reference, skipOf } from './support.ts';
 
@@ -106,6 +107,7 @@ describe('help', () => {
   it('names no option that is not accepted, long or short, with = or a space', async () => {
     const nobody = `127.0.0.1:${await freePort()}`;
     writeFileSync(join(home, 'x.mjs'), '');
+    writeFileSync(join(home, 'ca.pem'), (await makeCertificate()).cert);
     const values = new Map(
       Object.entries({
         bpbroker: nobody,
@@ -113,6 +115,7 @@ describe('help', () => {
         port: '1',
         interface: 'lo',
         fingerprint: '0'.repeat(64),
+        ca: 'ca.pem',
         config: '/',
         'listen-port': '0',
         'log-format': 'json',
@@ -153,6 +156,9 @@ describe('help', () => {
       return other === rivals[name] || (forSearch.has(other) && named);
     };
     const valueOf = (name: string): string => values.get(name) ?? 'x';
+    // Authorities vouch for a broker that is named by a URL.
+    const besides = (other: string, name: string): string =>
+      `${other === 'bpbroker' && name === 'ca' ? 'https://' : ''}${valueOf(other)}`;
     // These change the machine, or ask for what no other option can give: they have suites of their own.
     const apart = new Set(['install-extension', 'install-service', 'uninstall-service']);
     const lines = pages
@@ -164,7 +170,7 @@ describe('help', () => {
           .filter(({ name }) => name !== 'help')
           .flatMap(({ name, letter, value }, n) => {
             const others = rest.flatMap((other) =>
-              other === name || isRival(other, name, options) ? [] : [`--${other}`, valueOf(other)],
+              other === name || isRival(other, name, options) ? [] : [`--${other}`, besides(other, name)],
             );
             const long = n % 2 === 0 ? [`--${name}`, valueOf(name)] : [`--${name}=${valueOf(name)}`];
             const ways = value ? [long] : [[`--${name}`]];

@@ -45,6 +45,7 @@ const documents = [
   'README.md',
   'src/broker/create-broker.ts',
   'src/client/client.ts',
+  'src/client/discover.ts',
   'src/protocol/errors.ts',
 ];
 
@@ -59,7 +60,12 @@ for (const launcher of runtimes) {
         const broker = needsBroker && example.includes('connect(') ? await startBroker(reference) : undefined;
         const port = broker?.port ?? (await freePort());
         // The very text, but for the port, which another broker of this machine may have.
-        const dir = consumer({ 'example.mjs': example.replaceAll('20443', String(port)) });
+        const placed = example
+          .replaceAll('20443', String(port))
+          .replaceAll('discover({', `discover({ interfaces: ['lo'], port: ${port},`);
+        const dir = consumer({ 'example.mjs': placed });
+        const entry = ['--name', 'web', '--data', '{"port": 8080}'];
+        await broker?.client(['service', 'replace', ...entry]);
         const { code, stdout, stderr } = await runScript(launcher, dir, 'example.mjs', port);
         assert.deepEqual([code, stderr], [0, ''], stderr);
         const promised = promisedBy(example);
@@ -170,4 +176,4 @@ describe('the examples of the docstrings', () => {
   });
 });
 
-const imports = `import { BrokerError, createBroker } from 'bpbroker';\nimport { connect } from 'bpbroker/client';\nexport {};\n`;
+const imports = `import { BrokerError, createBroker } from 'bpbroker';\nimport { connect, discover } from 'bpbroker/client';\nexport {};\n`;

@@ -241,8 +241,8 @@ describe('a signal ends the broker at once, whoever waits for it, and all is in 
       const ended = [client.waitFor('never', { signal: over.signal }).catch(() => 'given up')];
       const changes: string[] = [];
       const watching = async (): Promise<string> => {
-        for await (const { name } of client.watch({ prefix: '', signal: over.signal }))
-          changes.push(name ?? '');
+        for await (const change of client.watch({ prefix: '', signal: over.signal }))
+          changes.push(change.type === 'reset' ? '' : change.name);
         return 'given up';
       };
       ended.push(watching());

@@ -97,8 +97,9 @@ describe('the data of 1.0.0, as kill -9 left it', () => {
     const dir = dataOf('1.0.0');
     const { broker, client } = await startOn(dir, 'old secret');
     const seen: string[] = [];
-    for await (const { type, revision, name } of client.watch({ after: 5 })) {
-      seen.push(`${revision} ${type} ${name}`);
+    for await (const change of client.watch({ after: 5 })) {
+      const { type, revision } = change;
+      seen.push(`${revision} ${type} ${type === 'reset' ? '' : change.name}`);
       if (revision === 20) break;
     }
     assert.deepEqual(seen.slice(0, 6), [

@@ -6,6 +6,7 @@ import { installService, serviceHome } from '../../os-service/install.ts';
 import type { OwnProgram } from '../../os-service/program.ts';
 import { thisSystem } from '../../os-service/system.ts';
 import { VERSION } from '../../protocol/version.ts';
+import { calledAs } from '../called-as.ts';
 import type { Run } from '../command.ts';
 import { tellSteps } from '../service-steps.ts';
 import { writeError, writeOut } from '../terminal.ts';
@@ -42,8 +43,11 @@ export const run: Run = async (args) => {
 /** The command that runs this very program, for another process to repeat. */
 function ownProgram(): OwnProgram {
   const script = runtime.moduleCommand(realpathOf(process.argv[1] ?? ''));
-  const [file = '', ...args] = script ?? [process.execPath];
-  return { file: realpathOf(file), args, version: VERSION };
+  const [given = '', ...args] = script ?? [process.execPath];
+  const file = realpathOf(given);
+  // Started as the broker by a link, it may yet be a file that is the client when it is started by its own path.
+  const misnamed = calledAs(file) === 'bpclient' && `${file} is the client by its name`;
+  return { file, args, version: VERSION, ...(misnamed && { misnamed }) };
 }
 
 /** Within an executable, the path of our script is none of the file system. */

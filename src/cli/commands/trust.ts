@@ -2,7 +2,13 @@ import { runtime } from '#runtime';
 import { parseFingerprint } from '../../client/identity.ts';
 import { type KnownBrokers, knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
 import { isNameKey, nameKey } from '../../client/name-key.ts';
-import { canonicalAddress, formatAddress, type HostPort, parseAddress } from '../../protocol/address.ts';
+import {
+  canonicalAddress,
+  formatAddress,
+  type HostPort,
+  isUrl,
+  parseAddress,
+} from '../../protocol/address.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
@@ -16,6 +22,11 @@ export const run: Run = async (args) => {
   // Named outright: the variables that scripts export for other commands must not narrow a list, nor change what is kept.
   const own = (option: OptionName): string | undefined => (args.flag(option) ? args.text(option) : undefined);
   const broker = own('bpbroker');
+  if (broker !== undefined && isUrl(broker))
+    throw new BrokerError(
+      'usage',
+      'Invalid --bpbroker: no identity is kept for a URL; an authority signs its certificate (--ca FILE)',
+    );
   const name = own('name');
   const fingerprint = own('fingerprint');
   const address = broker === undefined ? undefined : canonicalAddress(parseAddress(broker, '--bpbroker'));

@@ -21,8 +21,9 @@ export const run: Run = async (args) => {
     const signal = limit === undefined ? undefined : AbortSignal.timeout(Math.min(limit, MAX_TIMER_MS));
     for await (const change of client.watch({ ...scope, signal })) {
       if (signal?.aborted) break;
-      writeOut(`${spacedJson({ ...change })}\n`);
-      if (command !== undefined) await execute(command, change, notes, signal);
+      const line = lineOf(change);
+      writeOut(line);
+      if (command !== undefined) await execute(command, { change, line }, notes, signal);
     }
     if (signal?.aborted) {
       const cause = client.outOfReach();
@@ -32,19 +33,27 @@ export const run: Run = async (args) => {
   });
 };
 
+/** A change in the form in which it travels. */
+function lineOf(change: ClientChange): string {
+  if (change.type !== 'put') return `${spacedJson({ ...change })}\n`;
+  const { type, name, revision, data, lastWriteTs, lastWriteIp } = change;
+  const stamps = { last_write_ts: lastWriteTs, last_write_ip: lastWriteIp };
+  return `${spacedJson({ type, name, revision, data, ...stamps })}\n`;
+}
+
 /** Runs the user's command for one change, and says when it fails; the next change waits for it. */
 async function execute(
   command: string,
-  change: ClientChange,
+  { change, line }: { readonly change: ClientChange; readonly line: string },
   notes: Notes,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const outcome = await runHook({
     command,
-    input: `${spacedJson({ ...change })}\n`,
+    input: line,
     env: {
       BPBROKER_EVENT_TYPE: change.type,
-      BPBROKER_EVENT_NAME: change.name ?? '',
+      BPBROKER_EVENT_NAME: change.type === 'reset' ? '' : change.name,
       BPBROKER_EVENT_REVISION: String(change.revision),
     },
     signal,

@@ -1,7 +1,8 @@
 import { pageOf } from '../../client/answers.ts';
 import { connect } from '../../client/client.ts';
 import { knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
-import { formatAddress, parseAddress } from '../../protocol/address.ts';
+import { formatAddress, isUrl, parseAddress } from '../../protocol/address.ts';
+import { BrokerError } from '../../protocol/errors.ts';
 import { nameProblem } from '../../protocol/names.ts';
 import type { Command } from '../command.ts';
 import { readKeyFile } from '../keys.ts';
@@ -40,14 +41,31 @@ async function askForNames(prefix: string, given: ReadonlyMap<OptionName, string
   const broker = text('bpbroker');
   if (broker === undefined) return [];
   const fingerprint = text('fingerprint');
-  const address = parseAddress(broker, '--bpbroker');
-  const isKnown = openKnownBrokers(knownBrokersFile()).get(formatAddress(address)) !== undefined;
-  if (fingerprint === undefined && !isKnown) return [];
   const keyFile = text('access-key-file');
   const accessKey = keyFile === undefined ? text('access-key') : readKeyFile(keyFile, '--access-key-file');
-  const client = await connect({ broker: address, accessKey, fingerprint, timeoutMs: PATIENCE_MS });
+  const client = await connect({
+    broker,
+    accessKey,
+    fingerprint,
+    timeoutMs: PATIENCE_MS,
+    ...(isUrl(broker) ? { ca: await authorities(text('ca')) } : requireKnown(broker, fingerprint)),
+  });
   // As many as a person may look through.
   const { entries } = pageOf(await client.call('services', 'List', { prefix, limit: 100 }));
   // A shell shows them on a terminal.
   return entries.filter(({ name }) => nameProblem(name) === undefined).map(({ name }) => ({ value: name }));
+}
+
+/** Throws for a broker that this user has not met yet. */
+function requireKnown(broker: string, fingerprint: string | undefined): object {
+  const place = formatAddress(parseAddress(broker, '--bpbroker'));
+  if (fingerprint === undefined && openKnownBrokers(knownBrokersFile()).get(place) === undefined)
+    throw new BrokerError('identity_mismatch', `The broker at ${place} has not been met yet`);
+  return {};
+}
+
+async function authorities(file: string | undefined): Promise<readonly string[] | undefined> {
+  if (file === undefined) return undefined;
+  const { readAuthorities } = await import('../../runtime/authorities.ts');
+  return readAuthorities(file, '--ca');
 }

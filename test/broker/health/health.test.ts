@@ -4,9 +4,9 @@ import { readdirSync, renameSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { webcrypto } from 'node:crypto';
 import { type Broker, openBroker } from '../../../src/broker/broker.ts';
 import { checkCertificate } from '../../../src/broker/health/checks/certificate.ts';
+import { makeSelfSigned } from '../../../src/broker/self-signed.ts';
 import { checkListeners } from '../../../src/broker/health/checks/listeners.ts';
 import { createSelfQuery } from '../../../src/broker/health/checks/self-query.ts';
 import type { Finding } from '../../../src/api/readiness.ts';
@@ -110,7 +110,7 @@ describe('startHealth()', () => {
 describe('checkCertificate()', () => {
   it('warns 30 days before the end, fails after it, and takes our own for good', async () => {
     const now = Date.now();
-    const pem = await certificateOf(now - DAY_MS, now + 40 * DAY_MS);
+    const { cert: pem } = await makeSelfSigned('test', now - DAY_MS, now + 40 * DAY_MS);
     assert.deepEqual(checkCertificate(pem, now), { ok: true });
     assert.match(checkCertificate(pem, now + 11 * DAY_MS).warning ?? '', /expires on .*, in 28 days/);
     assert.match(checkCertificate(pem, now - 2 * DAY_MS).warning ?? '', /not valid before .*clock/);
@@ -119,23 +119,6 @@ describe('checkCertificate()', () => {
     assert.deepEqual(checkCertificate((await makeCertificate()).cert, now), { ok: true });
   });
 });
-
-async function certificateOf(from: number, to: number): Promise<string> {
-  await import('reflect-metadata');
-  const x509 = await import('@peculiar/x509');
-  x509.cryptoProvider.set(webcrypto as Crypto);
-  const signingAlgorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-  const keys = await webcrypto.subtle.generateKey(signingAlgorithm, true, ['sign', 'verify']);
-  const made = await x509.X509CertificateGenerator.createSelfSigned({
-    name: 'CN=test',
-    serialNumber: '42',
-    notBefore: new Date(from),
-    notAfter: new Date(to),
-    signingAlgorithm,
-    keys,
-  });
-  return made.toString('pem');
-}
 
 describe('checkListeners()', () => {
   const config = { api: { listen_port: 0 }, _global: { healthcheck_freq_sec: 0.1 } };

@@ -1,0 +1,35 @@
+import { parseBrokerUrl } from '../protocol/broker-url.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import type { Settle } from './client.ts';
+import type { ConnectOptions } from './connect-options.ts';
+import type { Line } from './line.ts';
+import { openSiteLine } from './site-line.ts';
+
+/** Options that say how a broker is found on a network, or proved there, and why they are not for a URL. */
+const foreign = {
+  discoverKey:
+    'a proxy presents a certificate of its own, which the holder of the key cannot vouch for; name the broker by HOST:PORT, or leave the key out',
+  foundBy: 'a broker that is named by a URL was not looked for; leave one of them out',
+  findAgain: 'a broker that is named by a URL is reached by its name again; leave one of them out',
+} as const;
+
+/** How a client makes sure of a broker that is named by a URL. Throws `usage` for options that cannot hold there. */
+export async function settleSite(options: ConnectOptions & { readonly broker: string }): Promise<Settle> {
+  const url = parseBrokerUrl(options.broker, 'broker URL');
+  for (const [name, why] of Object.entries(foreign))
+    if (options[name as keyof typeof foreign] !== undefined)
+      throw new BrokerError('usage', `Option '${name}' has no meaning beside a URL: ${why}`);
+  for (const name of ['ca', 'fingerprint'] as const)
+    if (options.fetch !== undefined && options[name] !== undefined)
+      throw new BrokerError(
+        'usage',
+        `Option '${name}' has no meaning beside 'fetch': no connection is made here whose certificate could be looked at`,
+      );
+  // One for all attempts.
+  let line: Line | undefined;
+  return async (ms) => {
+    line ??= await openSiteLine(url, options);
+    await line.probe(ms);
+    return line;
+  };
+}

@@ -1,0 +1,74 @@
+import { BrokerError } from '../protocol/errors.ts';
+import { checkOptions, isSignal, isText, type OptionRules } from '../protocol/options.ts';
+import { checkDiscoveryKey } from './proof.ts';
+import type { FoundBroker } from './sightings.ts';
+
+export interface DiscoverOptions {
+  /** Name of an entry that the broker holds. Default: any broker that answers. */
+  readonly name?: string | undefined;
+  /**
+   * The discovery key, as `bpbroker keygen` makes it: brokers that have it are found, and no others are believed. Default: the
+   * open form, which proves nothing.
+   */
+  readonly key?: string | undefined;
+  /** Longest to look for a first answer, in milliseconds; default 3000. `Infinity`: until there is one, or `signal` is aborted. */
+  readonly timeoutMs?: number | undefined;
+  /** Addresses to ask besides the neighbourhood, where broadcasts do not reach: HOST or HOST:PORT. Default: none. */
+  readonly targets?: readonly string[] | undefined;
+  /** Names of the only interfaces to use (`lo`: loopback, on any system). Default: every one that is up. */
+  readonly interfaces?: readonly string[] | undefined;
+  /** UDP port that brokers listen on; default 20443. */
+  readonly port?: number | undefined;
+  /** Takes several brokers for an answer, and listens for them for 500 ms; default false. */
+  readonly all?: boolean | undefined;
+  /** Ends the search; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+const isNumber = (value: unknown): boolean => typeof value === 'number';
+const isList = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+const rules: OptionRules<DiscoverOptions> = {
+  name: { expected: 'the name of an entry', accepts: isText },
+  key: { expected: 'a discovery key', accepts: isText, secret: true },
+  timeoutMs: { expected: 'milliseconds, 0 or more', accepts: isNumber },
+  targets: { expected: 'a list of addresses', accepts: isList },
+  interfaces: { expected: 'a list of names', accepts: isList },
+  port: { expected: '1 to 65535', accepts: isNumber },
+  all: { expected: 'true or false', accepts: (all) => typeof all === 'boolean' },
+  signal: { expected: 'an AbortSignal', accepts: isSignal },
+};
+
+/**
+ * Finds the broker that holds a name, on the links of this host and at the targets given. `connect` takes what is found as it
+ * is: one found with a key is reached with the very certificate that it has proved; of one found without (and without `all`),
+ * the identity is kept for the name too.
+ *
+ * @returns One broker, or several that share one registry; with `all`, every one that answered. The nearest is first.
+ * @throws BrokerError `unreachable` when none answered in time, `ambiguous_broker` when several did; `usage` for an unknown
+ *   option or interface, a malformed target, port, time or key; `invalid_request` for a name that no entry may have.
+ * @example
+ * ```ts
+ * import { connect, discover } from 'bpbroker/client';
+ * const [found] = await discover({ name: 'web' });
+ * const client = await connect({ broker: found });
+ * console.log((await client.get('web')).data); // { port: 8080 }
+ * client.close();
+ * ```
+ */
+export async function discover(options: DiscoverOptions = {}): Promise<[FoundBroker, ...FoundBroker[]]> {
+  checkOptions<DiscoverOptions>('discover', options, rules, 'usage');
+  const { name = '', key, timeoutMs, port, targets, interfaces, all, signal } = options;
+  if (key !== undefined) checkDiscoveryKey(key, 'discovery key');
+  if (timeoutMs !== undefined && !(timeoutMs >= 0))
+    throw new BrokerError('usage', `Invalid timeoutMs ${timeoutMs}: expected milliseconds, 0 or more`);
+  if (port !== undefined && !(Number.isInteger(port) && port > 0 && port <= 65_535))
+    throw new BrokerError('usage', `Invalid port ${port}: expected 1 to 65535`);
+  const { discover: find, DISCOVER_TIMEOUT_MS } = await import('./finder.ts');
+  const limit = timeoutMs ?? DISCOVER_TIMEOUT_MS;
+  const found = await find({ name, key, timeoutMs: limit, port, targets, interfaces, all, signal });
+  // Of several, none is the broker of that name.
+  const isNamed = name !== '' && key === undefined && all !== true;
+  const [first, ...others] = found.map((one) => (isNamed ? { ...one, foundBy: name } : one));
+  if (!first) throw new BrokerError('unreachable', 'No broker answered');
+  return [first, ...others];
+}
