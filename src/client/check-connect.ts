@@ -15,15 +15,16 @@ const key: OptionRule = { expected: 'a string', accepts: isText, secret: true };
 const rules: OptionRules<ConnectOptions> = {
   broker: {
     required: true,
-    expected: "an address, such as '192.0.2.1:20443', a URL, or what discover() found",
+    expected:
+      "an address such as '192.0.2.1:20443', a URL such as 'https://host/prefix', or what discover() found",
     accepts: (broker) => (isText(broker) && broker !== '') || isObject(broker),
   },
   accessKey: key,
   discoverKey: key,
   fingerprint: { expected: "a string, such as 'sha256:HEX'", accepts: isText },
   ca: {
-    expected: 'one text in PEM, or a list of them',
-    accepts: (ca) => isText(ca) || (Array.isArray(ca) && ca.every(isText)),
+    expected: 'certificates in PEM, as one text or a list of texts',
+    accepts: (ca) => isText(ca) || (Array.isArray(ca) && ca.length > 0 && ca.every(isText)),
   },
   fetch: { expected: 'a function that takes a Request', accepts: isFunction },
   timeoutMs: time,

@@ -106,7 +106,7 @@ const cases: readonly (readonly [string, (() => unknown) | undefined, string])[]
   [
     'connect({})',
     () => connect?.({}),
-    "connect: the option 'broker' is missing; expected an address, such as '192.0.2.1:20443', a URL, or what discover() found",
+    "connect: the option 'broker' is missing; expected an address such as '192.0.2.1:20443', a URL such as 'https://host/prefix', or what discover() found",
   ],
   [
     'connect({ acessKey })',

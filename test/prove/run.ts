@@ -1,6 +1,7 @@
 /** `npm run prove -- [ROW…] [--short] [--list] [--seed=N]`: the proof, row by row; see docs/reliability.md. */
 import { ensureExecutables } from '../../build/executable.ts';
 import { ensurePackage } from '../../build/npm.ts';
+import { keep, readRecord } from './record.ts';
 import { writeReport } from './report.ts';
 import { type Ran, runRow } from './run-row.ts';
 import { notBuiltYet, rows } from './rows.ts';
@@ -44,20 +45,25 @@ async function main(args: readonly string[]): Promise<number> {
   const besides = beside.map(
     async (row) => await runRow(row, short, seed, (line) => say(`[${row.name}] ${line}`)),
   );
+  // As it goes, so that a run which is cut short leaves what it has shown.
+  const tell = (done: Ran, isBeside: boolean): void => {
+    if (short) return;
+    keep(done, isBeside);
+    writeReport(readRecord(), rows, notBuiltYet);
+  };
   for (const row of chosen) {
     if (beside.includes(row)) continue;
     say(`${row.name}: ${row.what}`);
     const done = await runRow(row, short, seed, say);
     ran.push(done);
     print(done);
-    // As it goes, so that a run which is cut short leaves what it has shown.
-    if (isWhole) writeReport(ran, rows, notBuiltYet);
+    tell(done, false);
   }
   for (const done of await Promise.all(besides)) {
     ran.push(done);
     print(done);
+    tell(done, true);
   }
-  if (isWhole) writeReport(ran, rows, notBuiltYet);
   const failed = ran.filter(({ result }) => 'broken' in result && result.broken.length > 0);
   say(
     `${ran.length} rows, ${failed.length} broken, ${ran.filter(({ result }) => 'skipped' in result).length} skipped`,
