@@ -1,4 +1,5 @@
 import { BrokerError } from '../protocol/errors.ts';
+import { checkOptions, isSignal, isText, type OptionRules } from '../protocol/options.ts';
 import { checkDiscoveryKey } from './proof.ts';
 import type { FoundBroker } from './sightings.ts';
 
@@ -24,6 +25,19 @@ export interface DiscoverOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+const isNumber = (value: unknown): boolean => typeof value === 'number';
+const isList = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+const rules: OptionRules<DiscoverOptions> = {
+  name: { expected: 'the name of an entry', accepts: isText },
+  key: { expected: 'a discovery key', accepts: isText, secret: true },
+  timeoutMs: { expected: 'milliseconds, 0 or more', accepts: isNumber },
+  targets: { expected: 'a list of addresses', accepts: isList },
+  interfaces: { expected: 'a list of names', accepts: isList },
+  port: { expected: '1 to 65535', accepts: isNumber },
+  all: { expected: 'true or false', accepts: (all) => typeof all === 'boolean' },
+  signal: { expected: 'an AbortSignal', accepts: isSignal },
+};
+
 /**
  * Finds the broker that holds a name, on the links of this host and at the targets given. `connect` takes what is found as it
  * is: one found with a key is reached with the very certificate that it has proved; of one found without (and without `all`),
@@ -31,7 +45,7 @@ export interface DiscoverOptions {
  *
  * @returns One broker, or several that share one registry; with `all`, every one that answered. The nearest is first.
  * @throws BrokerError `unreachable` when none answered in time, `ambiguous_broker` when several did; `usage` for an unknown
- *   interface, a malformed target, port, time or key; `invalid_request` for a name that no entry may have.
+ *   option or interface, a malformed target, port, time or key; `invalid_request` for a name that no entry may have.
  * @example
  * ```ts
  * import { connect, discover } from 'bpbroker/client';
@@ -42,6 +56,7 @@ export interface DiscoverOptions {
  * ```
  */
 export async function discover(options: DiscoverOptions = {}): Promise<[FoundBroker, ...FoundBroker[]]> {
+  checkOptions<DiscoverOptions>('discover', options, rules, 'usage');
   const { name = '', key, timeoutMs, port, targets, interfaces, all, signal } = options;
   if (key !== undefined) checkDiscoveryKey(key, 'discovery key');
   if (timeoutMs !== undefined && !(timeoutMs >= 0))
