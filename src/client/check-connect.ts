@@ -1,26 +1,18 @@
 import { isObject } from '../protocol/data.ts';
-import { checkOptions, isFunction, isText, isTime, type OptionRule } from '../protocol/options.ts';
-
-type Name =
-  | 'broker'
-  | 'accessKey'
-  | 'discoverKey'
-  | 'fingerprint'
-  | 'ca'
-  | 'fetch'
-  | 'timeoutMs'
-  | 'settleMs'
-  | 'retryForMs'
-  | 'findAgain'
-  | 'foundBy'
-  | 'knownBrokers'
-  | 'notify'
-  | 'onAnswer';
+import type { ConnectOptions } from './connect-options.ts';
+import {
+  checkOptions,
+  isFunction,
+  isText,
+  isTime,
+  type OptionRule,
+  type OptionRules,
+} from '../protocol/options.ts';
 
 const time: OptionRule = { expected: 'a number of milliseconds from 0 on', accepts: isTime };
 const key: OptionRule = { expected: 'a string', accepts: isText, secret: true };
 
-const rules: Readonly<Record<Name, OptionRule>> = {
+const rules: OptionRules<ConnectOptions> = {
   broker: {
     required: true,
     expected:
@@ -46,9 +38,9 @@ const rules: Readonly<Record<Name, OptionRule>> = {
 };
 
 /**
- * Checks the names of what `connect` was given, and what kind of value each has. An option without a rule here does not compile.
+ * Checks the names of what `connect` was given, and what kind of value each has.
  * @throws BrokerError `usage`.
  */
-export function checkConnect<T>(options: Exclude<keyof T, Name> extends never ? T : never): void {
+export function checkConnect(options: unknown): void {
   checkOptions('connect', options, rules, 'usage');
 }

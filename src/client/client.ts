@@ -74,7 +74,7 @@ export interface BrokerClient extends Registry {
  * ```
  */
 export async function connect(options: ConnectOptions): Promise<BrokerClient> {
-  checkConnect<ConnectOptions>(options);
+  checkConnect(options);
   const { broker, notify = () => undefined, discoverKey } = options;
   const fingerprint = options.fingerprint === undefined ? undefined : parseFingerprint(options.fingerprint);
   if (typeof broker === 'string' && isUrl(broker)) {

@@ -10,7 +10,10 @@ import { tempDir } from '../support/temp.ts';
 
 /** As a program without types calls them. */
 type Loose = (...args: unknown[]) => unknown;
-const { createBroker, connect, defineMethod, defineModule } = library as unknown as Record<string, Loose>;
+const { createBroker, connect, discover, defineMethod, defineModule } = library as unknown as Record<
+  string,
+  Loose
+>;
 const { createApp } = app as unknown as Record<string, Loose>;
 const { memoryStore } = stores as unknown as Record<string, Loose>;
 
@@ -103,7 +106,7 @@ const cases: readonly (readonly [string, (() => unknown) | undefined, string])[]
   [
     'connect({})',
     () => connect?.({}),
-    "connect: the option 'broker' is missing; expected an address such as '192.0.2.1:20443', a URL such as 'https://host/prefix', or what discover\(\) found",
+    "connect: the option 'broker' is missing; expected an address such as '192.0.2.1:20443', a URL such as 'https://host/prefix', or what discover() found",
   ],
   [
     'connect({ acessKey })',
@@ -119,6 +122,16 @@ const cases: readonly (readonly [string, (() => unknown) | undefined, string])[]
     'connect({ timeoutMs: text })',
     () => connect?.({ broker: '127.0.0.1:1', timeoutMs: '3s' }),
     `connect: the option 'timeoutMs' is "3s"; expected a number of milliseconds from 0 on`,
+  ],
+  [
+    'discover(name)',
+    () => discover?.('web'),
+    'discover: expected an object with any of name, key, timeoutMs, targets, interfaces, port, all, signal, got a string',
+  ],
+  [
+    'discover({ nam }), which would find any broker',
+    () => discover?.({ nam: 'web' }),
+    "discover: the option 'nam' is unknown; did you mean 'name'?",
   ],
   [
     'memoryStore({ maxBites })',
@@ -157,8 +170,8 @@ describe('wrong use from a program without types', () => {
   for (const [what, use, message] of cases) {
     it(`names the option, what it is, and what would be right: ${what}`, async () => {
       // Functions that give a promise reject it, and never throw.
-      const code = message.startsWith('connect') ? 'usage' : 'invalid_config';
-      const rejects = /^(?:connect|createBroker)\b/.test(message);
+      const code = /^(?:connect|discover):/.test(message) ? 'usage' : 'invalid_config';
+      const rejects = /^(?:connect|discover|createBroker)\b/.test(message);
       const told = { name: 'BrokerError', code, message };
       if (rejects) await assert.rejects(Promise.resolve(use?.()), told);
       else assert.throws(() => use?.(), told);

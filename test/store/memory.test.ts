@@ -64,7 +64,9 @@ describe('memoryStore()', () => {
     for (const value of [0, -1, NaN, '5' as unknown as number]) {
       assert.throws(
         () => memoryStore({ maxBytes: value }),
-        new RegExp(`'maxBytes' is ${value}; expected a number above 0`),
+        new RegExp(
+          `'maxBytes' is ${JSON.stringify(value).replace('null', 'NaN')}; expected a number of bytes above 0`,
+        ),
       );
     }
   });
