@@ -19,6 +19,7 @@ const everyRuntime = [
   'test/api/access-keys.test.ts',
   'test/api/safety.test.ts',
   'test/broker/health/health.test.ts',
+  'test/broker/self-signed.test.ts',
   'test/client/bounds.test.ts',
   'test/client/discover.test.ts',
   'test/client/finder.test.ts',

@@ -127,8 +127,9 @@ function readCommandLine(args: readonly string[], out: string): CommandLine {
     allowPositionals: true,
   });
   if (values.sign === undefined) return { names: positionals, keyFile: undefined };
-  // npm runs this in the project's folder, wherever it was called.
-  const keyFile = path.resolve(process.env['INIT_CWD'] ?? '', values.sign);
+  // npm runs its script in the project's folder, wherever it was called.
+  const byNpm = process.env['npm_lifecycle_event'] === 'build:all';
+  const keyFile = path.resolve((byNpm && process.env['INIT_CWD']) || '', values.sign);
   if (values.sign === '' || keyFile.startsWith(`${out}${path.sep}`))
     throw new Error(
       `'${values.sign}' cannot be the key to sign with: ${out} is emptied first; expected a file elsewhere`,

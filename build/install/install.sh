@@ -11,7 +11,8 @@ Installs bpbroker and bpclient: install.sh [OPTIONS]
                       commands                                      [BPBROKER_INSTALL_CLIENT=1]
   --version VERSION   version to install, such as 1.0.0 (default: the latest)       [BPBROKER_VERSION]
   --dir DIR           folder for the programs (default: /usr/local/bin for root,
-                      else ~/.local/bin)                                            [BPBROKER_INSTALL_DIR]
+                      with links in /usr/local/bpbroker/bin, else
+                      ~/.local/bin)                                                 [BPBROKER_INSTALL_DIR]
   --url URL           folder that holds the release's files (default: GitHub's
                       releases of bpbroker/bpbroker)                                [BPBROKER_INSTALL_URL]
   --plain-http        take a URL with http:// too: whoever is on the way can then
@@ -157,27 +158,29 @@ try_program() {
   "$1" --version 2>&1 | head -n 1
 }
 
-# put KEY FILE PLACE: a rename, since a program that runs cannot be written to. `take_back KEY PLACE` undoes it.
+# put KEY PLACE: takes the file $staged/KEY there by a rename, since a program that runs cannot be written to. `take_back KEY
+# PLACE` undoes it.
 put() {
-  if [ -h "$3" ]; then
-    cp -pP "$3" "$staged/$1.former" || fail "cannot keep the former $3"
-  elif [ -e "$3" ]; then
-    ln "$3" "$staged/$1.former" 2>/dev/null || cp -p "$3" "$staged/$1.former" || fail "cannot keep the former $3"
+  if [ -h "$2" ]; then
+    cp -pP "$2" "$staged/$1.former" || fail "cannot keep the former $2"
+  elif [ -e "$2" ]; then
+    ln "$2" "$staged/$1.former" 2>/dev/null || cp -p "$2" "$staged/$1.former" || fail "cannot keep the former $2"
   fi
   : >"$staged/$1.begun"
-  mv -f "$2" "$3" || fail "cannot replace $3: what was there is put back"
+  mv -f "$staged/$1" "$2" || fail "cannot replace $2: what was there is put back"
 }
 
 take_back() {
-  [ -e "$staged/$1.begun" ] || return 0
+  # What is still here has not been put there.
+  if [ ! -e "$staged/$1.begun" ] || [ -e "$staged/$1" ] || [ -h "$staged/$1" ]; then return 0; fi
   former=$staged/$1.former
-  # They may still be one file, which mv refuses to move.
-  rm -f "$2"
   if [ -e "$former" ] || [ -h "$former" ]; then
     mv -f "$former" "$2" || {
       printf 'install.sh: cannot put back the former %s; it is in %s\n' "$2" "$staged" >&2
       keep=1
     }
+  else
+    rm -f "$2" || printf 'install.sh: cannot remove the new %s\n' "$2" >&2
   fi
 }
 
@@ -308,13 +311,13 @@ main() {
   done
 
   for program in $programs; do
-    put "$program" "$staged/$program" "$dir/$program"
+    put "$program" "$dir/$program"
   done
   if [ -n "$links" ]; then
     (umask 022 && mkdir -p "$links") || fail "cannot make the folder $links"
     for program in $programs; do
-      ln -s "$dir/$program" "$staged/link" || fail "cannot make a link in $dir"
-      put "$program-link" "$staged/link" "$links/$program"
+      ln -s "$dir/$program" "$staged/$program-link" || fail "cannot make a link in $dir"
+      put "$program-link" "$links/$program"
     done
   fi
   complete=1

@@ -10,7 +10,7 @@ import { identityMismatch, parseFingerprint, type PinSource, resolvePin } from '
 import { knownBrokersFile, openKnownBrokers } from './known-brokers.ts';
 import { type Line, pinnedLine } from './line.ts';
 import { checkDiscoveryKey, type ProvedBroker, proveBroker, reachBroker } from './proof.ts';
-import { createRegistry, type Registry } from './registry.ts';
+import { createRegistry, PROXIED_POLL_MS, type Registry } from './registry.ts';
 import type { Regain, RegainOptions } from './regain.ts';
 import { deadlineIn, untilReached } from './retry.ts';
 import { type CallOptions, type CallParams, createRpc, type Rpc } from './rpc.ts';
@@ -150,7 +150,7 @@ function regainWhenLost(options: RegainOptions): Regain {
 }
 
 function createClient(rpc: Rpc, regain: Regain): BrokerClient {
-  const registry = createRegistry(rpc, regain);
+  const registry = createRegistry(rpc, regain, rpc.line.isProxied ? PROXIED_POLL_MS : undefined);
   return {
     ...registry,
     get address() {

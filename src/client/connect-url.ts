@@ -2,7 +2,6 @@ import { parseBrokerUrl } from '../protocol/broker-url.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { Settle } from './client.ts';
 import type { ConnectOptions } from './connect-options.ts';
-import type { Line } from './line.ts';
 import { openSiteLine } from './site-line.ts';
 
 /** Options that say how a broker is found on a network, or proved there, and why they are not for a URL. */
@@ -25,11 +24,15 @@ export async function settleSite(options: ConnectOptions & { readonly broker: st
         'usage',
         `Option '${name}' has no meaning beside 'fetch': no connection is made here whose certificate could be looked at`,
       );
-  // One for all attempts.
-  let line: Line | undefined;
   return async (ms) => {
-    line ??= await openSiteLine(url, options);
-    await line.probe(ms);
-    return line;
+    const line = await openSiteLine(url, options);
+    try {
+      await line.probe(ms);
+      return line;
+    } catch (error) {
+      // A proxy keeps its connections open, and whoever waits for a broker makes many attempts.
+      line.close();
+      throw error;
+    }
   };
 }

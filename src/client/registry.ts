@@ -70,8 +70,10 @@ export interface Registry {
   ): Promise<ClientList<T>>;
 }
 
-/** How long one request waits at the broker; a longer wait is made of several. */
+/** How long one request waits at the broker, in milliseconds; a longer wait is made of several. */
 const POLL_MS = 30_000;
+/** The same by way of a proxy: many give up on a server that is silent for 30 seconds. */
+export const PROXIED_POLL_MS = 20_000;
 
 /** Most entries that a list may have: far more than a registry holds in memory. */
 const MAX_LISTED = 10_000_000;
@@ -79,11 +81,15 @@ const MAX_LISTED = 10_000_000;
 /**
  * The registry behind calls of `services`, whatever carries them.
  * @param regain what calls that wait do when they have lost their broker; default: try again.
+ * @param pollMs how long one request of theirs waits at the broker; default 30 s.
  */
-export function createRegistry(rpc: Pick<Rpc, 'call'>, regain: Retry = async (error) => error): Registry {
+export function createRegistry(
+  rpc: Pick<Rpc, 'call'>,
+  regain: Retry = async (error) => error,
+  pollMs: number = POLL_MS,
+): Registry {
   // What the data of an entry is to be taken for is a matter of types alone.
-  const typed = createUntyped(rpc, regain);
-  return typed as Registry;
+  return createUntyped(rpc, { regain, pollMs }) as Registry;
 }
 
 /** A registry whose readers say nothing of what they expect. */
@@ -91,7 +97,12 @@ type Untyped = {
   readonly [K in keyof Registry]: (...args: Parameters<Registry[K]>) => ReturnType<Registry[K]>;
 };
 
-function createUntyped(rpc: Pick<Rpc, 'call'>, regain: Retry): Untyped {
+interface Waiting {
+  readonly regain: Retry;
+  readonly pollMs: number;
+}
+
+function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
   const write = async (method: string, name: string, params: CallParams): Promise<ClientEntry> =>
     entryOf(name, await rpc.call('services', method, { name, ...params }));
 
@@ -124,7 +135,7 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, regain: Retry): Untyped {
     renew: (name, { ifRevision } = {}) => write('Renew', name, { if_revision: ifRevision }),
     get: (name) => write('Get', name, {}),
     waitFor: (name, options = {}) =>
-      poll(regain, options, `entry '${name}'`, async (wait, call) => {
+      poll(waiting, options, `entry '${name}'`, async (wait, call) => {
         try {
           return entryOf(name, await rpc.call('services', 'Get', { name, wait }, call));
         } catch (error) {
@@ -137,7 +148,7 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, regain: Retry): Untyped {
     },
     list: (prefix = '') => listAll(prefix),
     waitForCount: (count, prefix = '', options = {}) =>
-      poll(regain, options, `${count} entries whose names start with '${prefix}'`, async (wait, call) => {
+      poll(waiting, options, `${count} entries whose names start with '${prefix}'`, async (wait, call) => {
         const first = await page({ prefix, wait, wait_count: count }, call);
         return first.count >= count ? listAll(prefix, first) : undefined;
       }),
@@ -153,7 +164,7 @@ interface Retry {
 
 /** Asks again and again, each time waiting at the broker, until there is something or the time is up. */
 async function poll<T>(
-  regain: Retry,
+  { regain, pollMs }: Waiting,
   { timeoutMs, signal }: WaitOptions,
   waitedFor: string,
   ask: (wait: string, call: CallOptions) => Promise<T | undefined>,
@@ -163,9 +174,9 @@ async function poll<T>(
   let cause: unknown;
   for (;;) {
     const left = deadline.left();
-    const wait = Math.min(POLL_MS, left);
+    const wait = Math.min(pollMs, left);
     // An answer that is due and does not come means a dead connection: some time more, and it is made anew.
-    const grace = left > POLL_MS ? 5000 : 1000;
+    const grace = left > pollMs ? 5000 : 1000;
     try {
       const found = await ask(`${Math.ceil(wait)}ms`, { timeoutMs: wait + grace, signal });
       regain.reached?.();

@@ -64,7 +64,10 @@ describe('makeSelfSigned()', () => {
   it('has any dates, in both forms that there are for them, and long names', async () => {
     const name = `${'a'.repeat(60)}.${'b'.repeat(60)}.${'c'.repeat(60)}.example`;
     const [from, to] = [Date.UTC(2049, 11, 31, 23, 59, 59), Date.UTC(2050, 0, 1)];
-    const certificate = new X509Certificate((await makeSelfSigned(name, from, to)).cert);
+    const { cert } = await makeSelfSigned(name, from, to);
+    const listed = execFileSync('openssl', ['asn1parse'], { input: cert, encoding: 'utf8' });
+    assert.match(listed, /UTCTIME +:491231235959Z\n.*GENERALIZEDTIME +:20500101000000Z\n/);
+    const certificate = new X509Certificate(cert);
     assert.equal(certificate.validFrom, 'Dec 31 23:59:59 2049 GMT');
     assert.equal(certificate.validTo, 'Jan  1 00:00:00 2050 GMT');
     assert.equal(certificate.subject, `CN=${name}`);

@@ -116,14 +116,14 @@ describe('install.sh, over what was there', () => {
     });
 
     it('puts programs and links back when one of the links cannot be made', async () => {
-      const prepare = `mkdir -p ${former} && echo former >${former}/bpbroker && echo former >/usr/local/bin/bpbroker
+      const prepare = `mkdir -p ${former} && echo of 0.22 >${former}/bpbroker && echo former >/usr/local/bin/bpbroker
         mkdir /usr/local/m && printf '%s\\n' '#!/bin/sh' 'case "$3" in ${former}/bpclient) exit 1 ;; esac' 'exec /bin/mv "$@"' >/usr/local/m/mv
         chmod 755 /usr/local/m/mv; PATH=/usr/local/m:$PATH`;
       const look = `rm -r /usr/local/m; cat ${former}/bpbroker /usr/local/bin/bpbroker; ${everyFile}`;
       const { code, stdout, stderr } = await installAtRoot(['--url', await served()], look, prepare);
       assert.deepEqual(
         [code, stdout],
-        [1, 'former\nformer\n./bin/bpbroker\n./bpbroker/bin/bpbroker\n'],
+        [1, 'of 0.22\nformer\n./bin/bpbroker\n./bpbroker/bin/bpbroker\n'],
         stderr,
       );
       assert.match(stderr, new RegExp(`cannot replace ${former}/bpclient`));

@@ -158,6 +158,14 @@ describe('node build/release.ts --sign', () => {
       [['--sign', keyFile(await generated()), 'linux-mips'], /No target linux-mips; there are linux-x64,/],
     ];
     const before = existsSync(path.dirname(inside));
+    // As npm calls it, from a folder of the user's own.
+    const own = keyFile('none');
+    const env = { ...process.env, npm_lifecycle_event: 'build:all', INIT_CWD: path.dirname(own) };
+    const byNpm = await run(
+      [tool('node'), path.join(root, 'build', 'release.ts'), '--sign', path.basename(own)],
+      { cwd: root, env: env as Record<string, string> },
+    );
+    assert.ok(byNpm.stderr.startsWith(`${own} holds no private key`), byNpm.stderr);
     for (const [args, message] of cases) {
       const { code, stdout, stderr } = await release(...args);
       assert.deepEqual([code, stdout], [1, ''], stderr);

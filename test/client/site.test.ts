@@ -85,6 +85,46 @@ describe(`connect() with a function in place of the network, on ${runtime.name}`
     await assert.rejects(aborted, { message: 'enough' });
   });
 
+  it('is in reach again with the first call that gets through, and says so once', async () => {
+    const notes: string[] = [];
+    const app = appWith(await open());
+    let isDown = false;
+    const client = await connect({
+      broker: url,
+      notify: (line) => notes.push(line),
+      // Down for one call, and for the look that follows it.
+      fetch(request) {
+        const wasDown = isDown;
+        if (request.url.endsWith('/identity')) isDown = false;
+        return wasDown ? new Response('', { status: 502 }) : app.fetch(request);
+      },
+    });
+    await client.register('a', 'b');
+    isDown = true;
+    assert.equal((await client.waitFor('a', { timeoutMs: 20_000 })).data, 'b');
+    assert.equal(client.outOfReach(), undefined);
+    assert.equal(notes.length, 2, notes.join('\n'));
+    assert.match(
+      notes[0] ?? '',
+      /^The broker at https:\/\/app\.test\/broker is out of reach \(.*502\)\); trying again$/,
+    );
+    assert.equal(notes[1], `The broker is in reach again, at ${url}`);
+  });
+
+  it('asks anew before a proxy would give up on a silent server', async () => {
+    const asked: unknown[] = [];
+    const given = new AbortController();
+    const client = await connect(
+      answering(async (request) => {
+        asked.push(((await request.json()) as { wait?: unknown }).wait);
+        if (asked.length === 3) given.abort(new Error('enough'));
+        return Response.json({ success: false, code: 'not_found', message: 'none' }, { status: 404 });
+      }),
+    );
+    await assert.rejects(client.waitFor('never', { signal: given.signal }), { message: 'enough' });
+    assert.deepEqual(asked, ['20000ms', '20000ms', '20000ms']);
+  });
+
   it('heeds signal and time where the function does not', async () => {
     const silent = await connect({ ...answering(() => new Promise(() => undefined)), timeoutMs: 50 });
     await assert.rejects(silent.get('a'), {

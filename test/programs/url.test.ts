@@ -4,23 +4,28 @@ import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { type Authority, createAuthority, type Leaf, type LeafPair } from '../support/authority.ts';
 import { cleanEnv } from '../support/clean-env.ts';
-import {
-  type Launcher,
-  launchers,
-  run,
-  type RunningBroker,
-  type RunResult,
-  startBroker,
-} from '../support/programs.ts';
+import { type Launcher, launchers, run, type RunningBroker, type RunResult } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
 import { page, startTlsProxy, type TlsProxy } from '../support/tls-proxy.ts';
 import { waitFor } from '../support/wait.ts';
-import { reference, type Running, skipOf, start, untilLines } from './support.ts';
+import { brokerWith } from './extension-files.ts';
+import { connect } from '../../src/client/client.ts';
+import { connectTo, reference, type Running, skipOf, start, untilLines } from './support.ts';
 
 /** A broker that is named by a URL: behind a proxy with a certificate of its own, under a prefix. */
 
 const key = 'a-key-that-must-not-leave-before-the-check';
 const hex = '0'.repeat(64);
+
+/** Says one line, and the next when the file is there that it is told. */
+const slow = `
+import { existsSync } from 'node:fs';
+export async function* Steps({ data, signal }) {
+  yield 'one\\n';
+  while (!existsSync(data) && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 20));
+  yield 'two\\n';
+}
+`;
 
 let authority: Authority;
 let broker: RunningBroker;
@@ -38,9 +43,7 @@ before(async () => {
   writeFileSync(path.join(dir, 'other.pem'), other.cert);
   writeFileSync(path.join(dir, 'both.pem'), `Two of them:\n${other.cert}${authority.cert}`);
   writeFileSync(path.join(dir, 'empty.pem'), '');
-  broker = await startBroker(reference, {
-    config: { services: { _access_key: key }, sh: {}, api: {} },
-  });
+  broker = await brokerWith(reference, { 'slow.mjs': slow }, { services: { _access_key: key } });
   proxy = await startTlsProxy({ certificate: good, to: broker.port, prefix: '/deep/er' });
 });
 
@@ -149,6 +152,16 @@ for (const launcher of launchers) {
         }
       });
 
+      it('has an extension run, and gives its output as it arrives', async () => {
+        const file = path.join(tempDir(), 'go on');
+        const to = ['-b', urlOf(), ...ca(), 'execute', '--method', 'slow.Steps', '--data', file];
+        const running = background(launcher, to);
+        await untilLines(running, 1, 30_000);
+        writeFileSync(file, '');
+        assert.equal(await running.ended, 0, running.stderr());
+        assert.equal(running.stdout(), 'one\ntwo\n');
+      });
+
       it('must have the certificate of --fingerprint too', async () => {
         const wrong = await client(launcher, [
           '-b',
@@ -239,6 +252,30 @@ for (const launcher of launchers) {
     },
   );
 }
+
+describe('an execution', () => {
+  it('that is not at its end is given up at the end of its block', async () => {
+    const file = path.join(tempDir(), 'not to come');
+    const pinned = await connectTo(broker);
+    const ca = authority.cert;
+    await using site = await connect({ broker: urlOf(), ca });
+    for (const client of [pinned, site]) {
+      let read: Promise<unknown>;
+      {
+        await using execution = await client.execute('slow.Steps', { data: file });
+        const parts = execution.output[Symbol.asyncIterator]();
+        const { value } = (await parts.next()) as { readonly value: Uint8Array };
+        assert.equal(Buffer.from(value).toString(), 'one\n');
+        read = parts.next().catch((error: unknown) => error);
+      }
+      assert.match(String(await read), /The call of slow\.Steps was given up/);
+      // One that is at its end has nothing to give up, and the client goes on.
+      writeFileSync(`${file} either`, '');
+      await using whole = await client.execute('slow.Steps', { data: `${file} either` });
+      assert.equal(await whole.text(), 'one\ntwo\n');
+    }
+  });
+});
 
 describe('a URL on the command line', () => {
   const ping = (...args: string[]): Promise<RunResult> => client(reference, [...args, 'ping']);

@@ -28,7 +28,7 @@ describe(`openSite() on ${runtime.name}`, () => {
   });
 
   /** A server that records what it is sent, and answers it. */
-  async function serve(certificate: LeafPair): Promise<number> {
+  async function serve(certificate: LeafPair, address = '127.0.0.1'): Promise<number> {
     const server = tls.createServer(certificate, (socket) => {
       socket.on('data', (data) => {
         taken.push(data.toString());
@@ -37,7 +37,7 @@ describe(`openSite() on ${runtime.name}`, () => {
       socket.on('error', () => undefined);
     });
     server.on('tlsClientError', () => undefined);
-    server.listen(0, '127.0.0.1');
+    server.listen(0, address);
     await once(server, 'listening');
     servers.push(server);
     return (server.address() as AddressInfo).port;
@@ -72,11 +72,12 @@ describe(`openSite() on ${runtime.name}`, () => {
     'its name': [{ names: ['localhost'] }, 'localhost'],
     'one of several names': [{ names: ['a.test', 'localhost'] }, 'localhost'],
     'its address': [{ ips: ['127.0.0.1'] }, '127.0.0.1'],
+    'its IPv6 address': [{ ips: ['::1'] }, '::1'],
     'its name, by way of an authority between': [{ names: ['localhost'], chained: true }, 'localhost'],
   };
   for (const [what, [leaf, host]] of Object.entries(fine)) {
     it(`vouches for a certificate for ${what}`, async () => {
-      const port = await serve(await authority.sign(leaf));
+      const port = await serve(await authority.sign(leaf), host === '::1' ? host : undefined);
       const before = taken.length;
       for (const authorities of [[authority.cert], [other.cert, authority.cert]])
         assert.equal((await ask(port, host, authorities)).isVouchedFor, true);
