@@ -49,7 +49,7 @@ function testRunner([runtime = '', ...rest]: readonly string[], name: string): s
 /** How many tests passed, from what a test runner prints. */
 function passedOf(report: string): number {
   const plainReport = stripVTControlCharacters(report);
-  const [, before, after] = /(?:pass (\d+))|(\d+) (?:pass\b|passed\b)/.exec(plainReport) ?? [];
+  const [, before, after] = /pass (\d+)|(\d+) (?:steps\)|pass\b)/.exec(plainReport) ?? [];
   return Number(before ?? after ?? 0);
 }
 
