@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { findHostNode } from '../../build/node20.ts';
-import { tool } from '../../build/root.ts';
+import { root, tool } from '../../build/root.ts';
+import { blocksOf } from '../support/documents.ts';
 import { requests } from './requests.ts';
 import { projectOf, served, type ServerProcess, startServer } from './server-process.ts';
 import { type Answer, call, type Target } from './target.ts';
@@ -10,7 +13,10 @@ interface Server {
   readonly name: string;
   /** Where its program is. */
   readonly folder: string;
-  readonly command: readonly string[];
+  /** What is typed to start it. */
+  readonly command: string;
+  /** What runs it; default: the first word's tool. */
+  readonly runtime?: string;
   /** The path that the app is mounted at. */
   readonly mount?: string;
   /** What the server answers at its own root. */
@@ -19,49 +25,53 @@ interface Server {
 }
 
 const host = findHostNode();
-const servers = 'test/anywhere/servers';
+const folder = 'test/anywhere/servers';
 const all: readonly Server[] = [
-  { name: 'Bun.serve', folder: servers, command: [tool('bun'), 'bun.mjs'] },
+  { name: 'Bun.serve', folder, command: 'bun bun.mjs' },
   {
     name: 'Deno.serve',
-    folder: servers,
-    command: [tool('deno'), 'run', '--allow-net', '--allow-env', '--unstable-no-legacy-abort', 'deno.mjs'],
+    folder,
+    command: 'deno run --allow-net --allow-env --unstable-no-legacy-abort deno.mjs',
   },
-  { name: 'Node 24 (@hono/node-server)', folder: servers, command: [tool('node'), 'node.mjs'] },
+  { name: 'Node 24, @hono/node-server', folder, command: 'node node.mjs' },
   ...(host
     ? [
         {
-          name: `Node ${host.version} (@hono/node-server)`,
-          folder: servers,
-          command: [host.file, 'node.mjs'],
+          name: `Node ${host.version}, @hono/node-server`,
+          folder,
+          command: 'node node.mjs',
+          runtime: host.file,
         },
       ]
     : []),
   {
     name: 'Express',
     folder: 'examples/express',
-    command: [tool('node'), 'server.mjs'],
+    command: 'node server.mjs',
     mount: '/registry',
     own: 'a page of the application\n',
     packages: ['express'],
   },
   {
-    name: 'another Hono app, under a prefix',
-    folder: servers,
-    command: [tool('node'), 'mounted.mjs'],
+    name: 'another Hono app, under a path',
+    folder,
+    command: 'node mounted.mjs',
     mount: '/internal/registry',
     own: 'a page of the application',
   },
 ];
 
 describe('the app, served by', { concurrency: all.length }, () => {
-  for (const { name, folder, command, mount = '', own, packages } of all) {
-    describe(name, { concurrency: 1 }, () => {
+  for (const each of all) {
+    const { mount = '', own } = each;
+    describe(each.name, { concurrency: 1 }, () => {
       let server: ServerProcess;
       let target: Target;
       let longWait: Promise<Answer>;
       before(async () => {
-        server = await startServer(projectOf(folder, packages), command);
+        const [program = '', ...args] = each.command.split(' ');
+        const runtime = each.runtime ?? tool(program as 'node');
+        server = await startServer(projectOf(each.folder, each.packages), [runtime, ...args]);
         target = served(server.origin + mount);
         // Bun closes a connection that has been idle for 10 s, unless it is told not to.
         longWait = call(target, 'Get', { name: 'wait/long', wait: '12s' });
@@ -85,4 +95,23 @@ describe('the app, served by', { concurrency: all.length }, () => {
       });
     });
   }
+});
+
+describe('docs/runtimes.md', () => {
+  const blocks = blocksOf('docs/runtimes.md');
+
+  it('shows every program as it is run here', () => {
+    const shown = blocks.filter(({ language }) => language === 'js');
+    const files = readdirSync(path.join(root, folder));
+    assert.deepEqual(shown.map(({ title }) => title).toSorted(), files.toSorted());
+    for (const { title, text } of shown)
+      assert.equal(text, readFileSync(path.join(root, folder, title), 'utf8'), title);
+  });
+
+  it('starts them as they are started here', () => {
+    const typed = new Set(
+      blocks.filter(({ language }) => language === 'shell').map(({ text }) => text.trim()),
+    );
+    for (const each of all) if (each.folder === folder) assert.ok(typed.has(each.command), each.command);
+  });
 });

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { run } from '../support/run.ts';
 import { requests } from './requests.ts';
-import { projectOf, served } from './server-process.ts';
+import { projectOf, served, serverEnv } from './server-process.ts';
 import { answerOf, call, KEY, post, type Target } from './target.ts';
 import { bundle, startWorkerd, workerd, type WorkerdProcess } from './workerd.ts';
 
@@ -52,6 +53,20 @@ describe('the app served by workerd', { skip: workerd.missing }, () => {
 
   it('has said nothing', () => {
     assert.deepEqual([server.running.stdout(), server.running.stderr()], ['', '']);
+  });
+
+  it('needs nodejs_compat, and a compatibility date of 2024-09-23 at the least', async () => {
+    const config = readFileSync(path.join(dir, 'config.capnp'), 'utf8');
+    writeFileSync(path.join(dir, 'oldest.capnp'), config.replace('2025-09-01', '2024-09-23'));
+    const oldest = served((await startWorkerd(dir, 'oldest.capnp')).origin);
+    assert.equal((await call(oldest, 'Register', { name: 'foo', data: { a: 1 } })).status, 200);
+    writeFileSync(path.join(dir, 'without.capnp'), config.replace('"nodejs_compat"', ''));
+    const { code, stderr } = await run([workerd.file, 'serve', 'without.capnp'], {
+      cwd: dir,
+      env: serverEnv(dir),
+    });
+    assert.notEqual(code, 0);
+    assert.match(stderr, /No such module "node:crypto"/);
   });
 
   it('has the same date and flags for wrangler', () => {
