@@ -79,6 +79,21 @@ function entries(find: () => Target): void {
     assert.equal((await answerOf(response)).data?.['_str'], 'a b&c');
   });
 
+  it('takes a body whose length is not told', async () => {
+    const target = find();
+    const parts = [`{"name": "one/parts", "data": "`, 'é'.repeat(50_000), `"}`];
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${KEY}` };
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (const part of parts) controller.enqueue(Buffer.from(part));
+        controller.close();
+      },
+    });
+    const init = { method: 'POST', headers, body, duplex: 'half' as const };
+    assert.equal((await answerOf(await target.fetch('/services/Replace', init))).status, 200);
+    assert.equal((await call(target, 'Get', { name: 'one/parts' })).data?.['_str'], parts[1]);
+  });
+
   it('merges an update, and refuses one for another revision', async () => {
     const target = find();
     const { revision = 0 } = await call(target, 'Replace', { name: 'one/up', data: { a: { b: 1 } } });

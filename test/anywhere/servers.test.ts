@@ -5,8 +5,9 @@ import { before, describe, it } from 'node:test';
 import { findHostNode } from '../../build/node20.ts';
 import { root, tool } from '../../build/root.ts';
 import { blocksOf } from '../support/documents.ts';
+import { run } from '../support/run.ts';
 import { requests } from './requests.ts';
-import { projectOf, served, type ServerProcess, startServer } from './server-process.ts';
+import { projectOf, served, serverEnv, type ServerProcess, startServer } from './server-process.ts';
 import { type Answer, call, type Target } from './target.ts';
 
 interface Server {
@@ -22,6 +23,7 @@ interface Server {
   /** What the server answers at its own root. */
   readonly own?: string;
   readonly packages?: readonly string[];
+  readonly skip?: string | false;
 }
 
 const host = findHostNode();
@@ -34,16 +36,13 @@ const all: readonly Server[] = [
     command: 'deno run --allow-net --allow-env --unstable-no-legacy-abort deno.mjs',
   },
   { name: 'Node 24, @hono/node-server', folder, command: 'node node.mjs' },
-  ...(host
-    ? [
-        {
-          name: `Node ${host.version}, @hono/node-server`,
-          folder,
-          command: 'node node.mjs',
-          runtime: host.file,
-        },
-      ]
-    : []),
+  {
+    name: `this machine's Node ${host?.version ?? ''}, @hono/node-server`,
+    folder,
+    command: 'node node.mjs',
+    runtime: host?.file ?? 'node',
+    skip: host ? false : 'no Node on the PATH outside node_modules',
+  },
   {
     name: 'Express',
     folder: 'examples/express',
@@ -63,15 +62,17 @@ const all: readonly Server[] = [
 
 describe('the app, served by', { concurrency: all.length }, () => {
   for (const each of all) {
-    const { mount = '', own } = each;
-    describe(each.name, { concurrency: 1 }, () => {
+    const { mount = '', own, skip = false } = each;
+    const [program = '', ...args] = each.command.split(' ');
+    const command = [each.runtime ?? tool(program as 'node'), ...args];
+    describe(each.name, { concurrency: 1, skip }, () => {
+      let dir: string;
       let server: ServerProcess;
       let target: Target;
       let longWait: Promise<Answer>;
       before(async () => {
-        const [program = '', ...args] = each.command.split(' ');
-        const runtime = each.runtime ?? tool(program as 'node');
-        server = await startServer(projectOf(each.folder, each.packages), [runtime, ...args]);
+        dir = projectOf(each.folder, each.packages);
+        server = await startServer(dir, command);
         target = served(server.origin + mount);
         // Bun closes a connection that has been idle for 10 s, unless it is told not to.
         longWait = call(target, 'Get', { name: 'wait/long', wait: '12s' });
@@ -88,6 +89,14 @@ describe('the app, served by', { concurrency: all.length }, () => {
           assert.equal((await fetch(`${server.origin}/services/List`)).status, 404);
         });
       }
+
+      it('serves nothing without its access key', async () => {
+        const { ACCESS_KEY: _key, ...env } = serverEnv(dir);
+        const { code, stdout, stderr } = await run(command, { cwd: dir, env });
+        assert.notEqual(code, 0);
+        assert.equal(stdout, '');
+        assert.match(stderr, /services\._access_key/);
+      });
 
       it('has said nothing but where it listens', () => {
         assert.equal(server.running.stdout(), `listening on ${server.origin}\n`);

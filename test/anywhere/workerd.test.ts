@@ -69,6 +69,13 @@ describe('the app served by workerd', { skip: workerd.missing }, () => {
     assert.match(stderr, /No such module "node:crypto"/);
   });
 
+  it('serves nothing without its access key', async () => {
+    const { ACCESS_KEY: _key, ...env } = serverEnv(dir);
+    const { origin, running } = await startWorkerd(dir, 'config.capnp', env);
+    assert.equal((await fetch(`${origin}/services/List`)).status, 500);
+    assert.match(running.stderr(), /services\._access_key/);
+  });
+
   it('has the same date and flags for wrangler', () => {
     const texts = ['config.capnp', 'wrangler.toml'].map((file) => readFileSync(path.join(dir, file), 'utf8'));
     const [date, flags] = [/compatibility_?date = "(.*?)"/i, /compatibility_?flags = (\[.*?\])/i].map(

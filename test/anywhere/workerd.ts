@@ -54,11 +54,15 @@ export interface WorkerdProcess {
 }
 
 /** Serves the socket `http` of a configuration on a free port. */
-export async function startWorkerd(dir: string, config = 'config.capnp'): Promise<WorkerdProcess> {
+export async function startWorkerd(
+  dir: string,
+  config = 'config.capnp',
+  env: Record<string, string> = serverEnv(dir),
+): Promise<WorkerdProcess> {
   const args = ['serve', config, '--socket-addr=http=127.0.0.1:0', '--control-fd=3'];
   const child = spawn(workerd.file, args, {
     cwd: dir,
-    env: serverEnv(dir),
+    env,
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
   const running = follow(child);
