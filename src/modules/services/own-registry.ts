@@ -17,10 +17,10 @@ export function ownRegistry(services: Module, caller: Call): Registry {
     ...registry,
     waitFor: (name, options = {}) =>
       registry.waitFor(name, { ...options, signal: endingWith(options.signal) }),
-    waitForCount: ((count: number, prefix?: string, options: CountOptions = {}) =>
+    waitForCount: ((count: number, prefix?: string, options?: CountOptions) =>
       registry.waitForCount(count, prefix, {
         ...options,
-        signal: endingWith(options.signal),
+        signal: endingWith(options?.signal),
       })) as Registry['waitForCount'],
   };
 }
