@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { connect } from '../../src/client/client.ts';
@@ -107,6 +107,13 @@ describe('a URL on the command line', () => {
     // A variable for brokers with URLs does not disturb the others.
     const args = ['-b', `127.0.0.1:${broker.port}`, '--quiet', 'ping'];
     assert.equal((await client(reference, args, { BPBROKER_CA: own('nothing.pem') })).code, 0);
+  });
+
+  it('is no first contact: nothing is kept, and nothing said', async () => {
+    const home = tempDir();
+    const command = [...reference.bpclient, '-b', urlOf(), '--ca', own('ca.pem'), 'ping'];
+    const { code, stderr } = await run(command, { env: cleanEnv(home), cwd: home });
+    assert.deepEqual([code, stderr, readdirSync(home)], [0, '', []]);
   });
 
   it('row "authorities": is never left for where a redirect leads', async () => {
