@@ -72,8 +72,8 @@ export async function buildExecutable(options: ExecutableOptions): Promise<void>
     await capture([tool('bun'), 'build', ...flags, entry, ...embedded], { cwd: root });
     if (withoutBytecode !== undefined) {
       const metadata = JSON.parse(readFileSync(metafile, 'utf8')) as Metafile;
-      const relative = (file: string): string => path.relative(root, file);
-      dropBytecode(staged, chunksOfOthers(metadata, relative(entry), relative(withoutBytecode)));
+      const [start = '', lazy = ''] = [entry, withoutBytecode].map((file) => path.relative(root, file));
+      dropBytecode(staged, chunksOfOthers(metadata, start, lazy));
     }
     if (version !== undefined) await smokeRun(staged, version);
     // A rename, because a running executable cannot be written to.

@@ -93,9 +93,9 @@ describe('buildExecutable() without the bytecode of a part', () => {
     const text = path.join(dir, 'text');
     writeFileSync(text, 'no executable');
     for (const file of [copy, text]) {
-      const before = readFileSync(file);
+      const original = readFileSync(file);
       assert.throws(() => dropBytecode(file, ['none.js']), /has no bytecode of none\.js; does this Bun lay/);
-      assert.ok(readFileSync(file).equals(before));
+      assert.ok(readFileSync(file).equals(original));
     }
   });
 });

@@ -163,7 +163,7 @@ describe('node build/release.ts --sign', () => {
     const env = { ...process.env, npm_lifecycle_event: 'build:all', INIT_CWD: path.dirname(own) };
     const byNpm = await run(
       [tool('node'), path.join(root, 'build', 'release.ts'), '--sign', path.basename(own)],
-      { cwd: root, env: env as Record<string, string> },
+      { cwd: root, env },
     );
     assert.ok(byNpm.stderr.startsWith(`${own} holds no private key`), byNpm.stderr);
     for (const [args, message] of cases) {
