@@ -19,6 +19,8 @@ interface ServerEnvironment {
     readonly http?: { readonly sourceIp?: string };
     readonly identity?: { readonly sourceIp?: string };
   };
+  /** Given by `handle` of `hono/aws-lambda`, and not by `streamHandle`. */
+  readonly lambdaContext?: object;
 }
 
 /** Tells the IP address of the client that made a request; `''` where it is not known. */
@@ -46,6 +48,7 @@ export function connectionOf(c: Context, clientAddress?: ClientAddress): Connect
         '';
       return plainAddress(address);
     },
+    buffered: env.lambdaContext !== undefined,
     // The limits for a body are those of the server that the app is mounted in.
     awaitBody: () => undefined,
     keepOpen: () => bun?.timeout?.(request, 0),

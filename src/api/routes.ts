@@ -53,6 +53,8 @@ export function createRoutes(options: RoutesOptions): Hono {
   );
   app.post('/discover', (c) => discover(c, options));
   app.all('/:module/:method', (c) => answer(c, options));
+  // An app that this one is mounted in may tell paths with a slash at their end from others.
+  app.all('/:module/:method/', (c) => answer(c, options));
   app.notFound((c) => toResponse(noSuchPath(c)));
   app.onError((error, c) => toResponse(refuse(error, c, options.log)));
   return app;
@@ -96,10 +98,11 @@ async function answer(c: Context, options: RoutesOptions): Promise<Response> {
       call.answered();
       return toResponse(reply);
     }
-    const leave =
-      reply.contentType === EVENT_STREAM
-        ? placeFor(reply, streams, dispatcher.holderOf(module, key, call))
-        : undefined;
+    let leave: (() => void) | undefined;
+    if (reply.contentType === EVENT_STREAM) {
+      if (connection.buffered) throw cannotStream(reply);
+      leave = placeFor(reply, streams, dispatcher.holderOf(module, key, call));
+    }
     const onEnd = (): void => {
       leave?.();
       call?.answered();
@@ -116,10 +119,22 @@ function placeFor({ body }: Reply, streams: StreamLimit, holder: string | undefi
   try {
     return streams.open(holder);
   } catch (error) {
-    if (typeof body === 'object' && Symbol.asyncIterator in body)
-      void body[Symbol.asyncIterator]().return?.();
+    abandon(body);
     throw error;
   }
+}
+
+/** Ends an answer in parts unread. */
+function abandon(body: Reply['body']): void {
+  if (typeof body === 'object' && Symbol.asyncIterator in body) void body[Symbol.asyncIterator]().return?.();
+}
+
+function cannotStream({ body }: Reply): BrokerError {
+  abandon(body);
+  return new BrokerError(
+    'invalid_request',
+    "This server sends an answer only once it is whole, and so cannot watch: ask 'Get' or 'List' with 'wait'",
+  );
 }
 
 function methodNotAllowed(method: string): Reply {

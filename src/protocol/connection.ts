@@ -2,6 +2,8 @@
 export interface ConnectionInfo {
   /** The client's IP address, IPv4 in its plain form. */
   readonly remoteAddress: string;
+  /** Whether an answer is sent only once it is whole, so that there can be no event stream; default false. */
+  readonly buffered?: boolean;
   /** Says that a body is coming which takes longer than the headers may: the request's own time limit applies then. */
   awaitBody(): void;
   /** Lets the answer to this request take its time (a long poll, an event stream): no idle limit applies to it. */
