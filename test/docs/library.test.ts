@@ -49,8 +49,8 @@ function testRunner([runtime = '', ...rest]: readonly string[], name: string): s
 /** How many tests passed, from what a test runner prints. */
 function passedOf(report: string): number {
   const plainReport = stripVTControlCharacters(report);
-  const [, before, after] = /pass (\d+)|(\d+) (?:steps\)|pass\b)/.exec(plainReport) ?? [];
-  return Number(before ?? after ?? 0);
+  const [, ofNode, ofOthers] = /pass (\d+)|(\d+) (?:steps\)|pass\b)/.exec(plainReport) ?? [];
+  return Number(ofNode ?? ofOthers ?? 0);
 }
 
 for (const launcher of launchers.filter(({ name }) => name !== 'executable')) {

@@ -42,7 +42,8 @@ export function createSelfQuery(): SelfQuery {
       asked.add(textOf(token));
       waiting.add(answered.giveUp);
       try {
-        for (let attempt = 1; attempt <= TRIES && !closed; attempt++) {
+        for (let attempt = 1; attempt <= TRIES; attempt++) {
+          if (closed) break;
           const error = await socket.send(token, { address: host, port });
           if (error) throw error;
           if (await answered.within(ms / TRIES)) return;
