@@ -28,7 +28,7 @@ async function openssl(...args: string[]): Promise<string> {
 const generated = (): Promise<string> => openssl('genpkey', '-algorithm', 'ed25519');
 
 describe('readSigningKey()', () => {
-  it('signs what openssl and ssh-keygen verify with the public key that it names for each', async () => {
+  it('row "a tampered release": signs what openssl and ssh-keygen verify with the public key that it names for each', async () => {
     const dir = tempDir();
     const at = (name: string): string => path.join(dir, name);
     const key = readSigningKey(keyFile(await generated()));
