@@ -75,7 +75,8 @@ export function createPageText(page: Page, count: number, maxBytes: number = MAX
     }
     longFollows = known?.longFollows ?? longFollows;
     if (longFollows && at > 0) text += ',';
-    const isLast = at === end && !longFollows;
+    // The end may have come to be where a piece before the last one ends, once the entry after that one was found too long.
+    const isLast = known?.isLast ?? (at === end && !longFollows);
     if (isLast) text += tail();
     return { text, span: { from, to: at, isLong: false, longFollows, isLast } };
   }
