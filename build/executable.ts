@@ -1,5 +1,6 @@
-import { linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
+import { chunksOfOthers, dropBytecode, type Metafile } from './bytecode.ts';
 import { capture } from './process.ts';
 import { assets, projectVersion, root, tool } from './root.ts';
 import { commonInputs, unlessFresh } from './stamp.ts';
@@ -26,6 +27,11 @@ export interface ExecutableOptions {
   readonly bytecode?: boolean;
   /** What `--version` must print. Absent: not run, as for a target that this host cannot run. */
   readonly version?: string;
+  /**
+   * The source file whose `import()`s lead to code that is compiled to no bytecode: what is reached in no other way starts
+   * more slowly, and the executable packs smaller. Default: all is compiled.
+   */
+  readonly withoutBytecode?: string;
   /** The commit that `--version` names; absent: none. */
   readonly commit?: string | undefined;
 }
@@ -43,7 +49,7 @@ const isolation = ['dotenv', 'bunfig', 'tsconfig', 'package-json'].map(
  * @throws Error when it does not compile, or does not print its version: a bundle may build and yet not start.
  */
 export async function buildExecutable(options: ExecutableOptions): Promise<void> {
-  const { entry, outfile, target, bytecode = true, version, commit } = options;
+  const { entry, outfile, target, bytecode = true, withoutBytecode, version, commit } = options;
   // The file's name becomes part of the executable, so it is the same each time, and only the folder is not.
   const staging = path.join(path.dirname(outfile), `.${process.pid}-${path.basename(outfile)}`);
   const staged = path.join(staging, path.basename(outfile));
@@ -61,7 +67,14 @@ export async function buildExecutable(options: ExecutableOptions): Promise<void>
     // Named as they are, so that the code finds them beside itself.
     flags.push('--asset-naming=[name].[ext]');
     const embedded = assets.map((asset) => path.join(root, 'src', asset));
-    await capture([tool('bun'), 'build', ...flags, `--outfile=${staged}`, entry, ...embedded], { cwd: root });
+    const metafile = path.join(staging, 'metafile.json');
+    flags.push(`--metafile=${metafile}`, `--outfile=${staged}`);
+    await capture([tool('bun'), 'build', ...flags, entry, ...embedded], { cwd: root });
+    if (withoutBytecode !== undefined) {
+      const metadata = JSON.parse(readFileSync(metafile, 'utf8')) as Metafile;
+      const [start = '', lazy = ''] = [entry, withoutBytecode].map((file) => path.relative(root, file));
+      dropBytecode(staged, chunksOfOthers(metadata, start, lazy));
+    }
     if (version !== undefined) await smokeRun(staged, version);
     // A rename, because a running executable cannot be written to.
     renameSync(staged, outfile);
@@ -77,6 +90,9 @@ async function smokeRun(file: string, version: string): Promise<void> {
   }
 }
 
+/** What loads the code of the broker's commands. */
+const brokerCommands = path.join(root, 'src', 'cli', 'broker-commands.ts');
+
 /** The source file that a product starts with. */
 function entryOf(product: Program): string {
   return path.join(root, 'src', 'cli', product === 'bpbroker' ? 'executable.ts' : 'bpclient.ts');
@@ -90,7 +106,9 @@ export async function buildProduct(
 ): Promise<void> {
   const { platform } = options.target ?? process;
   const outfile = path.join(dir, executableName(product, platform));
-  await buildExecutable({ ...options, entry: entryOf(product), outfile });
+  // Nearly all of the largest archive, for Windows on x64, is the runtime: the broker's own bytecode would take it over 55 MB.
+  const lean = product === 'bpbroker' && platform === 'win32' && { withoutBytecode: brokerCommands };
+  await buildExecutable({ ...options, ...lean, entry: entryOf(product), outfile });
   for (const other of products[product].filter((program) => program !== product))
     linkOver(outfile, path.join(dir, executableName(other, platform)));
 }
@@ -113,7 +131,10 @@ export async function ensureTarget(target: Target): Promise<string> {
   const files = products.bpbroker.map((program) => path.join(dir, executableName(program, target.platform)));
   await unlessFresh(
     `target-${target.name}`,
-    { inputs: [...commonInputs, 'build/executable.ts', 'build/targets.ts'], outputs: files },
+    {
+      inputs: [...commonInputs, 'build/executable.ts', 'build/bytecode.ts', 'build/targets.ts'],
+      outputs: files,
+    },
     () => buildProduct('bpbroker', path.join(root, dir), { target }),
   );
   return path.join(root, dir);

@@ -76,6 +76,12 @@ export const unloaded: readonly { readonly from: string; readonly never: readonl
     'hono',
     '@hono/',
     'node:https',
+    // A broker that is named by a URL.
+    'src/cli/site.ts',
+    'src/client/connect-url.ts',
+    'src/client/site-line.ts',
+    'src/runtime/authorities.ts',
+    'src/runtime/site-channel.ts',
   ],
 }));
 

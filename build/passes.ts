@@ -22,6 +22,7 @@ const everyRuntime = [
   'test/broker/self-signed.test.ts',
   'test/client/bounds.test.ts',
   'test/client/discover.test.ts',
+  'test/client/finder-busy.test.ts',
   'test/client/finder.test.ts',
   'test/client/keyed-finder.test.ts',
   'test/client/site.test.ts',

@@ -38,46 +38,50 @@ export function createRateLimit(count: number, windowMs: number): RateLimit {
 export interface ReplyLimitOptions {
   /** Replies per second to one source address. */
   readonly perSource: number;
-  /** Replies per second to all sources together. */
-  readonly overall: number;
+  /** Replies per second to all sources together; default: no limit. */
+  readonly overall?: number;
+  /** Most sources kept in mind; default 65,536. */
+  readonly maxSources?: number;
 }
 
 export interface ReplyLimit {
   allows(source: string, now: number): boolean;
   /** Counts a reply if it is allowed. */
   take(source: string, now: number): boolean;
-  /** How many sources it keeps in mind: never more than replies a second. */
+  /** How many sources it keeps in mind. */
   readonly sources: number;
 }
 
 const SECOND = 1000;
+const MAX_SOURCES = 65_536;
 
 /**
- * Limits replies by source and overall. A source is kept for as long as its last reply counts and no longer, so the
- * overall limit bounds the memory too: forged sources cannot fill it.
+ * Limits replies by source, and overall where that is asked for. A source is kept for as long as its last reply counts and no
+ * longer. Whoever forges more sources than are kept makes the one that was quiet the longest forgotten, and gains replies to it.
  */
-export function createReplyLimit({ perSource, overall }: ReplyLimitOptions): ReplyLimit {
-  const all = createRateLimit(overall, SECOND);
+export function createReplyLimit(options: ReplyLimitOptions): ReplyLimit {
+  const { perSource, overall, maxSources = MAX_SOURCES } = options;
+  const all = overall === undefined ? undefined : createRateLimit(overall, SECOND);
   // In the order of their last replies, the longest ago first.
   const bySource = new Map<string, RateLimit>();
   const forget = (now: number): void => {
     for (const [source, limit] of bySource) {
-      if (!limit.idle(now)) return;
+      if (!limit.idle(now) && bySource.size < maxSources) return;
       bySource.delete(source);
     }
   };
   const allows = (source: string, now: number): boolean =>
-    all.allows(now) && (bySource.get(source)?.allows(now) ?? true);
+    (all?.allows(now) ?? true) && (bySource.get(source)?.allows(now) ?? true);
   return {
     allows,
     take(source, now) {
-      forget(now);
       if (!allows(source, now)) return false;
       const limit = bySource.get(source) ?? createRateLimit(perSource, SECOND);
       bySource.delete(source);
+      forget(now);
       bySource.set(source, limit);
       limit.take(now);
-      all.take(now);
+      all?.take(now);
       return true;
     },
     get sources() {

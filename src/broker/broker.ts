@@ -191,6 +191,7 @@ function compose(parts: Parts): Broker {
   const close = async (): Promise<void> => {
     closing.abort(new BrokerError('unavailable', 'The broker is stopping'));
     health.close();
+    selfQuery.close();
     await reloading;
     const steps = [
       // While the doors are open, so that callers hear what became of their calls.

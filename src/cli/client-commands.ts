@@ -51,8 +51,12 @@ const service: Command = {
     },
     list: {
       description: 'Print names and data, a line each',
-      options: ['prefix', 'wait-count', ...connectionOptions, 'format', 'cols'],
-      examples: ['service list --prefix web/', 'service list --prefix node/ --wait-count 3 --timeout 10m'],
+      options: ['prefix', 'wait-count', 'count', ...connectionOptions, 'format', 'cols'],
+      examples: [
+        'service list --prefix web/',
+        'service list --prefix node/ --wait-count 3 --timeout 10m',
+        'service list --prefix node/ --wait-count 5000 --count',
+      ],
       load: () => import('./commands/list.ts'),
     },
     watch: {

@@ -23,6 +23,11 @@ export function listResult(entries: readonly ClientEntry[]): Result {
   return { text: entries.map((entry) => `${entry.name}\t${lineOf(entry)}`), json: rows, rows };
 }
 
+/** How a number of entries is printed. */
+export function countResult(count: number): Result {
+  return { text: [String(count)], json: count, rows: [{ count }] };
+}
+
 /** Data on one line: a string that would break the line is shown as JSON. */
 function lineOf({ data, stamped }: ClientEntry): string {
   if (typeof data !== 'string') return spacedJson(stamped);

@@ -77,6 +77,7 @@ export type OptionName =
   | 'if-revision'
   | 'prefix'
   | 'wait-count'
+  | 'count'
   | 'exec'
   | 'forget'
   | 'method'
@@ -179,7 +180,8 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   'if-same': flag('Succeed if the entry stands with equal data'),
   'if-revision': text('N', 'Write only if the entry is at this revision (0: does not stand)'),
   prefix: text('PREFIX', 'Only entries whose names start with this'),
-  'wait-count': text('K', 'Wait until K entries stand'),
+  'wait-count': text('K', 'Wait until K entries exist'),
+  count: flag('Print how many there are, and not the entries'),
   exec: text('COMMAND', 'Run this shell command for each change: JSON on its standard input'),
   forget: flag('Forget the identity kept for --bpbroker'),
   method: text('MODULE.METHOD', 'What to run, such as ossec.AddAgent'),

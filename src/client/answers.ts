@@ -28,6 +28,13 @@ export interface ClientList<T extends EntryShape = string | JsonObject> {
   readonly revision: number;
 }
 
+/** How many entries there are. */
+export interface ClientCount {
+  readonly count: number;
+  /** The registry's revision of which this is the state. */
+  readonly revision: number;
+}
+
 /** One page of a list, as it travels. */
 export interface PageAnswer extends ClientList {
   readonly count: number;

@@ -1,5 +1,5 @@
 import { BrokerError } from '../protocol/errors.ts';
-import { checkOptions, isSignal, isText, type OptionRules } from '../protocol/options.ts';
+import { checkOptions, isSignal, isText, isTime, type OptionRules } from '../protocol/options.ts';
 import { checkDiscoveryKey } from './proof.ts';
 import type { FoundBroker } from './sightings.ts';
 
@@ -25,15 +25,18 @@ export interface DiscoverOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-const isNumber = (value: unknown): boolean => typeof value === 'number';
-const isList = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+const texts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
+
 const rules: OptionRules<DiscoverOptions> = {
   name: { expected: 'the name of an entry', accepts: isText },
-  key: { expected: 'a discovery key', accepts: isText, secret: true },
-  timeoutMs: { expected: 'milliseconds, 0 or more', accepts: isNumber },
-  targets: { expected: 'a list of addresses', accepts: isList },
-  interfaces: { expected: 'a list of names', accepts: isList },
-  port: { expected: '1 to 65535', accepts: isNumber },
+  key: { expected: 'a string', accepts: isText, secret: true },
+  timeoutMs: { expected: 'a number of milliseconds from 0 on', accepts: isTime },
+  targets: { expected: "a list of addresses, such as ['192.0.2.1']", accepts: texts },
+  interfaces: { expected: "a list of names of interfaces, such as ['eth0']", accepts: texts },
+  port: {
+    expected: 'a port from 1 to 65535',
+    accepts: (port) => Number.isInteger(port) && Number(port) > 0 && Number(port) <= 65_535,
+  },
   all: { expected: 'true or false', accepts: (all) => typeof all === 'boolean' },
   signal: { expected: 'an AbortSignal', accepts: isSignal },
 };
@@ -45,7 +48,7 @@ const rules: OptionRules<DiscoverOptions> = {
  *
  * @returns One broker, or several that share one registry; with `all`, every one that answered. The nearest is first.
  * @throws BrokerError `unreachable` when none answered in time, `ambiguous_broker` when several did; `usage` for an unknown
- *   option or interface, a malformed target, port, time or key; `invalid_request` for a name that no entry may have.
+ *   interface, a malformed target or key, an option that is unknown or of another kind; `invalid_request` for a name that no entry may have.
  * @example
  * ```ts
  * import { connect, discover } from 'bpbroker/client';
@@ -59,10 +62,6 @@ export async function discover(options: DiscoverOptions = {}): Promise<[FoundBro
   checkOptions<DiscoverOptions>('discover', options, rules, 'usage');
   const { name = '', key, timeoutMs, port, targets, interfaces, all, signal } = options;
   if (key !== undefined) checkDiscoveryKey(key, 'discovery key');
-  if (timeoutMs !== undefined && !(timeoutMs >= 0))
-    throw new BrokerError('usage', `Invalid timeoutMs ${timeoutMs}: expected milliseconds, 0 or more`);
-  if (port !== undefined && !(Number.isInteger(port) && port > 0 && port <= 65_535))
-    throw new BrokerError('usage', `Invalid port ${port}: expected 1 to 65535`);
   const { discover: find, DISCOVER_TIMEOUT_MS } = await import('./finder.ts');
   const limit = timeoutMs ?? DISCOVER_TIMEOUT_MS;
   const found = await find({ name, key, timeoutMs: limit, port, targets, interfaces, all, signal });

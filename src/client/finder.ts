@@ -174,11 +174,15 @@ function windowAfter(firstMs: number, gatherMs: number): number {
   return Math.max(gatherMs, Math.min(2 * firstMs, LONGEST_WINDOW_MS));
 }
 
-/** Milliseconds to the next round. Hosts that were switched on together must not go on asking together. */
-function pauseAfter(round: number): number {
+/**
+ * Milliseconds to the next round: soon at first, then each second, after 10 rounds every two and after 40 every four. Each is a
+ * quarter shorter or longer by chance: hosts that were switched on together must not go on asking together.
+ */
+export function pauseAfter(round: number, random: () => number = Math.random): number {
   const at = ASK_AT[round];
   const next = ASK_AT[round + 1];
-  return at === undefined || next === undefined ? 900 + Math.random() * 200 : next - at;
+  const later = round < 10 ? 1000 : round < 40 ? 2000 : 4000;
+  return (at === undefined || next === undefined ? later : next - at) * (0.75 + random() / 2);
 }
 
 interface Clock {

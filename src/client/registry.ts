@@ -2,6 +2,7 @@ import type { Json, JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { compareNames } from '../protocol/names.ts';
 import {
+  type ClientCount,
   type ClientEntry,
   type ClientList,
   entryOf,
@@ -28,6 +29,11 @@ export interface WaitOptions {
   /** Longest to wait, in milliseconds; default: no limit. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+export interface CountOptions extends WaitOptions {
+  /** Whether the entries are asked for as well, and not their number alone; default false. */
+  readonly entries?: boolean;
 }
 
 /** The registry, from afar. Every method throws BrokerError with the codes of the error table. */
@@ -62,12 +68,18 @@ export interface Registry {
   delete(name: string, options?: ConditionalOptions): Promise<void>;
   /** All entries whose names start with `prefix`. */
   list<T extends EntryShape = string | JsonObject>(prefix?: string): Promise<ClientList<T>>;
-  /** Waits until `count` entries stand under `prefix` (a barrier), and lists them. Throws `timeout`. */
+  /** How many entries have names that start with `prefix`. */
+  count(prefix?: string): Promise<ClientCount>;
+  /**
+   * Waits until at least `count` entries exist under `prefix` (a barrier), and gives how many there are. With `entries` it lists
+   * them: for a fleet of N that costs N times N entries on the network. Throws `timeout`.
+   */
   waitForCount<T extends EntryShape = string | JsonObject>(
     count: number,
-    prefix?: string,
-    options?: WaitOptions,
+    prefix: string | undefined,
+    options: CountOptions & { readonly entries: true },
   ): Promise<ClientList<T>>;
+  waitForCount(count: number, prefix?: string, options?: CountOptions): Promise<ClientCount>;
 }
 
 /** How long one request waits at the broker, in milliseconds; a longer wait is made of several. */
@@ -94,7 +106,11 @@ export function createRegistry(
 
 /** A registry whose readers say nothing of what they expect. */
 type Untyped = {
-  readonly [K in keyof Registry]: (...args: Parameters<Registry[K]>) => ReturnType<Registry[K]>;
+  readonly [K in Exclude<keyof Registry, 'waitForCount'>]: (
+    ...args: Parameters<Registry[K]>
+  ) => ReturnType<Registry[K]>;
+} & {
+  waitForCount(count: number, prefix?: string, options?: CountOptions): Promise<ClientCount | ClientList>;
 };
 
 interface Waiting {
@@ -147,12 +163,20 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
       await rpc.call('services', 'Delete', { name, if_revision: ifRevision });
     },
     list: (prefix = '') => listAll(prefix),
-    waitForCount: (count, prefix = '', options = {}) =>
+    async count(prefix = '') {
+      return countOf(await page({ prefix, entries: false }));
+    },
+    waitForCount: (count, prefix = '', { entries = false, ...options } = {}) =>
       poll(waiting, options, `${count} entries whose names start with '${prefix}'`, async (wait, call) => {
-        const first = await page({ prefix, wait, wait_count: count }, call);
-        return first.count >= count ? listAll(prefix, first) : undefined;
+        const first = await page({ prefix, wait, wait_count: count, entries }, call);
+        if (first.count < count) return undefined;
+        return entries ? listAll(prefix, first) : countOf(first);
       }),
   };
+}
+
+function countOf({ count, revision }: PageAnswer): ClientCount {
+  return { count, revision };
 }
 
 /** Gets ready for another attempt after one that failed; gives what is in the way still, if anything is. */

@@ -1,7 +1,6 @@
 import { runtime } from '#runtime';
 import { parseAuthorities, systemAuthorities } from '../runtime/authorities.ts';
 import type { BrokerUrl } from '../protocol/broker-url.ts';
-import { BrokerError } from '../protocol/errors.ts';
 import type { Channel, ChannelRequest, ChannelResponse } from '../runtime/runtime.ts';
 import { type Fetch, openFetchChannel } from './fetch-channel.ts';
 import { withTimeout } from './limit.ts';
@@ -65,7 +64,6 @@ export async function openSiteLine(url: BrokerUrl, options: SiteLineOptions): Pr
 
 function openChannel(url: BrokerUrl, { ca, fingerprint }: SiteLineOptions): Promise<Channel> {
   const texts = typeof ca === 'string' ? [ca] : ca;
-  if (texts?.length === 0) throw new BrokerError('usage', "Invalid 'ca': it names no authority at all");
   const authorities = texts?.flatMap((text) => parseAuthorities(text, 'ca')) ?? systemAuthorities();
   return runtime.openSite({
     host: url.host,

@@ -91,6 +91,8 @@ export interface Query {
   readonly name: string;
   /** It asks for a challenge, and for no name. */
   readonly asksChallenge?: boolean;
+  /** It is shorter than its reply, so that whoever forges where it came from sends more there than they spent. */
+  readonly isAmplified?: boolean;
   /**
    * Takes the one answer that this query may have, where the form keeps to one: nothing when it has been taken, else a
    * function that gives it back.
@@ -104,7 +106,8 @@ export interface Query {
 export const openForm: QueryForm = {
   read(datagram) {
     const name = decodeQuery(datagram);
-    return name === undefined ? 'malformed' : { name, reply: () => reply };
+    if (name === undefined) return 'malformed';
+    return { name, isAmplified: datagram.length < reply.length, reply: () => reply };
   },
 };
 
@@ -128,13 +131,19 @@ export function queryProblem(name: string): string | undefined {
   return undefined;
 }
 
-/** The open query for `name`; {@link ANY_BROKER} asks any broker. Throws `invalid_request` when no broker would answer it. */
+/**
+ * The open query for `name`; {@link ANY_BROKER} asks any broker. Spaces before its newline make it as long as the reply, which
+ * every broker strips, the original too: a reply that is no longer than its query is of no use to who forges senders, and needs
+ * no limit that a fleet runs into. Throws `invalid_request` when no broker would answer it.
+ */
 export function encodeQuery(name: string): Uint8Array {
   const problem = queryProblem(name);
   if (problem !== undefined) {
     throw new BrokerError('invalid_request', `Invalid name to discover: ${problem}`);
   }
-  return new TextEncoder().encode(`${name}\n`);
+  const query = new TextEncoder().encode(`${name}\n`);
+  const missing = reply.length - query.length;
+  return missing > 0 ? new TextEncoder().encode(`${name}${' '.repeat(missing)}\n`) : query;
 }
 
 /**
@@ -161,11 +170,14 @@ function strip(text: string): string {
   return text.replaceAll(surrounding, '');
 }
 
+// A byte order mark is three bytes of the name, as the original took it.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+const REPLACEMENT = '\uFFFD';
+
+/** The text of a datagram in UTF-8, or nothing. An error thrown for each piece of garbage would cost more than its answer. */
 function decodeText(datagram: Uint8Array): string | undefined {
-  try {
-    // A byte order mark is three bytes of the name, as the original took it.
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(datagram);
-  } catch {
-    return undefined;
-  }
+  const text = decoder.decode(datagram);
+  // What is not UTF-8 was replaced. The same character may have been sent, and is then the same bytes again.
+  if (text.includes(REPLACEMENT) && !Buffer.from(text, 'utf8').equals(datagram)) return undefined;
+  return text;
 }

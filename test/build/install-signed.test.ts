@@ -32,7 +32,7 @@ const verifiers: Readonly<Record<string, string>> = {
   'openssl beside an old ssh-keygen': having(['openssl'], { 'ssh-keygen': oldSsh }),
 };
 
-describe('a tampered release, and install.sh with the key of whoever signs releases', () => {
+describe('row "a tampered release": install.sh with the key of whoever signs releases', () => {
   const key = makeKey();
   let installer = '';
   let release = '';

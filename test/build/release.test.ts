@@ -75,7 +75,7 @@ describe('buildRelease()', () => {
     assert.match((await command('start')).stderr, /^Fatal error: Unknown command 'start'/);
   });
 
-  it('has installers with the public key, and the private one nowhere', async () => {
+  it('row "a tampered release": has installers with the public key, and the private one nowhere', async () => {
     const { openssl, ssh } = readSigningKey(keyFile);
     const shell = readFileSync(path.join(out, 'install.sh'), 'utf8');
     assert.ok(shell.includes(`\nkey_openssl=${openssl}\nkey_ssh=${ssh}\n`));

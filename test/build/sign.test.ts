@@ -28,7 +28,7 @@ async function openssl(...args: string[]): Promise<string> {
 const generated = (): Promise<string> => openssl('genpkey', '-algorithm', 'ed25519');
 
 describe('readSigningKey()', () => {
-  it('signs what openssl and ssh-keygen verify with the public key that it names for each', async () => {
+  it('row "a tampered release": signs what openssl and ssh-keygen verify with the public key that it names for each', async () => {
     const dir = tempDir();
     const at = (name: string): string => path.join(dir, name);
     const key = readSigningKey(keyFile(await generated()));
@@ -163,7 +163,7 @@ describe('node build/release.ts --sign', () => {
     const env = { ...process.env, npm_lifecycle_event: 'build:all', INIT_CWD: path.dirname(own) };
     const byNpm = await run(
       [tool('node'), path.join(root, 'build', 'release.ts'), '--sign', path.basename(own)],
-      { cwd: root, env: env as Record<string, string> },
+      { cwd: root, env },
     );
     assert.ok(byNpm.stderr.startsWith(`${own} holds no private key`), byNpm.stderr);
     for (const [args, message] of cases) {

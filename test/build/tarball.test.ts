@@ -201,4 +201,16 @@ describe('the npm package', () => {
       assert.deepEqual([code, stdout], [0, '']);
     });
   }
+
+  it('has types that Deno finds, which reads each file where it is said to be', async () => {
+    const files = ['client.ts', 'client-library.ts', 'store.ts'];
+    for (const file of files) copyFileSync(path.join(project, file), path.join(app, file));
+    const { code, stderr } = await run([tool('deno'), 'check', '--no-lock', ...files], {
+      cwd: app,
+      env: cleanEnv(tempDir(), { NO_COLOR: '1' }),
+      timeoutMs: 120_000,
+    });
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^Check store\.ts$/m);
+  });
 });

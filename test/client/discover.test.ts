@@ -105,12 +105,14 @@ describe(`discover() of the library, on ${runtime.name}`, () => {
   it('refuses options that cannot be', async () => {
     const options: [DiscoverOptions, string, RegExp][] = [
       [{ key: 'weak' }, 'usage', /discovery key/],
-      [{ timeoutMs: -1 }, 'usage', /Invalid timeoutMs -1/],
-      [{ timeoutMs: Number.NaN }, 'usage', /Invalid timeoutMs NaN/],
-      [{ port: 0 }, 'usage', /Invalid port 0/],
-      [{ port: 65_536 }, 'usage', /Invalid port 65536/],
+      [{ timeoutMs: -1 }, 'usage', /'timeoutMs' is -1; expected a number of milliseconds/],
+      [{ timeoutMs: Number.NaN }, 'usage', /'timeoutMs' is NaN/],
+      [{ port: 0 }, 'usage', /'port' is 0; expected a port/],
+      [{ port: 65_536 }, 'usage', /'port' is 65536/],
       [{ interfaces: ['nothing0'] }, 'usage', /nothing0/],
       [{ targets: ['a b'] }, 'usage', /a b/],
+      [{ names: 'a' } as DiscoverOptions, 'usage', /did you mean 'name'/],
+      [{ key: 5 } as unknown as DiscoverOptions, 'usage', /'key' is a number/],
       [{ name: 'a\nb' }, 'invalid_request', /name/i],
     ];
     for (const [wrongOptions, code, message] of options)

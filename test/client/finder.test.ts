@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, describe, it } from 'node:test';
@@ -172,45 +171,6 @@ describe('discover()', () => {
     assert.deepEqual((await find(options))[0]?.addresses, ['127.0.0.1']);
     await slow('127.0.0.2', port, 750);
     await assert.rejects(find(options), { code: 'ambiguous_broker', message: /^2 brokers hold 'foo'/ });
-  });
-
-  describe('on a busy host', onLinux, () => {
-    /** Another process, which answers at two addresses, at each so many milliseconds after it was first asked there. */
-    const answerLate = async (first: number, second: number): Promise<number> => {
-      const script = `
-        const { createSocket } = require('node:dgram');
-        let port = 0;
-        const open = (address, ms, next) => {
-          const socket = createSocket('udp4');
-          socket.once('message', (query, from) => setTimeout(() => socket.send('Key Exists\\n', from.port, from.address), ms));
-          socket.bind(port, address, () => { port = socket.address().port; next(); });
-        };
-        open('127.0.0.1', ${first}, () => open('127.0.0.2', ${second}, () => console.log(port)));`;
-      const runtime = 'Deno' in globalThis ? ['eval', `--ext=cjs`, script] : ['-e', script];
-      const child = spawn(process.execPath, runtime, { stdio: ['ignore', 'pipe', 'inherit'] });
-      open.push({ close: () => child.kill() });
-      const [line] = (await once(child.stdout, 'data')) as [Buffer];
-      return Number(line);
-    };
-
-    const both = (port: number): Partial<DiscoverOptions> => ({
-      port,
-      targets: ['127.0.0.1', '127.0.0.2'],
-    });
-
-    it('reads what has arrived when its clock comes late', async () => {
-      const port = await answerLate(0, 50);
-      const onSighting = (): void => {
-        const until = performance.now() + 400;
-        while (performance.now() < until);
-      };
-      await assert.rejects(find({ ...both(port), onSighting }), { code: 'ambiguous_broker' });
-    });
-
-    it('listens on for longer where the first answer was slow', async () => {
-      const port = await answerLate(700, 950);
-      await assert.rejects(find(both(port)), { code: 'ambiguous_broker' });
-    });
   });
 
   it('leaves a name that cannot be asked for to any broker, if one may do', async () => {

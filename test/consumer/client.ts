@@ -5,10 +5,12 @@ import {
   type CallOptions,
   type CallParams,
   type ClientChange,
+  type ClientCount,
   type ClientEntry,
   type ClientList,
   type ClientPut,
   type ConditionalOptions,
+  type CountOptions,
   connect,
   type ConnectOptions,
   discover,
@@ -76,7 +78,10 @@ const data: JsonObject = { b: [1, null] };
 const entry: ClientEntry = await registry.register('a', data, register);
 const condition: ConditionalOptions = { ifRevision: entry.revision };
 await registry.replace('a', 'text', { ...write, ...condition });
-const list: ClientList = await registry.waitForCount(1, 'a', wait);
+const countOptions: CountOptions = { ...wait, entries: false };
+const counted: ClientCount = await registry.waitForCount(1, 'a', countOptions);
+const list: ClientList = await registry.waitForCount(counted.count, 'a', { ...wait, entries: true });
+console.log((await registry.count('a')).revision);
 const first: Json | undefined = list.entries[0]?.data;
 const typed: ClientEntry<Web> = await client.get<Web>('a');
 const port: number = typed.data.port + (await client.waitFor<Alias>('a', wait)).data.port;

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
-import { tool } from '../../build/root.ts';
+import { stripVTControlCharacters } from 'node:util';
+import { root, tool } from '../../build/root.ts';
 import { brokerWith } from '../programs/extension-files.ts';
 import { reference, skipOf } from '../programs/support.ts';
 import { createAuthority } from '../support/authority.ts';
 import { cleanEnv } from '../support/clean-env.ts';
 import { consumer, strictProject } from '../support/consumer.ts';
 import { blocksOf } from '../support/documents.ts';
+import { exportsOf } from '../support/exports.ts';
 import { launchers, run, type RunningBroker } from '../support/programs.ts';
 import { startTlsProxy, type TlsProxy } from '../support/tls-proxy.ts';
 
@@ -36,6 +38,21 @@ function placed(text: string, { port, udpPort }: RunningBroker, proxy: TlsProxy,
 // Runtimes print an object on one line or on several, with or without a blank behind the bracket.
 const plain = (text: string): string => text.replaceAll(/\s+/g, '').replaceAll(',}', '}');
 
+/** How a runtime runs a file of tests. */
+function testRunner([runtime = '', ...rest]: readonly string[], name: string): string[] {
+  if (name === 'bun') return [runtime, 'test'];
+  // Deno finds the declarations of a package that is installed, and not of one that a link leads to.
+  if (name === 'deno') return [runtime, 'test', '--no-check', ...rest.slice(1)];
+  return [runtime, '--test'];
+}
+
+/** How many tests passed, from what a test runner prints. */
+function passedOf(report: string): number {
+  const plainReport = stripVTControlCharacters(report);
+  const [, ofNode, ofOthers] = /pass (\d+)|(\d+) (?:steps\)|pass\b)/.exec(plainReport) ?? [];
+  return Number(ofNode ?? ofOthers ?? 0);
+}
+
 for (const launcher of launchers.filter(({ name }) => name !== 'executable')) {
   describe(`docs/library.md on ${launcher.name}`, { skip: skipOf(launcher) }, () => {
     let broker: RunningBroker;
@@ -52,12 +69,20 @@ for (const launcher of launchers.filter(({ name }) => name !== 'executable')) {
 
     // Node 20 has no `await using`.
     const own = blocks.filter(({ text }) => launcher.name !== 'node20' || !text.includes('await using'));
-    for (const { text, line } of own) {
+    for (const { text, line, title } of own) {
       it(`line ${line}`, async () => {
         const code = placed(text, broker, proxy, path.join(dir, 'ca.pem'));
-        writeFileSync(path.join(dir, 'example.mjs'), stripTypeScriptTypes(code));
-        const command = [...launcher.bpbroker.slice(0, -1), path.join(dir, 'example.mjs')];
-        const result = await run(command, { cwd: dir, env: cleanEnv(dir, { BPBROKER_LISTEN_PORT: '0' }) });
+        const file = path.join(dir, (title || 'example.ts').replace(/ts$/, 'mjs'));
+        writeFileSync(file, stripTypeScriptTypes(code));
+        const options = { cwd: dir, env: cleanEnv(dir, { BPBROKER_LISTEN_PORT: '0' }), timeoutMs: 60_000 };
+        const program = launcher.bpbroker.slice(0, -1);
+        if (title.endsWith('.test.ts')) {
+          const tested = await run([...testRunner(program, launcher.name), file], options);
+          assert.equal(tested.code, 0, tested.stdout + tested.stderr);
+          assert.ok(passedOf(tested.stdout + tested.stderr) > 20, tested.stdout + tested.stderr);
+          return;
+        }
+        const result = await run([...program, file], options);
         assert.equal(result.code, 0, result.stderr);
         const promised = [...text.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map(([, said = '']) => said);
         assert.equal(plain(result.stdout), plain(promised.join('')));
@@ -67,6 +92,19 @@ for (const launcher of launchers.filter(({ name }) => name !== 'executable')) {
 }
 
 describe('docs/library.md', () => {
+  it('has every export of the package', () => {
+    const manifest = readFileSync(path.join(root, 'dist', 'npm', 'package.json'), 'utf8');
+    const { exports } = JSON.parse(manifest) as { exports: Record<string, string | { types: string }> };
+    const page = readFileSync(path.join(root, 'docs', 'library.md'), 'utf8');
+    for (const target of Object.values(exports)) {
+      if (typeof target === 'string') continue;
+      const missing = exportsOf(path.join(root, 'dist', 'npm', target.types)).filter(
+        (name) => !page.includes(`\`${name}\``),
+      );
+      assert.deepEqual(missing, [], target.types);
+    }
+  });
+
   it('has types that hold in a strict project', async () => {
     const files = blocks.map(({ text, line }) => [`line-${line}.ts`, text] as const);
     const dir = consumer({

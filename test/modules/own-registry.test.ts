@@ -105,7 +105,7 @@ describe("the registry of a module's call", () => {
     const waits = appOf(
       async ({ registry }) => {
         const { data } = await registry.waitFor('late', { timeoutMs: 30_000 });
-        const { entries } = await registry.waitForCount(2, 'l', { timeoutMs: 30_000 });
+        const { entries } = await registry.waitForCount(2, 'l', { timeoutMs: 30_000, entries: true });
         return { data, count: entries.length };
       },
       { store },

@@ -90,6 +90,14 @@ for (const launcher of runtimes) {
       );
     });
 
+    it('lets a program end that has closed its broker as soon as it was open', async () => {
+      const dir = consumer({ 'short.mjs': shortScript });
+      const { code, stdout, stderr } = await runScript(launcher, dir, 'short.mjs', 0);
+      assert.deepEqual([code, stderr], [0, '']);
+      // A look at its own ports takes 4 seconds where they are silent.
+      assert.ok(Number(stdout) < 3000, `${stdout} ms`);
+    });
+
     it('keeps no program from ending that has closed what it opened', async () => {
       const dir = consumer({ 'end.mjs': endScript });
       const options = { cwd: dir, env: cleanEnv(dir, { BPBROKER_LISTEN_PORT: '0' }), timeoutMs: 10_000 };
@@ -159,6 +167,16 @@ over.abort();
 await Promise.all([watching, waiting, broker.close()]);
 client.close();
 console.log('closed');
+`;
+
+/** Closes while the broker looks at itself for the first time: it asks its own ports, which nobody answers then. */
+const shortScript = `
+import { createBroker } from 'bpbroker';
+const broker = await createBroker({ dir: './data' });
+await broker.listen();
+await broker.close();
+const closed = performance.now();
+process.once('exit', () => console.log(Math.round(performance.now() - closed)));
 `;
 
 describe('the examples of the docstrings', () => {

@@ -131,6 +131,39 @@ describe('waiting', () => {
     await broker.kill();
   });
 
+  it('list --count prints the number alone, also at the end of a wait', async () => {
+    const broker = await startBroker(reference);
+    const list = ['service', 'list', '--prefix', 'node/', '--count'];
+    const prints = async (...args: string[]): Promise<string> =>
+      (await broker.client([...list, ...args])).stdout;
+    assert.equal(await prints(), '0\n');
+    const waiting = startClient(reference, broker, [
+      ...list,
+      '--wait-count',
+      '2',
+      '--timeout',
+      '30s',
+      '--verbose',
+    ]);
+    await untilTalking(waiting);
+    const client = await connectTo(broker);
+    for (const n of [1, 2]) await client.register(`node/${n}`, 'x');
+    assert.equal(await waiting.ended, 0, waiting.stderr());
+    assert.equal(waiting.stdout(), '2\n');
+    assert.equal(await prints('--format', 'json'), '2\n');
+    assert.equal(await prints('--format', 'csv'), 'count\n2\n');
+    assert.equal(await prints('--format', 'csv-noheader', '--wait-count', '1'), '2\n');
+    assert.deepEqual(await client.count('node/'), { count: 2, revision: 2 });
+    const { count, revision } = await client.waitForCount(2, 'node/');
+    assert.deepEqual([count, revision], [2, 2]);
+    const { entries } = await client.waitForCount(1, 'node/', { entries: true });
+    assert.deepEqual(
+      entries.map(({ name }) => name),
+      ['node/1', 'node/2'],
+    );
+    await broker.kill();
+  });
+
   it('discover --wait finds the broker when the name is registered', async () => {
     const broker = await startBroker(reference);
     const discover = ['discover', '--name', 'cluster', '--wait', '--port', String(broker.udpPort)];

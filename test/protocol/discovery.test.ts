@@ -16,10 +16,24 @@ const bytes = (text: string): Uint8Array => Buffer.from(text, 'utf8');
 const text = (datagram: Uint8Array | undefined): string => Buffer.from(datagram ?? []).toString('utf8');
 
 describe('the open query', () => {
-  it('is the name and a newline', () => {
+  it('is the name and a newline, with as many spaces between as make it no shorter than the reply', () => {
     assert.equal(text(encodeQuery('foo-cluster1')), 'foo-cluster1\n');
-    assert.equal(text(encodeQuery('日本')), '日本\n');
-    assert.equal(text(encodeQuery(ANY_BROKER)), '\n');
+    assert.equal(text(encodeQuery('ten bytes!')), 'ten bytes!\n');
+    assert.equal(text(encodeQuery('nine byte')), 'nine byte \n');
+    assert.equal(text(encodeQuery('日本')), '日本    \n');
+    assert.equal(text(encodeQuery(ANY_BROKER)), '          \n');
+  });
+
+  it('is told from one that is shorter than its reply', () => {
+    const isAmplified = (datagram: Uint8Array): boolean | undefined => {
+      const read = openForm.read(datagram);
+      assert.ok(typeof read !== 'string');
+      return read.isAmplified;
+    };
+    for (const name of ['foo', 'foo-cluster1', ANY_BROKER])
+      assert.equal(isAmplified(encodeQuery(name)), false);
+    for (const query of ['foo\n', '\n', 'nine byte\n']) assert.equal(isAmplified(bytes(query)), true);
+    for (const query of ['ten bytes!\n', 'foo       \n']) assert.equal(isAmplified(bytes(query)), false);
   });
 
   it('is read without the whitespace around it, as the original did', () => {
@@ -27,6 +41,8 @@ describe('the open query', () => {
       assert.equal(decodeQuery(bytes(datagram)), 'foo', JSON.stringify(datagram));
     }
     assert.equal(decodeQuery(bytes('foo bar\n')), 'foo bar');
+    for (const datagram of ['\n', '          \n']) assert.equal(decodeQuery(bytes(datagram)), ANY_BROKER);
+    assert.equal(decodeQuery(bytes('          ')), undefined);
   });
 
   it('asks any broker when it is a lone newline', () => {

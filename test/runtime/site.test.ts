@@ -78,10 +78,10 @@ describe(`openSite() on ${runtime.name}`, () => {
   for (const [what, [leaf, host]] of Object.entries(fine)) {
     it(`vouches for a certificate for ${what}`, async () => {
       const port = await serve(await authority.sign(leaf), host === '::1' ? host : undefined);
-      const before = taken.length;
+      const takenBefore = taken.length;
       for (const authorities of [[authority.cert], [other.cert, authority.cert]])
         assert.equal((await ask(port, host, authorities)).isVouchedFor, true);
-      assert.equal(taken.length, before + 2);
+      assert.equal(taken.length, takenBefore + 2);
     });
   }
 
@@ -97,9 +97,9 @@ describe(`openSite() on ${runtime.name}`, () => {
   for (const [what, [leaf, host]] of Object.entries(wrong)) {
     it(`row "authorities": vouches for no certificate for ${what}, and sends nothing`, async () => {
       const port = await serve(await authority.sign(leaf));
-      const before = taken.length;
+      const takenBefore = taken.length;
       assert.equal((await ask(port, host, [authority.cert])).isVouchedFor, false);
-      assert.equal(taken.length, before);
+      assert.equal(taken.length, takenBefore);
     });
   }
 
@@ -107,10 +107,10 @@ describe(`openSite() on ${runtime.name}`, () => {
     const pair = await authority.sign({ names: ['localhost'] });
     const port = await serve(pair);
     assert.equal((await ask(port, 'localhost', [authority.cert])).isVouchedFor, true);
-    const before = taken.length;
+    const takenBefore = taken.length;
     assert.equal((await ask(port, 'localhost', [other.cert])).isVouchedFor, false);
     assert.equal((await ask(port, 'localhost', systemAuthorities({}))).isVouchedFor, false);
-    assert.equal(taken.length, before);
+    assert.equal(taken.length, takenBefore);
   });
 
   it('says which certificate was presented', async () => {

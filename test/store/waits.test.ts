@@ -14,7 +14,7 @@ function registry(): { state: RegistryState; put(name: string): void; remove(nam
   return { state, put: (name) => apply(name, true), remove: (name) => apply(name, false) };
 }
 
-const never = new AbortController().signal;
+const never = (): AbortSignal => new AbortController().signal;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('waits', () => {
@@ -22,11 +22,11 @@ describe('waits', () => {
     const { state, put } = registry();
     let answered = 0;
     const waits = Array.from({ length: 5000 }, async () => {
-      await state.waitForEntry('master', never);
+      await state.waitForEntry('master', never());
       answered++;
     });
     const barrier = Array.from({ length: 5000 }, async () => {
-      await state.waitForCount('', 1, never);
+      await state.waitForCount('', 1, never());
       answered++;
     });
     await turn();
@@ -46,11 +46,11 @@ describe('waits', () => {
     const { state, put, remove } = registry();
     const names: string[] = [];
     const waits = Array.from({ length: 100 }, async () => {
-      names.push((await state.waitForEntry('a', never)).name);
+      names.push((await state.waitForEntry('a', never())).name);
     });
     const counts: number[] = [];
     const barrier = Array.from({ length: 100 }, async () => {
-      counts.push((await state.waitForCount('a', 1, never)).count);
+      counts.push((await state.waitForCount('a', 1, never())).count);
     });
     await turn();
     put('a');
@@ -67,7 +67,7 @@ describe('waits', () => {
     const { state, put } = registry();
     const met: number[] = [];
     const waits = [5, 3, 4, 3, 1].map(async (wanted) => {
-      const { count, revision } = await state.waitForCount('n/', wanted, never);
+      const { count, revision } = await state.waitForCount('n/', wanted, never());
       assert.ok(count >= wanted && revision >= wanted);
       met.push(wanted);
     });
@@ -101,13 +101,13 @@ describe('waits', () => {
 
   it('are refused when the store is closed, those to come included', async () => {
     const { state } = registry();
-    const waits = [state.waitForEntry('a', never), state.waitForCount('a', 1, never)];
+    const waits = [state.waitForEntry('a', never()), state.waitForCount('a', 1, never())];
     const ends = Promise.allSettled(waits);
     await turn();
     const error = new BrokerError('unavailable', 'closed');
     state.end(error);
     for (const end of await ends) assert.equal(end.status === 'rejected' && end.reason, error);
-    await assert.rejects(state.waitForEntry('a', never), error);
-    await assert.rejects(state.waitForCount('a', 1, never), error);
+    await assert.rejects(state.waitForEntry('a', never()), error);
+    await assert.rejects(state.waitForCount('a', 1, never()), error);
   });
 });

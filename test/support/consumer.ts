@@ -9,7 +9,7 @@ export function consumer(files: Readonly<Record<string, string>> = {}): string {
   const modules = path.join(dir, 'node_modules');
   for (const scope of ['@hono', '@types']) mkdirSync(path.join(modules, scope), { recursive: true });
   symlinkSync(path.join(root, 'dist', 'npm'), path.join(modules, 'bpbroker'));
-  for (const name of ['hono', '@hono/node-server', 'valibot', '@types/node', 'undici-types'])
+  for (const name of ['hono', '@hono/node-server', 'valibot', 'zod', '@types/node', 'undici-types'])
     symlinkSync(path.join(root, 'node_modules', name), path.join(modules, name));
   const manifest = { name: 'consumer', private: true, type: 'module' };
   writeFileSync(path.join(dir, 'package.json'), JSON.stringify(manifest));

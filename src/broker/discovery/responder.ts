@@ -3,7 +3,7 @@ import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { UdpPeer } from '../../runtime/udp.ts';
 import { openEars } from './ears.ts';
-import { createReplyLimit } from '../../api/rate-limit.ts';
+import { createReplyLimit, type ReplyLimit } from '../../api/rate-limit.ts';
 
 /** Answers discovery (contract, section 6) until it is closed. */
 export interface Responder {
@@ -56,12 +56,14 @@ export interface ResponderOptions {
   readonly rescanMs?: number;
 }
 
-/** Replies per second (security page). */
+/** Replies per second to one source, and to all whose queries are shorter than their replies (security page). */
 const limits = { perSource: 10, overall: 200 };
 /** How long a repeated question counts as answered; clients repeat theirs after 100 ms at the earliest. */
 const REPEAT_MS = 50;
 /** Questions that may await the registry at the same time; more are dropped, as any datagram may be. */
-const MAX_PENDING = 256;
+const MAX_PENDING = 4096;
+/** Questions kept in mind at the same time. */
+const MAX_REMEMBERED = 65_536;
 /** Least time between two lines of the log about the same thing. */
 const LOG_EVERY_MS = 10_000;
 
@@ -84,7 +86,9 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
     limited: 0,
     failed: 0,
   };
-  const limit = createReplyLimit(limits);
+  const amplified = createReplyLimit(limits);
+  const matched = createReplyLimit({ perSource: limits.perSource });
+  const limitOf = (query: Query): ReplyLimit => (query.isAmplified ? amplified : matched);
   const remember = createMemory(REPEAT_MS);
   const holds = createLookup(options);
   const sayIgnored = createIgnoredLog(log);
@@ -97,7 +101,8 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
     pending -= 1;
     if (held === undefined) stats.failed += 1;
     else if (!held) stats.notHeld += 1;
-    else if (!query.asksChallenge && !limit.take(from.address, performance.now())) stats.limited += 1;
+    else if (!query.asksChallenge && !limitOf(query).take(from.address, performance.now()))
+      stats.limited += 1;
     else {
       const datagram = query.reply(from.address);
       if (datagram) {
@@ -124,7 +129,7 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
     }
     const now = performance.now();
     // Before the registry is asked: a flood must not become a flood of lookups. A challenge costs none, and is given once a query.
-    if (!query.asksChallenge && (pending >= MAX_PENDING || !limit.allows(from.address, now))) {
+    if (!query.asksChallenge && (pending >= MAX_PENDING || !limitOf(query).allows(from.address, now))) {
       stats.limited += 1;
       return;
     }
@@ -163,7 +168,7 @@ const nothing: Forget = () => undefined;
 
 /**
  * Keeps questions in mind for `ms`. Gives nothing for one that it has in mind already, else a function that forgets it
- * again. Only questions under way or answered stay, and both are bounded, so this is too.
+ * again. Only questions under way or answered stay, and no more than 65,536: the oldest is forgotten then.
  */
 function createMemory(ms: number): (question: string, now: number) => Forget | undefined {
   const seen = new Map<string, number>();
@@ -173,6 +178,10 @@ function createMemory(ms: number): (question: string, now: number) => Forget | u
       seen.delete(old);
     }
     if (seen.has(question)) return undefined;
+    for (const oldest of seen.keys()) {
+      if (seen.size < MAX_REMEMBERED) break;
+      seen.delete(oldest);
+    }
     seen.set(question, now);
     return () => seen.delete(question);
   };

@@ -1,19 +1,27 @@
 import type { Run } from '../command.ts';
-import { listResult } from '../entry-output.ts';
+import { countResult, listResult } from '../entry-output.ts';
 import { readCount } from '../numbers.ts';
 import { print } from '../output.ts';
 import { withSession } from '../session.ts';
 
 export const run: Run = async (args) => {
   const prefix = args.text('prefix') ?? '';
-  const count = readCount(args, 'wait-count');
-  await withSession(args, { wait: count !== undefined }, async ({ client, notes, timeLeft }) => {
-    const { entries } = await (count === undefined
+  const wanted = readCount(args, 'wait-count');
+  const isCount = args.flag('count');
+  await withSession(args, { wait: wanted !== undefined }, async ({ client, notes, timeLeft }) => {
+    const waitFor = <T>(waiting: Promise<T>): Promise<T> =>
+      notes.during(`${wanted} entries under '${prefix}'`, waiting);
+    const options = { timeoutMs: timeLeft() };
+    if (isCount) {
+      const { count } = await (wanted === undefined
+        ? client.count(prefix)
+        : waitFor(client.waitForCount(wanted, prefix, options)));
+      await print(countResult(count), args);
+      return;
+    }
+    const { entries } = await (wanted === undefined
       ? client.list(prefix)
-      : notes.during(
-          `${count} entries under '${prefix}'`,
-          client.waitForCount(count, prefix, { timeoutMs: timeLeft() }),
-        ));
+      : waitFor(client.waitForCount(wanted, prefix, { ...options, entries: true })));
     await print(listResult(entries), args);
   });
 };

@@ -1,4 +1,4 @@
-import { createRegistry, type Registry } from '../../client/registry.ts';
+import { type CountOptions, createRegistry, type Registry } from '../../client/registry.ts';
 import type { Call, Module } from '../module.ts';
 import { callServices } from './call-services.ts';
 
@@ -17,7 +17,10 @@ export function ownRegistry(services: Module, caller: Call): Registry {
     ...registry,
     waitFor: (name, options = {}) =>
       registry.waitFor(name, { ...options, signal: endingWith(options.signal) }),
-    waitForCount: (count, prefix, options = {}) =>
-      registry.waitForCount(count, prefix, { ...options, signal: endingWith(options.signal) }),
+    waitForCount: ((count: number, prefix?: string, options?: CountOptions) =>
+      registry.waitForCount(count, prefix, {
+        ...options,
+        signal: endingWith(options?.signal),
+      })) as Registry['waitForCount'],
   };
 }

@@ -83,20 +83,20 @@ export function readRules({ group, rule, durableRule }: Rules, shortTtlMs: numbe
   });
 
   group('waitForEntry() and waitForCount()', () => {
-    const never = new AbortController().signal;
+    const never = (): AbortSignal => new AbortController().signal;
 
     rule('give at once what is there', async (store) => {
       const { entry } = await store.mutate('a/1', put('x'));
-      assert.deepEqual(await store.waitForEntry('a/1', never), entry);
-      const { count, revision } = await store.waitForCount('a/', 1, never);
+      assert.deepEqual(await store.waitForEntry('a/1', never()), entry);
+      const { count, revision } = await store.waitForCount('a/', 1, never());
       assert.ok(count === 1 && revision <= store.revision);
-      assert.equal((await store.waitForCount('none', 0, never)).count, 0);
+      assert.equal((await store.waitForCount('none', 0, never())).count, 0);
     });
 
     rule('give what a later write makes, in whatever order', async (store) => {
-      const entry = store.waitForEntry('a/2', never);
-      const several = store.waitForCount('a/', 3, never);
-      const all = store.waitForCount('', 4, never);
+      const entry = store.waitForEntry('a/2', never());
+      const several = store.waitForCount('a/', 3, never());
+      const all = store.waitForCount('', 4, never());
       for (const name of ['a/1', 'b', 'a/2']) await store.mutate(name, put(name));
       assert.equal((await entry).name, 'a/2');
       await store.mutate('a/3', put('x'));
@@ -106,7 +106,7 @@ export function readRules({ group, rule, durableRule }: Rules, shortTtlMs: numbe
 
     rule('count what exists: a deletion counts back, and a write anew counts once', async (store) => {
       let isOver = false;
-      const waiting = store.waitForCount('a/', 3, never).then((end) => {
+      const waiting = store.waitForCount('a/', 3, never()).then((end) => {
         isOver = true;
         return end;
       });
@@ -122,8 +122,8 @@ export function readRules({ group, rule, durableRule }: Rules, shortTtlMs: numbe
 
     rule('are answered for all of 200 who wait for the same', async (store) => {
       const waits = Array.from({ length: 100 }, () => [
-        store.waitForEntry('master', never),
-        store.waitForCount('m', 1, never),
+        store.waitForEntry('master', never()),
+        store.waitForCount('m', 1, never()),
       ]).flat();
       await store.mutate('master', put('x'));
       assert.equal((await Promise.all(waits)).length, 200);
@@ -143,7 +143,7 @@ export function readRules({ group, rule, durableRule }: Rules, shortTtlMs: numbe
     });
 
     rule('are refused when the store is closed', async (store) => {
-      const waits = [store.waitForEntry('none', never), store.waitForCount('none', 1, never)];
+      const waits = [store.waitForEntry('none', never()), store.waitForCount('none', 1, never())];
       const ends = Promise.allSettled(waits);
       await store.close();
       for (const end of await ends) {

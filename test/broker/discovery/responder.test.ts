@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createSocket, type Socket } from 'node:dgram';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { after, describe, it } from 'node:test';
 import { createReplyLimit } from '../../../src/api/rate-limit.ts';
 import {
@@ -119,6 +119,26 @@ describe('the responder', () => {
     });
   });
 
+  it('keeps to 200 replies a second overall for queries that are shorter, and to no number for the others', async () => {
+    const responder = await start();
+    const ask = async (query: string, hosts: number): Promise<void> => {
+      const before = responder.stats().received;
+      for (let i = 0; i < hosts; i++) {
+        const client = await connectTo(responder, '127.0.0.1', `127.1.${i >> 8}.${i & 255}`);
+        client.send(query);
+        // The system keeps only so many that have not been read.
+        await turn();
+      }
+      await waitFor('the datagrams', () => responder.stats().received === before + hosts);
+    };
+    const began = performance.now();
+    await ask('foo\n', 250);
+    const { answered, limited } = responder.stats();
+    if (performance.now() - began < 1000) assert.deepEqual([answered, limited], [200, 50]);
+    await ask('foo       \n', 600);
+    await waitFor('all to be answered', () => responder.stats().answered === answered + 600);
+  });
+
   it('outlives a registry that fails, and says so once', async () => {
     const lines: string[] = [];
     const has = (): Promise<boolean> => Promise.reject(new Error('no quorum'));
@@ -141,12 +161,12 @@ describe('the responder', () => {
     };
     const responder = await start({ has });
     const client = await connectTo(responder);
-    for (let i = 0; i < 400; i++) {
+    for (let i = 0; responder.stats().limited === 0 && i < 10_000; i++) {
       client.send(`name${i}\n`);
       if (i % 50 === 49) await sleep(5);
     }
     await waitFor('some to be dropped', () => responder.stats().limited > 0);
-    assert.equal(asked, 256);
+    assert.equal(asked, 4096);
   });
 
   it('rejects with EADDRINUSE where the port is taken, and lets go of it when closed', async () => {
@@ -172,6 +192,14 @@ describe('the reply limit', () => {
     assert.equal(overall, 200);
     assert.ok(!taken('c', 5999));
     assert.ok(taken('c', 6000));
+  });
+
+  it('keeps no more sources in mind than it is told, and forgets the one that was quiet the longest', () => {
+    const limit = createReplyLimit({ perSource: 1, maxSources: 1000 });
+    for (let i = 0; i < 100_000; i++) assert.ok(limit.take(`source${i}`, i / 1000));
+    assert.equal(limit.sources, 1000);
+    assert.ok(!limit.take('source99500', 100));
+    assert.ok(limit.take('source98000', 100));
   });
 
   it('keeps no more sources in mind than replies a second', () => {

@@ -11,6 +11,8 @@ export interface SelfQuery {
   isOwn(datagram: Uint8Array): boolean;
   /** Asks, some times over. Rejects when no answer has come within `ms`. */
   ask(host: string, port: number, ms: number): Promise<void>;
+  /** Ends what is being asked, and all that would be: a broker that has closed its ports answers nothing, and must not wait for it. */
+  close(): void;
 }
 
 const TOKEN_BYTES = 16;
@@ -23,6 +25,8 @@ export function noAnswer(ms: number): Error {
 
 export function createSelfQuery(): SelfQuery {
   const asked = new Set<string>();
+  const waiting = new Set<() => void>();
+  let closed = false;
   return {
     isOwn: (datagram) => datagram.length === TOKEN_BYTES && asked.has(textOf(datagram)),
     async ask(host, port, ms) {
@@ -36,17 +40,24 @@ export function createSelfQuery(): SelfQuery {
         },
       });
       asked.add(textOf(token));
+      waiting.add(answered.giveUp);
       try {
         for (let attempt = 1; attempt <= TRIES; attempt++) {
+          if (closed) break;
           const error = await socket.send(token, { address: host, port });
           if (error) throw error;
           if (await answered.within(ms / TRIES)) return;
         }
         throw noAnswer(ms);
       } finally {
+        waiting.delete(answered.giveUp);
         asked.delete(textOf(token));
         await socket.close();
       }
+    },
+    close() {
+      closed = true;
+      for (const giveUp of waiting) giveUp();
     },
   };
 }
@@ -55,7 +66,14 @@ function textOf(token: Uint8Array): string {
   return Buffer.from(token.buffer, token.byteOffset, token.byteLength).toString('hex');
 }
 
-function createSignal(): { set(): void; within(ms: number): Promise<boolean> } {
+interface Signal {
+  set(): void;
+  /** Ends a wait that is under way, unset. */
+  giveUp(): void;
+  within(ms: number): Promise<boolean>;
+}
+
+function createSignal(): Signal {
   let isSet = false;
   let wake: (() => void) | undefined;
   return {
@@ -63,6 +81,7 @@ function createSignal(): { set(): void; within(ms: number): Promise<boolean> } {
       isSet = true;
       wake?.();
     },
+    giveUp: () => wake?.(),
     async within(ms) {
       if (isSet) return true;
       await new Promise<void>((resolve) => {

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { after, describe, it } from 'node:test';
+import { discover, type DiscoverOptions, type FoundBroker } from '../../src/client/finder.ts';
+
+const children: ChildProcess[] = [];
+after(() => {
+  for (const child of children) child.kill();
+});
+
+const onLinux = { skip: process.platform === 'linux' ? false : 'only Linux has all of 127.0.0.0/8' };
+
+const find = (options: Partial<DiscoverOptions>): Promise<FoundBroker[]> =>
+  discover({
+    name: 'foo',
+    timeoutMs: 10_000,
+    interfaces: ['lo'],
+    // As if each address were a broker of its own.
+    identify: ({ address }) => Promise.resolve(address),
+    ...options,
+  });
+
+describe('discover() on a busy host', onLinux, () => {
+  /** Another process, which answers at two addresses, at each so many milliseconds after it was first asked there. */
+  const answerLate = async (first: number, second: number): Promise<number> => {
+    const script = `
+      const { createSocket } = require('node:dgram');
+      let port = 0;
+      const open = (address, ms, next) => {
+        const socket = createSocket('udp4');
+        socket.once('message', (query, from) => setTimeout(() => socket.send('Key Exists\\n', from.port, from.address), ms));
+        socket.bind(port, address, () => { port = socket.address().port; next(); });
+      };
+      open('127.0.0.1', ${first}, () => open('127.0.0.2', ${second}, () => console.log(port)));`;
+    const runtime = 'Deno' in globalThis ? ['eval', `--ext=cjs`, script] : ['-e', script];
+    const child = spawn(process.execPath, runtime, { stdio: ['ignore', 'pipe', 'inherit'] });
+    children.push(child);
+    const [line] = (await once(child.stdout, 'data')) as [Buffer];
+    return Number(line);
+  };
+
+  const both = (port: number): Partial<DiscoverOptions> => ({
+    port,
+    targets: ['127.0.0.1', '127.0.0.2'],
+  });
+
+  it('reads what has arrived when its clock comes late', async () => {
+    const port = await answerLate(0, 50);
+    const onSighting = (): void => {
+      const until = performance.now() + 400;
+      while (performance.now() < until);
+    };
+    await assert.rejects(find({ ...both(port), onSighting }), { code: 'ambiguous_broker' });
+  });
+
+  it('listens on for longer where the first answer was slow', async () => {
+    const port = await answerLate(700, 950);
+    await assert.rejects(find(both(port)), { code: 'ambiguous_broker' });
+  });
+});

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { root } from '../../build/root.ts';
+import { reference, skipOf, start } from '../programs/support.ts';
+import { consumer } from '../support/consumer.ts';
+import { cleanEnv, launchers, run, type RunResult } from '../support/programs.ts';
+import { waitFor } from '../support/wait.ts';
+
+const source = readFileSync(path.join(root, 'examples', 'embedded', 'ports.ts'), 'utf8');
+
+// Node 20 does not run TypeScript.
+for (const launcher of launchers.filter(({ name }) => !['executable', 'node20'].includes(name))) {
+  describe(`the example of a module in a program, on ${launcher.name}`, { skip: skipOf(launcher) }, () => {
+    it('gives each service of a host a port of its own, the same one again, and refuses what is no name', async () => {
+      const dir = consumer({ 'ports.ts': source });
+      const program = start([...launcher.bpbroker.slice(0, -1), 'ports.ts', './data'], {
+        cwd: dir,
+        env: cleanEnv(dir, { BPBROKER_LISTEN_PORT: '0' }),
+      });
+      const ready = /^ready: https:\/\/\S+:(\d+), fingerprint (\S+)$/m;
+      await waitFor('the broker', () => ready.test(program.stdout())).catch((error) =>
+        assert.fail(`${String(error)}: ${program.stderr()}`),
+      );
+      const [, port = '', fingerprint = ''] = ready.exec(program.stdout()) ?? [];
+      const take = (service: string): Promise<RunResult> => {
+        const at = ['--bpbroker', `127.0.0.1:${port}`, '--fingerprint', fingerprint];
+        const command = ['execute', '--method', 'ports.Take', '--data', service];
+        return run([...reference.bpclient, ...at, ...command], { env: cleanEnv(dir) });
+      };
+      const names = ['web', 'db', 'queue', 'cache'];
+      const given = await Promise.all(names.map(take));
+      assert.deepEqual(
+        given.map(({ code }) => code),
+        [0, 0, 0, 0],
+        given.map(({ stderr }) => stderr).join(''),
+      );
+      const ports = given.map(({ stdout }) => stdout);
+      assert.deepEqual(ports.toSorted(), ['8000\n', '8001\n', '8002\n', '8003\n']);
+      const again = await Promise.all(names.map(take));
+      assert.deepEqual(
+        again.map(({ stdout }) => stdout),
+        ports,
+      );
+      const refused = await take('no name');
+      assert.deepEqual(
+        [refused.code, refused.stdout, refused.stderr],
+        [1, '', "Fatal error: Invalid parameter 'data': expected the name of a service\n"],
+      );
+      assert.match(
+        program.stderr(),
+        /^gave a port \{"port":800\d,"service":"web","host":"127\.0\.0\.1","module":"ports"\}$/m,
+      );
+      assert.equal(await program.stop('SIGTERM'), 0);
+      const { services } = JSON.parse(readFileSync(path.join(dir, 'data', 'bpbroker.json'), 'utf8')) as {
+        services: Record<string, { host: string; last_write_ip: string }>;
+      };
+      const entry = services['ports/8000'];
+      assert.deepEqual([entry?.host, entry?.last_write_ip], ['127.0.0.1', '127.0.0.1']);
+    });
+  });
+}
