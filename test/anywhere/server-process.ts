@@ -44,10 +44,13 @@ export async function startServer(dir: string, command: readonly string[]): Prom
   return { origin, running };
 }
 
+/** Longest that a request of the suite may take. */
+const LONGEST_MS = 20_000;
+
 /** An app that a server of this machine has at `base`. */
 export function served(base: string): Target {
   return {
-    fetch: (at, init) => fetch(base + at, init),
+    fetch: (at, init) => fetch(base + at, { signal: AbortSignal.timeout(LONGEST_MS), ...init }),
     clientAddress: '127.0.0.1',
     can: { stream: true, concurrent: true },
   };

@@ -83,8 +83,6 @@ export function readRules({ group, rule, durableRule }: Rules, shortTtlMs: numbe
   });
 
   group('waitForEntry() and waitForCount()', () => {
-    const never = (): AbortSignal => new AbortController().signal;
-
     rule('give at once what is there', async (store) => {
       const { entry } = await store.mutate('a/1', put('x'));
       assert.deepEqual(await store.waitForEntry('a/1', never()), entry);
@@ -316,4 +314,9 @@ export function readRules({ group, rule, durableRule }: Rules, shortTtlMs: numbe
   rule('says that it takes writes', async (store) => {
     assert.equal(store.health().writable, true);
   });
+}
+
+/** A signal of its own for each wait: some runtimes warn of one that many listen to. */
+function never(): AbortSignal {
+  return new AbortController().signal;
 }
