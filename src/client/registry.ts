@@ -125,6 +125,17 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
   const page = async (params: CallParams, options?: CallOptions): Promise<PageAnswer> =>
     pageOf(await rpc.call('services', 'List', params, options));
 
+  /** A page without its entries, of a broker that knows how; an older one says that it does not, and gives them along. */
+  const countPage = async (params: CallParams, options?: CallOptions): Promise<PageAnswer> => {
+    try {
+      return await page({ ...params, entries: false }, options);
+    } catch (error) {
+      const { code, message } = error as BrokerError;
+      if (code !== 'invalid_request' || !message.includes("'entries'")) throw error;
+      return page({ ...params, limit: 1 }, options);
+    }
+  };
+
   const listAll = async (prefix: string, first?: PageAnswer): Promise<ClientList> => {
     let last = first ?? (await page({ prefix }));
     // That of the first page: what changed while the others were read is told by a watch that goes on from there.
@@ -164,11 +175,12 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
     },
     list: (prefix = '') => listAll(prefix),
     async count(prefix = '') {
-      return countOf(await page({ prefix, entries: false }));
+      return countOf(await countPage({ prefix }));
     },
     waitForCount: (count, prefix = '', { entries = false, ...options } = {}) =>
       poll(waiting, options, `${count} entries whose names start with '${prefix}'`, async (wait, call) => {
-        const first = await page({ prefix, wait, wait_count: count, entries }, call);
+        const ask = entries ? page : countPage;
+        const first = await ask({ prefix, wait, wait_count: count }, call);
         if (first.count < count) return undefined;
         return entries ? listAll(prefix, first) : countOf(first);
       }),
