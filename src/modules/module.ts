@@ -116,8 +116,9 @@ export function defineModule(methods: Readonly<Record<string, AnyMethod>>): Modu
         );
       const { params } = call;
       const result = definition.params['~standard'].validate(params);
-      if (result instanceof Promise)
-        return result.then((settled) => definition.run(accepted(settled, params), call));
+      // A promise may be one of another realm, or a library's own.
+      if ('then' in result)
+        return Promise.resolve(result).then((settled) => definition.run(accepted(settled, params), call));
       return definition.run(accepted(result, params), call);
     },
   };

@@ -121,4 +121,18 @@ describe('the parameters of a method', () => {
     };
     assert.deepEqual(await call(broken, {}), [500, 'The broker failed to answer; its log says why']);
   });
+
+  it('waits for any promise, and never runs a method unchecked', async () => {
+    const settled = { value: { name: 'Ada', times: 1 } };
+    // oxlint-disable-next-line unicorn/no-thenable -- a promise of a library's own
+    const later = { then: (resolve: (result: unknown) => void) => resolve(settled) };
+    const validate = (() => later) as unknown as StandardSchema<Greeting>['~standard']['validate'];
+    const schema: StandardSchema<Greeting> = { '~standard': { version: 1, vendor: 'own', validate } };
+    const greet = defineModule({
+      Hello: defineMethod({ params: schema, run: ({ name }) => jsonReply(`Hello, ${name}`) }),
+    });
+    const app = createApp({ store: memoryStore(), config: { greet: {} }, modules: { greet } });
+    const answer = await app.request('/greet/Hello', { method: 'POST' });
+    assert.deepEqual([answer.status, await answer.json()], [200, 'Hello, Ada']);
+  });
 });
