@@ -33,8 +33,9 @@ export type ClientAddress = (c: Context) => string;
 export function connectionOf(c: Context, clientAddress?: ClientAddress): ConnectionInfo {
   const request = c.req.raw;
   const env = (c.env ?? {}) as ServerEnvironment;
-  if (env.connection && !clientAddress) return env.connection;
-  const bun = env.requestIP ? env : env.server;
+  // On some platforms the environment is the application's own settings, and a name says nothing of what it is.
+  if (typeof env.connection?.keepOpen === 'function' && !clientAddress) return env.connection;
+  const bun = [env, env.server].find((server) => typeof server?.requestIP === 'function');
   return {
     get remoteAddress(): string {
       if (clientAddress) return plainAddress(clientAddress(c));

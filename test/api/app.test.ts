@@ -41,6 +41,14 @@ describe('createApp()', () => {
     );
   });
 
+  it('takes nothing for a server that has the name of one in the environment', async () => {
+    const app = appWith();
+    for (const env of [{ connection: {} }, { server: 'a', timeout: '30', requestIP: 'b', incoming: 'c' }]) {
+      const answer = await app.fetch(new Request('http://app.test/services/Get?name=foo&wait=100ms'), env);
+      assert.equal(answer.status, 404);
+    }
+  });
+
   it('asks for the access keys of its config', async () => {
     const config = { services: { _access_key: ['old', 'new'] } };
     const app = appWith({ config });
