@@ -120,4 +120,17 @@ describe('services.List', () => {
     const { data, revision } = await list();
     assert.deepEqual([data.entries.map(({ name }) => name), revision], [['a', 'b'], write.revision]);
   });
+
+  it('is counted at the revision that it tells, also where the registry changes while it is counted', async () => {
+    for (const entries of [true, false]) {
+      const store = memoryStore();
+      for (let n = 1000; n < 6000; n++) await store.mutate(`n${n}`, put('x'));
+      const answer = createServices(store).call('List', callWith({ prefix: 'n', entries, limit: 1 }).call);
+      // Counted already, and still to come.
+      for (const name of ['n0', 'n9']) await store.mutate(name, put('x'));
+      const { data, revision } = await bodyOf(await answer);
+      assert.deepEqual([data.count, revision], [5002, 5002]);
+      await store.close();
+    }
+  });
 });

@@ -20,8 +20,10 @@ export function createPages(store: Pick<Store, 'revision' | 'list' | 'count'>): 
   const making = new Map<string, Promise<PageText>>();
 
   async function make(key: string, options: ListOptions): Promise<PageText> {
+    // To count may take a while in which the registry changes; to list does not, so that both are of one state.
+    const count = await store.count(options.prefix ?? '');
     const page = await store.list(options);
-    const text = createPageText(page, await store.count(options.prefix ?? ''));
+    const text = createPageText(page, count);
     made.delete(key);
     made.set(key, { revision: page.revision, text: new WeakRef(text) });
     for (const oldest of made.keys()) {

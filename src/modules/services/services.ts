@@ -118,7 +118,8 @@ async function list(store: Store, pages: Pages, p: ListParams, call: Call): Prom
       ? await waitAtMost(wait, call, (signal) => store.waitForCount(prefix, wanted, signal))
       : undefined;
   if (entries) return await pages.reply({ prefix, limit, ...(after === undefined ? {} : { after }) });
-  const { revision, count } = reached ?? { revision: store.revision, count: await store.count(prefix) };
+  // The revision once it has been counted: what changed meanwhile is in the count.
+  const { revision, count } = reached ?? { count: await store.count(prefix), revision: store.revision };
   return success({ entries: [], count }, revision);
 }
 
