@@ -76,13 +76,16 @@ export async function untilReached<T>(ms: number, attempt: (leftMs: number) => P
   if (ms === 0) return attempt(Infinity);
   const deadline = deadlineIn(ms);
   const retry = backoff();
+  let cause: unknown;
   for (;;) {
     try {
       return await attempt(deadline.left());
     } catch (error) {
       if (!isPassing(error)) throw error;
+      // An attempt that the end of the time has cut off says less than the one before.
+      if (cause === undefined || deadline.left() > 0) cause = error;
       await retry.pause(deadline);
-      if (deadline.left() === 0) throw deadline.error('the broker', error);
+      if (deadline.left() === 0) throw deadline.error('the broker', cause);
     }
   }
 }

@@ -93,7 +93,7 @@ describe('install-extension', () => {
     );
     const key = /pkg\.a, access key (\S+)/.exec(stdout)?.[1] ?? '';
     const configFile = path.join(dir, 'bpbroker', 'etc', 'bpbroker.json');
-    const broker = await startBroker(reference, { dir, config: read(configFile) });
+    const broker = await startBroker(reference, { dir, config: { ...read(configFile), api: {} } });
     const said = await broker.client(['-a', key, 'execute', '--method', 'pkg.a.Say', '--quiet']);
     assert.equal(said.stdout, 'from a part\n', said.stderr);
     await broker.kill();

@@ -63,7 +63,7 @@ for (const launcher of launchers) {
     it('a wait says the last cause', async () => {
       const port = await freePort();
       const at = ['-b', `127.0.0.1:${port}`];
-      const short = ['--timeout', '600ms'];
+      const short = ['--timeout', '1s'];
       const get = ['service', 'get', '--name', 'x', '--wait', ...short];
       const cause = /: No broker reached at 127\.0\.0\.1:\d+: connection refused\n$/;
       failed(await client(...at, ...get), 9, cause);
