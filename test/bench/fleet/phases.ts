@@ -12,6 +12,8 @@ export interface Outcome {
   readonly failures: Readonly<Record<string, number>>;
   /** Bytes that the server sent: datagrams, and answers before encryption. */
   readonly bytes: number;
+  /** Of these, those of the answers. */
+  readonly answerBytes: number;
   /** Datagrams that the server was sent. */
   readonly datagrams: number;
   /** Connections that were lost before the master's entry was read, and made again, as the client does. */
@@ -188,10 +190,11 @@ async function runFleet(options: FleetOptions, run: (node: Node) => Promise<numb
   );
   const totalMs = performance.now() - began;
   clearTimeout(timer);
+  const answerBytes = bytes;
   for (const ears of all) count({ bytes: ears.received() });
   await Promise.all(all.map((ears) => ears.close()));
   const datagrams = all.reduce((sum, ears) => sum + ears.sent(), 0);
-  return { ms, totalMs, failures, bytes, datagrams, again };
+  return { ms, totalMs, failures, bytes, answerBytes, datagrams, again };
 }
 
 type Found = NonNullable<Awaited<ReturnType<Ears['discover']>>>;
