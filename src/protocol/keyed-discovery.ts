@@ -129,9 +129,12 @@ export function encodeKeyedReply(
       'utf8',
     );
   const room = query.datagram.length - LINE_BYTES;
-  const fitting: string[] = [];
-  for (const address of addresses) if (encode([...fitting, address]).length <= room) fitting.push(address);
-  const body = encode(fitting);
+  let body = encode(addresses);
+  if (body.length > room) {
+    const fitting: string[] = [];
+    for (const address of addresses) if (encode([...fitting, address]).length <= room) fitting.push(address);
+    body = encode(fitting);
+  }
   return frame('r', hmac(keys.reply, sha256(query.datagram), body), body);
 }
 

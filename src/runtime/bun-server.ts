@@ -1,8 +1,9 @@
 import { plainAddress } from '../protocol/address.ts';
+import { extendBacklog } from './bun-backlog.ts';
 import { openDescriptors } from './descriptors.ts';
 import type { ConnectionInfo } from '../protocol/connection.ts';
 import type { HttpServer, ServeOptions } from './runtime.ts';
-import { createRefusals } from './server-limits.ts';
+import { BACKLOG, createRefusals } from './server-limits.ts';
 
 type Server = Bun.Server<undefined>;
 
@@ -113,7 +114,7 @@ function listen(options: ServeOptions, tooMany: () => boolean): Server {
 }
 
 function serveOn(hostname: string, options: ServeOptions, tooMany: () => boolean): Server {
-  return Bun.serve({
+  const server = Bun.serve({
     hostname,
     port: options.port,
     tls: { cert: options.cert, key: options.key },
@@ -133,6 +134,8 @@ function serveOn(hostname: string, options: ServeOptions, tooMany: () => boolean
       return options.fetch(request, new BunConnection(request, bun, options));
     },
   });
+  if (server.port !== undefined) extendBacklog(server.port, BACKLOG);
+  return server;
 }
 
 // A class, since one is made for each request and most of it is rarely asked for.

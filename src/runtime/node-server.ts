@@ -8,7 +8,7 @@ import { oneAtATime } from './node-answers.ts';
 import { type Connections, watchConnections } from './node-connections.ts';
 import { type ConnectionInfo, UNREAD_TIMEOUT_MS } from '../protocol/connection.ts';
 import type { HttpServer, ServeOptions } from './runtime.ts';
-import { createRefusals } from './server-limits.ts';
+import { BACKLOG, createRefusals } from './server-limits.ts';
 
 /** What a runtime needs besides. */
 interface AcceptOptions {
@@ -141,7 +141,7 @@ async function listen(server: https.Server, { hostname, port }: ServeOptions): P
 function attempt(server: https.Server, port: number, hostname: string): Promise<string> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, hostname, () => {
+    server.listen(port, hostname, BACKLOG, () => {
       server.off('error', reject);
       resolve(hostname);
     });

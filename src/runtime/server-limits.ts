@@ -1,3 +1,9 @@
+/**
+ * Connections that may wait to be accepted: those of a fleet that boots at once come faster than handshakes are made. The system
+ * may have less room (Linux: net.core.somaxconn).
+ */
+export const BACKLOG = 4096;
+
 /** How long a server goes on telling that it has refused a connection, in milliseconds. */
 const TELL_MS = 60_000;
 

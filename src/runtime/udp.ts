@@ -12,6 +12,12 @@ export interface UdpOptions {
   readonly broadcast?: boolean;
   /** Shares the address and port with other sockets that say so too. Default: false. */
   readonly reuse?: boolean;
+  /**
+   * Bytes of datagrams that the system is to keep until they are read; it may give less (Linux: net.core.rmem_max), and
+   * Deno does not ask it. Default: the
+   * system's own.
+   */
+  readonly receiveBuffer?: number;
   onMessage(datagram: Uint8Array, from: UdpPeer): void;
   /** An error of the open socket that belongs to no call; the socket stays open. Default: ignored. */
   onError?(error: Error): void;
@@ -49,6 +55,9 @@ export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
     options.onMessage(data, { address: from.address, port: from.port });
   });
   if (options.broadcast === true) socket.setBroadcast(true);
+  const { receiveBuffer } = options;
+  // Where it cannot be had, the system's own has to do.
+  if (receiveBuffer !== undefined) attempt(() => socket.setRecvBufferSize(receiveBuffer));
   const unsent = new Set<(error: Error) => void>();
   const sendOnce = (datagram: Uint8Array, to: UdpPeer): Promise<Error | undefined> =>
     new Promise((resolve) => {

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BrokerError } from '../../src/protocol/errors.ts';
+import type { Entry } from '../../src/protocol/entry.ts';
+import type { PrefixCount, PrefixCounts } from '../../src/store/memory/prefix-counts.ts';
 import { createRegistryState, type RegistryState } from '../../src/store/memory/state.ts';
+import { createWaits } from '../../src/store/memory/waits.ts';
 
 /** A registry in memory whose changes are applied one by one, as a driver does. */
 function registry(): { state: RegistryState; put(name: string): void; remove(name: string): void } {
@@ -17,7 +20,62 @@ function registry(): { state: RegistryState; put(name: string): void; remove(nam
 const never = (): AbortSignal => new AbortController().signal;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+/**
+ * A bootstrap: all wait for one entry, then each makes its own and waits until there are as many as nodes.
+ * @returns how often a waiter looked whether its condition holds, and how often the count was compared.
+ */
+async function looksOf(nodes: number): Promise<number> {
+  let looks = 0;
+  let value = 0;
+  const entries = new Map<string, Entry>();
+  const listeners = new Set<() => void>();
+  const table = {
+    revision: 0,
+    get(name: string): Entry | undefined {
+      looks++;
+      return entries.get(name);
+    },
+  };
+  const count: PrefixCount = {
+    ready: Promise.resolve(),
+    isReady: true,
+    letGo: () => undefined,
+    get value() {
+      looks++;
+      return value;
+    },
+  };
+  const counts: PrefixCounts = {
+    changed: () => undefined,
+    hold(_, onChange) {
+      if (onChange) listeners.add(onChange);
+      return count;
+    },
+  };
+  const waits = createWaits(table, counts);
+  const put = (name: string): void => {
+    entries.set(name, { name, data: {}, lastWriteTs: 0, lastWriteIp: '', revision: 1 });
+    if (name.startsWith('node/')) value++;
+    for (const tell of listeners) tell();
+    waits.made(name);
+  };
+  const ends = Array.from({ length: nodes }, async (_, i) => {
+    await waits.forEntry('master', never);
+    put(`node/${i}`);
+    await waits.forCount('node/', nodes, never);
+  });
+  await turn();
+  put('master');
+  await Promise.all(ends);
+  return looks;
+}
+
 describe('waits', () => {
+  it('of a fleet look as often as it has nodes, and not as its square', async () => {
+    const [some, thrice] = [await looksOf(100), await looksOf(300)];
+    assert.ok(thrice <= 3.2 * some, `${some} looks of 100 nodes, ${thrice} of 300`);
+  });
+
   it('that end at once are answered piece by piece, with turns of the event loop between', async () => {
     const { state, put } = registry();
     let answered = 0;

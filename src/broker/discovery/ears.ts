@@ -32,6 +32,12 @@ export interface EarsOptions {
 
 const FIRST_RESCAN_MS = 1000;
 
+/**
+ * What a fleet asks within one second, 10,000 queries with what the system adds to each, waits here while a turn of the event loop is
+ * long: the handshakes of the same fleet take turns of tenths of a second.
+ */
+const RECEIVE_BUFFER = 8 * 1024 * 1024;
+
 /** Opens them. Rejects with the system's error when the address itself cannot be listened on. */
 export function openEars(options: EarsOptions): Promise<Ears> {
   const everywhere = ['', '::', '0.0.0.0'].includes(options.listenIp);
@@ -54,10 +60,12 @@ async function listenEverywhere(options: EarsOptions): Promise<Ears> {
   const v6 =
     options.listenIp === '0.0.0.0'
       ? undefined
-      : await openUdp({ family: 6, address: '::', port, onMessage }).catch((error: unknown) => {
-          log.debug('Discovery does without IPv6', { error: socketErrorName(error) });
-          return undefined;
-        });
+      : await openUdp({ family: 6, address: '::', port, receiveBuffer: RECEIVE_BUFFER, onMessage }).catch(
+          (error: unknown) => {
+            log.debug('Discovery does without IPv6', { error: socketErrorName(error) });
+            return undefined;
+          },
+        );
   if (!v4 && !v6) throw whyNot;
   const stopRescans = repeatSlowing(options.rescanMs, () => {
     try {
@@ -131,6 +139,7 @@ async function listenOn(options: EarsOptions): Promise<Ears> {
       family,
       address,
       port: main.port,
+      receiveBuffer: RECEIVE_BUFFER,
       // Another broker on this host may listen on an address of its own in the same subnet.
       reuse: true,
       onMessage: (datagram, from) => {
@@ -182,6 +191,7 @@ async function openReplying(options: EarsOptions, family: 4 | 6, address: string
     family,
     address,
     port: options.port,
+    receiveBuffer: RECEIVE_BUFFER,
     onMessage: (datagram, from) =>
       options.onDatagram(datagram, from, (answer) => sendTo(socket, answer, from)),
   });

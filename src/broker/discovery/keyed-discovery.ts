@@ -3,6 +3,7 @@ import type { Config } from '../../config/schema.ts';
 import { ANY_BROKER, type QueryForm } from '../../protocol/discovery.ts';
 import { type Clocks, createFreshness } from '../../protocol/freshness.ts';
 import { keyedForm } from '../../protocol/keyed-forms.ts';
+import { listInterfaces, type NetworkInterface } from '../../runtime/interfaces.ts';
 import { ownAddresses } from './own-addresses.ts';
 
 /** Keyed discovery (contract, section 6) on a broker that has a key: the same answers over UDP and over HTTPS. */
@@ -28,6 +29,9 @@ export interface KeyedDiscoveryOptions {
   readonly clocks?: Clocks;
 }
 
+/** How old the list of interfaces may be that a reply is made from: to list them takes longer than all else of it. */
+const INTERFACES_MS = 1000;
+
 /** Nothing for a broker without a discovery key. */
 export function createKeyedDiscovery(options: KeyedDiscoveryOptions): KeyedDiscovery | undefined {
   const { config, instance } = options;
@@ -35,10 +39,11 @@ export function createKeyedDiscovery(options: KeyedDiscoveryOptions): KeyedDisco
   if (keys.length === 0) return undefined;
   const id = idInReplies(options.id);
   let reachable: { readonly port: number; readonly fingerprint: string } | undefined;
+  const interfaces = recently(INTERFACES_MS, listInterfaces);
+  const addressesFor = (source: string): string[] => ownAddresses(config.api.listen_ip, source, interfaces());
   const form = keyedForm(
     keys,
-    (source) =>
-      reachable && { id, instance, ...reachable, addresses: ownAddresses(config.api.listen_ip, source) },
+    (source) => reachable && { id, instance, ...reachable, addresses: addressesFor(source) },
     createFreshness(instance, options.clocks),
   );
   return {
@@ -51,6 +56,20 @@ export function createKeyedDiscovery(options: KeyedDiscoveryOptions): KeyedDisco
       if (typeof query === 'string' || query.name !== ANY_BROKER || !reachable) return undefined;
       return query.claim?.() && query.reply(source);
     },
+  };
+}
+
+/** What `list` gave at most `ms` ago. */
+function recently(ms: number, list: () => readonly NetworkInterface[]): () => readonly NetworkInterface[] {
+  let at = -Infinity;
+  let last: readonly NetworkInterface[] = [];
+  return () => {
+    const now = performance.now();
+    if (now - at > ms) {
+      last = list();
+      at = now;
+    }
+    return last;
   };
 }
 

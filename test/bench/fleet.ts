@@ -1,0 +1,105 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import {
+  bootTable,
+  type Boot,
+  type Discovery,
+  discoveryTable,
+  failuresOf,
+  goalTable,
+} from './fleet/report.ts';
+import { beside, runPhase } from './fleet/run-phase.ts';
+import { checkWay, type Server, startBroker, startHello } from './fleet/server.ts';
+
+/**
+ * `npm run bench:fleet [-- executable|bun|node [NODES…]]`: nodes that boot at once, each with a loopback address and a TLS
+ * connection of its own, all in one process beside the broker: discovery, open and keyed and beside a flood of garbage; the whole
+ * bootstrap; and the floor, as many handshakes and requests to the bare Hono application. Each is on a server of its own. Needs
+ * Linux, `npm run build`, and a hard limit of open files (`ulimit -Hn`) of a little over twice the largest number of nodes.
+ */
+
+const how = process.argv[2] ?? 'executable';
+const sizes = process.argv.length > 3 ? process.argv.slice(3).map(Number) : [100, 500, 1000, 5000];
+const largest = Math.max(...sizes);
+/** Datagrams of garbage a second. */
+const GARBAGE = 20_000;
+const forms = ['open', 'keyed'] as const;
+
+async function main(): Promise<void> {
+  checkWay(how);
+  checkSizes();
+  say(`${how}; the nodes start at random within a second; CPU, bytes sent and memory are those of a node\n`);
+  const discoveries: Discovery[] = [];
+  for (const form of forms) {
+    for (const nodes of sizes) discoveries.push(await discover(form, nodes, 0));
+  }
+  for (const form of forms) discoveries.push(await discover(form, largest, GARBAGE));
+  say(discoveryTable(discoveries));
+  const boots: Boot[] = [];
+  for (const nodes of sizes) boots.push(await boot(nodes));
+  say(bootTable(boots));
+  say(goalTable(discoveries, boots));
+  const runs = [...discoveries.map(({ run }) => run), ...boots.flatMap(Object.values)];
+  for (const { nodes, failures } of runs.filter((run) => failuresOf(run) > 0)) {
+    say(`failed, of ${nodes} nodes: ${JSON.stringify(failures)}`);
+    process.exitCode = 1;
+  }
+}
+
+function discover(form: Discovery['form'], nodes: number, garbage: number): Promise<Discovery> {
+  return onBroker(form, async (server, options) => {
+    const ask = (): ReturnType<typeof runPhase> => runPhase('discovery', server, { nodes, ...options });
+    if (garbage === 0) return { form, run: await ask(), garbage };
+    const { result, perSecond } = await beside(server.port, garbage, ask);
+    return { form, run: result, garbage: perSecond };
+  });
+}
+
+async function boot(nodes: number): Promise<Boot> {
+  const bootstrap = await onBroker('keyed', (server, options) =>
+    runPhase('bootstrap', server, { nodes, ...options }),
+  );
+  const floor = await onServer(startHello(how), (server) =>
+    runPhase('floor', server, { nodes, port: server.port }),
+  );
+  return { bootstrap, floor };
+}
+
+type Use<T> = (server: Server, options: { readonly port: number; readonly key?: string }) => Promise<T>;
+
+/** A broker that is there for `use` alone. What its self-check found wrong meanwhile is printed. */
+async function onBroker<T>(form: Discovery['form'], use: Use<T>): Promise<T> {
+  const key = form === 'keyed' ? { key: randomBytes(32).toString('hex') } : {};
+  return onServer(startBroker(how, key.key), async (server) => {
+    const result = await use(server, { port: server.port, ...key });
+    for (const line of server.printed().split('\n')) if (/self-check|failed/.test(line)) say(line);
+    return result;
+  });
+}
+
+async function onServer<T>(starting: Promise<Server>, use: (server: Server) => Promise<T>): Promise<T> {
+  const server = await starting;
+  try {
+    return await use(server);
+  } finally {
+    await server.stop();
+  }
+}
+
+function checkSizes(): void {
+  const wrong = process.argv.slice(3).find((text) => !/^[1-9]\d{0,4}$/.test(text));
+  if (wrong !== undefined) throw new Error(`Cannot run '${wrong}' nodes: expected a number from 1 to 99999`);
+  const limit = Number(execFileSync('/bin/sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' }));
+  const needed = 2 * largest + 200;
+  // Runtimes raise the soft limit to the hard one by themselves.
+  if (limit < needed)
+    throw new Error(
+      `The hard limit of open files is ${limit}, and ${largest} nodes need ${needed}: raise it, as root with 'ulimit -Hn ${needed}'`,
+    );
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+await main();

@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pauseAfter } from '../../../src/client/finder.ts';
+import { openQuestion, type Question, type Reply } from '../../../src/protocol/discovery.ts';
+import { keyedQuestion } from '../../../src/protocol/keyed-forms.ts';
+import { openUdp, type UdpPeer, type UdpSocket } from '../../../src/runtime/udp.ts';
+
+/** Where a fleet's broker answers. */
+export interface Target {
+  /** UDP port of discovery, and in the open form TCP port of the API. */
+  readonly port: number;
+  /** The discovery key; absent: the open form. */
+  readonly key?: string;
+}
+
+/** A node's discovery that got its answer. */
+export interface Found {
+  readonly reply: Reply;
+  /** Milliseconds from its first query. */
+  readonly ms: number;
+}
+
+/** The ears of a node: a socket on a loopback address of its own. */
+export interface Ears {
+  /**
+   * Asks for the name as the client does, until the first answer: on the client's schedule, and each time twice, as a host does
+   * that sends to its subnet's broadcast address and to 255.255.255.255.
+   * @returns nothing when none came within `timeoutMs`.
+   */
+  discover(name: string, timeoutMs: number): Promise<Found | undefined>;
+  /** Bytes of all that came. */
+  received(): number;
+  /** Datagrams sent. */
+  sent(): number;
+  close(): Promise<void>;
+}
+
+/** How often each query is sent at once. */
+const COPIES = 2;
+
+/** A loopback address for each node: 127.1.0.1 and on. The networks of tests and of the broker's own queries are elsewhere. */
+export function addressOf(index: number): string {
+  const at = index + 1;
+  return `127.${1 + (at >> 16)}.${(at >> 8) & 255}.${at & 255}`;
+}
+
+export async function openEars(address: string, target: Target): Promise<Ears> {
+  const to: UdpPeer = { address: '127.0.0.1', port: target.port };
+  let received = 0;
+  let sent = 0;
+  let hear: ((datagram: Uint8Array) => void) | undefined;
+  const socket: UdpSocket = await openUdp({
+    family: 4,
+    address,
+    onMessage(datagram) {
+      received += datagram.length;
+      hear?.(datagram);
+    },
+  });
+  const send = async (datagram: Uint8Array): Promise<void> => {
+    sent += 1;
+    const error = await socket.send(datagram, to);
+    if (error) throw error;
+  };
+
+  return {
+    async discover(name, timeoutMs) {
+      const question = questionFor(name, target);
+      const began = performance.now();
+      const over = new AbortController();
+      let found: Found | undefined;
+      let problem: unknown;
+      const fail = (error: unknown): void => {
+        problem = error;
+        over.abort();
+      };
+      hear = (datagram) => {
+        const reply = question.read(datagram);
+        if (!reply || found) return;
+        if (reply.form === 'challenge') {
+          send(reply.query).catch(fail);
+          return;
+        }
+        found = { reply, ms: performance.now() - began };
+        over.abort();
+      };
+      for (let round = 0; !over.signal.aborted; round++) {
+        const left = began + timeoutMs - performance.now();
+        if (left <= 0) break;
+        for (let copy = 0; copy < COPIES; copy++) {
+          for (const datagram of question.queries(round)) send(datagram).catch(fail);
+        }
+        await sleep(Math.min(pauseAfter(round), left), undefined, { signal: over.signal }).catch(
+          () => undefined,
+        );
+      }
+      hear = undefined;
+      if (problem instanceof Error) throw problem;
+      return found;
+    },
+    received: () => received,
+    sent: () => sent,
+    close: () => socket.close(),
+  };
+}
+
+function questionFor(name: string, { key }: Target): Question {
+  return key === undefined ? openQuestion(name) : keyedQuestion(name, key);
+}

@@ -1,0 +1,107 @@
+import type { Run } from './run-phase.ts';
+
+/** Discovery as it went, on the one kind of broker. */
+export interface Discovery {
+  readonly form: 'open' | 'keyed';
+  readonly run: Run;
+  /** Datagrams of garbage in a second beside it; 0 for none. */
+  readonly garbage: number;
+}
+
+/** The bootstrap of so many nodes, and the floor for as many. */
+export interface Boot {
+  readonly bootstrap: Run;
+  readonly floor: Run;
+}
+
+const count = (value: number): string => Math.round(value).toLocaleString('en');
+const ratio = (value: number): string => value.toFixed(2);
+const timeText = (ms: number): string => (ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(2)} s`);
+
+export const failuresOf = ({ nodes, ms }: Run): number => nodes - ms.length;
+
+/** The value that this part of all nodes is at or below; those that failed are above it. */
+function quantile({ ms, nodes }: Run, part: number): number {
+  return ms.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(nodes * part) - 1)] ?? Infinity;
+}
+
+/** CPU time for each node. */
+const CPU_HEAD = ['broker CPU', 'fleet CPU'];
+
+function cpuCells({ serverCpu, loadCpu, nodes }: Run): string[] {
+  return [serverCpu, loadCpu].map((cpu) => `${((cpu * 1e6) / nodes).toFixed(0)} µs`);
+}
+
+export function discoveryTable(found: readonly Discovery[]): string {
+  const rows = found.map(({ form, run, garbage }) => [
+    garbage > 0 ? `${form}, ${count(garbage)} of garbage/s` : form,
+    count(run.nodes),
+    timeText(quantile(run, 0.5)),
+    timeText(quantile(run, 0.99)),
+    timeText(quantile(run, 1)),
+    count(failuresOf(run)),
+    count(run.datagrams),
+    ...cpuCells(run),
+  ]);
+  return table(['discovery', 'nodes', 'median', 'p99', 'slowest', 'failed', 'datagrams', ...CPU_HEAD], rows);
+}
+
+export function bootTable(boots: readonly Boot[]): string {
+  const head = ['nodes', 'all done', 'median', 'slowest', 'failed', 'again', 'sent', ...CPU_HEAD];
+  const rows = boots.flatMap(({ bootstrap, floor }) => [
+    bootRow('bootstrap', bootstrap),
+    bootRow('floor', floor),
+  ]);
+  return table(['', ...head, 'memory', 'of a node'], rows);
+}
+
+function bootRow(title: string, run: Run): string[] {
+  return [
+    title,
+    count(run.nodes),
+    timeText(run.totalMs),
+    timeText(quantile(run, 0.5)),
+    timeText(quantile(run, 1)),
+    count(failuresOf(run)),
+    count(run.again),
+    `${count(run.bytes / run.nodes)} B`,
+    ...cpuCells(run),
+    `+ ${count(run.grown / 1024 ** 2)} MiB`,
+    `${(run.grown / 1024 / run.nodes).toFixed(1)} KiB`,
+  ];
+}
+
+/** The goals for a fleet, as the largest one that was run kept them. */
+export function goalTable(discoveries: readonly Discovery[], boots: readonly Boot[]): string {
+  const largest = boots.at(-1);
+  const nodes = largest?.bootstrap.nodes ?? 0;
+  const rows: string[][] = [];
+  for (const { form, run, garbage } of discoveries.filter((one) => one.run.nodes === nodes)) {
+    const [beside, limit] = garbage > 0 ? [', beside garbage', 3000] : ['', 1500];
+    rows.push(goal(`p99 of discovery, ${form}${beside}`, limit, quantile(run, 0.99), timeText));
+  }
+  if (largest) {
+    const { bootstrap, floor } = largest;
+    const tenth = boots.find((one) => one.bootstrap.nodes === nodes / 10)?.bootstrap;
+    if (tenth)
+      rows.push(
+        goal(`bootstrap, of that of ${count(tenth.nodes)}`, 12, bootstrap.totalMs / tenth.totalMs, ratio),
+      );
+    rows.push(goal('bootstrap, of the floor', 3, bootstrap.totalMs / floor.totalMs, ratio));
+    rows.push(goal('memory of a node, KiB', 40, bootstrap.grown / 1024 / nodes, ratio));
+  }
+  return table([`goals, ${count(nodes)} nodes`, '', 'found', ''], rows);
+}
+
+function goal(what: string, limit: number, found: number, show: (value: number) => string): string[] {
+  return [what, `at most ${show(limit)}`, show(found), found <= limit ? 'kept' : 'MISSED'];
+}
+
+/** Each column as wide as its widest cell; the first one is on the left. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const lines = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));
+  const pad = (cell: string, column: number): string =>
+    column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
+  return `${lines.map((cells) => cells.map(pad).join('  ').trimEnd()).join('\n')}\n`;
+}
