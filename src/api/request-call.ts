@@ -1,6 +1,7 @@
 import type { Registry } from '../client/registry.ts';
 import type { Call, Module } from '../modules/module.ts';
 import { ownRegistry } from '../modules/services/own-registry.ts';
+import { type FirstSignal, firstOf } from './first-signal.ts';
 import type { ConnectionInfo } from '../protocol/connection.ts';
 import { type Logger, withFields } from '../protocol/logger.ts';
 
@@ -20,7 +21,7 @@ export class RequestCall implements Call {
   readonly #connection: ConnectionInfo;
   readonly #context: CallContext;
   readonly #module: string;
-  #signal: AbortSignal | undefined;
+  #signal: FirstSignal | undefined;
   #registry: Registry | undefined;
   #kept = false;
 
@@ -47,8 +48,8 @@ export class RequestCall implements Call {
   }
 
   get signal(): AbortSignal {
-    this.#signal ??= AbortSignal.any([this.#request.signal, this.#context.closing]);
-    return this.#signal;
+    this.#signal ??= firstOf(this.#request.signal, this.#context.closing);
+    return this.#signal.signal;
   }
 
   get log(): Logger {
@@ -73,6 +74,7 @@ export class RequestCall implements Call {
   answered(): void {
     if (this.#kept) this.#connection.answered();
     this.#kept = false;
+    this.#signal?.letGo();
   }
 
   drop(): void {

@@ -13,8 +13,11 @@ export function extendBacklog(port: number, backlog: number): void {
   if (process.platform !== 'linux') return;
   const socket = attempt(() => listeningSocket(port));
   if (socket === undefined) return;
-  void listenAgain(socket, backlog);
+  listenAgain(socket, backlog).catch(nothing);
 }
+
+/** Whatever is in the way, the queue is as long as it was. */
+function nothing(): void {}
 
 async function listenAgain(socket: number, backlog: number): Promise<void> {
   const { dlopen } = await import('bun:ffi');

@@ -48,8 +48,14 @@ describe('memoryStore()', () => {
       await store.mutate('short', put('a', 1));
       await store.mutate('long', put('a', 3_600_000));
       const watch = store.watch({ name: 'short' });
-      const past = performance.now() + 1100;
-      while (performance.now() < past) await new Promise((resolve) => setImmediate(resolve));
+      const pass = async (ms: number): Promise<void> => {
+        const past = performance.now() + ms;
+        while (performance.now() < past) await new Promise((resolve) => setImmediate(resolve));
+      };
+      await pass(1100);
+      // A process that stood still would have renewals to read now.
+      assert.ok(await store.get('short'));
+      await pass(3100);
       assert.equal(await store.get('short'), undefined);
       assert.equal(await store.count(''), 1);
       const { value } = await watch.next();
@@ -58,6 +64,16 @@ describe('memoryStore()', () => {
     } finally {
       globalThis.setTimeout = real;
     }
+  });
+
+  it('keeps an entry whose renewal is read late, after the process stood still', async () => {
+    const store = memoryStore();
+    await store.mutate('lock', put('a', 300));
+    const past = performance.now() + 1500;
+    while (performance.now() < past);
+    const { entry } = await store.mutate('lock', () => ({ action: 'renew' }));
+    assert.equal(entry?.name, 'lock');
+    await store.close();
   });
 
   it('refuses a limit that is none, and names it', () => {

@@ -60,9 +60,9 @@ async function looksOf(nodes: number): Promise<number> {
     waits.made(name);
   };
   const ends = Array.from({ length: nodes }, async (_, i) => {
-    await waits.forEntry('master', never);
+    await waits.forEntry('master', never());
     put(`node/${i}`);
-    await waits.forCount('node/', nodes, never);
+    await waits.forCount('node/', nodes, never());
   });
   await turn();
   put('master');

@@ -106,8 +106,8 @@ async function get(store: Store, { name, wait = 0 }: GetParams, call: Call): Pro
 }
 
 async function list(store: Store, pages: Pages, p: ListParams, call: Call): Promise<Reply> {
-  const { prefix = '', after, limit = MAX_PAGE, wait = 0, wait_count: wanted = 0, entries = true } = p;
-  if (wait > 0 && wanted === 0) {
+  const { prefix = '', after, limit = MAX_PAGE, wait = 0, wait_count: wanted, entries = true } = p;
+  if (wait > 0 && wanted === undefined) {
     throw new BrokerError(
       'invalid_request',
       "Parameter 'wait' needs 'wait_count': how many entries to wait for",
@@ -115,7 +115,7 @@ async function list(store: Store, pages: Pages, p: ListParams, call: Call): Prom
   }
   const reached =
     wait > 0
-      ? await waitAtMost(wait, call, (signal) => store.waitForCount(prefix, wanted, signal))
+      ? await waitAtMost(wait, call, (signal) => store.waitForCount(prefix, wanted ?? 0, signal))
       : undefined;
   if (entries) return await pages.reply({ prefix, limit, ...(after === undefined ? {} : { after }) });
   // The revision once it has been counted: what changed meanwhile is in the count.

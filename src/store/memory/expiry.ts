@@ -9,7 +9,7 @@ export interface Expiry {
   forget(name: string): void;
   /**
    * Names whose lifetimes are over by a second and more, though no timer has come: a platform may stop timers between
-   * requests. Costs nothing while there can be none.
+   * requests. A process that stood still has renewals to read first, so each is drawn out once. Costs nothing while there can be none.
    */
   overdue(): string[];
   /** Whether the lifetime of just this state of an entry is over. */
@@ -130,8 +130,13 @@ export function createExpiry(expire: (name: string) => Promise<unknown>): Expiry
       const since = performance.now() - OVERDUE_MS;
       if (since < earliest) return [];
       const all = [...lifetimes.values()];
-      const over = all.filter(({ deadline }) => deadline <= since);
-      const left = all.filter(({ deadline }) => deadline > since);
+      const over = all.filter(({ deadline, graces }) => deadline <= since && graces > 0);
+      const left = all.filter((lifetime) => !over.includes(lifetime));
+      for (const lifetime of left) {
+        if (lifetime.deadline > since) continue;
+        lifetime.graces++;
+        lifetime.deadline = performance.now() + GRACE_MS;
+      }
       earliest = left.reduce((least, { deadline }) => Math.min(least, deadline), Infinity);
       return over.map(({ name }) => name);
     },

@@ -24,7 +24,8 @@ const rules: OptionRules<MemoryStoreOptions> = {
  * A registry in the memory of this process. **Nothing is durable**: a process that ends takes every entry with it, and no
  * other process sees them. It keeps every other rule of the store's contract: one winner, revisions, watches, lifetimes.
  *
- * Lifetimes are counted by timers. Where a platform stops them between requests, an entry ends at the first use after.
+ * Lifetimes are counted by timers. Where a platform stops them between requests, an entry ends at a use after: 3 seconds after the first
+ * use that finds its lifetime over, which may be one of a process that stood still, with the renewals still to be read.
  *
  * @throws BrokerError `invalid_config` for a limit that is unknown, or no number above 0.
  * @example
