@@ -9,6 +9,8 @@ import {
   type OptionRules,
 } from '../protocol/options.ts';
 
+const isPort = (port: unknown): boolean =>
+  Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536;
 const time: OptionRule = { expected: 'a number of milliseconds from 0 on', accepts: isTime };
 const key: OptionRule = { expected: 'a string', accepts: isText, secret: true };
 
@@ -16,8 +18,9 @@ const rules: OptionRules<ConnectOptions> = {
   broker: {
     required: true,
     expected:
-      "an address such as '192.0.2.1:20443', a URL such as 'https://host/prefix', or what discover() found",
-    accepts: (broker) => (isText(broker) && broker !== '') || isObject(broker),
+      "an address such as '192.0.2.1:20443' or { host: '192.0.2.1', port: 20443 }, a URL such as 'https://host/prefix', or what discover() found",
+    accepts: (broker) =>
+      isObject(broker) ? isText(broker['host']) && isPort(broker['port']) : isText(broker) && broker !== '',
   },
   accessKey: key,
   discoverKey: key,

@@ -141,8 +141,8 @@ export function failureOf(status: number, text: string, origin?: Origin): Broker
   }
   const { code, message, success } = isObject(envelope) ? envelope : {};
   const isBrokers = isErrorCode(code) || success === false;
-  const byProxy = isBrokers || !origin?.line.isProxied ? undefined : proxyFailure(status, origin);
-  if (byProxy) return byProxy;
+  const byOther = isBrokers || !origin ? undefined : failureOfAnother(status, origin);
+  if (byOther) return byOther;
   return new BrokerError(
     isErrorCode(code) ? code : codeForStatus(status),
     typeof message === 'string' && message !== '' ? message : bareStatus(status, origin?.line),
@@ -150,13 +150,16 @@ export function failureOf(status: number, text: string, origin?: Origin): Broker
   );
 }
 
-/** What an answer says that a proxy has made, in place of a broker that it does not reach. */
-function proxyFailure(status: number, { line: { place }, isBuiltIn }: Origin): BrokerError | undefined {
+/** What an answer says that no broker has made: a server of another kind, or a proxy in place of a broker that it does not reach. */
+function failureOfAnother(status: number, { line, isBuiltIn }: Origin): BrokerError | undefined {
+  const { place, isProxied } = line;
   const failure = (code: ErrorCode, why: string): BrokerError =>
     new BrokerError(code, `Something answers at ${place}, but ${why} (HTTP status ${status})`, { status });
+  // Every broker has the modules that are built in.
+  if (status === 404 && isBuiltIn)
+    return failure('unreachable', `it is no broker: check the ${isProxied ? 'path of the URL' : 'address'}`);
+  if (!isProxied) return undefined;
   switch (status) {
-    case 404:
-      return isBuiltIn ? failure('unreachable', 'it is no broker: check the path of the URL') : undefined;
     case 502:
     case 504:
       return failure('unreachable', 'it reaches no broker');

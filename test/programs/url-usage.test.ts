@@ -139,6 +139,26 @@ describe('a URL on the command line', () => {
     assert.match(stderr, /it is no broker: check the path of the URL \(HTTP status 404\)/);
   });
 
+  it('a server of another kind at an address is no broker, whatever it says of a path', async () => {
+    proxy.answer((_, outgoing) =>
+      outgoing.writeHead(404, { 'content-type': 'text/html' }).end('<h1>Not here</h1>'),
+    );
+    const { code, stderr } = await client(reference, [
+      '-b',
+      `localhost:${proxy.port}`,
+      'service',
+      'get',
+      '--name',
+      'a',
+    ]);
+    proxy.answer(undefined);
+    assert.equal(code, 6, stderr);
+    assert.match(
+      stderr,
+      /Something answers at localhost:\d+, but it is no broker: check the address \(HTTP status 404\)/,
+    );
+  });
+
   it('shows what a proxy says that has nothing to offer', async () => {
     const get = ['-b', urlOf(), '--ca', own('ca.pem'), '--access-key', key, 'service', 'get', '--name', 'a'];
     for (const [status, expected] of [

@@ -106,7 +106,12 @@ const cases: readonly (readonly [string, (() => unknown) | undefined, string])[]
   [
     'connect({})',
     () => connect?.({}),
-    "connect: the option 'broker' is missing; expected an address such as '192.0.2.1:20443', a URL such as 'https://host/prefix', or what discover() found",
+    "connect: the option 'broker' is missing; expected an address such as '192.0.2.1:20443' or { host: '192.0.2.1', port: 20443 }, a URL such as 'https://host/prefix', or what discover() found",
+  ],
+  [
+    'connect({ broker: { port } })',
+    () => connect?.({ broker: { host: '127.0.0.1', port: 'a' } }),
+    "connect: the option 'broker' is an object; expected an address such as '192.0.2.1:20443' or { host: '192.0.2.1', port: 20443 }, a URL such as 'https://host/prefix', or what discover() found",
   ],
   [
     'connect({ acessKey })',
