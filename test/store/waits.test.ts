@@ -59,14 +59,24 @@ async function looksOf(nodes: number): Promise<number> {
     for (const tell of listeners) tell();
     waits.made(name);
   };
-  const ends = Array.from({ length: nodes }, async (_, i) => {
-    await waits.forEntry('master', never());
-    put(`node/${i}`);
-    await waits.forCount('node/', nodes, never());
-  });
-  await turn();
+  // Whoever is woken has looked before the next change.
+  const settle = async (): Promise<void> => {
+    for (let answered = 0; answered <= nodes; answered += 32) await turn();
+  };
+  const readers = Array.from({ length: nodes }, () => waits.forEntry('master', never()));
+  for (let i = 0; i < nodes; i++) {
+    put(`other/${i}`);
+    await settle();
+  }
   put('master');
-  await Promise.all(ends);
+  await Promise.all(readers);
+  const barrier: Promise<unknown>[] = [];
+  for (let i = 0; i < nodes; i++) {
+    put(`node/${i}`);
+    barrier.push(waits.forCount('node/', nodes, never()));
+    await settle();
+  }
+  await Promise.all(barrier);
   return looks;
 }
 

@@ -16,7 +16,11 @@ export interface Boot {
 
 const count = (value: number): string => Math.round(value).toLocaleString('en');
 const ratio = (value: number): string => value.toFixed(2);
-const timeText = (ms: number): string => (ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(2)} s`);
+
+function timeText(ms: number): string {
+  if (ms === Infinity) return 'never';
+  return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(2)} s`;
+}
 
 export const failuresOf = ({ nodes, ms }: Run): number => nodes - ms.length;
 
