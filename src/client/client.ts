@@ -8,7 +8,7 @@ import type { ConnectOptions } from './connect-options.ts';
 import type { ExecuteOptions, Execution } from './execute.ts';
 import { identityMismatch, parseFingerprint, type PinSource, resolvePin } from './identity.ts';
 import { knownBrokersFile, openKnownBrokers } from './known-brokers.ts';
-import { type Line, pinnedLine } from './line.ts';
+import { pinnedLine, type Settle } from './line.ts';
 import { checkDiscoveryKey, type ProvedBroker, proveBroker, reachBroker } from './proof.ts';
 import { createRegistry, PROXIED_POLL_MS, type Registry } from './registry.ts';
 import type { Regain, RegainOptions } from './regain.ts';
@@ -119,9 +119,6 @@ export function connectProved(
     pinTo('proved', (ms) => reachBroker(found, ms)),
   );
 }
-
-/** Finds out where the broker is and who it is, within so many milliseconds. */
-export type Settle = (ms: number) => Promise<Line>;
 
 function pinTo(source: PinSource, settle: (ms: number) => Promise<ProvedBroker>): Settle {
   return async (ms) => {

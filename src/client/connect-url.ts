@@ -1,7 +1,7 @@
 import { parseBrokerUrl } from '../protocol/broker-url.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import type { Settle } from './client.ts';
 import type { ConnectOptions } from './connect-options.ts';
+import type { Settle } from './line.ts';
 import { openSiteLine } from './site-line.ts';
 
 /** Options that say how a broker is found on a network, or proved there, and why they are not for a URL. */

@@ -4,6 +4,9 @@ import type { BrokerError } from '../protocol/errors.ts';
 import type { Channel, ChannelRequest, ChannelResponse, Pin } from '../runtime/runtime.ts';
 import { identityMismatch, type PinSource } from './identity.ts';
 
+/** Finds out where the broker is and who it is, within so many milliseconds. */
+export type Settle = (ms: number) => Promise<Line>;
+
 /** How requests get to one broker whose identity has been settled. */
 export interface Line {
   /** Where the broker is; another address once it has moved. */

@@ -1,6 +1,7 @@
 import type { Json, JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { compareNames } from '../protocol/names.ts';
+import { checkNames } from '../protocol/options.ts';
 import {
   type ClientCount,
   type ClientEntry,
@@ -101,7 +102,32 @@ export function createRegistry(
   pollMs: number = POLL_MS,
 ): Registry {
   // What the data of an entry is to be taken for is a matter of types alone.
-  return createUntyped(rpc, { regain, pollMs }) as Registry;
+  return withChecks(createUntyped(rpc, { regain, pollMs })) as Registry;
+}
+
+const waits = ['timeoutMs', 'signal'];
+/** The options of each method, and the place of them among its arguments. */
+const taken: Readonly<Record<string, readonly [place: number, names: readonly string[]]>> = {
+  register: [2, ['ttlMs', 'ifSame']],
+  replace: [2, ['ttlMs', 'ifRevision']],
+  update: [2, ['ttlMs', 'ifRevision']],
+  renew: [1, ['ifRevision']],
+  delete: [1, ['ifRevision']],
+  waitFor: [1, waits],
+  waitForCount: [2, [...waits, 'entries']],
+};
+
+/** A condition that a program without types misspells must not turn into a write without one. */
+function withChecks(registry: Untyped): Untyped {
+  const checked = Object.entries(taken).map(([method, [place, names]]) => {
+    const call = registry[method as keyof Untyped] as (...args: unknown[]) => Promise<unknown>;
+    const run = async (...args: unknown[]): Promise<unknown> => {
+      checkNames(method, args[place] ?? {}, names);
+      return call(...args);
+    };
+    return [method, run];
+  });
+  return { ...registry, ...Object.fromEntries(checked) } as Untyped;
 }
 
 /** A registry whose readers say nothing of what they expect. */

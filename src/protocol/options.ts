@@ -58,17 +58,30 @@ export function checkOptions<T>(
   }
   const options = given as Readonly<Record<string, unknown>>;
   // First, since the misspelt name of an option that must be given is both unknown and missing.
-  for (const name of Object.keys(options)) {
-    if (Object.hasOwn(rules, name)) continue;
-    const near = nearest(name, names);
-    const instead = near === undefined ? `there are ${names.join(', ')}` : `did you mean '${near}'?`;
-    fail(`the option '${name}' is unknown; ${instead}`);
-  }
+  checkNames(caller, options, names, code);
   for (const [name, { accepts, expected, required, secret }] of known) {
     const value = options[name];
     if (value === undefined && required) fail(`the option '${name}' is missing; expected ${expected}`);
     if (value === undefined || accepts(value)) continue;
     fail(`the option '${name}' is ${secret ? kindOf(value) : shown(value)}; expected ${expected}`);
+  }
+}
+
+/**
+ * Checks the names of options alone, where their kinds show soon enough.
+ * @throws BrokerError `code` naming the option that is unknown, and the nearest one.
+ */
+export function checkNames(
+  caller: string,
+  options: object,
+  names: readonly string[],
+  code: ErrorCode = 'usage',
+): void {
+  for (const name of Object.keys(options)) {
+    if (names.includes(name)) continue;
+    const near = nearest(name, names);
+    const instead = near === undefined ? `there are ${names.join(', ')}` : `did you mean '${near}'?`;
+    throw new BrokerError(code, `${caller}: the option '${name}' is unknown; ${instead}`);
   }
 }
 

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { createRegistry } from '../../src/client/registry.ts';
+
+/** As a program without types has it. */
+type Untyped = Record<string, (...args: unknown[]) => Promise<unknown>>;
+
+describe('a method of the registry', () => {
+  const sent: unknown[] = [];
+  const call = (...args: unknown[]): Promise<never> => {
+    sent.push(args);
+    return Promise.reject(new Error('sent'));
+  };
+  const registry = createRegistry({ call }) as unknown as Untyped;
+
+  const misspelt: readonly [method: string, args: readonly unknown[], message: string][] = [
+    [
+      'replace',
+      ['a', 'b', { ifRevison: 9 }],
+      "replace: the option 'ifRevison' is unknown; did you mean 'ifRevision'?",
+    ],
+    ['update', ['a', {}, { ttl: '5s' }], "update: the option 'ttl' is unknown; did you mean 'ttlMs'?"],
+    [
+      'register',
+      ['a', 'b', { ifsame: true }],
+      "register: the option 'ifsame' is unknown; did you mean 'ifSame'?",
+    ],
+    [
+      'delete',
+      ['a', { revision: 1 }],
+      "delete: the option 'revision' is unknown; did you mean 'ifRevision'?",
+    ],
+    [
+      'renew',
+      ['a', { ifRevisions: 1 }],
+      "renew: the option 'ifRevisions' is unknown; did you mean 'ifRevision'?",
+    ],
+    [
+      'waitFor',
+      ['a', { timeoutms: 1 }],
+      "waitFor: the option 'timeoutms' is unknown; did you mean 'timeoutMs'?",
+    ],
+    ['waitForCount', [1, '', { entry: true }], "waitForCount: the option 'entry' is unknown; "],
+  ];
+  for (const [method, args, message] of misspelt) {
+    it(`sends nothing with an option that it does not know: ${method}`, async () => {
+      await assert.rejects(
+        registry[method]?.(...args) ?? Promise.resolve(),
+        (error: Error & { code: string }) => {
+          assert.ok(
+            error.message.startsWith(message.slice(0, message.indexOf(' is unknown') + 11)),
+            error.message,
+          );
+          assert.equal(error.code, 'usage');
+          return true;
+        },
+      );
+      assert.deepEqual(sent, []);
+    });
+  }
+
+  it('takes those that it knows, and none', async () => {
+    for (const args of [
+      ['a', 'b', { ttlMs: 5, ifRevision: 0 }],
+      ['a', 'b', undefined],
+      ['a', 'b'],
+    ])
+      await assert.rejects(registry['replace']?.(...args) ?? Promise.resolve(), /^Error: sent$/);
+    assert.equal(sent.length, 3);
+  });
+});
