@@ -55,7 +55,7 @@ describe('discover() on a busy host', onLinux, () => {
   });
 
   it('listens on for longer where the first answer was slow', async () => {
-    const port = await answerLate(700, 950);
+    const port = await answerLate(400, 650);
     await assert.rejects(find(both(port)), { code: 'ambiguous_broker' });
   });
 });
