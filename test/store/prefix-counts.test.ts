@@ -91,6 +91,19 @@ describe('the count of a prefix', () => {
     assert.equal(walked.all, 600);
   });
 
+  it('is not kept for a prefix that is longer than any name', async () => {
+    const { counts, walked } = counted([nameOf(1)]);
+    const ask = async (prefix: string): Promise<void> => {
+      const count = counts.hold(prefix);
+      await count.ready;
+      count.letGo();
+    };
+    await ask('app/');
+    for (let i = 0; i < 100; i++) await ask(`${i}${'x'.repeat(600)}`);
+    await ask('app/');
+    assert.equal(walked.all, 1);
+  });
+
   it('tells who listens of each change under its own prefix, and of no other', async () => {
     const { counts, put, remove } = counted(Array.from({ length: 300 }, (_, i) => nameOf(i)));
     const told: number[] = [];

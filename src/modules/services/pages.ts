@@ -14,6 +14,8 @@ interface Made {
 
 /** Different pages that are kept in mind; the oldest is forgotten, and then made anew. */
 const MAX_PAGES = 64;
+/** Longest that what tells pages apart is kept: twice the longest name, as JSON may write it. A prefix may be as long as a request. */
+const MAX_KEY = 12_288;
 
 export function createPages(store: Pick<Store, 'revision' | 'list' | 'count'>): Pages {
   const made = new Map<string, Made>();
@@ -24,6 +26,7 @@ export function createPages(store: Pick<Store, 'revision' | 'list' | 'count'>): 
     const count = await store.count(options.prefix ?? '');
     const page = await store.list(options);
     const text = createPageText(page, count);
+    if (key.length > MAX_KEY) return text;
     made.delete(key);
     made.set(key, { revision: page.revision, text: new WeakRef(text) });
     for (const oldest of made.keys()) {

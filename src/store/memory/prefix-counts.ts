@@ -1,4 +1,4 @@
-import { compareNames } from '../../protocol/names.ts';
+import { compareNames, MAX_NAME_BYTES } from '../../protocol/names.ts';
 import type { Table } from './table.ts';
 import { nextTurn } from './turns.ts';
 
@@ -91,8 +91,8 @@ export function createPrefixCounts(table: Pick<Table, 'count'>, piece: number = 
   function letGo(counting: Counting): void {
     counting.holders--;
     if (counting.holders > 0) return;
-    // One that was not counted to its end has nothing worth keeping.
-    if (!counting.complete) return forget(counting);
+    // One that was not counted to its end has nothing worth keeping; nor has one that is longer than any name.
+    if (!counting.complete || counting.prefix.length > MAX_NAME_BYTES) return forget(counting);
     idle.add(counting);
     for (const oldest of idle) {
       if (idle.size <= MAX_IDLE) return;
