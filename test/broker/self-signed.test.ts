@@ -3,6 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { makeSelfSigned } from '../../src/broker/self-signed.ts';
+import { lacking } from '../support/tools.ts';
+
+const skip = lacking('openssl', 'bash');
 
 const [since, forEver] = [Date.UTC(2000, 0, 1), Date.UTC(9999, 11, 31, 23, 59, 59)];
 
@@ -11,7 +14,7 @@ function read(cert: string, ...args: readonly string[]): string {
   return execFileSync('openssl', ['x509', '-noout', ...args], { input: cert, encoding: 'utf8' });
 }
 
-describe('makeSelfSigned()', () => {
+describe('makeSelfSigned()', { skip }, () => {
   it('makes what openssl reads as a certificate for a server of that name alone, and verifies', async () => {
     const { cert } = await makeSelfSigned('bpbroker', since, forEver);
     const extensions = read(cert, '-ext', 'basicConstraints,keyUsage,extendedKeyUsage,subjectAltName');

@@ -29,11 +29,26 @@ import {
   served,
   tools,
 } from './install-support.ts';
+import { lacking } from '../support/tools.ts';
+
+const skip = lacking(
+  'tar',
+  'libdeflate-gzip',
+  'gzip',
+  'bash',
+  'dash',
+  'busybox',
+  'curl',
+  'openssl',
+  'ssh-keygen',
+  'sha256sum',
+  'wget',
+);
 
 const version = projectVersion();
 const target = host.name;
 
-describe('install.sh', () => {
+describe('install.sh', { skip }, () => {
   let release = '';
   let url = '';
 

@@ -8,6 +8,11 @@ import { root, tool } from '../../build/root.ts';
 import { readSigningKey, signatureNamespace, type SigningKey } from '../../build/sign.ts';
 import { run, type RunResult } from '../support/run.ts';
 import { tempDir } from '../support/temp.ts';
+import { lacking } from '../support/tools.ts';
+
+const noTools = lacking('openssl', 'ssh-keygen');
+const noOpenssl = lacking('openssl');
+const noPacking = lacking('tar', 'libdeflate-gzip', 'openssl');
 
 const content = Buffer.from(`${'0f'.repeat(32)}  a file\n`);
 
@@ -27,7 +32,7 @@ async function openssl(...args: string[]): Promise<string> {
 
 const generated = (): Promise<string> => openssl('genpkey', '-algorithm', 'ed25519');
 
-describe('readSigningKey()', () => {
+describe('readSigningKey()', { skip: noTools }, () => {
   it('row "a tampered release": signs what openssl and ssh-keygen verify with the public key that it names for each', async () => {
     const dir = tempDir();
     const at = (name: string): string => path.join(dir, name);
@@ -110,7 +115,7 @@ describe('readSigningKey()', () => {
   });
 });
 
-describe('writeInstallers()', () => {
+describe('writeInstallers()', { skip: noOpenssl }, () => {
   it('leaves them as they are without a key', () => {
     const out = tempDir();
     writeInstallers(out);
@@ -139,7 +144,7 @@ describe('writeInstallers()', () => {
   });
 });
 
-describe('node build/release.ts --sign', () => {
+describe('node build/release.ts --sign', { skip: noPacking }, () => {
   const release = (...args: string[]): Promise<RunResult> =>
     run([tool('node'), path.join(root, 'build', 'release.ts'), ...args], {
       cwd: tempDir(),

@@ -8,6 +8,7 @@ import { blocksOf } from '../support/documents.ts';
 import { launchers } from '../support/programs.ts';
 import { run, type RunResult } from '../support/run.ts';
 import { tempDir } from '../support/temp.ts';
+import { lacking } from '../support/tools.ts';
 
 const page = 'docs/install.md';
 
@@ -22,7 +23,12 @@ function typed(text: string, dir: string, env: Record<string, string> = {}): Pro
   return run(['/bin/sh', '-eu'], { input: text, cwd: dir, env: { PATH: process.env['PATH'] ?? '', ...env } });
 }
 
-describe(page, { skip: process.platform === 'win32' ? 'its commands are for a POSIX shell' : false }, () => {
+const skip =
+  process.platform === 'win32'
+    ? 'its commands are for a POSIX shell'
+    : lacking('tar', 'libdeflate-gzip', 'openssl', 'ssh-keygen', 'sha256sum');
+
+describe(page, { skip }, () => {
   const making = block('openssl genpkey');
   const build = 'npm run build:all -- --sign release.pem\n';
 
