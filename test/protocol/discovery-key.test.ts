@@ -14,6 +14,8 @@ describe('a discovery key', () => {
         [32, 'base64'],
       ] as const) {
         const key = randomBytes(size).toString(form);
+        // One in 100,000 has letters of one case alone, and looks as if it held less.
+        if (form !== 'hex' && !(/[a-z]/.test(key) && /[A-Z]/.test(key))) continue;
         assert.equal(discoveryKeyProblem(key), undefined, key);
       }
     }
