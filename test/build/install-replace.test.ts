@@ -4,21 +4,18 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { run, type RunResult } from '../support/run.ts';
 import { tempDir } from '../support/temp.ts';
-import { everything, install, isRoot, pathOf, served, shells } from './install-support.ts';
+import {
+  everything,
+  install,
+  isRoot,
+  pathOf,
+  programsForInstalls,
+  served,
+  shells,
+} from './install-support.ts';
 import { lacking } from '../support/tools.ts';
 
-const skip = lacking(
-  'tar',
-  'libdeflate-gzip',
-  'gzip',
-  'bash',
-  'dash',
-  'busybox',
-  'curl',
-  'openssl',
-  'ssh-keygen',
-  'sha256sum',
-);
+const skip = lacking(...programsForInstalls);
 
 describe('install.sh, over what was there', { skip }, () => {
   it('replaces two files and links of an older install, and makes copies where a file has one name', async () => {

@@ -8,21 +8,18 @@ import { readSigningKey, type SigningKey } from '../../build/sign.ts';
 import { serveFiles } from '../support/file-server.ts';
 import type { RunResult } from '../support/run.ts';
 import { tempDir } from '../support/temp.ts';
-import { everything, install, pathOf, shells, smallRelease, whereIs } from './install-support.ts';
+import {
+  everything,
+  install,
+  pathOf,
+  programsForInstalls,
+  shells,
+  smallRelease,
+  whereIs,
+} from './install-support.ts';
 import { lacking } from '../support/tools.ts';
 
-const skip = lacking(
-  'tar',
-  'libdeflate-gzip',
-  'gzip',
-  'bash',
-  'dash',
-  'busybox',
-  'curl',
-  'openssl',
-  'ssh-keygen',
-  'sha256sum',
-);
+const skip = lacking(...programsForInstalls);
 
 function makeKey(): SigningKey {
   const file = path.join(tempDir(), 'key.pem');

@@ -25,6 +25,20 @@ export const shells: Readonly<Record<string, readonly string[]>> = {
   bash: ['/bin/bash'],
 };
 
+/** What tests of the installer run: what packs a release, each of the shells, a download, and what verifies. */
+export const programsForInstalls: readonly string[] = [
+  'tar',
+  'libdeflate-gzip',
+  'gzip',
+  'bash',
+  'dash',
+  'busybox',
+  'curl',
+  'openssl',
+  'ssh-keygen',
+  'sha256sum',
+];
+
 /** What the installer needs besides a way to download and to verify. */
 export const tools: readonly string[] = [
   'tar',

@@ -24,6 +24,7 @@ import {
   install,
   isRoot,
   pathOf,
+  programsForInstalls,
   script,
   shells,
   served,
@@ -31,19 +32,7 @@ import {
 } from './install-support.ts';
 import { lacking } from '../support/tools.ts';
 
-const skip = lacking(
-  'tar',
-  'libdeflate-gzip',
-  'gzip',
-  'bash',
-  'dash',
-  'busybox',
-  'curl',
-  'openssl',
-  'ssh-keygen',
-  'sha256sum',
-  'wget',
-);
+const skip = lacking(...programsForInstalls, 'wget');
 
 const version = projectVersion();
 const target = host.name;
