@@ -45,9 +45,18 @@ interface Place {
 const UID = 54_321;
 const as = `exec setpriv --reuid ${UID} --regid ${UID} --clear-groups "$@"`;
 
+/** The account's entry names a home of the test's: without a HOME, programs would write to the real one. */
+const atHome = 'exec unshare --mount sh -c \'mount --bind "$PASSWD" /etc/passwd && exec "$@"\' sh "$@"';
+const noHome: Place = {
+  broker: atHome,
+  without: ['HOME', 'XDG_CONFIG_HOME'],
+  programs: ['unshare'],
+  needsRoot: true,
+};
+
 const places: Readonly<Record<string, Place>> = {
-  'no HOME': { without: ['HOME', 'XDG_CONFIG_HOME'] },
-  'no HOME and no tree': { without: ['HOME', 'XDG_CONFIG_HOME'], withoutTree: true },
+  'no HOME': noHome,
+  'no HOME and no tree': { ...noHome, withoutTree: true },
   'an unknown uid': { broker: as, programs: ['setpriv'], needsRoot: true, uid: UID },
   'an unknown uid without a HOME': {
     broker: as,
@@ -119,7 +128,9 @@ async function stageFor(place: Place, launcher: Launcher): Promise<Stage> {
   if (place.broker?.includes('$STALLED')) stall(stalled);
   if (place.uid !== undefined) giveTo(dir, place.uid);
   if (place.readOnly) lock(cwd);
-  const env = cleanEnv(dir, { STALLED: stalled, ...place.env });
+  const passwd = path.join(dir, 'passwd');
+  writeFileSync(passwd, `root:x:0:0:root:${path.join(dir, 'home')}:/bin/sh\n`);
+  const env = cleanEnv(dir, { STALLED: stalled, PASSWD: passwd, ...place.env });
   for (const name of [...(place.without ?? []), ...(place.withoutTree ? ['BPBROKER_HOME'] : [])])
     delete env[name];
   const programs = place.uid ? publicCopies(launcher) : launcher;

@@ -137,9 +137,10 @@ describe('options of start', () => {
       .stderr()
       .split('\n')
       .filter((line) => line.startsWith('{'));
-    assert.match(
-      logged.at(-1) ?? '',
-      /^\{"time":"[^"]*","level":"info","message":"stopping","signal":"SIGTERM"\}$/,
+    const stopping = /^\{"time":"[^"]*","level":"info","message":"stopping","signal":"SIGTERM"\}$/;
+    assert.ok(
+      logged.some((line) => stopping.test(line)),
+      logged.join('\n'),
     );
     assert.deepEqual(read(first.configFile)['api'], { ...config.api, ssl_cert: '', ssl_key: '' });
   });
@@ -254,7 +255,8 @@ describe('a signal ends the broker at once, whoever waits for it, and all is in 
       const signal = launcher.name === 'node24' ? 'SIGTERM' : 'SIGINT';
       assert.deepEqual(await broker.stop(signal), { code: 0, signal: undefined }, broker.stderr());
       assert.ok(performance.now() - began < 4000, 'it did not wait for them');
-      assert.match(broker.stderr(), new RegExp(` info stopping signal=${signal}\n$`));
+      // A backup that was under way may be told of after it.
+      assert.match(broker.stderr(), new RegExp(` info stopping signal=${signal}$`, 'm'));
       assert.deepEqual(
         readdirSync(broker.dir).filter((name) => /\.lock|\.tmp/.test(name)),
         [],

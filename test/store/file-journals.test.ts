@@ -275,42 +275,6 @@ describe('a journal that loses its name while it is written to', () => {
   });
 });
 
-describe('changing journals', () => {
-  it('fails without harm at each step, and is tried again', async () => {
-    for (let failing = 1; ; failing++) {
-      const place = tempDir();
-      let step = 0;
-      let armed = false;
-      const store = await openIn(place, {
-        journalBytes: 0,
-        onStep(name) {
-          if (!armed || !/^(journal|current)-/.test(name)) return;
-          step++;
-          if (step === failing)
-            throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
-        },
-      });
-      await store.mutate('a', put('1'));
-      armed = true;
-      const hit = await store.rewrite().then(
-        () => false,
-        () => true,
-      );
-      armed = false;
-      await store.mutate('b', put('2'));
-      assert.equal(store.health().writable, true);
-      const copy = tempDir();
-      for (const name of readdirSync(place)) copyFileSync(path.join(place, name), path.join(copy, name));
-      const crash = await openIn(copy);
-      assert.equal(await crash.count(''), 2, `failing step ${failing}`);
-      await crash.close();
-      await store.rewrite();
-      await store.close();
-      if (!hit && step < failing) break;
-    }
-  });
-});
-
 describe('writes that wait for the disk', () => {
   it('are bounded in bytes: what comes beyond is refused whole, and may be tried again', async () => {
     const store = await openIn(dir, { pendingBytes: 120_000 });

@@ -200,9 +200,9 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     state.end(stopping());
     const { trouble } = committer;
     const { revision } = table;
-    const { rewriteAlone } = rewriter;
+    const { rewriteAlone, exclusively } = rewriter;
     try {
-      const parts = { file, identity, journal: () => journal, revision, trouble, onStep };
+      const parts = { file, identity, journal: () => journal, revision, trouble, exclusively, onStep };
       if (upkeep.isReady) await saveAtClose({ ...parts, rewrite: upkeep.rewriteNow, rewriteAlone });
     } finally {
       // Whatever is still written must be in place before another broker may use the file.

@@ -13,6 +13,8 @@ export interface LastSaveOptions {
   readonly journal: () => Journal;
   readonly revision: number;
   readonly trouble: Trouble | undefined;
+  /** Runs a task while neither the file is written nor the journal changed. */
+  readonly exclusively: (task: () => Promise<void>) => Promise<void>;
   /** Writes the file, and goes over to a new journal where that is due. */
   readonly rewrite: () => Promise<void>;
   /** Writes the file, and leaves the journals alone. */
@@ -28,7 +30,8 @@ export async function saveAtClose(options: LastSaveOptions): Promise<void> {
   const { file, identity, journal, revision, trouble, onStep } = options;
   try {
     if (trouble?.final && trouble.saved) throw new Error(`${file} was not written: ${trouble.reason}`);
-    await checkOwn(options);
+    // A rewriting that began before the stop names the next journal on the disk before it takes it over here.
+    await options.exclusively(() => checkOwn(options));
     // Whoever removed the file did not mean the entries: without it, the next start is refused.
     const isMissing = (await ifPresent(stat(file))) === undefined;
     if (trouble?.final || isMissing) await options.rewriteAlone();

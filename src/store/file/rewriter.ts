@@ -40,6 +40,8 @@ export interface Rewriter {
   retire(): Promise<void>;
   /** Removes journals that only the history needs; false where there are none. */
   giveUpHistory(): Promise<boolean>;
+  /** Runs `task` while neither the file is written nor the journal changed. */
+  exclusively<T>(task: () => Promise<T>): Promise<T>;
   /** Settles when nothing is written or waits for its turn. Never rejects. */
   settled(): Promise<void>;
 }
@@ -276,6 +278,7 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
       for (const journal of needless) await remove(journal);
       return true;
     },
+    exclusively: inTurn,
     async settled() {
       await last;
     },
