@@ -17,6 +17,8 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     'config/schema.ts',
     'config/access-key.ts',
   ],
+  // The script of the status page: it runs in browsers, and reaches `api` as a text.
+  page: [],
   client: ['protocol', 'runtime', 'config/user-root.ts'],
   extensions: ['protocol', 'modules', 'runtime', 'client/registry.ts'],
   broker: ['protocol', 'config', 'runtime', 'store', 'modules', 'api', 'extensions'],

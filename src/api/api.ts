@@ -37,6 +37,8 @@ export interface ApiOptions {
   readonly log: Logger;
   readonly clientAddress?: ClientAddress | undefined;
   readonly identity?: BrokerIdentity | undefined;
+  /** What the status page says of the broker besides its registry and instance, by name; nothing secret. */
+  readonly about?: () => Readonly<Record<string, string>>;
   readonly discovery?: DiscoveryExchange | undefined;
   /** Host names under which the app's own pages are fetched, besides `localhost`, `bpbroker` and IP addresses. */
   readonly ownNames?: readonly string[];
@@ -72,6 +74,7 @@ export function createApi(options: ApiOptions): Api {
     readiness: options.readiness,
     closing: options.closing,
     identity: options.identity,
+    about: options.about,
     discovery: options.discovery,
   });
   return {

@@ -3,7 +3,6 @@ import { PatternRouter } from 'hono/router/pattern-router';
 import { failure, jsonReply, type Reply } from '../modules/module.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
-import { VERSION } from '../protocol/version.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { inFrames, takesFrames } from './framed.ts';
 import { type ClientAddress, connectionOf } from './connection.ts';
@@ -11,6 +10,7 @@ import { type DiscoveryExchange, readQuery } from './discover.ts';
 import type { Readiness } from './readiness.ts';
 import { type CallContext, RequestCall } from './request-call.ts';
 import { readParameters } from './request.ts';
+import { statusPage } from './page/status-page.ts';
 import { EVENT_STREAM, isWhole, type Responder } from './response.ts';
 import type { StreamLimit } from './streams.ts';
 
@@ -24,6 +24,8 @@ export interface RoutesOptions extends CallContext {
   readonly readiness: () => Readiness;
   /** What `/identity` answers. */
   readonly identity?: BrokerIdentity | undefined;
+  /** What the status page says of the broker besides, by name; nothing secret. Default: nothing. */
+  readonly about?: (() => Readonly<Record<string, string>>) | undefined;
   /** Answers `POST /discover`; absent for a broker without a discovery key. */
   readonly discovery?: DiscoveryExchange | undefined;
 }
@@ -42,7 +44,7 @@ export interface BrokerIdentity {
 export function createRoutes(options: RoutesOptions): Hono {
   const { toResponse } = options;
   const app = new Hono({ strict: false, router: new PatternRouter() });
-  app.get('/', () => toResponse({ contentType: 'text/plain; charset=utf-8', body: `bpbroker ${VERSION}\n` }));
+  app.get('/', () => toResponse(statusPage({ readiness: options.readiness(), about: aboutOf(options) })));
   app.get('/healthz', () => toResponse(jsonReply({ status: 'ok' })));
   app.get('/readyz', () => {
     const readiness = options.readiness();
@@ -58,6 +60,10 @@ export function createRoutes(options: RoutesOptions): Hono {
   app.notFound((c) => toResponse(noSuchPath(c)));
   app.onError((error, c) => toResponse(refuse(error, c, options.log)));
   return app;
+}
+
+function aboutOf({ identity, about }: RoutesOptions): Record<string, string> {
+  return { ...about?.(), ...(identity ? { Registry: identity.id, Instance: identity.instance } : {}) };
 }
 
 function noSuchPath(c: Context): Reply {

@@ -182,6 +182,10 @@ function compose(parts: Parts): Broker {
     readiness: () => health.readiness(),
     closing: closing.signal,
     identity: { id: store.id, instance },
+    about: () => ({
+      Host: hostname(),
+      ...(open ? { Fingerprint: `sha256:${open.address.fingerprint}` } : {}),
+    }),
     ownNames: [hostname()],
     shareHeaders: runtime.sharedHeaders,
     discovery: { exchange: (query, source) => discovery?.exchange(query, source) },

@@ -46,6 +46,11 @@ export function unstamp(stamped: JsonObject): Pick<Entry, 'data' | 'lastWriteTs'
   };
 }
 
+/** An entry's lifetime as answers carry it, in seconds; nothing for an entry without one. */
+export function lifetimeOf({ ttlMs }: Pick<Entry, 'ttlMs'>): { readonly ttl?: number } {
+  return ttlMs === undefined ? {} : { ttl: ttlMs / 1000 };
+}
+
 /** What a user sees of stamped data: the string, or the whole object. */
 export function visibleData(stamped: JsonObject): string | JsonObject {
   return stringOf(unstamp(stamped).data) ?? stamped;

@@ -11,6 +11,10 @@ export interface Envelope {
   readonly code?: ErrorCode;
   /** The revision of the entry or, for a list, of the registry. */
   readonly revision?: number;
+  /** Of an entry with a lifetime: its length in seconds. */
+  readonly ttl?: number;
+  /** Of an entry with a lifetime: seconds until it ends, unless it is renewed. */
+  readonly expires_in?: number;
 }
 
 /** The schema of {@link Envelope}, to check an answer against. */
@@ -20,4 +24,6 @@ export const envelopeSchema: v.GenericSchema<unknown, Envelope> = v.strictObject
   data: v.exactOptional(v.custom<Json>((value) => value !== undefined)),
   code: v.exactOptional(v.picklist(errorCodes)),
   revision: v.exactOptional(v.pipe(v.number(), v.integer(), v.minValue(0))),
+  ttl: v.exactOptional(v.pipe(v.number(), v.minValue(0))),
+  expires_in: v.exactOptional(v.pipe(v.number(), v.minValue(0))),
 });

@@ -102,6 +102,9 @@ export interface Store {
   /** The entry, or nothing. */
   get(name: string): Promise<Entry | undefined>;
 
+  /** Milliseconds until the lifetime of an entry ends unless it is renewed; nothing for one that has none, or that is gone. */
+  lifetimeLeft(name: string): Promise<number | undefined>;
+
   /** A page of entries in the byte order of their names. */
   list(options?: ListOptions): Promise<Page>;
 

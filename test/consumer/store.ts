@@ -42,6 +42,7 @@ function toldStore(inner: Store, tell: (change: Change) => void): Store {
       return inner.revision;
     },
     get: (name): Promise<Entry | undefined> => inner.get(name),
+    lifetimeLeft: (name: string): Promise<number | undefined> => inner.lifetimeLeft(name),
     list: (listed?: ListOptions): Promise<Page> => inner.list(listed),
     count: (prefix) => inner.count(prefix),
     waitForEntry: (name, signal): Promise<Entry> => inner.waitForEntry(name, signal),

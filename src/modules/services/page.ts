@@ -1,4 +1,4 @@
-import { type Entry, stamp } from '../../protocol/entry.ts';
+import { type Entry, lifetimeOf, stamp } from '../../protocol/entry.ts';
 import { MAX_PAGE_BYTES } from '../../protocol/services.ts';
 import type { Page } from '../../store/store.ts';
 import type { Reply } from '../module.ts';
@@ -35,7 +35,7 @@ interface Span {
 const encoder = new TextEncoder();
 
 const entryText = sharedText((entry: Entry) =>
-  JSON.stringify({ name: entry.name, revision: entry.revision, data: stamp(entry) }),
+  JSON.stringify({ name: entry.name, revision: entry.revision, data: stamp(entry), ...lifetimeOf(entry) }),
 );
 
 /**

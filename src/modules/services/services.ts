@@ -1,8 +1,17 @@
 import { type EntryData, toEntryData } from '../../protocol/data.ts';
-import { type Entry, stamp } from '../../protocol/entry.ts';
+import type { Envelope } from '../../protocol/envelope.ts';
+import { type Entry, lifetimeOf, stamp } from '../../protocol/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { MutationResult, Store } from '../../store/store.ts';
-import { type Call, defineMethod, defineModule, type Module, type Reply, success } from '../module.ts';
+import {
+  type Call,
+  defineMethod,
+  defineModule,
+  jsonReply,
+  type Module,
+  type Reply,
+  success,
+} from '../module.ts';
 import { sharedText } from '../shared-text.ts';
 import { register, remove, renew, replace, update, type Write } from './mutations.ts';
 import {
@@ -96,13 +105,27 @@ function entryReply(entry: Entry): Reply {
   return { body };
 }
 
+/** An entry that ends: what is left of its lifetime is different for every read. */
+async function mortalReply(store: Store, entry: Entry): Promise<Reply> {
+  const left = await store.lifetimeLeft(entry.name);
+  const envelope: Envelope = {
+    success: true,
+    message: 'Success',
+    data: stamp(entry),
+    revision: entry.revision,
+    ...lifetimeOf(entry),
+    ...(left === undefined ? {} : { expires_in: Math.round(left) / 1000 }),
+  };
+  return jsonReply(envelope);
+}
+
 async function get(store: Store, { name, wait = 0 }: GetParams, call: Call): Promise<Reply> {
   let entry: Entry | undefined = await store.get(name);
   if (!entry && wait > 0) {
     entry = await waitAtMost(wait, call, (signal) => store.waitForEntry(name, signal));
   }
   if (!entry) throw new BrokerError('not_found', `Entry '${name}' not found`);
-  return entryReply(entry);
+  return entry.ttlMs === undefined ? entryReply(entry) : await mortalReply(store, entry);
 }
 
 async function list(store: Store, pages: Pages, p: ListParams, call: Call): Promise<Reply> {

@@ -1,4 +1,4 @@
-import { visibleData } from '../../protocol/entry.ts';
+import { lifetimeOf, visibleData } from '../../protocol/entry.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Store, WatchItem, WatchOptions } from '../../store/store.ts';
 import { heartbeats } from '../heartbeats.ts';
@@ -44,7 +44,12 @@ function eventOf(item: WatchItem | Watching): string {
     ...('name' in item ? { name: item.name } : {}),
     revision,
     ...(entry
-      ? { data: visibleData(entry.data), last_write_ts: entry.lastWriteTs, last_write_ip: entry.lastWriteIp }
+      ? {
+          data: visibleData(entry.data),
+          last_write_ts: entry.lastWriteTs,
+          last_write_ip: entry.lastWriteIp,
+          ...lifetimeOf(entry),
+        }
       : {}),
   };
   return `event: ${type}\nid: ${revision}\ndata: ${JSON.stringify(data)}\n\n`;

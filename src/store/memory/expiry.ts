@@ -12,6 +12,8 @@ export interface Expiry {
    * requests. A process that stood still has renewals to read first, so each is drawn out once. Costs nothing while there can be none.
    */
   overdue(): string[];
+  /** Milliseconds until a lifetime ends; nothing where there is none. */
+  left(name: string): number | undefined;
   /** Whether the lifetime of just this state of an entry is over. */
   isOver(entry: Entry): boolean;
   close(): void;
@@ -139,6 +141,10 @@ export function createExpiry(expire: (name: string) => Promise<unknown>): Expiry
       }
       earliest = left.reduce((least, { deadline }) => Math.min(least, deadline), Infinity);
       return over.map(({ name }) => name);
+    },
+    left(name) {
+      const lifetime = lifetimes.get(name);
+      return lifetime && Math.max(0, lifetime.deadline - performance.now());
     },
     isOver({ name, revision }) {
       const lifetime = lifetimes.get(name);

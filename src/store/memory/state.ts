@@ -29,7 +29,7 @@ export interface StateLimits {
  */
 export interface RegistryState extends Pick<
   Store,
-  'revision' | 'get' | 'list' | 'count' | 'waitForEntry' | 'waitForCount' | 'watch'
+  'revision' | 'get' | 'lifetimeLeft' | 'list' | 'count' | 'waitForEntry' | 'waitForCount' | 'watch'
 > {
   readonly table: Table;
   readonly history: History;
@@ -80,6 +80,7 @@ export function createRegistryState(
       return table.revision;
     },
     get: (name) => Promise.resolve(table.get(name)),
+    lifetimeLeft: (name) => Promise.resolve(expiry.left(name)),
     list: (options = {}) => Promise.resolve(table.page(options)),
     async count(prefix) {
       if (prefix === '') return table.size;

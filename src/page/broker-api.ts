@@ -1,0 +1,159 @@
+/** An entry's data with its stamps, as the API sends it; a string is under `_str`. */
+export type StampedData = Readonly<Record<string, unknown>>;
+
+/** One entry as the page keeps it. */
+export interface PageEntry {
+  readonly name: string;
+  readonly revision: number;
+  /** The data without the stamps: an object, or a string. */
+  readonly data: unknown;
+  /** Unix time in seconds; 0 where it is unknown. */
+  readonly writtenAt: number;
+  readonly writtenBy: string;
+  /** Seconds; absent for an entry without a lifetime. */
+  readonly ttl?: number;
+  /** When its lifetime ends, as the reader's own Unix time in seconds. */
+  readonly endsAt?: number;
+}
+
+/** A failure that the broker answered, or that kept it from answering (`status` 0). */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+  constructor(message: string, status: number, code: string) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+export interface ListPage {
+  readonly entries: readonly PageEntry[];
+  readonly count: number;
+  readonly next?: string;
+  readonly revision: number;
+}
+
+/** Calls of the broker whose page this is. */
+export interface BrokerApi {
+  /** Used with every call from now on; kept in memory alone. */
+  setKey(key: string): void;
+  list(options: { readonly after?: string; readonly prefix?: string }): Promise<ListPage>;
+  get(name: string): Promise<PageEntry>;
+  /** `method` is Register, Replace, Update or Delete. Gives the revision that the write made. */
+  write(method: string, params: Readonly<Record<string, unknown>>): Promise<number>;
+  /** The events of `services/Watch`, as a stream of bytes. */
+  watch(after: number, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  /** The text of a page without a key of a module, such as `metrics`. */
+  text(path: string): Promise<string>;
+  /** The JSON of `readyz` and `identity`, whatever the status. */
+  json(path: string): Promise<Record<string, unknown>>;
+}
+
+interface Envelope {
+  readonly message?: string;
+  readonly code?: string;
+  readonly data?: unknown;
+  readonly revision?: number;
+  readonly ttl?: number;
+  readonly expires_in?: number;
+}
+
+const TIMEOUT_MS = 10_000;
+
+export function createBrokerApi(base: string, now: () => number): BrokerApi {
+  let key = '';
+
+  async function send(path: string, init: RequestInit): Promise<Response> {
+    try {
+      return await fetch(base + path, { cache: 'no-store', credentials: 'omit', ...init });
+    } catch (error) {
+      throw new ApiError(`The broker is out of reach (${String(error)})`, 0, 'unreachable');
+    }
+  }
+
+  function call(
+    method: string,
+    params: Readonly<Record<string, unknown>>,
+    signal?: AbortSignal,
+  ): Promise<Response> {
+    const headers: Record<string, string> = { 'content-type': 'application/json' };
+    if (key !== '') headers['authorization'] = `Bearer ${key}`;
+    const body = JSON.stringify(params);
+    return send(`services/${method}`, {
+      method: 'POST',
+      headers,
+      body,
+      signal: signal ?? AbortSignal.timeout(TIMEOUT_MS),
+    });
+  }
+
+  async function result(method: string, params: Readonly<Record<string, unknown>>): Promise<Envelope> {
+    const response = await call(method, params);
+    if (!response.ok) throw await failureOf(response);
+    return (await response.json()) as Envelope;
+  }
+
+  return {
+    setKey(given) {
+      key = given;
+    },
+    async list(options) {
+      const { data, revision = 0 } = await result('List', options);
+      const { entries, count, next } = data as {
+        entries: readonly { name: string; revision: number; data: StampedData; ttl?: number }[];
+        count: number;
+        next?: string;
+      };
+      const read = entries.map((item) => entryOf(item.name, item.revision, item.data, item.ttl));
+      return { entries: read, count, revision, ...(next === undefined ? {} : { next }) };
+    },
+    async get(name) {
+      const { revision = 0, data, ttl, expires_in: left } = await result('Get', { name });
+      const entry = entryOf(name, revision, data as StampedData, ttl);
+      return left === undefined ? entry : { ...entry, endsAt: now() + left };
+    },
+    async write(method, params) {
+      return (await result(method, params)).revision ?? 0;
+    },
+    async watch(after, signal) {
+      const response = await call('Watch', { after }, signal);
+      if (!response.ok || response.body === null) throw await failureOf(response);
+      return response.body;
+    },
+    async text(path) {
+      const response = await send(path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+      if (!response.ok) throw await failureOf(response);
+      return await response.text();
+    },
+    async json(path) {
+      const response = await send(path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+      return (await response.json()) as Record<string, unknown>;
+    },
+  };
+}
+
+async function failureOf(response: Response): Promise<ApiError> {
+  const text = await response.text();
+  try {
+    const { message, code } = JSON.parse(text) as Envelope;
+    return new ApiError(message ?? response.statusText, response.status, code ?? '');
+  } catch {
+    return new ApiError(`The broker answered ${response.status} ${response.statusText}`, response.status, '');
+  }
+}
+
+/** An entry as the API sends it. */
+export function entryOf(name: string, revision: number, stamped: StampedData, ttl?: number): PageEntry {
+  const { last_write_ts: at, last_write_ip: by, ...data } = stamped;
+  const keys = Object.keys(data);
+  const text = keys.length === 1 ? data['_str'] : undefined;
+  return {
+    name,
+    revision,
+    data: typeof text === 'string' ? text : data,
+    writtenAt: typeof at === 'number' ? at : 0,
+    writtenBy: typeof by === 'string' ? by : '',
+    ...(ttl === undefined ? {} : { ttl }),
+  };
+}

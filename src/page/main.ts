@@ -1,0 +1,195 @@
+import { createActivity } from './activity.ts';
+import { ApiError, createBrokerApi } from './broker-api.ts';
+import { createChangeList } from './changes.ts';
+import { byId, element, setText } from './element.ts';
+import { createEntryPanel } from './entry-panel.ts';
+import { createEntryTree } from './entry-tree.ts';
+import { showHealth, showState } from './health.ts';
+import { createRegistryFeed, type FeedState, MAX_ENTRIES } from './registry-feed.ts';
+import { createTreeView } from './tree-view.ts';
+
+const POLL_MS = 2000;
+const LIFETIMES_MS = 5000;
+/** The tree is drawn anew at most so often, however fast entries change. */
+const DRAW_MS = 200;
+/** Changes that were made up to so long before the page was opened are shown as recent. */
+const RECENT_SECONDS = 600;
+
+const now = (): number => Date.now() / 1000;
+// The page may have been opened without the slash at its end, under the path of an app that it is mounted in.
+const api = createBrokerApi(location.pathname.replace(/\/*$/, '/'), now);
+const tree = createEntryTree();
+const note = byId('feed', HTMLElement);
+const keyForm = byId('key-form', HTMLFormElement);
+const keyField = byId('key', HTMLInputElement);
+const work = byId('registry', HTMLElement);
+const filter = byId('filter', HTMLInputElement);
+
+const view = createTreeView({
+  tree,
+  container: byId('tree', HTMLElement),
+  now,
+  onSelect: (path) => {
+    if (tree.get(path)) panel.show(path);
+  },
+});
+const panel = createEntryPanel({
+  api,
+  place: byId('panel', HTMLElement),
+  find: (name) => tree.get(name),
+  now,
+  announce,
+});
+const changes = createChangeList(byId('changes', HTMLElement), (name) => {
+  filter.value = '';
+  view.setFilter('');
+  view.select(name);
+  panel.show(name);
+});
+const activity = createActivity({
+  api,
+  plots: byId('plots', HTMLElement),
+  extensions: byId('extensions', HTMLElement),
+  process: byId('process', HTMLElement),
+  now,
+});
+
+let drawAt: number | undefined;
+function drawSoon(): void {
+  drawAt ??= setTimeout(() => {
+    drawAt = undefined;
+    view.update();
+    panel.update();
+    showCount();
+  }, DRAW_MS);
+}
+
+const feed = createRegistryFeed({
+  api,
+  tree,
+  now,
+  onState: showFeed,
+  onTree: drawSoon,
+  onChange: (change) => changes.add(change),
+});
+
+function showCount(): void {
+  const beyond = feed.count > tree.size && tree.size >= MAX_ENTRIES;
+  setText(byId('count', HTMLElement), beyond ? `${tree.size} of ${feed.count}` : String(tree.size));
+}
+
+let wasRead = false;
+function showFeed(state: FeedState): void {
+  keyForm.hidden = state.kind !== 'key';
+  work.hidden = state.kind === 'key' || state.kind === 'absent';
+  note.dataset['kind'] = state.kind;
+  switch (state.kind) {
+    case 'reading':
+      setText(note, `Reading entries: ${tree.size} of ${state.count}`);
+      break;
+    case 'live':
+      setText(note, 'Live');
+      if (!wasRead) showRecent();
+      wasRead = true;
+      break;
+    case 'key':
+      setText(note, keyField.value === '' ? 'The entries ask for an access key.' : state.message);
+      break;
+    case 'absent':
+      setText(note, state.message);
+      break;
+    case 'lost':
+      setText(note, `${state.message}. Trying again.`);
+      break;
+  }
+}
+
+/** What was written in the minutes before the page was opened. */
+function showRecent(): void {
+  const recent = tree
+    .names()
+    .flatMap((name) => tree.get(name) ?? [])
+    .filter(({ writtenAt }) => writtenAt >= now() - RECENT_SECONDS)
+    .toSorted((a, b) => a.revision - b.revision);
+  for (const { name, revision, writtenAt } of recent.slice(-50))
+    changes.add({ type: 'put', name, revision, at: writtenAt });
+}
+
+let takeBack: (() => Promise<void>) | undefined;
+const toast = byId('toast', HTMLElement);
+function announce(message: string, undo?: () => Promise<void>): void {
+  takeBack = undo;
+  const dismiss = element('button', {
+    text: 'Dismiss',
+    attributes: { type: 'button' },
+    on: { click: () => toast.replaceChildren() },
+  });
+  const text = element('span', { text: message });
+  const again = element('button', {
+    class: 'primary',
+    text: 'Undo',
+    attributes: { type: 'button' },
+    on: { click: () => void undoLast() },
+  });
+  toast.replaceChildren(text, ...(undo ? [again] : []), dismiss);
+}
+
+async function undoLast(): Promise<void> {
+  const undo = takeBack;
+  takeBack = undefined;
+  if (!undo) return;
+  try {
+    await undo();
+    announce('Taken back.');
+  } catch (error) {
+    const conflict = error instanceof ApiError && error.status === 409;
+    const why = error instanceof Error ? error.message : String(error);
+    announce(conflict ? `It cannot be taken back: it was changed again since. (${why})` : why);
+  }
+}
+
+/** Runs a task at intervals, one at a time, while the page is looked at. */
+function every(ms: number, task: () => Promise<void>): void {
+  const round = async (): Promise<void> => {
+    if (!document.hidden) await task();
+    setTimeout(() => void round(), ms);
+  };
+  void round();
+}
+
+every(POLL_MS, async () => {
+  try {
+    showHealth(await api.json('readyz'));
+  } catch {
+    showState('bad', 'Out of reach');
+    return;
+  }
+  try {
+    await activity.poll();
+    setText(byId('activity-note', HTMLElement), '');
+  } catch (error) {
+    setText(byId('activity-note', HTMLElement), error instanceof Error ? error.message : String(error));
+  }
+});
+
+every(LIFETIMES_MS, async () => {
+  const ending = view.visible().filter((name) => tree.get(name)?.ttl !== undefined);
+  try {
+    await feed.refresh(ending);
+  } catch (error) {
+    // The feed says that the broker is out of reach; anything else is shown here.
+    if (!(error instanceof ApiError)) setText(note, String(error));
+  }
+});
+
+keyForm.addEventListener('submit', (event) => {
+  event.preventDefault();
+  api.setKey(keyField.value);
+  feed.start();
+});
+filter.addEventListener('input', () => view.setFilter(filter.value));
+byId('register', HTMLButtonElement).addEventListener('click', () => panel.create());
+// Ages and what is left of lifetimes go on.
+setInterval(drawSoon, 1000);
+document.documentElement.classList.add('scripted');
+feed.start();
