@@ -26,18 +26,28 @@ export async function assetsText(): Promise<string> {
       `--outfile=${out}`,
     ]);
     const style = readFileSync(path.join(root, 'src', 'page', 'style.css'), 'utf8');
-    return [
+    const text = [
       '// Made by build/page.ts from src/page: change those, and run `npm run build:page`.',
       `export const STYLE: string = ${literal(style.replaceAll(/\s*\n\s*/g, '\n'))};`,
       `export const SCRIPT: string = ${literal(readFileSync(out, 'utf8'))};`,
       '',
     ].join('\n');
+    const made = path.join(dir, 'assets.ts');
+    writeFileSync(made, text);
+    await capture([
+      tool('node'),
+      path.join(root, 'node_modules/oxfmt/bin/oxfmt'),
+      '-c',
+      path.join(root, 'build', 'oxfmt.json'),
+      made,
+    ]);
+    return readFileSync(made, 'utf8');
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
-/** A string in the form of the formatter; an end of the element that holds it must not be in it. */
+/** A string; an end of the element that holds it must not be in it. */
 function literal(text: string): string {
   if (/<\/(script|style)/i.test(text)) throw new Error('The page would end its own script or style');
   return JSON.stringify(text);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { html, raw } from 'hono/html';
+import type { HtmlEscapedString } from 'hono/utils/html';
 import type { Reply } from '../../modules/module.ts';
 import { VERSION } from '../../protocol/version.ts';
 import type { Readiness } from '../readiness.ts';
@@ -37,7 +38,8 @@ export function statusPage(facts: StatusFacts): Reply {
   return {
     contentType: 'text/html; charset=utf-8',
     headers: { 'content-security-policy': policy },
-    body: String(page(facts)),
+    // A promise only where a value of the template is one, and none is.
+    body: page(facts) as HtmlEscapedString,
   };
 }
 
