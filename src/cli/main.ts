@@ -3,8 +3,9 @@ import { BrokerError } from '../protocol/errors.ts';
 import { describeError } from '../protocol/system-errors.ts';
 import type { Command } from './command.ts';
 import { completionCommands } from './completion/commands.ts';
+import { commandAt, helpCommand, topicOf } from './help/command.ts';
 import { parseCommandLine } from './parse.ts';
-import { flushErrors, isTerminal, writeError, writeOut } from './terminal.ts';
+import { flushErrors, writeError, writeOut } from './terminal.ts';
 
 /**
  * Runs a program: reads its command line, does the command, and sets the exit code. A failure is one line on standard
@@ -37,7 +38,11 @@ function adviseFor(program: string, error: unknown): string {
 async function dispatch(program: string, own: Command, argv: readonly string[]): Promise<number> {
   const root: Command = {
     ...own,
-    subCommands: { ...own.subCommands, ...completionCommands(program, () => root) },
+    subCommands: {
+      ...own.subCommands,
+      ...completionCommands(program, () => root),
+      help: helpCommand(() => root),
+    },
   };
   const { path, command, args } = parseCommandLine(argv, root);
   if (args.flag('version')) {
@@ -45,17 +50,12 @@ async function dispatch(program: string, own: Command, argv: readonly string[]):
     writeOut(`${versionLine(program)}\n`);
     return 0;
   }
-  if (args.flag('help') || !command.load) {
-    const { renderHelp } = await import('./usage.ts');
-    const asked = args.flag('help');
-    const help = await renderHelp(
-      program,
-      path,
-      command,
-      (await isTerminal(asked ? 1 : 2)) && !process.env['NO_COLOR'],
-    );
-    (asked ? writeOut : writeError)(help);
-    return asked ? 0 : 2;
+  const isAsked = args.flag('help') || path[0] === 'help';
+  if (isAsked || !command.load) {
+    const { showHelp } = await import('./help/show.ts');
+    const topic = topicOf(path);
+    await showHelp(program, topic, commandAt(root, topic), isAsked);
+    return isAsked ? 0 : 2;
   }
   const { run } = await command.load();
   return (await run(args)) ?? 0;
