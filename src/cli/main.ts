@@ -2,10 +2,10 @@ import { runtime } from '#runtime';
 import { BrokerError } from '../protocol/errors.ts';
 import { describeError } from '../protocol/system-errors.ts';
 import type { Command } from './command.ts';
-import { completionCommands } from './completion/commands.ts';
-import { commandAt, helpCommand, topicOf } from './help/command.ts';
+import { commandAt, topicOf } from './help/command.ts';
 import { parseCommandLine } from './parse.ts';
 import { flushErrors, writeError, writeOut } from './terminal.ts';
+import { wholeProgram } from './whole-program.ts';
 
 /**
  * Runs a program: reads its command line, does the command, and sets the exit code. A failure is one line on standard
@@ -36,14 +36,7 @@ function adviseFor(program: string, error: unknown): string {
 }
 
 async function dispatch(program: string, own: Command, argv: readonly string[]): Promise<number> {
-  const root: Command = {
-    ...own,
-    subCommands: {
-      ...own.subCommands,
-      ...completionCommands(program, () => root),
-      help: helpCommand(() => root),
-    },
-  };
+  const root = wholeProgram(program, own);
   const { path, command, args } = parseCommandLine(argv, root);
   if (args.flag('version')) {
     const { versionLine } = await import('./version-line.ts');

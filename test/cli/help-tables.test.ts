@@ -1,10 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { brokerRoot } from '../../src/cli/broker-root.ts';
-import { clientRoot } from '../../src/cli/client-root.ts';
-import type { Command } from '../../src/cli/command.ts';
-import { completionCommands } from '../../src/cli/completion/commands.ts';
-import { helpCommand } from '../../src/cli/help/command.ts';
 import { exitCodes } from '../../src/cli/help/exit-codes.ts';
 import { defaultOf, needOf } from '../../src/cli/help/page.ts';
 import { renderHelp } from '../../src/cli/help/render.ts';
@@ -15,43 +10,12 @@ import {
   outputOptions,
 } from '../../src/cli/options.ts';
 import { commandSynonyms, optionSynonyms } from '../../src/cli/synonyms.ts';
-import { errorCodes, BrokerError } from '../../src/protocol/errors.ts';
-
-interface Visited {
-  readonly program: 'bpbroker' | 'bpclient';
-  readonly path: readonly string[];
-  readonly command: Command;
-}
-
-/** Every command that people may see, of both programs. */
-function allCommands(): Visited[] {
-  const visited: Visited[] = [];
-  for (const [program, own] of [
-    ['bpbroker', brokerRoot],
-    ['bpclient', clientRoot],
-  ] as const) {
-    const root: Command = {
-      ...own,
-      subCommands: {
-        ...own.subCommands,
-        ...completionCommands(program, () => root),
-        help: helpCommand(() => root),
-      },
-    };
-    const visit = (command: Command, path: readonly string[]): void => {
-      if (command.hidden) return;
-      visited.push({ program, path, command });
-      if (path[0] === 'help') return;
-      for (const [name, sub] of Object.entries(command.subCommands ?? {})) visit(sub, [...path, name]);
-    };
-    visit(root, []);
-  }
-  return visited;
-}
+import { BrokerError, errorCodes } from '../../src/protocol/errors.ts';
+import { allCommands, type VisibleCommand } from '../support/all-commands.ts';
 
 const commands = allCommands();
-const leaves = commands.filter(({ command, path }) => command.load && path[0] !== 'completion');
-const title = ({ program, path }: Visited): string => [program, ...path].join(' ');
+const leaves = commands.filter(({ command }) => command.load);
+const title = ({ program, path }: VisibleCommand): string => [program, ...path].join(' ');
 
 describe('the tables of commands and options', () => {
   it('state a default of every option that has a value and may be left out', () => {

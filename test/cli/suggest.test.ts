@@ -1,14 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { brokerRoot } from '../../src/cli/broker-root.ts';
-import type { Command } from '../../src/cli/command.ts';
-import { helpCommand } from '../../src/cli/help/command.ts';
 import { parseCommandLine } from '../../src/cli/parse.ts';
+import { wholeProgram } from '../../src/cli/whole-program.ts';
 
-const root: Command = {
-  ...brokerRoot,
-  subCommands: { ...brokerRoot.subCommands, help: helpCommand(() => root) },
-};
+const root = wholeProgram('bpbroker', brokerRoot);
 
 /** What a command line that is wrong is answered with: what was probably meant. */
 function meant(...argv: string[]): string | undefined {
