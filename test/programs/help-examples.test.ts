@@ -150,11 +150,11 @@ describe(
     ): Promise<void> => {
       const running = start(['sh', '-c', `exec ${line}`], { env, cwd: dir });
       // The watch begins at a revision that nobody is told: changes are made until one of them is seen.
-      let isOver = false;
+      const over = new AbortController();
       const changes = (async () => {
-        while (!isOver) await client.replace(name, 'changed');
+        while (!over.signal.aborted) await client.replace(name, 'changed');
       })();
-      const [first = ''] = await untilLines(running, 1).finally(() => (isOver = true));
+      const [first = ''] = await untilLines(running, 1).finally(() => over.abort());
       await changes;
       assert.match(first, /^\{"type": "put", /);
       if (line.includes('reconfigure.sh'))
