@@ -105,7 +105,8 @@ function groupOf(name: OptionName, { meanings }: Command): OptionGroup {
   return group === 'connection' && meanings?.[name] !== undefined ? 'command' : group;
 }
 
-function optionRow(name: OptionName, command: Command): Row {
+/** An option of a command, with its letter, its value and all that is said of it. */
+export function optionRow(name: OptionName, command: Command): Row {
   const { alias } = optionDefinitions[name];
   return {
     term: `${alias ? `-${alias}, ` : ''}${withValue(name)}`,
