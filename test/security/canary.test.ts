@@ -134,7 +134,7 @@ async function useClient(
     return code;
   };
   assert.equal(await use(right, 'service', 'list', '--verbose'), 0);
-  assert.equal(await use(right, 'service', 'get', '--name', '_x'), 1);
+  assert.equal(await use(right, 'service', 'get', '--name', '_x'), 2);
   const { args = [], visible = false, refused = 5 } = give(right, file);
   assert.equal(await use(canary(`wrong ${place}`), 'service', 'list', '--verbose'), refused);
   if (visible) {
