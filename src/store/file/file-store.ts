@@ -218,6 +218,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       return table.revision;
     },
     get: state.get,
+    peek: state.peek,
     list: state.list,
     count: state.count,
     waitForEntry: state.waitForEntry,

@@ -88,6 +88,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
       return table.revision;
     },
     get: (name) => current().get(name),
+    peek: (name) => current().peek(name),
     list: (listed) => current().list(listed),
     count: (prefix) => current().count(prefix),
     waitForEntry: (name, signal) => current().waitForEntry(name, signal),
