@@ -6,6 +6,7 @@ import { type AccessKeys, createAccessKeys } from './access-keys.ts';
 import type { ClientAddress } from './connection.ts';
 import type { DiscoveryExchange } from './discover.ts';
 import { createDispatcher, type Dispatcher } from './dispatcher.ts';
+import { createOpenApi } from './openapi/open-api.ts';
 import type { Readiness } from './readiness.ts';
 import { createResponder, type ShareHeaders } from './response.ts';
 import { type BrokerIdentity, createRoutes } from './routes.ts';
@@ -50,15 +51,20 @@ const streamLimits = { perHolder: 64, overall: 1000 };
 export function createApi(options: ApiOptions): Api {
   const { modules, log, ownNames = [], amendKeys = (keys) => keys } = options;
   const { findExtension = async () => undefined } = options;
-  const dispatcherOf = (config: ModuleOptions): Dispatcher =>
-    createDispatcher({
-      config,
-      accessKeys: amendKeys(createAccessKeys(config, log)),
-      findModule: (name) => modules.get(name),
-      findExtension,
-      ownNames,
-    });
-  let dispatcher = dispatcherOf(options.config);
+  const served = (config: ModuleOptions): { dispatcher: Dispatcher; openApi: () => Promise<string> } => {
+    const accessKeys = amendKeys(createAccessKeys(config, log));
+    return {
+      dispatcher: createDispatcher({
+        config,
+        accessKeys,
+        findModule: (name) => modules.get(name),
+        findExtension,
+        ownNames,
+      }),
+      openApi: createOpenApi({ config, accessKeys, hasIdentity: options.identity !== undefined }),
+    };
+  };
+  let { dispatcher, openApi } = served(options.config);
   const app = createRoutes({
     dispatcher: {
       dispatch: (...call) => dispatcher.dispatch(...call),
@@ -70,6 +76,7 @@ export function createApi(options: ApiOptions): Api {
     toResponse: createResponder(options.shareHeaders),
     clientAddress: options.clientAddress,
     readiness: options.readiness,
+    openApi: () => openApi(),
     closing: options.closing,
     identity: options.identity,
     discovery: options.discovery,
@@ -77,7 +84,7 @@ export function createApi(options: ApiOptions): Api {
   return {
     app,
     configure(config) {
-      dispatcher = dispatcherOf(config);
+      ({ dispatcher, openApi } = served(config));
     },
   };
 }
