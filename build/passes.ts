@@ -18,6 +18,7 @@ export interface Pass {
 const everyRuntime = [
   'test/api/access-keys.test.ts',
   'test/api/fetch.test.ts',
+  'test/api/openapi/openapi.test.ts',
   'test/api/safety.test.ts',
   'test/broker/health/health.test.ts',
   'test/broker/self-signed.test.ts',

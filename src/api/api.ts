@@ -7,6 +7,7 @@ import { type AccessKeys, createAccessKeys } from './access-keys.ts';
 import type { ClientAddress } from './connection.ts';
 import type { DiscoveryExchange } from './discover.ts';
 import { createDispatcher, type Dispatcher } from './dispatcher.ts';
+import { createOpenApi } from './openapi/open-api.ts';
 import type { Readiness } from './readiness.ts';
 import { createResponder, type ShareHeaders } from './response.ts';
 import { type BrokerIdentity, createFetch, createRoutes, type Fetch, type RoutesOptions } from './routes.ts';
@@ -53,15 +54,20 @@ const streamLimits = { perHolder: 64, overall: 1000 };
 export function createApi(options: ApiOptions): Api {
   const { modules, log, ownNames = [], amendKeys = (keys) => keys } = options;
   const { findExtension = async () => undefined } = options;
-  const dispatcherOf = (config: ModuleOptions): Dispatcher =>
-    createDispatcher({
-      config,
-      accessKeys: amendKeys(createAccessKeys(config, log)),
-      findModule: (name) => modules.get(name),
-      findExtension,
-      ownNames,
-    });
-  let dispatcher = dispatcherOf(options.config);
+  const served = (config: ModuleOptions): { dispatcher: Dispatcher; openApi: () => Promise<string> } => {
+    const accessKeys = amendKeys(createAccessKeys(config, log));
+    return {
+      dispatcher: createDispatcher({
+        config,
+        accessKeys,
+        findModule: (name) => modules.get(name),
+        findExtension,
+        ownNames,
+      }),
+      openApi: createOpenApi({ config, accessKeys, hasIdentity: options.identity !== undefined }),
+    };
+  };
+  let { dispatcher, openApi } = served(options.config);
   const parts: RoutesOptions = {
     dispatcher: {
       dispatch: (module, method, key, call) => dispatcher.dispatch(module, method, key, call),
@@ -73,6 +79,7 @@ export function createApi(options: ApiOptions): Api {
     toResponse: createResponder(options.shareHeaders),
     clientAddress: options.clientAddress,
     readiness: options.readiness,
+    openApi: () => openApi(),
     closing: options.closing,
     identity: options.identity,
     discovery: options.discovery,
@@ -83,7 +90,7 @@ export function createApi(options: ApiOptions): Api {
     app,
     fetch: createFetch(app, answer),
     configure(config) {
-      dispatcher = dispatcherOf(config);
+      ({ dispatcher, openApi } = served(config));
     },
   };
 }

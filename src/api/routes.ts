@@ -14,6 +14,8 @@ export interface RoutesOptions extends AnswerOptions {
   /** Who calls, where the server that carries the app does not tell, or not rightly. */
   readonly clientAddress?: ClientAddress | undefined;
   readonly readiness: () => Readiness;
+  /** The text of `/openapi.json`. */
+  readonly openApi: () => Promise<string>;
   /** What `/identity` answers. */
   readonly identity?: BrokerIdentity | undefined;
   /** Answers `POST /discover`; absent for a broker without a discovery key. */
@@ -44,6 +46,7 @@ export function createRoutes(options: RoutesOptions, answer: Answer): Hono {
     const readiness = options.readiness();
     return toResponse(jsonReply(readiness, readiness.ready ? 200 : 503));
   });
+  app.get('/openapi.json', async () => toResponse({ body: await options.openApi() }));
   app.on(['GET', 'POST'], '/identity', (c) =>
     toResponse(options.identity ? jsonReply({ ...options.identity }) : noSuchPath(c)),
   );
