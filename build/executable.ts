@@ -3,6 +3,7 @@ import path from 'node:path';
 import { chunksOfOthers, dropBytecode, type Metafile } from './bytecode.ts';
 import { capture } from './process.ts';
 import { assets, projectVersion, root, tool } from './root.ts';
+import { alignFile } from './segments.ts';
 import { commonInputs, unlessFresh } from './stamp.ts';
 import { executableName, type Target } from './targets.ts';
 
@@ -75,6 +76,8 @@ export async function buildExecutable(options: ExecutableOptions): Promise<void>
       const [start = '', lazy = ''] = [entry, withoutBytecode].map((file) => path.relative(root, file));
       dropBytecode(staged, chunksOfOthers(metadata, start, lazy));
     }
+    // Other systems map files in ways of their own, and sign what they hold.
+    if ((target?.platform ?? process.platform) === 'linux') alignFile(staged);
     if (version !== undefined) await smokeRun(staged, version);
     // A rename, because a running executable cannot be written to.
     renameSync(staged, outfile);
@@ -125,6 +128,9 @@ async function buildExecutables(): Promise<void> {
   await buildProduct('bpbroker', path.join(root, 'dist'), { version: projectVersion() });
 }
 
+/** What every executable is made from. */
+const layout: readonly string[] = [...commonInputs, 'build/executable.ts', 'build/segments.ts'];
+
 /** The programs of a target, built for tests unless they are up to date; gives their folder. */
 export async function ensureTarget(target: Target): Promise<string> {
   const dir = path.join('dist', 'targets', target.name);
@@ -132,7 +138,7 @@ export async function ensureTarget(target: Target): Promise<string> {
   await unlessFresh(
     `target-${target.name}`,
     {
-      inputs: [...commonInputs, 'build/executable.ts', 'build/bytecode.ts', 'build/targets.ts'],
+      inputs: [...layout, 'build/bytecode.ts', 'build/targets.ts'],
       outputs: files,
     },
     () => buildProduct('bpbroker', path.join(root, dir), { target }),
@@ -144,11 +150,7 @@ const outputs = products.bpbroker.map((program) => path.join('dist', executableN
 
 /** Builds the host's executables unless they are up to date; gives whether it did. */
 export function ensureExecutables(): Promise<boolean> {
-  return unlessFresh(
-    'executables',
-    { inputs: [...commonInputs, 'build/executable.ts'], outputs },
-    buildExecutables,
-  );
+  return unlessFresh('executables', { inputs: layout, outputs }, buildExecutables);
 }
 
 if (import.meta.main) {

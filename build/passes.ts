@@ -17,6 +17,8 @@ export interface Pass {
 /** The suites that hold on every runtime: they say what the runtimes must not differ in. */
 const everyRuntime = [
   'test/api/access-keys.test.ts',
+  'test/api/fetch.test.ts',
+  'test/api/openapi/openapi.test.ts',
   'test/api/safety.test.ts',
   'test/broker/health/health.test.ts',
   'test/broker/self-signed.test.ts',

@@ -2,18 +2,22 @@ import type { Hono } from 'hono';
 import type { Module } from '../modules/module.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import type { Logger } from '../protocol/logger.ts';
+import { createAnswer } from './answer.ts';
 import { type AccessKeys, createAccessKeys } from './access-keys.ts';
 import type { ClientAddress } from './connection.ts';
 import type { DiscoveryExchange } from './discover.ts';
 import { createDispatcher, type Dispatcher } from './dispatcher.ts';
+import { createOpenApi } from './openapi/open-api.ts';
 import type { Readiness } from './readiness.ts';
 import { createResponder, type ShareHeaders } from './response.ts';
-import { type BrokerIdentity, createRoutes } from './routes.ts';
+import { type BrokerIdentity, createFetch, createRoutes, type Fetch, type RoutesOptions } from './routes.ts';
 import { createStreamLimit } from './streams.ts';
 
 /** The API over a set of modules: the Hono app, and what can change under it while it serves. */
 export interface Api {
   readonly app: Hono;
+  /** Answers as the app does, for a server of the broker's own. */
+  readonly fetch: Fetch;
   /** Takes over another configuration: which modules may be called, and with which keys. */
   configure(config: ModuleOptions): void;
 }
@@ -52,19 +56,24 @@ const streamLimits = { perHolder: 64, overall: 1000 };
 export function createApi(options: ApiOptions): Api {
   const { modules, log, ownNames = [], amendKeys = (keys) => keys } = options;
   const { findExtension = async () => undefined } = options;
-  const dispatcherOf = (config: ModuleOptions): Dispatcher =>
-    createDispatcher({
-      config,
-      accessKeys: amendKeys(createAccessKeys(config, log)),
-      findModule: (name) => modules.get(name),
-      findExtension,
-      ownNames,
-    });
-  let dispatcher = dispatcherOf(options.config);
-  const app = createRoutes({
+  const served = (config: ModuleOptions): { dispatcher: Dispatcher; openApi: () => Promise<string> } => {
+    const accessKeys = amendKeys(createAccessKeys(config, log));
+    return {
+      dispatcher: createDispatcher({
+        config,
+        accessKeys,
+        findModule: (name) => modules.get(name),
+        findExtension,
+        ownNames,
+      }),
+      openApi: createOpenApi({ config, accessKeys, hasIdentity: options.identity !== undefined }),
+    };
+  };
+  let { dispatcher, openApi } = served(options.config);
+  const parts: RoutesOptions = {
     dispatcher: {
-      dispatch: (...call) => dispatcher.dispatch(...call),
-      holderOf: (...call) => dispatcher.holderOf(...call),
+      dispatch: (module, method, key, call) => dispatcher.dispatch(module, method, key, call),
+      holderOf: (module, key, call) => dispatcher.holderOf(module, key, call),
     },
     services: options.services,
     streams: createStreamLimit(streamLimits),
@@ -72,15 +81,19 @@ export function createApi(options: ApiOptions): Api {
     toResponse: createResponder(options.shareHeaders),
     clientAddress: options.clientAddress,
     readiness: options.readiness,
+    openApi: () => openApi(),
     closing: options.closing,
     identity: options.identity,
     about: options.about,
     discovery: options.discovery,
-  });
+  };
+  const answer = createAnswer(parts);
+  const app = createRoutes(parts, answer);
   return {
     app,
+    fetch: createFetch(app, answer),
     configure(config) {
-      dispatcher = dispatcherOf(config);
+      ({ dispatcher, openApi } = served(config));
     },
   };
 }

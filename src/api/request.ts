@@ -40,18 +40,14 @@ export function readParameters(
   return separateKey(fromForm(request.url.slice(query + 1)), request);
 }
 
-async function readWithBody(
-  request: Request,
-  connection: ConnectionInfo,
-  query: number,
-): Promise<Parameters> {
-  const text = await readBody(request, connection);
-  const fromUrl = query === -1 ? undefined : fromForm(request.url.slice(query + 1));
-  const fromBody = text === '' ? undefined : parseBody(text, request.headers.get('content-type') ?? '');
-  return separateKey(
-    fromUrl && fromBody ? { ...fromUrl, ...fromBody } : (fromBody ?? fromUrl ?? {}),
-    request,
-  );
+function readWithBody(request: Request, connection: ConnectionInfo, query: number): Promise<Parameters> {
+  return readBody(request, connection).then((bytes) => {
+    const text = decode(bytes);
+    const fromUrl = query === -1 ? undefined : fromForm(request.url.slice(query + 1));
+    const fromBody = text === '' ? undefined : parseBody(text, request.headers.get('content-type') ?? '');
+    const params = fromUrl && fromBody ? { ...fromUrl, ...fromBody } : (fromBody ?? fromUrl ?? {});
+    return separateKey(params, request);
+  }, brokenOff);
 }
 
 function separateKey(params: Record<string, unknown>, request: Request): Parameters {
@@ -112,13 +108,15 @@ function bearer(request: Request): string | undefined {
   return /^bearer +(.+)$/i.exec(header)?.[1]?.trim();
 }
 
-async function readBody(request: Request, connection: ConnectionInfo): Promise<string> {
+function readBody(request: Request, connection: ConnectionInfo): Promise<ArrayBuffer | Uint8Array> {
   const declared = request.headers.get('content-length');
   if (declared !== null && Number(declared) > MAX_BODY_BYTES) throw tooLarge();
   if (declared === null || Number(declared) > SHORT_BODY_BYTES) connection.awaitBody();
   // Bun makes a stream of its own for whoever asks for `body`, so it is only asked where there is no length.
-  const whole = declared === null ? readChunks(request.body) : request.arrayBuffer();
-  const bytes = await whole.catch(brokenOff);
+  return declared === null ? readChunks(request.body) : request.arrayBuffer();
+}
+
+function decode(bytes: ArrayBuffer | Uint8Array): string {
   try {
     return utf8.decode(bytes);
   } catch (error) {

@@ -254,7 +254,7 @@ function compose(parts: Parts): Broker {
     async listen() {
       if (closed) throw new BrokerError('unavailable', 'The broker has been closed');
       const doors = {
-        app: api.app,
+        fetch: api.fetch,
         api: settings.effective.api,
         file: parts.file,
         has,

@@ -1,5 +1,4 @@
 import { runtime } from '#runtime';
-import type { Hono } from 'hono';
 import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/schema.ts';
@@ -8,7 +7,7 @@ import { BrokerError } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import { reasonOf } from '../protocol/system-errors.ts';
 import { descriptorLimit, openDescriptors } from '../runtime/descriptors.ts';
-import type { HttpServer } from '../runtime/runtime.ts';
+import type { HttpServer, ServeOptions } from '../runtime/runtime.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
 import type { KeyedDiscovery } from './discovery/keyed-discovery.ts';
 import { MAX_BODY_BYTES } from '../api/request.ts';
@@ -42,7 +41,8 @@ export interface Listeners {
 }
 
 export interface ListenOptions {
-  readonly app: Hono;
+  /** Answers a request. */
+  readonly fetch: ServeOptions['fetch'];
   readonly api: Config['api'];
   /** The configuration file, beside which the certificate is kept. */
   readonly file: string;
@@ -159,7 +159,7 @@ export function connectionLimit(limit: number, open: number): number {
   return Math.max(MIN_CONNECTIONS, limit - open - reserve);
 }
 
-async function serve({ app, api }: ListenOptions, { cert, key }: Certificate): Promise<HttpServer> {
+async function serve({ fetch, api }: ListenOptions, { cert, key }: Certificate): Promise<HttpServer> {
   try {
     return await runtime.serve({
       hostname: api.listen_ip,
@@ -170,7 +170,7 @@ async function serve({ app, api }: ListenOptions, { cert, key }: Certificate): P
       headersTimeoutMs: 10_000,
       requestTimeoutMs: 30_000,
       maxConnections: connectionLimit(descriptorLimit(), openDescriptors()),
-      fetch: (request, connection) => app.fetch(request, { connection }),
+      fetch,
     });
   } catch (error) {
     throw cannotListen('TCP', api, api.listen_port, error);

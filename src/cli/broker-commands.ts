@@ -4,7 +4,12 @@ import type { Command } from './command.ts';
 export const brokerCommands: Readonly<Record<string, Command>> = {
   start: {
     description: 'Run the broker until it is interrupted',
+    details:
+      'It runs in the foreground until SIGINT or SIGTERM. SIGHUP makes it read the options of its file again. One line on standard error says that it is ready, with its address and its fingerprint.',
+    prints: 'Nothing; the log is on standard error.',
+    positionals: ['config'],
     options: ['config', 'listen-ip', 'listen-port', 'ssl-cert', 'ssl-key', 'log-format', 'log-level'],
+    exits: { 1: 'the broker could not start, or not end cleanly' },
     examples: ['start', 'start --config ./bpbroker.json --listen-port 20444'],
     load: async () => {
       // Node 20 opens all files of an import at once, more than a process may under 'ulimit -n 64'.
@@ -15,42 +20,58 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
     },
   },
   configure: {
-    description: 'Add configuration; what stands is not replaced',
-    options: ['config', 'config-file'],
-    examples: [`configure --config-file ossec.json`, `configure < ossec.json`],
+    description: 'Add configuration; what exists is not replaced',
+    details: 'The broker must not be running on that file.',
+    prints: 'A line for each option that was added.',
+    options: ['config-file', 'config'],
+    positionals: ['config-file'],
+    examples: ['configure --config-file ./more.json', 'configure < ./more.json'],
     load: () => import('./commands/configure.ts'),
   },
   backup: {
     description: 'Make a backup now, whether or not the broker runs, and print its path',
+    prints: 'The path of the backup.',
     options: ['config'],
+    positionals: ['config'],
     examples: ['backup', 'backup --config ./bpbroker.json'],
     load: () => import('./commands/backup.ts'),
   },
   restore: {
     description: 'Put a backup in place, with the broker stopped; the present state is kept aside',
+    details: 'The backup is verified first. The registry goes on at a revision above all earlier ones.',
+    prints: 'The path of the file, and of what was kept.',
     options: ['from', 'config'],
     required: ['from'],
-    examples: [
-      'restore --from /usr/local/bpbroker/backups/bpbroker-20260131T120000000Z-r0000000000000042.json',
-    ],
+    examples: ['restore --from ./backup.json'],
     load: () => import('./commands/restore.ts'),
   },
   'install-extension': {
     description: 'Copy an extension, a file or a folder, to where the broker looks for it',
+    details:
+      'The broker runs only extensions that its configuration enables. --enable adds what is needed; without it, the command prints the line to add.',
+    prints: 'The path of the extension, and the access key or the line that enables it.',
     options: ['script', 'force', 'enable', 'config'],
     required: ['script'],
-    examples: ['install-extension --script ./ossec.ts', 'install-extension --script ./ossec.ts --enable'],
+    examples: ['install-extension --script ./hello.ts', 'install-extension --script ./hello.ts --enable'],
     load: () => import('./commands/install-extension.ts'),
   },
   'install-service': {
     description: 'Install the broker as a service of the system, enabled at boot and started',
+    details:
+      'The service is of systemd, SysV init, launchd or Windows (NSSM, WinSW or a task). It needs an administrator.',
+    prints: 'What was done, or would be done with --dry-run.',
     options: ['config', 'user', 'firewall', 'dry-run'],
+    positionals: ['config'],
     examples: ['install-service', 'install-service --dry-run'],
     load: () => import('./commands/install-service.ts'),
   },
   'uninstall-service': {
     description: 'Stop and remove the service; its data stays',
+    details: 'It needs an administrator.',
+    prints: 'What was done, or would be done with --dry-run.',
     options: ['dry-run'],
+    positionals: [],
+    examples: ['uninstall-service', 'uninstall-service --dry-run'],
     load: () => import('./commands/uninstall-service.ts'),
   },
   'service-prepare': {
@@ -67,8 +88,11 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
   },
   keygen: {
     description: 'Print a new 256-bit key, or the hash of a key',
+    details: 'The key serves as an access key and as a discovery key.',
+    prints: 'The key in 64 hex digits, and its hash with --hash; with --key-file the hash alone.',
     options: ['hash', 'key-file'],
-    examples: ['keygen', 'keygen --hash', 'keygen --key-file access.key'],
+    positionals: ['key-file'],
+    examples: ['keygen', 'keygen --hash', 'keygen --key-file ./access.key'],
     load: () => import('./commands/keygen.ts'),
   },
 };

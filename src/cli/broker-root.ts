@@ -6,6 +6,8 @@ import type { Command } from './command.ts';
 export const brokerRoot: Command = {
   description: 'Service broker for install scripts that span several servers',
   options: ['version'],
+  details:
+    'The first server runs a broker and registers a name. Every other server finds it by that name, waits, and reads what it needs.',
   subCommands: { ...brokerCommands, ...clientCommands },
   examples: [
     'start',

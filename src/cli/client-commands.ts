@@ -3,14 +3,25 @@ import { connectionOptions, outputOptions } from './options.ts';
 
 const client = [...connectionOptions, ...outputOptions];
 const write = ['name', 'data', 'data-file', 'ttl'] as const;
+const data = [['data', 'data-file']] as const;
+
+/** Of a command that asks its broker once. */
+const once = '10s for each request, and 3s to find the broker';
 
 const service: Command = {
-  description: 'The durable registry: names and their data',
+  description: 'Work with the registry: names and their data',
+  expanded: true,
   subCommands: {
     register: {
-      description: 'Make an entry; fails if the name stands',
+      description: 'Make an entry; fails if the name exists',
+      details:
+        'Exactly one of any number of simultaneous registrations of a name succeeds. Data that is a JSON object is stored as that object, anything else as a text.',
+      prints: 'The data of the entry.',
       options: [...write, 'if-same', ...client],
       required: ['name'],
+      oneOf: data,
+      defaults: { timeout: once },
+      exits: { 4: 'the entry already exists' },
       examples: [
         'service register --name foo --data bar',
         `service register --name db --data '{"host": "10.0.0.5", "port": 5432}'`,
@@ -18,23 +29,38 @@ const service: Command = {
       load: () => import('./commands/write.ts').then(({ register }) => ({ run: register })),
     },
     replace: {
-      description: 'Store the data, whatever stood',
+      description: 'Store an entry, whether or not the name exists',
+      prints: 'The data of the entry.',
       options: [...write, 'if-revision', ...client],
       required: ['name'],
-      examples: ['service replace --name foo --data bar'],
+      oneOf: data,
+      defaults: { timeout: once },
+      exits: { 4: 'the entry is not at the revision of --if-revision' },
+      examples: ['service replace --name foo --data bar', 'service replace --name foo --data bar --ttl 30s'],
       load: () => import('./commands/write.ts').then(({ replace }) => ({ run: replace })),
     },
     update: {
-      description: 'Merge the data into what stands',
+      description: 'Merge data into an entry',
+      details:
+        'Objects are merged deeply. New values win, arrays are replaced, and nothing else changes. An entry that does not exist is made.',
+      prints: 'The data of the whole entry.',
       options: [...write, 'if-revision', ...client],
       required: ['name'],
+      oneOf: data,
+      defaults: { ttl: 'its lifetime stays as it is', timeout: once },
+      exits: { 4: 'the entry is not at the revision of --if-revision' },
       examples: [`service update --name db --data '{"replica": "10.0.0.6"}'`],
       load: () => import('./commands/write.ts').then(({ update }) => ({ run: update })),
     },
     get: {
       description: "Print an entry's data",
+      details: 'With --wait it waits until the entry exists, through restarts of the broker too.',
+      prints:
+        'The data: a text as it is, or a JSON object on one line with last_write_ts and last_write_ip first.',
       options: ['name', 'wait', ...client],
       required: ['name'],
+      defaults: { timeout: `${once}; with --wait, no limit` },
+      exits: { 3: 'the entry does not exist', 9: 'it did not exist within --timeout (with --wait)' },
       examples: [
         'service get --name foo',
         'service get --name db --wait --timeout 5m',
@@ -44,24 +70,41 @@ const service: Command = {
     },
     delete: {
       description: 'Remove an entry; succeeds if there is none',
+      prints: 'Nothing.',
       options: ['name', 'if-revision', ...connectionOptions, 'raw'],
       required: ['name'],
+      defaults: { timeout: once, 'if-revision': 'delete at any revision' },
+      meanings: { 'if-revision': 'Delete only if the entry is at this revision' },
+      exits: { 4: 'the entry is not at the revision of --if-revision' },
       examples: ['service delete --name foo'],
       load: () => import('./commands/delete.ts'),
     },
     list: {
       description: 'Print names and data, a line each',
+      details:
+        'With --wait-count it waits until there are so many entries: a barrier for a known number of servers.',
+      prints: 'A line for each entry, its name and its data, or the number of entries with --count.',
       options: ['prefix', 'wait-count', 'count', ...connectionOptions, 'format', 'cols'],
+      positionals: ['prefix'],
+      defaults: { timeout: `${once}; with --wait-count, no limit` },
+      exits: { 9: 'there were too few entries within --timeout (with --wait-count)' },
       examples: [
         'service list --prefix web/',
         'service list --prefix node/ --wait-count 3 --timeout 10m',
-        'service list --prefix node/ --wait-count 5000 --count',
+        'service list --prefix node/ --wait-count 3 --count',
       ],
       load: () => import('./commands/list.ts'),
     },
     watch: {
       description: 'Print each change as it happens, a JSON line each',
+      details:
+        'It goes on after a broken connection, and no change is lost. --exec gets the line on its standard input, and BPBROKER_EVENT_TYPE, BPBROKER_EVENT_NAME and BPBROKER_EVENT_REVISION in its environment; the next change waits for its end.',
+      prints: 'A JSON line for each change.',
       options: ['name', 'prefix', 'exec', ...connectionOptions],
+      oneOf: [['name', 'prefix']],
+      meanings: { prefix: "Entries whose names start with this; '' is every entry" },
+      defaults: { timeout: 'no limit' },
+      exits: { 9: 'the time of --timeout is over' },
       examples: ['service watch --prefix web/', "service watch --name db --exec './reconfigure.sh'"],
       load: () => import('./commands/watch.ts'),
     },
@@ -72,12 +115,17 @@ const service: Command = {
 export const clientCommands: Readonly<Record<string, Command>> = {
   ping: {
     description: 'Check that a broker answers',
+    prints: 'The data that was sent, as the broker returned it.',
     options: ['data', ...client],
-    examples: ['--bpbroker 127.0.0.1 ping --data foo'],
+    positionals: ['bpbroker'],
+    defaults: { data: 'an empty text', timeout: once },
+    examples: ['ping --data hello', '--bpbroker 127.0.0.1 ping --data hello'],
     load: () => import('./commands/ping.ts'),
   },
   discover: {
     description: 'Find the broker that holds an entry, or any broker, and print its address',
+    details: 'It asks over UDP on the network. Nothing but the address is read from the broker.',
+    prints: 'The address, such as 10.0.0.1, with :PORT where the port is not 20443.',
     options: [
       'name',
       'wait',
@@ -92,38 +140,54 @@ export const clientCommands: Readonly<Record<string, Command>> = {
       'quiet',
       'verbose',
     ],
-    examples: [
-      'discover --name foo-cluster1',
-      'discover --all',
-      'discover --name foo-cluster1 --wait --timeout 10m',
-    ],
+    positionals: ['name'],
+    meanings: { wait: 'Wait until a broker answers' },
+    defaults: { name: 'any broker', timeout: '3s; with --wait, no limit' },
+    exits: { 9: 'no broker answered within --timeout (with --wait)' },
+    examples: ['discover --name foo', 'discover --name foo --wait --timeout 10m', 'discover --all'],
     load: () => import('./commands/discover.ts'),
   },
   service,
   execute: {
     description: "Run an extension's method on the broker, and print its output as it arrives",
+    details: 'The broker runs only what its configuration enables. The data is the argument of the method.',
+    prints: 'The output of the method, to the byte.',
     options: ['method', 'data', 'data-file', ...connectionOptions, 'format', 'cols'],
     required: ['method'],
-    examples: [
-      'execute --method ossec.AddAgent --data $HOSTNAME',
-      'execute --method backup.Run --timeout 10m',
-    ],
+    meanings: { format: 'Print output that is JSON in this form: text, json, csv, csv-noheader or env' },
+    defaults: {
+      data: 'none',
+      'data-file': 'none',
+      timeout:
+        '10s to connect, and no limit for the method, which the broker ends after its _timeout_secs (60)',
+    },
+    exits: {
+      1: 'the method failed',
+      3: 'the method does not exist or is not enabled',
+      9: 'the method took longer than --timeout, or than its _timeout_secs',
+    },
+    examples: ['execute --method hello.Greet --data you', 'execute --method hello.Greet --timeout 10m'],
     load: () => import('./commands/execute.ts'),
   },
   trust: {
     description: "List, add or forget the identity kept for a broker's address, and for names that found it",
+    details:
+      'Without --fingerprint and --forget it lists. The identity is kept at first contact, and a broker that shows another one is refused with exit code 8.',
+    prints: 'A line for each identity that is listed or added: the address or the name, and the fingerprint.',
     options: ['bpbroker', 'name', 'fingerprint', 'forget', 'timeout', 'quiet', 'verbose'],
+    positionals: ['bpbroker'],
     meanings: {
-      bpbroker: 'Address of the broker (default: list all)',
+      // The variables that scripts export for other commands must not narrow a list, nor change what is kept.
+      bpbroker: 'Address of the broker',
       name: 'Name of an entry by which a broker was found',
-      fingerprint: 'The identity to keep for them from now on',
-      forget: 'Forget the identity kept for them',
-      timeout: 'Longest to ask the broker for its certificate (default: 3s)',
+      fingerprint: 'The identity to keep from now on',
+      timeout: 'Longest time to ask the broker for its certificate',
     },
+    defaults: { bpbroker: 'list all', name: 'list all', fingerprint: 'list what is kept', timeout: '3s' },
+    exits: { 3: 'no identity is kept for it' },
     examples: [
       'trust',
-      'trust --bpbroker 10.0.0.1 --fingerprint sha256:…',
-      'trust --name foo --fingerprint sha256:…',
+      'trust --name foo --fingerprint "$FINGERPRINT"',
       'trust --bpbroker 10.0.0.1 --forget',
     ],
     load: () => import('./commands/trust.ts'),

@@ -11,20 +11,35 @@ export interface Arguments {
   list(name: OptionName): readonly string[];
 }
 
-/** One command, or a group of commands. */
+/** One command, or a group of commands. What help and the reference say of it is here too. */
 export interface Command {
+  /** One line: what it does, as a command to the program, without a full stop. */
   readonly description: string;
+  /** What there is to know besides, in whole sentences. */
+  readonly details?: string;
+  /** What it writes to standard output, in whole sentences. */
+  readonly prints?: string;
+  /** The exit codes that have a meaning of their own here; those of every command need not be here. */
+  readonly exits?: Readonly<Record<number, string>>;
   /** Left out of help and suggestions: it is not for people. */
   readonly hidden?: true;
   /** The options it takes; `help` besides. */
   readonly options?: readonly OptionName[];
   /** What options mean to this command, where that differs from what they mean to others; no variable stands in for these. */
   readonly meanings?: Partial<Readonly<Record<OptionName, string>>>;
+  /** What holds without an option, where that differs from what holds for others. `timeout` is always here. */
+  readonly defaults?: Partial<Readonly<Record<OptionName, string>>>;
   /** Those of them that must be given. */
   readonly required?: readonly OptionName[];
+  /** Sets of options of which exactly one must be given. The command checks it. */
+  readonly oneOf?: readonly (readonly OptionName[])[];
+  /** The options that a word without an option is probably meant for; default: `required`, then those of `oneOf`. */
+  readonly positionals?: readonly OptionName[];
   /** Command lines, without the program's name, that help shows. */
   readonly examples?: readonly string[];
   readonly subCommands?: Readonly<Record<string, Command>>;
+  /** A group whose commands help lists one by one where it lists the group. */
+  readonly expanded?: true;
   /** Loads what the command does: only the one that runs is loaded. */
   readonly load?: () => Promise<{ run: Run }>;
 }

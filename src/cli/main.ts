@@ -2,9 +2,10 @@ import { runtime } from '#runtime';
 import { BrokerError } from '../protocol/errors.ts';
 import { describeError } from '../protocol/system-errors.ts';
 import type { Command } from './command.ts';
-import { completionCommands } from './completion/commands.ts';
+import { commandAt, topicOf } from './help/command.ts';
 import { parseCommandLine } from './parse.ts';
-import { flushErrors, isTerminal, writeError, writeOut } from './terminal.ts';
+import { flushErrors, writeError, writeOut } from './terminal.ts';
+import { wholeProgram } from './whole-program.ts';
 
 /**
  * Runs a program: reads its command line, does the command, and sets the exit code. A failure is one line on standard
@@ -35,27 +36,19 @@ function adviseFor(program: string, error: unknown): string {
 }
 
 async function dispatch(program: string, own: Command, argv: readonly string[]): Promise<number> {
-  const root: Command = {
-    ...own,
-    subCommands: { ...own.subCommands, ...completionCommands(program, () => root) },
-  };
+  const root = wholeProgram(program, own);
   const { path, command, args } = parseCommandLine(argv, root);
   if (args.flag('version')) {
     const { versionLine } = await import('./version-line.ts');
     writeOut(`${versionLine(program)}\n`);
     return 0;
   }
-  if (args.flag('help') || !command.load) {
-    const { renderHelp } = await import('./usage.ts');
-    const asked = args.flag('help');
-    const help = await renderHelp(
-      program,
-      path,
-      command,
-      (await isTerminal(asked ? 1 : 2)) && !process.env['NO_COLOR'],
-    );
-    (asked ? writeOut : writeError)(help);
-    return asked ? 0 : 2;
+  const isAsked = args.flag('help') || path[0] === 'help';
+  if (isAsked || !command.load) {
+    const { showHelp } = await import('./help/show.ts');
+    const topic = topicOf(path);
+    await showHelp(program, topic, commandAt(root, topic), isAsked);
+    return isAsked ? 0 : 2;
   }
   const { run } = await command.load();
   return (await run(args)) ?? 0;

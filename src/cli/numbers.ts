@@ -1,5 +1,6 @@
 import { BrokerError } from '../protocol/errors.ts';
 import type { Arguments } from './command.ts';
+import { checkWhole } from './option-checks.ts';
 
 /** `--if-revision` as a number. Throws `usage`. */
 export function readRevision(args: Arguments): number | undefined {
@@ -10,8 +11,7 @@ export function readRevision(args: Arguments): number | undefined {
 export function readCount(args: Arguments, name: 'if-revision' | 'wait-count' | 'port'): number | undefined {
   const text = args.text(name);
   if (text === undefined) return undefined;
-  if (!/^\d{1,15}$/.test(text))
-    throw new BrokerError('usage', `Invalid --${name} '${text}': expected a whole number`);
+  checkWhole(text, `--${name}`);
   if (name === 'port' && (Number(text) < 1 || Number(text) > 65_535)) {
     throw new BrokerError('usage', `Invalid --port '${text}': expected 1 to 65535`);
   }

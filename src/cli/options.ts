@@ -1,3 +1,8 @@
+import { checkDuration, checkEntryName, checkPrefix, checkWhole } from './option-checks.ts';
+
+/** The heading in help under which an option is listed; `command` is what the command is about. */
+export type OptionGroup = 'command' | 'connection' | 'output' | 'network' | 'log';
+
 /**
  * Every option of every command, in one place. A name means the same thing wherever it is taken, so the parser knows
  * which options carry a value before it knows the command: options may stand before or after it (contract, section 2).
@@ -8,6 +13,12 @@ export interface OptionDefinition {
   readonly description: string;
   /** How help names the value. */
   readonly valueHint?: string;
+  /** Default: `command`. */
+  readonly group?: OptionGroup;
+  /** What holds without it, as help says it. An option with a value has one here or in `defaults` of its commands. */
+  readonly default?: string;
+  /** Throws BrokerError `usage` for a value that it cannot have; `option` is its name as a message has it. */
+  readonly check?: (value: string, option: string) => void;
   /** One letter. */
   readonly alias?: string;
   /** The values that are taken; default: any. */
@@ -16,6 +27,8 @@ export interface OptionDefinition {
   readonly repeatable?: boolean;
   /** Variable of the environment that stands in for the option. */
   readonly env?: string;
+  /** Variable of the environment that holds what the option's file would hold. */
+  readonly contentEnv?: string;
   /** Options that have no meaning beside it, with what to do instead. */
   readonly excludes?: Partial<Readonly<Record<OptionName, string>>>;
   /** An empty variable is refused and not taken for unset: to lose the value would weaken what the command checks. */
@@ -99,27 +112,50 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   // broker
   config: text('FILE', 'Configuration file, which holds the registry too', {
     alias: 'c',
+    default: "the machine's file, or the user's own where that one cannot be written",
     env: 'BPBROKER_CONFIG',
   }),
-  'listen-ip': text('ADDRESS', 'Address to listen on (default: all)', { env: 'BPBROKER_LISTEN_IP' }),
-  'listen-port': text('PORT', 'TCP and UDP port (default: 20443; 0: any free one)', {
+  'listen-ip': text('ADDRESS', 'Address to listen on', {
+    group: 'network',
+    default: "the file's api.listen_ip, else all addresses",
+    env: 'BPBROKER_LISTEN_IP',
+  }),
+  'listen-port': text('PORT', 'TCP and UDP port; 0 is any free one', {
+    group: 'network',
+    default: "the file's api.listen_port, else 20443",
     env: 'BPBROKER_LISTEN_PORT',
   }),
-  'ssl-cert': text('FILE', 'PEM certificate (default: one of its own)', { env: 'BPBROKER_SSL_CERT' }),
-  'ssl-key': text('FILE', 'PEM private key of --ssl-cert', { env: 'BPBROKER_SSL_KEY' }),
-  'log-format': text('FORMAT', 'Log lines as text or json (default: text)', {
+  'ssl-cert': text('FILE', 'PEM certificate of the broker', {
+    group: 'network',
+    default: "the file's api.ssl_cert, else one that the broker makes",
+    env: 'BPBROKER_SSL_CERT',
+  }),
+  'ssl-key': text('FILE', 'PEM private key of the certificate', {
+    group: 'network',
+    default: "the file's api.ssl_key, else one that the broker makes",
+    env: 'BPBROKER_SSL_KEY',
+  }),
+  'log-format': text('FORMAT', 'Form of the log lines: text or json', {
+    group: 'log',
     choices: ['text', 'json'],
+    default: 'text',
     env: 'BPBROKER_LOG_FORMAT',
   }),
-  'log-level': text('LEVEL', 'error, warn, info or debug (default: info)', {
+  'log-level': text('LEVEL', 'Least severe events to log: error, warn, info or debug', {
+    group: 'log',
     choices: ['error', 'warn', 'info', 'debug'],
+    default: "the file's _global.log_level, else info",
     env: 'BPBROKER_LOG_LEVEL',
   }),
-  'config-file': text('FILE', 'JSON to add (default: standard input)'),
+  'config-file': text('FILE', 'JSON to add; - is standard input', {
+    default: 'standard input',
+  }),
 
   // client
-  bpbroker: text('HOST[:PORT]|URL', 'Broker to talk to (default: found on the network)', {
+  bpbroker: text('HOST[:PORT]|URL', 'Broker to talk to', {
     alias: 'b',
+    group: 'connection',
+    default: 'the broker that is found on the network',
     env: 'BPBROKER',
     excludes: {
       port: 'a broker that is named is not looked for; its port belongs to its name, --bpbroker HOST:PORT',
@@ -129,72 +165,118 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   }),
   'access-key': text(
     'KEY',
-    'Access key; it shows in the process list, so rather use the variable or the file',
+    'Access key; the process list shows it, so prefer the variable or --access-key-file',
     {
       alias: 'a',
+      group: 'connection',
+      default: 'none',
       env: 'BPBROKER_ACCESS_KEY',
       secret: true,
     },
   ),
-  'access-key-file': text('FILE', 'File that holds the access key'),
-  'discover-key-file': text(
-    'FILE',
-    'File that holds the discovery key, which the broker must have too; or the key itself in BPBROKER_DISCOVER_KEY',
-  ),
+  'access-key-file': text('FILE', 'File that holds the access key', {
+    group: 'connection',
+    default: 'none',
+  }),
+  'discover-key-file': text('FILE', 'File that holds the discovery key, which the broker must have too', {
+    group: 'connection',
+    default: 'none: brokers are found without a key',
+    contentEnv: 'BPBROKER_DISCOVER_KEY',
+  }),
   fingerprint: text('sha256:HEX', 'The only identity to accept from the broker', {
+    group: 'connection',
+    default: 'the identity that was kept at first contact',
     env: 'BPBROKER_FINGERPRINT',
     refusesEmpty: true,
   }),
-  ca: text(
-    'FILE',
-    "PEM file of the authorities that may sign for a broker's URL (default: those of the system)",
-    { env: 'BPBROKER_CA', refusesEmpty: true },
-  ),
-  timeout: text('TIME', 'Longest to take or wait: 500ms, 3s, 2m, 1h'),
-  format: text('FORMAT', 'text, json, csv, csv-noheader or env (default: text)', {
-    alias: 'f',
-    choices: ['text', 'json', 'csv', 'csv-noheader', 'env'],
+  ca: text('FILE', "PEM file of the authorities that may sign for a broker's URL", {
+    group: 'connection',
+    default: "the system's authorities",
+    env: 'BPBROKER_CA',
+    refusesEmpty: true,
   }),
-  cols: text('A,B', 'Only these columns'),
-  raw: flag("The broker's whole answer, as JSON"),
-  quiet: flag('No notes on standard error', {
+  timeout: text('TIME', 'Longest time to take, such as 500ms, 3s, 2m, 1h or 1d', {
+    env: 'BPBROKER_TIMEOUT',
+    check: checkDuration,
+  }),
+  format: text('FORMAT', 'Form of the output: text, json, csv, csv-noheader or env', {
+    alias: 'f',
+    group: 'output',
+    choices: ['text', 'json', 'csv', 'csv-noheader', 'env'],
+    default: 'text',
+  }),
+  cols: text('A,B', 'Print only these columns', {
+    group: 'output',
+    default: 'all',
+  }),
+  raw: flag("Print the broker's whole answer, as JSON", { group: 'output' }),
+  quiet: flag('Write no notes to standard error', {
+    group: 'output',
     excludes: { verbose: 'one asks for fewer notes, the other for more; leave one of them out' },
   }),
-  verbose: flag('More notes on standard error'),
-  interface: text('NAME', 'Find brokers through this interface alone (repeatable)', {
+  verbose: flag('Write more notes to standard error', { group: 'output' }),
+  interface: text('NAME', 'Look for brokers through this network interface alone', {
+    group: 'connection',
+    default: 'all interfaces',
     repeatable: true,
     env: 'BPBROKER_INTERFACES',
   }),
-  target: text('ADDRESS', 'Ask this address too, where broadcasts do not reach (repeatable)', {
+  target: text('ADDRESS', 'Also ask this address, which broadcasts do not reach', {
+    group: 'connection',
+    default: 'none',
     repeatable: true,
   }),
 
   // single commands
-  name: text('NAME', 'Name of the entry'),
-  data: text('DATA', 'Text, or a JSON object'),
-  'data-file': text('FILE', 'Read the data from a file; - is standard input'),
-  wait: flag('Wait until it is there'),
-  all: flag('All brokers that answer, a line each'),
-  port: text('PORT', 'UDP port that brokers listen on (default: 20443)'),
-  ttl: text('TIME', 'Let the entry expire after this time unless it is renewed'),
-  'if-same': flag('Succeed if the entry stands with equal data'),
-  'if-revision': text('N', 'Write only if the entry is at this revision (0: does not stand)'),
-  prefix: text('PREFIX', 'Only entries whose names start with this'),
-  'wait-count': text('K', 'Wait until K entries exist'),
-  count: flag('Print how many there are, and not the entries'),
-  exec: text('COMMAND', 'Run this shell command for each change: JSON on its standard input'),
-  forget: flag('Forget the identity kept for --bpbroker'),
-  method: text('MODULE.METHOD', 'What to run, such as ossec.AddAgent'),
+  name: text('NAME', 'Name of the entry', { check: checkEntryName }),
+  data: text('DATA', 'The data: a text, or a JSON object'),
+  'data-file': text('FILE', 'Read the data from this file; - is standard input'),
+  wait: flag('Wait until it exists'),
+  all: flag('Print every broker that answers, a line each'),
+  port: text('PORT', 'UDP port of the brokers that are looked for', {
+    group: 'connection',
+    default: '20443',
+  }),
+  ttl: text('TIME', 'Lifetime: the entry expires after this time unless it is renewed', {
+    default: 'it never expires',
+    check: checkDuration,
+  }),
+  'if-same': flag('Succeed as well if the entry exists with equal data'),
+  'if-revision': text('N', 'Write only if the entry is at this revision; 0: only if it does not exist', {
+    default: 'write at any revision',
+    check: checkWhole,
+  }),
+  prefix: text('PREFIX', 'Only entries whose names start with this', {
+    default: 'all entries',
+    check: checkPrefix,
+  }),
+  'wait-count': text('K', 'Wait until K entries exist', {
+    default: 'do not wait',
+    check: checkWhole,
+  }),
+  count: flag('Print how many entries there are, and not the entries'),
+  exec: text('COMMAND', 'Run this shell command for each change, with its line on standard input', {
+    default: 'none',
+  }),
+  forget: flag('Forget the identity that is kept'),
+  method: text('MODULE.METHOD', 'The method to run, such as ossec.AddAgent'),
   from: text('FILE', 'The backup to restore'),
   script: text('PATH', 'File or folder of the extension'),
-  force: flag('Overwrite the one that is there'),
-  enable: flag('Enable it in the configuration, with a new access key'),
-  hash: flag('Print its hash too, which may stand in for an access key in the configuration'),
-  'key-file': text('FILE', 'Print the hash of the key in this file; - is standard input'),
+  force: flag('Replace the extension of that name'),
+  enable: flag('Enable the extension in the configuration, with a new access key'),
+  hash: flag('Print the hash of the key too; the configuration may hold it in place of the key'),
+  'key-file': text('FILE', 'Print the hash of the key in this file; - is standard input', {
+    default: 'a new key is made',
+  }),
   'dry-run': flag('Show what would be done, and do nothing'),
-  user: text('NAME', 'User that the service runs as (Linux; default: bpbroker, made for it)'),
+  user: text('NAME', 'User that the service runs as (Linux)', {
+    default: 'bpbroker, which is made for it',
+  }),
   firewall: flag('Open its port in the firewall (Windows)'),
-  word: text('WORD', 'A word of the command line that is being completed', { repeatable: true }),
+  word: text('WORD', 'A word of the command line that is being completed', {
+    default: 'none',
+    repeatable: true,
+  }),
 };
 
 /** The options that every command which talks to a broker takes. */

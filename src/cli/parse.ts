@@ -1,7 +1,14 @@
 import { BrokerError } from '../protocol/errors.ts';
 import type { Arguments, Command } from './command.ts';
-import { nearest } from './nearest.ts';
 import { type OptionDefinition, optionDefinitions, type OptionName } from './options.ts';
+import {
+  commandSuggestion,
+  letterSuggestion,
+  optionSuggestion,
+  otherOptionSuggestion,
+  positionalSuggestion,
+  suggestion,
+} from './suggest.ts';
 
 export interface ParsedCommandLine {
   /** The names that lead to the command, such as `service`, `get`. */
@@ -27,10 +34,10 @@ export function parseCommandLine(
   for (let i = 0; i < argv.length; i++) {
     const token = argv[i] ?? '';
     if (!token.startsWith('-') || token === '-') {
-      command = descend(command, token, path);
+      command = descend(command, token, path, root, values);
       continue;
     }
-    const option = readOption(token);
+    const option = readOption(token, command);
     if (optionDefinitions[option.name].type === 'boolean') {
       if (option.value !== undefined)
         throw new BrokerError('usage', `Option --${option.name} takes no value, got '${option.value}'`);
@@ -43,11 +50,12 @@ export function parseCommandLine(
       throw new BrokerError('usage', `Option --${option.name} needs a value (${hint(option.name)})`);
     add(values, option.name, checkChoice(option.name, value));
   }
-  if (!values.has('help') && !values.has('version')) checkOptions(values, command, path, env);
+  const isHelp = values.has('help') || path[0] === 'help';
+  if (!isHelp && !values.has('version')) checkOptions(values, command, path, env);
   return { path, command, args: argumentsOf(values, command, env) };
 }
 
-function descend(command: Command, token: string, path: string[]): Command {
+function descend(command: Command, token: string, path: string[], root: Command, values: Values): Command {
   const commands = command.subCommands ?? {};
   const known = Object.keys(commands).filter((name) => !commands[name]?.hidden);
   const found = Object.hasOwn(commands, token) ? commands[token] : undefined;
@@ -55,28 +63,35 @@ function descend(command: Command, token: string, path: string[]): Command {
     path.push(token);
     return found;
   }
-  if (known.length === 0)
-    throw new BrokerError('usage', `Unexpected argument '${token}' after '${path.join(' ')}'`);
-  const what = path.length === 0 ? 'command' : `${path.join(' ')} command`;
+  if (known.length === 0) {
+    const meant = positionalSuggestion(token, command, (name) => values.has(name));
+    throw new BrokerError('usage', `Unexpected argument '${token}' after '${path.join(' ')}'${meant}`);
+  }
+  const group = path.filter((word) => word !== 'help');
+  const what = [...group, 'command'].join(' ');
   throw new BrokerError(
     'usage',
-    `Unknown ${what} '${token}'${suggestion(token, known)}; there are ${known.join(', ')}`,
+    `Unknown ${what} '${token}'${commandSuggestion(token, command, group, root)}; there are ${known.join(', ')}`,
   );
 }
 
-function readOption(token: string): { name: OptionName; value?: string } {
+function readOption(token: string, command: Command): { name: OptionName; value?: string } {
   if (token.startsWith('--')) {
     const equals = token.indexOf('=');
     const name = equals === -1 ? token.slice(2) : token.slice(2, equals);
     // Without the value: it may be a key, behind a misspelt --access-key.
-    if (!isOption(name)) throw unknownOption(`--${name}`, name);
+    if (!isOption(name)) throw unknownOption(`--${name}`, optionSuggestion(name, command));
     return equals === -1 ? { name } : { name, value: token.slice(equals + 1) };
   }
   const entries = Object.entries(optionDefinitions);
   const name = entries.find(([, { alias }]) => alias === token[1])?.[0];
-  if (name === undefined || !isOption(name)) throw unknownOption(token, token.slice(1));
-  if (token.length === 2) return { name };
-  if (optionDefinitions[name].type === 'boolean') throw unknownOption(token, token.slice(1));
+  const known = name !== undefined && isOption(name);
+  if (known && token.length === 2) return { name };
+  if (!known || optionDefinitions[name].type === 'boolean') {
+    const word = token.slice(1);
+    const meant = word.length === 1 ? letterSuggestion(word, command) : optionSuggestion(word, command);
+    throw unknownOption(token, meant);
+  }
   return { name, value: token.slice(token[2] === '=' ? 3 : 2) };
 }
 
@@ -113,11 +128,13 @@ function checkOptions(values: Values, command: Command, path: readonly string[],
     if (!taken.includes(name)) {
       throw new BrokerError(
         'usage',
-        `Command '${path.join(' ')}' takes no option --${name}${suggestion(name, taken, '--')}`,
+        `Command '${path.join(' ')}' takes no option --${name}${otherOptionSuggestion(name, command)}`,
       );
     }
   }
   for (const name of taken) checkExclusions(name, values, env);
+  // Before anything is done with them: no broker is looked for with a name that no entry can have.
+  for (const [name, given] of values) for (const value of given) definition(name).check?.(value, `--${name}`);
   for (const name of command.required ?? []) {
     if (!values.has(name))
       throw new BrokerError('usage', `Command '${path.join(' ')}' needs --${name} ${hint(name)}`);
@@ -142,6 +159,8 @@ function argumentsOf(values: Values, command: Command, env: Variables): Argument
   const fromEnvironment = (name: OptionName): string | undefined => {
     const variable = definition(name).env;
     if (variable === undefined || !command.options?.includes(name)) return undefined;
+    // What an option means to all other commands is not what this one means by it.
+    if (command.meanings?.[name] !== undefined) return undefined;
     if (env[variable] === '' && definition(name).refusesEmpty)
       throw new BrokerError(
         'usage',
@@ -149,7 +168,9 @@ function argumentsOf(values: Values, command: Command, env: Variables): Argument
       );
     // Any other empty variable counts as none: scripts export variables that they have not filled.
     const value = env[variable] || undefined;
-    return value === undefined ? undefined : checkChoice(name, value);
+    if (value === undefined) return undefined;
+    definition(name).check?.(value, variable);
+    return checkChoice(name, value);
   };
   const text = (name: OptionName): string | undefined => values.get(name)?.[0] ?? fromEnvironment(name);
   return {
@@ -164,16 +185,8 @@ function argumentsOf(values: Values, command: Command, env: Variables): Argument
   };
 }
 
-function unknownOption(token: string, name: string): BrokerError {
-  return new BrokerError(
-    'usage',
-    `Unknown option '${token}'${suggestion(name, Object.keys(optionDefinitions), '--')}`,
-  );
-}
-
-function suggestion(given: string, known: readonly string[], mark = ''): string {
-  const near = nearest(given, known);
-  return near === undefined ? '' : ` (did you mean '${mark}${near}'?)`;
+function unknownOption(token: string, meant: string): BrokerError {
+  return new BrokerError('usage', `Unknown option '${token}'${meant}`);
 }
 
 function definition(name: OptionName): OptionDefinition {

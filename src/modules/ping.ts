@@ -2,11 +2,16 @@ import * as v from 'valibot';
 import { parseObject, STRING_KEY } from '../protocol/data.ts';
 import { defineMethod, defineModule, jsonReply, type Module } from './module.ts';
 
+/** What `Ping` takes. */
+export const pingParams: v.GenericSchema<unknown, { readonly data?: unknown }> = v.strictObject({
+  data: v.optional(v.unknown(), ''),
+});
+
 /** The module `ping`: `Ping` echoes its data with the caller's address, `{"src": IP, "data": …}`. */
 export const ping: Module = defineModule({
   Ping: defineMethod({
     safe: true,
-    params: v.strictObject({ data: v.optional(v.unknown(), '') }),
+    params: pingParams,
     run: ({ data }, { clientAddress }) => jsonReply({ src: clientAddress, data: echo(data) }),
   }),
 });

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 /** Answers a request. */
@@ -10,70 +10,82 @@ const MAX_WAITING = 1000;
 /** Bytes of an answer that are given to its connection at a time. */
 const SLICE = 16 * 1024;
 
+/** The requests of a connection: whether one of them is being answered, and those that wait for it. */
+interface Line {
+  busy: boolean;
+  waiting: (() => void)[];
+}
+
 /**
  * Answers the requests of a connection one after another: the next one only once the answer before it has been sent. A
  * client that sends many and reads nothing costs one answer then, and not all of them.
  */
 export function oneAtATime(listener: Listener): Listener {
-  const waiting = new WeakMap<Duplex, (() => void)[]>();
+  const lines = new WeakMap<Duplex, Line>();
+
+  function lineOf(socket: Duplex): Line {
+    const present = lines.get(socket);
+    if (present) return present;
+    const line: Line = { busy: false, waiting: [] };
+    lines.set(socket, line);
+    return line;
+  }
 
   return (incoming, outgoing) => {
     const { socket } = incoming;
-    const queue = waiting.get(socket);
-    if (queue) {
-      if (queue.length >= MAX_WAITING) return socket.destroy();
-      queue.push(run);
+    const line = lineOf(socket);
+    if (line.busy) {
+      if (line.waiting.length >= MAX_WAITING) return socket.destroy();
+      line.waiting.push(run);
       return socket.pause();
     }
-    waiting.set(socket, []);
     return run();
 
     function run(): unknown {
-      outgoing.once('close', next);
-      inSlices(outgoing);
+      line.busy = true;
+      outgoing.on('close', next);
+      outgoing.write = writeSlice;
+      outgoing.end = endInSlices;
       return listener(incoming, outgoing);
     }
 
     function next(): void {
-      const [first, ...rest] = waiting.get(socket) ?? [];
-      if (socket.destroyed || !first) {
-        waiting.delete(socket);
-        return;
-      }
-      waiting.set(socket, rest);
-      if (rest.length === 0) socket.resume();
+      line.busy = false;
+      if (socket.destroyed) return;
+      const first = line.waiting.shift();
+      if (!first) return;
+      if (line.waiting.length === 0) socket.resume();
       first();
     }
   };
 }
 
-/**
- * Has an answer go out in parts, each once the one before has left this process: a connection makes a copy of all that it is
- * given, and would not tell whether any of it is read.
- */
-function inSlices(outgoing: ServerResponse): void {
-  const end = outgoing.end.bind(outgoing) as (body?: unknown, ...rest: unknown[]) => ServerResponse;
-  const write = outgoing.write.bind(outgoing) as (part: unknown, done: () => void) => boolean;
+// These have an answer go out in parts, each once the one before has left this process: a connection makes a copy of all that it is
+// given, and would not tell whether any of it is read. They take the place of an answer's own methods, as they are: functions of its
+// own for each answer would cost a twentieth of it.
+const { write, end } = ServerResponse.prototype as {
+  write(part: unknown, done: () => void): boolean;
+  end(body?: unknown, ...rest: unknown[]): ServerResponse;
+};
 
+function writeSlice(this: ServerResponse, part: unknown): boolean {
+  write.call(this, part, () => this.emit('drain'));
   // Full after each part, whatever the stream's own mark is: that is 64 KiB for each connection on newer versions of Node.
-  outgoing.write = (part: unknown): boolean => {
-    write(part, () => outgoing.emit('drain'));
-    return false;
-  };
+  return false;
+}
 
-  outgoing.end = (body?: unknown, ...rest: unknown[]): ServerResponse => {
-    const short = typeof body === 'string' ? body.length < SLICE : !(body instanceof Uint8Array);
-    if (short) return end(body, ...rest);
-    const bytes = typeof body === 'string' ? Buffer.from(body) : (body as Uint8Array);
-    let sent = 0;
-    const more = (): void => {
-      if (outgoing.destroyed) return;
-      if (sent >= bytes.length) return void end();
-      const slice = bytes.subarray(sent, (sent += SLICE));
-      outgoing.once('drain', more);
-      outgoing.write(slice);
-    };
-    more();
-    return outgoing;
+function endInSlices(this: ServerResponse, body?: unknown, ...rest: unknown[]): ServerResponse {
+  const short = typeof body === 'string' ? body.length < SLICE : !(body instanceof Uint8Array);
+  if (short) return end.call(this, body, ...rest);
+  const bytes = typeof body === 'string' ? Buffer.from(body) : (body as Uint8Array);
+  let sent = 0;
+  const more = (): void => {
+    if (this.destroyed) return;
+    if (sent >= bytes.length) return void end.call(this);
+    const slice = bytes.subarray(sent, (sent += SLICE));
+    this.once('drain', more);
+    this.write(slice);
   };
+  more();
+  return this;
 }

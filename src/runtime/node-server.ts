@@ -28,7 +28,7 @@ export async function serveNode(
   { acceptDies = false }: AcceptOptions = {},
 ): Promise<HttpServer> {
   const listener = getRequestListener((request, env) =>
-    options.fetch(request, connectionOf(env.incoming as IncomingMessage)),
+    options.fetch(request, new NodeConnection(env.incoming as IncomingMessage)),
   );
   const refusals = createRefusals();
   const server = https.createServer(
@@ -89,8 +89,12 @@ export async function serveNode(
 }
 
 function hostsOf({ rawHeaders }: IncomingMessage): number {
-  return rawHeaders.filter((text, at) => at % 2 === 0 && text.length === 4 && text.toLowerCase() === 'host')
-    .length;
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? '';
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
+  }
+  return hosts;
 }
 
 /** Headers of a request, at the most: as many as Bun takes. */
@@ -109,20 +113,27 @@ function refuse(error: { readonly code?: string | undefined }, socket: Duplex): 
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 }
 
-function connectionOf(incoming: IncomingMessage): ConnectionInfo {
-  return {
-    get remoteAddress(): string {
-      return plainAddress(incoming.socket.remoteAddress ?? '');
-    },
-    // Here headers and request have time limits of their own, which end with the request's last byte.
-    awaitBody: () => undefined,
-    keepOpen: () => undefined,
-    answered: () => undefined,
-    drop() {
-      incoming.socket.destroy();
-      return true;
-    },
-  };
+// A class, since one is made for each request and most of it is rarely asked for.
+class NodeConnection implements ConnectionInfo {
+  readonly #incoming: IncomingMessage;
+
+  constructor(incoming: IncomingMessage) {
+    this.#incoming = incoming;
+  }
+
+  get remoteAddress(): string {
+    return plainAddress(this.#incoming.socket.remoteAddress ?? '');
+  }
+
+  // Here headers and request have time limits of their own, which end with the request's last byte.
+  awaitBody(): void {}
+  keepOpen(): void {}
+  answered(): void {}
+
+  drop(): boolean {
+    this.#incoming.socket.destroy();
+    return true;
+  }
 }
 
 /** Listens, and gives the address that it listens on. */

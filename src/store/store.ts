@@ -102,6 +102,12 @@ export interface Store {
   /** The entry, or nothing. */
   get(name: string): Promise<Entry | undefined>;
 
+  /**
+   * As {@link Store.get}, at once: only of a driver that has its entries at hand. Whoever reads by it answers without a turn of the
+   * event loop.
+   */
+  peek?(name: string): Entry | undefined;
+
   /** Milliseconds until the lifetime of an entry ends unless it is renewed; nothing for one that has none, or that is gone. */
   lifetimeLeft(name: string): Promise<number | undefined>;
 

@@ -55,7 +55,10 @@ async function terminal(
       if (command.endsWith(server)) {
         const running = start(['bash', '-c', `exec env ${command}`], { cwd: dir, env });
         await waitFor(`${server} to listen`, () => listens(port), 30_000);
-        assert.equal(running.stdout() + running.stderr(), shown);
+        const printed = (): string => running.stdout() + running.stderr();
+        // It may listen before what it prints has been read here.
+        await waitFor('what it prints', () => printed() !== '' || shown === '', 30_000);
+        assert.equal(printed(), shown);
         continue;
       }
       const script = `exec 2>&1\n. '${variables}'\n${command}\n[ -z "$url" ] || echo "url=$url" >'${variables}'`;

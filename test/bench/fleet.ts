@@ -7,14 +7,15 @@ import {
   discoveryTable,
   failuresOf,
   goalTable,
+  releaseTable,
 } from './fleet/report.ts';
-import { beside, runPhase } from './fleet/run-phase.ts';
+import { beside, pinged, type Pinged, runPhase } from './fleet/run-phase.ts';
 import { checkWay, type Server, startBroker, startHello } from './fleet/server.ts';
 
 /**
  * `npm run bench:fleet [-- executable|bun|node [NODES…]]`: nodes that boot at once, each with a loopback address and a TLS
- * connection of its own, all in one process beside the broker: discovery, open and keyed and beside a flood of garbage; the whole
- * bootstrap; and the floor, as many handshakes and requests to the bare Hono application. Each is on a server of its own. Needs
+ * connection of its own, all in one process beside the broker: discovery, open and keyed and beside a flood of garbage; the release
+ * of waiting clients; the whole bootstrap; and the floor, as many handshakes and requests to the bare Hono application. Each is on a server of its own. Needs
  * Linux, `npm run build`, and a hard limit of open files (`ulimit -Hn`) of a little over twice the largest number of nodes.
  */
 
@@ -35,11 +36,13 @@ async function main(): Promise<void> {
   }
   for (const form of forms) discoveries.push(await discover(form, largest, GARBAGE));
   say(discoveryTable(discoveries));
+  const released = await release(largest);
+  say(releaseTable(released));
   const boots: Boot[] = [];
   for (const nodes of sizes) boots.push(await boot(nodes));
   say(bootTable(boots));
-  say(goalTable(discoveries, boots));
-  const runs = [...discoveries.map(({ run }) => run), ...boots.flatMap(Object.values)];
+  say(goalTable(discoveries, released, boots));
+  const runs = [...discoveries.map(({ run }) => run), released, ...boots.flatMap(Object.values)];
   for (const { nodes, failures } of runs.filter((run) => failuresOf(run) > 0)) {
     say(`failed, of ${nodes} nodes: ${JSON.stringify(failures)}`);
     process.exitCode = 1;
@@ -48,11 +51,18 @@ async function main(): Promise<void> {
 
 function discover(form: Discovery['form'], nodes: number, garbage: number): Promise<Discovery> {
   return onBroker(form, async (server, options) => {
-    const ask = (): ReturnType<typeof runPhase> => runPhase('discovery', server, { nodes, ...options });
+    const ask = (): Promise<Pinged> =>
+      pinged(server, () => runPhase('discovery', server, { nodes, ...options }));
     if (garbage === 0) return { form, run: await ask(), garbage };
     const { result, perSecond } = await beside(server.port, garbage, ask);
     return { form, run: result, garbage: perSecond };
   });
+}
+
+function release(nodes: number): Promise<Pinged> {
+  return onBroker('open', (server, options) =>
+    pinged(server, () => runPhase('release', server, { nodes, ...options })),
+  );
 }
 
 async function boot(nodes: number): Promise<Boot> {

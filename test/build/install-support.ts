@@ -65,6 +65,7 @@ export const everything: readonly string[] = [
   'curl',
   'wget',
   'sha256sum',
+  'dd',
   'ldd',
   'bash',
   'openssl',

@@ -15,6 +15,7 @@ import { buildRelease } from '../../build/release.ts';
 import { projectVersion, root } from '../../build/root.ts';
 import { archiveName, targets } from '../../build/targets.ts';
 import { serveFiles } from '../support/file-server.ts';
+import { startBroker } from '../support/programs.ts';
 import { run, type RunResult } from '../support/run.ts';
 import { tempDir } from '../support/temp.ts';
 import {
@@ -86,6 +87,17 @@ describe('install.sh', { skip }, () => {
       assert.match(said, /^bpclient \d/);
     });
   }
+
+  it('installs a file that Linux maps in as large pieces as one that was written at once', async () => {
+    const dir = path.join(tempDir(), 'bin');
+    assert.equal((await install(['--url', url, '--dir', dir])).code, 0);
+    const installed = path.join(dir, 'bpbroker');
+    const copy = path.join(dir, 'copy');
+    writeFileSync(copy, readFileSync(installed), { mode: 0o755 });
+    const [own, best] = [await hugeKilobytes(installed), await hugeKilobytes(copy)];
+    // Where the kernel or the file system has no such pieces, both are 0.
+    assert.ok(own >= best / 2, `${own} kB in huge pages; of a file written at once ${best} kB`);
+  });
 
   it('takes the archive of the client for --client or its variable, and for nothing else', async () => {
     const brokerOnly = await served({ only: 'bpbroker' });
@@ -272,4 +284,16 @@ describe('install.sh', { skip }, () => {
 function bunVersion(): string {
   const manifest = readFileSync(path.join(root, 'node_modules', 'bun', 'package.json'), 'utf8');
   return (JSON.parse(manifest) as { version: string }).version;
+}
+
+/** How much of a program's file a broker has mapped in huge pages. */
+async function hugeKilobytes(file: string): Promise<number> {
+  const broker = await startBroker({ bpbroker: [file], bpclient: [file] });
+  const smaps = readFileSync(`/proc/${broker.pid}/smaps`, 'utf8');
+  await broker.stop();
+  const mappings = smaps
+    .split(/^(?=[0-9a-f]+-)/m)
+    .filter((text) => text.split('\n')[0]?.endsWith(` ${file}`));
+  assert.ok(mappings.length > 0);
+  return mappings.reduce((sum, text) => sum + Number(/^FilePmdMapped: +(\d+) kB$/m.exec(text)?.[1]), 0);
 }

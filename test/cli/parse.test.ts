@@ -84,7 +84,7 @@ describe('a command line', () => {
     assert.throws(() => parse(['service', 'regsiter']), {
       message: /Unknown service command 'regsiter' \(did you mean 'register'\?\)/,
     });
-    assert.throws(() => parse(['ping', 'extra']), { message: "Unexpected argument 'extra' after 'ping'" });
+    assert.throws(() => parse(['ping', 'extra']), { message: /^Unexpected argument 'extra' after 'ping'/ });
   });
 
   it('refuses a missing value, a missing option, a value for a flag, and one given twice', () => {
@@ -138,6 +138,61 @@ describe('a command line', () => {
     assert.ok(parse(['ping', '-b', 'h'], { BPBROKER_INTERFACES: 'lo' }));
     assert.ok(parse(['ping', '--target', 'x'], { BPBROKER: '' }));
     assert.ok(parse(['discover', '--name', 'x', '--port', '1'], { BPBROKER: 'h' }));
+  });
+
+  it('refuses a name that no entry can have, before anything is done with it', () => {
+    const wrong: [string, RegExp][] = [
+      ['', /^Invalid --name: a name must not be empty$/],
+      ['x'.repeat(513), /^Invalid --name: a name takes at most 512 bytes, this one has 513$/],
+      ['a\nb', /^Invalid --name: name "a\\nb" contains a control character$/],
+      ['_access_key', /^Invalid --name: name '_access_key' starts with '_', which is reserved$/],
+    ];
+    const takers = [
+      ...['register', 'replace', 'update', 'get', 'delete', 'watch'].map((command) => ['service', command]),
+      ['discover'],
+      ['trust'],
+    ];
+    for (const words of takers)
+      for (const [name, message] of wrong)
+        assert.throws(() => parse([...words, '--name', name]), { code: 'usage', message });
+    for (const command of ['list', 'watch']) {
+      for (const [prefix, message] of wrong.slice(1)) {
+        const inPrefix = new RegExp(message.source.replace('--name', '--prefix'));
+        assert.throws(() => parse(['service', command, '--prefix', prefix]), {
+          code: 'usage',
+          message: inPrefix,
+        });
+      }
+      assert.equal(parse(['service', command, '--prefix', '']).args.text('prefix'), '');
+    }
+  });
+
+  it('refuses a time or a number that is none, before anything is done with it', () => {
+    for (const [option, value] of [
+      ['timeout', 'soon'],
+      ['ttl', '1 week'],
+      ['if-revision', '-1'],
+    ] as const)
+      assert.throws(() => parse(['service', 'update', '--name', 'x', `--${option}`, value]), {
+        code: 'usage',
+        message: new RegExp(`^Invalid --${option} '${value}': expected `),
+      });
+    const byVariable = parse(['ping'], { BPBROKER_TIMEOUT: 'soon' });
+    assert.throws(() => byVariable.args.text('timeout'), {
+      code: 'usage',
+      message: /^Invalid BPBROKER_TIMEOUT 'soon'/,
+    });
+    assert.equal(parse(['ping'], { BPBROKER_TIMEOUT: '1d' }).args.text('timeout'), '1d');
+  });
+
+  it('takes no variable for an option by which its command means something of its own', () => {
+    const env = { BPBROKER: 'h', BPBROKER_FINGERPRINT: 'f', BPBROKER_TIMEOUT: '1s' };
+    const { args } = parse(['trust', '--forget'], env);
+    assert.deepEqual(
+      (['bpbroker', 'fingerprint', 'timeout'] as const).map((name) => args.text(name)),
+      [undefined, undefined, undefined],
+    );
+    assert.equal(parse(['ping'], env).args.text('timeout'), '1s');
   });
 
   it('asks for help or version without anything else that the command requires', () => {

@@ -99,6 +99,13 @@ describe('completion in a shell', () => {
         );
       });
 
+      it('completes the topics of help', async () => {
+        assert.equal(
+          await typeAt(shell, home, 'bpclient he<TAB>serv<TAB>regi<TAB>'),
+          'bpclient help service register',
+        );
+      });
+
       it('completes what stands behind an equals sign', async () => {
         assert.equal(
           await typeAt(shell, home, 'bpclient ping --format=js<TAB>'),
@@ -140,6 +147,8 @@ describe('completion in a shell', () => {
 
     it('completes commands, options, choices, files and names', async () => {
       assert.deepEqual(await candidates('bpclient service re'), ['register', 'replace']);
+      assert.deepEqual(await candidates('bpclient hel'), ['help']);
+      assert.deepEqual(await candidates('bpclient help service re'), ['register', 'replace']);
       assert.deepEqual(await candidates('bpclient service get --access-key-'), ['--access-key-file']);
       assert.deepEqual(await candidates('bpclient ping --format cs'), ['csv', 'csv-noheader']);
       assert.deepEqual(await candidates('bpclient ping --format=j'), ['--format=json']);
@@ -227,6 +236,23 @@ describe('completion', () => {
     const page = readFileSync(path.join(root, 'docs', 'install.md'), 'utf8');
     for (const shell of ['bash', 'zsh'] as const)
       assert.ok(page.includes(`\n${loadLine(shell).trim().replace('bpclient', 'bpbroker')} `), shell);
+  });
+
+  it('answers every script, PowerShell too, with the topics of help', async () => {
+    const ask = async (...words: string[]): Promise<string[]> => {
+      const args = words.map((word) => `--word=${word}`);
+      const { stdout } = await run([...reference.bpclient, 'complete', ...args], {
+        env: cleanEnv(tempDir()),
+      });
+      return stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split('\t')[0] ?? '');
+    };
+    assert.deepEqual(await ask('help', 'service', 're'), ['words', 'register', 'replace']);
+    assert.deepEqual(await ask('help', 'pi'), ['words', 'ping']);
+    // A topic takes no options: what it names is not run.
+    assert.deepEqual(await ask('help', 'ping', '--'), ['words', '--help']);
   });
 
   it('is a usage error without a shell, or for one that it does not know', async () => {

@@ -45,13 +45,13 @@ describe('names', () => {
 });
 
 describe('durations', () => {
-  it('take ms, s, m and h; a bare number counts seconds', () => {
-    const cases = { '500ms': 500, '3s': 3000, '1.5m': 90_000, '2h': 7_200_000, '7': 7000 };
+  it('take ms, s, m, h and d; a bare number counts seconds', () => {
+    const cases = { '500ms': 500, '3s': 3000, '1.5m': 90_000, '2h': 7_200_000, '1d': 86_400_000, '7': 7000 };
     for (const [text, ms] of Object.entries(cases)) assert.equal(parseDuration(text, '--timeout'), ms);
   });
 
   it('name the option and the value that is wrong', () => {
-    for (const text of ['', 'soon', '-1s', '3 s', '1d', '1e3s', '99999999h']) {
+    for (const text of ['', 'soon', '-1s', '3 s', '1w', '1e3s', '99999999h']) {
       assert.throws(() => parseDuration(text, '--timeout'), {
         code: 'usage',
         message: /Invalid --timeout '/,

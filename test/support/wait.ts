@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Waits until `condition` gives a truthy value and returns it; throws, naming `what`, after `timeoutMs` (10 s).
+ * Waits until `condition` gives a truthy value and returns it; throws, naming `what`, after `timeoutMs` (30 s, so that a busy machine is no failure).
  * A condition that throws counts as not met yet.
  */
 export async function waitFor<T>(
   what: string,
   condition: () => T | Promise<T>,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ): Promise<NonNullable<Awaited<T>>> {
   const deadline = performance.now() + timeoutMs;
   let last: unknown;

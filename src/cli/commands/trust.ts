@@ -14,21 +14,18 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { Run } from '../command.ts';
 import { writeData } from '../data-output.ts';
-import type { OptionName } from '../options.ts';
 import { createNotes, type Notes } from '../notes.ts';
 
 export const run: Run = async (args) => {
   const known = openKnownBrokers(knownBrokersFile());
-  // Named outright: the variables that scripts export for other commands must not narrow a list, nor change what is kept.
-  const own = (option: OptionName): string | undefined => (args.flag(option) ? args.text(option) : undefined);
-  const broker = own('bpbroker');
+  const broker = args.text('bpbroker');
   if (broker !== undefined && isUrl(broker))
     throw new BrokerError(
       'usage',
       'Invalid --bpbroker: no identity is kept for a URL; an authority signs its certificate (--ca FILE)',
     );
-  const name = own('name');
-  const fingerprint = own('fingerprint');
+  const name = args.text('name');
+  const fingerprint = args.text('fingerprint');
   const address = broker === undefined ? undefined : canonicalAddress(parseAddress(broker, '--bpbroker'));
   const place = address && formatAddress(address);
   const keys = [place, name === undefined ? undefined : nameKey(name)].filter((key) => key !== undefined);

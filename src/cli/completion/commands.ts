@@ -17,6 +17,9 @@ const places: Readonly<Record<Shell, (program: string) => string>> = {
 export function completionCommands(program: string, root: () => Command): Readonly<Record<string, Command>> {
   const script = (shell: Shell): Command => ({
     description: `For ${shell}: ${places[shell](program)}`,
+    prints: 'The script.',
+    positionals: [],
+    examples: [`completion ${shell}`],
     load: async () => {
       const [{ scriptFor }, { writeOut }] = await Promise.all([
         import('./scripts.ts'),

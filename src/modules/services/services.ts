@@ -119,7 +119,12 @@ async function mortalReply(store: Store, entry: Entry): Promise<Reply> {
   return jsonReply(envelope);
 }
 
-async function get(store: Store, { name, wait = 0 }: GetParams, call: Call): Promise<Reply> {
+function get(store: Store, asked: GetParams, call: Call): Promise<Reply> | Reply {
+  const entry = store.peek?.(asked.name);
+  return entry && entry.ttlMs === undefined ? entryReply(entry) : getLater(store, asked, call);
+}
+
+async function getLater(store: Store, { name, wait = 0 }: GetParams, call: Call): Promise<Reply> {
   let entry: Entry | undefined = await store.get(name);
   if (!entry && wait > 0) {
     entry = await waitAtMost(wait, call, (signal) => store.waitForEntry(name, signal));

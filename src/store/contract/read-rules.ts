@@ -311,6 +311,18 @@ export function readRules({ group, rule, durableRule }: Rules, shortTtlMs: numbe
     assert.ok((await again.mutate('new', put('x'))).revision > before.revision);
   });
 
+  rule('gives by peek(), where it has that, what get() gives', async (store) => {
+    if (!store.peek) return;
+    for (const mutation of [put('1'), put('2'), remove]) {
+      const written = store.mutate('foo', mutation);
+      const atOnce = store.peek('foo');
+      assert.deepEqual(atOnce, await store.get('foo'));
+      await written;
+      assert.deepEqual(store.peek('foo'), await store.get('foo'));
+    }
+    assert.equal(store.peek('foo'), undefined);
+  });
+
   rule('says that it takes writes', async (store) => {
     assert.equal(store.health().writable, true);
   });

@@ -218,6 +218,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       return table.revision;
     },
     get: state.get,
+    peek: state.peek,
     lifetimeLeft: state.lifetimeLeft,
     list: state.list,
     count: state.count,

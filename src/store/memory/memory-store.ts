@@ -88,6 +88,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
       return table.revision;
     },
     get: (name) => current().get(name),
+    peek: (name) => current().peek(name),
     lifetimeLeft: (name) => current().lifetimeLeft(name),
     list: (listed) => current().list(listed),
     count: (prefix) => current().count(prefix),

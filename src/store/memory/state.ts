@@ -1,4 +1,4 @@
-import type { Change } from '../../protocol/entry.ts';
+import type { Change, Entry } from '../../protocol/entry.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
 import type { Mutation, Store, WatchItem } from '../store.ts';
 import { createExpiry, type Expiry } from './expiry.ts';
@@ -31,6 +31,7 @@ export interface RegistryState extends Pick<
   Store,
   'revision' | 'get' | 'lifetimeLeft' | 'list' | 'count' | 'waitForEntry' | 'waitForCount' | 'watch'
 > {
+  peek(name: string): Entry | undefined;
   readonly table: Table;
   readonly history: History;
   readonly quota: Quota;
@@ -80,6 +81,7 @@ export function createRegistryState(
       return table.revision;
     },
     get: (name) => Promise.resolve(table.get(name)),
+    peek: (name) => table.get(name),
     lifetimeLeft: (name) => Promise.resolve(expiry.left(name)),
     list: (options = {}) => Promise.resolve(table.page(options)),
     async count(prefix) {

@@ -1,4 +1,14 @@
-import { type FleetOptions, type PhaseName, phases } from './phases.ts';
+import { bootstrapOf, discoveryOf, type FleetOptions, floorOf, type Outcome } from './phases.ts';
+import { releaseOf } from './release.ts';
+
+export type PhaseName = 'discovery' | 'bootstrap' | 'release' | 'floor';
+
+const phases: Readonly<Record<PhaseName, (options: FleetOptions) => Promise<Outcome>>> = {
+  discovery: discoveryOf,
+  bootstrap: bootstrapOf,
+  release: releaseOf,
+  floor: floorOf,
+};
 
 /** A process that is the whole fleet: it is told a phase, runs it, and says what came of it and what it cost itself. */
 async function run({

@@ -8,6 +8,8 @@ export interface Outcome {
   readonly ms: readonly number[];
   /** Milliseconds from the first start to the last end. */
   readonly totalMs: number;
+  /** From when to when, in Unix milliseconds. */
+  readonly window: readonly [from: number, to: number];
   /** Why nodes failed, each reason with how many. */
   readonly failures: Readonly<Record<string, number>>;
   /** Bytes that the server sent: datagrams, and answers before encryption. */
@@ -31,7 +33,7 @@ export interface FleetOptions extends Target {
 /** The name that finds the broker, which it must hold. */
 export const CLUSTER = 'cluster';
 /** The entry that all wait for. */
-const MASTER = 'master';
+export const MASTER = 'master';
 /** Requests of each node in the bootstrap. */
 const REQUESTS = 3;
 const DISCOVER_MS = 3000;
@@ -94,7 +96,7 @@ export async function bootstrapOf(options: FleetOptions): Promise<Outcome> {
 }
 
 /** Waits for the master's entry, for as long as it takes. */
-async function follower(line: Line, signal: AbortSignal): Promise<void> {
+export async function follower(line: Line, signal: AbortSignal): Promise<void> {
   for (;;) {
     const answer = await line.request('POST', '/services/Get', { name: MASTER, wait: WAIT });
     if (answer.status === 404) signal.throwIfAborted();
@@ -103,7 +105,7 @@ async function follower(line: Line, signal: AbortSignal): Promise<void> {
 }
 
 /** Opens a connection and does on it what changes nothing, again where it is lost meanwhile. Gives the connection. */
-async function keepTrying(
+export async function keepTrying(
   open: () => Promise<Line>,
   signal: AbortSignal,
   count: Node['count'],
@@ -142,17 +144,10 @@ export async function floorOf(options: FleetOptions): Promise<Outcome> {
   });
 }
 
-export const phases: Readonly<Record<PhaseName, (options: FleetOptions) => Promise<Outcome>>> = {
-  discovery: discoveryOf,
-  bootstrap: bootstrapOf,
-  floor: floorOf,
-};
-export type PhaseName = 'discovery' | 'bootstrap' | 'floor';
-
 /** From when the broker has answered to when waits that were read just before are sure to be in its index. */
-const SETTLE_MS = 50;
+export const SETTLE_MS = 50;
 
-interface Node {
+export interface Node {
   readonly index: number;
   readonly ears: Ears;
   /** Aborted when the time for all is up. */
@@ -161,7 +156,10 @@ interface Node {
 }
 
 /** Opens the ears of all nodes first: that is not what is measured. */
-async function runFleet(options: FleetOptions, run: (node: Node) => Promise<number>): Promise<Outcome> {
+export async function runFleet(
+  options: FleetOptions,
+  run: (node: Node) => Promise<number>,
+): Promise<Outcome> {
   const { nodes, withinMs = 1000, limitMs = 120_000 } = options;
   const limit = new AbortController();
   const all = await Promise.all(
@@ -176,6 +174,7 @@ async function runFleet(options: FleetOptions, run: (node: Node) => Promise<numb
     again += more.again ?? 0;
   };
   const began = performance.now();
+  const beganAt = Date.now();
   const timer = setTimeout(() => limit.abort(new Error(`not done within ${limitMs} ms`)), limitMs);
   await Promise.all(
     all.map(async (ears, index) => {
@@ -189,12 +188,13 @@ async function runFleet(options: FleetOptions, run: (node: Node) => Promise<numb
     }),
   );
   const totalMs = performance.now() - began;
+  const window = [beganAt, Date.now()] as const;
   clearTimeout(timer);
   const answerBytes = bytes;
   for (const ears of all) count({ bytes: ears.received() });
   await Promise.all(all.map((ears) => ears.close()));
   const datagrams = all.reduce((sum, ears) => sum + ears.sent(), 0);
-  return { ms, totalMs, failures, bytes, answerBytes, datagrams, again };
+  return { ms, totalMs, window, failures, bytes, answerBytes, datagrams, again };
 }
 
 type Found = NonNullable<Awaited<ReturnType<Ears['discover']>>>;
@@ -208,7 +208,7 @@ async function discoverUntil(ears: Ears, signal: AbortSignal): Promise<Found> {
   }
 }
 
-async function register(line: Line, name: string, data: object): Promise<void> {
+export async function register(line: Line, name: string, data: object): Promise<void> {
   await done(line.request('POST', '/services/Register', { name, data }));
 }
 
@@ -228,7 +228,7 @@ interface Envelope {
 
 type Asked = ReturnType<Line['request']>;
 
-async function done(asked: Asked): Promise<void> {
+export async function done(asked: Asked): Promise<void> {
   expect(await asked, () => true);
 }
 
@@ -237,7 +237,7 @@ function expect({ status, json }: Awaited<Asked>, fits: (envelope: Envelope) => 
   throw new Error(`An answer of ${status}: ${JSON.stringify(json).slice(0, 200)}`);
 }
 
-function aborted(signal: AbortSignal): Promise<never> {
+export function aborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
   });

@@ -1,9 +1,9 @@
-import type { Run } from './run-phase.ts';
+import type { Pinged, Run } from './run-phase.ts';
 
 /** Discovery as it went, on the one kind of broker. */
 export interface Discovery {
   readonly form: 'open' | 'keyed';
-  readonly run: Run;
+  readonly run: Pinged;
   /** Datagrams of garbage in a second beside it; 0 for none. */
   readonly garbage: number;
 }
@@ -46,8 +46,32 @@ export function discoveryTable(found: readonly Discovery[]): string {
     count(failuresOf(run)),
     count(run.datagrams),
     ...cpuCells(run),
+    ...pingCells(run),
   ]);
-  return table(['discovery', 'nodes', 'median', 'p99', 'slowest', 'failed', 'datagrams', ...CPU_HEAD], rows);
+  const head = ['discovery', 'nodes', 'median', 'p99', 'slowest', 'failed', 'datagrams'];
+  return table([...head, ...CPU_HEAD, ...PING_HEAD], rows);
+}
+
+/** The p99 of pings meanwhile, and of that at rest. */
+const PING_HEAD = ['p99 of pings', 'of rest'];
+const pingRatio = ({ duringMs, quietMs }: Pinged): number => duringMs / quietMs;
+
+function pingCells(run: Pinged): string[] {
+  return [`${run.duringMs.toFixed(1)} ms`, ratio(pingRatio(run))];
+}
+
+/** Waiting clients that were released by one registration. */
+export function releaseTable(run: Pinged): string {
+  const cells = [0.5, 0.99, 1].map((part) => timeText(quantile(run, part)));
+  const row = [
+    'release',
+    count(run.nodes),
+    ...cells,
+    count(failuresOf(run)),
+    ...cpuCells(run),
+    ...pingCells(run),
+  ];
+  return table(['', 'nodes', 'median', 'p99', 'slowest', 'failed', ...CPU_HEAD, ...PING_HEAD], [row]);
 }
 
 export function bootTable(boots: readonly Boot[]): string {
@@ -76,14 +100,20 @@ function bootRow(title: string, run: Run): string[] {
 }
 
 /** The goals for a fleet, as the largest one that was run kept them. */
-export function goalTable(discoveries: readonly Discovery[], boots: readonly Boot[]): string {
+export function goalTable(
+  discoveries: readonly Discovery[],
+  release: Pinged,
+  boots: readonly Boot[],
+): string {
   const largest = boots.at(-1);
   const nodes = largest?.bootstrap.nodes ?? 0;
   const rows: string[][] = [];
   for (const { form, run, garbage } of discoveries.filter((one) => one.run.nodes === nodes)) {
     const [beside, limit] = garbage > 0 ? [', beside garbage', 3000] : ['', 1500];
     rows.push(goal(`p99 of discovery, ${form}${beside}`, limit, quantile(run, 0.99), timeText));
+    if (garbage === 0) rows.push(goal(`p99 of pings meanwhile, of rest, ${form}`, 5, pingRatio(run), ratio));
   }
+  rows.push(goal('p99 of pings in a release, of rest', 5, pingRatio(release), ratio));
   if (largest) {
     const { bootstrap, floor } = largest;
     const tenth = boots.find((one) => one.bootstrap.nodes === nodes / 10)?.bootstrap;

@@ -1,8 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { tool } from '../../../build/root.ts';
-import type { FleetOptions, Outcome, PhaseName } from './phases.ts';
+import { startProbe } from '../probe.ts';
+import type { PhaseName } from './load.ts';
+import type { FleetOptions, Outcome } from './phases.ts';
 import type { Server } from './server.ts';
 
 /** A phase with what it cost both sides. */
@@ -58,6 +61,28 @@ export async function beside<T>(
     child.kill();
     await ended;
   }
+}
+
+/** A phase with how long pings took that were sent each millisecond beside it. */
+export interface Pinged extends Run {
+  /** Their p99 while nothing else went on, and during the phase, in milliseconds. */
+  readonly quietMs: number;
+  readonly duringMs: number;
+}
+
+/** The first pings have the broker compile its code. */
+const WARM_MS = 2000;
+const QUIET_MS = 2000;
+
+/** Runs a phase with pings before and beside it. */
+export async function pinged(server: Server, run: () => Promise<Run>): Promise<Pinged> {
+  const probe = await startProbe(server.port, '/ping/Ping', { data: 'x' });
+  await sleep(WARM_MS);
+  const quiet = Date.now();
+  await sleep(QUIET_MS);
+  const found = await run();
+  const pings = await probe.end();
+  return { ...found, quietMs: pings.p99(quiet, quiet + QUIET_MS), duringMs: pings.p99(...found.window) };
 }
 
 /** The fleet runs on Bun, where a handshake costs half of what it does on Node: what it takes, the broker has not. */

@@ -1,0 +1,165 @@
+import { brokerRoot } from '../src/cli/broker-root.ts';
+import { clientCommands } from '../src/cli/client-commands.ts';
+import type { Command } from '../src/cli/command.ts';
+import { exitCodes } from '../src/cli/help/exit-codes.ts';
+import { groupsOf, optionRow, pageOf, type Row } from '../src/cli/help/page.ts';
+import { type OptionGroup, optionDefinitions, type OptionName } from '../src/cli/options.ts';
+import { wholeProgram } from '../src/cli/whole-program.ts';
+
+/** Variables that stand in for no option. */
+const otherVariables: Readonly<Record<string, string>> = {
+  BPBROKER_HOME:
+    'Folder of `etc/bpbroker.json`, `lib/` (extensions) and `backups/`. Default: `/usr/local/bpbroker`, on Windows `%ProgramFiles%\\bpbroker`.',
+  XDG_CONFIG_HOME:
+    "Folder of the user's own `bpbroker/`, which holds `known_brokers`, and the configuration where the machine's cannot be written. Default: `$HOME/.config`; on Windows `%APPDATA%` is used.",
+  COLUMNS: 'Width of help, from 40 to 100. Default: that of the terminal, else 80.',
+  NO_COLOR: 'With any value, help has no colours. It never has any where it is not on a terminal.',
+};
+
+/** Variables that the programs give to a command that they start. */
+const givenVariables: Readonly<Record<string, string>> = {
+  BPBROKER_EVENT_TYPE: 'To `service watch --exec`: `put`, `delete` or `reset`.',
+  BPBROKER_EVENT_NAME: 'To `service watch --exec`: the name of the entry; empty for `reset`.',
+  BPBROKER_EVENT_REVISION: 'To `service watch --exec`: the revision of the change.',
+  BPBROKER_MODULE: 'To an extension that is a program: the name of its module ([extensions](extensions.md)).',
+  BPBROKER_METHOD: 'To an extension that is a program: the method that is called.',
+  BPBROKER_CLIENT_ADDRESS: 'To an extension that is a program: the address of its caller.',
+};
+
+/** Options of these groups are explained once, and named by the commands that take them. */
+const common: Partial<Readonly<Record<OptionGroup, string>>> = {
+  connection: 'Connection options',
+  output: 'Output options',
+};
+
+const introduction = `# Command line
+
+<!-- Made by \`npm run build:reference\` from the tables in src/cli. Do not edit it: a test fails where the two differ. -->
+
+\`bpbroker\` has all commands, \`bpclient\` those that talk to a broker. \`--help\` and \`help COMMAND\` show what this page says, as wide as the terminal.
+
+- Options may come before or after the command: \`bpclient -b 10.0.0.1 ping\` and \`bpclient ping -b 10.0.0.1\` are the same.
+- A value may follow a space or \`=\`: \`--name foo\`, \`--name=foo\`. It is taken literally, also where it begins with \`-\` or \`@\`.
+- An option that may be given once is refused when it is given twice. An unknown option or command is refused, and the nearest one is named.
+- A time is a number with a unit: \`500ms\`, \`3s\`, \`2m\`, \`1h\`, \`1d\`. A number alone counts seconds. The longest is 10 years.
+- An option wins over its variable. An empty variable counts as none, except for keys, \`BPBROKER_FINGERPRINT\` and \`BPBROKER_CA\`, where it is refused.
+- Standard output carries the result alone. All else is on standard error. A failure is one line there, \`Fatal error: MESSAGE\`.
+`;
+
+/** `docs/cli.md`: what help says of every command, in one page. */
+export function referencePage(): string {
+  const program = wholeProgram('bpbroker', brokerRoot);
+  const commands = commandsBelow(program, []);
+  const sections = [
+    introduction,
+    section(
+      'Commands',
+      commands.map(
+        ({ path, command }) => `- [${path.join(' ')}](#${path.join('-')}): ${command.description}`,
+      ),
+    ),
+    section(
+      'Exit codes',
+      Object.entries(exitCodes).map(([code, text]) => `- \`${code}\`: ${text}`),
+    ),
+    section('Environment variables', variables()),
+    section('Variables that other commands are given', definitions(givenVariables)),
+    ...Object.entries(common).map(([group, title]) => commonOptions(group as OptionGroup, title)),
+    ...commands.map(({ path, command }) => commandSection(path, command)),
+  ];
+  return sections.join('\n');
+}
+
+interface At {
+  readonly path: readonly string[];
+  readonly command: Command;
+}
+
+/** The commands that do something, in order. */
+function commandsBelow(group: Command, path: readonly string[]): At[] {
+  return Object.entries(group.subCommands ?? {})
+    .filter(([, { hidden }]) => !hidden)
+    .flatMap(([name, command]) => {
+      const at = { path: [...path, name], command };
+      // The topics of help are the commands once more.
+      return command.subCommands && name !== 'help' ? commandsBelow(command, at.path) : [at];
+    });
+}
+
+function section(title: string, lines: readonly string[]): string {
+  return `## ${title}\n\n${lines.join('\n')}\n`;
+}
+
+function definitions(texts: Readonly<Record<string, string>>): string[] {
+  return Object.entries(texts).map(([name, text]) => `- \`${name}\`: ${text}`);
+}
+
+function variables(): string[] {
+  const standing = Object.entries(optionDefinitions).flatMap(([name, { env, contentEnv }]) => [
+    ...(env === undefined ? [] : [`- \`${env}\`: In place of \`--${name}\`.`]),
+    ...(contentEnv === undefined ? [] : [`- \`${contentEnv}\`: The key itself, in place of \`--${name}\`.`]),
+  ]);
+  return [...standing, ...definitions(otherVariables)];
+}
+
+function commonOptions(group: OptionGroup, title: string): string {
+  const names = (Object.keys(optionDefinitions) as OptionName[]).filter(
+    (name) => optionDefinitions[name].group === group,
+  );
+  return section(
+    title,
+    names.map((name) => optionLine(optionRow(name, { description: '' }))),
+  );
+}
+
+function optionLine({ term, text }: Row): string {
+  return `- \`${term}\`: ${withCode(text.replaceAll('\u00a0', ' '))}`;
+}
+
+/** With options, variables and keys of the configuration as code. */
+function withCode(text: string): string {
+  return text.replaceAll(/(?<![\w-])(?:--[a-z][a-z-]*|[\w.]*_[\w.]*\w)/g, (word) => `\`${word}\``);
+}
+
+function commandSection(path: readonly string[], command: Command): string {
+  const program = Object.hasOwn(clientCommands, path[0] ?? '') ? 'bpclient' : 'bpbroker';
+  const { summary, details, synopsis, exits, examples } = pageOf(program, path, command);
+  const own = program === 'bpbroker' && !['completion', 'help'].includes(path[0] ?? '');
+  return section(path.join(' '), [
+    `${withCode(summary)}${own ? ' (`bpbroker` alone)' : ''}`,
+    ...block('text', [synopsis.join(' ')]),
+    ...details.flatMap((text) => ['', withCode(text)]),
+    ...optionLines(command),
+    ...(exits.rows.length === 0
+      ? []
+      : ['', 'Exit codes besides [the usual ones](#exit-codes):', '', ...exits.rows.map(optionLine)]),
+    ...(examples.length === 0 ? [] : ['', 'Examples:', ...block('shell', examples)]),
+  ]);
+}
+
+function optionLines(command: Command): string[] {
+  const isCommon = (group: OptionGroup, name: OptionName): boolean =>
+    common[group] !== undefined &&
+    command.meanings?.[name] === undefined &&
+    command.defaults?.[name] === undefined;
+  const groups = groupsOf(command);
+  const own = groups.flatMap(({ group, names }) =>
+    names.filter((name) => name !== 'help' && !isCommon(group, name)),
+  );
+  const others = groups.flatMap(({ group, names }) => {
+    const shared = names.filter((name) => isCommon(group, name));
+    const title = common[group] ?? '';
+    const list = shared.map((name) => `\`--${name}\``).join(', ');
+    return shared.length === 0 ? [] : ['', `[${title}](#${slug(title)}): ${list}.`];
+  });
+  const lines = own.map((name) => optionLine(optionRow(name, command)));
+  return [...(lines.length === 0 ? [] : ['', 'Options:', '', ...lines]), ...others];
+}
+
+function block(language: string, lines: readonly string[]): string[] {
+  return ['', `\`\`\`${language}`, ...lines, '```'];
+}
+
+function slug(title: string): string {
+  return title.toLowerCase().replaceAll(' ', '-');
+}

@@ -1,0 +1,153 @@
+import { failure, jsonReply, type Reply } from '../modules/module.ts';
+import type { ConnectionInfo } from '../protocol/connection.ts';
+import { BrokerError, messageOf } from '../protocol/errors.ts';
+import type { Logger } from '../protocol/logger.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { inFrames, takesFrames } from './framed.ts';
+import { type CallContext, RequestCall } from './request-call.ts';
+import { type Parameters, readParameters } from './request.ts';
+import { EVENT_STREAM, isWhole, type Responder } from './response.ts';
+import type { StreamLimit } from './streams.ts';
+
+/** What the answer to a call needs besides the request. */
+export interface AnswerOptions extends CallContext {
+  readonly dispatcher: Dispatcher;
+  readonly streams: StreamLimit;
+  readonly toResponse: Responder;
+}
+
+/**
+ * Answers a request that calls a method of a module. It gives no promise where nothing is to be waited for, which spares the server
+ * a turn.
+ */
+export type Answer = (
+  request: Request,
+  connection: ConnectionInfo,
+  module: string,
+  method: string,
+) => Response | Promise<Response>;
+
+/** Methods of HTTP by which a method of a module may be called. */
+const methods = new Set(['GET', 'POST', 'DELETE']);
+
+export function createAnswer(options: AnswerOptions): Answer {
+  const { dispatcher, streams, log, toResponse } = options;
+
+  function refused(error: unknown, request: Request, call?: RequestCall): Response {
+    call?.answered();
+    return toResponse(refuse(error, request, log));
+  }
+
+  function dispatch(
+    { params, key }: Parameters,
+    request: Request,
+    connection: ConnectionInfo,
+    module: string,
+    method: string,
+  ): Response | Promise<Response> {
+    const call = new RequestCall(params, request, connection, module, options);
+    try {
+      const reply = dispatcher.dispatch(module, method, key, call);
+      if (!(reply instanceof Promise) && isWhole(reply)) {
+        call.answered();
+        return toResponse(reply);
+      }
+      return answerLater(reply, key, request, connection, module, call);
+    } catch (error) {
+      return refused(error, request, call);
+    }
+  }
+
+  async function answerLater(
+    dispatched: Promise<Reply> | Reply,
+    key: Parameters['key'],
+    request: Request,
+    connection: ConnectionInfo,
+    module: string,
+    call: RequestCall,
+  ): Promise<Response> {
+    try {
+      const framed = takesFrames(request.headers.get('accept'));
+      const reply = await (framed
+        ? inFrames(dispatched, (error) => explain(error, request, log))
+        : dispatched);
+      if (isWhole(reply)) {
+        call.answered();
+        return toResponse(reply);
+      }
+      let leave: (() => void) | undefined;
+      if (reply.contentType === EVENT_STREAM) {
+        if (connection.buffered) throw cannotStream(reply);
+        leave = placeFor(reply, streams, dispatcher.holderOf(module, key, call));
+      }
+      const onEnd = (): void => {
+        leave?.();
+        call.answered();
+      };
+      return toResponse(reply, { connection, onEnd });
+    } catch (error) {
+      return refused(error, request, call);
+    }
+  }
+
+  return (request, connection, module, method) => {
+    if (!methods.has(request.method)) return toResponse(methodNotAllowed(request.method));
+    try {
+      const read = readParameters(request, connection);
+      if (!(read instanceof Promise)) return dispatch(read, request, connection, module, method);
+      return read.then(
+        (parameters) => dispatch(parameters, request, connection, module, method),
+        (error: unknown) => refused(error, request),
+      );
+    } catch (error) {
+      return refused(error, request);
+    }
+  };
+}
+
+/** A place for the stream of events that `reply` is about to become; one that there is no place for is ended unread. */
+function placeFor({ body }: Reply, streams: StreamLimit, holder: string | undefined): () => void {
+  try {
+    return streams.open(holder);
+  } catch (error) {
+    abandon(body);
+    throw error;
+  }
+}
+
+/** Ends an answer in parts unread. */
+function abandon(body: Reply['body']): void {
+  if (typeof body === 'object' && Symbol.asyncIterator in body) void body[Symbol.asyncIterator]().return?.();
+}
+
+function cannotStream({ body }: Reply): BrokerError {
+  abandon(body);
+  return new BrokerError(
+    'invalid_request',
+    "This server sends an answer only once it is whole, and so cannot watch: ask 'Get' or 'List' with 'wait'",
+  );
+}
+
+function methodNotAllowed(method: string): Reply {
+  const error = new BrokerError(
+    'invalid_request',
+    `Method ${method} is not taken: expected POST, GET or DELETE`,
+  );
+  return { ...failure(error), status: 405, headers: { allow: [...methods].join(', ') } };
+}
+
+/** What a failed request answers. */
+export function refuse(error: unknown, request: Request, log: Logger): Reply {
+  if (!(error instanceof BrokerError) && request.signal.aborted) return jsonReply({}, 499);
+  return failure(explain(error, request, log));
+}
+
+/** Only a BrokerError's words are for the caller; anything else is ours to look into. */
+function explain(error: unknown, request: Request, log: Logger): BrokerError {
+  if (error instanceof BrokerError) return error;
+  log.error('request failed', {
+    path: new URL(request.url).pathname,
+    error: error instanceof Error ? (error.stack ?? '') : messageOf(error),
+  });
+  return new BrokerError('internal', 'The broker failed to answer; its log says why');
+}

@@ -1,0 +1,121 @@
+import type { JsonObject } from '../../protocol/data.ts';
+import { envelopeSchema } from '../../protocol/envelope.ts';
+import { inputSchema } from './schemas.ts';
+
+export const ref = (kind: string, name: string): JsonObject => ({ $ref: `#/components/${kind}/${name}` });
+export const json = (schema: JsonObject): JsonObject => ({ 'application/json': { schema } });
+
+const envelope = inputSchema(envelopeSchema);
+const { code, message, revision } = envelope['properties'] as Readonly<
+  Record<'code' | 'revision' | 'message', JsonObject>
+>;
+const object = (
+  properties: JsonObject,
+  required: readonly string[] = Object.keys(properties),
+): JsonObject => ({
+  type: 'object',
+  properties,
+  required,
+});
+/** A success in the envelope. */
+const success = (data: JsonObject): JsonObject => ({
+  ...object({ message, revision, success: { type: 'boolean', const: true }, data }, [
+    'success',
+    'message',
+    'data',
+  ]),
+  additionalProperties: false,
+});
+const count: JsonObject = { type: 'integer', minimum: 0 };
+
+/** What is named in a document once. */
+export const schemas: JsonObject = {
+  Entry: {
+    ...object({
+      last_write_ts: { ...count, description: 'Unix time in seconds of the last write' },
+      last_write_ip: { type: 'string', description: 'Address of the client that wrote it' },
+    }),
+    additionalProperties: true,
+    description: 'The data of an entry, led by its stamps; a string travels as `_str`',
+  },
+  EntryAnswer: success(ref('schemas', 'Entry')),
+  DeleteAnswer: success({ type: 'object', additionalProperties: false }),
+  ListAnswer: success({
+    ...object(
+      {
+        entries: {
+          type: 'array',
+          items: object({ name: { type: 'string' }, revision: count, data: ref('schemas', 'Entry') }),
+        },
+        count: { ...count, description: 'How many there are on all pages' },
+        next: { type: 'string', description: 'Give it as `after` for the next page; absent on the last' },
+      },
+      ['entries', 'count'],
+    ),
+  }),
+  PingAnswer: object({ src: { type: 'string', description: "The caller's address" }, data: {} }, ['src']),
+  Failure: {
+    ...object({
+      success: { type: 'boolean', const: false },
+      message: { type: 'string', description: 'For people' },
+      code: { ...code, description: 'For programs' },
+      data: { type: 'object' },
+    }),
+    additionalProperties: false,
+  },
+  Alive: object({ status: { type: 'string', const: 'ok' } }),
+  Identity: object(
+    {
+      id: { type: 'string', description: 'Tells the registry from all others' },
+      instance: { type: 'string', description: 'Tells the running broker from all others' },
+      shared: { type: 'boolean', description: 'Whether other brokers serve the same registry' },
+    },
+    ['id', 'instance'],
+  ),
+  Readiness: object({
+    ready: { type: 'boolean', description: 'Whether every check is ok; warnings do not count' },
+    checks: {
+      type: 'object',
+      additionalProperties: object(
+        {
+          ok: { type: 'boolean' },
+          reason: { type: 'string', description: 'Why it is not' },
+          warning: { type: 'string', description: 'It is ok, and needs attention' },
+          bytes: count,
+          max_bytes: count,
+        },
+        ['ok'],
+      ),
+    },
+  }),
+};
+
+/** What a call may fail with, by status. */
+const failures: Readonly<Record<string, string>> = {
+  '400': 'A parameter is missing, unknown or malformed',
+  '401': 'No access key, or a wrong one',
+  '403': 'A private method, or a web page of another origin',
+  '404': 'No such entry, method or path',
+  '409': 'The name exists, or the entry is at another revision',
+  '413': 'Data over 1 MiB, or a body over 1 MiB and 64 KiB',
+  '429': 'Wrong keys, event streams or calls of an extension: too many; `Retry-After` says when to try again',
+  '500': 'The broker or an extension failed',
+  '503': 'Writes cannot be made durable, or the broker is stopping',
+  '504': 'An extension took longer than its `_timeout_secs`',
+  '507': 'Disk or registry is full; writes are taken again, with room',
+};
+
+export const responses: JsonObject = Object.fromEntries(
+  Object.entries(failures).map(([status, description]) => [
+    `Failure${status}`,
+    { description, content: json(ref('schemas', 'Failure')) },
+  ]),
+);
+
+/** The answers of an operation: what it gives, and the statuses that it may fail with. */
+export function answers(given: JsonObject, failing: readonly number[]): JsonObject {
+  return {
+    '200': given,
+    ...Object.fromEntries(failing.map((status) => [status, ref('responses', `Failure${status}`)])),
+  };
+}

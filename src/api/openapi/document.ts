@@ -1,0 +1,134 @@
+import type { JsonObject } from '../../protocol/data.ts';
+import { VERSION } from '../../protocol/version.ts';
+import { answers, json, ref, responses, schemas } from './answers.ts';
+import { type Operation, operations } from './operations.ts';
+import { inputSchema } from './schemas.ts';
+
+/** What of a broker shows in its document. */
+export interface Described {
+  /** Whether a module may be called. */
+  isEnabled(module: string): boolean;
+  /** Whether it asks for an access key. */
+  guards(module: string): boolean;
+  /** Whether modules may be called that are not built in. The document does not name them: they are nobody's business without a key. */
+  readonly hasOthers: boolean;
+  /** Whether it has an identity to tell. */
+  readonly hasIdentity: boolean;
+}
+
+/** Every call may fail so. */
+const ofEveryCall = [400, 401, 403, 404, 413, 429, 500];
+
+/** The OpenAPI 3.1 document of a broker's API. */
+export function openApiDocument(described: Described): JsonObject {
+  const enabled = operations.filter(({ module }) => described.isEnabled(module));
+  const modules = [...new Set(enabled.map(({ module }) => module))];
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'bpbroker',
+      version: VERSION,
+      summary: 'Service broker for install scripts that span several servers',
+      description:
+        'The calls of the modules that are built in and enabled, and what tells of the broker. A failure comes in the same ' +
+        'envelope as a success, with a stable `code`.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    // Where the document is, so that it holds behind a proxy and under a path of another app too.
+    servers: [{ url: '.' }],
+    tags: [...modules, ...(described.hasOthers ? ['extensions'] : []), 'broker'].map((name) => ({ name })),
+    paths: {
+      ...Object.fromEntries(
+        enabled.map((one) => [`/${one.module}/${one.method}`, methodItem(one, described)]),
+      ),
+      ...(described.hasOthers ? { '/{module}/{method}': otherItem } : {}),
+      ...(described.hasIdentity ? { '/identity': identityItem } : {}),
+      ...brokerItems,
+    },
+    components: {
+      schemas,
+      responses,
+      securitySchemes: {
+        accessKey: {
+          type: 'http',
+          scheme: 'bearer',
+          description: "The `_access_key` of the module's configuration",
+        },
+      },
+    },
+  };
+}
+
+function methodItem(operation: Operation, { guards }: Described): JsonObject {
+  const { module, method, summary, params, notes, example, answer, failing } = operation;
+  return {
+    post: {
+      operationId: `${module}${method}`,
+      tags: [module],
+      summary,
+      security: guards(module) ? [{ accessKey: [] }] : [],
+      requestBody: {
+        required: true,
+        content: { 'application/json': { schema: inputSchema(params, notes), example } },
+      },
+      responses: answers(answer, [...ofEveryCall, ...failing]),
+    },
+  };
+}
+
+const segment = (name: string, description: string, example: string): JsonObject => ({
+  name,
+  in: 'path',
+  required: true,
+  description,
+  schema: { type: 'string' },
+  example,
+});
+
+const otherItem: JsonObject = {
+  post: {
+    operationId: 'callExtension',
+    tags: ['extensions'],
+    summary: 'Calls a method of any other module that the configuration enables',
+    security: [{ accessKey: [] }, {}],
+    parameters: [
+      segment('module', 'A top-level key of the configuration', 'ossec'),
+      segment('method', "Not beginning with '_'", 'AddAgent'),
+    ],
+    requestBody: {
+      required: true,
+      content: {
+        'application/json': {
+          schema: { type: 'object', properties: { data: {} }, additionalProperties: true },
+          example: { data: 'web1' },
+        },
+      },
+    },
+    responses: answers({ description: 'What the method returns', content: { '*/*': {} } }, [
+      ...ofEveryCall,
+      503,
+      504,
+    ]),
+  },
+};
+
+const read = (operationId: string, summary: string, given: JsonObject): JsonObject => ({
+  get: { operationId, tags: ['broker'], summary, security: [], responses: given },
+});
+
+const identityItem: JsonObject = read('identity', 'Which running broker this is', {
+  '200': { description: 'Nothing of it is a secret', content: json(ref('schemas', 'Identity')) },
+});
+
+const brokerItems: JsonObject = {
+  '/healthz': read('healthz', 'Whether the process serves', {
+    '200': { description: 'It does', content: json(ref('schemas', 'Alive')) },
+  }),
+  '/readyz': read('readyz', 'Whether the broker can do all of its work', {
+    '200': { description: 'It can', content: json(ref('schemas', 'Readiness')) },
+    '503': { description: 'A check failed', content: json(ref('schemas', 'Readiness')) },
+  }),
+  '/openapi.json': read('openapi', 'This document', {
+    '200': { description: 'OpenAPI 3.1', content: json({ type: 'object' }) },
+  }),
+};

@@ -1,0 +1,31 @@
+import { isModuleKey } from '../../config/schema.ts';
+import type { JsonObject } from '../../protocol/data.ts';
+import type { AccessKeys } from '../access-keys.ts';
+
+export interface OpenApiOptions {
+  /** The configuration: its top-level keys are the whitelist of modules. */
+  readonly config: Readonly<Record<string, JsonObject>>;
+  readonly accessKeys: Pick<AccessKeys, 'guards'>;
+  /** Whether the API has an `/identity`. */
+  readonly hasIdentity: boolean;
+}
+
+const builtInNames: ReadonlySet<string> = new Set(['ping', 'services']);
+
+/** The text of `/openapi.json`; made, with all that makes it loaded, when it is first asked for. */
+export function createOpenApi({ config, accessKeys, hasIdentity }: OpenApiOptions): () => Promise<string> {
+  const enabled = Object.keys(config).filter(isModuleKey);
+  let text: Promise<string> | undefined;
+  async function make(): Promise<string> {
+    const { openApiDocument } = await import('./document.ts');
+    return JSON.stringify(
+      openApiDocument({
+        isEnabled: (module) => enabled.includes(module),
+        guards: (module) => accessKeys.guards(module),
+        hasOthers: enabled.some((module) => !builtInNames.has(module)),
+        hasIdentity,
+      }),
+    );
+  }
+  return () => (text ??= make());
+}

@@ -1,0 +1,157 @@
+import type * as v from 'valibot';
+import { pingParams } from '../../modules/ping.ts';
+import type { JsonObject } from '../../protocol/data.ts';
+import { MAX_NAME_BYTES } from '../../protocol/names.ts';
+import { MAX_PAGE, params } from '../../protocol/services.ts';
+import { json, ref } from './answers.ts';
+import type { ParameterNote } from './schemas.ts';
+
+/** A method of a module that is built in, as a document tells of it. */
+export interface Operation {
+  readonly module: string;
+  readonly method: string;
+  readonly summary: string;
+  /** What checks its parameters. */
+  readonly params: v.GenericSchema;
+  readonly notes: Readonly<Record<string, ParameterNote>>;
+  /** Parameters of a call that succeeds where those of the methods before it have. */
+  readonly example: JsonObject;
+  /** What it answers with 200. */
+  readonly answer: JsonObject;
+  /** The statuses that it may fail with besides those of every call. */
+  readonly failing: readonly number[];
+}
+
+const whole: JsonObject = { type: 'integer', minimum: 0 };
+const duration = { text: { pattern: '^\\d+(\\.\\d+)?(ms|s|m|h)?$' }, number: { minimum: 0 } } as const;
+const notes: Readonly<Record<string, ParameterNote>> = {
+  name: {
+    description: `1 to ${MAX_NAME_BYTES} bytes of UTF-8, no control characters, not beginning with '_'`,
+    text: { minLength: 1, maxLength: MAX_NAME_BYTES, pattern: '^[^_]' },
+  },
+  data: {
+    description: 'An object, or a string; a string that is the JSON of an object is stored as that object',
+    schema: { anyOf: [{ type: 'object', additionalProperties: true }, { type: 'string' }] },
+  },
+  ttl: {
+    ...duration,
+    description: 'Lifetime: seconds, or a duration such as 500ms, 3s or 1m; at least 100ms',
+  },
+  if_same: { description: 'Whether a repeat with equal data succeeds' },
+  if_revision: {
+    description: 'Only if the entry is at this revision; 0: only if there is none',
+    number: whole,
+  },
+  wait: { ...duration, description: 'How long to wait: seconds, or a duration; cut to 60s' },
+  prefix: { description: 'Only names that begin with this' },
+  limit: {
+    description: `Most entries on a page; default ${MAX_PAGE}`,
+    number: { type: 'integer', minimum: 1, maximum: MAX_PAGE },
+  },
+  wait_count: { description: 'With `wait`: how many entries to wait for', number: whole },
+  entries: { description: 'Whether the answer has the entries, and not their count alone; default true' },
+};
+/** The place of a list is a name, that of a watch a revision. */
+const listNotes = { ...notes, after: { description: 'The `next` of the page before' } };
+const watchNotes = { ...notes, after: { description: 'Begin behind this revision', number: whole } };
+
+const given = (description: string, schema: string): JsonObject => ({
+  description,
+  content: json(ref('schemas', schema)),
+});
+const entry = given('The entry', 'EntryAnswer');
+const events: JsonObject = {
+  description:
+    'Server-Sent Events: `watching`, then `put`, `delete`, `expire` and `reset` with the revision as id',
+  content: { 'text/event-stream': { schema: { type: 'string' } } },
+};
+const ofServices = { module: 'services', notes } as const;
+const full = [503, 507];
+
+/** In an order in which their examples succeed one after another. */
+export const operations: readonly Operation[] = [
+  {
+    module: 'ping',
+    method: 'Ping',
+    summary: 'Gives its data back, with the address of the caller',
+    params: pingParams,
+    notes: { data: { description: 'Anything; default an empty string' } },
+    example: { data: 'hello' },
+    answer: given('The data; a string that is not the JSON of an object as `_str`', 'PingAnswer'),
+    failing: [],
+  },
+  {
+    ...ofServices,
+    method: 'Register',
+    summary: 'Makes an entry; refused when one of that name exists',
+    params: params.Register,
+    example: { name: 'web1', data: { port: 8080 }, ttl: '1h', if_same: true },
+    answer: entry,
+    failing: [409, ...full],
+  },
+  {
+    ...ofServices,
+    method: 'Get',
+    summary: 'Gives an entry, or waits until it exists',
+    params: params.Get,
+    example: { name: 'web1', wait: '1s' },
+    answer: entry,
+    failing: [503],
+  },
+  {
+    ...ofServices,
+    method: 'List',
+    summary: 'Gives entries in the byte order of their names, or waits until there are so many',
+    params: params.List,
+    notes: listNotes,
+    example: { prefix: 'web', limit: 100, wait_count: 1, wait: '1s' },
+    answer: given('A page of entries', 'ListAnswer'),
+    failing: [503],
+  },
+  {
+    ...ofServices,
+    method: 'Watch',
+    summary: 'Tells each change as it happens',
+    params: params.Watch,
+    notes: watchNotes,
+    example: { prefix: 'web' },
+    answer: events,
+    failing: [503],
+  },
+  {
+    ...ofServices,
+    method: 'Replace',
+    summary: 'Stores an entry, whatever it was before',
+    params: params.Replace,
+    example: { name: 'web1', data: 'a string' },
+    answer: entry,
+    failing: [409, ...full],
+  },
+  {
+    ...ofServices,
+    method: 'Update',
+    summary: 'Merges data into an entry',
+    params: params.Update,
+    example: { name: 'web1', data: { state: 'up' }, ttl: 60 },
+    answer: entry,
+    failing: [409, ...full],
+  },
+  {
+    ...ofServices,
+    method: 'Renew',
+    summary: "Begins an entry's lifetime anew",
+    params: params.Renew,
+    example: { name: 'web1' },
+    answer: entry,
+    failing: [409, 503],
+  },
+  {
+    ...ofServices,
+    method: 'Delete',
+    summary: 'Removes an entry; succeeds where there is none',
+    params: params.Delete,
+    example: { name: 'web1' },
+    answer: given('It is gone', 'DeleteAnswer'),
+    failing: [409, ...full],
+  },
+];

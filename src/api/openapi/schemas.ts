@@ -1,0 +1,46 @@
+import { toJsonSchema } from '@valibot/to-json-schema';
+import type * as v from 'valibot';
+import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
+
+/** What a document says of a parameter besides what its schema tells by itself. */
+export interface ParameterNote {
+  readonly description: string;
+  /** Keywords for the forms of the parameter that are text, and for those that are numbers: checks that are functions. */
+  readonly text?: JsonObject;
+  readonly number?: JsonObject;
+  /** In place of the schema, where that takes anything and the method does not. */
+  readonly schema?: JsonObject;
+}
+
+/**
+ * The JSON Schema (2020-12) of what a valibot schema takes. Its transformations are left out: they are the broker's own matter.
+ * Checks by functions are too, and come back through `notes`.
+ */
+export function inputSchema(
+  schema: v.GenericSchema,
+  notes: Readonly<Record<string, ParameterNote>> = {},
+): JsonObject {
+  const { $schema: _dialect, ...converted } = toJsonSchema(schema, {
+    target: 'draft-2020-12',
+    typeMode: 'input',
+    errorMode: 'ignore',
+  }) as JsonObject;
+  const { properties } = converted;
+  if (!isObject(properties)) return converted;
+  const noted = Object.entries(properties).map(([name, property]) => [name, annotate(property, notes[name])]);
+  return { ...converted, properties: Object.fromEntries(noted) as JsonObject };
+}
+
+function annotate(property: Json, note: ParameterNote | undefined): Json {
+  if (note === undefined || !isObject(property)) return property;
+  const { description } = note;
+  return { ...(note.schema ?? narrow(property, note)), description };
+}
+
+function narrow(schema: JsonObject, note: ParameterNote): JsonObject {
+  const { anyOf, type } = schema;
+  if (Array.isArray(anyOf)) return { ...schema, anyOf: anyOf.map((one) => narrow(one as JsonObject, note)) };
+  if (type === 'string') return { ...schema, ...note.text };
+  if (type === 'number') return { ...schema, ...note.number };
+  return schema;
+}

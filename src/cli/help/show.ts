@@ -1,0 +1,25 @@
+import type { Command } from '../command.ts';
+import { isTerminal, writeError, writeOut } from '../terminal.ts';
+import { renderHelp } from './render.ts';
+import { helpWidth } from './width.ts';
+
+/**
+ * Shows the help of a command: on standard output to who asked for it, on standard error to who has to be told. Colours are
+ * for terminals alone, and for those only without NO_COLOR.
+ */
+export async function showHelp(
+  program: string,
+  path: readonly string[],
+  command: Command,
+  isAsked: boolean,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<void> {
+  const onTerminal = await isTerminal(isAsked ? 1 : 2);
+  const stream = isAsked ? 'stdout' : 'stderr';
+  const columns = onTerminal ? process[stream].columns : undefined;
+  const help = renderHelp(program, path, command, {
+    width: helpWidth(env['COLUMNS'], columns),
+    colour: onTerminal && !env['NO_COLOR'] && env['TERM'] !== 'dumb',
+  });
+  (isAsked ? writeOut : writeError)(help);
+}

@@ -1,0 +1,27 @@
+import { parseDuration } from '../protocol/duration.ts';
+import { BrokerError } from '../protocol/errors.ts';
+import { nameProblem } from '../protocol/names.ts';
+
+/*
+ * What the value of an option must be, asked of every command that takes it, before the command looks for a broker. Each
+ * throws BrokerError `usage` that names `option`, such as `--name`.
+ */
+
+export function checkEntryName(value: string, option: string): void {
+  const problem = nameProblem(value);
+  if (problem !== undefined) throw new BrokerError('usage', `Invalid ${option}: ${problem}`);
+}
+
+/** The beginning of a name; nothing is the beginning of every name. */
+export function checkPrefix(value: string, option: string): void {
+  if (value !== '') checkEntryName(value, option);
+}
+
+export function checkDuration(value: string, option: string): void {
+  parseDuration(value, option);
+}
+
+export function checkWhole(value: string, option: string): void {
+  if (!/^\d{1,15}$/.test(value))
+    throw new BrokerError('usage', `Invalid ${option} '${value}': expected a whole number`);
+}
