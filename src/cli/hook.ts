@@ -33,9 +33,9 @@ export async function runHook({ signal, ...hook }: Hook): Promise<string> {
   const end = (by: NodeJS.Signals): Promise<void> =>
     (cut ??= child ? endGroup(child, by) : Promise.resolve());
   const late = (): void => void end('SIGTERM');
-  const passOn = (by: NodeJS.Signals): void => void end(by).then(() => endAs(by));
   // Before it starts: a signal that comes as it does would end us, and not it.
-  for (const by of endings) process.once(by, passOn);
+  passOnSignals();
+  endRunning = end;
   signal?.addEventListener('abort', late, { once: true });
   try {
     child = startShell(hook);
@@ -44,7 +44,23 @@ export async function runHook({ signal, ...hook }: Hook): Promise<string> {
     return signal?.aborted && cut ? 'it was ended, since the time is over' : outcome;
   } finally {
     signal?.removeEventListener('abort', late);
-    for (const by of endings) process.off(by, passOn);
+    endRunning = undefined;
+  }
+}
+
+/** Ends the command that runs now. */
+let endRunning: ((by: NodeJS.Signals) => Promise<void>) | undefined;
+let isPassingOn = false;
+
+/**
+ * From the first command on, for as long as this program runs: a runtime that has a signal at hand and finds its listener removed
+ * forgets the signal, and nothing would end.
+ */
+function passOnSignals(): void {
+  if (isPassingOn) return;
+  isPassingOn = true;
+  for (const by of endings) {
+    process.once(by, () => void Promise.resolve(endRunning?.(by)).then(() => endAs(by)));
   }
 }
 

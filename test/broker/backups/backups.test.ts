@@ -66,9 +66,10 @@ describe('backups on a full disk', { skip: noMount }, () => {
         await broker.store.mutate('small', put('y'));
         await waitFor('the refusal', () => said.includes('cannot make a backup'));
         const before = readdirSync(dir);
-        await waitFor('the warning of /readyz', async () =>
-          /free at|room/.test((await backupsOf(broker)) ?? ''),
-        );
+        await waitFor('the warning of /readyz', async () => {
+          assert.match((await backupsOf(broker)) ?? '', /free at|room/, said.join('\n'));
+          return true;
+        });
         await broker.store.mutate('small', put('z'));
         // Some periods, in each of which it is tried again.
         await sleep(400);
