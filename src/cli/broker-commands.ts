@@ -5,7 +5,7 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
   start: {
     description: 'Run the broker until it is interrupted',
     details:
-      'It runs in the foreground until SIGINT or SIGTERM. SIGHUP makes it read the options of its file again. One line on standard error says that it is ready, with its address and its fingerprint.',
+      'It runs in the foreground until SIGINT or SIGTERM. SIGHUP makes it read the options of its file again. One line on standard error says that it is ready, with its address and its fingerprint. The file of the machine is etc/bpbroker.json in /usr/local/bpbroker, or in %ProgramFiles%\\bpbroker on Windows.',
     prints: 'Nothing; the log is on standard error.',
     positionals: ['config'],
     options: ['config', 'listen-ip', 'listen-port', 'ssl-cert', 'ssl-key', 'log-format', 'log-level'],

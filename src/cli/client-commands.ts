@@ -124,7 +124,8 @@ export const clientCommands: Readonly<Record<string, Command>> = {
   },
   discover: {
     description: 'Find the broker that holds an entry, or any broker, and print its address',
-    details: 'It asks over UDP on the network. Nothing but the address is read from the broker.',
+    details:
+      'It asks over UDP on the network. Where several brokers answer, it fails with exit code 7, unless --all is given.',
     prints: 'The address, such as 10.0.0.1, with :PORT where the port is not 20443.',
     options: [
       'name',

@@ -2,10 +2,9 @@ import { runtime } from '#runtime';
 import { BrokerError } from '../protocol/errors.ts';
 import { describeError } from '../protocol/system-errors.ts';
 import type { Command } from './command.ts';
-import { commandAt, topicOf } from './help/command.ts';
 import { parseCommandLine } from './parse.ts';
 import { flushErrors, writeError, writeOut } from './terminal.ts';
-import { wholeProgram } from './whole-program.ts';
+import { commandAt, topicOf, wholeProgram } from './whole-program.ts';
 
 /**
  * Runs a program: reads its command line, does the command, and sets the exit code. A failure is one line on standard

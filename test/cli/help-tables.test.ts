@@ -9,7 +9,7 @@ import {
   type OptionName,
   outputOptions,
 } from '../../src/cli/options.ts';
-import { commandSynonyms, optionSynonyms } from '../../src/cli/synonyms.ts';
+import { commandSynonyms, optionSynonyms } from '../../src/cli/suggest.ts';
 import { BrokerError, errorCodes } from '../../src/protocol/errors.ts';
 import { allCommands, type VisibleCommand } from '../support/all-commands.ts';
 

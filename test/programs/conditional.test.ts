@@ -195,7 +195,7 @@ describe('names', () => {
     }
     for (const name of ['', 'x'.repeat(513), 'é'.repeat(257), 'a\nb', 'a\u007f', '_x', '_access_key'])
       for (const command of ['register --data x', 'get', 'delete'])
-        await fails(1, /^Fatal error: Invalid parameter 'name': /, `${command} --name`, name);
+        await fails(2, /^Fatal error: Invalid --name: /, `${command} --name`, name);
   });
 });
 

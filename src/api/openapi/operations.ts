@@ -23,7 +23,7 @@ export interface Operation {
 }
 
 const whole: JsonObject = { type: 'integer', minimum: 0 };
-const duration = { text: { pattern: '^\\d+(\\.\\d+)?(ms|s|m|h)?$' }, number: { minimum: 0 } } as const;
+const duration = { text: { pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)?$' }, number: { minimum: 0 } } as const;
 const notes: Readonly<Record<string, ParameterNote>> = {
   name: {
     description: `1 to ${MAX_NAME_BYTES} bytes of UTF-8, no control characters, not beginning with '_'`,
