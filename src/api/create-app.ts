@@ -49,6 +49,11 @@ export interface CreateAppOptions {
    * proxy's: give the header that your own proxy sets, and no client can.
    */
   readonly clientAddress?: ClientAddress;
+  /**
+   * Host names under which browsers fetch the app, such as `broker.example.com`: its status page may call it there. Default: IP addresses,
+   * `localhost` and `bpbroker` alone, since any other name may be somebody else's that points here (DNS rebinding).
+   */
+  readonly ownNames?: readonly string[];
   /** Aborted when the app is to end its long polls and event streams; default: never. */
   readonly signal?: AbortSignal;
 }
@@ -66,6 +71,10 @@ const rules: OptionRules<CreateAppOptions> = {
   modules: { expected: 'an object of modules by name, as defineModule() makes them', accepts: isObject },
   log: { expected: 'a logger with debug, info, warn and error, such as console', accepts: isLogger },
   clientAddress: { expected: 'a function of the request that gives an IP address', accepts: isFunction },
+  ownNames: {
+    expected: 'a list of host names',
+    accepts: (names) => Array.isArray(names) && names.every((name) => typeof name === 'string'),
+  },
   signal: { expected: 'an AbortSignal', accepts: isSignal },
 };
 
@@ -85,7 +94,15 @@ const rules: OptionRules<CreateAppOptions> = {
  */
 export function createApp(options: CreateAppOptions): Hono {
   checkOptions<CreateAppOptions>('createApp', options, rules);
-  const { store, config = {}, modules = {}, log = silentLogger, clientAddress, signal } = options;
+  const {
+    store,
+    config = {},
+    modules = {},
+    log = silentLogger,
+    clientAddress,
+    ownNames = [],
+    signal,
+  } = options;
   const stray = Object.entries(config).find(([key, value]) => value !== undefined && !isModuleKey(key));
   if (stray) {
     throw new BrokerError(
@@ -103,6 +120,7 @@ export function createApp(options: CreateAppOptions): Hono {
     modules: new Map(Object.entries({ ...modules, ...own })),
     log: harmless(log),
     clientAddress,
+    ownNames,
     closing: signal ?? new AbortController().signal,
     readiness() {
       const { writable, reason, usage } = store.health();

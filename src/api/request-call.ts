@@ -62,7 +62,9 @@ export class RequestCall implements Call {
   }
 
   header(name: string): string | undefined {
-    return this.#request.headers.get(name) ?? undefined;
+    const value = this.#request.headers.get(name);
+    // HTTP/2 has an authority in its place (RFC 9113, section 8.3.1), which some servers show in the URL alone.
+    return value ?? (name === 'host' ? new URL(this.#request.url).host : undefined);
   }
 
   keepOpen(): void {

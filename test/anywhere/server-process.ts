@@ -36,7 +36,7 @@ export async function startServer(dir: string, command: readonly string[]): Prom
   const running = start(command, { cwd: dir, env: serverEnv(dir) });
   const origin = await waitFor(
     `the address of ${command.join(' ')}`,
-    () => /^listening on (http:\S+)$/m.exec(running.stdout())?.[1],
+    () => /^listening on (https?:\S+)$/m.exec(running.stdout())?.[1],
     30_000,
   ).catch((error) => {
     throw new Error(`It did not listen; on stderr: ${running.stderr()}`, { cause: error });

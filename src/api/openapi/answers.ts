@@ -6,9 +6,16 @@ export const ref = (kind: string, name: string): JsonObject => ({ $ref: `#/compo
 export const json = (schema: JsonObject): JsonObject => ({ 'application/json': { schema } });
 
 const envelope = inputSchema(envelopeSchema);
-const { code, message, revision } = envelope['properties'] as Readonly<
-  Record<'code' | 'revision' | 'message', JsonObject>
+const {
+  code,
+  message,
+  revision,
+  ttl: length,
+  expires_in: left,
+} = envelope['properties'] as Readonly<
+  Record<'code' | 'revision' | 'message' | 'ttl' | 'expires_in', JsonObject>
 >;
+const ttl: JsonObject = { ...length, description: 'Lifetime in seconds; absent where there is none' };
 const object = (
   properties: JsonObject,
   required: readonly string[] = Object.keys(properties),
@@ -17,9 +24,9 @@ const object = (
   properties,
   required,
 });
-/** A success in the envelope. */
-const success = (data: JsonObject): JsonObject => ({
-  ...object({ message, revision, success: { type: 'boolean', const: true }, data }, [
+/** A success in the envelope, with what else it may have. */
+const success = (data: JsonObject, more: JsonObject = {}): JsonObject => ({
+  ...object({ message, revision, success: { type: 'boolean', const: true }, data, ...more }, [
     'success',
     'message',
     'data',
@@ -38,14 +45,21 @@ export const schemas: JsonObject = {
     additionalProperties: true,
     description: 'The data of an entry, led by its stamps; a string travels as `_str`',
   },
-  EntryAnswer: success(ref('schemas', 'Entry')),
+  EntryAnswer: success(ref('schemas', 'Entry'), {
+    ttl,
+    expires_in: { ...left, description: 'Seconds until the lifetime ends, unless it is renewed' },
+  }),
   DeleteAnswer: success({ type: 'object', additionalProperties: false }),
   ListAnswer: success({
     ...object(
       {
         entries: {
           type: 'array',
-          items: object({ name: { type: 'string' }, revision: count, data: ref('schemas', 'Entry') }),
+          items: object({ name: { type: 'string' }, revision: count, data: ref('schemas', 'Entry'), ttl }, [
+            'name',
+            'revision',
+            'data',
+          ]),
         },
         count: { ...count, description: 'How many there are on all pages' },
         next: { type: 'string', description: 'Give it as `after` for the next page; absent on the last' },

@@ -38,8 +38,8 @@ export function statusPage(facts: StatusFacts): Reply {
   return {
     contentType: 'text/html; charset=utf-8',
     headers: { 'content-security-policy': policy },
-    // A promise only where a value of the template is one, and none is.
-    body: page(facts) as HtmlEscapedString,
+    // No promise, since no value of the template is one. It may be a `String`, and is made a string.
+    body: (page(facts) as HtmlEscapedString).valueOf(),
   };
 }
 

@@ -1,4 +1,5 @@
 /** The rules that every driver of the registry keeps, as tests for a driver of your own: `bpbroker/store/contract`. */
+import { lifetimeRules } from './lifetime-rules.ts';
 import { readRules } from './read-rules.ts';
 import type { Rules, StoreUnderTest } from './rule.ts';
 import { writeRules } from './write-rules.ts';
@@ -63,6 +64,7 @@ export function storeContract(options: ContractOptions): void {
   };
   describe(`${driver} keeps the store contract`, () => {
     writeRules(rules);
-    readRules(rules, shortTtlMs);
+    readRules(rules);
+    lifetimeRules(rules, shortTtlMs);
   });
 }

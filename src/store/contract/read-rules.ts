@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import type { BrokerError } from '../../protocol/errors.ts';
 import type { Rules } from './rule.ts';
-import { eventually, put, remove, take } from './mutations.ts';
+import { put, remove, take } from './mutations.ts';
 
-/** The parts of the contract that are about lists, watches and lifetimes. */
-export function readRules({ group, rule, durableRule }: Rules, shortTtlMs: number): void {
+/** The parts of the contract that are about lists, counts, waits and watches. */
+export function readRules({ group, rule, durableRule }: Rules): void {
   group('list() and count()', () => {
     const names = [
       'a',
@@ -251,53 +251,6 @@ export function readRules({ group, rule, durableRule }: Rules, shortTtlMs: numbe
       await store.close();
       for (const next of waiting) assert.deepEqual(await next, { done: true, value: undefined });
       assert.equal((await store.watch({ signal: aborter.signal }).next()).done, true);
-    });
-  });
-
-  group('lifetimes', () => {
-    rule('end an entry, which a watch reports as expired', async (store) => {
-      const watch = store.watch({ name: 'foo' });
-      const { entry } = await store.mutate('foo', put('a', shortTtlMs));
-      assert.equal(entry?.ttlMs, shortTtlMs);
-      const [, gone] = await take(watch, 2);
-      assert.ok(gone?.type === 'expire' && gone.name === 'foo');
-      assert.equal(await store.get('foo'), undefined);
-      await watch.return?.();
-    });
-
-    rule('are renewed without a new revision', async (store) => {
-      const written = await store.mutate('foo', put('a', shortTtlMs * 2));
-      const until = performance.now() + shortTtlMs * 5;
-      while (performance.now() < until) {
-        const renewed = await store.mutate('foo', (current) => {
-          assert.ok(current, 'the entry expired in spite of its renewals');
-          return { action: 'renew' };
-        });
-        assert.equal(renewed.entry?.revision, written.revision);
-        await new Promise((resolve) => {
-          setTimeout(resolve, shortTtlMs / 4);
-        });
-      }
-      await eventually('the entry to expire', async () => (await store.get('foo')) === undefined);
-    });
-
-    rule('go with a write that gives none', async (store) => {
-      await store.mutate('foo', put('a', shortTtlMs));
-      const { entry } = await store.mutate('foo', put('b'));
-      assert.equal(entry?.ttlMs, undefined);
-      await new Promise((resolve) => {
-        setTimeout(resolve, shortTtlMs * 2);
-      });
-      assert.equal((await store.get('foo'))?.data['_str'], 'b');
-    });
-
-    durableRule('last across a reopening', async (store, { reopen }) => {
-      await store.mutate('short', put('a', shortTtlMs));
-      await store.mutate('long', put('b', 3_600_000));
-      const again = await reopen();
-      assert.equal((await again.get('long'))?.ttlMs, 3_600_000);
-      await eventually('the entry to expire', async () => (await again.get('short')) === undefined);
-      assert.equal((await again.get('long'))?.data['_str'], 'b');
     });
   });
 
