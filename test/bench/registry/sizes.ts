@@ -34,11 +34,9 @@ export async function compareSizes(how: string, sizes: readonly number[]): Promi
     }
     const [least] = all;
     for (const { entries, wall, cpu } of all) {
-      const of = (own: readonly number[], base: readonly number[] = []): string =>
-        `${median(own).toFixed(0)} µs (${median(own.map((value, i) => value / (base[i] ?? Number.NaN))).toFixed(2)})`;
       say(
         `a registration, ${entries.toLocaleString('en')} entries`,
-        `${of(wall, least?.wall)}, CPU ${of(cpu, least?.cpu)}: in brackets of that with the fewest`,
+        `${withRatio(wall, least?.wall)}, CPU ${withRatio(cpu, least?.cpu)}: in brackets of that with the fewest`,
       );
     }
   } finally {
@@ -47,6 +45,12 @@ export async function compareSizes(how: string, sizes: readonly number[]): Promi
       rmSync(dir, { recursive: true, force: true });
     }
   }
+}
+
+/** The median, and that of the ratio in each round. */
+function withRatio(own: readonly number[], base: readonly number[] = []): string {
+  const ratios = own.map((value, i) => value / (base[i] ?? Number.NaN));
+  return `${median(own).toFixed(0)} µs (${median(ratios).toFixed(2)})`;
 }
 
 async function measure({ file, broker, wall, cpu }: Sized, round: number): Promise<void> {

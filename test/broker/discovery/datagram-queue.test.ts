@@ -28,11 +28,11 @@ describe('createDatagramQueue()', () => {
   });
 
   it('drops what comes while too many bytes wait, and takes more once they have gone', async () => {
-    let seen = 0;
-    const queue = createDatagramQueue<undefined>(() => seen++, { perTurn: 1, maxBytes: 250 });
+    const seen: Uint8Array[] = [];
+    const queue = createDatagramQueue<undefined>((one) => seen.push(one), { perTurn: 1, maxBytes: 250 });
     const taken = Array.from({ length: 6 }, () => queue.add(datagram, undefined));
     assert.deepEqual(taken, [true, true, true, false, false, false]);
-    while (seen < 3) await nextTurn();
+    while (seen.length < 3) await nextTurn();
     assert.equal(queue.add(datagram, undefined), true);
   });
 
