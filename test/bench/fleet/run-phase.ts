@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { setPriority } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tool } from '../../../build/root.ts';
@@ -20,15 +19,9 @@ export interface Run extends Outcome {
   readonly grown: number;
 }
 
-/** Runs a phase in a process of its own; `priority`: its niceness, default 0. */
-export async function runPhase(
-  phase: PhaseName,
-  server: Server,
-  options: FleetOptions,
-  priority = 0,
-): Promise<Run> {
+/** Runs a phase in a process of its own. */
+export async function runPhase(phase: PhaseName, server: Server, options: FleetOptions): Promise<Run> {
   const child = script('load.ts', []);
-  if (priority !== 0) setPriority(child.pid ?? 0, priority);
   const ended = once(child, 'exit');
   const answered = once(child, 'message');
   server.resetPeak();
@@ -81,16 +74,13 @@ export interface Pinged extends Run {
 const WARM_MS = 2000;
 const QUIET_MS = 2000;
 
-/** The nodes give way to the broker, as they are on other machines in truth: pings tell what the broker does, not what the scheduler does. */
-const NICE = 10;
-
 /** Runs a phase with pings before and beside it. */
 export async function pinged(phase: PhaseName, server: Server, options: FleetOptions): Promise<Pinged> {
   const probe = await startProbe(server.port, '/ping/Ping', { data: 'x' });
   await sleep(WARM_MS);
   const quiet = Date.now();
   await sleep(QUIET_MS);
-  const found = await runPhase(phase, server, options, NICE);
+  const found = await runPhase(phase, server, options);
   const pings = await probe.end();
   return { ...found, quietMs: pings.p99(quiet, quiet + QUIET_MS), duringMs: pings.p99(...found.window) };
 }
