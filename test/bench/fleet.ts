@@ -51,8 +51,7 @@ async function main(): Promise<void> {
 
 function discover(form: Discovery['form'], nodes: number, garbage: number): Promise<Discovery> {
   return onBroker(form, async (server, options) => {
-    const ask = (): Promise<Pinged> =>
-      pinged(server, () => runPhase('discovery', server, { nodes, ...options }));
+    const ask = (): Promise<Pinged> => pinged('discovery', server, { nodes, ...options });
     if (garbage === 0) return { form, run: await ask(), garbage };
     const { result, perSecond } = await beside(server.port, garbage, ask);
     return { form, run: result, garbage: perSecond };
@@ -60,9 +59,7 @@ function discover(form: Discovery['form'], nodes: number, garbage: number): Prom
 }
 
 function release(nodes: number): Promise<Pinged> {
-  return onBroker('open', (server, options) =>
-    pinged(server, () => runPhase('release', server, { nodes, ...options })),
-  );
+  return onBroker('open', (server, options) => pinged('release', server, { nodes, ...options }));
 }
 
 async function boot(nodes: number): Promise<Boot> {

@@ -21,7 +21,8 @@ const free = await Promise.all(
 const samples: Sample[] = [];
 
 async function ask(): Promise<void> {
-  const line = free.pop();
+  // In turn, so that none is idle for as long as the broker closes it.
+  const line = free.shift();
   // All lines wait: what is asked later would wait no less than these do.
   if (!line) return;
   const at = Date.now();

@@ -10,7 +10,7 @@ function* pieces(count: number, workMs: number): Generator<number> {
 }
 
 /** Milliseconds of work, and of rest given to others, as the work itself saw them. */
-async function shares(revision: () => number): Promise<{ work: number; rest: number; seen: number[] }> {
+async function shares(isHurried: boolean): Promise<{ work: number; rest: number; seen: number[] }> {
   const seen: number[] = [];
   let work = 0;
   const timed = function* (): Generator<number> {
@@ -29,20 +29,19 @@ async function shares(revision: () => number): Promise<{ work: number; rest: num
       }
     },
   };
-  for await (const piece of paced(measured, revision)) seen.push(piece);
+  for await (const piece of paced(measured, () => isHurried)) seen.push(piece);
   return { work, rest: performance.now() - began - work, seen };
 }
 
 describe('paced()', () => {
-  it('gives every piece in order, and rests as long as it works while writes come', async () => {
-    let revision = 0;
-    const { work, rest, seen } = await shares(() => ++revision);
+  it('gives every piece in order, and rests as long as it works', async () => {
+    const { work, rest, seen } = await shares(false);
     assert.deepEqual(seen, [...Array(20).keys()]);
     // A timer may end up to a millisecond early.
     assert.ok(rest > 0.7 * work, `${rest} ms of rest for ${work} ms of work`);
   });
 
-  it('lets others take a turn after each piece even while none come', async () => {
+  it('lets others take a turn after each piece, and no more, when it is hurried', async () => {
     let turns = 0;
     let going = true;
     const count = (): void => {
@@ -50,8 +49,9 @@ describe('paced()', () => {
       if (going) setImmediate(count);
     };
     setImmediate(count);
-    await shares(() => 0);
+    const { work, rest } = await shares(true);
     going = false;
     assert.ok(turns >= 19);
+    assert.ok(rest < 0.5 * work, `${rest} ms of rest for ${work} ms of work`);
   });
 });

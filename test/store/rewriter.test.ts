@@ -21,6 +21,7 @@ describe('journals that watches alone need', () => {
       journal: () => missingJournal(file),
       setJournal: () => undefined,
       journalBytes: 1500,
+      isHurried: () => true,
       onStep: () => undefined,
     });
     const retired = [0, 1, 2].map((base) => ({ path: `${file}.${base}`, base, end: base + 1, bytes: 1000 }));

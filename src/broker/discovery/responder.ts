@@ -2,6 +2,7 @@ import { ANY_BROKER, type NoQuery, openForm, type Query, type QueryForm } from '
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { UdpPeer } from '../../runtime/udp.ts';
+import { createDatagramQueue } from './datagram-queue.ts';
 import { openEars } from './ears.ts';
 import { createReplyLimit, type ReplyLimit } from '../../api/rate-limit.ts';
 
@@ -34,7 +35,7 @@ export interface ResponderStats {
    * query once more, wherever it came from.
    */
   readonly repeated: number;
-  /** Left unanswered because of the rate limits. */
+  /** Left unanswered because of the rate limits, or because too many others waited. */
   readonly limited: number;
   /** Left unanswered because the registry could not be asked. */
   readonly failed: number;
@@ -64,6 +65,10 @@ const REPEAT_MS = 50;
 const MAX_PENDING = 4096;
 /** Questions kept in mind at the same time. */
 const MAX_REMEMBERED = 65_536;
+/** Datagrams dealt with in one turn of the event loop: about a millisecond, so that requests go on meanwhile. */
+const PER_TURN = 16;
+/** Bytes of datagrams that may wait for their turn: no fewer than the system keeps. */
+const MAX_WAITING_BYTES = 8 * 1024 * 1024;
 /** Least time between two lines of the log about the same thing. */
 const LOG_EVERY_MS = 10_000;
 
@@ -116,11 +121,6 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
   };
 
   const onDatagram = (datagram: Uint8Array, from: UdpPeer, reply: Reply): void => {
-    if (options.isOwn?.(datagram)) {
-      void reply(datagram);
-      return;
-    }
-    stats.received += 1;
     const query = from.port === 0 ? 'malformed' : form.read(datagram);
     if (typeof query === 'string') {
       stats[query] += 1;
@@ -141,8 +141,28 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
     else void answer(query, from, reply, forget);
   };
 
-  const ears = await openEars({ listenIp, port, rescanMs, log, onDatagram });
-  return { port: ears.port, stats: () => ({ ...stats }), close: () => ears.close() };
+  const queue = createDatagramQueue<{ readonly from: UdpPeer; readonly reply: Reply }>(
+    (datagram, { from, reply }) => onDatagram(datagram, from, reply),
+    { perTurn: PER_TURN, maxBytes: MAX_WAITING_BYTES },
+  );
+  const hear = (datagram: Uint8Array, from: UdpPeer, reply: Reply): void => {
+    if (options.isOwn?.(datagram)) {
+      void reply(datagram);
+      return;
+    }
+    stats.received += 1;
+    if (!queue.add(datagram, { from, reply })) stats.limited += 1;
+  };
+
+  const ears = await openEars({ listenIp, port, rescanMs, log, onDatagram: hear });
+  return {
+    port: ears.port,
+    stats: () => ({ ...stats }),
+    close() {
+      queue.close();
+      return ears.close();
+    },
+  };
 }
 
 /** Whether this broker holds a name; nothing when its registry could not say. Never rejects. */

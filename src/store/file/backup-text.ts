@@ -51,14 +51,14 @@ export function writeBackup(
     options: JsonObject;
     identity: RegistryIdentity;
     snapshot: TableSnapshot;
-    /** The registry's present revision: while it moves on, writing goes at half its speed. */
-    revision?: () => number;
+    /** As of `paced`; default: somebody waits for it. */
+    isHurried?: () => boolean;
   },
   onStep: (step: string) => void = () => undefined,
 ): Promise<number> {
   const text = documentText(content.options, content.identity, content.snapshot);
   const pieces = sealed(text, new Date().toISOString());
-  return replaceFile(target, paced(pieces, content.revision ?? (() => 0)), {
+  return replaceFile(target, paced(pieces, content.isHurried ?? (() => true)), {
     mode: 0o600,
     ownerOf: file,
     onStep,

@@ -116,6 +116,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     setJournal,
     journalBytes: settings.journalBytes ?? 8 * MIB,
     edits: settings.edits,
+    isHurried: () => closing !== undefined || committer.trouble !== undefined,
     onStep,
   });
   const upkeep = createUpkeep({

@@ -72,6 +72,8 @@ export interface RewriterOptions {
   /** Journals longer than this, and than the file, are due. */
   readonly journalBytes: number;
   readonly edits?: FileEdits | undefined;
+  /** Whether somebody waits for what is written; else it gives way to requests. */
+  readonly isHurried: () => boolean;
   readonly onStep: (step: string) => void;
 }
 
@@ -108,6 +110,8 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
   let retired: JournalFile[] = [];
   let last: Promise<unknown> = Promise.resolve();
   let running = 0;
+  let isForRoom = false;
+  const isHurried = (): boolean => isForRoom || setup.isHurried();
 
   /** One at a time: the table takes one snapshot at a time, and the files are switched one at a time. */
   async function inTurn<T>(task: () => Promise<T>): Promise<T> {
@@ -191,7 +195,7 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     const snapshot = table.snapshot();
     try {
       const text = documentText(options, identity, snapshot);
-      const pieces = paced(text, () => table.revision);
+      const pieces = paced(text, isHurried);
       const bytes = await replaceFile(file, pieces, {
         onStep(step) {
           if (step === 'rename') {
@@ -213,7 +217,7 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     const place = target(revision);
     const snapshot = table.snapshot();
     try {
-      const content = { options: setup.options(), identity, snapshot, revision: () => table.revision };
+      const content = { options: setup.options(), identity, snapshot, isHurried };
       const bytes = await writeBackup(place, file, content, (step) => onStep(`backup-${step}`));
       return { path: place, revision, bytes };
     } catch (error) {
@@ -262,7 +266,12 @@ export function createRewriter(setup: RewriterOptions): Rewriter {
     async rewriteForRoom() {
       const isFutile = written.revision === table.revision || journalBytes() < rotateBytes;
       if (running > 0 || isFutile) return false;
-      await inTurn(() => rewrite(rotate));
+      isForRoom = true;
+      try {
+        await inTurn(() => rewrite(rotate));
+      } finally {
+        isForRoom = false;
+      }
       return true;
     },
     rewriteAlone: () => inTurn(() => rewrite(() => Promise.resolve())),

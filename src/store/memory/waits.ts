@@ -42,8 +42,8 @@ const BTree = (
 
 const nothing: () => void = () => undefined;
 
-/** Waits that are answered in one turn of the event loop: other requests go on between two of them. */
-const PER_TURN = 32;
+/** Waits that are answered in one turn of the event loop, half a millisecond or so: other requests go on between two of them. */
+const PER_TURN = 8;
 
 export function createWaits(
   table: Pick<Table, 'get' | 'revision'>,

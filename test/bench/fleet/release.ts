@@ -26,8 +26,11 @@ export async function releaseOf(options: FleetOptions): Promise<Outcome> {
   const { nodes, port } = options;
   const waiting = new Set<number>();
   const allWait = Promise.withResolvers<void>();
+  const allAnswered = Promise.withResolvers<void>();
   let began = 0;
   let beganAt = 0;
+  let endedAt = 0;
+  let answered = 0;
 
   async function master(line: Line, signal: AbortSignal): Promise<void> {
     await Promise.race([allWait.promise, aborted(signal)]);
@@ -47,9 +50,14 @@ export async function releaseOf(options: FleetOptions): Promise<Outcome> {
       if (waiting.size === nodes - 1) allWait.resolve();
       await read;
     });
+    const ms = performance.now() - began;
     count({ bytes: line.received() });
+    endedAt = Date.now();
+    if (++answered === nodes) allAnswered.resolve();
+    // To close 5,000 connections is work of another kind.
+    await Promise.race([allAnswered.promise, aborted(signal)]);
     line.close();
-    return performance.now() - began;
+    return ms;
   });
-  return { ...outcome, window: [beganAt, outcome.window[1]] };
+  return { ...outcome, window: [beganAt, endedAt] };
 }

@@ -75,12 +75,12 @@ const WARM_MS = 2000;
 const QUIET_MS = 2000;
 
 /** Runs a phase with pings before and beside it. */
-export async function pinged(server: Server, run: () => Promise<Run>): Promise<Pinged> {
+export async function pinged(phase: PhaseName, server: Server, options: FleetOptions): Promise<Pinged> {
   const probe = await startProbe(server.port, '/ping/Ping', { data: 'x' });
   await sleep(WARM_MS);
   const quiet = Date.now();
   await sleep(QUIET_MS);
-  const found = await run();
+  const found = await runPhase(phase, server, options);
   const pings = await probe.end();
   return { ...found, quietMs: pings.p99(quiet, quiet + QUIET_MS), duringMs: pings.p99(...found.window) };
 }
