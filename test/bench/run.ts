@@ -1,127 +1,131 @@
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { root, tool } from '../../build/root.ts';
 import { connect } from '../../src/client/client.ts';
-import { waitFor } from '../support/wait.ts';
-import { type Load, loads, measure, type Measurement } from './wrk.ts';
+import { lacking } from '../support/tools.ts';
+import type { Measurement } from './cpu.ts';
+import { startEtcd, startRedis } from './rivals.ts';
+import { type CommandLine, type Server, startServer } from './server.ts';
+import { loads, measure } from './wrk.ts';
 
 /**
- * `npm run bench [-- bun|node|deno]`: durable registrations and gets over TLS against a bare Hono hello on the same
- * runtime, in turn, so that the ratios hold where the machine's speed drifts. Needs Linux and `wrk`.
+ * `npm run bench [-- executable|bun|node|deno]`: durable registrations and gets over TLS against a bare Hono hello on the same
+ * runtime, Redis and etcd, in turn, so that the ratios hold where the machine's speed drifts. Needs Linux, `wrk`, and `npm run
+ * build` for the executable; what of Redis and etcd is not installed is left out, and said.
  */
 
 const ROUNDS = 3;
 const SECONDS = 3;
-const runtimeName = process.argv[2] ?? 'bun';
-const commands: Readonly<Record<string, readonly [string, ...string[]]>> = {
-  bun: [tool('bun')],
+const how = process.argv[2] ?? 'executable';
+const commands: Readonly<Record<string, CommandLine>> = {
+  executable: [path.join(root, 'dist/bpbroker')],
+  bun: [tool('bun'), path.join(root, 'src/cli/bpbroker.ts')],
+  node: [tool('node'), path.join(root, 'src/cli/bpbroker.ts')],
+  deno: [tool('deno'), 'run', '-A', '--no-lock', path.join(root, 'src/cli/bpbroker.ts')],
+};
+const helloRuntimes: Readonly<Record<string, CommandLine>> = {
   node: [tool('node')],
   deno: [tool('deno'), 'run', '-A', '--no-lock'],
 };
 
+/** One load on one server. */
+interface Contestant {
+  readonly name: string;
+  measure(connections: number): Measurement;
+}
+
 async function main(): Promise<void> {
-  if (spawnSync('wrk', ['-v']).error) {
-    throw new Error("The benchmark needs the program 'wrk' (Debian: apt-get install wrk)");
-  }
+  const missing = lacking('wrk');
+  if (missing !== false) throw new Error(`The benchmark ${missing} (Debian: apt-get install wrk)`);
+  const command = commands[how];
+  if (!command) throw new Error(`No way to run '${how}'; there are ${Object.keys(commands).join(', ')}`);
   const dir = mkdtempSync(path.join(tmpdir(), 'bpbroker-bench-'));
-  const file = path.join(dir, 'bpbroker.json');
-  const broker = await start(runtimeName, 'src/cli/bpbroker.ts', [
-    'start',
-    '--config',
-    file,
-    '--listen-port',
-    '0',
-    '--listen-ip',
-    '127.0.0.1',
-  ]);
-  const certificate = [path.join(dir, 'bpbroker.crt'), path.join(dir, 'bpbroker.key')];
-  const hello = await start(runtimeName, 'test/bench/hello.ts', certificate);
+  const servers: Server[] = [];
   try {
+    const config = ['--config', path.join(dir, 'bpbroker.json')];
+    const listen = ['--listen-port', '0', '--listen-ip', '127.0.0.1'];
+    const broker = await startServer([...command, 'start', ...config, ...listen], /^ready: \S+:(\d+)/m, {
+      cwd: root,
+    });
+    servers.push(broker);
+    const certificate = [path.join(dir, 'bpbroker.crt'), path.join(dir, 'bpbroker.key')] as const;
+    const runtime = helloRuntimes[how] ?? [tool('bun')];
+    const program = path.join(root, 'test/bench/hello.ts');
+    const hello = await startServer([...runtime, program, ...certificate], /^ready: (\d+)/m, { cwd: root });
+    servers.push(hello);
     const knownBrokers = path.join(dir, 'known_brokers');
     const client = await connect({ broker: { host: '127.0.0.1', port: broker.port }, knownBrokers });
     await client.replace('bench', 'x'.repeat(100));
     client.close();
-    for (const connections of [64, 1]) report(connections, compare({ hello, broker }, connections, dir));
+    const contestants: Contestant[] = Object.values(loads).map((load) => ({
+      name: load.name,
+      measure: (connections) =>
+        measure(load, load === loads.hello ? hello : broker, { connections, seconds: SECONDS, dir }),
+    }));
+    for (const [name, start] of Object.entries({ Redis: startRedis, etcd: startEtcd })) {
+      const rival = await start({ dir, certificate });
+      if (typeof rival === 'string') {
+        process.stdout.write(`${name} is left out: ${rival}\n`);
+        continue;
+      }
+      servers.push(rival.server);
+      for (const [load, run] of Object.entries(rival.loads))
+        contestants.push({ name: load, measure: (connections) => run(connections, SECONDS) });
+    }
+    for (const connections of [64, 1]) report(connections, compare(contestants, connections));
   } finally {
-    await Promise.all([hello.stop(), broker.stop()]);
+    await Promise.all(servers.map((server) => server.stop()));
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
-interface Server {
-  readonly port: number;
-  readonly pid: number;
-  stop(): Promise<void>;
-}
-
-/** Starts a program of this project; its port stands in its ready line, on either stream. */
-async function start(name: string, program: string, args: readonly string[]): Promise<Server> {
-  const runtime = commands[name];
-  if (!runtime) throw new Error(`No runtime '${name}'; there are ${Object.keys(commands).join(', ')}`);
-  const [file, ...flags] = runtime;
-  const child = spawn(file, [...flags, path.join(root, program), ...args], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const ended = once(child, 'exit');
-  let printed = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => (printed += text));
-  const port = await waitFor(`the port of ${program}`, () => /^ready: (?:\S+:)?(\d+)\b/m.exec(printed)?.[1]);
-  return {
-    port: Number(port),
-    pid: child.pid ?? 0,
-    async stop() {
-      child.kill();
-      await ended;
-    },
-  };
-}
-
-function compare(
-  { hello, broker }: { readonly hello: Server; readonly broker: Server },
-  connections: number,
-  dir: string,
-): Map<Load, Measurement[]> {
-  const results = new Map<Load, Measurement[]>();
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const load of Object.values(loads)) {
-      const server = load === loads.hello ? hello : broker;
-      const measured = measure(load, server, { connections, seconds: SECONDS, dir });
-      results.set(load, [...(results.get(load) ?? []), measured]);
-    }
-  }
+/** Everything in turn, round after round. */
+function compare(contestants: readonly Contestant[], connections: number): Map<string, Measurement[]> {
+  const results = new Map<string, Measurement[]>();
+  for (let round = 0; round < ROUNDS; round++)
+    for (const one of contestants)
+      results.set(one.name, [...(results.get(one.name) ?? []), one.measure(connections)]);
   return results;
 }
 
-function report(connections: number, results: Map<Load, Measurement[]>): void {
-  const yardstick = results.get(loads.hello) ?? [];
-  process.stdout.write(
-    `\n${runtimeName}, ${connections} connection${connections === 1 ? '' : 's'}, TLS, medians of ${ROUNDS} × ${SECONDS} s\n`,
-  );
-  process.stdout.write(
-    `${'request'.padEnd(30)}${'per second'.padStart(12)}${'of hello'.padStart(10)}${'CPU µs'.padStart(9)}${'errors'.padStart(8)}\n`,
-  );
-  for (const [load, measured] of results) {
-    // Each round against the hello of the same round.
-    const ratio = median(
-      measured.map((one, i) => one.requestsPerSecond / (yardstick[i]?.requestsPerSecond ?? Number.NaN)),
-    );
-    const cells = [
-      load.name.padEnd(30),
-      Math.round(median(measured.map((one) => one.requestsPerSecond)))
-        .toLocaleString('en')
-        .padStart(12),
-      ratio.toFixed(2).padStart(10),
-      median(measured.map((one) => one.cpuMicros))
-        .toFixed(1)
-        .padStart(9),
-      String(measured.reduce((sum, one) => sum + one.errors, 0)).padStart(8),
-    ];
-    process.stdout.write(`${cells.join('')}\n`);
+/** What is compared besides the hello: one of ours with one of theirs. */
+const pairs: readonly (readonly [string, string])[] = [
+  [loads.getByQuery.name, 'Redis GET'],
+  [loads.get.name, 'Redis GET'],
+  [loads.register.name, 'Redis SET NX, 100 bytes'],
+  [loads.getByQuery.name, 'etcd Range'],
+  [loads.register.name, 'etcd Put, 100 bytes'],
+];
+
+const rate = ({ requestsPerSecond }: Measurement): number => requestsPerSecond;
+const p99 = ({ p99Ms = Number.NaN }: Measurement): number => p99Ms;
+
+const row = (...cells: readonly string[]): string =>
+  `${cells.map((cell, i) => (i === 0 ? cell.padEnd(30) : cell.padStart(11))).join('')}\n`;
+
+function report(connections: number, results: Map<string, Measurement[]>): void {
+  const of = (name: string): Measurement[] => results.get(name) ?? [];
+  /** Each round against the same round of the other. */
+  const ratio = (name: string, to: string, what = rate): string =>
+    median(of(name).map((one, i) => what(one) / what(of(to)[i] ?? one))).toFixed(2);
+
+  const many = `${connections} connection${connections === 1 ? '' : 's'}`;
+  process.stdout.write(`\n${how}, ${many}, TLS, medians of ${ROUNDS} × ${SECONDS} s\n`);
+  process.stdout.write(row('request', 'per second', 'of hello', 'CPU µs', 'p99 ms', 'errors'));
+  for (const [name, measured] of results) {
+    const perSecond = Math.round(median(measured.map(rate))).toLocaleString('en');
+    const cpu = median(measured.map((one) => one.cpuMicros)).toFixed(1);
+    const errors = measured.reduce((sum, one) => sum + one.errors, 0);
+    const slowest = median(measured.map(p99));
+    const shown = Number.isNaN(slowest) ? '–' : slowest.toFixed(2);
+    process.stdout.write(row(name, perSecond, ratio(name, loads.hello.name), cpu, shown, String(errors)));
+  }
+  for (const [ours, theirs] of pairs) {
+    if (!results.has(theirs)) continue;
+    const slower = ratio(ours, theirs, p99);
+    const tail = slower === 'NaN' ? '' : `, p99 ${slower} times as long`;
+    process.stdout.write(`${ours}: ${ratio(ours, theirs)} of ${theirs}${tail}\n`);
   }
 }
 

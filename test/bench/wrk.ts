@@ -1,19 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { cpuSeconds, type Measurement } from './cpu.ts';
 
 /** One kind of request, as a script for `wrk`. */
 export interface Load {
   readonly name: string;
   readonly lua: string;
-}
-
-export interface Measurement {
-  readonly requestsPerSecond: number;
-  /** CPU time of the server for one request, in microseconds, all of its threads together. */
-  readonly cpuMicros: number;
-  /** Answers with another status than 2xx, and broken connections. */
-  readonly errors: number;
 }
 
 const post = (path_: string, body: string): string =>
@@ -50,6 +43,7 @@ export function measure(
     'wrk',
     [
       '-t1',
+      '--latency',
       `-c${options.connections}`,
       `-d${options.seconds}s`,
       '-s',
@@ -66,12 +60,12 @@ export function measure(
   return {
     requestsPerSecond: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]),
     cpuMicros: ((cpuSeconds(server.pid) - before) / requests) * 1e6,
+    p99Ms: milliseconds(/99%\s+([\d.]+)(us|ms|s)/.exec(stdout)),
     errors: statuses + broken.reduce((sum, n) => sum + Number(n), 0),
   };
 }
 
-/** User and system time of a process so far (proc(5), `stat`); the clock tick of Linux is 10 ms. */
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+function milliseconds(found: RegExpExecArray | null): number {
+  const units: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000 };
+  return Number(found?.[1]) * (units[found?.[2] ?? ''] ?? Number.NaN);
 }
