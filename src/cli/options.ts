@@ -88,6 +88,7 @@ export type OptionName =
   | 'ttl'
   | 'if-same'
   | 'if-revision'
+  | 'if-locked'
   | 'prefix'
   | 'wait-count'
   | 'count'
@@ -246,6 +247,9 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     default: 'write at any revision',
     check: checkWhole,
   }),
+  'if-locked': flag(
+    'Write only while the lock is held that BPBROKER_LOCK_NAME and BPBROKER_LOCK_REVISION name, as lock sets them for its command',
+  ),
   prefix: text('PREFIX', 'Only entries whose names start with this', {
     default: 'all entries',
     check: checkPrefix,

@@ -2,6 +2,7 @@
 import { readRules } from './read-rules.ts';
 import type { Rules, StoreUnderTest } from './rule.ts';
 import { writeRules } from './write-rules.ts';
+import { guardRules } from './guard-rules.ts';
 
 export type { StoreUnderTest } from './rule.ts';
 
@@ -63,6 +64,7 @@ export function storeContract(options: ContractOptions): void {
   };
   describe(`${driver} keeps the store contract`, () => {
     writeRules(rules);
+    guardRules(rules);
     readRules(rules, shortTtlMs);
   });
 }
