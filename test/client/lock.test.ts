@@ -123,7 +123,7 @@ describe('client.withLock()', () => {
 
   it('is lost while its lifetime still runs when the broker does not answer', async () => {
     const { store, client, setDeaf, notes } = await serve();
-    const work = client.withLock('lock', { ttlMs: 1200 }, async (lock) => {
+    const work = client.withLock('lock', { ttlMs: 3000 }, async (lock) => {
       setDeaf(true);
       await waitFor('the loss', () => lock.signal.aborted);
       assert.ok(await store.get('lock'), 'nobody else can have it yet');

@@ -31,10 +31,12 @@ export function startLock(
 }
 
 /** What a program ended with, whoever still holds its output: its exit code, or the signal. */
-export function endOf({ child, stderr }: Running): Promise<number | NodeJS.Signals> {
-  return waitFor('the end', () => child.exitCode ?? child.signalCode ?? undefined, 30_000).catch((error) => {
+export async function endOf({ child, stderr }: Running): Promise<number | NodeJS.Signals> {
+  const isOver = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  await waitFor('the end', isOver, 30_000).catch((error) => {
     throw new Error(`It has not ended; on stderr: ${stderr()}`, { cause: error });
   });
+  return child.exitCode ?? child.signalCode ?? 'SIGKILL';
 }
 
 /** Whether a process is there and has not ended; one that nobody has waited for has. */
