@@ -35,7 +35,9 @@ const service: Command = {
       required: ['name'],
       oneOf: data,
       defaults: { timeout: once },
-      exits: { 4: 'the entry is not at the revision of --if-revision, or the lock of --if-locked is no longer held' },
+      exits: {
+        4: 'the entry is not at the revision of --if-revision, or the lock of --if-locked is no longer held',
+      },
       examples: ['service replace --name foo --data bar', 'service replace --name foo --data bar --ttl 30s'],
       load: () => import('./commands/write.ts').then(({ replace }) => ({ run: replace })),
     },
@@ -48,7 +50,9 @@ const service: Command = {
       required: ['name'],
       oneOf: data,
       defaults: { ttl: 'its lifetime stays as it is', timeout: once },
-      exits: { 4: 'the entry is not at the revision of --if-revision, or the lock of --if-locked is no longer held' },
+      exits: {
+        4: 'the entry is not at the revision of --if-revision, or the lock of --if-locked is no longer held',
+      },
       examples: [`service update --name db --data '{"replica": "10.0.0.6"}'`],
       load: () => import('./commands/write.ts').then(({ update }) => ({ run: update })),
     },
@@ -75,7 +79,9 @@ const service: Command = {
       required: ['name'],
       defaults: { timeout: once, 'if-revision': 'delete at any revision' },
       meanings: { 'if-revision': 'Delete only if the entry is at this revision' },
-      exits: { 4: 'the entry is not at the revision of --if-revision, or the lock of --if-locked is no longer held' },
+      exits: {
+        4: 'the entry is not at the revision of --if-revision, or the lock of --if-locked is no longer held',
+      },
       examples: ['service delete --name foo'],
       load: () => import('./commands/delete.ts'),
     },

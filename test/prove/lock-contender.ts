@@ -8,8 +8,8 @@ export interface Contenders {
   readonly running: ReadonlySet<ChildProcess>;
   /** How often `lock` has ended, by its exit code or signal. */
   readonly ends: ReadonlyMap<string, number>;
-  /** Resolves when so many runs have been made, and have ended. */
-  readonly done: Promise<void>;
+  /** Whether so many runs have been made, and have ended. Throws when one could not be started. */
+  isOver(): boolean;
 }
 
 export interface ContenderOptions {
@@ -61,6 +61,18 @@ export function startContenders(options: ContenderOptions): Contenders {
   const contend = async (n: number): Promise<void> => {
     while (left-- > 0) await runOne(locks[n % locks.length] ?? 'lock');
   };
-  const done = Promise.all(Array.from({ length: contenders }, (_, n) => contend(n)));
-  return { running, ends, done: done.then(() => undefined) };
+  let isOver = false;
+  let failure: Error | undefined;
+  Promise.all(Array.from({ length: contenders }, (_, n) => contend(n))).then(
+    () => (isOver = true),
+    (error: Error) => (failure = error),
+  );
+  return {
+    running,
+    ends,
+    isOver() {
+      if (failure) throw failure;
+      return isOver;
+    },
+  };
 }

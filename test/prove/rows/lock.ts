@@ -68,11 +68,14 @@ export const lock: Row = {
       else if (resource.write(write)) holding.set(write.lock, write);
     });
     const contenders = startContenders({
-      ...{ runs, contenders: 20, locks: LOCKS, ttlSeconds: TTL_SECONDS },
-      ...{ port, home, pipe },
+      runs,
+      contenders: 20,
+      locks: LOCKS,
+      ttlSeconds: TTL_SECONDS,
+      port,
+      home,
+      pipe,
     });
-    let isOver = false;
-    void contenders.done.then(() => (isOver = true));
     const kills = { holder: 0, command: 0, waiter: 0, broker: 0 };
     const freed: number[] = [];
     let readyAt = performance.now();
@@ -101,7 +104,7 @@ export const lock: Row = {
       return [...contenders.running].some(({ pid }) => pid === parent);
     };
     const pick = <T>(all: readonly T[]): T | undefined => all[Math.floor(setup.random() * all.length)];
-    while (!isOver) {
+    while (!contenders.isOver()) {
       await sleep(100 + setup.random() * 250);
       const how = setup.random();
       const held = pick([...holding.values()].filter(isThere));
