@@ -159,7 +159,7 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     details:
       'The lock is an entry that exists as long as the command runs; one at a time has it. It is renewed at a third of its lifetime, and released at the end. Signals are passed on to the command and all of its process group. Where the lock is lost, they are ended before another can have it. The command finds its lock in BPBROKER_LOCK_NAME and BPBROKER_LOCK_REVISION; writes with --if-locked only count while it is held.',
     prints: 'What the command prints.',
-    options: ['name', 'data', 'ttl', 'wait', ...connectionOptions],
+    options: ['name', 'data', 'ttl', 'wait', 'foreground', ...connectionOptions],
     required: ['name'],
     rest: 'CMD…',
     meanings: {

@@ -5,9 +5,11 @@ import type { Writable } from 'node:stream';
 import { BrokerError } from '../protocol/errors.ts';
 import { reasonOf } from '../protocol/system-errors.ts';
 
-/** A user's command that does not outlive this program, with a process group of its own where the system has those. */
+/** A user's command that does not outlive this program. */
 export interface Leashed {
   readonly pid: number;
+  /** Whether it has a process group of its own: signals are then for all of it, and it is ended as a whole. */
+  readonly hasGroup: boolean;
   /** How it ended: its exit code, or 128 and the number of the signal that ended it. */
   readonly ended: Promise<number>;
   /** Lets what it has left running go on after us. To be called once it has ended. */
@@ -22,7 +24,7 @@ const SHELL = '/bin/sh';
  * that all is done. Where we end before the command has begun, its shell ends with us.
  */
 const BEGIN = 'read -r go <&3 && exec "$@" 3<&-';
-const WATCH = 'read -r group && { read -r done || kill -9 "-$group"; }';
+const WATCH = 'read -r whom && { read -r done || kill -9 "$whom"; }';
 
 /** What shells exit with for a command that is not there, and for one that cannot be run. */
 const NOT_FOUND = 127;
@@ -30,21 +32,26 @@ const NOT_RUNNABLE = 126;
 
 const windows = process.platform === 'win32';
 
-/**
- * Starts a command with our standard streams, and `env` besides our own environment. Gives the exit code and the message where it
- * cannot be started.
- */
+export interface LeashOptions {
+  /** Besides our own environment. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Whether it stays in our process group, and so in that of the terminal. */
+  readonly isForeground: boolean;
+}
+
+/** Starts a command with our standard streams. Gives the exit code and the message where it cannot be started. */
 export async function startLeashed(
   command: readonly string[],
-  env: Readonly<Record<string, string>>,
+  { env, isForeground }: LeashOptions,
 ): Promise<Leashed | { readonly failed: number; readonly message: string }> {
+  const hasGroup = !windows && !isForeground;
   const hasShell = !windows && existsSync(SHELL);
   const watcher = hasShell ? await startWatcher() : undefined;
   const [file = '', ...args] = hasShell ? [SHELL, '-c', BEGIN, 'lock', ...withOddNames(command)] : command;
   const child = spawn(file, args, {
     stdio: hasShell ? ['inherit', 'inherit', 'inherit', 'pipe'] : 'inherit',
     env: { ...process.env, ...env },
-    detached: !windows,
+    detached: hasGroup,
   });
   const ended = endOf(child);
   const problem = await startOf(child);
@@ -59,13 +66,13 @@ export async function startLeashed(
     };
   }
   if (watcher) {
-    await written(watcher, `${pid}\n`);
+    await written(watcher, `${hasGroup ? -pid : pid}\n`);
     const begin = child.stdio[3] as Writable;
     // One that has been ended already reads nothing.
     begin.on('error', () => undefined);
     begin.end('go\n');
   }
-  return { pid, ended, letGo: () => void watcher?.end('done\n') };
+  return { pid, hasGroup, ended, letGo: () => void watcher?.end('done\n') };
 }
 
 /** Starts the one that ends the command when we end, and gives what it reads. */

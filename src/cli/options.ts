@@ -89,6 +89,7 @@ export type OptionName =
   | 'if-same'
   | 'if-revision'
   | 'if-locked'
+  | 'foreground'
   | 'prefix'
   | 'wait-count'
   | 'count'
@@ -247,6 +248,9 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     default: 'write at any revision',
     check: checkWhole,
   }),
+  foreground: flag(
+    'Leave the command in the process group of the terminal, so that it may ask for a password there; what it has started is not ended with it',
+  ),
   'if-locked': flag(
     'Write only while the lock is held that BPBROKER_LOCK_NAME and BPBROKER_LOCK_REVISION name, as lock sets them for its command',
   ),

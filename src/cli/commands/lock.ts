@@ -8,7 +8,7 @@ import type { Run } from '../command.ts';
 import { LOCK_NAME_VARIABLE, LOCK_REVISION_VARIABLE } from '../held-lock.ts';
 import { type Leashed, startLeashed } from '../leash.ts';
 import { endings, listenToSignals, type LockSignals } from '../lock-signals.ts';
-import { endGroup, killGroup, signalGroup } from '../process-group.ts';
+import { endGroup, killGroup, signalGroup, signalProcess } from '../process-group.ts';
 import { withSession } from '../session.ts';
 import { writeError } from '../terminal.ts';
 
@@ -29,7 +29,7 @@ export const run: Run = async (args) => {
       const lock = await notes.during(`lock '${name}'`, takeLock(client, name, asked, signals));
       if (typeof lock === 'number') return lock;
       try {
-        return await runHeld(args.rest, lock, ttlMs, signals);
+        return await runHeld(args.rest, lock, { ttlMs, signals, isForeground: args.flag('foreground') });
       } finally {
         await lock.release();
       }
@@ -74,17 +74,20 @@ function codeOf(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal];
 }
 
+interface HeldOptions {
+  readonly ttlMs: number;
+  readonly signals: LockSignals;
+  readonly isForeground: boolean;
+}
+
 /** Runs the command and gives its exit code. Throws `lock_lost` where it was ended because the lock was lost. */
 async function runHeld(
   command: readonly string[],
   lock: Lock,
-  ttlMs: number,
-  signals: LockSignals,
+  { ttlMs, signals, isForeground }: HeldOptions,
 ): Promise<number> {
-  const child = await startLeashed(command, {
-    [LOCK_NAME_VARIABLE]: lock.name,
-    [LOCK_REVISION_VARIABLE]: String(lock.revision),
-  });
+  const env = { [LOCK_NAME_VARIABLE]: lock.name, [LOCK_REVISION_VARIABLE]: String(lock.revision) };
+  const child = await startLeashed(command, { env, isForeground });
   if ('failed' in child) {
     writeError(`${child.message}\n`);
     return child.failed;
@@ -102,13 +105,23 @@ async function runHeld(
   signals.keep();
   child.letGo();
   // What it has left running, and was to end as well.
-  if (isEnding) await endGroup(child.pid, 'SIGTERM');
+  if (isEnding && child.hasGroup) await endGroup(child.pid, 'SIGTERM');
   return code ?? 1;
 }
 
-function passOn(signal: NodeJS.Signals, { pid }: Leashed, lock: Lock): void {
+/** What a terminal sends to all of its foreground process group. */
+const ofTerminal: ReadonlySet<NodeJS.Signals> = new Set(['SIGINT', 'SIGQUIT', 'SIGWINCH']);
+
+function passOn(signal: NodeJS.Signals, child: Leashed, lock: Lock): void {
+  const { pid } = child;
   // Windows tells everybody at the console itself; all that is left to do is to outlive the command.
   if (windows) return;
+  if (!child.hasGroup) {
+    if (signal === 'SIGTSTP') process.kill(process.pid, 'SIGSTOP');
+    else if (signal === 'SIGCONT') lock.isHeld();
+    else if (!ofTerminal.has(signal)) signalProcess(pid, signal);
+    return;
+  }
   switch (signal) {
     case 'SIGTSTP':
       // Its session has no shell that would wake it again, so that the system does not let SIGTSTP stop it.
@@ -136,9 +149,10 @@ function untilLost({ signal }: Lock): Promise<undefined> {
 async function endLost(child: Leashed, graceMs: number): Promise<void> {
   if (windows) return killGroup(child.pid);
   const deadline = performance.now() + graceMs;
-  signalGroup(child.pid, 'SIGTERM');
+  const send = child.hasGroup ? signalGroup : signalProcess;
+  send(child.pid, 'SIGTERM');
   // One that is stopped ends as well.
-  signalGroup(child.pid, 'SIGCONT');
+  send(child.pid, 'SIGCONT');
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, Math.min(graceMs, MAX_TIMER_MS));
@@ -147,5 +161,6 @@ async function endLost(child: Leashed, graceMs: number): Promise<void> {
   clearTimeout(timer);
   // Of the group as a whole: the command may have ended, and what it has started not.
   child.letGo();
-  await endGroup(child.pid, 'SIGTERM', Math.max(0, deadline - performance.now()));
+  if (child.hasGroup) await endGroup(child.pid, 'SIGTERM', Math.max(0, deadline - performance.now()));
+  else if (performance.now() >= deadline) signalProcess(child.pid, 'SIGKILL');
 }
