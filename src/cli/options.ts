@@ -251,9 +251,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   foreground: flag(
     'Leave the command in the process group of the terminal, so that it may ask for a password there; what it has started is not ended with it',
   ),
-  'if-locked': flag(
-    'Write only while the lock is held that BPBROKER_LOCK_NAME and BPBROKER_LOCK_REVISION name, as lock sets them for its command',
-  ),
+  'if-locked': flag('Write only while the lock is held for which lock runs this command'),
   prefix: text('PREFIX', 'Only entries whose names start with this', {
     default: 'all entries',
     check: checkPrefix,

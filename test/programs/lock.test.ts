@@ -66,15 +66,9 @@ for (const launcher of launchers) {
     });
 
     it('exists as long as its command runs, with its data, lifetime and revision', async () => {
-      const script =
-        'echo "$BPBROKER_LOCK_NAME $BPBROKER_LOCK_REVISION"; echo to stderr >&2; read line; echo "$line"';
       const fifo = path.join(tempDir(), 'fifo');
-      const running = lock('data', sh(`mkfifo ${fifo}; ${script} <${fifo}`), [
-        '--data',
-        '{"a": 1}',
-        '--ttl',
-        '7s',
-      ]);
+      const script = `mkfifo ${fifo}; echo "$BPBROKER_LOCK_NAME $BPBROKER_LOCK_REVISION"; echo to stderr >&2; read line <${fifo}; echo "$line"`;
+      const running = lock('data', sh(script), ['--data', '{"a": 1}', '--ttl', '7s']);
       const { data, revision } = await client.waitFor(lockName('data'), { timeoutMs: 20_000 });
       assert.deepEqual(data, { a: 1 });
       await waitFor('its output', () => running.stdout().includes('\n'));
