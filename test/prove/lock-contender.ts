@@ -22,7 +22,13 @@ export interface ContenderOptions {
   readonly home: string;
   /** A named pipe that each holder writes lines to: see `parseWrite`. */
   readonly pipe: string;
+  /** Has each holder leave a process behind, out of reach, that writes once more when the lock is another's: what must be found. */
+  readonly isRogue: boolean;
 }
+
+const ROGUE = `
+  setsid sh -c 'sleep 1; echo "$BPBROKER_LOCK_NAME $BPBROKER_LOCK_REVISION $$" >&9' &
+`;
 
 /** A holder that writes every now and then, for a little while, and then once to an entry that its lock protects. */
 const HOLDER = `
@@ -47,7 +53,8 @@ export function startContenders(options: ContenderOptions): Contenders {
   const runOne = (lock: string): Promise<void> =>
     new Promise((resolve, reject) => {
       const args = ['--quiet', 'lock', '--name', lock, '--wait', '--ttl', `${options.ttlSeconds}s`, '--'];
-      const command = ['sh', '-c', HOLDER, 'holder', options.pipe, client];
+      const script = options.isRogue ? `exec 9>"$1"\n${ROGUE}${HOLDER}` : HOLDER;
+      const command = ['sh', '-c', script, 'holder', options.pipe, client];
       const child = spawn(client, [...args, ...command], { cwd: home, env, stdio: 'ignore' });
       running.add(child);
       child.once('error', reject);
