@@ -21,6 +21,9 @@ const givenVariables: Readonly<Record<string, string>> = {
   BPBROKER_EVENT_TYPE: 'To `service watch --exec`: `put`, `delete` or `reset`.',
   BPBROKER_EVENT_NAME: 'To `service watch --exec`: the name of the entry; empty for `reset`.',
   BPBROKER_EVENT_REVISION: 'To `service watch --exec`: the revision of the change.',
+  BPBROKER_LOCK_NAME: 'To the command of `lock`: the name of its lock. `--if-locked` reads it.',
+  BPBROKER_LOCK_REVISION:
+    'To the command of `lock`: the revision of its lock, greater than that of every holder before. `--if-locked` reads it.',
   BPBROKER_MODULE: 'To an extension that is a program: the name of its module ([extensions](extensions.md)).',
   BPBROKER_METHOD: 'To an extension that is a program: the method that is called.',
   BPBROKER_CLIENT_ADDRESS: 'To an extension that is a program: the address of its caller.',

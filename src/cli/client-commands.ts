@@ -17,11 +17,11 @@ const service: Command = {
       details:
         'Exactly one of any number of simultaneous registrations of a name succeeds. Data that is a JSON object is stored as that object, anything else as a text.',
       prints: 'The data of the entry.',
-      options: [...write, 'if-same', ...client],
+      options: [...write, 'if-same', 'if-locked', ...client],
       required: ['name'],
       oneOf: data,
       defaults: { timeout: once },
-      exits: { 4: 'the entry already exists' },
+      exits: { 4: 'the entry already exists, or the lock of --if-locked is no longer held' },
       examples: [
         'service register --name foo --data bar',
         `service register --name db --data '{"host": "10.0.0.5", "port": 5432}'`,
@@ -31,11 +31,13 @@ const service: Command = {
     replace: {
       description: 'Store an entry, whether or not the name exists',
       prints: 'The data of the entry.',
-      options: [...write, 'if-revision', ...client],
+      options: [...write, 'if-revision', 'if-locked', ...client],
       required: ['name'],
       oneOf: data,
       defaults: { timeout: once },
-      exits: { 4: 'the entry is not at the revision of --if-revision' },
+      exits: {
+        4: 'the entry is not at the revision of --if-revision, or the lock of --if-locked is no longer held',
+      },
       examples: ['service replace --name foo --data bar', 'service replace --name foo --data bar --ttl 30s'],
       load: () => import('./commands/write.ts').then(({ replace }) => ({ run: replace })),
     },
@@ -44,11 +46,13 @@ const service: Command = {
       details:
         'Objects are merged deeply. New values win, arrays are replaced, and nothing else changes. An entry that does not exist is made.',
       prints: 'The data of the whole entry.',
-      options: [...write, 'if-revision', ...client],
+      options: [...write, 'if-revision', 'if-locked', ...client],
       required: ['name'],
       oneOf: data,
       defaults: { ttl: 'its lifetime stays as it is', timeout: once },
-      exits: { 4: 'the entry is not at the revision of --if-revision' },
+      exits: {
+        4: 'the entry is not at the revision of --if-revision, or the lock of --if-locked is no longer held',
+      },
       examples: [`service update --name db --data '{"replica": "10.0.0.6"}'`],
       load: () => import('./commands/write.ts').then(({ update }) => ({ run: update })),
     },
@@ -71,11 +75,13 @@ const service: Command = {
     delete: {
       description: 'Remove an entry; succeeds if there is none',
       prints: 'Nothing.',
-      options: ['name', 'if-revision', ...connectionOptions, 'raw'],
+      options: ['name', 'if-revision', 'if-locked', ...connectionOptions, 'raw'],
       required: ['name'],
       defaults: { timeout: once, 'if-revision': 'delete at any revision' },
       meanings: { 'if-revision': 'Delete only if the entry is at this revision' },
-      exits: { 4: 'the entry is not at the revision of --if-revision' },
+      exits: {
+        4: 'the entry is not at the revision of --if-revision, or the lock of --if-locked is no longer held',
+      },
       examples: ['service delete --name foo'],
       load: () => import('./commands/delete.ts'),
     },
@@ -149,6 +155,37 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     load: () => import('./commands/discover.ts'),
   },
   service,
+  lock: {
+    description: 'Run a command while it holds a lock',
+    details:
+      'The lock is an entry that exists as long as the command runs; one at a time has it. It is renewed at a third of its lifetime, and released at the end. Signals are passed on to the command and all of its process group. Where the lock is lost, they are ended before another can have it. The command finds its lock in BPBROKER_LOCK_NAME and BPBROKER_LOCK_REVISION; writes with --if-locked only count while it is held.',
+    prints: 'What the command prints.',
+    options: ['name', 'data', 'ttl', 'wait', 'foreground', ...connectionOptions],
+    required: ['name'],
+    rest: 'CMD…',
+    meanings: {
+      data: 'What the entry holds meanwhile: a text, or a JSON object',
+      ttl: 'How long the lock outlives a holder that is gone, from 1s on',
+      wait: 'Wait for the lock, in the order of asking',
+    },
+    defaults: {
+      data: 'an empty text',
+      ttl: '10s',
+      timeout: `${once}; with --wait, no limit; it is none for the command`,
+    },
+    exits: {
+      1: 'the lock was lost while the command ran',
+      4: 'another holds the lock',
+      126: 'the command cannot be run',
+      127: 'the command does not exist',
+    },
+    examples: [
+      'lock --name deploy -- ./deploy.sh',
+      'lock --name deploy --wait --timeout 10m -- ./deploy.sh web1',
+      'lock --name node/web1 --data 10.0.0.7 -- ./agent',
+    ],
+    load: () => import('./commands/lock.ts'),
+  },
   execute: {
     description: "Run an extension's method on the broker, and print its output as it arrives",
     details: 'The broker runs only what its configuration enables. The data is the argument of the method.',

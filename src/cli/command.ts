@@ -9,6 +9,8 @@ export interface Arguments {
   flag(name: OptionName): boolean;
   /** The values of a repeatable option; its variable holds them with commas between. */
   list(name: OptionName): readonly string[];
+  /** The words behind `--`, as they are; empty for a command that takes none. */
+  readonly rest: readonly string[];
 }
 
 /** One command, or a group of commands. What help and the reference say of it is here too. */
@@ -37,6 +39,8 @@ export interface Command {
   readonly positionals?: readonly OptionName[];
   /** Command lines, without the program's name, that help shows. */
   readonly examples?: readonly string[];
+  /** What follows `--`, which must be given: `CMD…`. */
+  readonly rest?: string;
   readonly subCommands?: Readonly<Record<string, Command>>;
   /** A group whose commands help lists one by one where it lists the group. */
   readonly expanded?: true;

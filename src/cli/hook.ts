@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { messageOf } from '../protocol/errors.ts';
+import { endGroup } from './process-group.ts';
 
 /** A user's command for one event. */
 export interface Hook {
@@ -15,10 +16,6 @@ export interface Hook {
 
 const windows = process.platform === 'win32';
 
-/** How long what was asked to end has for that; then it is killed. */
-const GRACE_MS = 2000;
-const LOOK_EVERY_MS = 20;
-
 /** What ends this program by default. */
 const endings = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
@@ -31,7 +28,7 @@ export async function runHook({ signal, ...hook }: Hook): Promise<string> {
   let child: ChildProcess | undefined;
   let cut: Promise<void> | undefined;
   const end = (by: NodeJS.Signals): Promise<void> =>
-    (cut ??= child ? endGroup(child, by) : Promise.resolve());
+    (cut ??= child?.pid === undefined ? Promise.resolve() : endGroup(child.pid, by));
   const late = (): void => void end('SIGTERM');
   // Before it starts: a signal that comes as it does would end us, and not it.
   passOnSignals();
@@ -85,43 +82,6 @@ function endOf(child: ChildProcess): Promise<string> {
     child.once('error', (error) => resolve(messageOf(error)));
     child.once('exit', (code, by) => resolve(code === 0 ? '' : `exit code ${code ?? by}`));
   });
-}
-
-/** Asks all of a child's process group to end, and kills what has not done so in time. */
-async function endGroup({ pid }: ChildProcess, by: NodeJS.Signals): Promise<void> {
-  if (pid === undefined) return;
-  if (windows) {
-    const killer = spawn('taskkill', ['/pid', String(pid), '/t', '/f'], {
-      stdio: 'ignore',
-      windowsHide: true,
-    });
-    await new Promise((resolve) => killer.once('error', resolve).once('exit', resolve));
-    return;
-  }
-  const deadline = performance.now() + GRACE_MS;
-  for (let sent: NodeJS.Signals | 0 = by; signalGroup(pid, sent); sent = 0) {
-    if (performance.now() > deadline) return killGroup(pid);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-  }
-}
-
-/** Kills a process group, and waits until the system has ended it: whoever comes after us may count on that. */
-async function killGroup(pid: number): Promise<void> {
-  const deadline = performance.now() + GRACE_MS;
-  // One that the system cannot end, such as one that waits for a disk, is not waited for any longer.
-  while (signalGroup(pid, 'SIGKILL') && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
-  }
-}
-
-/** Gives whether any of a process group was there. */
-function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
-  try {
-    return process.kill(-pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
-    throw error;
-  }
 }
 
 /** Ends this program as the signal would have done, had it not been waited for. */

@@ -34,7 +34,7 @@ export async function locateBroker(
 ): Promise<FoundBroker> {
   const fingerprint = args.text('fingerprint');
   // A command that waits for an entry waits for the broker that will hold it, and not at some other one.
-  const orAny = !options.wait && options.name !== undefined;
+  const orAny = options.name !== undefined && (options.orAny ?? !options.wait);
   if (fingerprint === undefined) return first(await findBrokers(args, notes, { ...options, orAny }));
   const found = await findBrokers(args, notes, { ...options, orAny, all: true });
   return withIdentity(found, parseFingerprint(fingerprint), {

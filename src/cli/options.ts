@@ -88,6 +88,8 @@ export type OptionName =
   | 'ttl'
   | 'if-same'
   | 'if-revision'
+  | 'if-locked'
+  | 'foreground'
   | 'prefix'
   | 'wait-count'
   | 'count'
@@ -246,6 +248,10 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     default: 'write at any revision',
     check: checkWhole,
   }),
+  foreground: flag(
+    'Leave the command in the process group of the terminal, so that it may ask for a password there; what it has started is not ended with it',
+  ),
+  'if-locked': flag('Write only while the lock is held for which lock runs this command'),
   prefix: text('PREFIX', 'Only entries whose names start with this', {
     default: 'all entries',
     check: checkPrefix,

@@ -30,9 +30,14 @@ export function parseCommandLine(
 ): ParsedCommandLine {
   const values: Values = new Map();
   const path: string[] = [];
+  const rest: string[] = [];
   let command = root;
   for (let i = 0; i < argv.length; i++) {
     const token = argv[i] ?? '';
+    if (token === '--' && command.rest !== undefined) {
+      rest.push(...argv.slice(i + 1));
+      break;
+    }
     if (!token.startsWith('-') || token === '-') {
       command = descend(command, token, path, root, values);
       continue;
@@ -51,8 +56,12 @@ export function parseCommandLine(
     add(values, option.name, checkChoice(option.name, value));
   }
   const isHelp = values.has('help') || path[0] === 'help';
-  if (!isHelp && !values.has('version')) checkOptions(values, command, path, env);
-  return { path, command, args: argumentsOf(values, command, env) };
+  if (!isHelp && !values.has('version')) {
+    checkOptions(values, command, path, env);
+    if (command.rest !== undefined && rest.length === 0)
+      throw new BrokerError('usage', `Command '${path.join(' ')}' needs what to run: -- ${command.rest}`);
+  }
+  return { path, command, args: { ...argumentsOf(values, command, env), rest } };
 }
 
 function descend(command: Command, token: string, path: string[], root: Command, values: Values): Command {
@@ -63,6 +72,11 @@ function descend(command: Command, token: string, path: string[], root: Command,
     path.push(token);
     return found;
   }
+  if (known.length === 0 && command.rest !== undefined)
+    throw new BrokerError(
+      'usage',
+      `Unexpected argument '${token}' after '${path.join(' ')}'; what to run comes after --: -- ${command.rest}`,
+    );
   if (known.length === 0) {
     const meant = positionalSuggestion(token, command, (name) => values.has(name));
     throw new BrokerError('usage', `Unexpected argument '${token}' after '${path.join(' ')}'${meant}`);
@@ -155,7 +169,7 @@ function checkExclusions(name: OptionName, values: Values, env: Variables): void
   }
 }
 
-function argumentsOf(values: Values, command: Command, env: Variables): Arguments {
+function argumentsOf(values: Values, command: Command, env: Variables): Omit<Arguments, 'rest'> {
   const fromEnvironment = (name: OptionName): string | undefined => {
     const variable = definition(name).env;
     if (variable === undefined || !command.options?.includes(name)) return undefined;

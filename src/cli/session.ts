@@ -25,6 +25,10 @@ export interface SessionOptions {
   readonly name?: string | undefined;
   /** Whether the command waits: until a broker is there, and for what it asks of it. */
   readonly wait?: boolean;
+  /** Whether one that waits may go to any broker, since it is about to make the entry. */
+  readonly orAny?: boolean;
+  /** Whether it looks for its broker again when that is lost, even where it does not wait for it at first. */
+  readonly keeps?: boolean;
 }
 
 /** Longest for one attempt of a command that waits to make sure of its broker, in milliseconds. */
@@ -59,7 +63,7 @@ export async function withSession<T>(
     },
     ...(timeoutMs === undefined || options.wait ? {} : { timeoutMs }),
     foundBy: args.text('bpbroker') === undefined ? options.name : undefined,
-    findAgain: options.wait ? await searchAgain(args, options.name, discoverKey) : undefined,
+    findAgain: options.wait || options.keeps ? await searchAgain(args, options.name, discoverKey) : undefined,
   };
   // One that waits looks for its broker anew each time: what was found may have moved before it was reached.
   const client = await untilReached(options.wait ? (timeLeft() ?? Infinity) : 0, async () => {
@@ -108,11 +112,11 @@ async function searchAgain(
 async function locate(
   args: Arguments,
   notes: Notes,
-  { name, key, wait = false }: SessionOptions & { readonly key: string | undefined },
+  { name, key, wait = false, orAny }: SessionOptions & { readonly key: string | undefined },
   timeoutMs: number | undefined,
 ): Promise<HostPort | FoundBroker> {
   const given = args.text('bpbroker');
   if (given !== undefined) return parseAddress(given, '--bpbroker');
   const { locateBroker } = await import('./locate.ts');
-  return locateBroker(args, notes, { name, key, wait, timeoutMs });
+  return locateBroker(args, notes, { name, key, wait, timeoutMs, ...(orAny ? { orAny } : {}) });
 }

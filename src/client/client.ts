@@ -6,6 +6,7 @@ import type { ClientChange, ClientList, EntryShape } from './answers.ts';
 import { checkConnect } from './check-connect.ts';
 import type { ConnectOptions } from './connect-options.ts';
 import type { ExecuteOptions, Execution } from './execute.ts';
+import type { Lock, LockOptions } from './lock.ts';
 import { identityMismatch, parseFingerprint, type PinSource, resolvePin } from './identity.ts';
 import { knownBrokersFile, openKnownBrokers } from './known-brokers.ts';
 import { pinnedLine, type Settle } from './line.ts';
@@ -51,6 +52,18 @@ export interface BrokerClient extends Registry {
    *   message, `extension_timeout`; `timeout` after `options.timeoutMs`.
    */
   execute(method: string, params?: CallParams, options?: ExecuteOptions): Promise<Execution>;
+  /**
+   * Takes a lock: registers the entry `name` for as long as the lock is held, and renews it meanwhile. One holder at a time has it.
+   * Release it, or declare it with `await using`.
+   * @throws BrokerError `already_exists` while another holds it; `timeout` where it has waited; `usage`.
+   */
+  lock(name: string, options?: LockOptions): Promise<Lock>;
+  /**
+   * Runs `work` while the lock is held, releases it at the end, however that comes, and gives what `work` gives.
+   * @throws what {@link BrokerClient.lock} and `work` throw; BrokerError `lock_lost` when the lock was lost before `work` ended,
+   *   what `work` threw then being its cause.
+   */
+  withLock<T>(name: string, options: LockOptions, work: (lock: Lock) => Promise<T> | T): Promise<T>;
   /** Closes its connections. */
   close(): void;
   /** `await using client = await connect(…)` closes it at the end of the block. */
@@ -132,7 +145,7 @@ async function open(options: Omit<ConnectOptions, 'broker'>, settle: Settle): Pr
   const { settleMs = timeoutMs, foundBy, findAgain } = options;
   const line = await untilReached(retryForMs, (leftMs) => settle(Math.min(settleMs, leftMs)));
   const rpc = createRpc({ line, accessKey, timeoutMs, onAnswer });
-  return createClient(rpc, regainWhenLost({ line, findAgain, foundBy, notify }));
+  return createClient(rpc, regainWhenLost({ line, findAgain, foundBy, notify }), notify);
 }
 
 /** What only a client needs that has lost its broker is loaded when it has. */
@@ -146,7 +159,7 @@ function regainWhenLost(options: RegainOptions): Regain {
   return Object.assign(lost, { cause: () => regain?.cause(), reached: () => regain?.reached() });
 }
 
-function createClient(rpc: Rpc, regain: Regain): BrokerClient {
+function createClient(rpc: Rpc, regain: Regain, notify: (line: string) => void): BrokerClient {
   const registry = createRegistry(rpc, regain, rpc.line.isProxied ? PROXIED_POLL_MS : undefined);
   return {
     ...registry,
@@ -179,6 +192,14 @@ function createClient(rpc: Rpc, regain: Regain): BrokerClient {
     async execute(method, params = {}, options = {}) {
       const { execute } = await import('./execute.ts');
       return execute(rpc, method, params, options);
+    },
+    async lock(name, options = {}) {
+      const { takeLock } = await import('./lock.ts');
+      return takeLock({ rpc, registry, regain, notify }, name, options);
+    },
+    async withLock(name, options, work) {
+      const { withLock } = await import('./lock.ts');
+      return withLock({ rpc, registry, regain, notify }, name, options, work);
     },
     close: () => rpc.close(),
     async [Symbol.asyncDispose]() {

@@ -4,10 +4,13 @@ export { type BrokerClient, connect, type ConnectOptions, type WatchClientOption
 export { discover, type DiscoverOptions } from './discover.ts';
 export type { ExecuteOptions, Execution } from './execute.ts';
 export type { Fetch } from './fetch-channel.ts';
+export type { Lock, LockOptions } from './lock.ts';
 export type { FindAgain, FoundAgain } from './regain.ts';
 export type {
   ConditionalOptions,
   CountOptions,
+  HeldLock,
+  LockedOptions,
   Registry,
   RegisterOptions,
   WaitOptions,

@@ -14,13 +14,27 @@ import {
 import { backoff, type Deadline, deadlineIn, isPassing } from './retry.ts';
 import type { CallOptions, CallParams, Rpc } from './rpc.ts';
 
-export interface WriteOptions {
+/** A lock as a condition: its name, and the revision at which it was taken. */
+export interface HeldLock {
+  readonly name: string;
+  readonly revision: number;
+}
+export interface LockedOptions {
+  /** Write only while this lock is held: its entry is still at that revision. Throws `revision_conflict` else. */
+  readonly ifLocked?: HeldLock | undefined;
+}
+export interface WriteOptions extends LockedOptions {
   /** Milliseconds after which the entry expires unless it is renewed; default: never. */
   readonly ttlMs?: number | undefined;
 }
-export interface RegisterOptions extends WriteOptions {
+export interface RegisterOptions extends WriteOptions, WaitOptions {
   /** Whether the name may stand already if its data is equal; default false. */
   readonly ifSame?: boolean;
+  /**
+   * Whether to wait until the name is free, in the order of asking, through broken connections and restarts too; default false.
+   * `timeoutMs` and `signal` end it. Has no meaning beside `ifSame` and `ifLocked`.
+   */
+  readonly wait?: boolean;
 }
 export interface ConditionalOptions {
   /** Write only if the entry is at this revision; 0: only if it does not stand. */
@@ -39,7 +53,7 @@ export interface CountOptions extends WaitOptions {
 
 /** The registry, from afar. Every method throws BrokerError with the codes of the error table. */
 export interface Registry {
-  /** Makes an entry. Throws `already_exists` when the name stands. */
+  /** Makes an entry. Throws `already_exists` when the name stands; `timeout` where it has waited. */
   register(name: string, data: string | JsonObject, options?: RegisterOptions): Promise<ClientEntry>;
   /** Stores, whatever stood. Throws `revision_conflict`. */
   replace(
@@ -66,7 +80,7 @@ export interface Registry {
     options?: WaitOptions,
   ): Promise<ClientEntry<T>>;
   /** Removes an entry; succeeds when there is none. Throws `revision_conflict`. */
-  delete(name: string, options?: ConditionalOptions): Promise<void>;
+  delete(name: string, options?: ConditionalOptions & LockedOptions): Promise<void>;
   /** All entries whose names start with `prefix`. */
   list<T extends EntryShape = string | JsonObject>(prefix?: string): Promise<ClientList<T>>;
   /** How many entries have names that start with `prefix`. */
@@ -108,11 +122,11 @@ export function createRegistry(
 const waits = ['timeoutMs', 'signal'];
 /** The options of each method, and the place of them among its arguments. */
 const taken: Readonly<Record<string, readonly [place: number, names: readonly string[]]>> = {
-  register: [2, ['ttlMs', 'ifSame']],
-  replace: [2, ['ttlMs', 'ifRevision']],
-  update: [2, ['ttlMs', 'ifRevision']],
+  register: [2, ['ttlMs', 'ifSame', 'ifLocked', 'wait', ...waits]],
+  replace: [2, ['ttlMs', 'ifRevision', 'ifLocked']],
+  update: [2, ['ttlMs', 'ifRevision', 'ifLocked']],
   renew: [1, ['ifRevision']],
-  delete: [1, ['ifRevision']],
+  delete: [1, ['ifRevision', 'ifLocked']],
   waitFor: [1, waits],
   waitForCount: [2, [...waits, 'entries']],
 };
@@ -145,8 +159,12 @@ interface Waiting {
 }
 
 function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
-  const write = async (method: string, name: string, params: CallParams): Promise<ClientEntry> =>
-    entryOf(name, await rpc.call('services', method, { name, ...params }));
+  const write = async (
+    method: string,
+    name: string,
+    params: CallParams,
+    options?: CallOptions,
+  ): Promise<ClientEntry> => entryOf(name, await rpc.call('services', method, { name, ...params }, options));
 
   const page = async (params: CallParams, options?: CallOptions): Promise<PageAnswer> =>
     pageOf(await rpc.call('services', 'List', params, options));
@@ -179,12 +197,38 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
   };
 
   return {
-    register: (name, data, { ttlMs, ifSame = false } = {}) =>
-      write('Register', name, { data, ttl: ttlText(ttlMs), if_same: ifSame || undefined }),
-    replace: (name, data, { ttlMs, ifRevision } = {}) =>
-      write('Replace', name, { data, ttl: ttlText(ttlMs), if_revision: ifRevision }),
-    update: (name, data, { ttlMs, ifRevision } = {}) =>
-      write('Update', name, { data, ttl: ttlText(ttlMs), if_revision: ifRevision }),
+    register: (name, data, { ttlMs, ifSame = false, ifLocked, wait = false, ...until } = {}) => {
+      const params = { data, ttl: ttlText(ttlMs), if_same: ifSame || undefined, ...lockParams(ifLocked) };
+      if (!wait) return write('Register', name, params, callWithin(until));
+      // Tells it from all others that wait.
+      const ticket = crypto.randomUUID();
+      const asked = performance.now();
+      return poll(waiting, until, `'${name}' to be free`, async (ms, call) => {
+        const waited = `${Math.floor(performance.now() - asked)}ms`;
+        try {
+          // A wait that is shorter than usual is its last.
+          const final = ms !== `${waiting.pollMs}ms` || undefined;
+          return await write('Register', name, { ...params, ticket, waited, wait: ms, final }, call);
+        } catch (error) {
+          if ((error as BrokerError).code === 'already_exists') return undefined;
+          throw error;
+        }
+      });
+    },
+    replace: (name, data, { ttlMs, ifRevision, ifLocked } = {}) =>
+      write('Replace', name, {
+        data,
+        ttl: ttlText(ttlMs),
+        if_revision: ifRevision,
+        ...lockParams(ifLocked),
+      }),
+    update: (name, data, { ttlMs, ifRevision, ifLocked } = {}) =>
+      write('Update', name, {
+        data,
+        ttl: ttlText(ttlMs),
+        if_revision: ifRevision,
+        ...lockParams(ifLocked),
+      }),
     renew: (name, { ifRevision } = {}) => write('Renew', name, { if_revision: ifRevision }),
     get: (name) => write('Get', name, {}),
     waitFor: (name, options = {}) =>
@@ -196,8 +240,8 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
           throw error;
         }
       }),
-    async delete(name, { ifRevision } = {}) {
-      await rpc.call('services', 'Delete', { name, if_revision: ifRevision });
+    async delete(name, { ifRevision, ifLocked } = {}) {
+      await rpc.call('services', 'Delete', { name, if_revision: ifRevision, ...lockParams(ifLocked) });
     },
     list: (prefix = '') => listAll(prefix),
     async count(prefix = '') {
@@ -263,6 +307,14 @@ function checkProgress({ entries }: PageAnswer, next: string, after: string | un
 
 function noEnd(what: string): BrokerError {
   return new BrokerError('internal', `The broker's list has no end: it gave ${what}`);
+}
+
+function lockParams(held: HeldLock | undefined): CallParams {
+  return held ? { lock: held.name, lock_revision: held.revision } : {};
+}
+
+function callWithin({ timeoutMs, signal }: WaitOptions): CallOptions {
+  return timeoutMs === undefined ? { signal } : { timeoutMs, signal };
 }
 
 function ttlText(ttlMs: number | undefined): Json | undefined {

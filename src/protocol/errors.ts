@@ -32,6 +32,7 @@ export type ErrorCode =
   | 'ambiguous_broker'
   | 'identity_mismatch'
   | 'timeout'
+  | 'lock_lost'
   | 'extension_timeout';
 
 const kinds = {
@@ -62,6 +63,8 @@ const kinds = {
   ambiguous_broker: { status: 409, exit: 7 },
   identity_mismatch: { status: 421, exit: 8 },
   timeout: { status: 504, exit: 9 },
+  // 1 as well, but seen by a client only: what it held is no longer its own
+  lock_lost: { status: 409, exit: 1 },
   // 9 as well, but answered by a broker: it gave up waiting for the extension
   extension_timeout: { status: 504, exit: 9 },
 } satisfies Record<ErrorCode, ErrorKind>;

@@ -10,18 +10,31 @@ export const MAX_PAGE = 1000;
 /** Most bytes of entries in one page of a list, unless a single entry is longer. */
 export const MAX_PAGE_BYTES: number = 8 * 1024 * 1024;
 
-export interface WriteParams {
+/** A write only counts while entry `lock` is at revision `lock_revision`: both, or neither. */
+export interface LockParams {
+  readonly lock?: string | undefined;
+  readonly lock_revision?: number | undefined;
+}
+export interface WriteParams extends LockParams {
   readonly name: string;
   readonly data: unknown;
   readonly ttl?: number | undefined;
 }
 export interface RegisterParams extends WriteParams {
   readonly if_same?: boolean | undefined;
+  /** Longest to wait, in the order of asking, until no entry has the name; default: not at all. */
+  readonly wait?: number | undefined;
+  /** How long its client has waited already, by earlier requests: its place is that of its first. */
+  readonly waited?: number | undefined;
+  /** Tells the requests of one client that waits from those of others, so that it keeps its place between two of them. */
+  readonly ticket?: string | undefined;
+  /** Whether it does not ask again after this request, so that no place is kept for it. */
+  readonly final?: boolean | undefined;
 }
 export interface ConditionalParams extends WriteParams {
   readonly if_revision?: number | undefined;
 }
-export interface DeleteParams {
+export interface DeleteParams extends LockParams {
   readonly name: string;
   readonly if_revision?: number | undefined;
 }
@@ -88,6 +101,8 @@ const wait = v.optional(
   ),
 );
 const prefix = v.string('expected a string');
+const ticket = v.pipe(v.string('expected a string'), v.maxLength(64, 'expected at most 64 characters'));
+const lock = { lock: v.optional(name), lock_revision: v.optional(wholeNumber) };
 
 /** What each method of `services` takes; durations come out in milliseconds. */
 export const params: {
@@ -105,20 +120,27 @@ export const params: {
     data: v.unknown(),
     ttl: v.optional(ttl),
     if_same: v.optional(flag),
+    wait,
+    waited: v.optional(duration),
+    ticket: v.optional(ticket),
+    final: v.optional(flag),
+    ...lock,
   }),
   Replace: v.strictObject({
     name,
     data: v.unknown(),
     ttl: v.optional(ttl),
     if_revision: v.optional(wholeNumber),
+    ...lock,
   }),
   Update: v.strictObject({
     name,
     data: v.unknown(),
     ttl: v.optional(ttl),
     if_revision: v.optional(wholeNumber),
+    ...lock,
   }),
-  Delete: v.strictObject({ name, if_revision: v.optional(wholeNumber) }),
+  Delete: v.strictObject({ name, if_revision: v.optional(wholeNumber), ...lock }),
   Renew: v.strictObject({ name, if_revision: v.optional(wholeNumber) }),
   Get: v.strictObject({ name, wait }),
   List: v.strictObject({

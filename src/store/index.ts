@@ -2,6 +2,7 @@
 export { memoryStore, type MemoryStoreOptions } from './memory/memory-store.ts';
 export type {
   CountWait,
+  Guard,
   ListOptions,
   Mutation,
   MutationResult,

@@ -24,6 +24,17 @@ export type NewEntry = Omit<Entry, 'revision'>;
  */
 export type Mutation = (current: Entry | undefined) => Outcome;
 
+/**
+ * A condition on another entry, checked in the same moment as the mutation that it stands beside: between the two nothing
+ * changes either entry. It may be about the very entry that is mutated.
+ */
+export interface Guard {
+  /** The entry that the condition is about. */
+  readonly name: string;
+  /** MUST be pure, as a mutation is. Refuses by throwing a BrokerError: the mutation is not run then. */
+  check(current: Entry | undefined): void;
+}
+
 export interface MutationResult {
   /** The entry after the mutation; absent when it does not stand. */
   readonly entry?: Entry;
@@ -84,6 +95,7 @@ export interface CountWait {
  *
  * A driver MUST
  * - run `mutate` atomically per name, and let exactly one of any number of simultaneous mutations see a given state;
+ * - check a mutation's guard and run the mutation as one step, so that no write of the guard's entry comes between them;
  * - settle a mutation (its result and its refusal alike) only once everything it saw or wrote is durable;
  * - give every write a revision greater than all before it, also across restarts;
  * - show readers durable state only, and a client's own settled writes always;
@@ -129,10 +141,11 @@ export interface Store {
 
   /**
    * The only write: runs `mutation` on the entry's present state and stores what it decides.
-   * @throws BrokerError what `mutation` threw; `unavailable` when the write cannot be made durable, `storage_full`
+   * @param guard a condition on another entry; default: none.
+   * @throws BrokerError what `mutation` or `guard` threw; `unavailable` when the write cannot be made durable, `storage_full`
    *   while there is no room for it. In both cases the entry is as it was.
    */
-  mutate(name: string, mutation: Mutation): Promise<MutationResult>;
+  mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult>;
 
   /**
    * Changes as they become durable, from the moment of this call (not of the first `next()`). With `after`, first those

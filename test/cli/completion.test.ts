@@ -55,6 +55,16 @@ describe('complete()', () => {
     assert.deepEqual(words('-bhost service re'), ['register', 'replace']);
   });
 
+  it('leaves to the shell what stands behind the -- of lock, and gives its own options before', () => {
+    assert.deepEqual(words('lock --na'), ['--name']);
+    assert.equal(kind('lock --name '), 'entries');
+    assert.equal(kind('lock --name x -- '), 'files');
+    assert.equal(kind('lock --name x -- cat --na'), 'files');
+    // A value that looks like it is a value.
+    assert.ok(words('lock --name -- --').includes('--wait'));
+    assert.deepEqual(words('service get -- --na'), ['--name'], 'other commands have nothing of the kind');
+  });
+
   it('gives what a command requires first, and nothing twice that may be given once', () => {
     assert.equal(words('service get ')[0], '--name');
     assert.ok(!words('service get --name x --').includes('--name'));

@@ -23,9 +23,13 @@ import {
   type FindAgain,
   type FoundAgain,
   type FoundBroker,
+  type HeldLock,
   type HostPort,
   type Json,
   type JsonObject,
+  type Lock,
+  type LockedOptions,
+  type LockOptions,
   type Proof,
   type RegisterOptions,
   type Registry,
@@ -88,6 +92,18 @@ const port: number = typed.data.port + (await client.waitFor<Alias>('a', wait)).
 const texts: string[] = (await client.list<string>()).entries.map(({ data: text }) => text);
 const readAs = async <T extends EntryShape>(name: string): Promise<T> => (await client.get<T>(name)).data;
 console.log(first, texts, (await readAs<Web>('a')).port);
+
+const lockOptions: LockOptions = { data: 'a', ttlMs: 5000, wait: true, ...wait };
+await using lock: Lock = await client.lock('a', lockOptions);
+const held: HeldLock = { name: lock.name, revision: lock.revision };
+const locked: LockedOptions = { ifLocked: held };
+await client.delete('b', { ...locked, ...condition });
+await client.register('b', 'c', { wait: true, signal: lock.signal });
+const worked: number = await client.withLock('b', {}, async (own) => (own.isHeld() ? own.revision : 0));
+await lock.release();
+console.log(worked);
+// @ts-expect-error -- a lifetime is in milliseconds
+await client.withLock('b', { ttl: '10s' }, () => 1);
 
 const scope: WatchScope = { prefix: 'a' };
 const watch: WatchClientOptions = { ...scope, after: list.revision };

@@ -2,6 +2,7 @@
 import {
   type Change,
   type CountWait,
+  type Guard,
   type Entry,
   type ListOptions,
   memoryStore,
@@ -47,7 +48,8 @@ function toldStore(inner: Store, tell: (change: Change) => void): Store {
     count: (prefix) => inner.count(prefix),
     waitForEntry: (name, signal): Promise<Entry> => inner.waitForEntry(name, signal),
     waitForCount: (prefix, count, signal): Promise<CountWait> => inner.waitForCount(prefix, count, signal),
-    mutate: (name: string, mutation: Mutation): Promise<MutationResult> => inner.mutate(name, mutation),
+    mutate: (name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult> =>
+      inner.mutate(name, mutation, guard),
     watch: (watch) => inner.watch(watch),
     health: (): StoreHealth => inner.health(),
     close() {
@@ -59,6 +61,8 @@ function toldStore(inner: Store, tell: (change: Change) => void): Store {
 
 const store = toldStore(memoryStore(options), (change) => console.log(change.name, change.revision));
 const entry: NewEntry = { name: 'a', data: { a: 1 }, lastWriteTs: 0, lastWriteIp: '' };
+const guard: Guard = { name: 'b', check: (current) => console.log(current?.revision) };
+await store.mutate('a', () => ({ action: 'keep' }), guard);
 await store.mutate('a', (current): Outcome => (current ? { action: 'keep' } : { action: 'put', entry }));
 
 const contract: ContractOptions = {

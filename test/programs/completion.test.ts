@@ -99,6 +99,13 @@ describe('completion in a shell', () => {
         );
       });
 
+      it('completes lock, its options, and the files of its command', async () => {
+        assert.equal(
+          await typeAt(shell, home, 'bpclient loc<TAB>--na<TAB>spr<TAB>--wai<TAB>-- cat answ<TAB>', known),
+          'bpclient lock --name spring --wait -- cat answer 1.txt',
+        );
+      });
+
       it('completes the topics of help', async () => {
         assert.equal(
           await typeAt(shell, home, 'bpclient he<TAB>serv<TAB>regi<TAB>'),
@@ -157,6 +164,9 @@ describe('completion in a shell', () => {
         '--access-key-file=answer 1.txt',
       ]);
       assert.deepEqual(await candidates('bpclient service get --name s'), ['site:a/1', 'spring']);
+      assert.deepEqual(await candidates('bpclient lock --name s'), ['site:a/1', 'spring']);
+      assert.deepEqual(await candidates('bpclient lock --name x --wa'), ['--wait']);
+      assert.deepEqual(await candidates('bpclient lock --name x -- cat a'), ['answer 1.txt']);
     });
   });
 
@@ -251,6 +261,9 @@ describe('completion', () => {
     };
     assert.deepEqual(await ask('help', 'service', 're'), ['words', 'register', 'replace']);
     assert.deepEqual(await ask('help', 'pi'), ['words', 'ping']);
+    assert.deepEqual(await ask('lock', '--foreg'), ['words', '--foreground']);
+    assert.deepEqual(await ask('lock', '--name', 'x', '--', 'ca'), ['files']);
+    assert.deepEqual(await ask('service', 'delete', '--name', 'x', '--if-l'), ['words', '--if-locked']);
     // A topic takes no options: what it names is not run.
     assert.deepEqual(await ask('help', 'ping', '--'), ['words', '--help']);
   });

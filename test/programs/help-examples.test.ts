@@ -64,6 +64,8 @@ const files: Readonly<Record<string, string>> = {
   'more.json': '{"hello": {}}\n',
   'access.key': `${'k'.repeat(40)}\n`,
   'reconfigure.sh': '#!/bin/sh\ncat > seen\n',
+  'deploy.sh': '#!/bin/sh\n',
+  agent: '#!/bin/sh\n',
 };
 
 /** Programs on the PATH, and a folder with what examples name. */

@@ -82,7 +82,7 @@ describe('help', () => {
     const service = ['register', 'replace', 'update', 'get', 'delete', 'list', 'watch'].map(
       (name) => `service ${name}`,
     );
-    const client = ['ping', 'discover', 'service', ...service, 'execute', 'trust'];
+    const client = ['ping', 'discover', 'service', ...service, 'lock', 'execute', 'trust'];
     const installing = ['install-extension', 'install-service', 'uninstall-service'];
     assert.deepEqual(paths('bpbroker'), [
       '',
@@ -112,6 +112,8 @@ describe('help', () => {
 
   it('names no option that is not accepted, long or short, with = or a space', async () => {
     const nobody = `127.0.0.1:${await freePort()}`;
+    // As lock sets them for its command: `--if-locked` reads them.
+    const lockEnv = { ...env, BPBROKER_LOCK_NAME: 'x', BPBROKER_LOCK_REVISION: '1' };
     writeFileSync(join(home, 'x.mjs'), '');
     writeFileSync(join(home, 'ca.pem'), (await makeCertificate()).cert);
     const values = new Map(
@@ -181,12 +183,13 @@ describe('help', () => {
             const long = n % 2 === 0 ? [`--${name}`, valueOf(name)] : [`--${name}=${valueOf(name)}`];
             const ways = value ? [long] : [[`--${name}`]];
             if (letter) ways.push([`-${letter}`, valueOf(name)], [`-${letter}${valueOf(name)}`]);
-            return ways.map((way) => [...way, ...path, ...others]);
+            const behind = path[0] === 'lock' ? ['--', 'true'] : [];
+            return ways.map((way) => [...way, ...path, ...others, ...behind]);
           });
       });
     assert.ok(lines.length > 150, `${lines.length} command lines`);
     const check = async (args: readonly string[]): Promise<void> => {
-      const { code, stderr } = await type('bpbroker', args);
+      const { code, stderr } = await run([...reference.bpbroker, ...args], { env: lockEnv, cwd: home });
       assert.doesNotMatch(stderr, /option/i, args.join(' '));
       // `--config-file /dev/null` is no JSON, `trust --forget` of a broker that is not known: 1 and 3.
       assert.notEqual(code, 2, `${args.join(' ')}: ${stderr}`);

@@ -2,6 +2,7 @@ import type { Row } from './row.ts';
 import { kill, power, selfProof, volatile } from './rows/cuts.ts';
 import { histories } from './rows/histories.ts';
 import { hung } from './rows/hung.ts';
+import { lock } from './rows/lock.ts';
 import { soak, watch } from './rows/running.ts';
 import { limit, restart } from './rows/size.ts';
 import { suiteRows } from './rows/suites.ts';
@@ -19,6 +20,7 @@ export const rows: readonly Row[] = [
   hung,
   watch,
   histories,
+  lock,
   soak,
   limit,
   restart,

@@ -43,6 +43,17 @@ const notes: Readonly<Record<string, ParameterNote>> = {
     number: whole,
   },
   wait: { ...duration, description: 'How long to wait: seconds, or a duration; cut to 60s' },
+  waited: { ...duration, description: 'With `wait`: how long it has waited already, by earlier requests' },
+  ticket: {
+    description: 'With `wait`: the same with each request of one that waits, so that it keeps its place',
+    text: { maxLength: 64 },
+  },
+  final: { description: 'With `wait`: whether it does not ask again' },
+  lock: {
+    description: 'With `lock_revision`: only while the entry of this name is at that revision',
+    text: { minLength: 1, maxLength: MAX_NAME_BYTES, pattern: '^[^_]' },
+  },
+  lock_revision: { description: 'With `lock`: the revision of its entry', number: whole },
   prefix: { description: 'Only names that begin with this' },
   limit: {
     description: `Most entries on a page; default ${MAX_PAGE}`,

@@ -6,6 +6,7 @@ import { readData } from '../data.ts';
 import { entryResult } from '../entry-output.ts';
 import { print, printRaw } from '../output.ts';
 import type { Arguments } from '../command.ts';
+import { readHeldLock } from '../held-lock.ts';
 import { readRevision } from '../numbers.ts';
 import { withSession } from '../session.ts';
 
@@ -32,13 +33,13 @@ const command =
   };
 
 export const register: Run = command((client, name, data, ttlMs, args) =>
-  client.register(name, data, { ttlMs, ifSame: args.flag('if-same') }),
+  client.register(name, data, { ttlMs, ifSame: args.flag('if-same'), ifLocked: readHeldLock(args) }),
 );
 
 export const replace: Run = command((client, name, data, ttlMs, args) =>
-  client.replace(name, data, { ttlMs, ifRevision: readRevision(args) }),
+  client.replace(name, data, { ttlMs, ifRevision: readRevision(args), ifLocked: readHeldLock(args) }),
 );
 
 export const update: Run = command((client, name, data, ttlMs, args) =>
-  client.update(name, data, { ttlMs, ifRevision: readRevision(args) }),
+  client.update(name, data, { ttlMs, ifRevision: readRevision(args), ifLocked: readHeldLock(args) }),
 );

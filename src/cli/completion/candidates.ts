@@ -35,6 +35,8 @@ export function complete(root: Command, words: readonly string[]): TypedLine {
       pending = undefined;
       continue;
     }
+    // Behind it are the words of another program.
+    if (word === '--' && command.rest !== undefined) return { given, completion: { kind: 'files' } };
     if (!isOption(word)) {
       command = command.subCommands?.[word] ?? { description: '' };
       continue;

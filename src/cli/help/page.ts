@@ -54,12 +54,13 @@ export function pageOf(program: string, path: readonly string[], command: Comman
   };
 }
 
-function synopsisOf({ subCommands, required = [], oneOf = [], options = [] }: Command): string[] {
+function synopsisOf({ subCommands, required = [], oneOf = [], options = [], rest }: Command): string[] {
   if (subCommands) return ['COMMAND', '[OPTIONS]'];
   return [
     ...required.map(withValue),
     ...oneOf.map((names) => `(${names.map(withValue).join(' | ')})`),
     ...(options.length > 0 ? ['[OPTIONS]'] : []),
+    ...(rest === undefined ? [] : [`-- ${rest}`]),
   ];
 }
 

@@ -1,7 +1,7 @@
 import { checkData, type EntryData, mergeData, sameData } from '../../protocol/data.ts';
 import type { Entry } from '../../protocol/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import type { Mutation, NewEntry } from '../../store/store.ts';
+import type { Guard, Mutation, NewEntry } from '../../store/store.ts';
 
 /** What a write brings: who, when, what, and for how long. */
 export interface Write {
@@ -59,6 +59,36 @@ export function renew(name: string, ifRevision?: number): Mutation {
     if (!current) throw new BrokerError('not_found', `Entry '${name}' not found`);
     checkRevision(name, current, ifRevision);
     return { action: 'renew' };
+  };
+}
+
+/**
+ * What makes a write conditional on a lock: that its entry is still the one that its holder has registered.
+ * @throws BrokerError `invalid_request` for half of a condition, and for a write of the lock's own entry, which would end it.
+ */
+export function whileLocked(
+  written: string,
+  lock: string | undefined,
+  revision: number | undefined,
+): Guard | undefined {
+  if (lock === undefined && revision === undefined) return undefined;
+  if (lock === undefined || revision === undefined)
+    throw new BrokerError('invalid_request', "Give 'lock' and 'lock_revision', or neither");
+  if (lock === written)
+    throw new BrokerError(
+      'invalid_request',
+      `Entry '${written}' is the lock itself, which a write would end: write another entry`,
+    );
+  return {
+    name: lock,
+    check(current) {
+      if (current?.revision === revision) return;
+      const present = current ? `is at revision ${current.revision}` : 'does not exist';
+      throw new BrokerError(
+        'revision_conflict',
+        `Lock '${lock}' is no longer held at revision ${revision}: its entry ${present}`,
+      );
+    },
   };
 }
 

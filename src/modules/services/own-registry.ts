@@ -15,6 +15,12 @@ export function ownRegistry(services: Module, caller: Call): Registry {
   });
   return {
     ...registry,
+    register: (name, data, options = {}) =>
+      registry.register(
+        name,
+        data,
+        options.wait ? { ...options, signal: endingWith(options.signal) } : options,
+      ),
     waitFor: (name, options = {}) =>
       registry.waitFor(name, { ...options, signal: endingWith(options.signal) }),
     waitForCount: ((count: number, prefix?: string, options?: CountOptions) =>

@@ -2,7 +2,7 @@ import { type EntryData, toEntryData } from '../../protocol/data.ts';
 import type { Envelope } from '../../protocol/envelope.ts';
 import { type Entry, lifetimeOf, stamp } from '../../protocol/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import type { MutationResult, Store } from '../../store/store.ts';
+import type { Guard, MutationResult, Store } from '../../store/store.ts';
 import {
   type Call,
   defineMethod,
@@ -13,39 +13,45 @@ import {
   success,
 } from '../module.ts';
 import { sharedText } from '../shared-text.ts';
-import { register, remove, renew, replace, update, type Write } from './mutations.ts';
+import { remove, renew, replace, update, whileLocked, type Write } from './mutations.ts';
 import {
   type GetParams,
   type ListParams,
+  type LockParams,
   MAX_PAGE,
   params,
+  type RegisterParams,
   type WriteParams,
 } from '../../protocol/services.ts';
 import { createPages, type Pages } from './pages.ts';
+import { createQueues, type Queues, removeIfIs } from './queue.ts';
 import { waitAtMost } from './wait.ts';
 import { eventStream } from './watch.ts';
 
 /** The module `services`: the registry over the API (contract, sections 3 and 5). */
 export function createServices(store: Store): Module {
   const pages = createPages(store);
+  const queues = createQueues(store);
   const { Register, Replace, Update, Delete, Renew, Get, List, Watch } = params;
   return defineModule({
     Register: defineMethod({
       params: Register,
-      run: async (p, call) =>
-        written(await store.mutate(p.name, register(writeOf(p, call), p.if_same ?? false))),
+      run: (p, call) => registerEntry(store, queues, p, call),
     }),
     Replace: defineMethod({
       params: Replace,
-      run: async (p, call) => written(await store.mutate(p.name, replace(writeOf(p, call), p.if_revision))),
+      run: async (p, call) =>
+        written(await store.mutate(p.name, replace(writeOf(p, call), p.if_revision), guardOf(p))),
     }),
     Update: defineMethod({
       params: Update,
-      run: async (p, call) => written(await store.mutate(p.name, update(writeOf(p, call), p.if_revision))),
+      run: async (p, call) =>
+        written(await store.mutate(p.name, update(writeOf(p, call), p.if_revision), guardOf(p))),
     }),
     Delete: defineMethod({
       params: Delete,
-      run: async (p) => success({}, (await store.mutate(p.name, remove(p.name, p.if_revision))).revision),
+      run: async (p) =>
+        success({}, (await store.mutate(p.name, remove(p.name, p.if_revision), guardOf(p))).revision),
     }),
     Renew: defineMethod({
       params: Renew,
@@ -74,6 +80,33 @@ export function createServices(store: Store): Module {
       },
     }),
   });
+}
+
+function guardOf({
+  name,
+  lock,
+  lock_revision: revision,
+}: LockParams & { readonly name: string }): Guard | undefined {
+  return whileLocked(name, lock, revision);
+}
+
+async function registerEntry(store: Store, queues: Queues, p: RegisterParams, call: Call): Promise<Reply> {
+  const { name, wait = 0, waited = 0, ticket, final = false, if_same: ifSame = false } = p;
+  const write = writeOf(p, call);
+  const guard = guardOf(p);
+  if (wait === 0) return written(await queues.registerNow(write, ifSame, guard));
+  if (ifSame || guard)
+    throw new BrokerError(
+      'invalid_request',
+      `Parameter 'wait' has no meaning beside '${ifSame ? 'if_same' : 'lock'}'`,
+    );
+  const result = await waitAtMost(wait, call, (signal) =>
+    queues.register(write, { waited, ticket, signal, isOver: () => final || call.signal.aborted }),
+  );
+  if (!result) throw new BrokerError('already_exists', `Entry '${name}' already exists`);
+  // Nobody is there to hold what was asked for.
+  if (call.signal.aborted && result.entry) await store.mutate(name, removeIfIs(result.entry));
+  return written(result);
 }
 
 function writeOf(p: WriteParams, call: Call): Write {

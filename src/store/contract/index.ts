@@ -3,6 +3,7 @@ import { lifetimeRules } from './lifetime-rules.ts';
 import { readRules } from './read-rules.ts';
 import type { Rules, StoreUnderTest } from './rule.ts';
 import { writeRules } from './write-rules.ts';
+import { guardRules } from './guard-rules.ts';
 
 export type { StoreUnderTest } from './rule.ts';
 
@@ -64,6 +65,7 @@ export function storeContract(options: ContractOptions): void {
   };
   describe(`${driver} keeps the store contract`, () => {
     writeRules(rules);
+    guardRules(rules);
     readRules(rules);
     lifetimeRules(rules, shortTtlMs);
   });

@@ -9,6 +9,8 @@ export interface Pending {
 }
 
 export interface Batch {
+  /** Batches become durable in the order of their numbers, which begin at 1. */
+  readonly number: number;
   readonly changes: Change[];
   readonly records: string[];
   readonly sizes: number[];
@@ -29,8 +31,8 @@ export interface Waiter {
   readonly refusal: unknown;
 }
 
-export function newBatch(): Batch {
-  return { changes: [], records: [], sizes: [], bytes: 0, states: new Map(), waiters: [] };
+export function newBatch(number: number): Batch {
+  return { number, changes: [], records: [], sizes: [], bytes: 0, states: new Map(), waiters: [] };
 }
 
 /** Answers a waiter of a batch that is durable. */

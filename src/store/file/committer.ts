@@ -73,6 +73,7 @@ const ROOM_ATTEMPTS = 3;
 export function createCommitter(options: CommitterOptions): Committer {
   const { journal, revision, apply, log } = options;
   let queue: Batch[] = [];
+  let made = 0;
   let flying: Batch | undefined;
   let lastRevision = revision();
   let scheduled = false;
@@ -101,7 +102,7 @@ export function createCommitter(options: CommitterOptions): Committer {
   function openBatch(): Batch {
     const last = queue.at(-1);
     if (last !== undefined && last.bytes < options.batchBytes) return last;
-    const batch = newBatch();
+    const batch = newBatch(++made);
     queue.push(batch);
     return batch;
   }

@@ -4,9 +4,10 @@ import { clearInterval, setInterval } from 'node:timers';
 import { resolveFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import type { Mutation, MutationResult, Store, StoreHealth } from '../store.ts';
+import type { Guard, Mutation, MutationResult, Store, StoreHealth } from '../store.ts';
 import { stateOf } from '../memory/new-entry.ts';
 import { createRegistryState, type StateLimits } from '../memory/state.ts';
+import type { Pending } from './batch.ts';
 import { createCommitter } from './committer.ts';
 import type { StoredDocument } from './document.ts';
 import type { Journal } from './journal.ts';
@@ -140,7 +141,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     journal = next;
   }
 
-  function mutate(name: string, mutation: Mutation): Promise<MutationResult> {
+  function mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult> {
     if (closing) return rejected(stopping());
     if (committer.trouble?.final) {
       return Promise.reject(
@@ -149,7 +150,9 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     }
     const pending = committer.pending(name);
     const current = pending ? pending.entry : table.get(name);
+    const guarded = guard && committer.pending(guard.name);
     try {
+      guard?.check(guarded ? guarded.entry : table.get(guard.name));
       const outcome = mutation(current);
       if (outcome.action === 'put') {
         const make = stateOf(name, outcome.entry);
@@ -162,9 +165,11 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       }
       if (outcome.action === 'renew') expiry.renew(name);
     } catch (error) {
-      return pending ? committer.after(pending.batch, undefined, error) : rejected(error);
+      const seen = later(guarded, pending);
+      return seen ? committer.after(seen.batch, undefined, error) : rejected(error);
     }
-    if (pending) return committer.after(pending.batch, current);
+    const seen = later(guarded, pending);
+    if (seen) return committer.after(seen.batch, current);
     const { revision } = table;
     return Promise.resolve(current ? { entry: current, revision } : { revision });
   }
@@ -238,6 +243,11 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       return closing;
     },
   };
+}
+
+/** The one of two states that becomes durable last. */
+function later(a: Pending | undefined, b: Pending | undefined): Pending | undefined {
+  return (a?.batch.number ?? 0) > (b?.batch.number ?? 0) ? a : b;
 }
 
 function notReady(): BrokerError {

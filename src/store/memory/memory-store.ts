@@ -1,6 +1,6 @@
 import { BrokerError } from '../../protocol/errors.ts';
 import { checkOptions, isPositive, type OptionRule, type OptionRules } from '../../protocol/options.ts';
-import type { Mutation, MutationResult, Store } from '../store.ts';
+import type { Guard, Mutation, MutationResult, Store } from '../store.ts';
 import { stateOf } from './new-entry.ts';
 import { ENTRY_BYTES } from './size.ts';
 import { createRegistryState, type RegistryState, type StateLimits } from './state.ts';
@@ -51,10 +51,11 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
   }
 
   // Not async: mutations that are made one after another see each other's results.
-  function mutate(name: string, mutation: Mutation): Promise<MutationResult> {
+  function mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult> {
     if (closed) return Promise.reject(closedError());
     try {
       current();
+      guard?.check(table.get(guard.name));
       return Promise.resolve(decide(name, mutation));
     } catch (error) {
       // As it was thrown.

@@ -1,0 +1,166 @@
+import { runtime } from '#runtime';
+import { constants } from 'node:os';
+import { marginOf } from '../../client/lease.ts';
+import type { BrokerClient } from '../../client/client.ts';
+import type { Lock, LockOptions } from '../../client/lock.ts';
+import { MAX_TIMER_MS, parseDuration } from '../../protocol/duration.ts';
+import type { Run } from '../command.ts';
+import { LOCK_NAME_VARIABLE, LOCK_REVISION_VARIABLE } from '../held-lock.ts';
+import { type Leashed, startLeashed } from '../leash.ts';
+import { endings, listenToSignals, type LockSignals } from '../lock-signals.ts';
+import { endGroup, killGroup, signalGroup, signalProcess } from '../process-group.ts';
+import { withSession } from '../session.ts';
+import { writeError } from '../terminal.ts';
+
+const DEFAULT_TTL = '10s';
+
+const windows = process.platform === 'win32';
+
+export const run: Run = async (args) => {
+  const name = args.required('name');
+  const data = args.text('data') ?? '';
+  const ttlMs = parseDuration(args.text('ttl') ?? DEFAULT_TTL, '--ttl');
+  const wait = args.flag('wait');
+  const session = { name, wait, orAny: true, keeps: true };
+  return withSession(args, session, async ({ client, notes, timeLeft }) => {
+    const signals = listenToSignals();
+    try {
+      const asked = { data, ttlMs, wait, timeoutMs: timeLeft() };
+      const lock = await notes.during(`lock '${name}'`, takeLock(client, name, asked, signals));
+      if (typeof lock === 'number') return lock;
+      try {
+        return await runHeld(args.rest, lock, { ttlMs, signals, isForeground: args.flag('foreground') });
+      } finally {
+        await lock.release();
+      }
+    } finally {
+      signals.stop();
+    }
+  });
+};
+
+/** The lock; or the exit code where a signal came first, which ends the asking before it ends us: nobody is left with the lock. */
+async function takeLock(
+  client: BrokerClient,
+  name: string,
+  options: LockOptions,
+  signals: LockSignals,
+): Promise<Lock | number> {
+  const giveUp = new AbortController();
+  let code: number | undefined;
+  signals.handTo((signal) => {
+    if (signal === 'SIGTSTP') process.kill(process.pid, 'SIGSTOP');
+    if (!endings.includes(signal)) return;
+    // Who sends a second one does not want to wait.
+    if (code !== undefined) runtime.exit(code);
+    code = codeOf(signal);
+    giveUp.abort();
+  });
+  try {
+    // Without a wait the answer is near, and says whether there is something to release.
+    const lock = await client.lock(name, options.wait ? { ...options, signal: giveUp.signal } : options);
+    if (code === undefined) return lock;
+    await lock.release();
+    return code;
+  } catch (error) {
+    if (code === undefined) throw error;
+    return code;
+  } finally {
+    signals.keep();
+  }
+}
+
+function codeOf(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
+}
+
+interface HeldOptions {
+  readonly ttlMs: number;
+  readonly signals: LockSignals;
+  readonly isForeground: boolean;
+}
+
+/** Runs the command and gives its exit code. Throws `lock_lost` where it was ended because the lock was lost. */
+async function runHeld(
+  command: readonly string[],
+  lock: Lock,
+  { ttlMs, signals, isForeground }: HeldOptions,
+): Promise<number> {
+  const env = { [LOCK_NAME_VARIABLE]: lock.name, [LOCK_REVISION_VARIABLE]: String(lock.revision) };
+  const child = await startLeashed(command, { env, isForeground });
+  if ('failed' in child) {
+    writeError(`${child.message}\n`);
+    return child.failed;
+  }
+  let isEnding = false;
+  signals.handTo((signal) => {
+    isEnding ||= endings.includes(signal);
+    passOn(signal, child, lock);
+  });
+  const code = await Promise.race([child.ended, untilLost(lock)]);
+  if (code === undefined) {
+    await endLost(child, marginOf(ttlMs) * 0.8);
+    lock.signal.throwIfAborted();
+  }
+  signals.keep();
+  child.letGo();
+  // What it has left running, and was to end as well.
+  if (isEnding && child.hasGroup) await endGroup(child.pid, 'SIGTERM');
+  return code ?? 1;
+}
+
+/** What a terminal sends to all of its foreground process group. */
+const ofTerminal: ReadonlySet<NodeJS.Signals> = new Set(['SIGINT', 'SIGQUIT', 'SIGWINCH']);
+
+function passOn(signal: NodeJS.Signals, child: Leashed, lock: Lock): void {
+  const { pid } = child;
+  // Windows tells everybody at the console itself; all that is left to do is to outlive the command.
+  if (windows) return;
+  if (!child.hasGroup) {
+    if (signal === 'SIGTSTP') process.kill(process.pid, 'SIGSTOP');
+    else if (signal === 'SIGCONT') lock.isHeld();
+    else if (!ofTerminal.has(signal)) signalProcess(pid, signal);
+    return;
+  }
+  switch (signal) {
+    case 'SIGTSTP':
+      // Its session has no shell that would wake it again, so that the system does not let SIGTSTP stop it.
+      signalGroup(pid, 'SIGSTOP');
+      process.kill(process.pid, 'SIGSTOP');
+      break;
+    case 'SIGCONT':
+      // Before the command goes on: time has passed, and the lock may be another's.
+      if (lock.isHeld()) signalGroup(pid, 'SIGCONT');
+      break;
+    default:
+      signalGroup(pid, signal);
+  }
+}
+
+/** Resolves with nothing when the lock is lost. */
+function untilLost({ signal }: Lock): Promise<undefined> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+    if (signal.aborted) resolve(undefined);
+  });
+}
+
+/** Ends the command and its group: asks first, and kills what is left before another may have the lock. */
+async function endLost(child: Leashed, graceMs: number): Promise<void> {
+  if (windows) return killGroup(child.pid);
+  const deadline = performance.now() + graceMs;
+  const send = child.hasGroup ? signalGroup : signalProcess;
+  send(child.pid, 'SIGTERM');
+  // One that is stopped ends as well.
+  send(child.pid, 'SIGCONT');
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, Math.min(graceMs, MAX_TIMER_MS));
+  });
+  await Promise.race([child.ended, late]);
+  clearTimeout(timer);
+  // Of the group as a whole: the command may have ended, and what it has started not.
+  child.letGo();
+  if (child.hasGroup) await endGroup(child.pid, 'SIGTERM', Math.max(0, deadline - performance.now()));
+  else if (performance.now() >= deadline) signalProcess(child.pid, 'SIGKILL');
+}
