@@ -50,7 +50,7 @@ const introduction = `# Command line
 `;
 
 /** `docs/cli.md`: what help says of every command, in one page. */
-export function referencePage(): string {
+export async function referencePage(): Promise<string> {
   const program = wholeProgram('bpbroker', brokerRoot);
   const commands = commandsBelow(program, []);
   const sections = [
@@ -68,7 +68,7 @@ export function referencePage(): string {
     section('Environment variables', variables()),
     section('Variables that other commands are given', definitions(givenVariables)),
     ...Object.entries(common).map(([group, title]) => commonOptions(group as OptionGroup, title)),
-    ...commands.map(({ path, command }) => commandSection(path, command)),
+    ...(await Promise.all(commands.map(({ path, command }) => commandSection(path, command)))),
   ];
   return sections.join('\n');
 }
@@ -124,9 +124,9 @@ function withCode(text: string): string {
   return text.replaceAll(/(?<![\w-])(?:--[a-z][a-z-]*|[\w.]*_[\w.]*\w)/g, (word) => `\`${word}\``);
 }
 
-function commandSection(path: readonly string[], command: Command): string {
+async function commandSection(path: readonly string[], command: Command): Promise<string> {
   const program = Object.hasOwn(clientCommands, path[0] ?? '') ? 'bpclient' : 'bpbroker';
-  const { summary, details, synopsis, exits, examples } = pageOf(program, path, command);
+  const { summary, details, synopsis, exits, examples } = await pageOf(program, path, command);
   const own = program === 'bpbroker' && !['completion', 'help'].includes(path[0] ?? '');
   return section(path.join(' '), [
     `${withCode(summary)}${own ? ' (`bpbroker` alone)' : ''}`,

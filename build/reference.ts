@@ -8,10 +8,10 @@ import { root } from './root.ts';
  * `npm run build:reference`. With `--check` it writes nothing, and fails where the page is not what the tables say. Another
  * file may be named.
  */
-function main(args: readonly string[]): number {
+async function main(args: readonly string[]): Promise<number> {
   const given = args.find((arg) => arg !== '--check') ?? path.join('docs', 'cli.md');
   const file = path.resolve(root, given);
-  const page = referencePage();
+  const page = await referencePage();
   if (!args.includes('--check')) {
     writeFileSync(file, page);
     return 0;
@@ -21,4 +21,4 @@ function main(args: readonly string[]): number {
   return 1;
 }
 
-process.exitCode = main(process.argv.slice(2));
+process.exitCode = await main(process.argv.slice(2));

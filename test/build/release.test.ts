@@ -108,7 +108,7 @@ describe('buildRelease()', { skip }, () => {
       inside.map((one) => `${one.name}@${one.version}`).toSorted(),
     );
     const names = new Set(bom.components.map(({ name }) => name));
-    for (const name of ['hono', 'valibot', 'consola', 'bun']) assert.ok(names.has(name), name);
+    for (const name of ['hono', 'valibot', 'citty', 'consola', 'bun']) assert.ok(names.has(name), name);
     for (const name of ['typescript', 'oxlint']) assert.ok(!names.has(name), name);
     const own = bom.dependencies.find(({ ref }) => ref === `bpbroker@${version}`);
     assert.ok(own?.dependsOn.includes(`bun@${bun}`));

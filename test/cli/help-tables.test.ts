@@ -110,22 +110,22 @@ describe('the tables of commands and options', () => {
 
 describe('renderHelp()', () => {
   for (const width of [40, 60, 80, 100]) {
-    it(`keeps within ${width} columns for every command, and loses no word`, () => {
+    it(`keeps within ${width} columns for every command, and loses no word`, async () => {
       const words = (text: string): string => text.replaceAll(/ \\\n *|\s+/g, ' ').trim();
       for (const { program, path, command } of commands) {
-        const text = renderHelp(program, path, command, { width, colour: false });
+        const text = await renderHelp(program, path, command, { width, colour: false });
         for (const line of text.split('\n')) assert.ok(line.length <= width, `${path.join(' ')}: ${line}`);
-        const wide = renderHelp(program, path, command, { width: 10_000, colour: false });
+        const wide = await renderHelp(program, path, command, { width: 10_000, colour: false });
         assert.equal(words(text), words(wide));
         assert.doesNotMatch(text, /[ \t]\n|\n\n\n|\u00a0/, path.join(' '));
       }
     });
   }
 
-  it('colours nothing but titles and terms, which changes no character of the text', () => {
+  it('colours nothing but titles and terms, which changes no character of the text', async () => {
     for (const { program, path, command } of commands) {
-      const plain = renderHelp(program, path, command, { width: 60, colour: false });
-      const colour = renderHelp(program, path, command, { width: 60, colour: true });
+      const plain = await renderHelp(program, path, command, { width: 60, colour: false });
+      const colour = await renderHelp(program, path, command, { width: 60, colour: true });
       assert.ok(!plain.includes('\u001b'));
       assert.ok(colour.includes('\u001b[1mUSAGE\u001b[22m'));
       // oxlint-disable-next-line no-control-regex

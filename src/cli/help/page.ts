@@ -1,5 +1,6 @@
 import type { Command } from '../command.ts';
 import { exitCodes } from './exit-codes.ts';
+import { usageOf } from './usage.ts';
 import { type OptionGroup, optionDefinitions, type OptionName } from '../options.ts';
 
 /** A term and what is said of it: an option, a command or an exit code. */
@@ -40,28 +41,18 @@ const titles: Readonly<Record<OptionGroup, string>> = {
 };
 
 /** What there is to say of a command. `path` leads to it from the program, whose own path is empty. */
-export function pageOf(program: string, path: readonly string[], command: Command): Page {
+export async function pageOf(program: string, path: readonly string[], command: Command): Promise<Page> {
   const { description, details, prints, examples = [] } = command;
   const printed = prints === undefined ? undefined : `It prints ${lowerFirst(prints)}`;
   return {
     summary: description,
     details: [details, printed].filter((text) => text !== undefined),
-    synopsis: [[program, ...path].join(' '), ...synopsisOf(command)],
+    synopsis: await usageOf(program, path, command),
     commands: { title: 'COMMANDS', rows: commandRows(command) },
     options: optionSections(command),
     exits: exitSection(program, path, command),
     examples: examples.map((line) => `${program} ${line}`),
   };
-}
-
-function synopsisOf({ subCommands, required = [], oneOf = [], options = [], rest }: Command): string[] {
-  if (subCommands) return ['COMMAND', '[OPTIONS]'];
-  return [
-    ...required.map(withValue),
-    ...oneOf.map((names) => `(${names.map(withValue).join(' | ')})`),
-    ...(options.length > 0 ? ['[OPTIONS]'] : []),
-    ...(rest === undefined ? [] : [`-- ${rest}`]),
-  ];
 }
 
 function withValue(name: OptionName): string {

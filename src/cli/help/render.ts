@@ -15,8 +15,13 @@ const LONGEST_TERM = 24;
 const NARROWEST_TEXT = 36;
 
 /** The help of a command, laid out in lines no longer than `look.width`. */
-export function renderHelp(program: string, path: readonly string[], command: Command, look: Look): string {
-  const page = pageOf(program, path, command);
+export async function renderHelp(
+  program: string,
+  path: readonly string[],
+  command: Command,
+  look: Look,
+): Promise<string> {
+  const page = await pageOf(program, path, command);
   const blocks = [
     ...[page.summary, ...page.details].map((text) => wrap(text, look.width)),
     usage(page, look),

@@ -17,7 +17,7 @@ export async function showHelp(
   const onTerminal = await isTerminal(isAsked ? 1 : 2);
   const stream = isAsked ? 'stdout' : 'stderr';
   const columns = onTerminal ? process[stream].columns : undefined;
-  const help = renderHelp(program, path, command, {
+  const help = await renderHelp(program, path, command, {
     width: helpWidth(env['COLUMNS'], columns),
     colour: onTerminal && !env['NO_COLOR'] && env['TERM'] !== 'dumb',
   });
