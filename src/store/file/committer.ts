@@ -51,6 +51,8 @@ export interface CommitterOptions {
   readonly apply: (change: Change, recordBytes: number) => void;
   /** Called after each batch. */
   readonly onCommit: () => void;
+  /** Told how long each batch took to become durable, in seconds. */
+  readonly onDurable: (seconds: number) => void;
   /**
    * Asked when the disk is full, while no append is under way: frees what can be spared. True when an append is worth
    * another attempt. Must not reject.
@@ -191,6 +193,7 @@ export function createCommitter(options: CommitterOptions): Committer {
   function committed(): void {
     const batch = land();
     if (batch === undefined) return;
+    options.onDurable((performance.now() - flyingSince) / 1000);
     if (trouble?.final === false) {
       trouble = undefined;
       log('info', 'There is room on the disk again: the registry takes writes');
