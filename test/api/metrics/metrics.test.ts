@@ -64,7 +64,7 @@ describe('/metrics', () => {
     assert.equal(valueOf(samples, 'bpbroker_ready'), 1);
   });
 
-  it('has as many series after any requests as it had after some', async () => {
+  it('row "open pages": has as many series after any requests as it had after some', async () => {
     const app = appWith();
     const ask = async (i: string): Promise<void> => {
       await post(app, `/module${i}/Method`);
@@ -83,7 +83,7 @@ describe('/metrics', () => {
     assert.equal(valueOf(after, REQUESTS, { route: 'unknown' }), 402);
   });
 
-  it('tells no name of an entry, no data, no address, and no module that is not built in', async () => {
+  it('row "open pages": tells no name of an entry, no data, no address, and no module that is not built in', async () => {
     const app = appWith({ clientAddress: () => '192.0.2.77' });
     await post(app, '/services/Register?name=private-name&data=private-data');
     await post(app, '/very-secret/Fail');
