@@ -18,9 +18,11 @@ export interface Pass {
 const everyRuntime = [
   'test/api/access-keys.test.ts',
   'test/api/fetch.test.ts',
+  'test/api/metrics',
   'test/api/openapi/openapi.test.ts',
   'test/api/safety.test.ts',
   'test/broker/health/health.test.ts',
+  'test/broker/metrics/metrics.test.ts',
   'test/broker/self-signed.test.ts',
   'test/client/bounds.test.ts',
   'test/client/discover.test.ts',

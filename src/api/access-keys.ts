@@ -31,16 +31,21 @@ export interface AccessKeys {
   holderOf(module: string, presented: () => string | undefined, caller: Caller): string | undefined;
 }
 
+/** Why a call was refused: it had no key, a wrong one, or its source has presented too many wrong ones. */
+export type KeyRefusal = 'missing' | 'wrong' | 'limited';
+
 /** Wrong keys that one source may present within the window (security page, "brute force"). */
 const limits = { perSource: 10, windowMs: 60_000, maxSources: 10_000 };
 
 /**
  * Reads `_access_key` (a string, or a list of which any passes) of every module. An empty string asks for no key, as in
  * the original.
+ * @param refused is told of each call that is refused.
  */
 export function createAccessKeys(
   config: Readonly<Record<string, JsonObject>>,
   log: Logger = silentLogger,
+  refused: (why: KeyRefusal) => void = () => undefined,
 ): AccessKeys {
   const digests = new Map<string, Buffer[]>();
   for (const [module, options] of Object.entries(config)) {
@@ -72,10 +77,14 @@ export function createAccessKeys(
       if (failures.sources > 0) {
         const { clientAddress } = caller;
         const waitMs = failures.waitMs(networkOf(clientAddress), performance.now());
-        if (waitMs > 0) throw blocked(clientAddress, waitMs);
+        if (waitMs > 0) {
+          refused('limited');
+          throw blocked(clientAddress, waitMs);
+        }
       }
       const presented = present();
       if (presented === undefined || presented === '') {
+        refused('missing');
         throw new BrokerError(
           'access_denied',
           `Module '${module}' asks for an access key, and none was given`,
@@ -85,6 +94,7 @@ export function createAccessKeys(
       const digest = sha256(presented);
       const matches = accepted.filter((key) => timingSafeEqual(key, digest));
       if (matches.length > 0) return;
+      refused('wrong');
       failed(module, caller.clientAddress);
       throw new BrokerError('access_denied', `Incorrect access key for module '${module}'`);
     },

@@ -3,6 +3,7 @@ import type { ConnectionInfo } from '../protocol/connection.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { RequestMeter, Route } from './metrics/requests.ts';
 import { inFrames, takesFrames } from './framed.ts';
 import { type CallContext, RequestCall } from './request-call.ts';
 import { type Parameters, readParameters } from './request.ts';
@@ -14,6 +15,8 @@ export interface AnswerOptions extends CallContext {
   readonly dispatcher: Dispatcher;
   readonly streams: StreamLimit;
   readonly toResponse: Responder;
+  /** Counts requests and their times. */
+  readonly requests: RequestMeter;
 }
 
 /**
@@ -31,11 +34,19 @@ export type Answer = (
 const methods = new Set(['GET', 'POST', 'DELETE']);
 
 export function createAnswer(options: AnswerOptions): Answer {
-  const { dispatcher, streams, log, toResponse } = options;
+  const { dispatcher, streams, requests, log, toResponse } = options;
 
-  function refused(error: unknown, request: Request, call?: RequestCall): Response {
-    call?.answered();
-    return toResponse(refuse(error, request, log));
+  /** What a request is answered that has not become a call. */
+  function refused(reply: Reply, module: string, method: string, since: number): Response {
+    requests.answered(requests.routeOf(module, method), reply.status ?? 200, since, false);
+    return toResponse(reply);
+  }
+
+  /** What a call is answered, once it is there as a whole. */
+  function answered(reply: Reply, call: RequestCall, route: Route): Response {
+    requests.answered(route, reply.status ?? 200, call.since, call.isHeld);
+    call.answered();
+    return toResponse(reply);
   }
 
   function dispatch(
@@ -44,17 +55,16 @@ export function createAnswer(options: AnswerOptions): Answer {
     connection: ConnectionInfo,
     module: string,
     method: string,
+    since: number,
   ): Response | Promise<Response> {
-    const call = new RequestCall(params, request, connection, module, options);
+    const route = requests.routeOf(module, method);
+    const call = new RequestCall(params, request, connection, module, options, since);
     try {
       const reply = dispatcher.dispatch(module, method, key, call);
-      if (!(reply instanceof Promise) && isWhole(reply)) {
-        call.answered();
-        return toResponse(reply);
-      }
-      return answerLater(reply, key, request, connection, module, call);
+      if (!(reply instanceof Promise) && isWhole(reply)) return answered(reply, call, route);
+      return answerLater(reply, key, request, connection, module, call, route);
     } catch (error) {
-      return refused(error, request, call);
+      return answered(refuse(error, request, log), call, route);
     }
   }
 
@@ -65,42 +75,42 @@ export function createAnswer(options: AnswerOptions): Answer {
     connection: ConnectionInfo,
     module: string,
     call: RequestCall,
+    route: Route,
   ): Promise<Response> {
     try {
       const framed = takesFrames(request.headers.get('accept'));
       const reply = await (framed
         ? inFrames(dispatched, (error) => explain(error, request, log))
         : dispatched);
-      if (isWhole(reply)) {
-        call.answered();
-        return toResponse(reply);
-      }
+      if (isWhole(reply)) return answered(reply, call, route);
       let leave: (() => void) | undefined;
       if (reply.contentType === EVENT_STREAM) {
         if (connection.buffered) throw cannotStream(reply);
         leave = placeFor(reply, streams, dispatcher.holderOf(module, key, call));
       }
+      requests.answered(route, reply.status ?? 200, call.since, true);
       const onEnd = (): void => {
         leave?.();
         call.answered();
       };
       return toResponse(reply, { connection, onEnd });
     } catch (error) {
-      return refused(error, request, call);
+      return answered(refuse(error, request, log), call, route);
     }
   }
 
   return (request, connection, module, method) => {
-    if (!methods.has(request.method)) return toResponse(methodNotAllowed(request.method));
+    const since = performance.now();
+    if (!methods.has(request.method)) return refused(methodNotAllowed(request.method), module, method, since);
     try {
       const read = readParameters(request, connection);
-      if (!(read instanceof Promise)) return dispatch(read, request, connection, module, method);
+      if (!(read instanceof Promise)) return dispatch(read, request, connection, module, method, since);
       return read.then(
-        (parameters) => dispatch(parameters, request, connection, module, method),
-        (error: unknown) => refused(error, request),
+        (parameters) => dispatch(parameters, request, connection, module, method, since),
+        (error: unknown) => refused(refuse(error, request, log), module, method, since),
       );
     } catch (error) {
-      return refused(error, request);
+      return refused(refuse(error, request, log), module, method, since);
     }
   };
 }

@@ -1,16 +1,29 @@
 import type { Hono } from 'hono';
-import type { Module } from '../modules/module.ts';
+import { METRICS_SECTION } from '../config/schema.ts';
+import type { Module, Reply } from '../modules/module.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import type { Logger } from '../protocol/logger.ts';
+import type { Store } from '../store/store.ts';
 import { createAnswer } from './answer.ts';
 import { type AccessKeys, createAccessKeys } from './access-keys.ts';
 import type { ClientAddress } from './connection.ts';
 import type { DiscoveryExchange } from './discover.ts';
 import { createDispatcher, type Dispatcher } from './dispatcher.ts';
+import { metricsReply } from './metrics/answer.ts';
+import type { Measures } from './metrics/measures.ts';
+import type { Metric } from './metrics/metric.ts';
 import { createOpenApi } from './openapi/open-api.ts';
+import { refuseForeignPage } from './origin.ts';
 import type { Readiness } from './readiness.ts';
 import { createResponder, type ShareHeaders } from './response.ts';
-import { type BrokerIdentity, createFetch, createRoutes, type Fetch, type RoutesOptions } from './routes.ts';
+import {
+  type BrokerIdentity,
+  createFetch,
+  createRoutes,
+  type Fetch,
+  type MetricsCaller,
+  type RoutesOptions,
+} from './routes.ts';
 import { createStreamLimit } from './streams.ts';
 
 /** The API over a set of modules: the Hono app, and what can change under it while it serves. */
@@ -27,6 +40,12 @@ export type ModuleOptions = Readonly<Record<string, JsonObject>>;
 
 export interface ApiOptions {
   readonly config: ModuleOptions;
+  /** What `/metrics` tells of the registry. */
+  readonly registry: Pick<Store, 'revision' | 'count' | 'health'>;
+  /** What is measured while the API serves; waits are told to it by the module `services`. */
+  readonly measures: Measures;
+  /** What else `/metrics` tells, by whoever serves the API; default: nothing. */
+  readonly others?: () => readonly Metric[];
   /** The module `services`, through which every other uses the registry. */
   readonly services: Module;
   /** Modules by name: those that are built in, and those of whoever embeds the app. */
@@ -50,15 +69,29 @@ export interface ApiOptions {
   readonly shareHeaders?: ShareHeaders;
 }
 
+/** What follows from the configuration. */
+interface Served {
+  readonly dispatcher: Dispatcher;
+  readonly openApi: () => Promise<string>;
+  readonly metrics: (caller: MetricsCaller) => Promise<Reply>;
+}
+
 /** Event streams that may be open at a time: those of one access key, and all of them (security page). */
 const streamLimits = { perHolder: 64, overall: 1000 };
 
 export function createApi(options: ApiOptions): Api {
-  const { modules, log, ownNames = [], amendKeys = (keys) => keys } = options;
+  const { modules, log, measures, ownNames = [], amendKeys = (keys) => keys } = options;
   const { findExtension = async () => undefined } = options;
-  const served = (config: ModuleOptions): { dispatcher: Dispatcher; openApi: () => Promise<string> } => {
-    const accessKeys = amendKeys(createAccessKeys(config, log));
+  const streams = createStreamLimit(streamLimits);
+  const sources = { others: () => [], ...options, streams };
+  const served = (config: ModuleOptions): Served => {
+    const accessKeys = amendKeys(createAccessKeys(config, log, measures.refused));
     return {
+      async metrics(caller) {
+        if (accessKeys.guards(METRICS_SECTION)) refuseForeignPage(caller, ownNames);
+        accessKeys.check(METRICS_SECTION, caller.key, caller);
+        return metricsReply(sources);
+      },
       dispatcher: createDispatcher({
         config,
         accessKeys,
@@ -69,14 +102,16 @@ export function createApi(options: ApiOptions): Api {
       openApi: createOpenApi({ config, accessKeys, hasIdentity: options.identity !== undefined }),
     };
   };
-  let { dispatcher, openApi } = served(options.config);
+  let { dispatcher, openApi, metrics } = served(options.config);
   const parts: RoutesOptions = {
     dispatcher: {
       dispatch: (module, method, key, call) => dispatcher.dispatch(module, method, key, call),
       holderOf: (module, key, call) => dispatcher.holderOf(module, key, call),
     },
     services: options.services,
-    streams: createStreamLimit(streamLimits),
+    streams,
+    requests: measures.requests,
+    metrics: (caller) => metrics(caller),
     log,
     toResponse: createResponder(options.shareHeaders),
     clientAddress: options.clientAddress,
@@ -93,7 +128,7 @@ export function createApi(options: ApiOptions): Api {
     app,
     fetch: createFetch(app, answer),
     configure(config) {
-      ({ dispatcher, openApi } = served(config));
+      ({ dispatcher, openApi, metrics } = served(config));
     },
   };
 }

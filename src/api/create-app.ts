@@ -1,16 +1,24 @@
 import type { Hono } from 'hono';
 import { mergeLayers } from '../config/layers.ts';
 import { givenConfig } from '../config/given.ts';
-import { isModuleKey, type ModuleConfig } from '../config/schema.ts';
+import { isModuleKey, METRICS_SECTION, type ModuleConfig } from '../config/schema.ts';
 import { builtIn, checkOwnModules } from '../modules/built-in.ts';
 import type { Module } from '../modules/module.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { isObject } from '../protocol/data.ts';
 import { harmless, isLogger, type Logger, silentLogger } from '../protocol/logger.ts';
-import { checkOptions, hasFunctions, isFunction, isSignal, type OptionRules } from '../protocol/options.ts';
+import {
+  checkOptions,
+  hasFunctions,
+  isFunction,
+  isSignal,
+  isText,
+  type OptionRules,
+} from '../protocol/options.ts';
 import type { Store } from '../store/store.ts';
 import { createApi } from './api.ts';
 import type { ClientAddress } from './connection.ts';
+import { createMeasures } from './metrics/measures.ts';
 
 /** What has a meaning of its own in {@link AppConfig}, and what has none in an app. */
 export interface AppSections {
@@ -41,6 +49,8 @@ export interface CreateAppOptions {
   readonly config?: AppConfig | (AppSections & object);
   /** Modules of your own by name; each becomes callable through its key in `config`. */
   readonly modules?: Readonly<Record<string, Module>>;
+  /** The key, or a list of which any passes, that `/metrics` asks for; default `''`: it asks for none. */
+  readonly metricsKey?: string | readonly string[];
   /** Where to say what happens; default: nowhere. */
   readonly log?: Logger;
   /**
@@ -69,6 +79,11 @@ const rules: OptionRules<CreateAppOptions> = {
     accepts: isObject,
   },
   modules: { expected: 'an object of modules by name, as defineModule() makes them', accepts: isObject },
+  metricsKey: {
+    expected: 'a string or a list of strings',
+    accepts: (key) => isText(key) || Array.isArray(key),
+    secret: true,
+  },
   log: { expected: 'a logger with debug, info, warn and error, such as console', accepts: isLogger },
   clientAddress: { expected: 'a function of the request that gives an IP address', accepts: isFunction },
   ownNames: {
@@ -112,10 +127,16 @@ export function createApp(options: CreateAppOptions): Hono {
   }
   checkOwnModules('createApp', modules);
   const source = 'createApp: config';
-  const { effective } = mergeLayers({ options: givenConfig(config, source) }, source);
-  const own = builtIn(store);
+  const guarded = Object.hasOwn(options, 'metricsKey') && {
+    [METRICS_SECTION]: { _access_key: options.metricsKey },
+  };
+  const { effective } = mergeLayers({ options: givenConfig({ ...config, ...guarded }, source) }, source);
+  const measures = createMeasures();
+  const own = builtIn(store, measures.waits);
   return createApi({
     config: effective,
+    registry: store,
+    measures,
     services: own.services,
     modules: new Map(Object.entries({ ...modules, ...own })),
     log: harmless(log),
@@ -128,6 +149,7 @@ export function createApp(options: CreateAppOptions): Hono {
       return {
         ready: writable,
         checks: { registry: { ok: writable, ...(reason === undefined ? {} : { reason }), ...size } },
+        warnings: [],
       };
     },
   }).app;

@@ -17,6 +17,8 @@ export interface CallContext {
 /** A call as a request of HTTP makes it. A class, since one is made for each request, and what it gives is rarely asked for. */
 export class RequestCall implements Call {
   readonly params: Readonly<Record<string, unknown>>;
+  /** When its request came, as `performance.now()` tells. */
+  readonly since: number;
   readonly #request: Request;
   readonly #connection: ConnectionInfo;
   readonly #context: CallContext;
@@ -31,8 +33,10 @@ export class RequestCall implements Call {
     connection: ConnectionInfo,
     module: string,
     context: CallContext,
+    since: number,
   ) {
     this.params = params;
+    this.since = since;
     this.#request = request;
     this.#connection = connection;
     this.#module = module;
@@ -77,6 +81,11 @@ export class RequestCall implements Call {
     if (this.#kept) this.#connection.answered();
     this.#kept = false;
     this.#signal?.letGo();
+  }
+
+  /** Whether the answer was said to take its time, and is not complete. */
+  get isHeld(): boolean {
+    return this.#kept;
   }
 
   drop(): void {

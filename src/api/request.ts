@@ -102,7 +102,8 @@ function fromForm(text: string): Record<string, unknown> {
   return Object.fromEntries(pairs);
 }
 
-function bearer(request: Request): string | undefined {
+/** The key that a request presents in its header, or nothing. */
+export function bearer(request: Request): string | undefined {
   const header = request.headers.get('authorization');
   if (header === null) return undefined;
   return /^bearer +(.+)$/i.exec(header)?.[1]?.trim();

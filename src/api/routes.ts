@@ -8,12 +8,15 @@ import { type ClientAddress, connectionOf } from './connection.ts';
 import { type DiscoveryExchange, readQuery } from './discover.ts';
 import { statusPage } from './page/status-page.ts';
 import type { Readiness } from './readiness.ts';
+import { bearer } from './request.ts';
 
 /** What the routes of the API stand on. */
 export interface RoutesOptions extends AnswerOptions {
   /** Who calls, where the server that carries the app does not tell, or not rightly. */
   readonly clientAddress?: ClientAddress | undefined;
   readonly readiness: () => Readiness;
+  /** What `/metrics` answers, to whoever may read it. */
+  readonly metrics: (caller: MetricsCaller) => Promise<Reply>;
   /** The text of `/openapi.json`. */
   readonly openApi: () => Promise<string>;
   /** What `/identity` answers. */
@@ -34,6 +37,13 @@ export interface BrokerIdentity {
   readonly shared?: boolean;
 }
 
+/** Who asks for `/metrics`, and with what. */
+export interface MetricsCaller {
+  readonly clientAddress: string;
+  key(): string | undefined;
+  header(name: string): string | undefined;
+}
+
 /** The routes of the HTTPS API (contract, section 5). `answer` answers the calls of modules. */
 export function createRoutes(options: RoutesOptions, answer: Answer): Hono {
   const { toResponse } = options;
@@ -42,21 +52,26 @@ export function createRoutes(options: RoutesOptions, answer: Answer): Hono {
     return answer(c.req.raw, connectionOf(c, options.clientAddress), module, method);
   };
   const app = new Hono({ strict: false, router: new PatternRouter() });
-  app.get('/', () => toResponse(statusPage({ readiness: options.readiness(), about: aboutOf(options) })));
-  app.get('/healthz', () => toResponse(jsonReply({ status: 'ok' })));
-  app.get('/readyz', () => {
+  const own = (method: 'get' | 'post', path: string, handle: Handle): void => {
+    app[method](path, counted(path, handle, options));
+  };
+  own('get', '/', () => toResponse(statusPage({ readiness: options.readiness(), about: aboutOf(options) })));
+  own('get', '/healthz', () => toResponse(jsonReply({ status: 'ok' })));
+  own('get', '/readyz', () => {
     const readiness = options.readiness();
     return toResponse(jsonReply(readiness, readiness.ready ? 200 : 503));
   });
-  app.get('/openapi.json', async () => toResponse({ body: await options.openApi() }));
-  app.on(['GET', 'POST'], '/identity', (c) =>
-    toResponse(options.identity ? jsonReply({ ...options.identity }) : noSuchPath(c)),
-  );
-  app.post('/discover', (c) => discover(c, options));
+  own('get', '/metrics', async (c) => toResponse(await options.metrics(callerOf(c, options))));
+  own('get', '/openapi.json', async () => toResponse({ body: await options.openApi() }));
+  for (const method of ['get', 'post'] as const)
+    own(method, '/identity', (c) =>
+      toResponse(options.identity ? jsonReply({ ...options.identity }) : noSuchPath(c)),
+    );
+  own('post', '/discover', (c) => discover(c, options));
   app.all('/:module/:method', call);
   // An app that this one is mounted in may tell paths with a slash at their end from others.
   app.all('/:module/:method/', call);
-  app.notFound((c) => toResponse(noSuchPath(c)));
+  app.notFound(counted('', (c) => toResponse(noSuchPath(c)), options));
   app.onError((error, c) => toResponse(refuse(error, c.req.raw, options.log)));
   return app;
 }
@@ -65,22 +80,49 @@ function aboutOf({ identity, about }: RoutesOptions): Record<string, string> {
   return { ...about?.(), ...(identity ? { Registry: identity.id, Instance: identity.instance } : {}) };
 }
 
+type Handle = (c: Context) => Response | Promise<Response>;
+
+/** Answers a path of the broker's own, and counts that. */
+function counted(path: string, handle: Handle, { requests, log, toResponse }: RoutesOptions): Handle {
+  const route = requests.routeOfPath(path);
+  return async (c) => {
+    const since = performance.now();
+    const response = await attempt(c);
+    requests.answered(route, response.status, since, false);
+    return response;
+  };
+
+  async function attempt(c: Context): Promise<Response> {
+    try {
+      return await handle(c);
+    } catch (error) {
+      return toResponse(refuse(error, c.req.raw, log));
+    }
+  }
+}
+
+function callerOf(c: Context, { clientAddress }: RoutesOptions): MetricsCaller {
+  const request = c.req.raw;
+  return {
+    get clientAddress() {
+      return connectionOf(c, clientAddress).remoteAddress;
+    },
+    key: () => bearer(request),
+    header: (name) => request.headers.get(name) ?? undefined,
+  };
+}
+
 function noSuchPath(c: Context): Reply {
   return failure(new BrokerError('not_found', `No such path: ${c.req.path}`));
 }
 
 /** Keyed discovery over HTTPS. Whoever has not the key learns nothing, not even that the broker has one. */
 async function discover(c: Context, options: RoutesOptions): Promise<Response> {
-  const { discovery, log, toResponse } = options;
-  const request = c.req.raw;
-  try {
-    const query = discovery && (await readQuery(request));
-    const reply = query && discovery.exchange(query, connectionOf(c, options.clientAddress).remoteAddress);
-    if (!reply) return toResponse(noSuchPath(c));
-    return toResponse({ contentType: 'application/octet-stream', body: new Uint8Array(reply) });
-  } catch (error) {
-    return toResponse(refuse(error, request, log));
-  }
+  const { discovery, toResponse } = options;
+  const query = discovery && (await readQuery(c.req.raw));
+  const reply = query && discovery.exchange(query, connectionOf(c, options.clientAddress).remoteAddress);
+  if (!reply) return toResponse(noSuchPath(c));
+  return toResponse({ contentType: 'application/octet-stream', body: new Uint8Array(reply) });
 }
 
 /** Answers a request to a server of the broker's own. */

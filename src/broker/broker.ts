@@ -7,6 +7,7 @@ import path from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { unknownOptions } from '../config/unknown.ts';
 import type { Module } from '../modules/module.ts';
+import { type BrokerMeasures, createBrokerMeasures, createBrokerMetrics } from './metrics/broker-metrics.ts';
 import { createExtensions } from '../extensions/extensions.ts';
 import { builtIn } from '../modules/built-in.ts';
 import { scriptHostCommand } from '../extensions/host/command.ts';
@@ -16,6 +17,7 @@ import { BrokerError } from '../protocol/errors.ts';
 import { harmless, type Logger, silentLogger } from '../protocol/logger.ts';
 import type { Store } from '../store/store.ts';
 import { createApi } from '../api/api.ts';
+import { createMeasures } from '../api/metrics/measures.ts';
 import { type Backups, startBackups } from './backups/backups.ts';
 import { createSelfQuery } from './health/checks/self-query.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
@@ -50,6 +52,8 @@ export interface BrokerOptions {
   readonly onAlive?: () => void;
   /** Self-checks come at least this often, in milliseconds, whatever `_global.healthcheck_freq_sec` says. */
   readonly checkEveryMs?: number | undefined;
+  /** How many lines of the log were lost so far; default: nobody counts them. */
+  readonly lostLines?: () => number;
   /** The program that hosts extensions in TypeScript and JavaScript; default: this runtime with our own host. */
   readonly scriptHost?: () => readonly string[];
 }
@@ -97,9 +101,11 @@ export async function openBroker({
   backupDir = path.join(path.dirname(file), 'backups'),
   onAlive,
   checkEveryMs = Infinity,
+  lostLines,
 }: BrokerOptions): Promise<Broker> {
   const log = harmless(givenLog);
-  const opened = await openRegistry(file, options, log);
+  const measured = createBrokerMeasures();
+  const opened = await openRegistry(file, options, log, measured.durable.observe);
   return compose({
     ...opened,
     file,
@@ -110,6 +116,8 @@ export async function openBroker({
     backupDir,
     onAlive,
     checkEveryMs,
+    measured,
+    lostLines: () => lostLines?.(),
   });
 }
 
@@ -122,13 +130,16 @@ interface Parts extends Opened {
   readonly backupDir: string;
   readonly onAlive: (() => void) | undefined;
   readonly checkEveryMs: number;
+  readonly measured: BrokerMeasures;
+  readonly lostLines: () => number | undefined;
 }
 
 function compose(parts: Parts): Broker {
   const { store, settings, log } = parts;
   const pulses = createPulses();
   const closing = new AbortController();
-  const own = builtIn(store);
+  const measures = createMeasures();
+  const own = builtIn(store, measures.waits);
   const modules = new Map(Object.entries({ ...parts.modules, ...own }));
   const grants = createGrants();
   const extensions = createExtensions({
@@ -136,6 +147,7 @@ function compose(parts: Parts): Broker {
     config: settings.effective,
     services: own.services,
     log,
+    onCall: parts.measured.extensions.observe,
     hostCommand: (kind, options) => (kind === 'python' ? pythonHostCommand(options) : parts.scriptHost()),
     grantAccess: () => grants.give(open && { ...open.address, listenIp: settings.effective.api.listen_ip }),
   });
@@ -174,6 +186,15 @@ function compose(parts: Parts): Broker {
   });
   const api = createApi({
     config: settings.effective,
+    registry: store,
+    measures,
+    others: createBrokerMetrics({
+      ...parts.measured,
+      store,
+      backups: { lastWell: () => backups.lastWell() },
+      listeners: () => open,
+      lostLines: parts.lostLines,
+    }),
     services: own.services,
     modules,
     findExtension: (name) => extensions.find(name),

@@ -11,7 +11,13 @@ import type { HttpServer, ServeOptions } from '../runtime/runtime.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
 import type { KeyedDiscovery } from './discovery/keyed-discovery.ts';
 import { MAX_BODY_BYTES } from '../api/request.ts';
-import { type Responder, startResponder } from './discovery/responder.ts';
+import {
+  addStats,
+  noStats,
+  type Responder,
+  type ResponderStats,
+  startResponder,
+} from './discovery/responder.ts';
 
 /** Where a broker can be reached. */
 export interface BrokerAddress {
@@ -37,6 +43,10 @@ export interface Listeners {
   renew(change: Renewal): Promise<void>;
   /** Why connections are refused now, or were within the last minute; nothing when none was. */
   refusing(): string | undefined;
+  /** How many connections are open; nothing where the runtime does not tell. */
+  connections(): number | undefined;
+  /** What became of discovery's datagrams since the doors opened. */
+  discovered(): ResponderStats;
   close(graceMs: number): Promise<void>;
 }
 
@@ -94,6 +104,8 @@ function combine(options: ListenOptions, doors: Doors): Listeners {
   const { port } = doors.server;
   const closing: Promise<void>[] = [];
   let { discovery } = options;
+  /** Of responders that have been closed. */
+  let before = noStats;
   return {
     get address() {
       return {
@@ -118,6 +130,7 @@ function combine(options: ListenOptions, doors: Doors): Listeners {
       if (present === discovery) return;
       discovery = present;
       await doors.responder.close();
+      before = addStats(before, doors.responder.stats());
       doors.responder = await respond(next, port);
     },
     refusing() {
@@ -125,6 +138,8 @@ function combine(options: ListenOptions, doors: Doors): Listeners {
       const limit = descriptorLimit();
       return `so many connections are open that more are refused, since the limit of open files is ${limit}: raise it (ulimit -n, LimitNOFILE= of the service)`;
     },
+    connections: () => doors.server.connections(),
+    discovered: () => addStats(before, doors.responder.stats()),
     async close(graceMs) {
       await doors.responder.close();
       await Promise.all([doors.server.close(graceMs), ...closing]);

@@ -6,6 +6,8 @@ export interface LineQueue {
   sayLossAs(render: (lines: number) => string): void;
   /** Waits until all is written: as long as the reader reads, and no longer than the limits say. */
   flush(): Promise<void>;
+  /** How many lines were lost so far. */
+  readonly lost: number;
 }
 
 /** Writes bytes and says whether that worked, at once or later. It must not throw. */
@@ -24,6 +26,8 @@ interface Item {
   readonly bytes: Uint8Array;
   /** The lines that are lost with it. */
   readonly lines: number;
+  /** Whether it says that they have been lost already. */
+  readonly isLoss: boolean;
 }
 
 const POLL_MS = 5;
@@ -41,15 +45,17 @@ export function createLineQueue(send: Send, limits: LineQueueLimits = {}): LineQ
   const { bytes: most = 256 * 1024, idleMs = 1000, flushMs = 5000 } = limits;
   let items: Item[] = [];
   let size = 0;
+  /** Not told yet. */
   let lost = 0;
+  let lostInAll = 0;
   let sent = 0;
   let isSending = false;
   let isPumping = false;
   let lossLine = lossText;
 
-  function push(text: string, lines: number): void {
+  function push(text: string, lines: number, isLoss: boolean): void {
     const bytes = Buffer.from(text);
-    items.push({ bytes, lines });
+    items.push({ bytes, lines, isLoss });
     size += bytes.byteLength;
   }
 
@@ -62,7 +68,12 @@ export function createLineQueue(send: Send, limits: LineQueueLimits = {}): LineQ
     if (lost === 0 || size > most / 2) return;
     const lines = lost;
     lost = 0;
-    push(`${lossLine(lines)}\n`, lines);
+    push(`${lossLine(lines)}\n`, lines, true);
+  }
+
+  function lose(lines: number, isKnown = false): void {
+    lost += lines;
+    if (!isKnown) lostInAll += lines;
   }
 
   function pump(): void {
@@ -83,15 +94,15 @@ export function createLineQueue(send: Send, limits: LineQueueLimits = {}): LineQ
     sent++;
     size -= item.bytes.byteLength;
     if (isWritten) tellLoss();
-    else lost += item.lines;
+    else lose(item.lines, item.isLoss);
     pump();
   }
 
   return {
     write(text) {
       tellLoss();
-      if (lost === 0 && hasRoom(text)) push(text, 1);
-      else lost++;
+      if (lost === 0 && hasRoom(text)) push(text, 1, false);
+      else lose(1);
       pump();
     },
     sayLossAs(render) {
@@ -110,6 +121,9 @@ export function createLineQueue(send: Send, limits: LineQueueLimits = {}): LineQ
         before = sent;
       }
       items = [];
+    },
+    get lost() {
+      return lostInAll;
     },
   };
 }

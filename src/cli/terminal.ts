@@ -29,6 +29,11 @@ export function logToErrors(lossLine: (lines: number) => string): void {
   errors.sayLossAs(lossLine);
 }
 
+/** How many lines for standard error were lost so far. */
+export function lostLines(): number {
+  return errors.lost;
+}
+
 /** Gives what is still to be written to standard error its time, which is bounded. For the end of a program. */
 export const flushErrors: () => Promise<void> = errors.flush;
 

@@ -65,6 +65,8 @@ export interface BrokerSections {
   readonly _global?: Partial<Config['_global']>;
   readonly _config?: Partial<Config['_config']>;
   readonly _store?: Partial<Config['_store']>;
+  /** `_access_key`: what `/metrics` asks for; default `''`, nothing. */
+  readonly _metrics?: ModuleKey;
   readonly ping?: ModuleConfig;
   readonly services?: ModuleConfig;
   readonly worker?: ModuleConfig;
@@ -92,6 +94,14 @@ export const defaults: Config = {
 
 /** Top-level keys that are no modules and can never be called. */
 const sections = new Set(['api', 'discover', 'worker']);
+
+/** The section whose `_access_key` guards `/metrics`. It is no module. */
+export const METRICS_SECTION = '_metrics';
+
+/** Whether the `_access_key` of a top-level key's object guards something. */
+function isGuarding(key: string): boolean {
+  return isModuleKey(key) || key === 'discover' || key === METRICS_SECTION;
+}
 
 /** Whether a top-level key of the configuration lets a module of that name be called. */
 export function isModuleKey(key: string): boolean {
@@ -178,7 +188,7 @@ export function checkEach(options: JsonObject, source: string): void {
 function sectionProblem(key: string, value: Json): string | undefined {
   if (!isObject(value))
     return strayProblem(key, value) ?? `option ${key}: expected an object, got ${kindOf(value)}`;
-  return isModuleKey(key) || key === 'discover' ? guardProblem(key, value) : otherProblem(key, value);
+  return isGuarding(key) ? guardProblem(key, value) : otherProblem(key, value);
 }
 
 /** An empty string asks for no key; a list that holds none, or an empty one, would be open by mistake. */

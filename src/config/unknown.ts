@@ -1,6 +1,6 @@
 import { isObject, type JsonObject } from '../protocol/data.ts';
 import { nearest } from '../protocol/nearest.ts';
-import { defaults } from './schema.ts';
+import { defaults, METRICS_SECTION } from './schema.ts';
 
 const keysOf = (section: 'api' | '_global' | '_config' | '_store'): string[] =>
   Object.keys(defaults[section]);
@@ -11,6 +11,7 @@ const known: Readonly<Record<string, readonly string[]>> = {
   _global: [...keysOf('_global'), 'log_level'],
   _config: keysOf('_config'),
   _store: keysOf('_store'),
+  [METRICS_SECTION]: ['_access_key'],
 };
 
 /** Options of a configuration that nothing reads: a sentence for each, with what was probably meant. */

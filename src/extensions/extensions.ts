@@ -55,7 +55,8 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
     setAside(name);
     if (!extension) return undefined;
     const limits = readLimits(name, config);
-    const turns = slots.get(name) ?? createSlots(`Extension '${name}'`, limits.concurrency, limits.queue);
+    const { concurrency, queue } = limits;
+    const turns = slots.get(name) ?? createSlots(`Extension '${name}'`, concurrency, queue, options.onCall);
     slots.set(name, turns);
     const parts: Parts = { ...options, extension, limits, turns, ownConfig: withoutKey(config) };
     const made = extension.kind === 'executable' ? loadExecutable(parts) : loadScript(parts, locks);

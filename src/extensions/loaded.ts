@@ -14,6 +14,8 @@ export interface ExtensionsOptions {
   /** The module `services`, through which extensions use the registry. */
   readonly services: Module;
   readonly log: Logger;
+  /** Told how long each call ran, in seconds; default: nobody is. */
+  readonly onCall?: (seconds: number) => void;
   /** The program that hosts scripts. Throws a BrokerError where there is none. */
   hostCommand(kind: Exclude<ExtensionKind, 'executable'>, config: JsonObject): readonly string[];
   /** Lets one call of an executable use the registry: variables for its environment, valid until `revoke`. */

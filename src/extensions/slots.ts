@@ -12,7 +12,13 @@ export interface Slots {
   idle(): Promise<void>;
 }
 
-export function createSlots(what: string, concurrency: number, queue: number): Slots {
+/** @param onEnd is told how long each call had its turn, in seconds; default: nobody is. */
+export function createSlots(
+  what: string,
+  concurrency: number,
+  queue: number,
+  onEnd: (seconds: number) => void = () => undefined,
+): Slots {
   const waiting = new Set<() => void>();
   let taken = 0;
 
@@ -58,9 +64,12 @@ export function createSlots(what: string, concurrency: number, queue: number): S
       else if (waiting.size < queue) await waitForTurn(waitMs, signal);
       else throw busy(`${what} is busy: ${taken} calls run and ${waiting.size} wait; try again later`);
       let held = true;
+      const since = performance.now();
       return () => {
-        if (held) release();
+        if (!held) return;
         held = false;
+        onEnd((performance.now() - since) / 1000);
+        release();
       };
     },
     async idle() {

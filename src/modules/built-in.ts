@@ -5,6 +5,7 @@ import type { Store } from '../store/store.ts';
 import type { Module } from './module.ts';
 import { ping } from './ping.ts';
 import { createServices } from './services/services.ts';
+import type { WaitObserver } from './services/wait.ts';
 
 /** The modules that every broker has. */
 export interface BuiltIn {
@@ -15,8 +16,9 @@ export interface BuiltIn {
 const builtInNames: Readonly<Record<keyof BuiltIn, true>> = { ping: true, services: true };
 const isModule = hasFunctions('call');
 
-export function builtIn(store: Store): BuiltIn {
-  return { ping, services: createServices(store) };
+/** @param waits is told of waits; default: nobody is. */
+export function builtIn(store: Store, waits?: WaitObserver): BuiltIn {
+  return { ping, services: createServices(store, waits) };
 }
 
 /**

@@ -26,6 +26,8 @@ export function serveBun(options: ServeOptions): HttpServer {
   const { port = options.port, hostname = options.hostname } = listening;
   /** Those that listen no more and have requests to answer. */
   const ending = new Map<Server, Promise<void>>();
+  /** At the last look; nothing where there is no need to look. */
+  let connections: number | undefined;
   const looking = max === Infinity ? undefined : setInterval(look, LOOK_MS).unref();
 
   function tooMany(): boolean {
@@ -59,7 +61,7 @@ export function serveBun(options: ServeOptions): HttpServer {
   }
 
   function look(): void {
-    const connections = openDescriptors() - base;
+    connections = openDescriptors() - base;
     if (connections >= max) refuse();
     else if (!listening && connections < max * 0.9) listening = listenAgain();
   }
@@ -76,6 +78,7 @@ export function serveBun(options: ServeOptions): HttpServer {
   return {
     port,
     refusing: () => refusals.recent(),
+    connections: () => connections,
     async close(graceMs) {
       clearInterval(looking);
       stopListening();

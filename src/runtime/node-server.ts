@@ -81,6 +81,7 @@ export async function serveNode(
   return {
     port,
     refusing: () => refusals.recent(),
+    connections: () => connections.count,
     close(graceMs) {
       clearInterval(reviving);
       return close(server, connections, graceMs);

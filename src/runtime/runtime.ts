@@ -109,6 +109,11 @@ export interface HttpServer {
   readonly port: number;
   /** Whether it refuses connections, or has done so within the last minute, because as many as may be are open. */
   refusing(): boolean;
+  /**
+   * How many connections are open; nothing where the runtime does not tell. On Bun it is told by descriptors, and what else the
+   * process has opened since it began to listen is in it.
+   */
+  connections(): number | undefined;
   /** Stops accepting, lets requests under way finish for at most `graceMs`, then ends every connection that is left. */
   close(graceMs: number): Promise<void>;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { runtime } from '#runtime';
 import { createApi } from '../../src/api/api.ts';
+import { createMeasures } from '../../src/api/metrics/measures.ts';
 import { MAX_BODY_BYTES } from '../../src/api/request.ts';
 import { builtIn } from '../../src/modules/built-in.ts';
 import { defineMethod, defineModule, type Module } from '../../src/modules/module.ts';
@@ -61,7 +62,8 @@ interface Pair {
 async function servePair(): Promise<Pair> {
   const certificate = await makeCertificate();
   const serve = (pastRouter: boolean): Promise<HttpServer> => {
-    const { ping, services } = builtIn(memoryStore());
+    const registry = memoryStore();
+    const { ping, services } = builtIn(registry);
     const { app, fetch } = createApi({
       config: {
         ping: {},
@@ -71,6 +73,8 @@ async function servePair(): Promise<Pair> {
         absent: {},
         'pkg.mod': {},
       },
+      registry,
+      measures: createMeasures(),
       services,
       modules: new Map([
         ['ping', ping],
@@ -79,7 +83,7 @@ async function servePair(): Promise<Pair> {
         ['own', own],
         ['pkg.mod', own],
       ]),
-      readiness: () => ({ ready: true, checks: {} }),
+      readiness: () => ({ ready: true, checks: {}, warnings: [] }),
       closing: new AbortController().signal,
       log: silentLogger,
       identity: { id: 'id', instance: 'instance' },

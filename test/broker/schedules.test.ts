@@ -117,6 +117,7 @@ describe('a loop that has died', () => {
       store: {
         health: () => ({ writable: true }),
         diskProblem: async () => undefined,
+        rewriteProblem: () => undefined,
       } as unknown as FileStore,
       backups: { problem: () => undefined },
       config: () => defaults,
@@ -126,6 +127,7 @@ describe('a loop that has died', () => {
       onAlive: undefined,
       checkEveryMs: Infinity,
       listeners: () => undefined,
+      lostLines: () => undefined,
     });
     const { ready, checks } = health.readiness();
     assert.equal(ready, false);

@@ -39,6 +39,7 @@ describe('lines on their way to standard error', () => {
     while (reader.read());
     const kept = [0, 1, 2, 3, 4].map((i) => `line ${i}\n`);
     assert.deepEqual(reader.got, [...kept, '5 lines were lost\n', 'later\n']);
+    assert.equal(queue.lost, 5);
     await queue.flush();
   });
 
@@ -53,6 +54,7 @@ describe('lines on their way to standard error', () => {
     isFull = false;
     queue.write('there is room\n');
     assert.deepEqual(got, ['1000 lines were lost\n', 'there is room\n']);
+    assert.equal(queue.lost, 1000, 'each line once, and not those that were to tell of them');
     await queue.flush();
   });
 

@@ -57,6 +57,7 @@ const options: CreateAppOptions = {
   },
   log,
   clientAddress,
+  metricsKey: ['old', 'new'],
   signal: new AbortController().signal,
 };
 const app: Hono = createApp(options);

@@ -10,6 +10,7 @@ function withoutRoom(): Committer {
     revision: () => 0,
     apply: () => undefined,
     onCommit: () => undefined,
+    onDurable: () => undefined,
     makeRoom: () => Promise.resolve(false),
     log: () => undefined,
     batchBytes: 1024,

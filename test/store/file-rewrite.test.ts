@@ -120,6 +120,25 @@ describe('rewrite()', () => {
     assert.equal(before, 1);
   });
 
+  it('that failed is told until one has succeeded, and loses nothing', async () => {
+    const dir = tempDir();
+    let isMalformed = true;
+    const edits = {
+      keep: () => (isMalformed ? Promise.reject(new Error('line 3 is malformed')) : Promise.resolve()),
+      check: () => undefined,
+      wrote: () => undefined,
+    };
+    const store = await openIn(dir, { rewriteIntervalMs: 20, edits });
+    assert.equal(store.rewriteProblem(), undefined);
+    await store.mutate('a', put({ x: 1 }));
+    const problem = await waitFor('the problem', () => store.rewriteProblem());
+    assert.match(problem, /line 3 is malformed.*goes on in its journal/);
+    isMalformed = false;
+    await waitFor('its end', () => store.rewriteProblem() === undefined);
+    assert.deepEqual((await store.get('a'))?.data, { x: 1 });
+    await store.close();
+  });
+
   it('is refused once the store is closed', async () => {
     const store = await openIn(tempDir());
     await store.close();

@@ -97,9 +97,18 @@ export const schemas: JsonObject = {
           warning: { type: 'string', description: 'It is ok, and needs attention' },
           bytes: count,
           max_bytes: count,
+          free_bytes: count,
         },
         ['ok'],
       ),
+    },
+    warnings: {
+      type: 'array',
+      items: object({
+        id: { type: 'string', description: 'The check that found it' },
+        message: { type: 'string', description: 'For people' },
+        since: { type: 'string', format: 'date-time' },
+      }),
     },
   }),
 };

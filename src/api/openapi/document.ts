@@ -1,3 +1,4 @@
+import { METRICS_SECTION } from '../../config/schema.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import { VERSION } from '../../protocol/version.ts';
 import { answers, json, ref, responses, schemas } from './answers.ts';
@@ -44,6 +45,7 @@ export function openApiDocument(described: Described): JsonObject {
       ...(described.hasOthers ? { '/{module}/{method}': otherItem } : {}),
       ...(described.hasIdentity ? { '/identity': identityItem } : {}),
       ...brokerItems,
+      '/metrics': metricsItem(described),
     },
     components: {
       schemas,
@@ -119,6 +121,23 @@ const read = (operationId: string, summary: string, given: JsonObject): JsonObje
 const identityItem: JsonObject = read('identity', 'Which running broker this is', {
   '200': { description: 'Nothing of it is a secret', content: json(ref('schemas', 'Identity')) },
 });
+
+function metricsItem({ guards }: Described): JsonObject {
+  const isGuarded = guards(METRICS_SECTION);
+  const given = {
+    description: 'The text format of Prometheus',
+    content: { 'text/plain': { schema: { type: 'string' } } },
+  };
+  return {
+    get: {
+      operationId: 'metrics',
+      tags: ['broker'],
+      summary: 'What is measured',
+      security: isGuarded ? [{ accessKey: [] }] : [],
+      responses: answers(given, isGuarded ? [401, 403, 429] : []),
+    },
+  };
+}
 
 const brokerItems: JsonObject = {
   '/healthz': read('healthz', 'Whether the process serves', {

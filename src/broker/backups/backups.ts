@@ -20,6 +20,8 @@ import { formatBytes, freeBytes } from '../../store/file/disk-space.ts';
 export interface Backups {
   /** What is amiss with them, for people; nothing when all is well, or none are asked for. */
   problem(): string | undefined;
+  /** When they were last well, in milliseconds since 1970: one was made, or the latest holds all; nothing before that. */
+  lastWell(): number | undefined;
   /** Ends the schedule; a backup under way is finished first. */
   close(): Promise<void>;
 }
@@ -42,6 +44,8 @@ const BACKUP_MS = 3_600_000;
 const SOON_MS = 1000;
 const RETRY_MS = 30_000;
 
+const nothing = (): undefined => undefined;
+
 /**
  * Starts them. None are made with `backup_freq_secs` or `backup_retain_n` 0. The period runs by the monotonic clock;
  * only the age of what an earlier run left is told by its name.
@@ -50,7 +54,8 @@ export function startBackups(setup: BackupsOptions): Backups {
   const { file, dir, store, log, pulse } = setup;
   const periodMs = setup.config.backup_freq_secs * 1000;
   const keep = setup.config.backup_retain_n;
-  if (periodMs === 0 || keep === 0) return { problem: () => undefined, close: () => Promise.resolve() };
+  if (periodMs === 0 || keep === 0)
+    return { problem: nothing, lastWell: nothing, close: () => Promise.resolve() };
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
   let failure: string | undefined;
@@ -58,6 +63,7 @@ export function startBackups(setup: BackupsOptions): Backups {
   let known: { readonly path: string; readonly options: string } | undefined;
   /** When that was found, by the monotonic clock; at first, when this began. */
   let wellAt = performance.now();
+  let lastWell: number | undefined;
   let running: Promise<void> = begin();
 
   function waitUntil(due: number): void {
@@ -76,6 +82,7 @@ export function startBackups(setup: BackupsOptions): Backups {
   async function begin(): Promise<void> {
     const started = performance.now();
     const latest = await latestOf().catch(fail);
+    lastWell ??= latest?.taken;
     const age = latest === undefined ? Number.NaN : Date.now() - latest.taken;
     // A backup from the future was made by a clock that was wrong: its age says nothing.
     const left = age >= 0 && age < periodMs ? periodMs - age : 0;
@@ -96,6 +103,7 @@ export function startBackups(setup: BackupsOptions): Backups {
       if (failure !== undefined) log.info('backups are made again', { dir });
       failure = undefined;
       wellAt = performance.now();
+      lastWell = Date.now();
       // By the plan and not by when it was done; turns that were missed are left out.
       waitUntil(Math.max(due + periodMs, performance.now()));
     } catch (error) {
@@ -162,6 +170,7 @@ export function startBackups(setup: BackupsOptions): Backups {
         ? `the last backup is ${formatDuration(age)} old; one is due every ${formatDuration(periodMs)}`
         : undefined;
     },
+    lastWell: () => lastWell,
     async close() {
       closed = true;
       clearTimeout(timer);

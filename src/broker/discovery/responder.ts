@@ -41,6 +41,25 @@ export interface ResponderStats {
   readonly failed: number;
 }
 
+export const noStats: ResponderStats = {
+  received: 0,
+  answered: 0,
+  notHeld: 0,
+  malformed: 0,
+  unauthenticated: 0,
+  open: 0,
+  stale: 0,
+  outdated: 0,
+  repeated: 0,
+  limited: 0,
+  failed: 0,
+};
+
+export function addStats(one: ResponderStats, other: ResponderStats): ResponderStats {
+  const keys = Object.keys(one) as (keyof ResponderStats)[];
+  return Object.fromEntries(keys.map((key) => [key, one[key] + other[key]])) as unknown as ResponderStats;
+}
+
 export interface ResponderOptions {
   /** `''` or `'::'`: every interface, IPv4 and IPv6; `'0.0.0.0'`: every interface, IPv4; else one address. */
   readonly listenIp: string;
@@ -78,19 +97,7 @@ const LOG_EVERY_MS = 10_000;
  */
 export async function startResponder(options: ResponderOptions): Promise<Responder> {
   const { listenIp, port, log, form = openForm, rescanMs = 30_000 } = options;
-  const stats = {
-    received: 0,
-    answered: 0,
-    notHeld: 0,
-    malformed: 0,
-    unauthenticated: 0,
-    open: 0,
-    stale: 0,
-    outdated: 0,
-    repeated: 0,
-    limited: 0,
-    failed: 0,
-  };
+  const stats = { ...noStats };
   const amplified = createReplyLimit(limits);
   const matched = createReplyLimit({ perSource: limits.perSource });
   const limitOf = (query: Query): ReplyLimit => (query.isAmplified ? amplified : matched);

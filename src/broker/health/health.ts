@@ -3,6 +3,7 @@ import { formatDuration, MAX_TIMER_MS } from '../../protocol/duration.ts';
 import type { Finding, Readiness } from '../../api/readiness.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
+import { createWarnings } from './warnings.ts';
 import type { Pulse } from '../../protocol/pulse.ts';
 
 /** One thing to look at. Gives nothing where there is nothing to look at now. */
@@ -40,6 +41,7 @@ export function startHealth(options: HealthOptions): Health {
   const { checks, live, everyMs, checkMs = 5000, log, onAlive, pulse, vital = [] } = options;
   const found: Record<string, Finding> = {};
   const told: Record<string, string> = {};
+  const warnings = createWarnings();
   /** Checks that have not ended; one that hangs is not started again. */
   const hanging = new Map<string, Promise<Finding | undefined>>();
   let timer: NodeJS.Timeout | undefined;
@@ -82,7 +84,7 @@ export function startHealth(options: HealthOptions): Health {
   function readinessNow(): Readiness {
     const now = Object.entries(live).map(([name, check]) => [name, findingOf(check)] as const);
     const all = { ...Object.fromEntries(now), ...found };
-    return { ready: Object.values(all).every(({ ok }) => ok), checks: all };
+    return { ready: Object.values(all).every(({ ok }) => ok), checks: all, warnings: warnings.of(all) };
   }
 
   /** On change alone: a reason may hold a number that is another one each time. */

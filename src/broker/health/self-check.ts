@@ -6,6 +6,7 @@ import type { FileStore } from '../../store/file/file-store.ts';
 import type { Backups } from '../backups/backups.ts';
 import { checkCertificate } from './checks/certificate.ts';
 import { checkDisk } from './checks/disk.ts';
+import { createLogCheck } from './checks/log-lines.ts';
 import { checkRegistrySize } from './checks/registry-size.ts';
 import { checkListeners } from './checks/listeners.ts';
 import type { SelfQuery } from './checks/self-query.ts';
@@ -24,6 +25,8 @@ export interface SelfCheckOptions {
   readonly onAlive: (() => void) | undefined;
   /** The longest time between two checks. */
   readonly checkEveryMs: number;
+  /** How many lines of the log were lost so far; nothing where nobody counts them. */
+  lostLines(): number | undefined;
   /** The doors, once they are open. */
   listeners(): Listeners | undefined;
 }
@@ -42,6 +45,11 @@ export function watchHealth(options: SelfCheckOptions): Health {
         const { writable, reason } = store.health();
         return reason === undefined ? { ok: writable } : { ok: writable, reason };
       },
+      journal() {
+        const warning = store.rewriteProblem();
+        return warning === undefined ? { ok: true } : { ok: true, warning };
+      },
+      log: createLogCheck(() => options.lostLines()),
       registry: () => checkRegistrySize(store.health()),
       schedules() {
         const stopped = pulses.stopped();

@@ -19,12 +19,14 @@ export interface Opened {
  * The one way into a broker's file: its place, its lock, its options, who else may read it, its registry. Each step needs those
  * before it, and a failure undoes them.
  * @param options over those of the file, for this run only.
+ * @param onDurable is told how long each commit took, in seconds.
  * @throws BrokerError what is in the way, of any step.
  */
 export async function openRegistry(
   file: string,
   options: JsonObject | undefined,
   log: Logger,
+  onDurable: (seconds: number) => void,
 ): Promise<Opened> {
   await preparePlace(file);
   const lock = await acquireLock(file);
@@ -38,6 +40,7 @@ export async function openRegistry(
       document,
       options: () => settings.written,
       edits,
+      onDurable,
       maxBytes: settings.effective._store.max_bytes,
       log: (level, message) => log[level](message),
     });

@@ -11,6 +11,7 @@ import type { Run } from '../command.ts';
 import { createLog, type LogFormat } from '../log.ts';
 import type { Arguments } from '../command.ts';
 import { sayReady } from '../ready-line.ts';
+import { lostLines } from '../terminal.ts';
 import { handleSignals, logProblems } from '../process-events.ts';
 
 export const run: Run = async (args) => {
@@ -33,6 +34,7 @@ export const run: Run = async (args) => {
     onAlive: () => void notify.watchdog(),
     checkEveryMs: notify.watchdogMs === undefined ? undefined : notify.watchdogMs / 3,
     log,
+    lostLines,
   });
   const setLevel = (): void => log.setLevel(givenLevel ?? broker.config._global.log_level ?? 'info');
   try {

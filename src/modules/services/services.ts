@@ -25,11 +25,11 @@ import {
 } from '../../protocol/services.ts';
 import { createPages, type Pages } from './pages.ts';
 import { createQueues, type Queues, removeIfIs } from './queue.ts';
-import { waitAtMost } from './wait.ts';
+import { waitAtMost, type WaitObserver } from './wait.ts';
 import { eventStream } from './watch.ts';
 
 /** The module `services`: the registry over the API (contract, sections 3 and 5). */
-export function createServices(store: Store): Module {
+export function createServices(store: Store, waits?: WaitObserver): Module {
   const pages = createPages(store);
   const queues = createQueues(store);
   const { Register, Replace, Update, Delete, Renew, Get, List, Watch } = params;
@@ -57,8 +57,8 @@ export function createServices(store: Store): Module {
       params: Renew,
       run: async (p) => written(await store.mutate(p.name, renew(p.name, p.if_revision))),
     }),
-    Get: defineMethod({ safe: true, params: Get, run: (p, call) => get(store, p, call) }),
-    List: defineMethod({ safe: true, params: List, run: (p, call) => list(store, pages, p, call) }),
+    Get: defineMethod({ safe: true, params: Get, run: (p, call) => get(store, p, call, waits) }),
+    List: defineMethod({ safe: true, params: List, run: (p, call) => list(store, pages, p, call, waits) }),
     Watch: defineMethod({
       safe: true,
       params: Watch,
@@ -152,21 +152,32 @@ async function mortalReply(store: Store, entry: Entry): Promise<Reply> {
   return jsonReply(envelope);
 }
 
-function get(store: Store, asked: GetParams, call: Call): Promise<Reply> | Reply {
+function get(store: Store, asked: GetParams, call: Call, waits?: WaitObserver): Promise<Reply> | Reply {
   const entry = store.peek?.(asked.name);
-  return entry && entry.ttlMs === undefined ? entryReply(entry) : getLater(store, asked, call);
+  return entry && entry.ttlMs === undefined ? entryReply(entry) : getLater(store, asked, call, waits);
 }
 
-async function getLater(store: Store, { name, wait = 0 }: GetParams, call: Call): Promise<Reply> {
+async function getLater(
+  store: Store,
+  { name, wait = 0 }: GetParams,
+  call: Call,
+  waits?: WaitObserver,
+): Promise<Reply> {
   let entry: Entry | undefined = await store.get(name);
   if (!entry && wait > 0) {
-    entry = await waitAtMost(wait, call, (signal) => store.waitForEntry(name, signal));
+    entry = await waitAtMost(wait, call, (signal) => store.waitForEntry(name, signal), waits);
   }
   if (!entry) throw new BrokerError('not_found', `Entry '${name}' not found`);
   return entry.ttlMs === undefined ? entryReply(entry) : await mortalReply(store, entry);
 }
 
-async function list(store: Store, pages: Pages, p: ListParams, call: Call): Promise<Reply> {
+async function list(
+  store: Store,
+  pages: Pages,
+  p: ListParams,
+  call: Call,
+  waits?: WaitObserver,
+): Promise<Reply> {
   const { prefix = '', after, limit = MAX_PAGE, wait = 0, wait_count: wanted, entries = true } = p;
   if (wait > 0 && wanted === undefined) {
     throw new BrokerError(
@@ -176,7 +187,7 @@ async function list(store: Store, pages: Pages, p: ListParams, call: Call): Prom
   }
   const reached =
     wait > 0
-      ? await waitAtMost(wait, call, (signal) => store.waitForCount(prefix, wanted ?? 0, signal))
+      ? await waitAtMost(wait, call, (signal) => store.waitForCount(prefix, wanted ?? 0, signal), waits)
       : undefined;
   if (entries) return await pages.reply({ prefix, limit, ...(after === undefined ? {} : { after }) });
   // The revision once it has been counted: what changed meanwhile is in the count.

@@ -7,6 +7,7 @@ import { type Batch, newBatch, type NewState, type Pending, settle } from './bat
 import { isFull } from './disk-errors.ts';
 import type { AppendFailure, Journal } from './journal.ts';
 import { encodeRecord } from './records.ts';
+import type { Trouble } from './trouble.ts';
 
 /**
  * Group commit: changes that arrive while one batch is being made durable form the next. A change is applied, and
@@ -35,13 +36,6 @@ export interface Committer {
   close(): void;
 }
 
-export interface Trouble {
-  readonly final: boolean;
-  readonly reason: string;
-  /** Whether every acknowledged write is on the disk. */
-  readonly saved: boolean;
-}
-
 export interface CommitterOptions {
   /** The journal to append to: looked up for each batch. */
   readonly journal: () => Journal;
@@ -51,6 +45,8 @@ export interface CommitterOptions {
   readonly apply: (change: Change, recordBytes: number) => void;
   /** Called after each batch. */
   readonly onCommit: () => void;
+  /** Told how long each batch took to become durable, in seconds. */
+  readonly onDurable: (seconds: number) => void;
   /**
    * Asked when the disk is full, while no append is under way: frees what can be spared. True when an append is worth
    * another attempt. Must not reject.
@@ -192,6 +188,7 @@ export function createCommitter(options: CommitterOptions): Committer {
   function committed(): void {
     const batch = land();
     if (batch === undefined) return;
+    options.onDurable((performance.now() - flyingSince) / 1000);
     if (trouble?.final === false) {
       trouble = undefined;
       log('info', 'There is room on the disk again: the registry takes writes');

@@ -37,6 +37,8 @@ export interface FileStoreOptions extends StateLimits {
   readonly probeMs?: number;
   /** Bytes of writes that may wait for the disk; beyond them writes are refused with `unavailable`; default 64 MiB. */
   readonly pendingBytes?: number;
+  /** Told how long each commit took to become durable, in seconds; default: nobody is. */
+  readonly onDurable?: (seconds: number) => void;
   /** Health says that the disk is late when a commit takes longer than this; default 5 s. */
   readonly lateMs?: number;
   /** Told before each step that changes the disk outside of a commit: where a test lets the process die. */
@@ -56,6 +58,10 @@ export interface FileStore extends Store {
    * {@link FileStore.rewrite} does; a failure leaves nothing there, and writes go on.
    */
   backUp(target: (revision: number) => string): Promise<WrittenBackup>;
+  /** Why the file could not be rewritten at the last attempt; nothing when all is well. */
+  rewriteProblem(): string | undefined;
+  /** Bytes of the journal that is written to. */
+  readonly journalBytes: number;
   /** Bytes that the next rewriting of the file, and the journal after it, take on the disk. */
   neededBytes(): number;
   /** What a look at the disk shows to be amiss that no write has run into yet; nothing when all is well. */
@@ -99,6 +105,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     revision: () => table.revision,
     apply: state.apply,
     onCommit: () => upkeep.committed(),
+    onDurable: settings.onDurable ?? ((): void => undefined),
     makeRoom: () => upkeep.makeRoom(),
     log,
     batchBytes: BATCH_BYTES,
@@ -236,6 +243,10 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     rewrite: () =>
       closing ? rejected(stopping()) : upkeep.isReady ? rewriter.rewrite() : rejected(notReady()),
     backUp: (target) => (closing ? rejected(stopping()) : rewriter.backUp(target)),
+    rewriteProblem: () => upkeep.problem,
+    get journalBytes(): number {
+      return journal.size;
+    },
     neededBytes: () => rewriter.neededBytes(),
     diskProblem,
     close() {

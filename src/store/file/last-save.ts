@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { ifPresent } from '../../config/atomic-write.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import type { Trouble } from './committer.ts';
+import type { Trouble } from './trouble.ts';
 import { readCurrent, writeClean } from './current-journal.ts';
 import type { RegistryIdentity } from './document.ts';
 import type { Journal } from './journal.ts';

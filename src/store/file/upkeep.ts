@@ -9,6 +9,8 @@ import type { Room } from './room.ts';
 export interface Upkeep {
   /** Whether the disk has been made ready for writes. */
   readonly isReady: boolean;
+  /** Why the file could not be rewritten at the last attempt; nothing when it could. */
+  readonly problem: string | undefined;
   /** Writes can be taken. A file that is behind is rewritten beside them. */
   begin(opened: Opened): Promise<void>;
   /** Something was committed: the file may be due. */
@@ -42,6 +44,7 @@ const ROOM_EVERY_BYTES = 1024 * 1024;
 export function createUpkeep(options: UpkeepOptions): Upkeep {
   const { rewriter, room, committer, log, probeMs } = options;
   let isReady = false;
+  let problem: string | undefined;
   let rewriting = false;
   let notBefore = 0;
   let lacksRoom = false;
@@ -92,6 +95,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       await rewriteWithHistory();
       notBefore = 0;
       lacksRoom = false;
+      problem = undefined;
     } catch (error) {
       lacksRoom = isStorageFull(error);
       notBefore = performance.now() + (lacksRoom ? probeMs : RETRY_MS);
@@ -122,13 +126,17 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       }
       await rewriteNow();
     } catch (error) {
-      log('warn', `${messageOf(error)}; the registry goes on in its journal`);
+      problem = `${messageOf(error)}; the registry goes on in its journal`;
+      log('warn', problem);
     }
   }
 
   return {
     get isReady(): boolean {
       return isReady;
+    },
+    get problem(): string | undefined {
+      return problem;
     },
     begin,
     committed() {

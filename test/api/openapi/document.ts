@@ -89,7 +89,7 @@ function lookUp(document: JsonObject, reference: string): Response {
 
 function compile(document: JsonObject, schema: JsonObject): ValidateFunction {
   // What it refers to is under `components` of the document, whose own keywords are none of JSON Schema's.
-  return new Ajv2020({ strict: false }).compile(
+  return new Ajv2020({ strict: false, validateFormats: false }).compile(
     closed({ ...schema, components: document['components'] ?? {} }) as JsonObject,
   );
 }

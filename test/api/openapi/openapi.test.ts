@@ -163,7 +163,7 @@ describe('/openapi.json', () => {
     await checkAnswer(find('servicesGet'), page);
   });
 
-  it('names no module that is not built in, nor one that is not enabled', async () => {
+  it('row "open pages": names no module that is not built in, nor one that is not enabled', async () => {
     const text = JSON.stringify(await fetchDocument(appWith({ 'very-secret': { _access_key: KEY } })));
     assert.ok(!text.includes('very-secret'));
     assert.ok(!text.includes(KEY));

@@ -61,10 +61,15 @@ describe('startHealth()', () => {
     assert.ok(healthy >= 3);
     finding = { ok: true, warning: 'soon' };
     await some();
-    assert.deepEqual(health.readiness(), {
+    const { warnings, ...rest } = health.readiness();
+    assert.deepEqual(rest, {
       ready: true,
       checks: { store: { ok: true }, part: { ok: true, warning: 'soon' } },
     });
+    assert.deepEqual(
+      warnings.map(({ id, message }) => [id, message]),
+      [['part', 'soon']],
+    );
     finding = { ok: false, reason: 'broken 1' };
     await some();
     finding = { ok: false, reason: 'broken 2' };
@@ -72,6 +77,7 @@ describe('startHealth()', () => {
     await some();
     assert.equal(healthy, before);
     assert.equal(health.readiness().ready, false);
+    assert.deepEqual(health.readiness().warnings, [], 'what has failed is no warning');
     finding = { ok: true };
     await waitFor('recovery', () => health.readiness().ready);
     await some();

@@ -13,6 +13,10 @@ export async function checkDisk(store: FileStore, dir: string): Promise<Finding>
   if (reason !== undefined) return { ok: false, reason };
   const free = await freeBytes(dir);
   const low = Math.max(LOW_BYTES, LOW_REWRITINGS * store.neededBytes());
-  if (free >= low) return { ok: true };
-  return { ok: true, warning: `${formatBytes(free)} are free at ${dir}; below ${formatBytes(low)}` };
+  if (free >= low) return { ok: true, free_bytes: free };
+  return {
+    ok: true,
+    free_bytes: free,
+    warning: `${formatBytes(free)} are free at ${dir}; below ${formatBytes(low)}`,
+  };
 }

@@ -1,0 +1,96 @@
+import type { Reply } from '../../modules/module.ts';
+import { VERSION } from '../../protocol/version.ts';
+import type { Store } from '../../store/store.ts';
+import type { Readiness } from '../readiness.ts';
+import { EXPOSITION_TYPE, expositionOf } from './exposition.ts';
+import { each, type Metric, one } from './metric.ts';
+
+export interface MetricsSources {
+  readonly registry: Pick<Store, 'revision' | 'count' | 'health'>;
+  readonly readiness: () => Readiness;
+  /** What the API measures of itself. */
+  readonly measures: { metrics(): readonly Metric[] };
+  /** Event streams that are open. */
+  readonly streams: { readonly streams: number };
+  /** What else is measured, by whoever serves the API. */
+  readonly others: () => readonly Metric[];
+}
+
+/** What `GET /metrics` answers, once it is clear that it may. Everything is read as it is now. */
+export async function metricsReply(sources: MetricsSources): Promise<Reply> {
+  const { registry, measures, streams, others } = sources;
+  // Asked before all else, so that everything is of one moment.
+  const entries = await registry.count('');
+  const metrics = [
+    build,
+    ...ofReadiness(sources.readiness()),
+    ...ofRegistry(registry, entries),
+    ...measures.metrics(),
+    one('gauge', 'bpbroker_event_streams', 'Event streams (watches) that are open.', streams.streams),
+    ...others(),
+  ];
+  return { contentType: EXPOSITION_TYPE, body: expositionOf(metrics) };
+}
+
+const build: Metric = {
+  name: 'bpbroker_build_info',
+  help: 'Always 1; the version is a label.',
+  type: 'gauge',
+  samples: [{ labels: { version: VERSION }, value: 1 }],
+};
+
+function ofReadiness({ ready, checks, warnings }: Readiness): Metric[] {
+  const free = checks['disk']?.free_bytes;
+  const ok = Object.entries(checks).map(([name, check]) => [name, Number(check.ok)]);
+  return [
+    one(
+      'gauge',
+      'bpbroker_ready',
+      'Whether the broker can do all of its work: what /readyz says.',
+      Number(ready),
+    ),
+    each(
+      'gauge',
+      'bpbroker_check_ok',
+      'Whether a check of /readyz is ok.',
+      'check',
+      Object.fromEntries(ok) as Record<string, number>,
+    ),
+    each(
+      'gauge',
+      'bpbroker_warning',
+      'Always 1, for each warning that there is now: what /readyz says.',
+      'id',
+      Object.fromEntries(warnings.map(({ id }) => [id, 1])),
+    ),
+    ...(free === undefined
+      ? []
+      : [
+          one(
+            'gauge',
+            'bpbroker_disk_free_bytes',
+            'What is free at the registry, at the last self-check.',
+            free,
+          ),
+        ]),
+  ];
+}
+
+function ofRegistry(registry: MetricsSources['registry'], entries: number): Metric[] {
+  const { writable, usage } = registry.health();
+  const size = usage && [
+    one(
+      'gauge',
+      'bpbroker_registry_bytes',
+      'What the entries count of the limit of the registry.',
+      usage.bytes,
+    ),
+    one('gauge', 'bpbroker_registry_max_bytes', 'The limit of the registry.', usage.maxBytes),
+  ];
+  return [
+    one('gauge', 'bpbroker_registry_entries', 'Entries in the registry.', entries),
+    one('gauge', 'bpbroker_registry_revision', 'Revision of the last write.', registry.revision),
+    one('gauge', 'bpbroker_registry_writable', 'Whether writes are taken.', Number(writable)),
+    ...(size ?? []),
+  ];
+}

@@ -1,0 +1,64 @@
+import type { WaitObserver, WaitOutcome } from '../../modules/services/wait.ts';
+import { params } from '../../protocol/services.ts';
+import type { KeyRefusal } from '../access-keys.ts';
+import { createHistogram, type Histogram } from './histogram.ts';
+import { each, type Metric, one } from './metric.ts';
+import { createRequestMeter, type RequestMeter } from './requests.ts';
+
+/** What an API measures while it serves. */
+export interface Measures {
+  readonly requests: RequestMeter;
+  readonly waits: WaitObserver;
+  /** An access key was refused. */
+  refused(why: KeyRefusal): void;
+  metrics(): readonly Metric[];
+}
+
+/** In seconds. */
+const waitBounds = [0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+export function createMeasures(): Measures {
+  const requests = createRequestMeter({ ping: ['Ping'], services: Object.keys(params) });
+  const refusals: Record<KeyRefusal, number> = { missing: 0, wrong: 0, limited: 0 };
+  const waited: Record<WaitOutcome, Histogram> = {
+    met: createHistogram(waitBounds),
+    timeout: createHistogram(waitBounds),
+    gone: createHistogram(waitBounds),
+  };
+  let waiting = 0;
+  return {
+    requests,
+    waits: {
+      began() {
+        waiting++;
+      },
+      ended(seconds, outcome) {
+        waiting--;
+        waited[outcome].observe(seconds);
+      },
+    },
+    refused(why) {
+      refusals[why]++;
+    },
+    metrics: () => [
+      ...requests.metrics(),
+      one('gauge', 'bpbroker_waiting_clients', 'Requests that wait for entries.', waiting),
+      {
+        name: 'bpbroker_wait_duration_seconds',
+        help: 'How long requests waited for entries, by how the wait ended.',
+        type: 'histogram',
+        samples: Object.entries(waited).map(([outcome, histogram]) => ({
+          labels: { outcome },
+          value: histogram.distribution(),
+        })),
+      },
+      each(
+        'counter',
+        'bpbroker_access_key_refusals_total',
+        'Calls refused for their access key: none given, a wrong one, or too many wrong ones before.',
+        'reason',
+        refusals,
+      ),
+    ],
+  };
+}

@@ -1,0 +1,28 @@
+import type { Finding } from '../../../api/readiness.ts';
+
+/** How long lost lines are worth a warning, in milliseconds. */
+const WARN_MS = 3_600_000;
+
+/**
+ * Whether the log was whole within the last hour.
+ * @param lostLines how many lines were lost so far; nothing where nobody counts them.
+ * @param now a clock that only goes forward, in milliseconds; default `performance.now`.
+ */
+export function createLogCheck(
+  lostLines: () => number | undefined,
+  now: () => number = () => performance.now(),
+): () => Finding {
+  let known = 0;
+  let lostAt = -Infinity;
+  return () => {
+    const lost = lostLines() ?? 0;
+    if (lost > known) lostAt = now();
+    known = lost;
+    if (now() - lostAt > WARN_MS) return { ok: true };
+    const lines = lost === 1 ? '1 line' : `${lost} lines`;
+    return {
+      ok: true,
+      warning: `${lines} of the log were lost since the start, the last within this hour: its reader is slow, or its disk full`,
+    };
+  };
+}

@@ -1,0 +1,28 @@
+import { type Metric, one } from '../../api/metrics/metric.ts';
+import { descriptorLimit, openDescriptors } from '../../runtime/descriptors.ts';
+
+/** How long the number of open files counts: with thousands of them it takes a while to tell. */
+const LOOK_MS = 1000;
+
+/** What Prometheus expects of every process, as far as the system tells. */
+export function createProcessMetrics(): () => Metric[] {
+  const startedAt = Date.now() / 1000 - process.uptime();
+  const limit = descriptorLimit();
+  let open = 0;
+  let lookedAt = -Infinity;
+  return () => {
+    const now = performance.now();
+    if (now - lookedAt > LOOK_MS) {
+      open = openDescriptors();
+      lookedAt = now;
+    }
+    const { user, system } = process.cpuUsage();
+    return [
+      one('counter', 'process_cpu_seconds_total', 'User and system time, in seconds.', (user + system) / 1e6),
+      one('gauge', 'process_start_time_seconds', 'When it started: seconds since 1970.', startedAt),
+      one('gauge', 'process_resident_memory_bytes', 'Resident memory.', process.memoryUsage.rss()),
+      ...(open > 0 ? [one('gauge', 'process_open_fds', 'Open files, sockets and pipes.', open)] : []),
+      ...(limit < Infinity ? [one('gauge', 'process_max_fds', 'How many of them there may be.', limit)] : []),
+    ];
+  };
+}

@@ -1,0 +1,7 @@
+/** Why a registry takes no writes. */
+export interface Trouble {
+  readonly final: boolean;
+  readonly reason: string;
+  /** Whether every acknowledged write is on the disk. */
+  readonly saved: boolean;
+}
