@@ -4,7 +4,7 @@ import { readExposition, type Samples, total } from './exposition.ts';
 import { bytes, duration, latency, quantity } from './format.ts';
 import { createPlot, type Plot } from './plot.ts';
 
-/** Plots of what the broker does, extensions with their latest calls, and figures of the process, from `/metrics`. */
+/** Plots of what the broker does, and figures of the process, from `/metrics`. */
 export interface Activity {
   /** Reads the metrics once. Rejects when the broker does not answer. */
   poll(): Promise<void>;
@@ -13,7 +13,6 @@ export interface Activity {
 export interface ActivityOptions {
   readonly api: BrokerApi;
   readonly plots: HTMLElement;
-  readonly extensions: HTMLElement;
   readonly process: HTMLElement;
   readonly now: () => number;
 }
@@ -34,9 +33,10 @@ function rate(title: string, name: string, fits?: (labels: Labels) => boolean): 
     title,
     format: perSecond,
     value(samples, before, seconds) {
-      const now = total(samples, name, fits);
-      // A counter that has fallen belongs to a broker that was started anew.
-      return now === undefined ? undefined : Math.max(0, now - (total(before, name, fits) ?? 0)) / seconds;
+      if (!samples.has(name)) return undefined;
+      // A counter that has fallen belongs to a broker that was started anew; one that is not there yet has counted nothing.
+      const risen = (total(samples, name, fits) ?? 0) - (total(before, name, fits) ?? 0);
+      return Math.max(0, risen) / seconds;
     },
   };
 }
@@ -59,7 +59,7 @@ function mean(title: string, name: string): Series {
   };
 }
 
-const REQUESTS = 'bpbroker_http_request_duration_seconds_count';
+const REQUESTS = 'bpbroker_http_requests_total';
 const of = (route: string) => (labels: Labels) => labels['route'] === `/services/${route}`;
 
 const series: readonly Series[] = [
@@ -67,10 +67,12 @@ const series: readonly Series[] = [
   rate('Gets', REQUESTS, of('Get')),
   rate('Discovery answers', 'bpbroker_discovery_queries_total', ({ outcome }) => outcome === 'answered'),
   gauge('Waiting clients', 'bpbroker_waiting_clients'),
-  mean('Time of fsync', 'bpbroker_fsync_duration_seconds'),
+  gauge('Watches', 'bpbroker_event_streams'),
+  mean('Time of a commit', 'bpbroker_journal_commit_duration_seconds'),
+  rate('Calls of extensions', 'bpbroker_extension_duration_seconds_count'),
 ];
 
-export function createActivity({ api, plots, extensions, process, now }: ActivityOptions): Activity {
+export function createActivity({ api, plots, process, now }: ActivityOptions): Activity {
   let last: { readonly samples: Samples; readonly at: number } | undefined;
   let drawn: Map<Series, Plot> | undefined;
 
@@ -80,32 +82,6 @@ export function createActivity({ api, plots, extensions, process, now }: Activit
     const made = new Map(there.map((item) => [item, createPlot(item.title, item.format)] as const));
     plots.replaceChildren(...[...made.values()].map(({ figure }) => figure));
     return made;
-  }
-
-  function drawExtensions(samples: Samples): void {
-    const calls = new Map<string, { count: number; failed: number; at: number }>();
-    for (const { labels, value } of samples.get('bpbroker_extension_calls_total') ?? []) {
-      const module = labels['module'] ?? '';
-      const known = calls.get(module) ?? { count: 0, failed: 0, at: 0 };
-      known.count += value;
-      if (labels['outcome'] !== 'ok') known.failed += value;
-      calls.set(module, known);
-    }
-    for (const { labels, value } of samples.get('bpbroker_extension_last_call_timestamp_seconds') ?? []) {
-      const known = calls.get(labels['module'] ?? '');
-      if (known) known.at = Math.max(known.at, value);
-    }
-    const rows = [...calls].map(([module, { count, failed, at }]) => {
-      const when = at === 0 ? 'not called yet' : `${duration(now() - at)} ago`;
-      const failures = failed === 0 ? '' : `, ${quantity(failed)} failed`;
-      const text = `${quantity(count)} ${count === 1 ? 'call' : 'calls'}${failures}; ${when}`;
-      return element('li', {}, element('strong', { text: module }), element('span', { text }));
-    });
-    const none = element('li', {
-      class: 'quiet',
-      text: 'No extension has been called since the broker started.',
-    });
-    extensions.replaceChildren(...(rows.length > 0 ? rows : [none]));
   }
 
   function drawProcess(samples: Samples): void {
@@ -131,7 +107,6 @@ export function createActivity({ api, plots, extensions, process, now }: Activit
         for (const [item, plot] of drawn) plot.add(item.value(samples, last.samples, (at - last.at) / 1000));
       }
       last = { samples, at };
-      drawExtensions(samples);
       drawProcess(samples);
     },
   };

@@ -49,7 +49,6 @@ const changes = createChangeList(byId('changes', HTMLElement), (name) => {
 const activity = createActivity({
   api,
   plots: byId('plots', HTMLElement),
-  extensions: byId('extensions', HTMLElement),
   process: byId('process', HTMLElement),
   now,
 });
@@ -168,7 +167,9 @@ every(POLL_MS, async () => {
     await activity.poll();
     setText(byId('activity-note', HTMLElement), '');
   } catch (error) {
-    setText(byId('activity-note', HTMLElement), error instanceof Error ? error.message : String(error));
+    const why = error instanceof Error ? error.message : String(error);
+    const asks = error instanceof ApiError && error.status === 401;
+    setText(byId('activity-note', HTMLElement), asks ? 'The metrics ask for a key of their own.' : why);
   }
 });
 

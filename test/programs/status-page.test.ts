@@ -93,6 +93,17 @@ for (const launcher of tried) {
       await service('update', '--name', 'node/web1', '--data', '{"role": "web"}');
       await row(page, 'node/web1').getByText('{"port":8080,"role":"web"}').waitFor();
       await page.locator('#changes').getByText('node/web1').first().waitFor();
+      for (const title of [
+        'Registrations',
+        'Gets',
+        'Discovery answers',
+        'Waiting clients',
+        'Time of a commit',
+      ])
+        await page
+          .locator('.plot', { hasText: title })
+          .locator('.line[d^="M"]')
+          .waitFor({ state: 'attached' });
       await service('register', '--name', 'node/web2', '--ttl', '60s', '--data', 'text');
       await row(page, 'node/web2')
         .getByText(/^\d+ s left$/)

@@ -131,10 +131,6 @@ function page({ readiness, about }: StatusFacts): Markup {
                 <li class="quiet">Nothing has changed in the last minutes.</li>
               </ul>
             </section>
-            <section class="needs-script" aria-labelledby="extensions-title">
-              <div class="head"><h2 id="extensions-title">Extensions</h2></div>
-              <ul class="list" id="extensions"></ul>
-            </section>
           </div>
         </main>
         <div id="toast" role="status"></div>
