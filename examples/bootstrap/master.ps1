@@ -22,11 +22,7 @@ if (-not (Test-Answer)) {
   bpbroker install-extension --force --script "$here\cluster.mjs"; Assert-Done
 
   # On a server that is to keep its broker across reboots: bpbroker install-service
-  Start-Process bpbroker -ArgumentList start -WindowStyle Hidden -RedirectStandardOutput "$state\broker.out" -RedirectStandardError "$state\broker.log"
-  for ($tries = 0; $tries -lt 100; $tries++) {
-    if (Test-Answer) { break }
-    Start-Sleep -Milliseconds 100
-  }
+  bpbroker start --detach --log-file "$state\broker.log"; Assert-Done
 }
 
 # From this entry on the nodes find the cluster, so it is made last. Facts go through a pipe: shells differ in quoting.

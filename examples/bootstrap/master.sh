@@ -22,11 +22,7 @@ if ! answers; then
   bpbroker install-extension --force --script "$here/cluster.mjs"
 
   # On a server that is to keep its broker across reboots: bpbroker install-service
-  nohup bpbroker start >"$state/broker.out" 2>"$state/broker.log" &
-  for ((tries = 0; tries < 100; tries++)); do
-    if answers; then break; fi
-    sleep 0.1
-  done
+  bpbroker start --detach --log-file "$state/broker.log"
 fi
 
 # From this entry on the nodes find the cluster, so it is made last. Facts go through a pipe: shells differ in quoting.

@@ -5,12 +5,28 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
   start: {
     description: 'Run the broker until it is interrupted',
     details:
-      'It runs in the foreground until SIGINT or SIGTERM. SIGHUP makes it read the options of its file again. One line on standard error says that it is ready, with its address and its fingerprint. The file of the machine is etc/bpbroker.json in /usr/local/bpbroker, or in %ProgramFiles%\\bpbroker on Windows.',
+      'It runs in the foreground until SIGINT or SIGTERM. SIGHUP makes it read the options of its file again. One line on standard error says that it is ready, with its address and its fingerprint. With --detach the command returns then, or repeats why the broker failed and exits with its code. The file of the machine is etc/bpbroker.json in /usr/local/bpbroker, or in %ProgramFiles%\\bpbroker on Windows.',
     prints: 'Nothing; the log is on standard error.',
     positionals: ['config'],
-    options: ['config', 'listen-ip', 'listen-port', 'ssl-cert', 'ssl-key', 'log-format', 'log-level'],
-    exits: { 1: 'the broker could not start, or not end cleanly' },
-    examples: ['start', 'start --config ./bpbroker.json --listen-port 20444'],
+    options: [
+      'config',
+      'detach',
+      'timeout',
+      'listen-ip',
+      'listen-port',
+      'ssl-cert',
+      'ssl-key',
+      'log-format',
+      'log-level',
+      'log-file',
+    ],
+    meanings: { timeout: 'Longest time for a detached broker to be ready' },
+    defaults: { timeout: '5m' },
+    exits: {
+      1: 'the broker could not start, or not end cleanly',
+      9: 'it was not ready within --timeout (with --detach)',
+    },
+    examples: ['start', 'start --config ./bpbroker.json --listen-port 20444', 'start --detach'],
     load: async () => {
       // Node 20 opens all files of an import at once, more than a process may under 'ulimit -n 64'.
       await import('../store/file/file-store.ts');

@@ -2,7 +2,8 @@ import type { Command } from './command.ts';
 import { connectionOptions, outputOptions } from './options.ts';
 
 const client = [...connectionOptions, ...outputOptions];
-const write = ['name', 'data', 'data-file', 'ttl'] as const;
+const entry = [...client, 'data-only'] as const;
+const write = ['name', 'data', 'data-file', 'json', 'ttl'] as const;
 const data = [['data', 'data-file']] as const;
 
 /** Of a command that asks its broker once. */
@@ -17,7 +18,7 @@ const service: Command = {
       details:
         'Exactly one of any number of simultaneous registrations of a name succeeds. Data that is a JSON object is stored as that object, anything else as a text.',
       prints: 'The data of the entry.',
-      options: [...write, 'if-same', 'if-locked', ...client],
+      options: [...write, 'if-same', 'if-locked', ...entry],
       required: ['name'],
       oneOf: data,
       defaults: { timeout: once },
@@ -31,7 +32,7 @@ const service: Command = {
     replace: {
       description: 'Store an entry, whether or not the name exists',
       prints: 'The data of the entry.',
-      options: [...write, 'if-revision', 'if-locked', ...client],
+      options: [...write, 'if-revision', 'if-locked', ...entry],
       required: ['name'],
       oneOf: data,
       defaults: { timeout: once },
@@ -42,18 +43,22 @@ const service: Command = {
       load: () => import('./commands/write.ts').then(({ replace }) => ({ run: replace })),
     },
     update: {
-      description: 'Merge data into an entry',
+      description: 'Merge data into an entry, or remove members of it',
       details:
-        'Objects are merged deeply. New values win, arrays are replaced, and nothing else changes. An entry that does not exist is made.',
+        'Objects are merged deeply. New values win, arrays are replaced, and nothing else changes. An entry that does not exist is made. The members of --unset are removed first, in the same write; without data the entry must exist.',
       prints: 'The data of the whole entry.',
-      options: [...write, 'if-revision', 'if-locked', ...client],
+      options: [...write, 'unset', 'if-revision', 'if-locked', ...entry],
       required: ['name'],
-      oneOf: data,
+      oneOf: [['data', 'data-file', 'unset']],
       defaults: { ttl: 'its lifetime stays as it is', timeout: once },
       exits: {
+        3: 'the entry does not exist (without data)',
         4: 'the entry is not at the revision of --if-revision, or the lock of --if-locked is no longer held',
       },
-      examples: [`service update --name db --data '{"replica": "10.0.0.6"}'`],
+      examples: [
+        `service update --name db --data '{"replica": "10.0.0.6"}'`,
+        'service update --name db --unset replica',
+      ],
       load: () => import('./commands/write.ts').then(({ update }) => ({ run: update })),
     },
     get: {
@@ -61,28 +66,34 @@ const service: Command = {
       details: 'With --wait it waits until the entry exists, through restarts of the broker too.',
       prints:
         'The data: a text as it is, or a JSON object on one line with last_write_ts and last_write_ip first.',
-      options: ['name', 'wait', ...client],
+      options: ['name', 'wait', 'default', ...entry],
       required: ['name'],
       defaults: { timeout: `${once}; with --wait, no limit` },
-      exits: { 3: 'the entry does not exist', 9: 'it did not exist within --timeout (with --wait)' },
+      exits: {
+        3: 'the entry does not exist, or has no such column',
+        9: 'it did not exist within --timeout (with --wait)',
+      },
       examples: [
         'service get --name foo',
         'service get --name db --wait --timeout 5m',
-        'service get --name db --cols host',
+        'service get --name db --cols host --default 127.0.0.1',
       ],
       load: () => import('./commands/get.ts'),
     },
     delete: {
-      description: 'Remove an entry; succeeds if there is none',
+      description: 'Remove an entry, or all under a prefix; succeeds if there is none',
       prints: 'Nothing.',
-      options: ['name', 'if-revision', 'if-locked', ...connectionOptions, 'raw'],
-      required: ['name'],
+      options: ['name', 'prefix', 'if-revision', 'if-locked', ...connectionOptions, 'raw'],
+      oneOf: [['name', 'prefix']],
       defaults: { timeout: once, 'if-revision': 'delete at any revision' },
-      meanings: { 'if-revision': 'Delete only if the entry is at this revision' },
+      meanings: {
+        prefix: 'Remove all entries whose names start with this, which must not be empty',
+        'if-revision': 'Delete only if the entry is at this revision',
+      },
       exits: {
         4: 'the entry is not at the revision of --if-revision, or the lock of --if-locked is no longer held',
       },
-      examples: ['service delete --name foo'],
+      examples: ['service delete --name foo', 'service delete --prefix web/'],
       load: () => import('./commands/delete.ts'),
     },
     list: {
@@ -90,8 +101,9 @@ const service: Command = {
       details:
         'With --wait-count it waits until there are so many entries: a barrier for a known number of servers.',
       prints: 'A line for each entry, its name and its data, or the number of entries with --count.',
-      options: ['prefix', 'wait-count', 'count', ...connectionOptions, 'format', 'cols'],
+      options: ['prefix', 'wait-count', 'count', ...connectionOptions, 'format', 'cols', 'data-only'],
       positionals: ['prefix'],
+      meanings: { 'data-only': 'Print names and data alone' },
       defaults: { timeout: `${once}; with --wait-count, no limit` },
       exits: { 9: 'there were too few entries within --timeout (with --wait-count)' },
       examples: [
@@ -104,14 +116,22 @@ const service: Command = {
     watch: {
       description: 'Print each change as it happens, a JSON line each',
       details:
-        'It goes on after a broken connection, and no change is lost. --exec gets the line on its standard input, and BPBROKER_EVENT_TYPE, BPBROKER_EVENT_NAME and BPBROKER_EVENT_REVISION in its environment; the next change waits for its end.',
+        'It goes on after a broken connection, and no change is lost. It ends with its reader, also when no change follows. --exec gets the line on its standard input, and BPBROKER_EVENT_TYPE, BPBROKER_EVENT_NAME and BPBROKER_EVENT_REVISION in its environment; the next change waits for its end.',
       prints: 'A JSON line for each change.',
-      options: ['name', 'prefix', 'exec', ...connectionOptions],
+      options: ['name', 'prefix', 'exec', 'initial', 'after', 'count', ...connectionOptions],
       oneOf: [['name', 'prefix']],
-      meanings: { prefix: "Entries whose names start with this; '' is every entry" },
-      defaults: { timeout: 'no limit' },
+      meanings: {
+        prefix: "Entries whose names start with this; '' is every entry",
+        count: 'End after K changes, those of --initial included',
+      },
+      valued: { count: 'K' },
+      defaults: { timeout: 'no limit', count: 'no limit' },
       exits: { 9: 'the time of --timeout is over' },
-      examples: ['service watch --prefix web/', "service watch --name db --exec './reconfigure.sh'"],
+      examples: [
+        'service watch --prefix web/',
+        "service watch --name db --initial --exec './reconfigure.sh'",
+        'service watch --name db --count 1 --timeout 10m',
+      ],
       load: () => import('./commands/watch.ts'),
     },
   },
@@ -122,10 +142,12 @@ export const clientCommands: Readonly<Record<string, Command>> = {
   ping: {
     description: 'Check that a broker answers',
     prints: 'The data that was sent, as the broker returned it.',
-    options: ['data', ...client],
+    options: ['data', 'wait', ...client],
     positionals: ['bpbroker'],
-    defaults: { data: 'an empty text', timeout: once },
-    examples: ['ping --data hello', '--bpbroker 127.0.0.1 ping --data hello'],
+    meanings: { wait: 'Wait until a broker answers' },
+    defaults: { data: 'an empty text', timeout: `${once}; with --wait, no limit` },
+    exits: { 9: 'no broker answered within --timeout (with --wait)' },
+    examples: ['ping --data hello', '--bpbroker 127.0.0.1 ping --wait --timeout 1m'],
     load: () => import('./commands/ping.ts'),
   },
   discover: {

@@ -31,6 +31,8 @@ export interface Command {
   readonly meanings?: Partial<Readonly<Record<OptionName, string>>>;
   /** What holds without an option, where that differs from what holds for others. `timeout` is always here. */
   readonly defaults?: Partial<Readonly<Record<OptionName, string>>>;
+  /** Flags that take a value in this command, with how help names it. */
+  readonly valued?: Partial<Readonly<Record<OptionName, string>>>;
   /** Those of them that must be given. */
   readonly required?: readonly OptionName[];
   /** Sets of options of which exactly one must be given. The command checks it. */

@@ -3,24 +3,32 @@ import type { JsonObject } from '../protocol/data.ts';
 import { spacedJson } from '../protocol/entry.ts';
 import type { Result } from './output.ts';
 
-/** How one entry is printed: a string as it is, an object led by its stamps (contract, section 3). */
-export function entryResult(entry: ClientEntry): Result {
-  if (typeof entry.data === 'string') {
-    return { text: [entry.data], json: entry.data, rows: [{ data: entry.data }] };
-  }
-  return { text: [spacedJson(entry.stamped)], json: entry.stamped, rows: [entry.stamped] };
+export interface EntryOutput {
+  /** Whether an entry is printed without its stamps; default false. */
+  readonly dataOnly?: boolean;
+}
+
+/**
+ * How one entry is printed: a string as it is, an object led by its stamps (contract, section 3). `--cols` may name what is
+ * known of the entry besides, unless its data has a member of that name.
+ */
+export function entryResult(entry: ClientEntry, { dataOnly = false }: EntryOutput = {}): Result {
+  const { name, revision, data, lastWriteTs, lastWriteIp } = entry;
+  const stamps = dataOnly ? {} : { last_write_ts: lastWriteTs, last_write_ip: lastWriteIp };
+  const more = [{ name, revision, data, ...stamps }];
+  if (typeof data === 'string') return { text: [data], json: data, rows: [{ data }], more };
+  const shown = dataOnly ? data : entry.stamped;
+  return { text: [spacedJson(shown)], json: shown, rows: [shown], more };
 }
 
 /** How a list of entries is printed: a line each, name and data with a tab between. */
-export function listResult(entries: readonly ClientEntry[]): Result {
-  const rows = entries.map((entry): JsonObject => ({
-    name: entry.name,
-    data: entry.data,
-    revision: entry.revision,
-    last_write_ts: entry.lastWriteTs,
-    last_write_ip: entry.lastWriteIp,
+export function listResult(entries: readonly ClientEntry[], { dataOnly = false }: EntryOutput = {}): Result {
+  const rows = entries.map(({ name, data, revision, lastWriteTs, lastWriteIp }): JsonObject => ({
+    name,
+    data,
+    ...(dataOnly ? {} : { revision, last_write_ts: lastWriteTs, last_write_ip: lastWriteIp }),
   }));
-  return { text: entries.map((entry) => `${entry.name}\t${lineOf(entry)}`), json: rows, rows };
+  return { text: entries.map((entry) => `${entry.name}\t${lineOf(entry, dataOnly)}`), json: rows, rows };
 }
 
 /** How a number of entries is printed. */
@@ -29,8 +37,8 @@ export function countResult(count: number): Result {
 }
 
 /** Data on one line: a string that would break the line is shown as JSON. */
-function lineOf({ data, stamped }: ClientEntry): string {
-  if (typeof data !== 'string') return spacedJson(stamped);
+function lineOf({ data, stamped }: ClientEntry, dataOnly: boolean): string {
+  if (typeof data !== 'string') return spacedJson(dataOnly ? data : stamped);
   // oxlint-disable-next-line no-control-regex -- those are what it looks for
   return /[\u0000-\u001f\u007f-\u009f]/.test(data) ? spacedJson(data) : data;
 }

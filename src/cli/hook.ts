@@ -17,14 +17,14 @@ export interface Hook {
 const windows = process.platform === 'win32';
 
 /** What ends this program by default. */
-const endings = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+const endings = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
 
 /**
  * Runs a command, and gives what went wrong with it; `''` for nothing. It does not outlive this program: a signal that ends
  * us ends it first, with all of its process group, and so does `signal`.
  */
 export async function runHook({ signal, ...hook }: Hook): Promise<string> {
-  if (signal?.aborted) return 'the time was over before it began';
+  if (signal?.aborted) return `it was not begun, since ${messageOf(signal.reason)}`;
   let child: ChildProcess | undefined;
   let cut: Promise<void> | undefined;
   const end = (by: NodeJS.Signals): Promise<void> =>
@@ -38,7 +38,7 @@ export async function runHook({ signal, ...hook }: Hook): Promise<string> {
     child = startShell(hook);
     const outcome = await endOf(child);
     await cut;
-    return signal?.aborted && cut ? 'it was ended, since the time is over' : outcome;
+    return signal?.aborted && cut ? `it was ended, since ${messageOf(signal.reason)}` : outcome;
   } finally {
     signal?.removeEventListener('abort', late);
     endRunning = undefined;

@@ -8,12 +8,17 @@ export function readRevision(args: Arguments): number | undefined {
 }
 
 /** An option that takes a whole number. Throws `usage`. */
-export function readCount(args: Arguments, name: 'if-revision' | 'wait-count' | 'port'): number | undefined {
+export function readCount(
+  args: Arguments,
+  name: 'if-revision' | 'wait-count' | 'count' | 'after' | 'port',
+): number | undefined {
   const text = args.text(name);
   if (text === undefined) return undefined;
   checkWhole(text, `--${name}`);
   if (name === 'port' && (Number(text) < 1 || Number(text) > 65_535)) {
     throw new BrokerError('usage', `Invalid --port '${text}': expected 1 to 65535`);
   }
+  if (name === 'count' && Number(text) < 1)
+    throw new BrokerError('usage', `Invalid --count '${text}': expected 1 or more`);
   return Number(text);
 }

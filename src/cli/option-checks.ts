@@ -1,5 +1,6 @@
 import { parseDuration } from '../protocol/duration.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { parseMember } from '../protocol/members.ts';
 import { nameProblem } from '../protocol/names.ts';
 
 /*
@@ -15,6 +16,11 @@ export function checkEntryName(value: string, option: string): void {
 /** The beginning of a name; nothing is the beginning of every name. */
 export function checkPrefix(value: string, option: string): void {
   if (value !== '') checkEntryName(value, option);
+}
+
+/** The name of a member, with dots that lead inwards. */
+export function checkMember(value: string, option: string): void {
+  parseMember(value, option, 'usage');
 }
 
 export function checkDuration(value: string, option: string): void {

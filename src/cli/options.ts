@@ -1,4 +1,4 @@
-import { checkDuration, checkEntryName, checkPrefix, checkWhole } from './option-checks.ts';
+import { checkDuration, checkEntryName, checkMember, checkPrefix, checkWhole } from './option-checks.ts';
 
 /** The heading in help under which an option is listed; `command` is what the command is about. */
 export type OptionGroup = 'command' | 'connection' | 'output' | 'network' | 'log';
@@ -64,6 +64,8 @@ export type OptionName =
   | 'ssl-key'
   | 'log-format'
   | 'log-level'
+  | 'detach'
+  | 'log-file'
   | 'config-file'
   | 'bpbroker'
   | 'access-key'
@@ -75,6 +77,7 @@ export type OptionName =
   | 'format'
   | 'cols'
   | 'raw'
+  | 'data-only'
   | 'quiet'
   | 'verbose'
   | 'interface'
@@ -82,6 +85,9 @@ export type OptionName =
   | 'name'
   | 'data'
   | 'data-file'
+  | 'json'
+  | 'unset'
+  | 'default'
   | 'wait'
   | 'all'
   | 'port'
@@ -93,6 +99,8 @@ export type OptionName =
   | 'prefix'
   | 'wait-count'
   | 'count'
+  | 'initial'
+  | 'after'
   | 'exec'
   | 'forget'
   | 'method'
@@ -148,6 +156,11 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     choices: ['error', 'warn', 'info', 'debug'],
     default: "the file's _global.log_level, else info",
     env: 'BPBROKER_LOG_LEVEL',
+  }),
+  detach: flag('Return once the broker is ready, and leave it running in the background'),
+  'log-file': text('FILE', 'Log of the detached broker, which is appended to', {
+    group: 'log',
+    default: 'beside the configuration, with .log in place of .json',
   }),
   'config-file': text('FILE', 'JSON to add; - is standard input', {
     default: 'standard input',
@@ -211,7 +224,15 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     group: 'output',
     default: 'all',
   }),
-  raw: flag("Print the broker's whole answer, as JSON", { group: 'output' }),
+  raw: flag("Print the broker's whole answer, as JSON", {
+    group: 'output',
+    excludes: {
+      'data-only': 'one asks for the whole answer, the other for a part of it; leave one of them out',
+      default: 'where there is no entry, there is no answer to print; leave one of them out',
+      prefix: 'there may be several answers, none of which is the whole; leave --raw out',
+    },
+  }),
+  'data-only': flag('Print the data without last_write_ts and last_write_ip', { group: 'output' }),
   quiet: flag('Write no notes to standard error', {
     group: 'output',
     excludes: { verbose: 'one asks for fewer notes, the other for more; leave one of them out' },
@@ -233,6 +254,16 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   name: text('NAME', 'Name of the entry', { check: checkEntryName }),
   data: text('DATA', 'The data: a text, or a JSON object'),
   'data-file': text('FILE', 'Read the data from this file; - is standard input'),
+  json: flag('Refuse data that is not a JSON object'),
+  unset: text('KEY', String.raw`Remove this member; dots lead inwards, \. is a dot within a name`, {
+    default: 'none',
+    repeatable: true,
+    check: checkMember,
+  }),
+  default: text('DATA', 'Print this if there is no such entry or column', {
+    default: 'exit code 3',
+    excludes: { wait: 'what waits finds the entry, or gives up with exit code 9; leave one of them out' },
+  }),
   wait: flag('Wait until it exists'),
   all: flag('Print every broker that answers, a line each'),
   port: text('PORT', 'UDP port of the brokers that are looked for', {
@@ -255,12 +286,24 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   prefix: text('PREFIX', 'Only entries whose names start with this', {
     default: 'all entries',
     check: checkPrefix,
+    excludes: { 'if-revision': 'each entry has a revision of its own; leave one of them out' },
   }),
   'wait-count': text('K', 'Wait until K entries exist', {
     default: 'do not wait',
     check: checkWhole,
   }),
-  count: flag('Print how many entries there are, and not the entries'),
+  count: flag('Print how many entries there are, and not the entries', {
+    excludes: { 'data-only': 'a number has no stamps; leave --data-only out' },
+  }),
+  initial: flag('Print what exists first, in the order of its last writes', {
+    excludes: {
+      after: 'one begins with what exists now, the other after a former change; leave one of them out',
+    },
+  }),
+  after: text('R', 'Go on with the changes after revision R', {
+    default: 'the changes from now on',
+    check: checkWhole,
+  }),
   exec: text('COMMAND', 'Run this shell command for each change, with its line on standard input', {
     default: 'none',
   }),

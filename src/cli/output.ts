@@ -12,14 +12,21 @@ export interface Result {
   readonly json: Json;
   /** What `csv` and `env` print, and `--cols` chooses from. */
   readonly rows: readonly JsonObject[];
+  /** For each row, columns that are printed only where `--cols` names them. Those of the row win over them. */
+  readonly more?: readonly JsonObject[];
   /** The variables of `env`, where they are more than the first row's columns. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Prints a result on standard output in the form that `--format` and `--cols` ask for. */
 export async function print(result: Result, args: Arguments): Promise<void> {
-  const lines = render(result, args.text('format') ?? 'text', args.text('cols')?.split(',').filter(Boolean));
+  const lines = render(result, args.text('format') ?? 'text', columnsOf(args));
   if (lines.length > 0) await writeData(`${lines.join('\n')}\n`);
+}
+
+/** The columns that `--cols` names. */
+export function columnsOf(args: Arguments): readonly string[] | undefined {
+  return args.text('cols')?.split(',').filter(Boolean);
 }
 
 /** Prints the whole answer of the broker. */
@@ -28,10 +35,11 @@ export async function printRaw(envelope: Json | undefined): Promise<void> {
 }
 
 /** The lines of a result. Throws `not_found` for a column that no row has. */
-export function render(result: Result, format: string, cols: readonly string[] | undefined): string[] {
-  if (format === 'text' && !cols) return [...result.text];
-  const columns = cols ?? columnsOf(result.rows);
-  checkColumns(columns, result.rows);
+export function render(given: Result, format: string, cols: readonly string[] | undefined): string[] {
+  if (format === 'text' && !cols) return [...given.text];
+  const result = cols ? withMore(given) : given;
+  const columns = cols ?? namesIn(result.rows);
+  checkColumns(columns, given, result.rows);
   switch (format) {
     case 'json':
       return [spacedJson(cols ? selectJson(result, cols) : result.json)];
@@ -46,16 +54,22 @@ export function render(result: Result, format: string, cols: readonly string[] |
   }
 }
 
-function columnsOf(rows: readonly JsonObject[]): string[] {
+function withMore(result: Result): Result {
+  const { more = [] } = result;
+  return { ...result, rows: result.rows.map((row, index) => ({ ...more[index], ...row })) };
+}
+
+function namesIn(rows: readonly JsonObject[]): string[] {
   return [...new Set(rows.flatMap((row) => Object.keys(row)))];
 }
 
-function checkColumns(columns: readonly string[], rows: readonly JsonObject[]): void {
+function checkColumns(columns: readonly string[], given: Result, rows: readonly JsonObject[]): void {
   if (rows.length === 0) return;
-  const known = columnsOf(rows);
-  const unknown = columns.find((column) => !known.includes(column));
-  if (unknown !== undefined)
-    throw new BrokerError('not_found', `No column '${unknown}'; there are ${known.join(', ')}`);
+  const known = new Set(namesIn(rows));
+  const unknown = columns.find((column) => !known.has(column));
+  if (unknown === undefined) return;
+  const names = [...new Set([...namesIn(given.rows), ...namesIn(given.more ?? [])])];
+  throw new BrokerError('not_found', `No column '${unknown}'; there are ${names.join(', ')}`);
 }
 
 function selectJson({ json, rows }: Result, cols: readonly string[]): Json {
@@ -79,16 +93,35 @@ function tsvField(value: Json | undefined): string {
 /**
  * Assignments for a POSIX shell to `eval`. The names are upper-case behind `BPB_`: whoever may write an entry must not
  * be able to set PATH in the script that reads it.
+ * @throws BrokerError `usage` where two columns would become one variable, and for a column without a name: a script would
+ *   read the one for the other.
  */
 function envLines({ rows, env }: Result, cols: readonly string[] | undefined): string[] {
   if (env && !cols) return Object.entries(env).map(([name, value]) => `${name}=${shellQuote(value)}`);
   if (rows.length > 1)
     throw new BrokerError('usage', 'Format env is for a single result; this one has several rows');
   const [row = {}] = rows;
-  return (cols ?? Object.keys(row)).map(
-    (column) =>
-      `BPB_${column.toUpperCase().replaceAll(/[^A-Z0-9_]/g, '_')}=${shellQuote(plain(row[column]))}`,
-  );
+  const variables = new Map<string, string>();
+  for (const column of new Set(cols ?? Object.keys(row))) {
+    const variable = variableOf(column);
+    const other = variables.get(variable);
+    if (other !== undefined)
+      throw new BrokerError(
+        'usage',
+        `Format env cannot print the columns '${other}' and '${column}': both would be the variable ${variable}; choose one of them with --cols`,
+      );
+    variables.set(variable, column);
+  }
+  return [...variables].map(([variable, column]) => `${variable}=${shellQuote(plain(row[column]))}`);
+}
+
+function variableOf(column: string): string {
+  if (column === '')
+    throw new BrokerError(
+      'usage',
+      `Format env cannot print the column '': its variable would have no name; choose other columns with --cols`,
+    );
+  return `BPB_${column.toUpperCase().replaceAll(/[^A-Z0-9_]/g, '_')}`;
 }
 
 function shellQuote(value: string): string {

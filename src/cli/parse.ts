@@ -1,5 +1,6 @@
 import { BrokerError } from '../protocol/errors.ts';
 import type { Arguments, Command } from './command.ts';
+import { optionOf } from './option-of.ts';
 import { type OptionDefinition, optionDefinitions, type OptionName } from './options.ts';
 import {
   commandSuggestion,
@@ -43,7 +44,7 @@ export function parseCommandLine(
       continue;
     }
     const option = readOption(token, command);
-    if (optionDefinitions[option.name].type === 'boolean') {
+    if (!takesValue(option.name, command, option.value ?? argv[i + 1], root)) {
       if (option.value !== undefined)
         throw new BrokerError('usage', `Option --${option.name} takes no value, got '${option.value}'`);
       add(values, option.name, '');
@@ -52,7 +53,10 @@ export function parseCommandLine(
     // The next argument is the value, whatever it looks like.
     const value = option.value ?? argv[++i];
     if (value === undefined)
-      throw new BrokerError('usage', `Option --${option.name} needs a value (${hint(option.name)})`);
+      throw new BrokerError(
+        'usage',
+        `Option --${option.name} needs a value (${optionOf(option.name, command).valueHint})`,
+      );
     add(values, option.name, checkChoice(option.name, value));
   }
   const isHelp = values.has('help') || path[0] === 'help';
@@ -115,7 +119,7 @@ function add(values: Values, name: OptionName, value: string): void {
     values.set(name, [value]);
   } else if (definition(name).repeatable) {
     given.push(value);
-  } else if (definition(name).type === 'string') {
+  } else if (value !== '' || definition(name).type === 'string') {
     const which = definition(name).secret ? '' : `: '${given[0]}' and '${value}'`;
     throw new BrokerError('usage', `Option --${name} is given twice${which}`);
   }
@@ -132,14 +136,29 @@ function checkChoice(name: OptionName, value: string): string {
   return value;
 }
 
+/**
+ * Whether an option carries a value. One that does so in some commands alone, and comes before its command, carries a number
+ * where one follows it.
+ */
+function takesValue(name: OptionName, command: Command, next: string | undefined, root: Command): boolean {
+  if (command.load || optionDefinitions[name].type === 'string')
+    return optionOf(name, command).type === 'string';
+  return isValuedBelow(name, root) && next !== undefined && /^\d+$/.test(next);
+}
+
+function isValuedBelow(name: OptionName, { valued, subCommands = {} }: Command): boolean {
+  return valued?.[name] !== undefined || Object.values(subCommands).some((sub) => isValuedBelow(name, sub));
+}
+
 type Variables = Readonly<Record<string, string | undefined>>;
 
 function checkOptions(values: Values, command: Command, path: readonly string[], env: Variables): void {
   const taken = command.options ?? [];
   // A group of commands, with none named, is answered with its usage and not with what is wrong about its options.
   if (!command.load) return;
-  for (const name of values.keys()) {
-    if (!taken.includes(name)) {
+  for (const [name, [value]] of values) {
+    if (taken.includes(name)) checkHasValue(name, value, command);
+    else {
       throw new BrokerError(
         'usage',
         `Command '${path.join(' ')}' takes no option --${name}${otherOptionSuggestion(name, command)}`,
@@ -153,6 +172,16 @@ function checkOptions(values: Values, command: Command, path: readonly string[],
     if (!values.has(name))
       throw new BrokerError('usage', `Command '${path.join(' ')}' needs --${name} ${hint(name)}`);
   }
+}
+
+/** For an option that came before its command, which alone says whether it takes a value. */
+function checkHasValue(name: OptionName, value: string | undefined, command: Command): void {
+  if (optionDefinitions[name].type === 'string') return;
+  const { type, valueHint } = optionOf(name, command);
+  if (type === 'string' && value === '')
+    throw new BrokerError('usage', `Option --${name} needs a value (${valueHint})`);
+  if (type === 'boolean' && value !== '')
+    throw new BrokerError('usage', `Option --${name} takes no value, got '${value}'`);
 }
 
 /** An option that is taken and then not looked at would leave its user guessing. */

@@ -10,11 +10,46 @@ export interface Ready extends BrokerFile {
   readonly isNew: boolean;
 }
 
-/** Says that the broker answers, and where: the one line that scripts wait for. It comes whatever the log's level is. */
-export async function sayReady(ready: Ready): Promise<void> {
+/** What a broker says once it is ready. */
+export interface Announcement {
+  readonly format: LogFormat;
+  /** Where it answers: the one line that scripts wait for. */
+  readonly line: string;
+  /** For a person, what may be typed next. */
+  readonly steps: string;
+}
+
+/** A broker that runs in the background. */
+export interface Detached {
+  readonly pid: number;
+  /** The path of its log. */
+  readonly log: string;
+}
+
+export function announce(ready: Ready): Announcement {
   const { address, format } = ready;
-  writeError(`${format === 'json' ? asJson(ready) : asText(ready)}\n`);
-  if (format === 'text' && (await isTerminal(2))) writeError(nextSteps(address));
+  const line = format === 'json' ? asJson(ready) : asText(ready);
+  return { format, line, steps: nextSteps(address) };
+}
+
+/** Says that the broker answers, and where, whatever the log's level is. */
+export async function sayAnnouncement(
+  { format, line, steps }: Announcement,
+  detached?: Detached,
+): Promise<void> {
+  writeError(`${line}\n`);
+  if (detached) writeError(`${format === 'json' ? detachedJson(detached) : detachedText(detached)}\n`);
+  if (format === 'text' && (await isTerminal(2))) writeError(steps);
+}
+
+function detachedText({ pid, log }: Detached): string {
+  const end = process.platform === 'win32' ? `taskkill /f /pid ${pid}` : `kill ${pid}`;
+  return `in the background: process ${pid}, which '${end}' stops; its log is ${log}`;
+}
+
+function detachedJson({ pid, log }: Detached): string {
+  const time = new Date().toISOString();
+  return JSON.stringify({ time, level: 'info', message: 'in the background', pid, log_file: log });
 }
 
 function asText({ address, file, isNew, home, isGiven }: Ready): string {

@@ -22,7 +22,14 @@ export type { ConnectOptions } from './connect-options.ts';
 
 export interface WatchClientOptions extends WatchScope {
   /** Begin after this revision; default: with the next change. */
-  readonly after?: number;
+  readonly after?: number | undefined;
+  /**
+   * Give what exists first, each entry as a `put`, in the order of their last writes, and then the changes, with none missing and
+   * none twice; default false. It has no meaning with `after`.
+   */
+  readonly initial?: boolean | undefined;
+  /** End after so many changes: those of `initial` count, a `reset` does not; default: no limit. */
+  readonly count?: number | undefined;
   /** How long a broken connection is tried again, in milliseconds from the start; default: no limit. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -35,7 +42,10 @@ export interface BrokerClient extends Registry {
   /** Why the broker is out of reach, while a waiting call looks for it; nothing else. */
   outOfReach(): unknown;
   /** Sends `data` there and back. Gives what came back and the address the broker saw. */
-  ping(data?: string): Promise<{ readonly data: string | JsonObject; readonly src: string }>;
+  ping(
+    data?: string,
+    options?: CallOptions,
+  ): Promise<{ readonly data: string | JsonObject; readonly src: string }>;
   /** Changes as they happen; ends when `signal` is aborted. */
   watch<T extends EntryShape = string | JsonObject>(
     options?: WatchClientOptions,
@@ -167,8 +177,8 @@ function createClient(rpc: Rpc, regain: Regain, notify: (line: string) => void):
       return rpc.line.address;
     },
     outOfReach: () => regain.cause(),
-    async ping(data = '') {
-      const answer = await rpc.call('ping', 'Ping', { data });
+    async ping(data = '', options = {}) {
+      const answer = await rpc.call('ping', 'Ping', { data }, options);
       const { data: echoed = null, src } = isObject(answer) ? answer : {};
       return {
         data: isObject(echoed) ? (stringOf(echoed) ?? echoed) : JSON.stringify(echoed),
@@ -176,15 +186,19 @@ function createClient(rpc: Rpc, regain: Regain, notify: (line: string) => void):
       };
     },
     // A generator, so that what only a watch needs is loaded when it is first asked for a change.
-    async *watch<T extends EntryShape>({ after, timeoutMs, signal, ...scope }: WatchClientOptions = {}) {
-      const { watchChanges } = await import('./watch.ts');
-      const options = { after, deadline: deadlineIn(timeoutMs), signal, regain };
+    async *watch<T extends EntryShape>(watched: WatchClientOptions = {}) {
+      const { after, initial, count, timeoutMs, signal, ...scope } = watched;
+      if (initial && after !== undefined)
+        throw new BrokerError('usage', "watch: give 'initial' or 'after', not both");
+      const { firstChanges, watchChanges } = await import('./watch.ts');
+      const options = { after, initial, deadline: deadlineIn(timeoutMs), signal, regain };
       const listNow = async (): Promise<ClientList> => {
         if (scope.name === undefined) return registry.list(scope.prefix);
         const { entries, revision } = await registry.list(scope.name);
         return { entries: entries.filter(({ name }) => name === scope.name), revision };
       };
-      yield* watchChanges(rpc, scope, options, listNow) as AsyncIterable<ClientChange<T>>;
+      const changes = watchChanges(rpc, scope, options, listNow);
+      yield* (count === undefined ? changes : firstChanges(changes, count)) as AsyncIterable<ClientChange<T>>;
     },
     async call<T>(module: string, method: string, params: CallParams = {}, options: CallOptions = {}) {
       return (await rpc.call(module, method, params, options)) as T;

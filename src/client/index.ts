@@ -13,6 +13,7 @@ export type {
   LockedOptions,
   Registry,
   RegisterOptions,
+  UpdateOptions,
   WaitOptions,
   WriteOptions,
 } from './registry.ts';

@@ -1,6 +1,5 @@
 import type { Json, JsonObject } from '../protocol/data.ts';
-import { BrokerError } from '../protocol/errors.ts';
-import { compareNames } from '../protocol/names.ts';
+import type { BrokerError } from '../protocol/errors.ts';
 import { checkNames } from '../protocol/options.ts';
 import {
   type ClientCount,
@@ -11,6 +10,8 @@ import {
   type PageAnswer,
   pageOf,
 } from './answers.ts';
+import { deletePrefix } from './delete-prefix.ts';
+import { leadsOn, MAX_LISTED, noEnd } from './paging.ts';
 import { backoff, type Deadline, deadlineIn, isPassing } from './retry.ts';
 import type { CallOptions, CallParams, Rpc } from './rpc.ts';
 
@@ -40,6 +41,13 @@ export interface ConditionalOptions {
   /** Write only if the entry is at this revision; 0: only if it does not stand. */
   readonly ifRevision?: number | undefined;
 }
+export interface UpdateOptions extends WriteOptions, ConditionalOptions {
+  /**
+   * Members to remove before the data is merged in, 1,000 at the most: dots lead inwards (`db.host`), `\\.` is a dot within a
+   * name. What is not there is no error.
+   */
+  readonly unset?: readonly string[] | undefined;
+}
 export interface WaitOptions {
   /** Longest to wait, in milliseconds; default: no limit. */
   readonly timeoutMs?: number | undefined;
@@ -61,12 +69,12 @@ export interface Registry {
     data: string | JsonObject,
     options?: WriteOptions & ConditionalOptions,
   ): Promise<ClientEntry>;
-  /** Merges into what stands. Throws `revision_conflict`. */
-  update(
-    name: string,
-    data: string | JsonObject,
-    options?: WriteOptions & ConditionalOptions,
-  ): Promise<ClientEntry>;
+  /**
+   * Merges into what exists, once the members of `unset` are gone, all in one write.
+   * @param data `undefined`: members are only removed, of an entry that must exist.
+   * @throws BrokerError `revision_conflict`; `not_found` without data.
+   */
+  update(name: string, data: string | JsonObject | undefined, options?: UpdateOptions): Promise<ClientEntry>;
   /** Starts an entry's lifetime anew. Throws `not_found`, `revision_conflict`. */
   renew(name: string, options?: ConditionalOptions): Promise<ClientEntry>;
   /**
@@ -81,6 +89,12 @@ export interface Registry {
   ): Promise<ClientEntry<T>>;
   /** Removes an entry; succeeds when there is none. Throws `revision_conflict`. */
   delete(name: string, options?: ConditionalOptions & LockedOptions): Promise<void>;
+  /**
+   * Removes all entries whose names start with `prefix`, which must not be empty, and gives how many there were: each by itself,
+   * 1,000 in one request. An entry that is written meanwhile goes as it is then, or comes after its name has been passed, and
+   * stays. Throws `usage` for an empty prefix.
+   */
+  deletePrefix(prefix: string, options?: LockedOptions): Promise<ClientCount>;
   /** All entries whose names start with `prefix`. */
   list<T extends EntryShape = string | JsonObject>(prefix?: string): Promise<ClientList<T>>;
   /** How many entries have names that start with `prefix`. */
@@ -102,9 +116,6 @@ const POLL_MS = 30_000;
 /** The same by way of a proxy: many give up on a server that is silent for 30 seconds. */
 export const PROXIED_POLL_MS = 20_000;
 
-/** Most entries that a list may have: far more than a registry holds in memory. */
-const MAX_LISTED = 10_000_000;
-
 /**
  * The registry behind calls of `services`, whatever carries them.
  * @param regain what calls that wait do when they have lost their broker; default: try again.
@@ -124,9 +135,10 @@ const waits = ['timeoutMs', 'signal'];
 const taken: Readonly<Record<string, readonly [place: number, names: readonly string[]]>> = {
   register: [2, ['ttlMs', 'ifSame', 'ifLocked', 'wait', ...waits]],
   replace: [2, ['ttlMs', 'ifRevision', 'ifLocked']],
-  update: [2, ['ttlMs', 'ifRevision', 'ifLocked']],
+  update: [2, ['ttlMs', 'ifRevision', 'ifLocked', 'unset']],
   renew: [1, ['ifRevision']],
   delete: [1, ['ifRevision', 'ifLocked']],
+  deletePrefix: [1, ['ifLocked']],
   waitFor: [1, waits],
   waitForCount: [2, [...waits, 'entries']],
 };
@@ -222,9 +234,10 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
         if_revision: ifRevision,
         ...lockParams(ifLocked),
       }),
-    update: (name, data, { ttlMs, ifRevision, ifLocked } = {}) =>
+    update: (name, data, { ttlMs, ifRevision, ifLocked, unset = [] } = {}) =>
       write('Update', name, {
         data,
+        unset: unset.length > 0 ? unset : undefined,
         ttl: ttlText(ttlMs),
         if_revision: ifRevision,
         ...lockParams(ifLocked),
@@ -243,6 +256,7 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
     async delete(name, { ifRevision, ifLocked } = {}) {
       await rpc.call('services', 'Delete', { name, if_revision: ifRevision, ...lockParams(ifLocked) });
     },
+    deletePrefix: (prefix, { ifLocked } = {}) => deletePrefix(rpc, prefix, lockParams(ifLocked)),
     list: (prefix = '') => listAll(prefix),
     async count(prefix = '') {
       return countOf(await countPage({ prefix }));
@@ -301,12 +315,8 @@ async function poll<T>(
 
 /** Each page must lead on: a broker that gives the same one again would be asked for ever. */
 function checkProgress({ entries }: PageAnswer, next: string, after: string | undefined): void {
-  if (entries.length === 0 || (after !== undefined && compareNames(next, after) <= 0))
+  if (entries.length === 0 || !leadsOn(next, after))
     throw noEnd(`a page that does not advance, after '${next.slice(0, 80)}'`);
-}
-
-function noEnd(what: string): BrokerError {
-  return new BrokerError('internal', `The broker's list has no end: it gave ${what}`);
 }
 
 function lockParams(held: HeldLock | undefined): CallParams {

@@ -2,10 +2,11 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { MAX_ANSWER_BYTES, tooLong } from '../runtime/bounded-text.ts';
-import type { ClientChange, ClientEntry } from './answers.ts';
+import type { ClientChange, ClientList } from './answers.ts';
 import type { Regain } from './regain.ts';
 import { backoff, type Deadline, isPassing } from './retry.ts';
 import type { Rpc } from './rpc.ts';
+import { untilAborted } from './until-aborted.ts';
 
 /** Longer than two of the broker's heartbeats: a stream that is silent for so long has died. */
 const SILENCE_MS = 40_000;
@@ -30,8 +31,27 @@ export interface WatchScope {
 }
 
 /**
+ * The first `count` changes of a watch: what exists first counts, a `reset` does not.
+ * @throws BrokerError `usage` where `count` is no whole number above 0.
+ */
+export async function* firstChanges(
+  changes: AsyncIterable<ClientChange>,
+  count: number,
+): AsyncGenerator<ClientChange> {
+  if (!Number.isSafeInteger(count) || count < 1)
+    throw new BrokerError('usage', `watch: the option 'count' is ${count}; expected a whole number above 0`);
+  let left = count;
+  for await (const change of changes) {
+    yield change;
+    if (change.type !== 'reset') left--;
+    if (left === 0) return;
+  }
+}
+
+/**
  * Every change under `scope`, in order, each once. A connection that breaks is made again, and goes on after the last
- * change that was given.
+ * change that was given. With `initial` the entries that exist come first, in the order of their last writes: who has read
+ * some of them goes on after the revision of the last one, as with changes.
  * @param listNow reads the entries under `scope` as they stand, for after a reset.
  */
 export async function* watchChanges(
@@ -39,12 +59,13 @@ export async function* watchChanges(
   scope: WatchScope,
   options: {
     readonly after?: number | undefined;
+    readonly initial?: boolean | undefined;
     readonly deadline: Deadline;
     readonly signal?: AbortSignal | undefined;
     /** Looks for a broker that was lost. */
     readonly regain: Regain;
   },
-  listNow: () => Promise<{ entries: readonly ClientEntry[]; revision: number }>,
+  listNow: () => Promise<ClientList>,
 ): AsyncGenerator<ClientChange> {
   let revision = options.after;
   let stood = false;
@@ -52,6 +73,11 @@ export async function* watchChanges(
   for (;;) {
     let lost: unknown;
     try {
+      if (options.initial && revision === undefined) {
+        const now = await untilAborted(listNow(), options.signal);
+        yield* putsOf(now);
+        revision = now.revision;
+      }
       for await (const message of events(rpc, scope, revision, options.signal)) {
         retry.reset();
         options.regain.reached();
@@ -65,10 +91,9 @@ export async function* watchChanges(
         }
         yield event;
         // Until they have all been read, the broker is to be asked for a reset again.
-        const now = await listNow();
-        for (const entry of now.entries) yield putOf(entry);
-        // What changed while the entries were read is among them already.
-        revision = Math.max(event.revision, now.revision);
+        const now = await untilAborted(listNow(), options.signal);
+        yield* putsOf(now);
+        ({ revision } = now);
         break;
       }
     } catch (error) {
@@ -96,8 +121,19 @@ function changeOf(event: Exclude<StreamEvent, { type: 'error' | 'watching' | 're
   return { type, name, revision, data, lastWriteTs, lastWriteIp };
 }
 
-function putOf({ name, revision, data, lastWriteTs, lastWriteIp }: ClientEntry): ClientChange {
-  return { type: 'put', name, revision, data, lastWriteTs, lastWriteIp };
+/** The entries of a list as changes. What was written while they were read is left to the watch that goes on from there. */
+function putsOf({ entries, revision: until }: ClientList): ClientChange[] {
+  return entries
+    .filter(({ revision }) => revision <= until)
+    .toSorted((a, b) => a.revision - b.revision)
+    .map(({ name, revision, data, lastWriteTs, lastWriteIp }) => ({
+      type: 'put',
+      name,
+      revision,
+      data,
+      lastWriteTs,
+      lastWriteIp,
+    }));
 }
 
 /** The events of one connection, until it ends or falls silent. */

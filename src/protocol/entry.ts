@@ -1,5 +1,5 @@
 import { type EntryData, type Json, type JsonObject, stringOf } from './data.ts';
-import { escapeControls } from './errors.ts';
+import { BrokerError, escapeControls } from './errors.ts';
 
 /** One entry of the registry, as stores keep it. Never changed in place. */
 export interface Entry {
@@ -23,6 +23,20 @@ export interface Change {
   readonly revision: number;
   /** The entry after the change; absent when it is gone. */
   readonly entry?: Entry;
+}
+
+/** What is thrown where an entry does not exist. */
+export function entryNotFound(name: string): BrokerError {
+  return new BrokerError('not_found', `Entry '${name}' not found`);
+}
+
+/** Whether that is what was thrown, and not that a method or a path does not exist. */
+export function isEntryMissing(error: unknown, name: string): boolean {
+  return (
+    error instanceof BrokerError &&
+    error.code === 'not_found' &&
+    error.message === entryNotFound(name).message
+  );
 }
 
 /** An entry's data with its stamps, as it travels and as the configuration file holds it. */

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { parseDuration } from './duration.ts';
 import { messageOf } from './errors.ts';
+import { MAX_UNSET, type MemberPath, parseMember } from './members.ts';
 import { nameProblem } from './names.ts';
 
 /** Longest that one request waits, in milliseconds; a client that wants to wait longer asks again. */
@@ -34,8 +35,18 @@ export interface RegisterParams extends WriteParams {
 export interface ConditionalParams extends WriteParams {
   readonly if_revision?: number | undefined;
 }
+export interface UpdateParams extends Omit<ConditionalParams, 'data'> {
+  /** Absent where members are only removed. */
+  readonly data?: unknown;
+  /** Members to remove before the data is merged in. */
+  readonly unset?: readonly MemberPath[] | undefined;
+}
 export interface DeleteParams extends LockParams {
-  readonly name: string;
+  readonly name?: string | undefined;
+  /** In place of the name: all entries whose names start with this. */
+  readonly prefix?: string | undefined;
+  /** With the prefix: only names after this one. */
+  readonly after?: string | undefined;
   readonly if_revision?: number | undefined;
 }
 export interface RenewParams {
@@ -103,12 +114,37 @@ const wait = v.optional(
 const prefix = v.string('expected a string');
 const ticket = v.pipe(v.string('expected a string'), v.maxLength(64, 'expected at most 64 characters'));
 const lock = { lock: v.optional(name), lock_revision: v.optional(wholeNumber) };
+const member = v.pipe(
+  v.string('expected a string'),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    try {
+      return parseMember(dataset.value, 'member');
+    } catch (error) {
+      addIssue({ message: messageOf(error) });
+      return NEVER;
+    }
+  }),
+);
+const unset = v.pipe(
+  v.union(
+    [
+      v.pipe(
+        v.string(),
+        v.transform((one) => [one]),
+      ),
+      v.array(v.string()),
+    ],
+    'expected the name of a member, or a list of them',
+  ),
+  v.maxLength(MAX_UNSET, `expected at most ${MAX_UNSET} members`),
+  v.array(member),
+);
 
 /** What each method of `services` takes; durations come out in milliseconds. */
 export const params: {
   readonly Register: v.GenericSchema<unknown, RegisterParams>;
   readonly Replace: v.GenericSchema<unknown, ConditionalParams>;
-  readonly Update: v.GenericSchema<unknown, ConditionalParams>;
+  readonly Update: v.GenericSchema<unknown, UpdateParams>;
   readonly Delete: v.GenericSchema<unknown, DeleteParams>;
   readonly Renew: v.GenericSchema<unknown, RenewParams>;
   readonly Get: v.GenericSchema<unknown, GetParams>;
@@ -135,12 +171,21 @@ export const params: {
   }),
   Update: v.strictObject({
     name,
-    data: v.unknown(),
+    data: v.optional(v.unknown()),
+    unset: v.optional(unset),
     ttl: v.optional(ttl),
     if_revision: v.optional(wholeNumber),
     ...lock,
   }),
-  Delete: v.strictObject({ name, if_revision: v.optional(wholeNumber), ...lock }),
+  Delete: v.strictObject({
+    name: v.optional(name),
+    prefix: v.optional(
+      v.pipe(prefix, v.nonEmpty("expected a prefix that is not empty: '' would be every entry")),
+    ),
+    after: v.optional(v.string('expected a string')),
+    if_revision: v.optional(wholeNumber),
+    ...lock,
+  }),
   Renew: v.strictObject({ name, if_revision: v.optional(wholeNumber) }),
   Get: v.strictObject({ name, wait }),
   List: v.strictObject({

@@ -1,7 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-
-/** libc by the names that it has on Linux: that of GNU, and those of musl. */
-const LIBRARIES: readonly string[] = ['libc.so.6', 'libc.musl-x86_64.so.1', 'libc.musl-aarch64.so.1'];
+import { libcNames } from './libc.ts';
 
 /**
  * Lets more connections wait to be accepted on a port that this process listens on. Bun has no option for it and takes 512; hosts whose
@@ -22,7 +20,7 @@ function nothing(): void {}
 async function listenAgain(socket: number, backlog: number): Promise<void> {
   const { dlopen } = await import('bun:ffi');
   const symbols = { listen: { args: ['i32', 'i32'], returns: 'i32' } } as const;
-  for (const library of LIBRARIES) {
+  for (const library of libcNames) {
     const libc = attempt(() => dlopen(library, symbols));
     if (!libc) continue;
     // listen(2) on a socket that listens already changes the length of its queue alone.

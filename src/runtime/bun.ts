@@ -18,14 +18,25 @@ export const runtime: Runtime = {
   },
   sharedHeaders: (headers) => new Headers(headers),
   ...bunFiles,
+  onReaderGone(action) {
+    void import('./bun-reader.ts').then(({ onReaderGone }) => onReaderGone(bunFiles.fs(), action));
+  },
   exit: (code) => process.exit(code),
   openChannel: openBunChannel,
   openSite: async (options) => openBunSite(options),
   ...peerMethods((address, signal) => BunConnection.open(address, signal)),
+  ownCommand() {
+    const file = process.argv[1] ?? '';
+    return isWithinExecutable(file) ? [process.execPath] : [process.execPath, ...process.execArgv, file];
+  },
   moduleCommand(file) {
-    // The file system that an executable carries within itself, as it is named on Windows and elsewhere.
-    if (/^(?:[A-Z]:[\\/]~BUN|[\\/]\$bunfs)[\\/]/.test(file)) return undefined;
+    if (isWithinExecutable(file)) return undefined;
     // Without the flag Bun fetches packages that an extension imports and that are not there.
     return [process.execPath, '--no-install', file];
   },
 };
+
+/** Whether a file is of the file system that an executable carries within itself, as it is named on Windows and elsewhere. */
+function isWithinExecutable(file: string): boolean {
+  return /^(?:[A-Z]:[\\/]~BUN|[\\/]\$bunfs)[\\/]/.test(file);
+}

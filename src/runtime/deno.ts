@@ -1,6 +1,8 @@
 import { Socket } from 'node:net';
 import { runtime as node } from './node.ts';
+import { libcNames } from './libc.ts';
 import { serveNode } from './node-server.ts';
+import { hasReader, lookForReader, type Poll } from './reader-gone.ts';
 import type { Runtime } from './runtime.ts';
 import { streamWriter } from './stream-writer.ts';
 import { writeAll } from './write-all.ts';
@@ -12,6 +14,13 @@ interface Stream {
 declare const Deno: {
   readonly version: { readonly deno: string };
   readonly stdout: Stream;
+  readonly permissions: { querySync(permission: { readonly name: 'ffi' }): { readonly state: string } };
+  dlopen(
+    file: string,
+    symbols: { readonly poll: { readonly parameters: readonly string[]; readonly result: 'i32' } },
+  ): {
+    readonly symbols: { poll(pollfd: Uint8Array<ArrayBuffer>, count: number, timeoutMs: number): number };
+  };
 };
 
 // `node:fs` reports a full pipe there also when it has written a part, and does not say how much.
@@ -28,6 +37,28 @@ export const runtime: Runtime = {
   // Its `process.stderr` waits for the reader.
   writeErrorLater: streamWriter(() => new Socket({ fd: 2, readable: false, writable: true })),
   print: async (text) => writeAll(write, 1, Buffer.from(text)),
+  onReaderGone(action) {
+    if (process.platform === 'win32' || !hasReader(node.fs())) return;
+    const poll = loadPoll();
+    if (poll) lookForReader(poll, action);
+  },
   exit: (code) => process.exit(code),
+  ownCommand: () => [process.execPath, 'run', '-A', '--no-lock', '--quiet', process.argv[1] ?? ''],
   moduleCommand: (file) => [process.execPath, 'run', '-A', '--no-lock', '--quiet', file],
 };
+
+/** poll(2), where this process may call what is no JavaScript; to ask the user for that would be out of place. */
+function loadPoll(): Poll | undefined {
+  if (Deno.permissions.querySync({ name: 'ffi' }).state !== 'granted') return undefined;
+  for (const name of libcNames) {
+    try {
+      const { symbols } = Deno.dlopen(name, {
+        poll: { parameters: ['buffer', 'usize', 'i32'], result: 'i32' },
+      });
+      return (pollfd) => symbols.poll(pollfd, 1, 0);
+    } catch {
+      // It has another name here, or none.
+    }
+  }
+  return undefined;
+}

@@ -19,6 +19,9 @@ export const runtime: Runtime = {
   write: fs.writeSync,
   writeErrorLater: streamWriter(() => process.stderr),
   print: async (text) => writeAll(fs.writeSync, 1, Buffer.from(text)),
+  onReaderGone(action) {
+    void import('./node-reader.ts').then(({ onReaderGone }) => onReaderGone(action));
+  },
   exit(code) {
     for (const fd of [0, 1, 2]) closeIfHungUp(fd);
     process.exit(code);
@@ -29,6 +32,7 @@ export const runtime: Runtime = {
     return openSiteChannel(options);
   },
   ...peerMethods(openPeer),
+  ownCommand: () => [process.execPath, ...process.execArgv, process.argv[1] ?? ''],
   // An extension may be TypeScript or lack a package.json, which Node would remark on in the broker's log.
   moduleCommand: (file) => [
     process.execPath,

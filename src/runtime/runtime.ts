@@ -26,6 +26,12 @@ export interface Runtime {
   writeErrorLater(bytes: Uint8Array, done: (isWritten: boolean) => void): void;
   /** Writes a text to standard output, wholly. Rejects with the system's error (`EPIPE`, `ENOSPC`). */
   print(text: string): Promise<void>;
+  /**
+   * Calls `action` once the reader of standard output has gone, where that is a pipe, within 200 ms and without anything being
+   * written to it. To wait for that does not keep the process alive. Where the system does not tell (Windows; Node on macOS; Deno
+   * without `--allow-ffi`) it is never called: there the next write fails.
+   */
+  onReaderGone(action: () => void): void;
   /** Ends the process at once. */
   exit(code: number): never;
   /** The certificate that a broker presents; nothing is sent to it. Throws `unreachable`. */
@@ -48,6 +54,8 @@ export interface Runtime {
    * sources are no files.
    */
   moduleCommand(file: string): readonly string[] | undefined;
+  /** The command that starts this very program anew, as its user has started it; arguments are to follow. */
+  ownCommand(): readonly string[];
 }
 
 /** What a descriptor leads to. */
@@ -56,6 +64,7 @@ export interface FileKind {
   readonly ino: number;
   isFile(): boolean;
   isFIFO(): boolean;
+  isSocket(): boolean;
   isCharacterDevice(): boolean;
 }
 

@@ -71,6 +71,12 @@ describe('complete()', () => {
     assert.ok(words('discover --target x --').includes('--target'));
   });
 
+  it('knows which command takes --count with a value', () => {
+    assert.deepEqual(words('service watch --count '), []);
+    assert.ok(words('service watch --count 3 --').includes('--initial'));
+    assert.ok(words('service list --count --').includes('--prefix'));
+  });
+
   it('gives the choices of an option, behind a space or an equals sign', () => {
     assert.deepEqual(words('service get --format '), ['text', 'json', 'csv', 'csv-noheader', 'env']);
     assert.deepEqual(words('service get --format=cs'), ['csv', 'csv-noheader']);

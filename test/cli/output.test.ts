@@ -54,6 +54,55 @@ describe('an entry', () => {
     );
   });
 
+  it('has no two columns in one variable, and none without a name', () => {
+    const entry = (data: object): ReturnType<typeof entryResult> =>
+      entryResult(entryOf('x', { success: true, data: { ...stamps, ...data } }));
+    for (const [data, named] of [
+      [{ 'a.b': 1, 'a-b': 2 }, /the columns 'a\.b' and 'a-b': both would be the variable BPB_A_B; /],
+      [{ Host: 1, host: 2 }, /the columns 'Host' and 'host': both would be the variable BPB_HOST; /],
+      [{ é: 1, è: 2 }, /the columns 'é' and 'è': both would be the variable BPB__; /],
+      [{ '': 1 }, /the column '': its variable would have no name/],
+      [{ 'LAST_WRITE-TS': 1 }, /the columns 'last_write_ts' and 'LAST_WRITE-TS'/],
+    ] as const) {
+      assert.throws(() => render(entry(data), 'env', undefined), { code: 'usage', message: named });
+    }
+    assert.deepEqual(render(entry({ 'a.b': 1, 'a-b': 2, '': 3 }), 'env', ['a-b']), ["BPB_A_B='2'"]);
+    assert.deepEqual(render(entry({ a: 1 }), 'env', ['a', 'a']), ["BPB_A='1'"]);
+  });
+
+  it('has its name, revision and data as columns that are asked for, unless its data has such a member', () => {
+    const cols = ['name', 'revision', 'data'];
+    assert.deepEqual(render(entryResult(text), 'csv-noheader', [...cols, 'last_write_ip']), [
+      'foo,1,bar,127.0.0.1',
+    ]);
+    assert.deepEqual(render(entryResult(object), 'json', ['name', 'revision']), [
+      '{"name": "db", "revision": 2}',
+    ]);
+    const own = entryOf('x', { success: true, revision: 9, data: { ...stamps, name: 'mine' } });
+    assert.deepEqual(render(entryResult(own), 'env', ['name', 'revision']), [
+      "BPB_NAME='mine'",
+      "BPB_REVISION='9'",
+    ]);
+    assert.deepEqual(
+      render(entryResult(object), 'csv', undefined)[0],
+      'last_write_ts,last_write_ip,host,tags',
+    );
+  });
+
+  it('is printed without its stamps where the data alone is asked for', () => {
+    const dataOnly = { dataOnly: true };
+    const shown = String.raw`{"host": "it's, \"here\"", "tags": ["a", "b"]}`;
+    assert.deepEqual(render(entryResult(object, dataOnly), 'text', undefined), [shown]);
+    assert.deepEqual(render(entryResult(object, dataOnly), 'json', undefined), [shown]);
+    assert.deepEqual(render(entryResult(object, dataOnly), 'csv', undefined)[0], 'host,tags');
+    assert.deepEqual(render(entryResult(object), 'text', ['data']), [shown]);
+    assert.throws(() => render(entryResult(object, dataOnly), 'text', ['last_write_ts']), {
+      code: 'not_found',
+    });
+    assert.deepEqual(render(listResult([object], dataOnly), 'text', undefined), [`db\t${shown}`]);
+    assert.deepEqual(render(listResult([object], dataOnly), 'csv', undefined)[0], 'name,data');
+  });
+
   it('gives chosen columns as text, and names the ones there are when one is unknown', () => {
     assert.deepEqual(render(entryResult(object), 'text', ['host', 'last_write_ip']), [
       'it\'s, "here"\t127.0.0.1',

@@ -27,6 +27,30 @@ describe('a command line', () => {
     }
   });
 
+  it('takes --count with a number where its command does, before the command too', () => {
+    for (const argv of [
+      ['service', 'watch', '--prefix', 'a', '--count', '3'],
+      ['--count', '3', 'service', 'watch', '--prefix', 'a'],
+      ['service', '--count=3', 'watch', '--prefix', 'a'],
+    ])
+      assert.equal(parse(argv).args.text('count'), '3');
+    for (const argv of [
+      ['service', 'list', '--count'],
+      ['--count', 'service', 'list'],
+    ])
+      assert.ok(parse(argv).args.flag('count'));
+    const message = 'Option --count needs a value (K)';
+    assert.throws(() => parse(['service', 'watch', '--count']), { code: 'usage', message });
+    assert.throws(() => parse(['--count', 'service', 'watch']), { code: 'usage', message });
+    const twice = ['service', 'watch', '--count', '1', '--count', '2'];
+    assert.throws(() => parse(twice), { message: "Option --count is given twice: '1' and '2'" });
+    for (const argv of [
+      ['service', 'list', '--count=3'],
+      ['--count', '3', 'service', 'list'],
+    ])
+      assert.throws(() => parse(argv), { message: "Option --count takes no value, got '3'" });
+  });
+
   it('takes any value literally', () => {
     for (const value of [
       '-x',

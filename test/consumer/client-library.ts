@@ -20,6 +20,8 @@ import {
   type Json,
   type Proof,
   type Seen,
+  type UpdateOptions,
+  type WatchClientOptions,
   type WatchScope,
 } from 'bpbroker/client';
 
@@ -64,6 +66,14 @@ for await (const change of client.watch<Web>(scope)) {
     console.log(change.data);
   }
 }
+
+const initial: WatchClientOptions = { ...scope, initial: true, count: 1, after: undefined };
+for await (const change of client.watch(initial)) console.log(change.revision);
+const unset: UpdateOptions = { unset: ['tries.left'], ttlMs: 1000 };
+const without: ClientEntry = await client.update('a', undefined, unset);
+const gone: number = (await client.deletePrefix('a/')).count;
+const echo: string = (await client.ping('a', { timeoutMs: 1000 })).src;
+console.log(without.revision, gone, echo);
 
 const shape = { port: 1 } satisfies EntryShape;
 const typed: ClientEntry<Web> = await client.get<Web>('a');

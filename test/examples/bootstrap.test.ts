@@ -98,8 +98,7 @@ describe('examples/bootstrap', () => {
         const where = `line ${n + 1}`;
         assert.equal(other === '', line === '', where);
         if (/^ *# /.test(line) && !line.includes('KEY ./')) assert.equal(other, line, where);
-        // Starting in the background is a cmdlet's there.
-        if (!line.includes('nohup')) assert.deepEqual(callsOf(other), callsOf(line), where);
+        assert.deepEqual(callsOf(other), callsOf(line), where);
       }
     });
   }

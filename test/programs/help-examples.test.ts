@@ -25,6 +25,10 @@ interface Plan {
   readonly watched?: string;
   /** It runs a broker, until that is ready and is then told to end. */
   readonly isBroker?: true;
+  /** It leaves a broker running in the background. */
+  readonly isDetached?: true;
+  /** A command that watches ends by itself. */
+  readonly isLimited?: true;
   /** It reads the machine's own folder in place of the test's. */
   readonly onMachine?: true;
 }
@@ -34,6 +38,7 @@ const noService = process.getuid?.() === 0 && hasManager ? false : 'it needs roo
 
 const plans: Readonly<Record<string, Plan>> = {
   start: { isBroker: true },
+  'start --detach': { isDetached: true },
   'start --config ./bpbroker.json --listen-port 20444': { isBroker: true },
   backup: { first: ['bpbroker configure --config-file ./more.json'] },
   'backup --config ./bpbroker.json': { first: ['bpbroker configure --config ./bpbroker.json < ./more.json'] },
@@ -47,7 +52,8 @@ const plans: Readonly<Record<string, Plan>> = {
   'service register --name foo --data bar': { without: 'foo' },
   [`service register --name db --data '{"host": "10.0.0.5", "port": 5432}'`]: { without: 'db' },
   'service watch --prefix web/': { watched: 'web/1' },
-  "service watch --name db --exec './reconfigure.sh'": { watched: 'db' },
+  "service watch --name db --initial --exec './reconfigure.sh'": { watched: 'db' },
+  'service watch --name db --count 1 --timeout 10m': { watched: 'db', isLimited: true },
   'trust --bpbroker 10.0.0.1 --forget': {
     first: ['bpbroker trust --bpbroker 10.0.0.1 --fingerprint "$FINGERPRINT"'],
   },
@@ -143,10 +149,19 @@ describe(
       assert.equal(await running.stop('SIGTERM'), 0, running.stderr());
     };
 
+    /** A broker that an example leaves running is ready by then, and ends when it is told to. */
+    const runDetached = async (line: string, env: Record<string, string>, dir: string): Promise<void> => {
+      const own = { ...env, BPBROKER_LISTEN_IP: '127.0.0.1', BPBROKER_LISTEN_PORT: '0' };
+      const { code, stderr } = await run(['sh', '-c', line], { env: own, cwd: dir });
+      assert.equal(code, 0, stderr);
+      assert.ok(parseReady(stderr), stderr);
+      process.kill(Number(/process (\d+)/.exec(stderr)?.[1]), 'SIGTERM');
+    };
+
     /** A watch prints the change that is made while it runs. */
     const runWatch = async (
       line: string,
-      name: string,
+      { watched: name = '', isLimited }: Plan,
       env: Record<string, string>,
       dir: string,
     ): Promise<void> => {
@@ -161,7 +176,8 @@ describe(
       assert.match(first, /^\{"type": "put", /);
       if (line.includes('reconfigure.sh'))
         await waitFor('the command', () => existsSync(path.join(dir, 'seen')));
-      assert.equal(await running.stop('SIGKILL'), 'SIGKILL');
+      if (isLimited) assert.equal(await running.ended, 0);
+      else assert.equal(await running.stop('SIGKILL'), 'SIGKILL');
     };
 
     for (const [typed, line] of examples) {
@@ -173,7 +189,8 @@ describe(
         for (const first of plan.first ?? []) await runToEnd(onPort(first), env, dir);
         await prepare(plan);
         if (plan.isBroker) await runBroker(typed, env, dir);
-        else if (plan.watched !== undefined) await runWatch(typed, plan.watched, env, dir);
+        else if (plan.isDetached) await runDetached(typed, env, dir);
+        else if (plan.watched !== undefined) await runWatch(typed, plan, env, dir);
         else await runToEnd(onPort(typed), env, dir);
       });
     }

@@ -133,6 +133,10 @@ describe('help', () => {
         ttl: '5s',
         'if-revision': '1',
         'wait-count': '1',
+        count: '1',
+        after: '1',
+        data: '{}',
+        'log-file': '/dev/null',
         'data-file': '/dev/null',
         'config-file': '/dev/null',
         'access-key-file': discoverKeyFile(),
@@ -173,7 +177,12 @@ describe('help', () => {
       .filter(({ program, commands }) => program === 'bpbroker' && commands.length === 0)
       .filter(({ path }) => !apart.has(path[0] ?? ''))
       .flatMap(({ path, options }) => {
-        const rest = options.map(({ name }) => name).filter((name) => base.has(name));
+        // Two options of a start are about a detached broker alone.
+        const isStart = path[0] === 'start';
+        const needsDetach = (name: string): boolean => isStart && ['timeout', 'log-file'].includes(name);
+        const rest = options
+          .map(({ name }) => name)
+          .filter((name) => base.has(name) && !(isStart && name === 'timeout'));
         return options
           .filter(({ name }) => name !== 'help')
           .flatMap(({ name, letter, value }, n) => {
@@ -184,7 +193,8 @@ describe('help', () => {
             const ways = value ? [long] : [[`--${name}`]];
             if (letter) ways.push([`-${letter}`, valueOf(name)], [`-${letter}${valueOf(name)}`]);
             const behind = path[0] === 'lock' ? ['--', 'true'] : [];
-            return ways.map((way) => [...way, ...path, ...others, ...behind]);
+            const detached = needsDetach(name) ? ['--detach'] : [];
+            return ways.map((way) => [...way, ...path, ...others, ...detached, ...behind]);
           });
       });
     assert.ok(lines.length > 150, `${lines.length} command lines`);

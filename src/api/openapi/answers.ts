@@ -49,7 +49,16 @@ export const schemas: JsonObject = {
     ttl,
     expires_in: { ...left, description: 'Seconds until the lifetime ends, unless it is renewed' },
   }),
-  DeleteAnswer: success({ type: 'object', additionalProperties: false }),
+  DeleteAnswer: success({
+    ...object(
+      {
+        deleted: { ...count, description: 'With a prefix: how many entries are gone by this request' },
+        next: { type: 'string', description: 'Give it as `after` for the next request; absent on the last' },
+      },
+      [],
+    ),
+    additionalProperties: false,
+  }),
   ListAnswer: success({
     ...object(
       {

@@ -1,6 +1,7 @@
 import type * as v from 'valibot';
 import { pingParams } from '../../modules/ping.ts';
 import type { JsonObject } from '../../protocol/data.ts';
+import { MAX_UNSET } from '../../protocol/members.ts';
 import { MAX_NAME_BYTES } from '../../protocol/names.ts';
 import { MAX_PAGE, params } from '../../protocol/services.ts';
 import { json, ref } from './answers.ts';
@@ -33,6 +34,15 @@ const notes: Readonly<Record<string, ParameterNote>> = {
     description: 'An object, or a string; a string that is the JSON of an object is stored as that object',
     schema: { anyOf: [{ type: 'object', additionalProperties: true }, { type: 'string' }] },
   },
+  unset: {
+    description: String.raw`Members to remove before the data is merged in; dots lead inwards, \. is a dot within a name`,
+    schema: {
+      anyOf: [
+        { type: 'string', minLength: 1 },
+        { type: 'array', items: { type: 'string', minLength: 1 }, maxItems: MAX_UNSET },
+      ],
+    },
+  },
   ttl: {
     ...duration,
     description: 'Lifetime: seconds, or a duration such as 500ms, 3s or 1m; at least 100ms',
@@ -64,6 +74,14 @@ const notes: Readonly<Record<string, ParameterNote>> = {
 };
 /** The place of a list is a name, that of a watch a revision. */
 const listNotes = { ...notes, after: { description: 'The `next` of the page before' } };
+const deleteNotes = {
+  ...notes,
+  prefix: {
+    description: `In place of the name: all entries whose names begin with this, ${MAX_PAGE} of them in one request`,
+    text: { minLength: 1 },
+  },
+  after: { description: 'With the prefix: the `next` of the answer before' },
+};
 const watchNotes = { ...notes, after: { description: 'Begin behind this revision', number: whole } };
 
 const given = (description: string, schema: string): JsonObject => ({
@@ -141,9 +159,9 @@ export const operations: readonly Operation[] = [
   {
     ...ofServices,
     method: 'Update',
-    summary: 'Merges data into an entry',
+    summary: 'Merges data into an entry, once members are removed',
     params: params.Update,
-    example: { name: 'web1', data: { state: 'up' }, ttl: 60 },
+    example: { name: 'web1', data: { state: 'up' }, unset: ['tls.key'], ttl: 60 },
     answer: entry,
     failing: [409, ...full],
   },
@@ -159,10 +177,11 @@ export const operations: readonly Operation[] = [
   {
     ...ofServices,
     method: 'Delete',
-    summary: 'Removes an entry; succeeds where there is none',
+    summary: 'Removes an entry, or all under a prefix; succeeds where there is none',
     params: params.Delete,
+    notes: deleteNotes,
     example: { name: 'web1' },
-    answer: given('It is gone', 'DeleteAnswer'),
+    answer: given('It is gone, or they are', 'DeleteAnswer'),
     failing: [409, ...full],
   },
 ];

@@ -1,3 +1,4 @@
+import { BrokerError } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { readHeldLock } from '../held-lock.ts';
 import { readRevision } from '../numbers.ts';
@@ -5,9 +6,24 @@ import { printRaw } from '../output.ts';
 import { withSession } from '../session.ts';
 
 export const run: Run = async (args) => {
-  const name = args.required('name');
-  await withSession(args, { name }, async ({ client, answer }) => {
-    await client.delete(name, { ifRevision: readRevision(args), ifLocked: readHeldLock(args) });
+  const name = args.text('name');
+  const prefix = args.text('prefix');
+  if ((name === undefined) === (prefix === undefined))
+    throw new BrokerError('usage', 'Give --name NAME or --prefix PREFIX');
+  if (prefix === '')
+    throw new BrokerError(
+      'usage',
+      "Invalid --prefix '': expected one that is not empty, since that would be every entry",
+    );
+  const ifRevision = readRevision(args);
+  const ifLocked = readHeldLock(args);
+  await withSession(args, { name }, async ({ client, notes, answer }) => {
+    if (name === undefined) {
+      const { count } = await client.deletePrefix(prefix ?? '', { ifLocked });
+      notes.detail(`Entries deleted: ${count}`);
+      return;
+    }
+    await client.delete(name, { ifRevision, ifLocked });
     if (args.flag('raw')) await printRaw(answer());
   });
 };

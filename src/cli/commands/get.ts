@@ -1,16 +1,33 @@
+import { isEntryMissing } from '../../protocol/entry.ts';
+import type { BrokerError } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
+import { readDefault } from '../default-output.ts';
 import { entryResult } from '../entry-output.ts';
-import { print, printRaw } from '../output.ts';
+import { print, printRaw, type Result } from '../output.ts';
 import { withSession } from '../session.ts';
 
 export const run: Run = async (args) => {
   const name = args.required('name');
   const wait = args.flag('wait');
+  const instead = readDefault(args);
   await withSession(args, { name, wait }, async ({ client, notes, timeLeft, answer }) => {
-    const entry = await (wait
-      ? notes.during(`entry '${name}'`, client.waitFor(name, { timeoutMs: timeLeft() }))
-      : client.get(name));
-    if (args.flag('raw')) await printRaw(answer());
-    else await print(entryResult(entry), args);
+    let result: Result;
+    try {
+      const entry = await (wait
+        ? notes.during(`entry '${name}'`, client.waitFor(name, { timeoutMs: timeLeft() }))
+        : client.get(name));
+      if (args.flag('raw')) return printRaw(answer());
+      result = entryResult(entry, { dataOnly: args.flag('data-only') });
+    } catch (error) {
+      if (!instead || !isEntryMissing(error, name)) throw error;
+      return print(instead, args);
+    }
+    try {
+      await print(result, args);
+    } catch (error) {
+      // Of an entry that has no such column, nothing has been printed.
+      if (!instead || (error as BrokerError).code !== 'not_found') throw error;
+      await print(instead, args);
+    }
   });
 };

@@ -22,6 +22,6 @@ export const run: Run = async (args) => {
     const { entries } = await (wanted === undefined
       ? client.list(prefix)
       : waitFor(client.waitForCount(wanted, prefix, { ...options, entries: true })));
-    await print(listResult(entries), args);
+    await print(listResult(entries, { dataOnly: args.flag('data-only') }), args);
   });
 };

@@ -1,13 +1,27 @@
+import { untilReached } from '../../client/retry.ts';
 import { spacedJson } from '../../protocol/entry.ts';
 import type { Run } from '../command.ts';
 import { print, printRaw } from '../output.ts';
 import { withSession } from '../session.ts';
 
+/** Longest that one ping of those that wait takes, in milliseconds. */
+const ATTEMPT_MS = 10_000;
+
 export const run: Run = async (args) => {
-  await withSession(args, {}, async ({ client, answer }) => {
-    const { data, src } = await client.ping(args.text('data') ?? '');
+  const wait = args.flag('wait');
+  const data = args.text('data') ?? '';
+  await withSession(args, { wait }, async ({ client, notes, timeLeft, answer }) => {
+    const pong = await (wait
+      ? notes.during(
+          'the broker',
+          untilReached(Math.max(timeLeft() ?? Infinity, 1), (leftMs) =>
+            client.ping(data, { timeoutMs: Math.min(leftMs, ATTEMPT_MS) }),
+          ),
+        )
+      : client.ping(data));
     if (args.flag('raw')) return printRaw(answer());
-    const row = { src, data };
-    await print({ text: [typeof data === 'string' ? data : spacedJson(data)], json: row, rows: [row] }, args);
+    const row = { src: pong.src, data: pong.data };
+    const text = typeof pong.data === 'string' ? pong.data : spacedJson(pong.data);
+    await print({ text: [text], json: row, rows: [row] }, args);
   });
 };

@@ -3,18 +3,34 @@ import { parsePort } from '../../config/layers.ts';
 import { scriptHostCommand } from '../../extensions/host/command.ts';
 import type { LogLevel } from '../../config/schema.ts';
 import type { Json, JsonObject } from '../../protocol/data.ts';
-import { messageOf } from '../../protocol/errors.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import { createNotify, takeNotifyVariables } from '../../os-service/notify.ts';
 import { newBrokerFile } from '../broker-file.ts';
 import type { Run } from '../command.ts';
 import { createLog, type LogFormat } from '../log.ts';
 import type { Arguments } from '../command.ts';
-import { sayReady } from '../ready-line.ts';
+import { takeReadyFile, writeReadyFile } from '../detach/ready-file.ts';
+import { type Announcement, announce, sayAnnouncement } from '../ready-line.ts';
 import { lostLines } from '../terminal.ts';
 import { handleSignals, logProblems } from '../process-events.ts';
 
 export const run: Run = async (args) => {
+  if (args.flag('detach')) {
+    const { startDetached } = await import('../detach/detach.ts');
+    return startDetached(args);
+  }
+  for (const option of ['log-file', 'timeout'] as const)
+    if (args.flag(option))
+      throw new BrokerError(
+        'usage',
+        `Option --${option} has no meaning without --detach; leave it out, or add that`,
+      );
+  return runBroker(args);
+};
+
+const runBroker: Run = async (args) => {
+  const readyFile = takeReadyFile(process.env);
   const format = (args.text('log-format') ?? 'text') as LogFormat;
   const givenLevel = args.text('log-level') as LogLevel | undefined;
   const log = createLog(format, givenLevel ?? 'info');
@@ -41,7 +57,9 @@ export const run: Run = async (args) => {
     setLevel();
     const address = await broker.listen();
     const answers = `answers on ${address.url}`;
-    await sayReady({ ...place, address, format, isNew: broker.isNew });
+    const announcement = announce({ ...place, address, format, isNew: broker.isNew });
+    await sayAnnouncement(announcement);
+    if (readyFile !== undefined) tellStarter(readyFile, announcement, log);
     if (process.pid === 1 && process.platform !== 'win32') log.warn(AS_FIRST_PROCESS);
     await notify.ready(answers);
     signals.onReload(async () => {
@@ -60,6 +78,17 @@ export const run: Run = async (args) => {
     throw error;
   }
 };
+
+/** Who has started this broker with `--detach` waits for that, unless it was ended meanwhile. */
+function tellStarter(file: string, announcement: Announcement, log: Logger): void {
+  try {
+    writeReadyFile(file, announcement);
+  } catch (error) {
+    log.warn('the command that has started this broker could not be told that it is ready', {
+      error: messageOf(error),
+    });
+  }
+}
 
 /** Whoever is process 1 inherits every process whose parent has ended, and no runtime of ours can wait for those. */
 const AS_FIRST_PROCESS =

@@ -1,3 +1,4 @@
+import { runtime } from '#runtime';
 import type { ClientChange } from '../../client/answers.ts';
 import { MAX_TIMER_MS } from '../../protocol/duration.ts';
 import { spacedJson } from '../../protocol/entry.ts';
@@ -5,8 +6,11 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { runHook } from '../hook.ts';
 import type { Notes } from '../notes.ts';
+import { readCount } from '../numbers.ts';
 import { withSession } from '../session.ts';
 import { writeOut } from '../terminal.ts';
+
+const TIME_IS_OVER = 'the time is over';
 
 export const run: Run = async (args) => {
   const name = args.text('name');
@@ -16,16 +20,28 @@ export const run: Run = async (args) => {
   }
   const command = args.text('exec');
   const scope = name === undefined ? { prefix: prefix ?? '' } : { name };
+  const begin = { initial: args.flag('initial'), after: readCount(args, 'after') };
+  const count = readCount(args, 'count');
+  let watching: AbortController | undefined;
+  runtime.onReaderGone(() => {
+    // Until there is a watch, or a command that it runs, there is nothing else to end.
+    if (!watching) runtime.exit(0);
+    watching.abort(new Error('the reader of the output has gone'));
+  });
   await withSession(args, { name, wait: true }, async ({ client, notes, timeLeft }) => {
+    const ending = new AbortController();
+    const { signal } = ending;
+    watching = ending;
     const limit = timeLeft();
-    const signal = limit === undefined ? undefined : AbortSignal.timeout(Math.min(limit, MAX_TIMER_MS));
-    for await (const change of client.watch({ ...scope, signal })) {
-      if (signal?.aborted) break;
+    const late = (): void => ending.abort(new Error(TIME_IS_OVER));
+    if (limit !== undefined) setTimeout(late, Math.min(limit, MAX_TIMER_MS));
+    for await (const change of client.watch({ ...scope, ...begin, count, signal })) {
+      if (signal.aborted) break;
       const line = lineOf(change);
       writeOut(line);
       if (command !== undefined) await execute(command, { change, line }, notes, signal);
     }
-    if (signal?.aborted) {
+    if (signal.aborted && messageOf(signal.reason) === TIME_IS_OVER) {
       const cause = client.outOfReach();
       const reason = cause === undefined ? '' : `: ${messageOf(cause)}`;
       throw new BrokerError('timeout', `The time to watch, ${args.text('timeout')}, is over${reason}`);
@@ -46,7 +62,7 @@ async function execute(
   command: string,
   { change, line }: { readonly change: ClientChange; readonly line: string },
   notes: Notes,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<void> {
   const outcome = await runHook({
     command,

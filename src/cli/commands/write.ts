@@ -1,8 +1,10 @@
 import type { ClientEntry } from '../../client/answers.ts';
 import type { BrokerClient } from '../../client/client.ts';
 import { parseDuration } from '../../protocol/duration.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { MAX_UNSET } from '../../protocol/members.ts';
 import type { Run } from '../command.ts';
-import { readData } from '../data.ts';
+import { checkIsObject, GIVE_DATA, readData, readOptionalData } from '../data.ts';
 import { entryResult } from '../entry-output.ts';
 import { print, printRaw } from '../output.ts';
 import type { Arguments } from '../command.ts';
@@ -10,36 +12,53 @@ import { readHeldLock } from '../held-lock.ts';
 import { readRevision } from '../numbers.ts';
 import { withSession } from '../session.ts';
 
-type Write = (
+type Write<TData> = (
   client: BrokerClient,
   name: string,
-  data: string,
+  data: TData,
   ttlMs: number | undefined,
   args: Arguments,
 ) => Promise<ClientEntry>;
 
 const command =
-  (write: Write): Run =>
+  <TData extends string | undefined>(read: (args: Arguments) => TData, write: Write<TData>): Run =>
   async (args) => {
     const name = args.required('name');
-    const data = readData(args);
+    const data = read(args);
+    if (args.flag('json')) await checkIsObject(data, args);
     const ttl = args.text('ttl');
     const ttlMs = ttl === undefined ? undefined : parseDuration(ttl, '--ttl');
     await withSession(args, { name }, async ({ client, answer }) => {
       const entry = await write(client, name, data, ttlMs, args);
       if (args.flag('raw')) await printRaw(answer());
-      else await print(entryResult(entry), args);
+      else await print(entryResult(entry, { dataOnly: args.flag('data-only') }), args);
     });
   };
 
-export const register: Run = command((client, name, data, ttlMs, args) =>
+export const register: Run = command(readData, (client, name, data, ttlMs, args) =>
   client.register(name, data, { ttlMs, ifSame: args.flag('if-same'), ifLocked: readHeldLock(args) }),
 );
 
-export const replace: Run = command((client, name, data, ttlMs, args) =>
+export const replace: Run = command(readData, (client, name, data, ttlMs, args) =>
   client.replace(name, data, { ttlMs, ifRevision: readRevision(args), ifLocked: readHeldLock(args) }),
 );
 
-export const update: Run = command((client, name, data, ttlMs, args) =>
-  client.update(name, data, { ttlMs, ifRevision: readRevision(args), ifLocked: readHeldLock(args) }),
+export const update: Run = command(readUpdate, (client, name, data, ttlMs, args) =>
+  client.update(name, data, {
+    ttlMs,
+    ifRevision: readRevision(args),
+    unset: args.list('unset'),
+    ifLocked: readHeldLock(args),
+  }),
 );
+
+/** The data to merge in; none where members are only removed. */
+function readUpdate(args: Arguments): string | undefined {
+  const unset = args.list('unset');
+  if (unset.length > MAX_UNSET)
+    throw new BrokerError('usage', `Option --unset is given ${unset.length} times: at most ${MAX_UNSET}`);
+  const data = readOptionalData(args);
+  if (data === undefined && unset.length === 0)
+    throw new BrokerError('usage', `${GIVE_DATA}, or what to remove: --unset KEY`);
+  return data;
+}

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { optionOf } from '../option-of.ts';
 import { type OptionDefinition, optionDefinitions, type OptionName } from '../options.ts';
 
 /** One word that may stand where the cursor is. */
@@ -43,7 +44,7 @@ export function complete(root: Command, words: readonly string[]): TypedLine {
     }
     const { name, value } = readOption(word);
     if (!name) continue;
-    if (value === undefined && optionDefinitions[name].type === 'string') pending = name;
+    if (value === undefined && optionOf(name, command).type === 'string') pending = name;
     else given.set(name, value ?? '');
   }
   return { given, completion: completeWord(command, words.at(-1) ?? '', pending, given) };
@@ -68,7 +69,10 @@ function completeWord(
     );
   }
   const left = optionsOf(command).filter((name) => !given.has(name) || definition(name).repeatable);
-  return choose(left.flatMap(optionCandidates), word);
+  return choose(
+    left.flatMap((name) => optionCandidates(name, command)),
+    word,
+  );
 }
 
 /** Those of a command with what it requires first; a group's are those of its commands, as options may come before them. */
@@ -78,8 +82,8 @@ function optionsOf(command: Command): OptionName[] {
   return [...new Set<OptionName>([...own, ...below.flatMap(optionsOf), 'help'])];
 }
 
-function optionCandidates(name: OptionName): Candidate[] {
-  const { description, alias } = definition(name);
+function optionCandidates(name: OptionName, command: Command): Candidate[] {
+  const { description, alias } = optionOf(name, command);
   return [{ value: `--${name}`, description }, ...(alias ? [{ value: `-${alias}`, description }] : [])];
 }
 

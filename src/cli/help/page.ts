@@ -1,5 +1,6 @@
 import type { Command } from '../command.ts';
 import { exitCodes } from './exit-codes.ts';
+import { optionOf } from '../option-of.ts';
 import { usageOf } from './usage.ts';
 import { type OptionGroup, optionDefinitions, type OptionName } from '../options.ts';
 
@@ -55,8 +56,8 @@ export async function pageOf(program: string, path: readonly string[], command: 
   };
 }
 
-function withValue(name: OptionName): string {
-  const { valueHint } = optionDefinitions[name];
+function withValue(name: OptionName, command: Pick<Command, 'valued'> = {}): string {
+  const { valueHint } = optionOf(name, command);
   return valueHint === undefined ? `--${name}` : `--${name} ${valueHint}`;
 }
 
@@ -101,7 +102,7 @@ function groupOf(name: OptionName, { meanings }: Command): OptionGroup {
 export function optionRow(name: OptionName, command: Command): Row {
   const { alias } = optionDefinitions[name];
   return {
-    term: `${alias ? `-${alias}, ` : ''}${withValue(name)}`,
+    term: `${alias ? `-${alias}, ` : ''}${withValue(name, command)}`,
     text: [command.meanings?.[name] ?? optionDefinitions[name].description, ...remarks(name, command)].join(
       ' ',
     ),

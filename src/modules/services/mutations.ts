@@ -1,6 +1,7 @@
 import { checkData, type EntryData, mergeData, sameData } from '../../protocol/data.ts';
-import type { Entry } from '../../protocol/entry.ts';
+import { type Entry, entryNotFound } from '../../protocol/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
+import { type MemberPath, withoutMembers } from '../../protocol/members.ts';
 import type { Guard, Mutation, NewEntry } from '../../store/store.ts';
 
 /** What a write brings: who, when, what, and for how long. */
@@ -11,6 +12,13 @@ export interface Write {
   /** Unix time in whole seconds. */
   readonly now: number;
   readonly ttlMs?: number | undefined;
+}
+
+/** What an update removes. */
+export interface Removal {
+  readonly unset: readonly MemberPath[];
+  /** Whether that is all that is asked of it. */
+  readonly isAll: boolean;
 }
 
 /** Makes the entry; refused when the name stands, unless `ifSame` and its data is equal. */
@@ -33,14 +41,21 @@ export function replace(write: Write, ifRevision?: number): Mutation {
 
 /**
  * Merges the data into what stands; makes the entry when there is none. A string replaces a string; beside an object it
- * is kept under `_str`, as the original did, so that neither is lost. A lifetime stands unless a new one is given.
+ * is kept under `_str`, as the original did, so that neither is lost. A lifetime stands unless a new one is given. Members
+ * that are to go do so before the data comes in; where nothing but that is asked, there must be an entry.
  */
-export function update(write: Write, ifRevision?: number): Mutation {
+export function update(
+  write: Write,
+  ifRevision?: number,
+  { unset, isAll }: Removal = { unset: [], isAll: false },
+): Mutation {
   return (current) => {
     checkRevision(write.name, current, ifRevision);
+    if (!current && isAll) throw entryNotFound(write.name);
     if (!current) return { action: 'put', entry: entryOf(write, write.data) };
 
-    const data = checkData(mergeData(current.data, write.data));
+    const base = unset.length === 0 ? current.data : withoutMembers(current.data, unset);
+    const data = checkData(mergeData(base, write.data));
     return { action: 'put', entry: entryOf({ ...write, ttlMs: write.ttlMs ?? current.ttlMs }, data) };
   };
 }
@@ -56,7 +71,7 @@ export function remove(name: string, ifRevision?: number): Mutation {
 /** Starts the entry's lifetime anew; refused when it does not stand, or is not the one asked for. */
 export function renew(name: string, ifRevision?: number): Mutation {
   return (current) => {
-    if (!current) throw new BrokerError('not_found', `Entry '${name}' not found`);
+    if (!current) throw entryNotFound(name);
     checkRevision(name, current, ifRevision);
     return { action: 'renew' };
   };

@@ -1,6 +1,6 @@
 import { type EntryData, toEntryData } from '../../protocol/data.ts';
 import type { Envelope } from '../../protocol/envelope.ts';
-import { type Entry, lifetimeOf, stamp } from '../../protocol/entry.ts';
+import { type Entry, entryNotFound, lifetimeOf, stamp } from '../../protocol/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Guard, MutationResult, Store } from '../../store/store.ts';
 import {
@@ -15,6 +15,7 @@ import {
 import { sharedText } from '../shared-text.ts';
 import { remove, renew, replace, update, whileLocked, type Write } from './mutations.ts';
 import {
+  type DeleteParams,
   type GetParams,
   type ListParams,
   type LockParams,
@@ -23,6 +24,7 @@ import {
   type RegisterParams,
   type WriteParams,
 } from '../../protocol/services.ts';
+import { deletePrefix } from './delete-prefix.ts';
 import { createPages, type Pages } from './pages.ts';
 import { createQueues, type Queues, removeIfIs } from './queue.ts';
 import { waitAtMost, type WaitObserver } from './wait.ts';
@@ -45,14 +47,16 @@ export function createServices(store: Store, waits?: WaitObserver): Module {
     }),
     Update: defineMethod({
       params: Update,
-      run: async (p, call) =>
-        written(await store.mutate(p.name, update(writeOf(p, call), p.if_revision), guardOf(p))),
+      async run(p, call) {
+        const { data, unset = [] } = p;
+        if (data === undefined && unset.length === 0)
+          throw new BrokerError('invalid_request', "Missing parameter 'data' (or 'unset')");
+        const write = writeOf({ ...p, data: data ?? {} }, call);
+        const removal = { unset, isAll: data === undefined };
+        return written(await store.mutate(p.name, update(write, p.if_revision, removal), guardOf(p)));
+      },
     }),
-    Delete: defineMethod({
-      params: Delete,
-      run: async (p) =>
-        success({}, (await store.mutate(p.name, remove(p.name, p.if_revision), guardOf(p))).revision),
-    }),
+    Delete: defineMethod({ params: Delete, run: (p) => deleteOf(store, p) }),
     Renew: defineMethod({
       params: Renew,
       run: async (p) => written(await store.mutate(p.name, renew(p.name, p.if_revision))),
@@ -107,6 +111,32 @@ async function registerEntry(store: Store, queues: Queues, p: RegisterParams, ca
   // Nobody is there to hold what was asked for.
   if (call.signal.aborted && result.entry) await store.mutate(name, removeIfIs(result.entry));
   return written(result);
+}
+
+async function deleteOf(store: Store, p: DeleteParams): Promise<Reply> {
+  const { name, prefix, after, if_revision: ifRevision } = p;
+  if (prefix === undefined) {
+    if (after !== undefined) throw invalid("Parameter 'after' has no meaning without 'prefix'");
+    if (name === undefined) throw invalid("Missing parameter 'name' (or 'prefix')");
+    const guard = whileLocked(name, p.lock, p.lock_revision);
+    return success({}, (await store.mutate(name, remove(name, ifRevision), guard)).revision);
+  }
+  if (name !== undefined) throw invalid("Give 'name' or 'prefix', not both");
+  if (ifRevision !== undefined)
+    throw invalid(
+      "Parameter 'if_revision' has no meaning with 'prefix': each entry has a revision of its own",
+    );
+  const guard = whileLocked('', p.lock, p.lock_revision);
+  if (guard?.name.startsWith(prefix))
+    throw invalid(
+      `Lock '${guard.name}' is among the entries under '${prefix}', and would end: give another prefix`,
+    );
+  const { revision, ...batch } = await deletePrefix(store, prefix, { after, guard });
+  return success(batch, revision);
+}
+
+function invalid(problem: string): BrokerError {
+  return new BrokerError('invalid_request', problem);
 }
 
 function writeOf(p: WriteParams, call: Call): Write {
@@ -167,7 +197,7 @@ async function getLater(
   if (!entry && wait > 0) {
     entry = await waitAtMost(wait, call, (signal) => store.waitForEntry(name, signal), waits);
   }
-  if (!entry) throw new BrokerError('not_found', `Entry '${name}' not found`);
+  if (!entry) throw entryNotFound(name);
   return entry.ttlMs === undefined ? entryReply(entry) : await mortalReply(store, entry);
 }
 
