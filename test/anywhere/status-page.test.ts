@@ -1,8 +1,8 @@
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { chromium } from 'playwright-core';
-import { tool } from '../../build/root.ts';
+import { root, tool } from '../../build/root.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { lacking } from '../support/tools.ts';
@@ -10,14 +10,15 @@ import { projectOf, startServer } from './server-process.ts';
 import { KEY } from './target.ts';
 
 const commands = {
-  'Bun.serve': [tool('bun'), 'page.mjs'],
-  'Deno.serve': [tool('deno'), 'run', '--allow-net', '--allow-env', '--allow-read', 'page.mjs'],
+  'Bun.serve': [tool('bun'), 'page-server.mjs'],
+  'Deno.serve': [tool('deno'), 'run', '--allow-net', '--allow-env', '--allow-read', 'page-server.mjs'],
 };
 
 describe('the status page of an app that another app has mounted', { skip: lacking('chromium') }, () => {
   for (const [name, command] of Object.entries(commands)) {
     it(`shows, makes and deletes entries with the key, on ${name}`, async () => {
       const dir = projectOf('test/anywhere/servers');
+      copyFileSync(path.join(root, 'test/anywhere/page-server.mjs'), path.join(dir, 'page-server.mjs'));
       const { cert, key } = await makeCertificate();
       writeFileSync(path.join(dir, 'cert.pem'), cert);
       writeFileSync(path.join(dir, 'key.pem'), key);

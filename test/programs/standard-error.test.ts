@@ -176,7 +176,7 @@ describe('standard error never hurts the work', { skip: linux }, () => {
         fill(held);
         for (const [name, code] of [
           ['nosuch', 3],
-          ['_no', 1],
+          ['_no', 2],
         ] as const) {
           assert.equal((await client(`2> ${fifo}`, ['service', 'get', '--name', name])).code, code);
         }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Hono } from 'hono';
+// Beside the other servers of this folder.
 import { app } from './registry.mjs';
 
 const outer = new Hono();
