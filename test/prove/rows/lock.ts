@@ -116,10 +116,10 @@ export async function contend(setup: RowSetup, { runs, isRogue }: Contention): P
     } else if (how < 0.4 && held) {
       kills.command++;
       killIfThere(held.holder);
-    } else if (how < 0.5) {
+    } else if (how < 0.44) {
       const waiter = pick([...contenders.running].filter(({ pid }) => pid !== holder));
       if (waiter?.kill('SIGKILL')) kills.waiter++;
-    } else if (how < 0.54) {
+    } else if (how < 0.47) {
       kills.broker++;
       await broker.kill();
       await sleep(setup.random() * 400);
