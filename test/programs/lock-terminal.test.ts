@@ -67,7 +67,11 @@ for (const launcher of launchers) {
 
         it(`Ctrl-C ends its command and it, ${mode}`, async () => {
           const mark = path.join(tempDir(), 'mark');
-          const terminal = start(`end ${mode}`, options, `echo READY; sleep 60; : ${mark}`);
+          const terminal = start(
+            `end ${mode}`,
+            options,
+            `echo READY; while :; do sleep 0.1; done; : ${mark}`,
+          );
           await untilShown(terminal, 'READY');
           type(terminal, CTRL_C);
           assert.equal(await endOf(terminal), 130);

@@ -34,7 +34,7 @@ const ROGUE = `
 const HOLDER = `
   exec 9>"$1"
   i=0
-  while [ $i -lt 6 ]; do
+  while [ $i -lt 10 ]; do
     echo "$BPBROKER_LOCK_NAME $BPBROKER_LOCK_REVISION $$" >&9
     sleep 0.02
     i=$((i + 1))

@@ -105,21 +105,21 @@ export async function contend(setup: RowSetup, { runs, isRogue }: Contention): P
   };
   const pick = <T>(all: readonly T[]): T | undefined => all[Math.floor(setup.random() * all.length)];
   while (!contenders.isOver()) {
-    await sleep(100 + setup.random() * 250);
+    await sleep(20 + setup.random() * 80);
     const how = setup.random();
     const held = pick([...holding.values()].filter(isThere));
     const holder = held && parentOf(held.holder);
-    if (how < 0.3 && held && holder !== undefined) {
+    if (how < 0.2 && held && holder !== undefined) {
       kills.holder++;
       killIfThere(holder);
       checks.push(checkFree(held));
-    } else if (how < 0.55 && held) {
+    } else if (how < 0.4 && held) {
       kills.command++;
       killIfThere(held.holder);
-    } else if (how < 0.7) {
+    } else if (how < 0.44) {
       const waiter = pick([...contenders.running].filter(({ pid }) => pid !== holder));
       if (waiter?.kill('SIGKILL')) kills.waiter++;
-    } else if (how < 0.78) {
+    } else if (how < 0.47) {
       kills.broker++;
       await broker.kill();
       await sleep(setup.random() * 400);
