@@ -12,7 +12,11 @@ function registry(): { state: RegistryState; put(name: string): void; remove(nam
   const apply = (name: string, isThere: boolean): void => {
     const revision = state.revision + 1;
     const entry = { name, data: {}, lastWriteTs: 0, lastWriteIp: '', revision };
-    state.apply(isThere ? { type: 'put', name, revision, entry } : { type: 'delete', name, revision }, 1);
+    state.apply(
+      isThere ? { type: 'put', name, revision, entry } : { type: 'delete', name, revision },
+      1,
+      isThere ? 1 : 0,
+    );
   };
   return { state, put: (name) => apply(name, true), remove: (name) => apply(name, false) };
 }

@@ -1,23 +1,38 @@
 import type { Change, Entry } from '../../protocol/entry.ts';
+import type { EntryText } from '../memory/size.ts';
 import type { MutationResult } from '../store.ts';
 
-export type NewState = (revision: number) => Entry;
+/** An entry that is to be. */
+export interface NewState {
+  readonly make: (revision: number) => Entry;
+  readonly text: EntryText;
+}
 
 export interface Pending {
   readonly entry: Entry | undefined;
+  /** What the entry counts (`size.ts`); 0 where there is none. */
+  readonly size: number;
   readonly batch: Batch;
+}
+
+/** A change, and what it takes. */
+export interface BatchItem {
+  readonly change: Change;
+  /** Bytes of its record. */
+  readonly recordBytes: number;
+  /** What the entry counts after it; 0 where it is gone. */
+  readonly size: number;
 }
 
 export interface Batch {
   /** Batches become durable in the order of their numbers, which begin at 1. */
   readonly number: number;
-  readonly changes: Change[];
+  readonly items: BatchItem[];
   readonly records: string[];
-  readonly sizes: number[];
-  /** Sum of `sizes`. */
+  /** Of all records. */
   bytes: number;
   /** The latest state of each name in the batch. */
-  readonly states: Map<string, Change>;
+  readonly states: Map<string, BatchItem>;
   readonly waiters: Waiter[];
 }
 
@@ -32,7 +47,7 @@ export interface Waiter {
 }
 
 export function newBatch(number: number): Batch {
-  return { number, changes: [], records: [], sizes: [], bytes: 0, states: new Map(), waiters: [] };
+  return { number, items: [], records: [], bytes: 0, states: new Map(), waiters: [] };
 }
 
 /** Answers a waiter of a batch that is durable. */

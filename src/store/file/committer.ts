@@ -42,7 +42,7 @@ export interface CommitterOptions {
   /** The durable revision. */
   readonly revision: () => number;
   /** Takes over changes that have become durable, in the order of their revisions. */
-  readonly apply: (change: Change, recordBytes: number) => void;
+  readonly apply: (change: Change, recordBytes: number, size: number) => void;
   /** Called after each batch. */
   readonly onCommit: () => void;
   /** Told how long each batch took to become durable, in seconds. */
@@ -90,7 +90,8 @@ export function createCommitter(options: CommitterOptions): Committer {
     for (let i = queue.length - 1; i >= -1; i--) {
       const batch = i < 0 ? flying : queue[i];
       const state = batch?.states.get(name);
-      if (batch !== undefined && state !== undefined) return { entry: state.entry, batch };
+      if (batch !== undefined && state !== undefined)
+        return { entry: state.change.entry, size: state.size, batch };
     }
     return undefined;
   }
@@ -106,18 +107,18 @@ export function createCommitter(options: CommitterOptions): Committer {
   function add(type: Change['type'], name: string, state?: NewState): Promise<MutationResult> {
     if (pendingBytes > options.pendingBytes) return Promise.reject(overloaded());
     const next = lastRevision + 1;
-    const entry = state?.(next);
+    const entry = state?.make(next);
     const change: Change = entry ? { type, name, revision: next, entry } : { type, name, revision: next };
-    const record = encodeRecord(change);
-    const size = Buffer.byteLength(record);
+    const record = encodeRecord(change, state?.text);
+    const recordBytes = Buffer.byteLength(record);
+    const item = { change, recordBytes, size: state?.text.size ?? 0 };
     lastRevision = next;
     const batch = openBatch();
-    batch.changes.push(change);
+    batch.items.push(item);
     batch.records.push(record);
-    batch.sizes.push(size);
-    batch.bytes += size;
-    pendingBytes += size;
-    batch.states.set(name, change);
+    batch.bytes += recordBytes;
+    pendingBytes += recordBytes;
+    batch.states.set(name, item);
     schedule();
     return new Promise((resolve, reject) => {
       const result = entry ? { entry, revision: next } : { revision: next };
@@ -193,7 +194,7 @@ export function createCommitter(options: CommitterOptions): Committer {
       trouble = undefined;
       log('info', 'There is room on the disk again: the registry takes writes');
     }
-    batch.changes.forEach((change, i) => apply(change, batch.sizes[i] ?? 0));
+    for (const { change, recordBytes, size } of batch.items) apply(change, recordBytes, size);
     for (const waiter of batch.waiters) settle(waiter);
     goOn();
     options.onCommit();
@@ -310,7 +311,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     after(batch, entry, refusal) {
       return new Promise((resolve, reject) => {
         // As of the change that is the batch's last now: later ones may change the entry.
-        const at = batch.changes.at(-1)?.revision ?? revision();
+        const at = batch.items.at(-1)?.change.revision ?? revision();
         const result = entry ? { entry, revision: at } : { revision: at };
         batch.waiters.push({ resolve, reject, result, writes: false, refusal });
       });

@@ -6,6 +6,7 @@ import type { JsonObject } from '../../protocol/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Guard, Mutation, MutationResult, Store, StoreHealth } from '../store.ts';
 import { stateOf } from '../memory/new-entry.ts';
+import { textOf } from '../memory/size.ts';
 import { createRegistryState, type StateLimits } from '../memory/state.ts';
 import type { Pending } from './batch.ts';
 import { createCommitter } from './committer.ts';
@@ -163,12 +164,13 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       const outcome = mutation(current);
       if (outcome.action === 'put') {
         const make = stateOf(name, outcome.entry);
-        const added = quota.admit(name, outcome.entry.data, current?.data, pending !== undefined);
-        return quota.track(added, committer.add('put', name, make));
+        const text = textOf({ name, data: outcome.entry.data });
+        const added = quota.admit(name, text.size, pending?.size ?? table.bytesOf(name));
+        return quota.track(added, committer.add('put', name, { make, text }));
       }
       if (outcome.action === 'delete' && current !== undefined) {
-        const added = quota.removal(name, current.data, pending !== undefined);
-        return quota.track(added, committer.add(outcome.expired ? 'expire' : 'delete', name));
+        const before = pending?.size ?? table.bytesOf(name);
+        return quota.track(-before, committer.add(outcome.expired ? 'expire' : 'delete', name));
       }
       if (outcome.action === 'renew') expiry.renew(name);
     } catch (error) {

@@ -1,16 +1,17 @@
 import { isObject } from '../../protocol/data.ts';
 import type { Change } from '../../protocol/entry.ts';
 import { makeEntry } from '../memory/new-entry.ts';
+import { type EntryText, textOf } from '../memory/size.ts';
 
-/** The journal's record of one change, as JSON: `put`, `del` or `exp` names the entry. */
-export function encodeRecord(change: Change): string {
+/** The journal's record of one change, as JSON: `put`, `del` or `exp` names the entry. `text` is that of the entry. */
+export function encodeRecord(change: Change, text?: EntryText): string {
   const { entry } = change;
-  const name = JSON.stringify(change.name);
   if (entry === undefined) {
+    const name = JSON.stringify(change.name);
     return `{"${change.type === 'expire' ? 'exp' : 'del'}":${name},"rev":${change.revision}}`;
   }
+  const { name, data } = text ?? textOf(entry);
   const ttl = entry.ttlMs === undefined ? '' : `,"ttl":${entry.ttlMs}`;
-  const data = JSON.stringify(entry.data);
   const ip = JSON.stringify(entry.lastWriteIp);
   return `{"put":${name},"rev":${entry.revision},"data":${data},"ts":${entry.lastWriteTs},"ip":${ip}${ttl}}`;
 }

@@ -9,17 +9,19 @@ export interface SyncPace {
   took(ms: number): void;
 }
 
-/** A sync that takes longer is a slow one. */
+/** Syncs must take less than this, on average. */
 const QUICK_MS = 1;
-/** So many in a row must have been quick: a disk that has stopped to be quick holds up the process once, and then for none of these. */
-const QUICK_ONES = 64;
+/** What the latest sync counts for in the average: some dozens are remembered. */
+const WEIGHT = 1 / 16;
+/** Nothing is known of the disk yet: it takes about 80 quick syncs to believe that it is fast, as after a sync of 1.6 s. */
+const UNKNOWN_MS = 100;
 
 export function createSyncPace(): SyncPace {
-  let quick = 0;
+  let average = UNKNOWN_MS;
   return {
-    mayHoldUp: () => quick >= QUICK_ONES,
+    mayHoldUp: () => average < QUICK_MS,
     took(ms) {
-      quick = ms <= QUICK_MS ? quick + 1 : 0;
+      average += (ms - average) * WEIGHT;
     },
   };
 }

@@ -2,7 +2,7 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { checkOptions, isPositive, type OptionRule, type OptionRules } from '../../protocol/options.ts';
 import type { Guard, Mutation, MutationResult, Store } from '../store.ts';
 import { stateOf } from './new-entry.ts';
-import { ENTRY_BYTES } from './size.ts';
+import { ENTRY_BYTES, textOf } from './size.ts';
 import { createRegistryState, type RegistryState, type StateLimits } from './state.ts';
 
 export interface MemoryStoreOptions extends StateLimits {
@@ -71,13 +71,14 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
     if (outcome.action === 'put') {
       const { data } = outcome.entry;
       const make = stateOf(name, outcome.entry);
-      quota.admit(name, data, before?.data, false);
+      const { size } = textOf({ name, data });
+      quota.admit(name, size, table.bytesOf(name));
       const entry = make(revision);
-      state.apply({ type: 'put', name, revision, entry }, quota.bytesOf(name, data));
+      state.apply({ type: 'put', name, revision, entry }, size, size);
       return { entry, revision };
     }
     if (outcome.action === 'delete' && before !== undefined) {
-      state.apply({ type: outcome.expired ? 'expire' : 'delete', name, revision }, ENTRY_BYTES);
+      state.apply({ type: outcome.expired ? 'expire' : 'delete', name, revision }, ENTRY_BYTES, 0);
       return { revision };
     }
     if (outcome.action === 'renew') expiry.renew(name);

@@ -7,9 +7,23 @@ import type { Entry } from '../../protocol/entry.ts';
  */
 export const ENTRY_BYTES = 512;
 
-/** Bytes that an entry counts: its name and its data as JSON, and {@link ENTRY_BYTES}. */
-export function sizeOf({ name, data }: { readonly name: string; readonly data: JsonObject }): number {
-  return ENTRY_BYTES + Buffer.byteLength(JSON.stringify(name)) + Buffer.byteLength(JSON.stringify(data));
+/** An entry's name and data as JSON: made once, for what it counts and for its record. */
+export interface EntryText {
+  readonly name: string;
+  readonly data: string;
+  /** Bytes that the entry counts: those of both texts, and {@link ENTRY_BYTES}. */
+  readonly size: number;
+}
+
+export function textOf(entry: { readonly name: string; readonly data: JsonObject }): EntryText {
+  const name = JSON.stringify(entry.name);
+  const data = JSON.stringify(entry.data);
+  return { name, data, size: ENTRY_BYTES + Buffer.byteLength(name) + Buffer.byteLength(data) };
+}
+
+/** Bytes that an entry counts. */
+export function sizeOf(entry: { readonly name: string; readonly data: JsonObject }): number {
+  return textOf(entry).size;
 }
 
 const STAMPS = '{"last_write_ts":,"last_write_ip":"",'.length;

@@ -36,8 +36,11 @@ export interface RegistryState extends Pick<
   readonly history: History;
   readonly quota: Quota;
   readonly expiry: Expiry;
-  /** Takes over a change, in the order of revisions. `bytes`: what it counts in the history and for slow watches. */
-  apply(change: Change, bytes: number): void;
+  /**
+   * Takes over a change, in the order of revisions. `bytes`: what it counts in the history and for slow watches; `size`: what the
+   * entry counts (`size.ts`), 0 where it is gone.
+   */
+  apply(change: Change, bytes: number, size: number): void;
   /** Begins the lifetimes of entries that the table was loaded with. */
   beginLifetimes(): void;
   /** The mutation that ends an entry whose lifetime is over. */
@@ -101,12 +104,12 @@ export function createRegistryState(
       if (ended) watches.close();
       return watch;
     },
-    apply(change, bytes) {
-      const { size, bytes: before } = table;
-      table.apply(change, change.entry && quota.bytesOf(change.name, change.entry.data));
+    apply(change, bytes, size) {
+      const { size: number, bytes: before } = table;
+      table.apply(change, size);
       quota.applied(table.bytes - before);
-      if (table.size !== size) counts.changed(change.name, table.size - size);
-      if (table.size > size) waits.made(change.name);
+      if (table.size !== number) counts.changed(change.name, table.size - number);
+      if (table.size > number) waits.made(change.name);
       history.push(change, bytes);
       watches.publish(change, bytes);
       if (change.entry === undefined) expiry.forget(change.name);
