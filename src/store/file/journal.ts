@@ -1,9 +1,8 @@
-import { fdatasync, fdatasyncSync, ftruncate, statSync, write, writeSync } from 'node:fs';
+import { fdatasync, ftruncate, statSync, write, writeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { placeFile } from '../../config/atomic-write.ts';
 import { encodeFrame, encodeHeader } from './frames.ts';
 import { journalPath } from './journal-files.ts';
-import { createSyncPace } from './sync-pace.ts';
 
 /** The journal that is being written. */
 export interface Journal {
@@ -70,7 +69,6 @@ async function openJournal(
 ): Promise<Journal> {
   const { fd } = handle;
   const own = await handle.stat();
-  const pace = createSyncPace();
   let size = headerBytes;
 
   function link(): JournalLink {
@@ -108,21 +106,6 @@ async function openJournal(
     then();
   }
 
-  function sync(isAlone: boolean, then: (error: NodeJS.ErrnoException | null) => void): void {
-    const began = performance.now();
-    const end = (error: NodeJS.ErrnoException | null): void => {
-      pace.took(performance.now() - began);
-      then(error);
-    };
-    if (!isAlone || !pace.mayHoldUp()) return fdatasync(fd, end);
-    try {
-      fdatasyncSync(fd);
-    } catch (error) {
-      return end(error as NodeJS.ErrnoException);
-    }
-    end(null);
-  }
-
   /** A file that has lost its name is durable for nobody. */
   function linkFailure(): AppendFailure | undefined {
     try {
@@ -153,7 +136,7 @@ async function openJournal(
           done(failure);
           return;
         }
-        sync(records.length === 1, (error) => {
+        fdatasync(fd, (error) => {
           const problem: AppendFailure | undefined = error ? { step: 'sync', error } : linkFailure();
           if (problem === undefined) size += frame.length;
           done(problem);
