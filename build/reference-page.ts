@@ -18,6 +18,8 @@ const otherVariables: Readonly<Record<string, string>> = {
 
 /** Variables that the programs give to a command that they start. */
 const givenVariables: Readonly<Record<string, string>> = {
+  BPBROKER_DETACHED_READY_FILE:
+    'To the broker that `start --detach` starts: the file by which it tells that it is ready. It is not for users.',
   BPBROKER_EVENT_TYPE: 'To `service watch --exec`: `put`, `delete` or `reset`.',
   BPBROKER_EVENT_NAME: 'To `service watch --exec`: the name of the entry; empty for `reset`.',
   BPBROKER_EVENT_REVISION: 'To `service watch --exec`: the revision of the change.',
