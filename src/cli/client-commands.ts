@@ -169,6 +169,22 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     examples: ['execute --method hello.Greet --data you', 'execute --method hello.Greet --timeout 10m'],
     load: () => import('./commands/execute.ts'),
   },
+  doctor: {
+    description: 'Say why a broker is not found or does not answer here, and the one thing to do',
+    options: ['name', ...connectionOptions, 'config', 'format', 'cols'],
+    meanings: {
+      name: 'Name of the entry whose broker is looked for (default: any broker)',
+      timeout: 'Longest for all of it (default: 10s)',
+      quiet: 'Only what is wrong, and what to do',
+    },
+    examples: [
+      'doctor',
+      'doctor --name foo-cluster1',
+      '--bpbroker 10.0.0.1 doctor --access-key-file access.key',
+      'doctor --format json',
+    ],
+    load: () => import('./commands/doctor.ts'),
+  },
   trust: {
     description: "List, add or forget the identity kept for a broker's address, and for names that found it",
     details:
