@@ -176,7 +176,10 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     prints: 'A line for each check (ok, warn, fail or skip), then what is wrong and the one thing to do.',
     options: ['name', ...connectionOptions, 'config', 'format', 'cols'],
     positionals: ['name'],
-    meanings: { quiet: 'Print only what is wrong, and what to do' },
+    meanings: {
+      quiet: 'Print only what is wrong, and what to do',
+      verbose: 'Print below each check what it found',
+    },
     defaults: {
       name: 'any broker',
       timeout: '10s for all of it',

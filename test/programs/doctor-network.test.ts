@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { netnsProblem } from '../support/netns.ts';
+import { parseReady } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
 import { lacking } from '../support/tools.ts';
 import { diagnose, hostsOf } from './doctor-support.ts';
@@ -152,13 +153,20 @@ describe('doctor, on hosts of a network,', { skip: netnsProblem() ?? false, conc
 
   it('says that two brokers hold the name', async () => {
     const { net, broker, prints, doctor, does } = await hostsOf({ hosts: lan });
+    const brokers = [];
     for (const host of ['a', 'b']) {
-      await broker(host);
+      brokers.push(await broker(host));
       await prints(host, ...register('foo', `of ${host}`));
     }
     const two = await doctor('c', name('foo'), 'several_brokers', 7);
     for (const address of ['10.77.1.1', '10.77.1.2']) assert.ok(two.json.message?.includes(address));
     assert.match(await does('c', two), /^ok +name +'foo' is there$/m);
+    // The identity chooses one of them, as it does for other commands.
+    const identity = parseReady(brokers[1]?.stderr() ?? '')?.fingerprint ?? '';
+    const chosen = await doctor('c', [...name('foo'), '--fingerprint', identity], null, 0);
+    assert.equal(chosen.json.broker, '10.77.1.2');
+    const nobody = `sha256:${'0'.repeat(64)}`;
+    await doctor('c', [...name('foo'), '--fingerprint', nobody], 'identity_unknown', 8);
     await net.close();
   });
 
@@ -181,6 +189,21 @@ describe('doctor, on hosts of a network,', { skip: netnsProblem() ?? false, conc
     await copies[0]?.stop('SIGTERM');
     await doctor('c', name('foo'), null, 0);
     assert.equal(await prints('c', 'service', 'get', '--name', 'foo'), 'x');
+    await net.close();
+  });
+
+  it('without IPv4 walks the way by link-local IPv6', async () => {
+    const { net, broker, prints, doctor, does } = await hostsOf({
+      hosts: { a: ['lan'], b: ['lan'] },
+      ipv6: true,
+    });
+    await broker('a');
+    await prints('a', '-b', '[::1]', ...register('foo', 'x').slice(2));
+    const well = await doctor('b', name('foo'), null, 0);
+    assert.match(well.check('interfaces').says, /^eth0 to IPv6 multicast/);
+    assert.match(well.json.broker ?? '', /^fe80::[0-9a-f:]+%eth0$|^\[fe80::[0-9a-f:]+%eth0\]/);
+    await does('b', well);
+    await doctor('b', name('foo'), null, 0);
     await net.close();
   });
 

@@ -10,6 +10,7 @@ import { ptyProblem, runOnTerminal } from '../support/pty.ts';
 import { waitFor } from '../support/wait.ts';
 import { advised, at, diagnose, ids, register, userOf } from './doctor-support.ts';
 import { record } from './recorder.ts';
+import { key, openProxied } from './url-support.ts';
 import { freePort, reference, skipOf } from './support.ts';
 
 const canary = 'canary-71c0';
@@ -116,6 +117,24 @@ describe('doctor, of keys and identities,', () => {
   });
 });
 
+describe('doctor, of a broker behind a URL,', () => {
+  it('says whether an authority vouches for it, and walks on from there', async () => {
+    const { url, file } = await openProxied();
+    const user = userOf({ BPBROKER_ACCESS_KEY: key });
+    const unknown = await user.doctor(['-b', url()], 'identity_unknown', 8);
+    assert.match(unknown.json.advice?.text ?? '', /--ca FILE/);
+    const to = ['-b', url(), '--ca', file('ca.pem')];
+    const wrong = await user.doctor([...to, '--name', 'foo'], 'wrong_name', 3);
+    assert.equal(await user.types(advised(wrong)), '', 'a list of no names');
+    const well = await user.doctor(to, null, 0);
+    for (const id of ['tcp', 'identity', 'access_key', 'health', 'clock'])
+      assert.equal(well.check(id).status, 'ok', well.text);
+    assert.equal(well.check('discovery').status, 'skip');
+    const nobody = `https://localhost:${await freePort()}`;
+    await user.doctor(['-b', nobody, '--ca', file('ca.pem')], 'no_broker', 6);
+  });
+});
+
 for (const launcher of launchers) {
   describe(`doctor on ${launcher.name}`, { skip: skipOf(launcher) }, () => {
     it('finds all well, in every form, and a broker that is not there, in time', async () => {
@@ -147,6 +166,12 @@ for (const launcher of launchers) {
       assert.match(form.stdout, /^BPB_EXIT_CODE='0'\nBPB_CAUSE=''\nBPB_COMMAND=/);
       const quiet = await type([...launcher.bpclient, 'doctor', ...find, '--quiet']);
       assert.ok(!/^(?:ok|skip) /m.test(quiet.stdout), quiet.stdout);
+      const verbose = await type([...launcher.bpclient, 'doctor', ...find, '--verbose']);
+      assert.match(
+        verbose.stdout,
+        /^ {6}queries: \{"interface": "lo", "to": "127\.0\.0\.1:\d+", "sent": \d/m,
+      );
+      assert.match(verbose.stdout, /^ {6}answers: \{"from": "127\.0\.0\.1:\d+", .*"at_ms": \d+/m);
       await broker.kill();
       const timeout = ['--timeout', '1500ms'];
       const gone = await diagnose(type, launcher.bpclient, [...find, ...timeout], {

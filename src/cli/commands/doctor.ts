@@ -26,6 +26,7 @@ export const run: Run = async (args, program) => {
     repeated: {
       discoverKeyFile: args.text('discover-key-file'),
       accessKeyFile: args.text('access-key-file'),
+      ca: args.flag('ca') ? args.text('ca') : undefined,
       fingerprint: args.flag('fingerprint') ? args.text('fingerprint') : undefined,
       interfaces: args.flag('interface') ? args.list('interface') : [],
     },
@@ -40,6 +41,7 @@ export const run: Run = async (args, program) => {
     colour: isScreen && !process.env['NO_COLOR'],
     width: isScreen ? (process.stdout.columns ?? 80) : undefined,
     quiet: args.flag('quiet'),
+    verbose: args.flag('verbose'),
   });
   if ((args.text('format') ?? 'text') === 'text' && !args.flag('cols')) {
     // Its colours are for the terminal; what comes from elsewhere has been made harmless.

@@ -5,7 +5,7 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { nearest } from '../../protocol/nearest.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
 import type { Check, Problem } from './report.ts';
-import { commandLine, place, type Subject } from './subject.ts';
+import { commandLine, type Subject } from './subject.ts';
 
 export interface AccessOptions {
   readonly line: Line;
@@ -13,8 +13,8 @@ export interface AccessOptions {
   readonly accessKey: string | undefined;
   /** Whether the broker is one to which a secret may be sent. */
   readonly isSure: boolean;
-  /** Whether the command line names the broker. */
-  readonly isNamed: boolean;
+  /** The broker as the command line names it; nothing where it was found. */
+  readonly named: string | undefined;
   /** Whether it has said on UDP that it holds the name; nothing where it was not asked there. */
   readonly isHolder: boolean | undefined;
   readonly timeoutMs: number;
@@ -158,12 +158,11 @@ function unreadable(error: unknown, { place: at }: Line): { problem: Problem } {
   };
 }
 
-function absent({ subject, line, isNamed }: AccessOptions, name: string, near: string | undefined): Check {
-  const at = place(line.address);
-  const broker = isNamed ? { broker: line.address } : {};
+function absent({ subject, line, named }: AccessOptions, name: string, near: string | undefined): Check {
+  const broker = named === undefined ? {} : { broker: named };
   const problem: Problem = {
     cause: 'wrong_name',
-    message: `The broker at ${at} has no entry '${messageOf(name)}'${near === undefined ? '' : `; it has '${near}'`}.`,
+    message: `The broker at ${line.place} has no entry '${messageOf(name)}'${near === undefined ? '' : `; it has '${near}'`}.`,
     advice:
       near === undefined
         ? 'Correct the name, or register it. The names that are there:'

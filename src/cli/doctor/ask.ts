@@ -8,6 +8,7 @@ import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../../pro
 import { messageOf } from '../../protocol/errors.ts';
 import { nameProblem } from '../../protocol/names.ts';
 import { openUdp, socketErrorName } from '../../runtime/udp.ts';
+import { within } from './time.ts';
 
 /** What to ask for: the name, where there is one that can be asked for, and any broker. */
 export interface Questions {
@@ -126,8 +127,16 @@ export interface AddressAnswers {
 
 const TRIES = 3;
 
-/** Asks one address, some times over. Never rejects. */
-export async function askAddress(
+/** Asks one address, some times over. Never rejects, and takes no longer: a name server that hangs says nothing. */
+export function askAddress(address: HostPort, questions: Questions, ms: number): Promise<AddressAnswers> {
+  const late = { holds: false, answers: false, error: 'the host name could not be looked up in time' };
+  return within(ms + LATE_MS, ask(address, questions, ms), late);
+}
+
+/** By then, whoever only waits for answers has given up. */
+const LATE_MS = 100;
+
+async function ask(
   { host, port }: HostPort,
   { all, hasName }: Questions,
   ms: number,
@@ -139,7 +148,7 @@ export async function askAddress(
   try {
     const { address } = await lookup(host);
     const isSix = isIPv6(address.replace(/%.*/, ''));
-    const ask = async (question: Question, index: number): Promise<void> => {
+    const askOne = async (question: Question, index: number): Promise<void> => {
       const isDone = (): boolean => answered.has(index);
       const socket = await openUdp({
         family: isSix ? 6 : 4,
@@ -167,7 +176,7 @@ export async function askAddress(
       }
       await socket.close();
     };
-    await Promise.all(all.map(ask));
+    await Promise.all(all.map(askOne));
   } catch (failed) {
     error = messageOf(failed);
   }

@@ -88,7 +88,6 @@ export async function examine(options: ExamineOptions): Promise<Report> {
   const line = identified?.line;
   if (identified && line) {
     try {
-      const isNamed = args.text('bpbroker') !== undefined;
       const timeoutMs = atMost(deadline, CALL_MS);
       checks.push(...(await examineHealth(line, host, timeoutMs)));
       const { isSure } = identified;
@@ -98,7 +97,7 @@ export async function examine(options: ExamineOptions): Promise<Report> {
           subject,
           accessKey,
           isSure,
-          isNamed,
+          named: args.text('bpbroker'),
           isHolder,
           timeoutMs: atMost(deadline, CALL_MS),
         })),
@@ -122,7 +121,7 @@ async function examineNetwork(
   const { args, subject, deadline, chosen, firewall, host, isInside } = options;
   const questions = await questionsFor(subject.name, subject.key);
   const given = args.text('bpbroker');
-  const common = { subject, questions, deadline, firewall };
+  const common = { subject, questions, deadline, firewall, fingerprint: args.text('fingerprint') };
   if (given !== undefined) return examineAddress(parseAddress(given, '--bpbroker'), common);
   const targets = args.list('target');
   const interfaces = args.list('interface');

@@ -67,7 +67,7 @@ export async function examineIdentity(
       notify: () => undefined,
     });
     const source = fingerprint === undefined ? 'kept' : 'named';
-    await checkPin(address, { pin, pinSource: source }, ms);
+    await checkPin(address, { pin, pinSource: source }, atMost(deadline, CHECK_MS));
     if (!isFirst)
       return sure(address, pin, source, source === 'named' ? 'as --fingerprint names it' : 'as it was kept');
     const check: Check = {

@@ -1,6 +1,6 @@
 import { areRivals, type FoundBroker, identifyBrokers } from '../../client/sightings.ts';
 import type { Sighting } from '../../client/search.ts';
-import { identifyBroker } from '../../client/identify.ts';
+import { parseFingerprint } from '../../client/identity.ts';
 import type { Deadline } from '../../client/retry.ts';
 import { formatAddress, type HostPort } from '../../protocol/address.ts';
 import { formatDuration } from '../../protocol/duration.ts';
@@ -32,6 +32,8 @@ interface Options {
   readonly questions: Questions;
   readonly deadline: Deadline;
   readonly firewall: Firewall;
+  /** The only identity that will do: it chooses one of several. */
+  readonly fingerprint: string | undefined;
 }
 
 /** A broker that is named: whether it answers UDP and TCP where it is said to be. */
@@ -151,7 +153,12 @@ async function examineSightings(
   }
   const best = outcomes.find(({ tcp }) => tcp.ok) ?? first;
   const tcp: Check[] = best ? [tcpCheck(best.address, best.tcp)] : [];
-  const { brokers, failures } = await identifyBrokers(open, identifyBroker);
+  const { brokers: all, failures } = await identifyBrokers(open, async ({ address: host, port }) => {
+    const seen = await whoIs({ host, port }, atMost(deadline, CONNECT_MS));
+    if ('why' in seen) throw new Error(seen.why);
+    return seen;
+  });
+  const brokers = withIdentity(all, options.fingerprint);
   const [broker] = brokers;
   const facts = {
     brokers: byAddress(brokers).map(({ host, port, addresses, seen }): Json => ({
@@ -195,6 +202,17 @@ async function examineSightings(
   const says =
     brokers.length === 1 ? `one, at ${broker.addresses.join(', ')}` : `${brokers.length} of one registry`;
   return { checks: [discovery, ...tcp, { id: 'brokers', status: 'ok', says, facts }], broker };
+}
+
+/** Those that have the identity that was named; where none has it, one, of which the check of the identity says so. */
+function withIdentity(
+  brokers: readonly FoundBroker[],
+  fingerprint: string | undefined,
+): readonly FoundBroker[] {
+  if (fingerprint === undefined) return brokers;
+  const hex = parseFingerprint(fingerprint);
+  const matching = brokers.filter(({ seen }) => seen?.fingerprint === hex);
+  return matching.length > 0 ? matching : brokers.slice(0, 1);
 }
 
 /** Which of them answered first is chance, and another one each time. */

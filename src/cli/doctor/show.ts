@@ -1,4 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
+import type { Json } from '../../protocol/data.ts';
+import { spacedJson } from '../../protocol/entry.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Check, CheckId, Report, Status } from './report.ts';
 
@@ -8,6 +10,8 @@ export interface Look {
   readonly width: number | undefined;
   /** Checks that were well or were not made are left out; only what is wrong is told. */
   readonly quiet: boolean;
+  /** What each check found is told below it. */
+  readonly verbose: boolean;
 }
 
 const labels: Readonly<Record<CheckId, string>> = {
@@ -32,7 +36,8 @@ const labels: Readonly<Record<CheckId, string>> = {
 
 const colours: Readonly<Record<Status, number>> = { ok: 32, warn: 33, fail: 31, skip: 90 };
 const LABEL_WIDTH = 13;
-const INDENT = 4 + 2 + LABEL_WIDTH + 2;
+const FACT_INDENT = 4 + 2;
+const INDENT = FACT_INDENT + LABEL_WIDTH + 2;
 /** A terminal narrower than this gets lines of this width, and folds them itself. */
 const LEAST_WIDTH = 40;
 
@@ -47,13 +52,21 @@ export function show(report: Report, look: Look): string[] {
   ];
 }
 
-function showCheck({ id, status, says }: Check, look: Look): string[] {
+function showCheck({ id, status, says, facts = {} }: Check, look: Look): string[] {
   const word = paint(status.padEnd(4), colours[status], look);
   const [first = '', ...rest] = fold(messageOf(says), look.width, INDENT);
+  const found = look.verbose ? Object.entries(facts).flatMap(([name, value]) => tellFact(name, value)) : [];
   return [
     `${word}  ${labels[id].padEnd(LABEL_WIDTH)}  ${first}`,
     ...rest.map((line) => ' '.repeat(INDENT) + line),
+    ...found.map((line) => ' '.repeat(FACT_INDENT) + messageOf(line)),
   ];
+}
+
+/** A line for a fact, or one for each member of a list; as JSON, so that nothing of it is lost. */
+function tellFact(name: string, value: Json): string[] {
+  if (!Array.isArray(value)) return [`${name}: ${spacedJson(value)}`];
+  return (value as readonly Json[]).map((one) => `${name}: ${spacedJson(one)}`);
 }
 
 function ending({ checks, problem, advice, broker }: Report, look: Look): string[] {

@@ -17,6 +17,7 @@ export interface Subject {
 export interface Repeated {
   readonly discoverKeyFile: string | undefined;
   readonly accessKeyFile: string | undefined;
+  readonly ca: string | undefined;
   readonly fingerprint: string | undefined;
   readonly interfaces: readonly string[];
 }
@@ -30,17 +31,22 @@ export function place({ host, port }: HostPort): string {
 export function commandLine(
   { program, name, port, repeated }: Subject,
   command: 'discover' | 'doctor' | 'ping' | 'service list' | 'service get',
-  { broker, target, isNamed = true }: { broker?: HostPort; target?: HostPort; isNamed?: boolean } = {},
+  {
+    broker,
+    target,
+    isNamed = true,
+  }: { broker?: HostPort | string; target?: HostPort; isNamed?: boolean } = {},
 ): string {
   const takesName = command !== 'ping' && command !== 'service list';
   return [
     program,
     command,
     ...(takesName && isNamed && name !== undefined ? ['--name', shellWord(name)] : []),
-    ...(broker ? ['--bpbroker', place(broker)] : []),
+    ...(broker ? ['--bpbroker', typeof broker === 'string' ? shellWord(broker) : place(broker)] : []),
     ...(target ? ['--target', place(target)] : []),
     ...(!broker && port !== DEFAULT_PORT ? ['--port', String(port)] : []),
     ...(broker ? [] : repeated.interfaces.flatMap((one) => ['--interface', shellWord(one)])),
+    ...option('--ca', repeated.ca),
     ...option('--discover-key-file', repeated.discoverKeyFile),
     ...(command === 'discover' ? [] : option('--fingerprint', repeated.fingerprint)),
     ...(command.startsWith('service') ? option('--access-key-file', repeated.accessKeyFile) : []),
