@@ -5,7 +5,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { atEnd } from '../support/cleanup.ts';
 import { describe, it } from 'node:test';
-import { cleanEnv, launchers, run, startBroker } from '../support/programs.ts';
+import { cleanEnv, launchers, run, type RunningBroker, startBroker } from '../support/programs.ts';
 import { ptyProblem, runOnTerminal } from '../support/pty.ts';
 import { waitFor } from '../support/wait.ts';
 import { advised, at, diagnose, ids, register, userOf } from './doctor-support.ts';
@@ -63,30 +63,19 @@ describe('doctor, of keys and identities,', () => {
     await anew.kill();
   });
 
-  it('says by a name, too, that another broker answers for it', async () => {
+  it('says by a name, too, that another broker answers for it, at an address never met', async () => {
     const user = userOf();
+    const find = ({ port }: RunningBroker): string[] => ['--name', 'foo', '--port', String(port)];
     const former = await startBroker(reference);
-    const find = ['--name', 'foo', '--port', String(former.port)];
     await register(user, former, 'foo');
-    await user.types([...reference.bpclient, 'service', 'get', ...find]);
+    await user.types([...reference.bpclient, 'service', 'get', ...find(former)]);
     await former.kill();
-    const anew = await startBroker(reference, { config: { api: { listen_port: former.port } } });
-    await user.types([
-      ...reference.bpclient,
-      ...at(anew),
-      '--fingerprint',
-      anew.fingerprint,
-      'service',
-      'register',
-      '--name',
-      'foo',
-      '--data',
-      'y',
-    ]);
-    const changed = await user.doctor(find, 'identity_changed', 8);
+    const anew = await startBroker(reference);
+    await register(userOf(), anew, 'foo');
+    const changed = await user.doctor(find(anew), 'identity_changed', 8);
     await user.types(advised(changed));
-    await user.doctor(find, null, 0);
-    assert.equal(await user.types([...reference.bpclient, 'service', 'get', ...find]), 'y');
+    await user.doctor(find(anew), null, 0);
+    assert.equal(await user.types([...reference.bpclient, 'service', 'get', ...find(anew)]), 'x');
     await anew.kill();
   });
 

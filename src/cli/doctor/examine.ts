@@ -17,7 +17,7 @@ import { type Check, type CheckId, conclude, type Report } from './report.ts';
 import { subnetsOf, tryCandidates } from './silence.ts';
 import { place, type Subject } from './subject.ts';
 import { examineContainer, examineInterfaces, examineProgram, examineProxy } from './surroundings.ts';
-import { atMost, within } from './time.ts';
+import { atMost } from './time.ts';
 
 export interface ExamineOptions {
   readonly args: Arguments;
@@ -45,8 +45,7 @@ export async function examine(options: ExamineOptions): Promise<Report> {
   const [container, firewall, host] = await Promise.all([
     examineContainer(present),
     examineFirewall(subject.port, atMost(deadline, LOCAL_MS)),
-    // A disk that hangs says nothing.
-    within(atMost(deadline, LOCAL_MS), examineHost(args), tooLate),
+    examineHost(args, atMost(deadline, LOCAL_MS)),
   ]);
   const { isInside, ...containerCheck } = container;
   const checks: Check[] = [
@@ -204,14 +203,6 @@ function examineFirewallHere(
   }
   return check;
 }
-
-const tooLate: Host = {
-  checks: (['host_config', 'host_running', 'host_disk'] as const).map((id) => ({
-    id,
-    status: 'skip',
-    says: 'it took too long to look: the disk does not answer',
-  })),
-};
 
 /** What could not be looked at, since something before it failed. */
 function notMade(made: readonly Check[], subject: Subject): Check[] {

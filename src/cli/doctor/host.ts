@@ -7,6 +7,7 @@ import { systemCode } from '../../protocol/system-errors.ts';
 import { brokerFile } from '../broker-file.ts';
 import type { Arguments } from '../command.ts';
 import type { Check } from './report.ts';
+import { within } from './time.ts';
 
 /** What this host says of a broker of its own. */
 export interface Host {
@@ -26,25 +27,30 @@ const FULL_BYTES = 1024 * 1024;
 /** Below this, somebody should make room; the broker's self-check says so too. */
 const LOW_BYTES = 100 * 1024 * 1024;
 
-/** Looks for the configuration of a broker on this host, and at what it needs. Nothing is changed. */
-export async function examineHost(args: Arguments): Promise<Host> {
-  const file = await findFile(args);
+/** Looks for the configuration of a broker on this host, and at what it needs, for so long. Nothing is changed. */
+export async function examineHost(args: Arguments, ms: number): Promise<Host> {
+  // A disk that hangs says nothing.
+  const file = await within(ms, findFile(args), { why: 'its disk does not answer' });
   if (typeof file !== 'string') {
-    const says = file.why;
+    const none = { status: 'skip', says: "no broker's configuration here" } as const;
     return {
       checks: [
-        { id: 'host_config', status: 'skip', says },
-        { id: 'host_running', status: 'skip', says: "no broker's configuration here" },
-        { id: 'host_disk', status: 'skip', says: "no broker's configuration here" },
+        { id: 'host_config', status: 'skip', says: file.why },
+        { id: 'host_running', ...none },
+        { id: 'host_disk', ...none },
       ],
     };
   }
   const [config, running, disk] = await Promise.all([
-    examineConfig(file),
-    examineLock(file),
-    examineDisk(file),
+    within(ms, examineConfig(file), { facts: {}, check: late('host_config') }),
+    within(ms, examineLock(file), { facts: {}, check: late('host_running') }),
+    within(ms, examineDisk(file), late('host_disk')),
   ]);
   return { file, ...config.facts, ...running.facts, checks: [config.check, running.check, disk] };
+}
+
+function late(id: Check['id']): Check {
+  return { id, status: 'skip', says: 'it took too long: a large registry, or a disk that does not answer' };
 }
 
 async function findFile(args: Arguments): Promise<string | { why: string }> {
