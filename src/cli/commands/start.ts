@@ -7,9 +7,8 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import { createNotify, takeNotifyVariables } from '../../os-service/notify.ts';
 import { newBrokerFile } from '../broker-file.ts';
-import type { Run } from '../command.ts';
+import type { Arguments, Run } from '../command.ts';
 import { createLog, type LogFormat } from '../log.ts';
-import type { Arguments } from '../command.ts';
 import { takeReadyFile, writeReadyFile } from '../detach/ready-file.ts';
 import { type Announcement, announce, sayAnnouncement } from '../ready-line.ts';
 import { lostLines } from '../terminal.ts';
@@ -29,7 +28,7 @@ export const run: Run = async (args) => {
   return runBroker(args);
 };
 
-const runBroker: Run = async (args) => {
+async function runBroker(args: Arguments): Promise<number | void> {
   const readyFile = takeReadyFile(process.env);
   const format = (args.text('log-format') ?? 'text') as LogFormat;
   const givenLevel = args.text('log-level') as LogLevel | undefined;
@@ -77,7 +76,7 @@ const runBroker: Run = async (args) => {
     await close(broker, log);
     throw error;
   }
-};
+}
 
 /** Who has started this broker with `--detach` waits for that, unless it was ended meanwhile. */
 function tellStarter(file: string, announcement: Announcement, log: Logger): void {
