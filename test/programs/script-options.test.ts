@@ -125,7 +125,7 @@ for (const launcher of launchers) {
       assert.equal(await late.ended, 9, late.stderr());
       assert.match(
         late.stderr(),
-        /^Fatal error: Gave up waiting for the broker after 700 ms: .*connection refused\n$/,
+        /^Fatal error: Gave up waiting for the broker after 700 ms: [^\n]+\n$/,
       );
       const args = ['ping', '--wait', '--data', 'up', '--timeout', '30s', '--verbose'];
       const waiting = startClient(launcher, { dir: broker.dir, port }, args);
