@@ -3,7 +3,7 @@ import { clientCommands } from '../src/cli/client-commands.ts';
 import type { Command } from '../src/cli/command.ts';
 import { exitCodes } from '../src/cli/help/exit-codes.ts';
 import { groupsOf, optionRow, pageOf, type Row } from '../src/cli/help/page.ts';
-import { type OptionGroup, optionDefinitions, type OptionName } from '../src/cli/options.ts';
+import { type OptionGroup, optionDefinitions, type OptionName } from '../src/cli/options/options.ts';
 import { wholeProgram } from '../src/cli/whole-program.ts';
 
 /** Variables that stand in for no option. */

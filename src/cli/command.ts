@@ -1,4 +1,4 @@
-import type { OptionName } from './options.ts';
+import type { OptionName } from './options/options.ts';
 
 /** The options of a command line, as given. */
 export interface Arguments {

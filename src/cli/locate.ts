@@ -7,7 +7,7 @@ import { DEFAULT_PORT, formatAddress } from '../protocol/address.ts';
 import { formatDuration } from '../protocol/duration.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Notes } from './notes.ts';
-import { readCount } from './numbers.ts';
+import { readCount } from './options/numbers.ts';
 import type { Arguments } from './command.ts';
 
 export interface LocateOptions {

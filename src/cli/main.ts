@@ -2,7 +2,7 @@ import { runtime } from '#runtime';
 import { BrokerError } from '../protocol/errors.ts';
 import { describeError } from '../protocol/system-errors.ts';
 import type { Command } from './command.ts';
-import { parseCommandLine } from './parse.ts';
+import { parseCommandLine } from './options/parse.ts';
 import { flushErrors, writeError, writeOut } from './terminal.ts';
 import { commandAt, topicOf, wholeProgram } from './whole-program.ts';
 

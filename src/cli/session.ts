@@ -5,7 +5,7 @@ import type { FoundBroker } from '../client/sightings.ts';
 import { formatAddress, type HostPort, isUrl, parseAddress } from '../protocol/address.ts';
 import type { Json } from '../protocol/data.ts';
 import { parseDuration } from '../protocol/duration.ts';
-import { readAccessKey, readDiscoverKey } from './keys.ts';
+import { readAccessKey, readDiscoverKey } from './options/keys.ts';
 import { createNotes, type Notes, silentNotes } from './notes.ts';
 import type { Arguments } from './command.ts';
 import type { Site } from './site.ts';

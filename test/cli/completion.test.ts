@@ -4,7 +4,7 @@ import { brokerCommands } from '../../src/cli/broker-commands.ts';
 import { clientCommands } from '../../src/cli/client-commands.ts';
 import type { Command } from '../../src/cli/command.ts';
 import { complete, type Completion } from '../../src/cli/completion/candidates.ts';
-import { optionDefinitions } from '../../src/cli/options.ts';
+import { optionDefinitions } from '../../src/cli/options/options.ts';
 
 const root: Command = {
   description: '',

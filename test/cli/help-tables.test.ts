@@ -8,8 +8,8 @@ import {
   optionDefinitions,
   type OptionName,
   outputOptions,
-} from '../../src/cli/options.ts';
-import { commandSynonyms, optionSynonyms } from '../../src/cli/suggest.ts';
+} from '../../src/cli/options/options.ts';
+import { commandSynonyms, optionSynonyms } from '../../src/cli/options/suggest.ts';
 import { BrokerError, errorCodes } from '../../src/protocol/errors.ts';
 import { allCommands, type VisibleCommand } from '../support/all-commands.ts';
 

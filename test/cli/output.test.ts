@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
-import { entryResult, listResult } from '../../src/cli/entry-output.ts';
-import { render } from '../../src/cli/output.ts';
+import { entryResult, listResult } from '../../src/cli/output/entry-output.ts';
+import { render } from '../../src/cli/output/output.ts';
 import { entryOf } from '../../src/client/answers.ts';
 
 const stamps = { last_write_ts: 1420068290, last_write_ip: '127.0.0.1' };

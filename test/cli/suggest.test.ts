@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { brokerRoot } from '../../src/cli/broker-root.ts';
-import { parseCommandLine } from '../../src/cli/parse.ts';
+import { parseCommandLine } from '../../src/cli/options/parse.ts';
 import { wholeProgram } from '../../src/cli/whole-program.ts';
 
 const root = wholeProgram('bpbroker', brokerRoot);

@@ -123,10 +123,7 @@ for (const launcher of launchers) {
       const port = await freePort();
       const late = startClient(launcher, { dir: broker.dir, port }, ['ping', '--wait', '--timeout', '700ms']);
       assert.equal(await late.ended, 9, late.stderr());
-      assert.match(
-        late.stderr(),
-        /^Fatal error: Gave up waiting for the broker after 700 ms: [^\n]+\n$/,
-      );
+      assert.match(late.stderr(), /^Fatal error: Gave up waiting for the broker after 700 ms: [^\n]+\n$/);
       const args = ['ping', '--wait', '--data', 'up', '--timeout', '30s', '--verbose'];
       const waiting = startClient(launcher, { dir: broker.dir, port }, args);
       const second = await startBroker(launcher, { config: { api: { listen_port: port } } });

@@ -3,7 +3,7 @@ import { parseJsonText } from '../../config/json-file.ts';
 import { newBrokerFile } from '../broker-file.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
-import { writeData } from '../data-output.ts';
+import { writeData } from '../output/data-output.ts';
 import { readText } from '../data.ts';
 import { writeError } from '../terminal.ts';
 

@@ -1,8 +1,8 @@
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
-import { readHeldLock } from '../held-lock.ts';
-import { readRevision } from '../numbers.ts';
-import { printRaw } from '../output.ts';
+import { readHeldLock } from '../lock/held-lock.ts';
+import { readRevision } from '../options/numbers.ts';
+import { printRaw } from '../output/output.ts';
 import { withSession } from '../session.ts';
 
 export const run: Run = async (args) => {

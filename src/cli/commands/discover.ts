@@ -7,9 +7,9 @@ import { DEFAULT_PORT, formatAddress } from '../../protocol/address.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import type { Run } from '../command.ts';
 import { findBrokers } from '../locate.ts';
-import { readDiscoverKey } from '../keys.ts';
+import { readDiscoverKey } from '../options/keys.ts';
 import { createNotes } from '../notes.ts';
-import { print } from '../output.ts';
+import { print } from '../output/output.ts';
 
 const CHECK_MS = 3000;
 

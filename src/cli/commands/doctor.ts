@@ -5,10 +5,10 @@ import type { Run } from '../command.ts';
 import { examine } from '../doctor/examine.ts';
 import { toJson } from '../doctor/report.ts';
 import { show } from '../doctor/show.ts';
-import { readAccessKey, readDiscoverKey } from '../keys.ts';
+import { readAccessKey, readDiscoverKey } from '../options/keys.ts';
 import { createNotes } from '../notes.ts';
-import { readCount } from '../numbers.ts';
-import { print } from '../output.ts';
+import { readCount } from '../options/numbers.ts';
+import { print } from '../output/output.ts';
 import { isTerminal, writeResult } from '../terminal.ts';
 
 const DEFAULT_TIMEOUT = '10s';

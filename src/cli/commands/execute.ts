@@ -3,9 +3,9 @@ import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import { spacedJson } from '../../protocol/entry.ts';
 import type { Run } from '../command.ts';
-import { openDataStream } from '../data-output.ts';
+import { openDataStream } from '../output/data-output.ts';
 import { readOptionalData } from '../data.ts';
-import { print, type Result } from '../output.ts';
+import { print, type Result } from '../output/output.ts';
 import { withSession } from '../session.ts';
 
 export const run: Run = async (args) => {

@@ -1,9 +1,9 @@
 import { isEntryMissing } from '../../protocol/entry.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
-import { readDefault } from '../default-output.ts';
-import { entryResult } from '../entry-output.ts';
-import { print, printRaw, type Result } from '../output.ts';
+import { readDefault } from '../output/default-output.ts';
+import { entryResult } from '../output/entry-output.ts';
+import { print, printRaw, type Result } from '../output/output.ts';
 import { withSession } from '../session.ts';
 
 export const run: Run = async (args) => {

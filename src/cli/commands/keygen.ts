@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { hashAccessKey } from '../../config/access-key.ts';
 import { readSecret } from '../../protocol/secret.ts';
 import type { Run } from '../command.ts';
-import { readKeyFile } from '../keys.ts';
+import { readKeyFile } from '../options/keys.ts';
 import { writeError, writeOut } from '../terminal.ts';
 
 /** Shorter keys may be found by trying, once their hash is known. */

@@ -1,7 +1,7 @@
 import type { Run } from '../command.ts';
-import { countResult, listResult } from '../entry-output.ts';
-import { readCount } from '../numbers.ts';
-import { print } from '../output.ts';
+import { countResult, listResult } from '../output/entry-output.ts';
+import { readCount } from '../options/numbers.ts';
+import { print } from '../output/output.ts';
 import { withSession } from '../session.ts';
 
 export const run: Run = async (args) => {

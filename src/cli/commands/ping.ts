@@ -1,7 +1,7 @@
 import { untilReached } from '../../client/retry.ts';
 import { spacedJson } from '../../protocol/entry.ts';
 import type { Run } from '../command.ts';
-import { print, printRaw } from '../output.ts';
+import { print, printRaw } from '../output/output.ts';
 import { withSession } from '../session.ts';
 
 /** Longest that one ping of those that wait takes, in milliseconds. */

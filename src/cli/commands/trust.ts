@@ -13,7 +13,7 @@ import { parseDuration } from '../../protocol/duration.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { Run } from '../command.ts';
-import { writeData } from '../data-output.ts';
+import { writeData } from '../output/data-output.ts';
 import { createNotes, type Notes } from '../notes.ts';
 
 export const run: Run = async (args) => {

@@ -6,7 +6,7 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { runHook } from '../hook.ts';
 import type { Notes } from '../notes.ts';
-import { readCount } from '../numbers.ts';
+import { readCount } from '../options/numbers.ts';
 import { withSession } from '../session.ts';
 import { writeOut } from '../terminal.ts';
 

@@ -5,11 +5,11 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { MAX_UNSET } from '../../protocol/members.ts';
 import type { Run } from '../command.ts';
 import { checkIsObject, GIVE_DATA, readData, readOptionalData } from '../data.ts';
-import { entryResult } from '../entry-output.ts';
-import { print, printRaw } from '../output.ts';
+import { entryResult } from '../output/entry-output.ts';
+import { print, printRaw } from '../output/output.ts';
 import type { Arguments } from '../command.ts';
-import { readHeldLock } from '../held-lock.ts';
-import { readRevision } from '../numbers.ts';
+import { readHeldLock } from '../lock/held-lock.ts';
+import { readRevision } from '../options/numbers.ts';
 import { withSession } from '../session.ts';
 
 type Write<TData> = (

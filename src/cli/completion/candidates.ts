@@ -1,6 +1,6 @@
 import type { Command } from '../command.ts';
-import { optionOf } from '../option-of.ts';
-import { type OptionDefinition, optionDefinitions, type OptionName } from '../options.ts';
+import { optionOf } from '../options/option-of.ts';
+import { type OptionDefinition, optionDefinitions, type OptionName } from '../options/options.ts';
 
 /** One word that may stand where the cursor is. */
 export interface Candidate {

@@ -5,8 +5,8 @@ import { formatAddress, isUrl, parseAddress } from '../../protocol/address.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { nameProblem } from '../../protocol/names.ts';
 import type { Command } from '../command.ts';
-import { readKeyFile } from '../keys.ts';
-import { optionDefinitions, type OptionName } from '../options.ts';
+import { readKeyFile } from '../options/keys.ts';
+import { optionDefinitions, type OptionName } from '../options/options.ts';
 import { writeOut } from '../terminal.ts';
 import { type Candidate, complete } from './candidates.ts';
 

@@ -5,7 +5,7 @@ import { formatDuration, parseDuration } from '../../protocol/duration.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Arguments } from '../command.ts';
 import { newBrokerFile } from '../broker-file.ts';
-import type { OptionName } from '../options.ts';
+import type { OptionName } from '../options/options.ts';
 import { type Announcement, sayAnnouncement } from '../ready-line.ts';
 import { writeError } from '../terminal.ts';
 import { closeLog, type LogFile, openLog } from './log-file.ts';

@@ -1,8 +1,8 @@
 import type { Command } from '../command.ts';
 import { exitCodes } from './exit-codes.ts';
-import { optionOf } from '../option-of.ts';
+import { optionOf } from '../options/option-of.ts';
 import { usageOf } from './usage.ts';
-import { type OptionGroup, optionDefinitions, type OptionName } from '../options.ts';
+import { type OptionGroup, optionDefinitions, type OptionName } from '../options/options.ts';
 
 /** A term and what is said of it: an option, a command or an exit code. */
 export interface Row {

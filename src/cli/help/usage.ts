@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import { type ArgsDef, renderUsage } from 'citty';
 import type { Command } from '../command.ts';
-import { optionDefinitions, type OptionName } from '../options.ts';
+import { optionDefinitions, type OptionName } from '../options/options.ts';
 
 /** The command line of a command in general, as citty writes it, in pieces that are not to be broken. */
 export async function usageOf(

@@ -1,4 +1,4 @@
-import type { Command } from './command.ts';
+import type { Command } from '../command.ts';
 import { type OptionDefinition, optionDefinitions, type OptionName } from './options.ts';
 
 /** An option as a command takes it: with its meaning there, and with a value where only this command gives it one. */

@@ -1,6 +1,6 @@
-import { nearest } from '../protocol/nearest.ts';
-import { shellWord } from '../protocol/shell-word.ts';
-import type { Command } from './command.ts';
+import { nearest } from '../../protocol/nearest.ts';
+import { shellWord } from '../../protocol/shell-word.ts';
+import type { Command } from '../command.ts';
 import type { OptionName } from './options.ts';
 
 /*

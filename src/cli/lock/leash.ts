@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
-import { BrokerError } from '../protocol/errors.ts';
-import { reasonOf } from '../protocol/system-errors.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
 
 /** A user's command that does not outlive this program. */
 export interface Leashed {

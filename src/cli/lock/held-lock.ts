@@ -1,6 +1,6 @@
-import type { HeldLock } from '../client/registry.ts';
-import { BrokerError } from '../protocol/errors.ts';
-import type { Arguments } from './command.ts';
+import type { HeldLock } from '../../client/registry.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Arguments } from '../command.ts';
 
 /** The variables in which `lock` tells its command which lock it holds. */
 export const LOCK_NAME_VARIABLE = 'BPBROKER_LOCK_NAME';

@@ -1,5 +1,5 @@
-import { BrokerError } from '../protocol/errors.ts';
-import type { Arguments } from './command.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Arguments } from '../command.ts';
 import { checkWhole } from './option-checks.ts';
 
 /** `--if-revision` as a number. Throws `usage`. */

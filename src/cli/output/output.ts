@@ -1,7 +1,7 @@
-import type { Json, JsonObject } from '../protocol/data.ts';
-import { BrokerError } from '../protocol/errors.ts';
-import { spacedJson } from '../protocol/entry.ts';
-import type { Arguments } from './command.ts';
+import type { Json, JsonObject } from '../../protocol/data.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { spacedJson } from '../../protocol/entry.ts';
+import type { Arguments } from '../command.ts';
 import { writeData } from './data-output.ts';
 
 /** A command's result, ready for every output format. */

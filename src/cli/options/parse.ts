@@ -1,5 +1,5 @@
-import { BrokerError } from '../protocol/errors.ts';
-import type { Arguments, Command } from './command.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Arguments, Command } from '../command.ts';
 import { optionOf } from './option-of.ts';
 import { type OptionDefinition, optionDefinitions, type OptionName } from './options.ts';
 import {

@@ -1,9 +1,9 @@
 import { runtime } from '#runtime';
-import { checkDiscoveryKey } from '../client/proof.ts';
-import { BrokerError } from '../protocol/errors.ts';
-import { readSecret } from '../protocol/secret.ts';
-import { reasonOf } from '../protocol/system-errors.ts';
-import type { Arguments } from './command.ts';
+import { checkDiscoveryKey } from '../../client/proof.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { readSecret } from '../../protocol/secret.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
+import type { Arguments } from '../command.ts';
 
 /** Stands in for `--discover-key-file`, and holds the key itself: no option does, for the process list shows options. */
 const DISCOVER_KEY_VARIABLE = 'BPBROKER_DISCOVER_KEY';

@@ -1,7 +1,7 @@
-import { parseDuration } from '../protocol/duration.ts';
-import { BrokerError } from '../protocol/errors.ts';
-import { parseMember } from '../protocol/members.ts';
-import { nameProblem } from '../protocol/names.ts';
+import { parseDuration } from '../../protocol/duration.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { parseMember } from '../../protocol/members.ts';
+import { nameProblem } from '../../protocol/names.ts';
 
 /*
  * What the value of an option must be, asked of every command that takes it, before the command looks for a broker. Each
