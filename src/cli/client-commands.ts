@@ -229,6 +229,39 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     examples: ['execute --method hello.Greet --data you', 'execute --method hello.Greet --timeout 10m'],
     load: () => import('./commands/execute.ts'),
   },
+  doctor: {
+    description: 'Say why no broker is found or reached from here, and the one thing to do',
+    details:
+      "It walks the whole way: this host's interfaces and firewall, queries and answers over UDP, TCP, the broker's identity, the access key, the name, the broker's health and clock, and a broker of this host. It changes nothing and keeps nothing. The access key is sent once, and only to a broker whose identity is known. The exit code says which part is in the way.",
+    prints: 'A line for each check (ok, warn, fail or skip), then what is wrong and the one thing to do.',
+    options: ['name', ...connectionOptions, 'config', 'format', 'cols'],
+    positionals: ['name'],
+    meanings: {
+      quiet: 'Print only what is wrong, and what to do',
+      verbose: 'Print below each check what it found',
+    },
+    defaults: {
+      name: 'any broker',
+      timeout: '10s for all of it',
+      config: "that of this host's broker, if there is one",
+    },
+    exits: {
+      0: 'nothing is in the way',
+      1: 'the broker is in trouble (its disk is full or has failed, its configuration), or the clocks differ by a minute or more',
+      3: 'the broker has no entry of that name',
+      5: 'a key is missing or wrong',
+      6: 'no broker answers, or a network or firewall is in the way',
+      7: 'several brokers answer, or copies of one',
+      8: 'the identity is not the one that is expected',
+    },
+    examples: [
+      'doctor',
+      'doctor --name foo',
+      'doctor --bpbroker 10.0.0.1',
+      'doctor --name foo --format json',
+    ],
+    load: () => import('./commands/doctor.ts'),
+  },
   trust: {
     description: "List, add or forget the identity kept for a broker's address, and for names that found it",
     details:

@@ -52,6 +52,7 @@ export interface Command {
 
 /**
  * What a command does. It writes its result to standard output and throws BrokerError on failure.
+ * @param program the name of the program that was called, `bpbroker` or `bpclient`, for command lines that it advises.
  * @returns the exit code, where it is not 0.
  */
-export type Run = (args: Arguments) => Promise<number | void>;
+export type Run = (args: Arguments, program: string) => Promise<number | void>;

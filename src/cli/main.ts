@@ -50,5 +50,5 @@ async function dispatch(program: string, own: Command, argv: readonly string[]):
     return isAsked ? 0 : 2;
   }
   const { run } = await command.load();
-  return (await run(args)) ?? 0;
+  return (await run(args, program)) ?? 0;
 }

@@ -82,7 +82,7 @@ describe('help', () => {
     const service = ['register', 'replace', 'update', 'get', 'delete', 'list', 'watch'].map(
       (name) => `service ${name}`,
     );
-    const client = ['ping', 'discover', 'service', ...service, 'lock', 'execute', 'trust'];
+    const client = ['ping', 'discover', 'service', ...service, 'lock', 'execute', 'doctor', 'trust'];
     const installing = ['install-extension', 'install-service', 'uninstall-service'];
     assert.deepEqual(paths('bpbroker'), [
       '',

@@ -1,12 +1,8 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
-import tls from 'node:tls';
-import { makeCertificate } from '../support/certificate.ts';
-import { atEnd } from '../support/cleanup.ts';
 import {
   cleanEnv,
   launchers,
@@ -16,6 +12,7 @@ import {
   startBroker,
 } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
+import { record } from './recorder.ts';
 import { reference } from './support.ts';
 
 const canary = 'canary-5f1e';
@@ -27,44 +24,6 @@ const opensslProblem = await run(['openssl', 'version']).then(
   () => false as const,
   () => "needs the program 'openssl'",
 );
-
-/** What a TLS server that is no broker was sent, over all of its connections. */
-interface Recorder {
-  readonly port: number;
-  readonly fingerprint: string;
-  /** Application data, decrypted. */
-  received(): string;
-  /** How many TCP connections were made to it. */
-  connections(): number;
-  close(): Promise<void>;
-}
-
-async function record(port = 0): Promise<Recorder> {
-  const { cert, key, fingerprint } = await makeCertificate();
-  let received = '';
-  let connections = 0;
-  const server = tls.createServer({ cert, key }, (socket) => {
-    socket.on('error', () => undefined);
-    socket.on('data', (bytes) => {
-      received += bytes.toString('latin1');
-      socket.end('HTTP/1.1 500 Oops\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}');
-    });
-  });
-  server.on('connection', () => connections++);
-  server.on('tlsClientError', () => undefined);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
-  });
-  atEnd(() => server.close());
-  return {
-    port: (server.address() as AddressInfo).port,
-    fingerprint: `sha256:${fingerprint}`,
-    received: () => received,
-    connections: () => connections,
-    close: () => new Promise((resolve) => server.close(() => resolve())),
-  };
-}
 
 const ping = (broker: RunningBroker, home: string, ...args: string[]): Promise<RunResult> =>
   broker.client(['ping', '--data', 'x', ...args], { home });

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
-import { acquireLock } from '../../src/store/file/lock.ts';
+import { acquireLock, lockHolder } from '../../src/store/file/lock.ts';
 import { tempDir } from '../support/temp.ts';
 import { outputOf, startScript } from './support.ts';
 
@@ -145,5 +145,20 @@ describe('acquireLock()', () => {
     chmodSync(`${file}.lock`, 0o600);
     await assert.rejects(acquireLock(file), { code: 'invalid_config' });
     assert.equal(readFileSync(`${file}.lock`, 'utf8'), 'a file of its own');
+  });
+});
+
+describe('lockHolder()', () => {
+  it('names who holds the lock, and changes nothing', async () => {
+    assert.equal(await lockHolder(file), undefined);
+    const child = contend(file);
+    assert.equal(await verdict(child), 'won');
+    const before = readdirSync(dir);
+    assert.equal(await lockHolder(file), child.pid);
+    assert.deepEqual(readdirSync(dir), before);
+    await kill(child);
+    const left = readdirSync(dir);
+    assert.equal(await lockHolder(file), undefined, 'a dead one holds nothing');
+    assert.deepEqual(readdirSync(dir), left);
   });
 });

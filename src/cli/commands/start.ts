@@ -15,7 +15,7 @@ import { type Announcement, announce, sayAnnouncement } from '../ready-line.ts';
 import { lostLines } from '../terminal.ts';
 import { handleSignals, logProblems } from '../process-events.ts';
 
-export const run: Run = async (args) => {
+export const run: Run = async (args, program) => {
   if (args.flag('detach')) {
     const { startDetached } = await import('../detach/detach.ts');
     return startDetached(args);
@@ -26,7 +26,7 @@ export const run: Run = async (args) => {
         'usage',
         `Option --${option} has no meaning without --detach; leave it out, or add that`,
       );
-  return runBroker(args);
+  return runBroker(args, program);
 };
 
 const runBroker: Run = async (args) => {

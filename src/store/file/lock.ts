@@ -32,6 +32,26 @@ export async function acquireLock(file: string): Promise<FileLock> {
 }
 
 /**
+ * The process that holds the lock of `file`: its id, 0 where that is not known; nothing where nobody does. Nothing is changed.
+ */
+export async function lockHolder(file: string): Promise<number | undefined> {
+  const real = await resolveFile(file);
+  if (process.platform === 'win32') {
+    try {
+      return Number(await greet(await pipeOf(real))) || 0;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+  const dir = path.dirname(real);
+  const head = `${path.basename(real)}.lock`;
+  const { last } = await endOfChain(dir, head);
+  if (last === undefined || !(await isAlive(dir, last))) return undefined;
+  return Number(pidOf(head, last)) || 0;
+}
+
+/**
  * `FILE.lock` is a symbolic link to the holder's socket, `FILE.lock-PID-RANDOM`. Making a link fails where one stands,
  * so one contender makes it. A dead holder's link is not removed but succeeded: whoever makes the link
  * `<dead socket>.next` to its own socket is next; so links lead from `FILE.lock` over the dead to the one holder. Names
@@ -154,10 +174,14 @@ async function withShortPath<T>(
   }
 }
 
-async function lockByPipe(file: string): Promise<FileLock> {
+async function pipeOf(file: string): Promise<string> {
   const dir = await realpath(path.dirname(file));
   const name = path.join(dir, path.basename(file)).toLowerCase();
-  const pipe = `\\\\.\\pipe\\bpbroker-${createHash('sha256').update(name).digest('hex')}`;
+  return `\\\\.\\pipe\\bpbroker-${createHash('sha256').update(name).digest('hex')}`;
+}
+
+async function lockByPipe(file: string): Promise<FileLock> {
+  const pipe = await pipeOf(file);
   try {
     const server = await listenAt(pipe);
     return { release: () => closeServer(server) };

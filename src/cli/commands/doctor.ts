@@ -1,0 +1,65 @@
+import { deadlineIn } from '../../client/retry.ts';
+import { DEFAULT_PORT, isUrl } from '../../protocol/address.ts';
+import { parseDuration } from '../../protocol/duration.ts';
+import type { Run } from '../command.ts';
+import { examine } from '../doctor/examine.ts';
+import { toJson } from '../doctor/report.ts';
+import { show } from '../doctor/show.ts';
+import { readAccessKey, readDiscoverKey } from '../keys.ts';
+import { createNotes } from '../notes.ts';
+import { readCount } from '../numbers.ts';
+import { print } from '../output.ts';
+import { isTerminal, writeResult } from '../terminal.ts';
+
+const DEFAULT_TIMEOUT = '10s';
+
+export const run: Run = async (args, program) => {
+  const deadline = deadlineIn(parseDuration(args.text('timeout') ?? DEFAULT_TIMEOUT, '--timeout'));
+  const key = readDiscoverKey(args);
+  const isSite = isUrl(args.text('bpbroker') ?? '') || args.flag('ca');
+  const site = isSite ? (await import('../site.ts')).siteOf(args, key) : undefined;
+  const subject = {
+    program,
+    name: args.text('name'),
+    port: readCount(args, 'port') ?? DEFAULT_PORT,
+    key,
+    repeated: {
+      discoverKeyFile: args.text('discover-key-file'),
+      accessKeyFile: args.text('access-key-file'),
+      ca: args.flag('ca') ? args.text('ca') : undefined,
+      fingerprint: args.flag('fingerprint') ? args.text('fingerprint') : undefined,
+      interfaces: args.flag('interface') ? args.list('interface') : [],
+    },
+  };
+  const accessKey = readAccessKey(args);
+  const report = await createNotes(args).during(
+    'the checks',
+    examine({ args, subject, site, accessKey, deadline }),
+  );
+  const isScreen = await isTerminal(1);
+  const text = show(report, {
+    colour: isScreen && !process.env['NO_COLOR'],
+    width: isScreen ? (process.stdout.columns ?? 80) : undefined,
+    quiet: args.flag('quiet'),
+    verbose: args.flag('verbose'),
+  });
+  if ((args.text('format') ?? 'text') === 'text' && !args.flag('cols')) {
+    // Its colours are for the terminal; what comes from elsewhere has been made harmless.
+    await writeResult(`${text.join('\n')}\n`);
+    return report.exitCode;
+  }
+  await print(
+    {
+      text,
+      json: toJson(report),
+      rows: report.checks.map(({ id, status, says }) => ({ id, status, says })),
+      env: {
+        BPB_EXIT_CODE: String(report.exitCode),
+        BPB_CAUSE: report.problem?.cause ?? '',
+        BPB_COMMAND: report.advice?.command ?? '',
+      },
+    },
+    args,
+  );
+  return report.exitCode;
+};

@@ -1,0 +1,222 @@
+import { chooseInterfaces } from '../../client/lanes.ts';
+import { isNameKey } from '../../client/name-key.ts';
+import type { Deadline } from '../../client/retry.ts';
+import { parseAddress } from '../../protocol/address.ts';
+import { interfaceNames, listInterfaces, type NetworkInterface } from '../../runtime/interfaces.ts';
+import type { Arguments } from '../command.ts';
+import type { Site } from '../site.ts';
+import { examineAccess } from './access.ts';
+import { questionsFor } from './ask.ts';
+import { examineFirewall } from './firewall.ts';
+import { examineHealth } from './health.ts';
+import { examineHost, type Host } from './host.ts';
+import { examineIdentity, examineSite, type Identified, openKnown } from './identity.ts';
+import { examineAddress, type Network, searchNetwork } from './network.ts';
+import { candidatesOf } from './reach.ts';
+import { type Check, type CheckId, conclude, type Report } from './report.ts';
+import { subnetsOf, tryCandidates } from './silence.ts';
+import { place, type Subject } from './subject.ts';
+import { examineContainer, examineInterfaces, examineProgram, examineProxy } from './surroundings.ts';
+import { atMost } from './time.ts';
+
+export interface ExamineOptions {
+  readonly args: Arguments;
+  readonly subject: Subject;
+  /** A broker that is named by a URL. */
+  readonly site: Site | undefined;
+  readonly accessKey: string | undefined;
+  readonly deadline: Deadline;
+}
+
+const LOCAL_MS = 2500;
+const CALL_MS = 3000;
+
+/**
+ * Walks the whole way to the broker, and further on as far as it gets. Nothing is changed, here or there, and nothing secret
+ * is sent to a broker whose identity is not known.
+ * @throws BrokerError `usage` for options that are no good.
+ */
+export async function examine(options: ExamineOptions): Promise<Report> {
+  const { args, subject, site, accessKey, deadline } = options;
+  const began = performance.now();
+  const wanted = args.list('interface');
+  const present = listInterfaces();
+  const chosen = chooseInterfaces(present, wanted, interfaceNames());
+  const [container, firewall, host] = await Promise.all([
+    examineContainer(present),
+    examineFirewall(subject.port, atMost(deadline, LOCAL_MS)),
+    examineHost(args, atMost(deadline, LOCAL_MS)),
+  ]);
+  const { isInside, ...containerCheck } = container;
+  const checks: Check[] = [
+    examineProgram(subject.program),
+    ...(site ? [] : [interfacesCheck(args, examineInterfaces(chosen, wanted, present))]),
+    containerCheck,
+    examineFirewallHere(firewall.check, host, firewall, subject),
+    examineProxy(),
+    ...(site ? [] : [keyCheck(subject)]),
+    ...host.checks,
+  ];
+  let identified: Identified | undefined;
+  let isHolder: boolean | undefined;
+  let broker: string | undefined;
+  if (site) {
+    const found = await examineSite(site.url, {
+      ca: site.ca,
+      fingerprint: args.text('fingerprint'),
+      deadline,
+    });
+    checks.push({ id: 'discovery', status: 'skip', says: 'a URL is not looked for' }, found.tcp, found.check);
+    identified = found;
+    broker = site.url;
+  } else {
+    const network = await examineNetwork({ ...options, chosen, present, firewall, host, isInside });
+    checks.push(...network.checks);
+    ({ isHolder } = network);
+    if (network.broker) {
+      broker = place(network.broker);
+      identified = await examineIdentity(network.broker, {
+        subject,
+        fingerprint: args.text('fingerprint'),
+        isFoundByName: args.text('bpbroker') === undefined && isHolder === true,
+        deadline,
+      });
+      checks.push(identified.check);
+    }
+  }
+  const line = identified?.line;
+  if (identified && line) {
+    try {
+      const timeoutMs = atMost(deadline, CALL_MS);
+      checks.push(...(await examineHealth(line, host, timeoutMs)));
+      const { isSure } = identified;
+      checks.push(
+        ...(await examineAccess({
+          line,
+          subject,
+          accessKey,
+          isSure,
+          named: args.text('bpbroker'),
+          isHolder,
+          timeoutMs: atMost(deadline, CALL_MS),
+        })),
+      );
+    } finally {
+      line.close();
+    }
+  }
+  return conclude([...checks, ...notMade(checks, subject)], { broker, tookMs: performance.now() - began });
+}
+
+async function examineNetwork(
+  options: ExamineOptions & {
+    readonly chosen: readonly NetworkInterface[];
+    readonly present: readonly NetworkInterface[];
+    readonly firewall: Awaited<ReturnType<typeof examineFirewall>>;
+    readonly host: Host;
+    readonly isInside: boolean;
+  },
+): Promise<Network> {
+  const { args, subject, deadline, chosen, firewall, host, isInside } = options;
+  const questions = await questionsFor(subject.name, subject.key);
+  const given = args.text('bpbroker');
+  const common = { subject, questions, deadline, firewall, fingerprint: args.text('fingerprint') };
+  if (given !== undefined) return examineAddress(parseAddress(given, '--bpbroker'), common);
+  const targets = args.list('target');
+  const interfaces = args.list('interface');
+  return searchNetwork({
+    ...common,
+    targets,
+    interfaces,
+    async silence({ attempts, rejected }) {
+      const candidates = await candidatesOf({
+        known: knownPlaces(),
+        targets,
+        port: subject.port,
+        own: host.isRunning === true ? (host.port ?? subject.port) : undefined,
+        allowed: interfaces.length > 0 ? chosen : undefined,
+      });
+      return {
+        tried: await tryCandidates(candidates, { questions, key: subject.key, interfaces: chosen, deadline }),
+        host,
+        subnets: subnetsOf(chosen),
+        isInside,
+        isSent: attempts.some(({ sent }) => sent > 0),
+        rejected,
+      };
+    },
+  });
+}
+
+/** Addresses of brokers that this user has met; a file that cannot be read is told of where an identity is asked for. */
+function knownPlaces(): string[] {
+  try {
+    return [...openKnown().list().keys()].filter((key) => !isNameKey(key));
+  } catch {
+    return [];
+  }
+}
+
+/** Whoever names the broker can do without interfaces to search on. */
+function interfacesCheck(args: Arguments, check: Check): Check {
+  if (args.text('bpbroker') === undefined || check.status !== 'fail') return check;
+  const { problem: _searching, ...rest } = check;
+  return { ...rest, status: 'warn' };
+}
+
+function keyCheck({ key, repeated }: Subject): Check {
+  if (key === undefined)
+    return {
+      id: 'discovery_key',
+      status: 'skip',
+      says: 'none is set: brokers are asked in the open form',
+      facts: { is_set: false },
+    };
+  const from = repeated.discoverKeyFile ?? 'BPBROKER_DISCOVER_KEY';
+  return { id: 'discovery_key', status: 'ok', says: `one is set, by ${from}`, facts: { is_set: true } };
+}
+
+/** A broker of this host that its own firewall keeps others from. */
+function examineFirewallHere(
+  check: Check,
+  { isRunning, port: own }: Host,
+  firewall: Awaited<ReturnType<typeof examineFirewall>>,
+  subject: Subject,
+): Check {
+  if (isRunning !== true) return check;
+  const port = own ?? subject.port;
+  for (const protocol of ['udp', 'tcp'] as const) {
+    const drop = firewall.drops('input', { protocol, end: 'dport', port });
+    if (!drop) continue;
+    const upper = protocol.toUpperCase();
+    return {
+      ...check,
+      status: 'fail',
+      problem: {
+        cause: protocol === 'udp' ? 'udp_blocked' : 'tcp_blocked',
+        message: `This host's firewall keeps others from its broker: ${upper} port ${port} is dropped by ${drop.place}.`,
+        advice: `Let ${upper} port ${port} in:`,
+        where: 'here',
+        command: drop.command,
+      },
+    };
+  }
+  return check;
+}
+
+/** What could not be looked at, since something before it failed. */
+function notMade(made: readonly Check[], subject: Subject): Check[] {
+  const ids: readonly CheckId[] = [
+    'discovery_key',
+    'tcp',
+    'brokers',
+    'identity',
+    'access_key',
+    ...(subject.name === undefined ? [] : (['name'] as const)),
+    'health',
+    'clock',
+  ];
+  return ids
+    .filter((id) => !made.some((check) => check.id === id))
+    .map((id) => ({ id, status: 'skip', says: 'not reached' }));
+}

@@ -1,0 +1,63 @@
+import { DEFAULT_PORT, formatAddress, type HostPort } from '../../protocol/address.ts';
+import { shellWord } from '../../protocol/shell-word.ts';
+
+/** What is examined, and how its commands are spelt. */
+export interface Subject {
+  /** The program that was called, which advised commands begin with. */
+  readonly program: string;
+  /** The entry that is looked for. */
+  readonly name: string | undefined;
+  /** UDP port that is asked. */
+  readonly port: number;
+  readonly key: string | undefined;
+  /** Options that advised commands repeat: files of keys, interfaces, an identity. What the environment says holds for them too. */
+  readonly repeated: Repeated;
+}
+
+export interface Repeated {
+  readonly discoverKeyFile: string | undefined;
+  readonly accessKeyFile: string | undefined;
+  readonly ca: string | undefined;
+  readonly fingerprint: string | undefined;
+  readonly interfaces: readonly string[];
+}
+
+/** An address as options take it: without the port where it is the usual one. */
+export function place({ host, port }: HostPort): string {
+  return port === DEFAULT_PORT ? host : formatAddress({ host, port });
+}
+
+/** A command line of the program: options that say which broker, the command, and what it takes. */
+export function commandLine(
+  { program, name, port, repeated }: Subject,
+  command: 'discover' | 'doctor' | 'ping' | 'service list' | 'service get',
+  {
+    broker,
+    target,
+    isNamed = true,
+  }: { broker?: HostPort | string; target?: HostPort; isNamed?: boolean } = {},
+): string {
+  const takesName = command !== 'ping' && command !== 'service list';
+  return [
+    program,
+    command,
+    ...(takesName && isNamed && name !== undefined ? ['--name', shellWord(name)] : []),
+    ...(broker ? ['--bpbroker', typeof broker === 'string' ? shellWord(broker) : place(broker)] : []),
+    ...(target ? ['--target', place(target)] : []),
+    ...(!broker && port !== DEFAULT_PORT ? ['--port', String(port)] : []),
+    ...(broker ? [] : repeated.interfaces.flatMap((one) => ['--interface', shellWord(one)])),
+    ...option('--ca', repeated.ca),
+    ...option('--discover-key-file', repeated.discoverKeyFile),
+    ...(command === 'discover' ? [] : option('--fingerprint', repeated.fingerprint)),
+    ...(command.startsWith('service') ? option('--access-key-file', repeated.accessKeyFile) : []),
+  ].join(' ');
+}
+
+function option(name: string, value: string | undefined): string[] {
+  return value === undefined ? [] : [name, shellWord(value)];
+}
+
+/** How a sentence speaks of the entry's broker. */
+export function brokerOf({ name }: Subject): string {
+  return name === undefined ? 'a broker' : `a broker that holds '${name}'`;
+}
