@@ -4,7 +4,7 @@ import { isObject } from '../../protocol/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { nearest } from '../../protocol/nearest.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
-import type { Check, Problem } from './report.ts';
+import { type Check, type Problem, sentence } from './report.ts';
 import { commandLine, type Subject } from './subject.ts';
 
 export interface AccessOptions {
@@ -109,13 +109,13 @@ function failed(error: unknown, { place: at }: Line): Check {
   const problem: Problem = isBlocked
     ? {
         cause: 'key_attempts_used_up',
-        message: `The broker at ${at} takes no key from here for a while: ${says}.`,
+        message: sentence(`The broker at ${at} takes no key from here for a while: ${says}`),
         advice: 'Wait a minute, correct the key that is used here, then run doctor again.',
         where: 'here',
       }
     : {
         cause: 'broker_unwell',
-        message: `The broker at ${at} did not answer a call to its registry: ${says}.`,
+        message: sentence(`The broker at ${at} did not answer a call to its registry: ${says}`),
         advice: 'Look at its log.',
         where: 'broker',
       };
@@ -151,7 +151,7 @@ function unreadable(error: unknown, { place: at }: Line): { problem: Problem } {
   return {
     problem: {
       cause: 'broker_unwell',
-      message: `The broker at ${at} did not give the entry: ${messageOf(error)}.`,
+      message: sentence(`The broker at ${at} did not give the entry: ${messageOf(error)}`),
       advice: 'Look at its log.',
       where: 'broker',
     },

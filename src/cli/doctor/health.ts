@@ -4,7 +4,7 @@ import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
 import { formatDuration } from '../../protocol/duration.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Host } from './host.ts';
-import type { Cause, Check, Problem } from './report.ts';
+import { type Cause, type Check, type Problem, sentence } from './report.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
 import path from 'node:path';
 
@@ -28,7 +28,7 @@ export async function examineHealth(line: Line, host: Host, ms: number): Promise
     const says = limit.timedOut() ? 'no answer in time' : messageOf(error);
     const problem: Problem = {
       cause: 'broker_unwell',
-      message: `The broker at ${line.place} takes connections, and does not say how it is: ${says}.`,
+      message: sentence(`The broker at ${line.place} takes connections, and does not say how it is: ${says}`),
       advice: 'Look at its log; restart it if it hangs.',
       where: 'broker',
     };
@@ -125,19 +125,19 @@ function unwell(says: string, place: string, { file, isRunning }: Host): Problem
   if (cause === 'disk_full')
     return {
       ...base,
-      message: `The disk of the broker at ${place} is full, so it refuses writes: ${says}.`,
+      message: sentence(`The disk of the broker at ${place} is full, so it refuses writes: ${says}`),
       advice: `Make room on its disk; it then takes writes again. What is used there:`,
       command: isHere ? `df -h ${shellWord(path.dirname(file))}` : 'df -h',
     };
   if (cause === 'read_only')
     return {
       ...base,
-      message: `The broker at ${place} is read-only: ${says}.`,
+      message: sentence(`The broker at ${place} is read-only: ${says}`),
       advice: 'Mend its disk, then restart it; reads go on meanwhile.',
     };
   return {
     ...base,
-    message: `The broker at ${place} is not ready: ${says}.`,
+    message: sentence(`The broker at ${place} is not ready: ${says}`),
     advice: 'Look at its log, and mend what it names.',
   };
 }

@@ -6,7 +6,7 @@ import { shellWord } from '../../protocol/shell-word.ts';
 import { systemCode } from '../../protocol/system-errors.ts';
 import { brokerFile } from '../broker-file.ts';
 import type { Arguments } from '../command.ts';
-import type { Check } from './report.ts';
+import { type Check, sentence } from './report.ts';
 import { within } from './time.ts';
 
 /** What this host says of a broker of its own. */
@@ -101,7 +101,7 @@ async function examineConfig(file: string): Promise<{ check: Check; facts: Pick<
         facts: { file },
         problem: {
           cause: 'config_unusable',
-          message: `The configuration of this host's broker cannot be used: ${says}.`,
+          message: sentence(`The configuration of this host's broker cannot be used: ${says}`),
           advice: 'Mend the file, then start the broker.',
           where: 'here',
         },
@@ -161,7 +161,7 @@ async function examineDisk(file: string): Promise<Check> {
       says: `full: ${says}`,
       problem: {
         cause: 'disk_full',
-        message: `The disk of this host's broker is full: ${says}.`,
+        message: sentence(`The disk of this host's broker is full: ${says}`),
         advice: `Make room on the disk of ${dir}; the broker then takes writes again by itself.`,
         where: 'here',
         command: `df -h ${shellWord(dir)}`,

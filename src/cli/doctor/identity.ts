@@ -7,7 +7,7 @@ import type { Deadline } from '../../client/retry.ts';
 import type { FoundBroker } from '../../client/sightings.ts';
 import type { HostPort } from '../../protocol/address.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import type { Check, Problem } from './report.ts';
+import { type Check, type Problem, sentence } from './report.ts';
 import { place, type Subject } from './subject.ts';
 import { atMost } from './time.ts';
 
@@ -109,7 +109,7 @@ function problemOf(address: HostPort, error: unknown, subject: Subject): Problem
   if (!(error instanceof BrokerError) || error.code !== 'identity_mismatch')
     return {
       cause: 'no_broker',
-      message: `The broker at ${at} could not be asked who it is: ${says}.`,
+      message: sentence(`The broker at ${at} could not be asked who it is: ${says}`),
       advice: 'Run doctor again, with a longer --timeout where the network is slow.',
       where: 'here',
     };
@@ -124,13 +124,13 @@ function problemOf(address: HostPort, error: unknown, subject: Subject): Problem
   if (subject.key !== undefined)
     return {
       cause: 'discovery_key_refused',
-      message: `${says}.`,
+      message: sentence(says),
       advice: "Compare the key's file with discover._access_key in the broker's configuration.",
       where: 'here',
     };
   return {
     cause: 'identity_unknown',
-    message: `${says}.`,
+    message: sentence(says),
     advice: 'Name the identity with --fingerprint, as the ready line of the broker says it.',
     where: 'here',
   };
@@ -163,13 +163,13 @@ export async function examineSite(
     const problem: Problem = isIdentity
       ? {
           cause: 'identity_unknown',
-          message: says,
+          message: sentence(says),
           advice: 'Name the authority that has signed for it (--ca FILE), or have its certificate mended.',
           where: 'here',
         }
       : {
           cause: 'no_broker',
-          message: `${says}.`,
+          message: sentence(says),
           advice: 'Check the URL, and whether the proxy there reaches its broker.',
           where: 'broker',
         };

@@ -8,7 +8,7 @@ import type { Json } from '../../protocol/data.ts';
 import { type Answers, askAddress, askNetwork, factsOf, type Questions } from './ask.ts';
 import type { Firewall } from './firewall.ts';
 import { connectTcp, type TcpOutcome, whoIs } from './reach.ts';
-import type { Check, Problem } from './report.ts';
+import { type Check, type Problem, sentence } from './report.ts';
 import { type Silence, silenceProblem } from './silence.ts';
 import { commandLine, place, type Subject } from './subject.ts';
 import { atMost } from './time.ts';
@@ -68,7 +68,7 @@ export async function examineAddress(address: HostPort, options: Options): Promi
   if (seen && 'why' in seen) {
     const problem: Problem = {
       cause: 'no_broker',
-      message: `Something listens at ${at}, and it is no broker that answers: ${seen.why}.`,
+      message: sentence(`Something listens at ${at}, and it is no broker that answers: ${seen.why}`),
       advice: `Check the address and the port; a broker is started with 'bpbroker start'.`,
       where: 'broker',
     };
@@ -172,7 +172,7 @@ async function examineSightings(
   if (!broker) {
     const problem: Problem = {
       cause: 'no_broker',
-      message: `What answers discovery cannot be reached as a broker: ${failures.join('; ')}.`,
+      message: sentence(`What answers discovery cannot be reached as a broker: ${failures.join('; ')}`),
       advice: 'Look at the log of that broker, or restart it.',
       where: 'broker',
     };
@@ -212,7 +212,7 @@ function withIdentity(
   if (fingerprint === undefined) return brokers;
   const hex = parseFingerprint(fingerprint);
   const matching = brokers.filter(({ seen }) => seen?.fingerprint === hex);
-  return matching.length > 0 ? matching : brokers.slice(0, 1);
+  return matching.length > 0 ? matching : byAddress(brokers).slice(0, 1);
 }
 
 /** Which of them answered first is chance, and another one each time. */

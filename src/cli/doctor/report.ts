@@ -85,6 +85,11 @@ export interface Advice {
   readonly command?: string;
 }
 
+/** A text that may end with a full stop or without, as one that does. */
+export function sentence(text: string): string {
+  return text.endsWith('.') ? text : `${text}.`;
+}
+
 /** All that was found. */
 export interface Report {
   /** In the order of {@link checkIds}. */
