@@ -48,6 +48,7 @@ export const portable: readonly string[] = [
   'src/store/store.ts',
   'src/store/index.ts',
   'src/store/memory/',
+  'src/store/etcd/',
   'src/modules/',
   'src/api/',
 ];

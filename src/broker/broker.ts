@@ -135,7 +135,8 @@ interface Parts extends Opened {
 }
 
 function compose(parts: Parts): Broker {
-  const { store, settings, log } = parts;
+  const { store, settings, log, shared } = parts;
+  const isShared = shared !== undefined;
   const pulses = createPulses();
   const closing = new AbortController();
   const measures = createMeasures();
@@ -155,7 +156,7 @@ function compose(parts: Parts): Broker {
   // Copies of one file or image have the same registry's id and the same certificate. This tells them apart.
   const instance = randomBytes(8).toString('hex');
   const discoveryOf = (config: Config): KeyedDiscovery | undefined =>
-    createKeyedDiscovery({ config, id: store.id, instance });
+    createKeyedDiscovery({ config, id: store.id, instance, isShared });
   const backupsOf = ({ _config: config }: Config): Backups =>
     startBackups({
       file: parts.file,
@@ -202,7 +203,7 @@ function compose(parts: Parts): Broker {
     log,
     readiness: () => health.readiness(),
     closing: closing.signal,
-    identity: { id: store.id, instance },
+    identity: { id: store.id, instance, ...(isShared && { shared: true }) },
     about: () => ({
       Host: hostname(),
       ...(open ? { Fingerprint: `sha256:${open.address.fingerprint}` } : {}),
@@ -238,7 +239,7 @@ function compose(parts: Parts): Broker {
   async function reload(): Promise<void> {
     let certificate: Certificate | undefined;
     const { before, needRestart } = await settings.reload(async (next) => {
-      certificate = await loadCertificate(next.api, parts.file, log);
+      certificate = await loadCertificate(next.api, parts.file, log, shared);
     });
     const now = settings.effective;
     await closeToOthers(parts.file, settings.written, log);
@@ -278,6 +279,7 @@ function compose(parts: Parts): Broker {
         fetch: api.fetch,
         api: settings.effective.api,
         file: parts.file,
+        shared,
         has,
         discovery,
         log,

@@ -5,7 +5,10 @@ import { replaceFile } from '../config/atomic-write.ts';
 import type { Config } from '../config/schema.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
+import { isObject } from '../protocol/data.ts';
 import { reasonOf } from '../protocol/system-errors.ts';
+import type { SharedRegistry } from './opening/broker-store.ts';
+import type { KeyPair } from './self-signed.ts';
 import { closePrivateKey } from './opening/exposure.ts';
 
 /** The broker's identity. */
@@ -27,32 +30,63 @@ const FOR_EVER = Date.UTC(9999, 11, 31, 23, 59, 59);
 
 /**
  * The certificate that the configuration names, or the broker's own, which is made at first start and kept beside
- * `configFile` (contract, section 5).
+ * `configFile` (contract, section 5); or, of a registry that several brokers serve, in that registry, so that a client that
+ * knows one of them knows them all.
  * @throws BrokerError `invalid_config` when a file cannot be read, or certificate and key do not belong together.
  */
 export async function loadCertificate(
   api: Config['api'],
   configFile: string,
   log: Logger,
+  shared?: SharedRegistry,
 ): Promise<Certificate> {
   if (api.ssl_cert !== '' && !isOriginalsDummy(api.ssl_cert)) {
     return pair(await readPem(api.ssl_cert), await readKey(api.ssl_key, log), api.ssl_cert);
   }
   if (api.ssl_cert !== '')
     log.warn("the original's dummy certificate is not used: its key is public", { file: api.ssl_cert });
+  if (shared?.isPrivate) return await loadCommon(shared);
+  if (shared) {
+    log.warn(
+      'this broker has a certificate of its own, since etcd is reached without TLS: clients that know another broker of the registry do not know it; use https endpoints, or give all of them one api.ssl_cert',
+    );
+  }
   const base = path.join(path.dirname(configFile), path.basename(configFile, path.extname(configFile)));
   const certFile = `${base}.crt`;
   const keyFile = `${base}.key`;
   const cert = await readIfThere(certFile);
   if (cert !== undefined) return pair(cert, await readKey(keyFile, log), certFile);
-  // Loaded at the first start alone.
-  const { makeSelfSigned } = await import('./self-signed.ts');
-  const made = await makeSelfSigned('bpbroker', SINCE, FOR_EVER);
+  const made = await makeOwn();
   // The key first: a key without its certificate is made anew at the next start, the reverse would be an error.
   await replaceFile(keyFile, [made.key], { mode: 0o600 });
   await replaceFile(certFile, [made.cert], { mode: 0o644 });
   log.info('made a certificate', { file: certFile });
   return pair(made.cert, made.key, certFile);
+}
+
+/** Loaded at the first start alone. */
+async function makeOwn(): Promise<KeyPair> {
+  const { makeSelfSigned } = await import('./self-signed.ts');
+  return await makeSelfSigned('bpbroker', SINCE, FOR_EVER);
+}
+
+/** The certificate that all brokers of a registry have in common. */
+async function loadCommon({ common }: SharedRegistry): Promise<Certificate> {
+  const text = await common('certificate', async () => JSON.stringify(await makeOwn()));
+  let stored: unknown;
+  try {
+    stored = JSON.parse(text);
+  } catch {
+    stored = undefined;
+  }
+  const { cert, key } = isObject(stored) ? stored : {};
+  if (typeof cert !== 'string' || typeof key !== 'string') {
+    throw new BrokerError(
+      'invalid_config',
+      "The key 'm/common/certificate' below the prefix in etcd holds no certificate with its key; remove it, and the next start makes one",
+    );
+  }
+  return pair(cert, key, 'in etcd');
 }
 
 // A configuration written by 0.22 may spell out the certificate that came with it, whose key everybody has.

@@ -39,6 +39,12 @@ export async function addToConfiguration(
     const merged = mergeLayers({ file: options.document }, file);
     checkServices(addition['services'], merged, 'what is added');
     const { written } = merged;
+    if (written._store.driver === 'etcd' && entries.size > 0) {
+      throw new BrokerError(
+        'invalid_config',
+        'What is added has entries, and the registry is in etcd: register them with the broker, such as by bpbroker service register',
+      );
+    }
     await first?.();
     const maxBytes = written._store.max_bytes;
     const store = await openFileStore({ file, document, options: () => written, maxBytes });

@@ -9,6 +9,7 @@ import { reasonOf } from '../protocol/system-errors.ts';
 import { descriptorLimit, openDescriptors } from '../runtime/descriptors.ts';
 import type { HttpServer, ServeOptions } from '../runtime/runtime.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
+import type { SharedRegistry } from './opening/broker-store.ts';
 import type { KeyedDiscovery } from './discovery/keyed-discovery.ts';
 import { MAX_BODY_BYTES } from '../api/request.ts';
 import {
@@ -56,6 +57,8 @@ export interface ListenOptions {
   readonly api: Config['api'];
   /** The configuration file, beside which the certificate is kept. */
   readonly file: string;
+  /** Of a registry that other brokers serve too. */
+  readonly shared: SharedRegistry | undefined;
   /** Whether the registry holds an entry. */
   has(name: string): Promise<boolean>;
   /** For a broker that has a discovery key. */
@@ -69,7 +72,7 @@ export interface ListenOptions {
 const PORT_ATTEMPTS = 20;
 
 export async function listen(options: ListenOptions): Promise<Listeners> {
-  const certificate = await loadCertificate(options.api, options.file, options.log);
+  const certificate = await loadCertificate(options.api, options.file, options.log, options.shared);
   for (let attempt = 1; ; attempt++) {
     const server = await serve(options, certificate);
     options.discovery?.announce({ port: server.port, fingerprint: certificate.fingerprint });

@@ -3,6 +3,7 @@ import { isObject, type Json, type JsonObject, kindOf } from '../protocol/data.t
 import { discoveryKeyProblem } from '../protocol/discovery-key.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { ipVersion } from '../protocol/ip.ts';
+import { isEndpoint, isPrefix } from '../protocol/endpoint.ts';
 import { accessKeyProblem } from './access-key.ts';
 import { guardProblem, otherProblem, strayProblem } from './guards.ts';
 
@@ -36,13 +37,25 @@ export interface Config {
     readonly backup_retain_n: number;
   };
   readonly _store: {
-    /** Where the registry is kept; default `file`. */
-    readonly driver: string;
+    /** Where the registry is kept: `file` (this file; the default) or `etcd` (a cluster). */
+    readonly driver: 'file' | 'etcd';
     /**
      * What all entries together may take, in bytes: of each its name and its data as JSON, and 512 for itself. Default
      * 1 GiB. A registry that has more already is read, and takes what makes it smaller.
      */
     readonly max_bytes: number;
+    /** Of `etcd`: the members' client URLs, such as `https://10.0.0.1:2379`. */
+    readonly endpoints?: readonly string[];
+    /** Of `etcd`: what the registry's keys begin with; ends with `/`; default `/bpbroker/`. */
+    readonly prefix?: string;
+    /** Of `etcd`: the user of its own authentication; default none. */
+    readonly username?: string;
+    readonly password?: string;
+    /** Of `etcd`: a PEM file with the authorities that its certificates are of; default: those of the runtime. */
+    readonly ca?: string;
+    /** Of `etcd`: PEM files with the client certificate that the broker presents, and its key; default none. */
+    readonly cert?: string;
+    readonly key?: string;
     readonly [key: string]: Json;
   };
   readonly [module: string]: JsonObject;
@@ -120,6 +133,40 @@ const oneKey = v.pipe(
 );
 const accessKey = v.union([oneKey, v.array(oneKey)], 'expected a string or a list of strings');
 
+const text = v.pipe(v.string(), v.minLength(1, 'expected a text that is not empty'));
+
+/** The options of `_store` that only the driver `etcd` has. */
+const etcdOptions = {
+  endpoints: v.optional(
+    v.pipe(
+      v.array(
+        v.pipe(
+          v.string(),
+          v.check((url: string) => isEndpoint(url), "expected a URL such as 'https://10.0.0.1:2379'"),
+        ),
+      ),
+      v.minLength(1, "expected a list of URLs, such as ['https://10.0.0.1:2379']"),
+    ),
+  ),
+  prefix: v.optional(
+    v.pipe(
+      v.string(),
+      v.check(
+        (prefix: string) => isPrefix(prefix),
+        "expected a text that ends with '/', such as '/bpbroker/'",
+      ),
+    ),
+  ),
+  username: v.optional(text),
+  password: v.optional(v.string()),
+  ca: v.optional(text),
+  cert: v.optional(text),
+  key: v.optional(text),
+};
+
+/** Their names. */
+export const etcdKeys: readonly string[] = Object.keys(etcdOptions);
+
 const schema = v.objectWithRest(
   {
     api: v.looseObject({
@@ -140,12 +187,13 @@ const schema = v.objectWithRest(
     }),
     _config: v.looseObject({ backup_freq_secs: secondsOrNone, backup_retain_n: count }),
     _store: v.looseObject({
-      driver: v.literal('file', "expected 'file', the only driver of this version"),
+      driver: v.picklist(['file', 'etcd'], "expected 'file' or 'etcd'"),
       max_bytes: v.pipe(
         v.number(),
         v.integer(),
         v.minValue(1, 'expected a number of bytes above 0, such as 1073741824 for 1 GiB'),
       ),
+      ...etcdOptions,
     }),
   },
   v.looseObject({ _access_key: v.optional(accessKey) }),
@@ -164,6 +212,16 @@ export function checkConfig(options: JsonObject, source: string): Config {
       `${source}: api.ssl_cert and api.ssl_key go together; one of them is empty`,
     );
   }
+  const { driver, endpoints, cert, key, username, password } = config._store;
+  const problem =
+    driver === 'etcd' && endpoints === undefined
+      ? "_store.endpoints is missing: the driver 'etcd' needs the URLs of the cluster's members"
+      : Boolean(cert) !== Boolean(key)
+        ? '_store.cert and _store.key go together; one of them is missing'
+        : username === undefined && password !== undefined
+          ? '_store.password needs _store.username'
+          : undefined;
+  if (problem !== undefined) throw new BrokerError('invalid_config', `${source}: ${problem}`);
   return config;
 }
 

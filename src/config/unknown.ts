@@ -1,6 +1,6 @@
 import { isObject, type JsonObject } from '../protocol/data.ts';
 import { nearest } from '../protocol/nearest.ts';
-import { defaults, METRICS_SECTION } from './schema.ts';
+import { defaults, etcdKeys, METRICS_SECTION } from './schema.ts';
 
 const keysOf = (section: 'api' | '_global' | '_config' | '_store'): string[] =>
   Object.keys(defaults[section]);
@@ -10,12 +10,23 @@ const known: Readonly<Record<string, readonly string[]>> = {
   api: keysOf('api'),
   _global: [...keysOf('_global'), 'log_level'],
   _config: keysOf('_config'),
-  _store: keysOf('_store'),
+  _store: [...keysOf('_store'), ...etcdKeys],
   [METRICS_SECTION]: ['_access_key'],
 };
 
 /** Options of a configuration that nothing reads: a sentence for each, with what was probably meant. */
 export function unknownOptions(options: JsonObject): string[] {
+  return [...unknownKeys(options), ...needlessKeys(options)];
+}
+
+/** What another driver of the registry reads. */
+function needlessKeys({ _store: store }: JsonObject): string[] {
+  if (!isObject(store) || store['driver'] === 'etcd') return [];
+  const given = etcdKeys.filter((key) => store[key] !== undefined);
+  return given.map((key) => `the option '_store.${key}' has no effect: it is of '_store.driver': 'etcd'`);
+}
+
+function unknownKeys(options: JsonObject): string[] {
   return Object.entries(options).flatMap(([section, value]) => {
     const keys = Object.hasOwn(known, section) ? known[section] : undefined;
     if (keys && isObject(value)) {

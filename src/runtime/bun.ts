@@ -24,6 +24,14 @@ export const runtime: Runtime = {
   exit: (code) => process.exit(code),
   openChannel: openBunChannel,
   openSite: async (options) => openBunSite(options),
+  openFetch({ authorities, cert, key }) {
+    const own = cert === undefined ? {} : { cert, key };
+    const tls = { ...(authorities === undefined ? {} : { ca: [...authorities] }), ...own };
+    return Promise.resolve({
+      fetch: (url, init) => fetch(url, { ...init, tls, timeout: false } as RequestInit),
+      close: () => undefined,
+    });
+  },
   ...peerMethods((address, signal) => BunConnection.open(address, signal)),
   ownCommand() {
     const file = process.argv[1] ?? '';

@@ -31,6 +31,10 @@ export const runtime: Runtime = {
     const { openSiteChannel } = await import('./site-channel.ts');
     return openSiteChannel(options);
   },
+  async openFetch(options) {
+    const { openSecureFetch } = await import('./secure-fetch.ts');
+    return openSecureFetch(options);
+  },
   ...peerMethods(openPeer),
   ownCommand: () => [process.execPath, ...process.execArgv, process.argv[1] ?? ''],
   // An extension may be TypeScript or lack a package.json, which Node would remark on in the broker's log.

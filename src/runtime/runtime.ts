@@ -49,6 +49,8 @@ export interface Runtime {
    * request before `judge` has passed it. What only this needs is loaded with the first.
    */
   openSite(options: SiteOptions): Promise<Channel>;
+  /** `fetch` with authorities and a client certificate of one's own. What only this needs is loaded with the first. */
+  openFetch(options: SecureFetchOptions): Promise<SecureFetch>;
   /**
    * The command that runs one of our own source files as a program, on this runtime. Nothing within an executable, whose
    * sources are no files.
@@ -141,6 +143,22 @@ export interface ChannelOptions {
   readonly pin: Pin;
   /** The error to throw when the peer presents the certificate with this fingerprint instead. */
   mismatch(presented: string): BrokerError;
+}
+
+/** Who is believed, and who one is. */
+export interface SecureFetchOptions {
+  /** Certificates in PEM: the only authorities that count. Default: those of the runtime. */
+  readonly authorities?: readonly string[];
+  /** The client's own certificate in PEM, with its chain if there is one. */
+  readonly cert?: string;
+  /** Its private key in PEM. */
+  readonly key?: string;
+}
+
+export interface SecureFetch {
+  fetch(url: string, init: RequestInit): Promise<Response>;
+  /** Lets go of the connections that are kept. */
+  close(): void;
 }
 
 /** A site that is known by its name, and its certificate by those who signed it. */

@@ -90,7 +90,7 @@ export interface CountWait {
 }
 
 /**
- * The registry. Drivers: `file/` (embedded); `memory/` (not durable); the suite in `contract/` states these rules and runs against
+ * The registry. Drivers: `file/` (embedded); `etcd/` (a cluster); `memory/` (not durable); the suite in `contract/` states these rules and runs against
  * every driver.
  *
  * A driver MUST
@@ -100,7 +100,8 @@ export interface CountWait {
  * - give every write a revision greater than all before it, also across restarts;
  * - show readers durable state only, and a client's own settled writes always;
  * - report every change once, in the order of revisions, to each watch that covers it;
- * - throw `unavailable` from `mutate` when it cannot make writes durable, and keep serving reads.
+ * - throw `unavailable` from `mutate` when it cannot make writes durable, and keep serving reads, unless others may have written
+ *   what it cannot see.
  *
  * A driver MUST NOT
  * - acknowledge a write that a crash could lose, or apply one that it refused;
@@ -110,6 +111,12 @@ export interface CountWait {
 export interface Store {
   /** The registry's present durable revision: that of its last write, 0 before the first. */
   readonly revision: number;
+
+  /**
+   * Settles once `revision` is not behind what was settled when this was called. Only a registry that others write too has it;
+   * of any other, `revision` is always the last one.
+   */
+  fresh?(): Promise<void>;
 
   /** The entry, or nothing. */
   get(name: string): Promise<Entry | undefined>;

@@ -2,6 +2,10 @@
 import {
   type Change,
   type CountWait,
+  type EtcdFetch,
+  etcdStore,
+  type EtcdStore,
+  type EtcdStoreOptions,
   type Guard,
   type Entry,
   type ListOptions,
@@ -85,6 +89,15 @@ const contract: ContractOptions = {
 };
 storeContract(contract);
 
+const request: EtcdFetch = (url, init) => fetch(url, init);
+const cluster: EtcdStoreOptions = { ...limits, endpoints: ['http://127.0.0.1:2379'], fetch: request };
+const shared: EtcdStore = etcdStore(cluster);
+await shared.ready();
+console.log(shared.id);
+await shared.fresh?.();
+
+// @ts-expect-error -- it needs members
+etcdStore({ prefix: '/bpbroker/' });
 // @ts-expect-error -- there is no such limit
 memoryStore({ maxBites: 1 });
 // @ts-expect-error -- a store has more than this

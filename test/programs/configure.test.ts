@@ -80,7 +80,8 @@ describe('configure', () => {
       ['{"services": {"foo2": 1}}', /services\.foo2: expected an object/],
       ['{"api": {"listen_port": "high"}}', /listen_port/],
       ['{"mod": {"_access_key": 5}}', /mod\._access_key: expected a string or a list of strings/],
-      ['{"_store": {"driver": "etcd"}}', /_store\.driver: expected 'file'/],
+      ['{"_store": {"driver": "disk"}}', /_store\.driver: expected 'file' or 'etcd'/],
+      ['{"_store": {"driver": "etcd"}}', /_store\.endpoints is missing/],
     ];
     for (const [input, message] of bad) {
       const { code, stdout, stderr } = await bpbroker(dir, ['configure', '--config', file], input);

@@ -8,6 +8,8 @@ export interface Leaf {
   readonly ips?: readonly string[];
   /** Whether its last day was yesterday, or its first one is tomorrow. Default: it is valid now. */
   readonly validity?: 'over' | 'to come';
+  /** Whether it is for clients too, besides servers. */
+  readonly isClient?: boolean;
   /** Whether an authority below the root has signed it, whose certificate comes with it. */
   readonly chained?: boolean;
 }
@@ -56,7 +58,7 @@ export async function createAuthority(name = 'test authority'): Promise<Authorit
 
   return {
     cert: `${root.toString('pem')}\n`,
-    async sign({ names = [], ips = [], validity, chained = false }) {
+    async sign({ names = [], ips = [], validity, isClient = false, chained = false }) {
       let issuer = { subject: root.subject, key: keys.privateKey };
       let chain = '';
       if (chained) {
@@ -84,7 +86,10 @@ export async function createAuthority(name = 'test authority'): Promise<Authorit
         extensions: [
           new x509.BasicConstraintsExtension(false, undefined, true),
           new x509.KeyUsagesExtension(usages.digitalSignature, true),
-          new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
+          new x509.ExtendedKeyUsageExtension([
+            x509.ExtendedKeyUsage.serverAuth,
+            ...(isClient ? [x509.ExtendedKeyUsage.clientAuth] : []),
+          ]),
           new x509.SubjectAlternativeNameExtension([
             ...names.map((value) => ({ type: 'dns' as const, value })),
             ...ips.map((value) => ({ type: 'ip' as const, value })),

@@ -3,7 +3,9 @@ import { backupPath, listBackups, makeFolder, pruneBackups } from '../../store/f
 import { writeBackup } from '../../store/file/backup-text.ts';
 import { asBrokerError } from '../../store/file/disk-errors.ts';
 import { readImage } from '../../store/file/image.ts';
+import { silentLogger } from '../../protocol/logger.ts';
 import { loadConfiguration } from '../opening/configuration.ts';
+import { openSettings } from '../opening/settings.ts';
 
 export interface BackupMade {
   readonly path: string;
@@ -22,6 +24,8 @@ export interface BackupMade {
  *   `storage_full` or `unavailable` when the backup cannot be written.
  */
 export async function backUpNow(file: string, dir: string): Promise<BackupMade> {
+  const { document, effective } = await loadConfiguration(file, undefined);
+  if (document !== undefined && effective._store.driver === 'etcd') return await backUpCluster(file, dir);
   const { identity, options, table } = await readImage(file);
   const snapshot = table.snapshot();
   try {
@@ -34,6 +38,24 @@ export async function backUpNow(file: string, dir: string): Promise<BackupMade> 
     return problem === undefined ? made : { ...made, problem };
   } catch (error) {
     throw asBrokerError(error, `Cannot make a backup in ${dir}`);
+  }
+}
+
+/** The registry is read from etcd, whether or not a broker serves it. */
+async function backUpCluster(file: string, dir: string): Promise<BackupMade> {
+  const { openEtcdRegistry } = await import('../opening/etcd-registry.ts');
+  const settings = await openSettings({ file, options: undefined, log: silentLogger });
+  const { store, release } = await openEtcdRegistry(file, settings, silentLogger);
+  try {
+    await makeFolder(dir, file);
+    const latest = (await listBackups(dir, file)).at(-1);
+    const entries = await store.count('');
+    const made = await store.backUp((revision) => backupPath(dir, file, latest, revision));
+    const problem = await prune(file, dir);
+    return problem === undefined ? { ...made, entries } : { ...made, entries, problem };
+  } finally {
+    await store.close();
+    release();
   }
 }
 

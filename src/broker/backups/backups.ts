@@ -13,7 +13,7 @@ import {
   pruneBackups,
 } from '../../store/file/backup-folder.ts';
 import { checkBackup } from '../../store/file/backup-text.ts';
-import type { FileStore } from '../../store/file/file-store.ts';
+import type { BrokerStore } from '../opening/broker-store.ts';
 import { formatBytes, freeBytes } from '../../store/file/disk-space.ts';
 
 /** The backups of a broker that runs, made as `_config` says. */
@@ -29,7 +29,7 @@ export interface Backups {
 export interface BackupsOptions {
   readonly file: string;
   readonly dir: string;
-  readonly store: FileStore;
+  readonly store: BrokerStore;
   readonly config: Config['_config'];
   /** The options that stand in the file. */
   readonly options: () => JsonObject;

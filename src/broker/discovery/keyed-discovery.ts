@@ -25,6 +25,8 @@ export interface KeyedDiscoveryOptions {
   readonly id: string;
   /** Tells this running broker from all others, copies of its files among them. */
   readonly instance: string;
+  /** Whether other brokers serve the same registry. */
+  readonly isShared?: boolean;
   /** Default: the system's. */
   readonly clocks?: Clocks;
 }
@@ -35,6 +37,7 @@ const INTERFACES_MS = 1000;
 /** Nothing for a broker without a discovery key. */
 export function createKeyedDiscovery(options: KeyedDiscoveryOptions): KeyedDiscovery | undefined {
   const { config, instance } = options;
+  const shared = options.isShared === true ? { shared: true } : {};
   const keys = discoveryKeys(config);
   if (keys.length === 0) return undefined;
   const id = idInReplies(options.id);
@@ -43,7 +46,7 @@ export function createKeyedDiscovery(options: KeyedDiscoveryOptions): KeyedDisco
   const addressesFor = (source: string): string[] => ownAddresses(config.api.listen_ip, source, interfaces());
   const form = keyedForm(
     keys,
-    (source) => reachable && { id, instance, ...reachable, addresses: addressesFor(source) },
+    (source) => reachable && { id, instance, ...shared, ...reachable, addresses: addressesFor(source) },
     createFreshness(instance, options.clocks),
   );
   return {

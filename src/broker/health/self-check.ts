@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { Pulses } from '../../protocol/pulse.ts';
-import type { FileStore } from '../../store/file/file-store.ts';
+import type { BrokerStore } from '../opening/broker-store.ts';
 import type { Backups } from '../backups/backups.ts';
 import { checkCertificate } from './checks/certificate.ts';
 import { checkDisk } from './checks/disk.ts';
@@ -15,7 +15,7 @@ import type { Listeners } from '../listeners.ts';
 
 export interface SelfCheckOptions {
   readonly file: string;
-  readonly store: FileStore;
+  readonly store: BrokerStore;
   readonly backups: Pick<Backups, 'problem'>;
   /** Of now: it may change while the broker runs. */
   config(): Config;

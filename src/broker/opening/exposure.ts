@@ -54,6 +54,8 @@ export async function closePrivateKey(file: string, log: Logger): Promise<void> 
 }
 
 function holdsKey(document: JsonObject): boolean {
+  const { password } = (document['_store'] ?? {}) as JsonObject;
+  if (typeof password === 'string' && password !== '') return true;
   return Object.values(document).some((section) => {
     const key = (section as JsonObject | null)?.['_access_key'];
     return Array.isArray(key) ? key.length > 0 : typeof key === 'string' && key !== '';

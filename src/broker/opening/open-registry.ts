@@ -1,8 +1,9 @@
 import { unknownOptions } from '../../config/unknown.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import type { Logger } from '../../protocol/logger.ts';
-import { type FileStore, openFileStore } from '../../store/file/file-store.ts';
+import { openFileStore } from '../../store/file/file-store.ts';
 import { acquireLock } from '../../store/file/lock.ts';
+import type { BrokerStore, SharedRegistry } from './broker-store.ts';
 import { closeToOthers } from './exposure.ts';
 import { preparePlace } from './place.ts';
 import { openSettings, type Settings } from './settings.ts';
@@ -10,7 +11,9 @@ import { openSettings, type Settings } from './settings.ts';
 /** A registry that this process alone has in use, and the options that it is to be served with. */
 export interface Opened {
   readonly settings: Settings;
-  readonly store: FileStore;
+  readonly store: BrokerStore;
+  /** Of a registry that other brokers serve too. */
+  readonly shared: SharedRegistry | undefined;
   /** Lets go of the file; the store must have been closed. */
   release(): Promise<void>;
 }
@@ -35,6 +38,15 @@ export async function openRegistry(
     const { document, edits } = settings;
     for (const problem of unknownOptions(settings.written)) log.warn(problem, { file });
     await closeToOthers(file, document?.options, log);
+    if (settings.effective._store.driver === 'etcd') {
+      const { openEtcdRegistry } = await import('./etcd-registry.ts');
+      const { store, shared, release } = await openEtcdRegistry(file, settings, log);
+      const letGo = async (): Promise<void> => {
+        release();
+        await lock.release();
+      };
+      return { settings, store, shared, release: letGo };
+    }
     const store = await openFileStore({
       file,
       document,
@@ -44,7 +56,7 @@ export async function openRegistry(
       maxBytes: settings.effective._store.max_bytes,
       log: (level, message) => log[level](message),
     });
-    return { settings, store, release: () => lock.release() };
+    return { settings, store, shared: undefined, release: () => lock.release() };
   } catch (error) {
     await lock.release();
     throw error;

@@ -25,14 +25,16 @@ export const run: Run = async (args) => {
     all: args.flag('all'),
   });
   if (name !== undefined && key === undefined && !args.flag('all')) await checkName(found, name);
-  const rows = found.map(({ host, port, addresses, seen, proof }) => ({
+  // Several without --all share a registry: the best of them will do.
+  const told = args.flag('all') ? found : found.slice(0, 1);
+  const rows = told.map(({ host, port, addresses, seen, proof }) => ({
     address: host,
     port,
     addresses: [...addresses],
     ...(seen?.instance === undefined ? {} : { instance: seen.instance }),
     ...(proof ? { id: proof.id, fingerprint: `sha256:${proof.fingerprint}` } : {}),
   }));
-  const [best] = found;
+  const [best] = told;
   await print(
     {
       // The port is told where a client would not think of it by itself.

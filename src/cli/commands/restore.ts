@@ -1,4 +1,6 @@
 import path from 'node:path';
+import { loadConfiguration } from '../../broker/opening/configuration.ts';
+import { BrokerError } from '../../protocol/errors.ts';
 import { restoreBackup } from '../../store/file/restore.ts';
 import { brokerFile } from '../broker-file.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
@@ -8,6 +10,13 @@ import { writeError, writeOut } from '../terminal.ts';
 export const run: Run = async (args) => {
   const { file, backups } = brokerFile(args);
   const from = path.resolve(args.required('from'));
+  const { document, effective } = await loadConfiguration(file, undefined);
+  if (document !== undefined && effective._store.driver === 'etcd') {
+    throw new BrokerError(
+      'invalid_config',
+      `The registry of ${file} is in etcd, which no file is restored into: give another file with --config, to serve the backup by itself`,
+    );
+  }
   const { taken, entries, revision, keptIn, backup, problem } = await restoreBackup({
     file,
     from,

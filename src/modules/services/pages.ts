@@ -14,17 +14,26 @@ interface Made {
 
 /** Different pages that are kept in mind; the oldest is forgotten, and then made anew. */
 const MAX_PAGES = 64;
+/** How often a page and its count are read anew because the registry changed in between. */
+const MAX_AGAIN = 3;
 /** Longest that what tells pages apart is kept: twice the longest name, as JSON may write it. A prefix may be as long as a request. */
 const MAX_KEY = 12_288;
 
-export function createPages(store: Pick<Store, 'revision' | 'list' | 'count'>): Pages {
+export function createPages(store: Pick<Store, 'revision' | 'fresh' | 'list' | 'count'>): Pages {
   const made = new Map<string, Made>();
   const making = new Map<string, Promise<PageText>>();
 
   async function make(key: string, options: ListOptions): Promise<PageText> {
-    // To count may take a while in which the registry changes; to list does not, so that both are of one state.
-    const count = await store.count(options.prefix ?? '');
-    const page = await store.list(options);
+    // To count may take a while in which the registry changes; to list does not, so that both are of one state, unless others
+    // write to the registry too.
+    let count = await store.count(options.prefix ?? '');
+    let counted = store.revision;
+    let page = await store.list(options);
+    for (let again = 0; page.revision !== counted && again < MAX_AGAIN; again++) {
+      count = await store.count(options.prefix ?? '');
+      counted = store.revision;
+      page = await store.list(options);
+    }
     const text = createPageText(page, count);
     if (key.length > MAX_KEY) return text;
     made.delete(key);
@@ -39,6 +48,7 @@ export function createPages(store: Pick<Store, 'revision' | 'list' | 'count'>): 
   return {
     async reply(options) {
       const { prefix = '', after, limit } = options;
+      await store.fresh?.();
       const key = JSON.stringify([limit, prefix, after]);
       const present = made.get(key);
       const held = present?.revision === store.revision ? present.text.deref() : undefined;

@@ -7,11 +7,13 @@ export interface WatchHub {
   /** A watch that first gives `backlog`, then what is published from now on. */
   open(options: WatchOptions, backlog: readonly WatchItem[]): AsyncIterableIterator<WatchItem>;
   publish(change: Change, bytes: number): void;
+  /** Tells every watch that changes up to `revision` may be missing from it. */
+  reset(revision: number): void;
   close(): void;
 }
 
 interface Watcher {
-  offer(change: Change, bytes: number): void;
+  offer(item: WatchItem, bytes: number): void;
   end(): void;
 }
 
@@ -66,6 +68,10 @@ export function createWatchHub(maxBytes: number): WatchHub {
         if (length > change.name.length) continue;
         for (const watcher of byPrefix.get(change.name.slice(0, length)) ?? []) watcher.offer(change, bytes);
       }
+    },
+    reset(revision) {
+      const item: WatchItem = { type: 'reset', revision };
+      for (const watcher of all) watcher.offer(item, 0);
     },
     close() {
       for (const watcher of all) watcher.end();

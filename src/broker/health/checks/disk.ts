@@ -1,4 +1,4 @@
-import type { FileStore } from '../../../store/file/file-store.ts';
+import type { BrokerStore } from '../../opening/broker-store.ts';
 import { formatBytes, freeBytes } from '../../../store/file/disk-space.ts';
 import type { Finding } from '../../../api/readiness.ts';
 
@@ -8,7 +8,7 @@ const LOW_BYTES = 100 * 1024 * 1024;
 const LOW_REWRITINGS = 4;
 
 /** The registry's place on the disk: whether its folder and its journal are there, and how much room is left. */
-export async function checkDisk(store: FileStore, dir: string): Promise<Finding> {
+export async function checkDisk(store: BrokerStore, dir: string): Promise<Finding> {
   const reason = await store.diskProblem();
   if (reason !== undefined) return { ok: false, reason };
   const free = await freeBytes(dir);

@@ -1,0 +1,29 @@
+import type { WrittenBackup } from '../../store/file/rewriter.ts';
+import type { Store } from '../../store/store.ts';
+
+/** The registry of a broker: of whichever driver, with what a broker needs beyond a store. */
+export interface BrokerStore extends Store {
+  /** Tells this registry from all others. */
+  readonly id: string;
+  /**
+   * Writes a backup: the options and the registry as of one moment, sealed, to the path that `target` gives for its revision.
+   * @throws BrokerError `storage_full`, `unavailable`; a failure leaves nothing there.
+   */
+  backUp(target: (revision: number) => string): Promise<WrittenBackup>;
+  /** Why the file could not be rewritten at the last attempt; nothing when all is well. */
+  rewriteProblem(): string | undefined;
+  /** Bytes of the journal that is written to; 0 where there is none. */
+  readonly journalBytes: number;
+  /** Bytes that what is written beside the entries' own writes takes on the disk of this host. */
+  neededBytes(): number;
+  /** What a look at the disk of this host shows to be amiss; nothing when all is well. */
+  diskProblem(): Promise<string | undefined>;
+}
+
+/** What all brokers over one registry have in common. */
+export interface SharedRegistry {
+  /** The text under a name: what `make` gave the first that asked. */
+  common(name: string, make: () => Promise<string>): Promise<string>;
+  /** Whether a private key may be kept in it: whether nobody but the cluster can read what is sent there. */
+  readonly isPrivate: boolean;
+}

@@ -1,0 +1,154 @@
+import { runtime } from '#runtime';
+import { readFile } from 'node:fs/promises';
+import { replaceFile } from '../../config/atomic-write.ts';
+import type { Config } from '../../config/schema.ts';
+import { isObject, type JsonObject } from '../../protocol/data.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Logger } from '../../protocol/logger.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
+import type { SecureFetch } from '../../runtime/runtime.ts';
+import { etcdStore, type EtcdStore } from '../../store/etcd/etcd-store.ts';
+import { writeBackup } from '../../store/file/backup-text.ts';
+import { asBrokerError } from '../../store/file/disk-errors.ts';
+import type { BrokerStore, SharedRegistry } from './broker-store.ts';
+import { closePrivateKey } from './exposure.ts';
+import type { Settings } from './settings.ts';
+
+/** A registry in etcd that is open. */
+export interface EtcdRegistry {
+  readonly store: BrokerStore;
+  readonly shared: SharedRegistry;
+  /** Lets go of the connections; the store must have been closed. */
+  release(): void;
+}
+
+/**
+ * Opens the registry of `_store.driver: etcd`. The file keeps the options alone; it is made when there is none, and never
+ * written again.
+ * @throws BrokerError `invalid_config` when etcd is too old, refuses the broker, or a file of `_store` cannot be used;
+ *   `unavailable` when it does not answer.
+ */
+export async function openEtcdRegistry(file: string, settings: Settings, log: Logger): Promise<EtcdRegistry> {
+  const { _store: options } = settings.effective;
+  const { endpoints = [], prefix, username, password, max_bytes: maxBytes } = options;
+  await keepOptions(file, settings, log);
+  if (holdsEntries(settings)) {
+    log.warn("the file holds entries, which are not served: the registry is in etcd ('_store.driver')", {
+      file,
+    });
+  }
+  const secure = await openFetch(options, log);
+  const store = etcdStore({
+    endpoints,
+    maxBytes,
+    log: (level, message) => log[level](message),
+    ...(secure && { fetch: secure.fetch }),
+    ...(prefix !== undefined && { prefix }),
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+  });
+  try {
+    await store.ready();
+  } catch (error) {
+    await store.close();
+    secure?.close();
+    throw error;
+  }
+  const isPrivate = endpoints.every(isPrivateEndpoint);
+  if (!isPrivate) {
+    log.warn(
+      'what goes to etcd and comes from it can be read and changed on the network, the password too; use https endpoints',
+      { endpoints: endpoints.join(' ') },
+    );
+  }
+  return {
+    store: Object.assign(store, {
+      backUp: (target: (revision: number) => string) => backUp(store, file, settings, target),
+      rewriteProblem: () => undefined,
+      journalBytes: 0,
+      neededBytes: () => 0,
+      diskProblem: () => Promise.resolve(undefined),
+    }),
+    shared: { common: (name, make) => store.common(name, make), isPrivate },
+    release: () => secure?.close(),
+  };
+}
+
+/** The first start spells out the options, as with any other driver. */
+async function keepOptions(file: string, settings: Settings, log: Logger): Promise<void> {
+  if (settings.document !== undefined) return;
+  await replaceFile(file, [`${JSON.stringify(settings.written, undefined, 2)}\n`], { mode: 0o600 });
+  settings.edits.wrote();
+  log.info('made the file of options', { file });
+}
+
+function holdsEntries({ document }: Settings): boolean {
+  if (document === undefined) return false;
+  const { services } = document.options;
+  const plain =
+    Object.keys(document.plain).length +
+    Object.keys(isObject(services) ? services : {}).filter((key) => !key.startsWith('_')).length;
+  return plain > 0 || document.registry().entries.size > 0;
+}
+
+/** Authorities and a client certificate are read once: a change of theirs needs a restart. */
+async function openFetch({ ca, cert, key }: Config['_store'], log: Logger): Promise<SecureFetch | undefined> {
+  if (ca === undefined && cert === undefined) return undefined;
+  if (key !== undefined) await closePrivateKey(key, log);
+  const authorities = ca === undefined ? undefined : await readAuthoritiesOf(ca);
+  return await runtime.openFetch({
+    ...(authorities && { authorities }),
+    ...(cert !== undefined && { cert: await readPem(cert, '_store.cert') }),
+    ...(key !== undefined && { key: await readPem(key, '_store.key') }),
+  });
+}
+
+async function readAuthoritiesOf(file: string): Promise<readonly string[]> {
+  const { parseAuthorities } = await import('../../runtime/authorities.ts');
+  try {
+    return parseAuthorities(await readPem(file, '_store.ca'), `_store.ca: ${file}`);
+  } catch (error) {
+    throw new BrokerError('invalid_config', (error as Error).message, { cause: error });
+  }
+}
+
+async function readPem(file: string, option: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new BrokerError('invalid_config', `${option}: cannot read ${file}: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Whether nobody but etcd can read what is sent to a member. */
+function isPrivateEndpoint(endpoint: string): boolean {
+  const { protocol, hostname } = new URL(endpoint);
+  return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
+
+async function backUp(
+  store: EtcdStore,
+  file: string,
+  { written }: Settings,
+  target: (revision: number) => string,
+): ReturnType<BrokerStore['backUp']> {
+  const snapshot = await store.snapshot();
+  const path = target(snapshot.revision);
+  const options: JsonObject = written;
+  try {
+    const content = {
+      options,
+      identity: { id: store.id, since: 0 },
+      snapshot,
+      revision: () => store.revision,
+    };
+    const bytes = await writeBackup(path, file, content);
+    return { path, revision: snapshot.revision, bytes };
+  } catch (error) {
+    throw asBrokerError(error, `Cannot write ${path}`);
+  } finally {
+    snapshot.end();
+  }
+}

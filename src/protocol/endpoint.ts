@@ -1,0 +1,15 @@
+/** The URL of a member of an etcd cluster: `http` or `https`, host and port, and nothing more. */
+export function isEndpoint(value: unknown): boolean {
+  if (typeof value !== 'string' || !URL.canParse(value)) return false;
+  const { protocol, username, password, pathname, search, hash } = new URL(value);
+  return (
+    /^https?:$/.test(protocol) &&
+    pathname === '/' &&
+    [username, password, search, hash].every((part) => part === '')
+  );
+}
+
+/** What the keys of a registry in etcd begin with: it ends with `/`, so that none begins another. */
+export function isPrefix(value: unknown): boolean {
+  return typeof value === 'string' && value.length > 0 && value.endsWith('/') && value.isWellFormed();
+}

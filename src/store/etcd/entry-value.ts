@@ -1,0 +1,69 @@
+import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
+import { type Entry, stamp, unstamp } from '../../protocol/entry.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { parseJson } from '../../protocol/json.ts';
+import { makeEntry } from '../memory/new-entry.ts';
+import { decode, encode } from './keys.ts';
+import { type KeyValue, modRevisionOf } from './messages.ts';
+
+/** An entry as etcd holds it. */
+export interface StoredEntry {
+  readonly entry: Entry;
+  /** Its lease, where it has a lifetime. */
+  readonly lease: string | undefined;
+  /** Tells the write that made it from every other. */
+  readonly write: string;
+}
+
+/** The value of an entry's key: `{"write": …, "ttl_ms": …, "entry": {…}}`, the entry as the configuration file holds it. */
+export function encodeEntry(entry: Omit<Entry, 'revision'>, write: string): string {
+  const ttl = entry.ttlMs === undefined ? {} : { ttl_ms: entry.ttlMs };
+  return encode(JSON.stringify({ write, ...ttl, entry: stamp({ ...entry, revision: 0 }) }));
+}
+
+/** @throws BrokerError `invalid_config` for a value that no broker has written. */
+export function decodeEntry(name: string, kv: KeyValue): StoredEntry {
+  const value = read(kv);
+  const stamped = value?.['entry'];
+  if (!value || !isObject(stamped)) {
+    throw new BrokerError(
+      'invalid_config',
+      `The key '${decode(kv.key)}' in etcd holds no entry of a broker; remove it, or give the registry a prefix of its own`,
+    );
+  }
+  const { data, lastWriteTs, lastWriteIp } = unstamp(stamped);
+  const { ttl_ms: ttl, write } = value;
+  return {
+    entry: makeEntry(name, data, lastWriteTs, lastWriteIp, modRevisionOf(kv), numberOf(ttl)),
+    lease: kv.lease,
+    write: textOf(write),
+  };
+}
+
+/** What a deletion writes: which one it is, and whether a lifetime's end decided it. */
+export function encodeDeletion(write: string, expired: boolean): string {
+  return encode(JSON.stringify({ write, ...(expired ? { expired } : {}) }));
+}
+
+export function decodeDeletion(kv: KeyValue): { write: string; expired: boolean } {
+  const value = read(kv);
+  return { write: textOf(value?.['write']), expired: value?.['expired'] === true };
+}
+
+function read({ value = '' }: KeyValue): JsonObject | undefined {
+  let parsed: unknown;
+  try {
+    parsed = parseJson(decode(value));
+  } catch {
+    return undefined;
+  }
+  return isObject(parsed) ? parsed : undefined;
+}
+
+function textOf(value: Json | undefined): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function numberOf(value: Json | undefined): number | undefined {
+  return typeof value === 'number' ? value : undefined;
+}

@@ -1,0 +1,54 @@
+import {
+  checkOptions,
+  isFunction,
+  isPositive,
+  isText,
+  type OptionRule,
+  type OptionRules,
+} from '../../protocol/options.ts';
+import type { EtcdFetch } from './gateway.ts';
+import { isEndpoint, isPrefix } from '../../protocol/endpoint.ts';
+import type { StateLimits } from '../memory/state.ts';
+
+export interface EtcdStoreOptions extends StateLimits {
+  /** The members' client URLs, such as `https://10.0.0.1:2379`, in the order of preference: one that fails is left for the next. */
+  readonly endpoints: readonly string[];
+  /** What the keys of this registry begin with; ends with `/`. Default `/bpbroker/`. Each registry of a cluster needs its own. */
+  readonly prefix?: string;
+  /** How requests are made; default: the global `fetch`. Give one that presents a client certificate where etcd asks for it. */
+  readonly fetch?: EtcdFetch;
+  /** The user of etcd's own authentication; default: none. */
+  readonly username?: string;
+  readonly password?: string;
+  /** Longest that a read or write takes, in milliseconds; default 5000. A lost answer may take 2 seconds more. */
+  readonly timeoutMs?: number;
+  /** What the entries may count in all, in bytes (of each its name and data as JSON, and 512); default: no limit but etcd's. */
+  readonly maxBytes?: number;
+  /** Where to say what happens to the cluster; default: nowhere. */
+  readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void;
+}
+
+const limit = (what: string): OptionRule => ({ expected: `${what} above 0`, accepts: isPositive });
+
+const rules: OptionRules<EtcdStoreOptions> = {
+  endpoints: {
+    required: true,
+    expected: "a list of URLs, such as ['https://10.0.0.1:2379']",
+    accepts: (value) => Array.isArray(value) && value.length > 0 && value.every(isEndpoint),
+  },
+  prefix: { expected: "a text that ends with '/', such as '/bpbroker/'", accepts: isPrefix },
+  fetch: { expected: 'a function such as the global fetch', accepts: isFunction },
+  username: { expected: "a user's name", accepts: (value) => isText(value) && value !== '' },
+  password: { expected: "the user's password", accepts: isText, secret: true },
+  timeoutMs: limit('a number of milliseconds'),
+  maxBytes: limit('a number of bytes'),
+  historyChanges: limit('a number of changes'),
+  historyBytes: limit('a number of bytes'),
+  watchBytes: limit('a number of bytes'),
+  log: { expected: 'a function of level and message', accepts: isFunction },
+};
+
+/** @throws BrokerError `invalid_config` */
+export function checkEtcdOptions(options: EtcdStoreOptions): void {
+  checkOptions<EtcdStoreOptions>('etcdStore', options, rules);
+}

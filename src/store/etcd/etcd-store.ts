@@ -1,0 +1,239 @@
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { createQuota } from '../memory/quota.ts';
+import type { TableSnapshot } from '../memory/table.ts';
+import type {
+  Guard,
+  Mutation,
+  MutationResult,
+  Store,
+  StoreHealth,
+  WatchItem,
+  WatchOptions,
+} from '../store.ts';
+import { checkEtcdOptions, type EtcdStoreOptions } from './etcd-options.ts';
+import { createFence } from './fence.ts';
+import { createFollower, type Follower } from './follower.ts';
+import { createFreshness } from './freshness.ts';
+import { createGateway } from './gateway.ts';
+import { createHealth, type Health } from './health.ts';
+import { readIdentity } from './identity.ts';
+import { readOrMake } from './read-or-make.ts';
+import { createKeys } from './keys.ts';
+import { createLeases } from './leases.ts';
+import { createMirror } from './mirror.ts';
+import { deferred, pause, unlessAborted, within } from './times.ts';
+import { openWatch, watchLater } from './watching.ts';
+import { createWrites } from './writes.ts';
+
+export type { EtcdStoreOptions } from './etcd-options.ts';
+export type { EtcdFetch } from './gateway.ts';
+
+export interface EtcdStore extends Store {
+  /** Tells this registry from all others: every broker over it has it in common. Empty until {@link EtcdStore.ready}. */
+  readonly id: string;
+  /**
+   * Settles once the registry has been read. It is read in any case; whatever is asked before waits for it.
+   * @throws BrokerError `invalid_config` when it never will be (etcd is too old, refuses the user, or holds something else);
+   *   `unavailable` when it is not within `timeoutMs`: it is tried on.
+   */
+  ready(): Promise<void>;
+  /** The registry as of one revision, not older than this call. One at a time; it must be ended. */
+  snapshot(): Promise<TableSnapshot>;
+  /** A text that all stores of this registry have in common under this name: what `make` gave the first that asked. */
+  common(name: string, make: () => Promise<string>): Promise<string>;
+}
+
+const TIMEOUT_MS = 5000;
+const RETRY_MS = 500;
+/** Longest that closing waits for what only tidies up. */
+const TIDY_MS = 1000;
+
+/**
+ * A registry in an etcd cluster (3.4 or newer), by its JSON gateway and `fetch` alone. Any number of brokers and apps may use one
+ * registry: all rules of the store's contract hold between them. One watch of etcd serves all clients of this store.
+ *
+ * Lifetimes are leases: they are rounded up to whole seconds, 2 at the least with etcd's defaults. Without a majority of the cluster
+ * reads and writes throw `unavailable`; waits and watches go on once it is back. It needs a process that lives on between requests.
+ *
+ * @throws BrokerError `invalid_config` for an option that is missing, wrong or unknown.
+ * @example
+ * ```ts
+ * import { createApp } from 'bpbroker/app';
+ * import { etcdStore } from 'bpbroker/store';
+ * const store = etcdStore({ endpoints: ['http://127.0.0.1:2379'] });
+ * const app = createApp({ store });
+ * ```
+ */
+export function etcdStore(options: EtcdStoreOptions): EtcdStore {
+  checkEtcdOptions(options);
+  const { timeoutMs = TIMEOUT_MS, username, password = '', log = (): void => undefined } = options;
+  const gateway = createGateway({
+    endpoints: options.endpoints.map((url) => url.replace(/\/$/, '')),
+    fetch: options.fetch ?? ((url, init) => fetch(url, init)),
+    credentials: username === undefined ? undefined : { username, password },
+  });
+  const keys = createKeys(options.prefix ?? '/bpbroker/');
+  const mirror = createMirror(options);
+  const { table } = mirror;
+  const quota = createQuota(table, options.maxBytes ?? Infinity);
+  const leases = createLeases(gateway, timeoutMs);
+  const fence = createFence(gateway, keys);
+  const onStalled = (): void => follower?.restart();
+  const freshness = createFreshness({ gateway, keys, mirror, timeoutMs, onStalled });
+  const onFull = (): void => health?.full();
+  const writes = createWrites({ gateway, keys, mirror, leases, fence, freshness, quota, timeoutMs, onFull });
+  let follower: Follower | undefined;
+  let health: Health | undefined;
+  let id = '';
+  let isOpen = false;
+  let problem: BrokerError | undefined;
+  let closing: Promise<void> | undefined;
+  /** Rejects where the registry cannot be opened, and trying on is of little use. */
+  const refused = deferred<never>();
+  refused.promise.catch(() => undefined);
+  const underWay = new Set<Promise<unknown>>();
+  const opened = open();
+
+  async function open(): Promise<void> {
+    for (;;) {
+      if (closing) return;
+      try {
+        id ||= await readIdentity(gateway, keys, performance.now() + timeoutMs);
+        follower ??= createFollower({ gateway, keys, mirror, onWrite: writes.seen, log });
+        // Its reading may take as long as it takes, for a registry of any size.
+        if (!(await mirror.progress.reach(1, timeoutMs))) {
+          throw new BrokerError('unavailable', follower.problem ?? 'the registry is still being read');
+        }
+        await freshness.fresh();
+        health = createHealth({ gateway, freshness, follower, log });
+        isOpen = true;
+        return;
+      } catch (error) {
+        problem = error instanceof BrokerError ? error : new BrokerError('internal', messageOf(error));
+        if (problem.code === 'invalid_config') refused.reject(problem);
+        await pause(RETRY_MS);
+      }
+    }
+  }
+
+  async function ready(): Promise<void> {
+    if (closing) throw closedError();
+    if (isOpen) return;
+    if (problem?.code === 'invalid_config') throw problem;
+    const opening = opened.then(() => true);
+    // What is in the way is known a moment later.
+    if (await within(timeoutMs + RETRY_MS, Promise.race([opening, refused.promise]))) return;
+    throw problem ?? new BrokerError('unavailable', `etcd did not give the registry within ${timeoutMs} ms`);
+  }
+
+  /** Settles once the mirror may be read: it is not behind what was settled before. */
+  async function fresh(): Promise<void> {
+    await ready();
+    health?.check();
+    await freshness.fresh();
+  }
+
+  async function write(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult> {
+    await ready();
+    health?.check();
+    return await writes.mutate(name, mutation, guard);
+  }
+
+  async function watchSoon(watched: WatchOptions): Promise<AsyncIterableIterator<WatchItem>> {
+    await fresh();
+    return openWatch(mirror, watched);
+  }
+
+  async function shutDown(): Promise<void> {
+    health?.close();
+    await Promise.allSettled(underWay);
+    mirror.end(closedError());
+    await opened;
+    await follower?.close();
+    await leases.settled();
+    // A key that is left behind does no harm.
+    await fence.remove(performance.now() + TIDY_MS).catch(() => undefined);
+  }
+
+  return {
+    get id(): string {
+      return id;
+    },
+    ready,
+    get revision(): number {
+      return table.revision;
+    },
+    fresh,
+    async snapshot() {
+      await fresh();
+      return table.snapshot();
+    },
+    async common(name, make) {
+      await ready();
+      return await readOrMake(gateway, keys.common(name), make, performance.now() + timeoutMs);
+    },
+    async get(name) {
+      await fresh();
+      return table.get(name);
+    },
+    async lifetimeLeft(name) {
+      await fresh();
+      const entry = table.get(name);
+      const lease = entry && mirror.leaseOf(entry);
+      return lease === undefined ? undefined : await leases.left(lease);
+    },
+    async list(listed = {}) {
+      await fresh();
+      return table.page(listed);
+    },
+    async count(prefix) {
+      await fresh();
+      const count = mirror.counts.hold(prefix);
+      try {
+        await count.ready;
+        return count.value;
+      } finally {
+        count.letGo();
+      }
+    },
+    async waitForEntry(name, signal) {
+      await unlessAborted(signal, fresh());
+      return await mirror.waits.forEntry(name, signal);
+    },
+    async waitForCount(prefix, count, signal) {
+      await unlessAborted(signal, fresh());
+      return await mirror.waits.forCount(prefix, count, signal);
+    },
+    watch(watched = {}) {
+      const { after } = watched;
+      const isKnown = after === undefined || after <= mirror.progress.position;
+      // A state that others may have gone beyond is looked at before it is called the future.
+      return (isOpen && isKnown) || closing ? openWatch(mirror, watched) : watchLater(watchSoon(watched));
+    },
+    mutate(name, mutation, guard) {
+      if (closing) return Promise.reject(closedError());
+      const writing = write(name, mutation, guard);
+      const over = writing.then(
+        () => undefined,
+        () => undefined,
+      );
+      underWay.add(over);
+      void over.then(() => underWay.delete(over));
+      return writing;
+    },
+    health(): StoreHealth {
+      if (closing) return { writable: false, reason: 'the store has been closed' };
+      const usage = options.maxBytes === undefined ? {} : { usage: quota.usage() };
+      const reason = isOpen ? health?.reason() : (problem?.message ?? 'the registry is being read');
+      return reason === undefined ? { writable: true, ...usage } : { writable: false, reason, ...usage };
+    },
+    close() {
+      closing ??= shutDown();
+      return closing;
+    },
+  };
+}
+
+function closedError(): BrokerError {
+  return new BrokerError('unavailable', 'The store has been closed');
+}

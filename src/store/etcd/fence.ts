@@ -1,0 +1,52 @@
+import { randomBytes } from 'node:crypto';
+import type { Gateway } from './gateway.ts';
+import { encode, type Keys } from './keys.ts';
+import { type RangeResponse, revisionOf } from './messages.ts';
+import { createRounds } from './rounds.ts';
+import type { Deadline } from './times.ts';
+
+/**
+ * A request whose answer was lost may still be under way, and be done at any time. Every write of this broker is made only if a
+ * key of its own has not changed; once that key has been changed, no write that was sent before can be done any more, and
+ * whether it has been done is in the changes up to then.
+ */
+export interface Fence {
+  readonly key: string;
+  /** The revision that a write sent now must find. */
+  readonly revision: number;
+  /** It was found to be at another revision. */
+  found(revision: number): void;
+  /** Raises it: gives the revision after which nothing that was sent before this call is done. */
+  raise(deadline: Deadline): Promise<number>;
+  /** Takes its key away. */
+  remove(deadline: Deadline): Promise<void>;
+}
+
+export function createFence(gateway: Gateway, keys: Keys): Fence {
+  const key = keys.fence(randomBytes(8).toString('hex'));
+  let revision = 0;
+  let until: Deadline = 0;
+  const raise = createRounds(async () => {
+    const put = { key, value: encode('') };
+    const raised = revisionOf((await gateway.ask<RangeResponse>('/v3/kv/put', put, until)).header);
+    revision = Math.max(revision, raised);
+    return raised;
+  });
+  return {
+    key,
+    get revision(): number {
+      return revision;
+    },
+    found(now) {
+      revision = now;
+    },
+    raise(deadline) {
+      until = Math.max(until, deadline);
+      return raise();
+    },
+    async remove(deadline) {
+      // Most brokers never raise it.
+      if (revision > 0) await gateway.ask('/v3/kv/deleterange', { key }, deadline);
+    },
+  };
+}

@@ -1,0 +1,99 @@
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { Follower } from './follower.ts';
+import type { Freshness } from './freshness.ts';
+import type { Gateway } from './gateway.ts';
+import type { StatusResponse } from './messages.ts';
+import { within } from './times.ts';
+
+/** Looks at the cluster once a second: whether a majority answers, has room, and the watch's own member lives. */
+export interface Health {
+  /** Why nothing can be written, for people; nothing when all is well. */
+  reason(): string | undefined;
+  /** Throws `unavailable` where the last look found no majority: whoever asks is not to wait for what is known. */
+  check(): void;
+  /** A write was refused for want of room. */
+  full(): void;
+  close(): void;
+}
+
+const EVERY_MS = 1000;
+/** The election of a leader takes less. */
+const MAJORITY_MS = 2500;
+/** Longest that the watch's member may take to say how it is, before another one is asked to watch. */
+const STATUS_MS = 1500;
+
+export function createHealth(setup: {
+  readonly gateway: Gateway;
+  readonly freshness: Freshness;
+  readonly follower: Follower;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
+}): Health {
+  const { gateway, freshness, follower, log } = setup;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let isClosed = false;
+  let trouble: string | undefined;
+  let isFull = false;
+
+  async function lookAtMajority(): Promise<void> {
+    let found: string | undefined;
+    const looking = freshness.now();
+    try {
+      const answer = await within(MAJORITY_MS, looking);
+      if (answer === undefined) found = `no majority of the etcd cluster answers within ${MAJORITY_MS} ms`;
+    } catch (error) {
+      found = `no majority of the etcd cluster can be reached: ${messageOf(error)}`;
+    }
+    if (found !== undefined) tell(found);
+    // What answers late is well again.
+    const late = await looking.catch(() => undefined);
+    tell(late === undefined ? found : undefined);
+  }
+
+  function tell(found: string | undefined): void {
+    if (isClosed) return;
+    if (found !== undefined && trouble === undefined) log('error', found);
+    if (found === undefined && trouble !== undefined) log('info', 'the etcd cluster answers again');
+    trouble = found;
+  }
+
+  async function lookAtMember(): Promise<void> {
+    const { endpoint } = follower;
+    if (endpoint === undefined) return;
+    try {
+      const deadline = performance.now() + STATUS_MS;
+      const status = await gateway.askAt<StatusResponse>(endpoint, '/v3/maintenance/status', {}, deadline);
+      isFull = (status.errors ?? []).some((text) => text.includes('NOSPACE'));
+    } catch {
+      // It would not say so if it lost its changes; nothing is missed by asking another.
+      if (!isClosed && follower.endpoint === endpoint) follower.restart();
+    }
+  }
+
+  async function run(): Promise<void> {
+    await Promise.all([lookAtMajority(), lookAtMember()]);
+    if (isClosed) return;
+    timer = setTimeout(() => void run(), EVERY_MS);
+    // Lets a process end for which nothing else is left to do, where the platform has processes.
+    (timer as { unref?(): unknown }).unref?.();
+  }
+
+  void run();
+  return {
+    reason() {
+      if (trouble !== undefined) return trouble;
+      if (isFull) return 'etcd has no room left: its NOSPACE alarm is raised';
+      return follower.problem && `the changes of the registry do not arrive from etcd: ${follower.problem}`;
+    },
+    check() {
+      if (trouble !== undefined)
+        throw new BrokerError('unavailable', `The registry cannot be used now: ${trouble}`);
+    },
+    full() {
+      isFull = true;
+    },
+    close() {
+      isClosed = true;
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,40 @@
+/** Longest line that is read: etcd divides what is above 1.5 MiB, but for one value, and base64 makes that a third longer. */
+const MAX_LINE = 16 * 1024 * 1024;
+
+/** The JSON values of a stream, one a line, until `signal` is aborted. Throws SyntaxError for a line that is none, Error for one above 16 Mi characters. */
+export async function* jsonLines<T>(
+  body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<T, void, undefined> {
+  const decoder = new TextDecoder();
+  const reader = body.getReader();
+  // A stream that has broken cannot be cancelled any more, and need not be.
+  const cancel = (): Promise<void> => reader.cancel().catch(() => undefined);
+  // An aborted request ends its body as well, but not on every runtime, and not always.
+  const end = (): void => void cancel();
+  signal.addEventListener('abort', end, { once: true });
+  if (signal.aborted) end();
+  /** The line that has not ended, in pieces: a long one comes in very many. */
+  let pieces: string[] = [];
+  let length = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      let text = decoder.decode(value, { stream: true });
+      for (let at = text.indexOf('\n'); at !== -1; at = text.indexOf('\n')) {
+        const line = pieces.join('') + text.slice(0, at);
+        pieces = [];
+        length = 0;
+        text = text.slice(at + 1);
+        if (line !== '') yield JSON.parse(line) as T;
+      }
+      length += text.length;
+      if (length > MAX_LINE) throw new Error(`a line of the stream is longer than ${MAX_LINE} characters`);
+      pieces.push(text);
+    }
+  } finally {
+    signal.removeEventListener('abort', end);
+    await cancel();
+  }
+}

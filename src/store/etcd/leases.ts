@@ -1,0 +1,92 @@
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Gateway } from './gateway.ts';
+import type { LeaseGrantResponse, LeaseKeepAliveResponse, StreamMessage } from './messages.ts';
+import { createRounds } from './rounds.ts';
+import type { Deadline } from './times.ts';
+
+/**
+ * Lifetimes. Every entry has a lease of its own: a lease that entries shared would be renewed for all of them by the renewal of
+ * one. Renewals that come together are one request.
+ */
+export interface Leases {
+  /** A new lease; etcd counts whole seconds, 2 at the least with its defaults. */
+  grant(ttlMs: number, deadline: Deadline): Promise<string>;
+  /** Starts a lease anew; false where it has ended. */
+  renew(lease: string): Promise<boolean>;
+  /** Milliseconds until a lease ends, in whole seconds; nothing where it has ended. */
+  left(lease: string): Promise<number | undefined>;
+  /** Ends a lease that no key has any more. It would end by itself: nobody waits, and a failure does no harm. */
+  drop(lease: string): void;
+  /** Settles once nothing is under way. */
+  settled(): Promise<unknown>;
+}
+
+/** Renewals in one request. */
+const PER_REQUEST = 500;
+/** Longest lifetime that etcd takes, in seconds. */
+const MAX_TTL_SECONDS = 9_000_000_000;
+const DROP_MS = 2000;
+
+export function createLeases(gateway: Gateway, timeoutMs: number): Leases {
+  let waiting = new Map<string, ((renewed: boolean) => void)[]>();
+  const dropping = new Set<Promise<unknown>>();
+
+  const renewAll = createRounds(async () => {
+    const batch = waiting;
+    waiting = new Map();
+    const leases = [...batch.keys()];
+    for (let from = 0; from < leases.length; from += PER_REQUEST) {
+      const some = leases.slice(from, from + PER_REQUEST);
+      const alive = await keepAlive(some);
+      for (const lease of some) for (const tell of batch.get(lease) ?? []) tell(alive.has(lease));
+    }
+  });
+
+  /** The leases among these that have not ended. */
+  async function keepAlive(leases: readonly string[]): Promise<Set<string>> {
+    const answers = await gateway.askMany<StreamMessage<LeaseKeepAliveResponse>>(
+      '/v3/lease/keepalive',
+      leases.map((ID) => ({ ID })),
+      performance.now() + timeoutMs,
+    );
+    const results = answers.flatMap(({ result }) => (result ? [result] : []));
+    if (results.length < leases.length) {
+      const reason = answers.find(({ error }) => error)?.error?.message ?? 'the answer is too short';
+      throw new BrokerError('unavailable', `etcd did not renew every lifetime: ${reason}`);
+    }
+    return new Set(results.filter(({ TTL }) => Number(TTL ?? 0) > 0).map(({ ID }) => ID));
+  }
+
+  return {
+    async grant(ttlMs, deadline) {
+      const TTL = Math.min(MAX_TTL_SECONDS, Math.max(1, Math.ceil(ttlMs / 1000)));
+      return (await gateway.ask<LeaseGrantResponse>('/v3/lease/grant', { TTL }, deadline)).ID;
+    },
+    async renew(lease) {
+      let renewed = false;
+      const told = (isAlive: boolean): void => {
+        renewed = isAlive;
+      };
+      waiting.set(lease, [...(waiting.get(lease) ?? []), told]);
+      await renewAll();
+      return renewed;
+    },
+    async left(lease) {
+      const deadline = performance.now() + timeoutMs;
+      const { TTL = '0' } = await gateway.ask<{ TTL?: string }>(
+        '/v3/lease/timetolive',
+        { ID: lease },
+        deadline,
+      );
+      return Number(TTL) > 0 ? Number(TTL) * 1000 : undefined;
+    },
+    drop(lease) {
+      const done = gateway
+        .ask('/v3/lease/revoke', { ID: lease }, performance.now() + DROP_MS)
+        .catch(() => undefined)
+        .finally(() => dropping.delete(done));
+      dropping.add(done);
+    },
+    settled: () => Promise.all(dropping),
+  };
+}

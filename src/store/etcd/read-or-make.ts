@@ -1,0 +1,25 @@
+import type { Gateway } from './gateway.ts';
+import { decode, encode } from './keys.ts';
+import type { RangeResponse, TxnResponse } from './messages.ts';
+import type { Deadline } from './times.ts';
+
+/** The text of a key; where there is none, what `make` gives becomes it, unless another is faster. */
+export async function readOrMake(
+  gateway: Gateway,
+  key: string,
+  make: () => Promise<string>,
+  deadline: Deadline,
+): Promise<string> {
+  const present = await gateway.ask<RangeResponse>('/v3/kv/range', { key }, deadline);
+  const [found] = present.kvs ?? [];
+  if (found) return decode(found.value ?? '');
+  const made = await make();
+  const txn = {
+    compare: [{ key, target: 'MOD', result: 'EQUAL', mod_revision: 0 }],
+    success: [{ request_put: { key, value: encode(made) } }],
+    failure: [{ request_range: { key } }],
+  };
+  // Asked twice, the second finds what the first has written.
+  const { succeeded, responses } = await gateway.ask<TxnResponse>('/v3/kv/txn', txn, deadline);
+  return succeeded ? made : decode(responses?.[0]?.response_range?.kvs?.[0]?.value ?? '');
+}
