@@ -1,17 +1,31 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { EtcdStore } from '../../src/store/etcd/etcd-store.ts';
 import { violations } from '../prove/rows/histories.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { chooseSeed, createRandom, type Random } from '../support/random.ts';
 import { lacking } from '../support/tools.ts';
-import { newPrefix, openEtcd } from './etcd-support.ts';
+import { interceptedFetch, newPrefix, openEtcd } from './etcd-support.ts';
 import { create, put, remove } from './support.ts';
 
 type Call = Parameters<typeof violations>[0][number];
 
 const skip = lacking('etcd');
 const HISTORIES = 12;
+
+/** Changes arrive late, as over a busy network: what is read from memory alone is old. */
+const slowWatch = interceptedFetch(async (at, _, pass) => {
+  const response = await pass();
+  if (at !== '/v3/watch' || !response.body) return response;
+  const late = new TransformStream<Uint8Array, Uint8Array>({
+    async transform(chunk, controller) {
+      await sleep(20);
+      controller.enqueue(chunk);
+    },
+  });
+  return new Response(response.body.pipeThrough(late), { status: response.status });
+});
 
 /** One call, as it was made and answered. */
 async function makeCall(store: EtcdStore, name: string, value: number, random: Random): Promise<Call> {
@@ -48,7 +62,9 @@ describe('histories of concurrent calls through three stores', { skip, timeout: 
     const prefix = newPrefix();
     const { endpoints } = cluster;
     stores = await Promise.all(
-      endpoints.map((first) => openEtcd({ endpoints: [first, ...endpoints], prefix, timeoutMs: 3000 })),
+      endpoints.map((first) =>
+        openEtcd({ endpoints: [first, ...endpoints], prefix, timeoutMs: 3000, fetch: slowWatch }),
+      ),
     );
   });
 
