@@ -130,7 +130,18 @@ export async function startBroker(
 function writeConfig(file: string, config: StartOptions['config']): void {
   if (!config && existsSync(file)) return;
   mkdirSync(path.dirname(file), { recursive: true });
-  writeFileSync(file, JSON.stringify({ ...config, api: { listen_port: 0, ...config?.['api'] } }));
+  const api = { listen_port: 0, ...config?.['api'] };
+  writeFileSync(file, JSON.stringify({ ...overEtcd(file), ...config, api }));
+}
+
+/**
+ * With `BPBROKER_TEST_ETCD`, the URLs of a cluster's members, every broker has a registry of its own there: a suite that passes over the
+ * file passes over etcd.
+ */
+function overEtcd(file: string): Record<string, object> {
+  const { BPBROKER_TEST_ETCD: endpoints } = process.env;
+  if (!endpoints) return {};
+  return { _store: { driver: 'etcd', endpoints: endpoints.split(','), prefix: `${path.dirname(file)}/` } };
 }
 
 function endOf(child: ChildProcess): ReturnType<RunningBroker['stop']> {
