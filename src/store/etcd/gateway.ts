@@ -47,6 +47,8 @@ export interface GatewayOptions {
 const ATTEMPT_MS = 1500;
 /** The same in the first round over all members: a leader that has stopped takes those with it that wait for its word. */
 const FIRST_MS = 700;
+/** The shortest that is worth a try. */
+const MIN_ATTEMPT_MS = 50;
 /** Longest that a stream takes to begin. */
 const OPEN_MS = 2000;
 /** Between two rounds over all members. */
@@ -132,7 +134,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       if (answer.failure.kind === 'refused') throw refusalOf(answer.failure);
       endpoints.blame(endpoint);
       if (asked % endpoints.count === 0) await pause(ROUND_MS * (1 + Math.random()));
-      if (performance.now() >= deadline) throw unanswered(endpoint, answer.failure);
+      // An attempt too short to come to anything would hide why those before it failed.
+      if (deadline - performance.now() < MIN_ATTEMPT_MS) throw unanswered(endpoint, answer.failure);
     }
   }
 
