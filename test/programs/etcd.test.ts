@@ -1,9 +1,11 @@
+import { runtime } from '#runtime';
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { get } from 'node:https';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
+import { createAuthority } from '../support/authority.ts';
 import { cleanEnv } from '../support/clean-env.ts';
 import { askEtcd, type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { run, type RunningBroker, startBroker } from '../support/programs.ts';
@@ -145,6 +147,32 @@ describe('brokers over one etcd cluster', { skip, timeout: 180_000 }, () => {
     first?.start();
     second?.start();
     await waitFor('it to be over', async () => (await ready()).status === 200);
+  });
+
+  it('reach members that ask for a client certificate', async () => {
+    const authority = await createAuthority();
+    const member = await authority.sign({ ips: ['127.0.0.1'], isClient: true });
+    const own = await authority.sign({ names: ['broker'], isClient: true });
+    const { fetch } = await runtime.openFetch({ authorities: [authority.cert], ...own });
+    const secured = await startEtcd({ members: 1, tls: { ...member, ca: authority.cert }, fetch });
+    const dir = tempDir();
+    const written = Object.entries({ ca: authority.cert, cert: own.cert, key: own.key }).map(
+      ([name, text]) => {
+        const file = path.join(dir, `${name}.pem`);
+        writeFileSync(file, text, { mode: 0o644 });
+        return [name, file] as const;
+      },
+    );
+    const files = Object.fromEntries(written);
+    const { endpoints } = secured;
+    const config = { services: {}, _store: { driver: 'etcd', endpoints, ...files } };
+    const broker = await startBroker(reference, { config });
+    const { code, stderr } = await broker.client(['service', 'register', '--name', 'foo', '--data', 'x']);
+    assert.equal(code, 0, stderr);
+    // Its key is nobody else's to read.
+    assert.equal(statSync(files['key'] ?? '').mode & 0o007, 0);
+    await broker.stop();
+    await secured.close();
   });
 
   it('are refused what they cannot run with', async () => {

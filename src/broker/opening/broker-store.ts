@@ -1,5 +1,12 @@
-import type { WrittenBackup } from '../../store/file/rewriter.ts';
 import type { Store } from '../../store/store.ts';
+
+/** A backup that has been made. Its own type: those of the file's driver need Node's, which the package's must not. */
+export interface BackupWritten {
+  readonly path: string;
+  /** The registry's revision of which it is the state. */
+  readonly revision: number;
+  readonly bytes: number;
+}
 
 /** The registry of a broker: of whichever driver, with what a broker needs beyond a store. */
 export interface BrokerStore extends Store {
@@ -9,7 +16,7 @@ export interface BrokerStore extends Store {
    * Writes a backup: the options and the registry as of one moment, sealed, to the path that `target` gives for its revision.
    * @throws BrokerError `storage_full`, `unavailable`; a failure leaves nothing there.
    */
-  backUp(target: (revision: number) => string): Promise<WrittenBackup>;
+  backUp(target: (revision: number) => string): Promise<BackupWritten>;
   /** Why the file could not be rewritten at the last attempt; nothing when all is well. */
   rewriteProblem(): string | undefined;
   /** Bytes of the journal that is written to; 0 where there is none. */
