@@ -4,7 +4,7 @@ import { chunksOfOthers, dropBytecode, type Metafile } from './bytecode.ts';
 import { capture } from './process.ts';
 import { assets, projectVersion, root, tool } from './root.ts';
 import { alignFile } from './segments.ts';
-import { commonInputs, unlessFresh } from './stamp.ts';
+import { buildAndStamp, commonInputs, unlessFresh } from './stamp.ts';
 import { executableName, type Target } from './targets.ts';
 
 export type Program = 'bpbroker' | 'bpclient';
@@ -154,7 +154,7 @@ export function ensureExecutables(): Promise<boolean> {
 }
 
 if (import.meta.main) {
-  await buildExecutables();
+  await buildAndStamp('executables', layout, buildExecutables);
   const [file = ''] = outputs;
   const megabytes = (statSync(path.join(root, file)).size / 1e6).toFixed(1);
   process.stdout.write(`${outputs.join(' and ')} are built, one file (${megabytes} MB), and run.\n`);

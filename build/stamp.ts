@@ -34,14 +34,30 @@ export async function unlessFresh(
   build: () => Promise<void>,
   base: string = root,
 ): Promise<boolean> {
-  const stamp = path.join(base, 'dist', '.stamps', name);
+  const stamp = stampOf(name, base);
   const now = digest(files.inputs, base);
   const built = files.outputs.every((output) => existsSync(path.resolve(base, output)));
   if (built && existsSync(stamp) && readFileSync(stamp, 'utf8') === now) return false;
+  await buildAndStamp(name, files.inputs, build, base);
+  return true;
+}
+
+/** Runs `build` in any case. Without a stamp of its own it would pass for what the inputs were at the build before. */
+export async function buildAndStamp(
+  name: string,
+  inputs: readonly string[],
+  build: () => Promise<void>,
+  base: string = root,
+): Promise<void> {
+  const now = digest(inputs, base);
   await build();
+  const stamp = stampOf(name, base);
   mkdirSync(path.dirname(stamp), { recursive: true });
   writeFileSync(stamp, now);
-  return true;
+}
+
+function stampOf(name: string, base: string): string {
+  return path.join(base, 'dist', '.stamps', name);
 }
 
 /** Whatever every product is made from. */

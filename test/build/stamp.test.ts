@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
-import { unlessFresh } from '../../build/stamp.ts';
+import { buildAndStamp, unlessFresh } from '../../build/stamp.ts';
 import { tempDir } from '../support/temp.ts';
 
 describe('unlessFresh()', () => {
@@ -42,6 +42,14 @@ describe('unlessFresh()', () => {
   it('does not build for a new time stamp alone', async () => {
     utimesSync(source('a.ts'), new Date(), new Date());
     assert.equal(await again(), false);
+  });
+
+  it('builds again for the inputs of before, once others were built in any case', async () => {
+    writeFileSync(source('a.ts'), 'A');
+    await buildAndStamp('it', ['src', 'absent'], build, dir);
+    assert.equal(await again(), false);
+    writeFileSync(source('a.ts'), 'a');
+    assert.equal(await again(), true);
   });
 
   it('builds again after a build that failed', async () => {
