@@ -125,6 +125,21 @@ describe('a command line', () => {
     });
   });
 
+  it('refuses columns that name none, and those of a whole answer', () => {
+    const get = ['service', 'get', '--name', 'a', '--cols'];
+    for (const cols of ['', ',']) {
+      assert.throws(() => parse([...get, cols]), {
+        code: 'usage',
+        message: `Invalid --cols '${cols}': expected names of columns, such as host,port`,
+      });
+    }
+    assert.throws(() => parse([...get, 'b', '--raw']), {
+      code: 'usage',
+      message: /^Option --cols has no meaning beside --raw: /,
+    });
+    assert.equal(parse([...get, 'b,c']).args.text('cols'), 'b,c');
+  });
+
   it('refuses a value that is no choice, from the environment too', () => {
     assert.throws(() => parse(['ping', '--format', 'jsn']), {
       message: /Invalid --format 'jsn' \(did you mean 'json'\?\)/,
