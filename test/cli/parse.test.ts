@@ -108,6 +108,9 @@ describe('a command line', () => {
     assert.throws(() => parse(['service', 'regsiter']), {
       message: /Unknown service command 'regsiter' \(did you mean 'register'\?\)/,
     });
+    assert.throws(() => parse(['service', 'help']), {
+      message: /Unknown service command 'help' \(did you mean 'help service'\?\)/,
+    });
     assert.throws(() => parse(['ping', 'extra']), { message: /^Unexpected argument 'extra' after 'ping'/ });
   });
 
