@@ -167,7 +167,7 @@ for (const launcher of launchers) {
       await client.register(name, 'held');
       const running = lock('interrupted', ['echo', 'no'], ['--wait', '--verbose']);
       await untilAsking(running);
-      assert.equal(await running.stop('SIGINT'), 130);
+      assert.equal(await running.stop('SIGINT'), 'SIGINT');
       await client.delete(name);
       assert.equal((await client.list(name)).entries.length, 0);
     });
