@@ -84,8 +84,11 @@ function endOf(child: ChildProcess): Promise<string> {
   });
 }
 
-/** Ends this program as the signal would have done, had it not been waited for. */
-function endAs(by: NodeJS.Signals): void {
+/**
+ * Ends this program as the signal would have done, had it not been waited for. A shell has 128 and its number of it, as of an
+ * exit code; and bash, which was sent SIGINT as well, goes on with its script after an exit code and ends after the signal.
+ */
+export function endAs(by: NodeJS.Signals): void {
   for (const one of endings) process.removeAllListeners(one);
   if (windows) process.exit(1);
   process.kill(process.pid, by);

@@ -50,7 +50,8 @@ export interface LockTools {
 }
 
 const TTL_MS = 10_000;
-const SHORTEST_TTL_MS = 1000;
+/** Shortest lifetime of a lock. */
+export const SHORTEST_TTL_MS = 1000;
 /** Longest to try to release a lock whose broker is out of reach. */
 const RELEASE_MS = 5000;
 

@@ -108,6 +108,9 @@ describe('a command line', () => {
     assert.throws(() => parse(['service', 'regsiter']), {
       message: /Unknown service command 'regsiter' \(did you mean 'register'\?\)/,
     });
+    assert.throws(() => parse(['service', 'help']), {
+      message: /Unknown service command 'help' \(did you mean 'help service'\?\)/,
+    });
     assert.throws(() => parse(['ping', 'extra']), { message: /^Unexpected argument 'extra' after 'ping'/ });
   });
 
@@ -123,6 +126,21 @@ describe('a command line', () => {
     assert.throws(() => parse(['ping', '--data', 'a', '--data', 'b']), {
       message: /given twice: 'a' and 'b'/,
     });
+  });
+
+  it('refuses columns that name none, and those of a whole answer', () => {
+    const get = ['service', 'get', '--name', 'a', '--cols'];
+    for (const cols of ['', ',']) {
+      assert.throws(() => parse([...get, cols]), {
+        code: 'usage',
+        message: `Invalid --cols '${cols}': expected names of columns, such as host,port`,
+      });
+    }
+    assert.throws(() => parse([...get, 'b', '--raw']), {
+      code: 'usage',
+      message: /^Option --cols has no meaning beside --raw: /,
+    });
+    assert.equal(parse([...get, 'b,c']).args.text('cols'), 'b,c');
   });
 
   it('refuses a value that is no choice, from the environment too', () => {

@@ -159,6 +159,18 @@ for (const launcher of launchers) {
       await taken.kill();
     });
 
+    it('says what the broker wrote before it was ended, and not that it was', async () => {
+      const { dir, config, env } = home(launcher);
+      const command = [...launcher.bpbroker, 'start', '--detach', '--config', config, '--listen-port', '0'];
+      const starting = start([...command, '--timeout', '1ms'], { env, cwd: dir });
+      assert.equal(await starting.ended, 9);
+      assert.match(
+        starting.stderr(),
+        /^Fatal error: Gave up waiting for the broker to be ready after 1 ms, /,
+      );
+      assert.doesNotMatch(starting.stderr(), /stopping|SIGTERM/);
+    });
+
     // Its configuration is a pipe that nobody writes to: such a broker is never ready.
     describe('with a broker that does not get ready', { skip: linux, concurrency: 3 }, () => {
       const hanging = (...args: string[]): ReturnType<typeof start> & { broker(): Promise<number> } => {

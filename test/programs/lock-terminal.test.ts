@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,6 +15,8 @@ before(async () => {
   broker = await startBroker(reference);
 });
 
+const noBash: string | false = spawnSync('bash', ['-c', 'true']).status !== 0 && 'needs bash';
+
 const CTRL_C = '\u0003';
 
 for (const launcher of launchers) {
@@ -23,14 +25,19 @@ for (const launcher of launchers) {
     { skip: skipOf(launcher) || noShell || ptyProblem },
     () => {
       /** Runs it on a terminal of its own, whose keyboard is its standard input. */
-      const start = (name: string, options: readonly string[], script: string): Running => {
+      const start = (
+        name: string,
+        options: readonly string[],
+        script: string,
+        wrap = (line: string): string => `exec ${line}`,
+      ): Running => {
         const home = tempDir();
         const words = launcher.bpclient.concat(
           ['--bpbroker', `127.0.0.1:${broker.port}`, '--fingerprint', broker.fingerprint],
           ['lock', '--name', `${launcher.name}/${name}`, ...options, '--', 'sh', '-c', script],
         );
         const line = words.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(' ');
-        const child = spawn('script', ['-qec', `exec ${line}`, '/dev/null'], {
+        const child = spawn('script', ['-qec', wrap(line), '/dev/null'], {
           cwd: home,
           env: cleanEnv(home),
           stdio: ['pipe', 'pipe', 'pipe'],
@@ -76,6 +83,16 @@ for (const launcher of launchers) {
           type(terminal, CTRL_C);
           assert.equal(await endOf(terminal), 130);
           await untilNoneLeft(mark);
+        });
+
+        it(`Ctrl-C ends the bash script that it is part of, ${mode}`, { skip: noBash }, async () => {
+          const inBash = (line: string): string =>
+            `exec bash -c '${`${line}; echo went on`.replaceAll("'", String.raw`'\''`)}'`;
+          const terminal = start(`bash ${mode}`, options, 'echo READY; exec sleep 60', inBash);
+          await untilShown(terminal, 'READY');
+          type(terminal, CTRL_C);
+          assert.equal(await endOf(terminal), 130);
+          assert.doesNotMatch(terminal.stdout(), /went on/);
         });
 
         it(`a terminal that is closed ends both, ${mode}`, async () => {

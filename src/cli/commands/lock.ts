@@ -1,28 +1,34 @@
 import { runtime } from '#runtime';
 import { constants } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { marginOf } from '../../client/lease.ts';
 import type { BrokerClient } from '../../client/client.ts';
-import type { Lock, LockOptions } from '../../client/lock.ts';
+import { type Lock, type LockOptions, SHORTEST_TTL_MS } from '../../client/lock.ts';
 import { MAX_TIMER_MS, parseDuration } from '../../protocol/duration.ts';
+import { BrokerError } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { LOCK_NAME_VARIABLE, LOCK_REVISION_VARIABLE } from '../lock/held-lock.ts';
 import { type Leashed, startLeashed } from '../lock/leash.ts';
 import { endings, listenToSignals, type LockSignals } from '../lock/lock-signals.ts';
+import { endAs } from '../hook.ts';
 import { endGroup, killGroup, signalGroup, signalProcess } from '../process-group.ts';
 import { withSession } from '../session.ts';
-import { writeError } from '../terminal.ts';
+import { flushErrors, writeError } from '../terminal.ts';
 
 const DEFAULT_TTL = '10s';
+/** Longest to wait for our own signal to end us. */
+const ENDING_MS = 1000;
 
 const windows = process.platform === 'win32';
 
 export const run: Run = async (args) => {
   const name = args.required('name');
   const data = args.text('data') ?? '';
-  const ttlMs = parseDuration(args.text('ttl') ?? DEFAULT_TTL, '--ttl');
+  const ttlMs = readTtl(args.text('ttl') ?? DEFAULT_TTL);
   const wait = args.flag('wait');
   const session = { name, wait, orAny: true, keeps: true };
-  return withSession(args, session, async ({ client, notes, timeLeft }) => {
+  let isInterrupted = false;
+  const code = await withSession(args, session, async ({ client, notes, timeLeft }) => {
     const signals = listenToSignals();
     try {
       const asked = { data, ttlMs, wait, timeoutMs: timeLeft() };
@@ -34,10 +40,25 @@ export const run: Run = async (args) => {
         await lock.release();
       }
     } finally {
+      isInterrupted = signals.haveCome('SIGINT');
       signals.stop();
     }
   });
+  if (isInterrupted && code === codeOf('SIGINT') && !windows) {
+    await flushErrors();
+    endAs('SIGINT');
+    // Deno ends in a moment; where nothing ends us, the exit code has to do.
+    await sleep(ENDING_MS);
+  }
+  return code;
 };
+
+/** Asked before a broker is looked for, in the words of the command line. */
+function readTtl(text: string): number {
+  const ms = parseDuration(text, '--ttl');
+  if (ms >= SHORTEST_TTL_MS) return ms;
+  throw new BrokerError('usage', `Invalid --ttl '${text}': expected ${SHORTEST_TTL_MS / 1000}s or more`);
+}
 
 /** The lock; or the exit code where a signal came first, which ends the asking before it ends us: nobody is left with the lock. */
 async function takeLock(

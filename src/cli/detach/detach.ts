@@ -110,10 +110,12 @@ async function conclude(
   { log, limitMs }: { readonly log: LogFile; readonly limitMs: number },
 ): Promise<number> {
   if (outcome === 'late') {
+    // Before it is ended: what it writes then says nothing of what kept it.
+    const last = lastOf(log);
     await end(child);
     throw new BrokerError(
       'timeout',
-      `Gave up waiting for the broker to be ready after ${formatDuration(limitMs)}, and ended it; ${lastOf(log)}`,
+      `Gave up waiting for the broker to be ready after ${formatDuration(limitMs)}, and ended it; ${last}`,
     );
   }
   if ('ready' in outcome) {

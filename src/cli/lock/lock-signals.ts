@@ -18,6 +18,8 @@ export interface LockSignals {
   handTo(handler: Handler): void;
   /** Keeps signals until somebody is there for them. */
   keep(): void;
+  /** Whether this one has come so far. */
+  haveCome(signal: NodeJS.Signals): boolean;
   /** Lets the system do with signals as by default. */
   stop(): void;
 }
@@ -28,7 +30,9 @@ const MOST_KEPT = 100;
 export function listenToSignals(): LockSignals {
   let handler: Handler | undefined;
   let kept: NodeJS.Signals[] = [];
+  const come = new Set<NodeJS.Signals>();
   const take = (signal: NodeJS.Signals): void => {
+    come.add(signal);
     if (handler) handler(signal);
     else if (kept.length < MOST_KEPT) kept.push(signal);
   };
@@ -44,6 +48,7 @@ export function listenToSignals(): LockSignals {
     keep() {
       handler = undefined;
     },
+    haveCome: (signal) => come.has(signal),
     stop() {
       for (const signal of all) process.off(signal, take);
     },

@@ -23,6 +23,15 @@ export function checkMember(value: string, option: string): void {
   parseMember(value, option, 'usage');
 }
 
+/** At least one name: an empty variable of a script would choose nothing, and print an empty line. */
+export function checkCols(value: string, option: string): void {
+  if (/^,*$/.test(value))
+    throw new BrokerError(
+      'usage',
+      `Invalid ${option} '${value}': expected names of columns, such as host,port`,
+    );
+}
+
 export function checkDuration(value: string, option: string): void {
   parseDuration(value, option);
 }

@@ -1,4 +1,11 @@
-import { checkDuration, checkEntryName, checkMember, checkPrefix, checkWhole } from './option-checks.ts';
+import {
+  checkCols,
+  checkDuration,
+  checkEntryName,
+  checkMember,
+  checkPrefix,
+  checkWhole,
+} from './option-checks.ts';
 
 /** The heading in help under which an option is listed; `command` is what the command is about. */
 export type OptionGroup = 'command' | 'connection' | 'output' | 'network' | 'log';
@@ -220,14 +227,12 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     choices: ['text', 'json', 'csv', 'csv-noheader', 'env'],
     default: 'text',
   }),
-  cols: text('A,B', 'Print only these columns', {
-    group: 'output',
-    default: 'all',
-  }),
+  cols: text('A,B', 'Print only these columns', { group: 'output', default: 'all', check: checkCols }),
   raw: flag("Print the broker's whole answer, as JSON", {
     group: 'output',
     excludes: {
       'data-only': 'one asks for the whole answer, the other for a part of it; leave one of them out',
+      cols: 'one asks for the whole answer, the other for a part of it; leave one of them out',
       default: 'where there is no entry, there is no answer to print; leave one of them out',
       prefix: 'there may be several answers, none of which is the whole; leave --raw out',
     },
@@ -288,10 +293,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     check: checkPrefix,
     excludes: { 'if-revision': 'each entry has a revision of its own; leave one of them out' },
   }),
-  'wait-count': text('K', 'Wait until K entries exist', {
-    default: 'do not wait',
-    check: checkWhole,
-  }),
+  'wait-count': text('K', 'Wait until K entries exist', { default: 'do not wait', check: checkWhole }),
   count: flag('Print how many entries there are, and not the entries', {
     excludes: { 'data-only': 'a number has no stamps; leave --data-only out' },
   }),
