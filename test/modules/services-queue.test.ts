@@ -68,6 +68,17 @@ describe('services.Register with wait', () => {
     assert.equal(typeof (await asker(services, {}).outcome), 'number');
   });
 
+  it('leaves nothing behind of a request whose client had gone before it began to wait', async () => {
+    const store = memoryStore();
+    const services = createServices(store);
+    const params = { name: 'lock', data: 'x', wait: '10s' };
+    await assert.rejects(
+      async () => services.call('Register', callWith(params, AbortSignal.abort(new Error('gone')))),
+      /gone/,
+    );
+    assert.equal(typeof (await asker(services, {}).outcome), 'number');
+  });
+
   it('gives the name to those who wait in the order of asking, one at a time', async () => {
     const { store, services } = await held();
     const order: string[] = [];
