@@ -174,6 +174,20 @@ describe('services.Register with wait', () => {
     assert.equal(await holderOf(store), 'next');
   });
 
+  it('holds no more than so much of what those who wait would store, and takes more once some have gone', async () => {
+    const { store, services } = await held();
+    const data = 'x'.repeat(1_000_000);
+    const waiting = Array.from({ length: 20 }, () => asker(services, { data, wait: '30s' }));
+    const refused = waiting.slice(16).map(({ outcome }) => outcome);
+    assert.deepEqual(await Promise.all(refused), Array(4).fill('too_many_requests'));
+    waiting[0]?.leave();
+    await waiting[0]?.outcome;
+    const another = asker(services, { data, wait: '30s' });
+    for (const one of waiting.slice(1, 16)) one.leave();
+    await store.mutate('lock', remove);
+    assert.equal(typeof (await another.outcome), 'number');
+  });
+
   it('lets nobody in before them who does not wait', async () => {
     const { store, services } = await held();
     const order: string[] = [];
