@@ -44,9 +44,11 @@ export function createAnswer(options: AnswerOptions): Answer {
 
   /** What a call is answered, once it is there as a whole. */
   function answered(reply: Reply, call: RequestCall, route: Route): Response {
+    // First, since it throws for what cannot be sent, and something else is answered then.
+    const response = toResponse(reply);
     requests.answered(route, reply.status ?? 200, call.since, call.isHeld);
     call.answered();
-    return toResponse(reply);
+    return response;
   }
 
   function dispatch(
@@ -88,12 +90,13 @@ export function createAnswer(options: AnswerOptions): Answer {
         if (connection.buffered) throw cannotStream(reply);
         leave = placeFor(reply, streams, dispatcher.holderOf(module, key, call));
       }
-      requests.answered(route, reply.status ?? 200, call.since, true);
       const onEnd = (): void => {
         leave?.();
         call.answered();
       };
-      return toResponse(reply, { connection, onEnd });
+      const response = toResponse(reply, { connection, onEnd });
+      requests.answered(route, reply.status ?? 200, call.since, true);
+      return response;
     } catch (error) {
       return answered(refuse(error, request, log), call, route);
     }

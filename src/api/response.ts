@@ -48,7 +48,14 @@ function toResponse(reply: Reply, plainJson: ResponseInit, parting: Parting | un
   if (whole) return new Response(body, { status, headers });
   // Tells reverse proxies to hand events on as they come.
   headers['x-accel-buffering'] = 'no';
-  return new Response(streamOf(body, parting), { status, headers });
+  const stream = streamOf(body, parting);
+  try {
+    return new Response(stream, { status, headers });
+  } catch (error) {
+    // What HTTP cannot carry: the answer ends unread, and its place among the streams is free.
+    void stream.cancel(error);
+    throw error;
+  }
 }
 
 /** Bytes of a part that are handed on at a time: the server and the connection make copies of what they hold. */

@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject } from './data.ts';
+import { isObject, type Json, type JsonObject, MAX_DATA_DEPTH } from './data.ts';
 import { BrokerError } from './errors.ts';
 
 /** Members of an object that are to go: by the names that lead to them, from the outside inwards. */
@@ -6,11 +6,13 @@ export type MemberPath = readonly string[];
 
 /** Most members that one request removes. */
 export const MAX_UNSET = 1000;
+/** Characters of a member in a message. */
+const MAX_SHOWN = 80;
 
 /**
  * Reads how a member is named: dots lead inwards (`db.host`), `\.` is a dot and `\\` a backslash within a name.
  * @param what names the value in the message, such as `--unset`.
- * @throws BrokerError `code` for an empty name, and for a backslash before anything else.
+ * @throws BrokerError `code` for an empty name, for a backslash before anything else, and for more names than data has levels.
  */
 export function parseMember(
   text: string,
@@ -18,13 +20,15 @@ export function parseMember(
   code: 'usage' | 'invalid_request' = 'invalid_request',
 ): MemberPath {
   const fail = (problem: string): never => {
-    throw new BrokerError(code, `Invalid ${what} '${text}': ${problem}`);
+    const shown = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+    throw new BrokerError(code, `Invalid ${what} '${shown}': ${problem}`);
   };
   const names = [''];
   for (let at = 0; at < text.length; at++) {
     let char = text.charAt(at);
     if (char === '.') {
-      names.push('');
+      // Nothing could be there, and a path of many names costs far more than its text.
+      if (names.push('') > MAX_DATA_DEPTH) fail(`no data is deeper than ${MAX_DATA_DEPTH} levels`);
       continue;
     }
     if (char === '\\') {

@@ -68,6 +68,17 @@ describe('services.Register with wait', () => {
     assert.equal(typeof (await asker(services, {}).outcome), 'number');
   });
 
+  it('leaves nothing behind of a request whose client had gone before it began to wait', async () => {
+    const store = memoryStore();
+    const services = createServices(store);
+    const params = { name: 'lock', data: 'x', wait: '10s' };
+    await assert.rejects(
+      async () => services.call('Register', callWith(params, AbortSignal.abort(new Error('gone')))),
+      /gone/,
+    );
+    assert.equal(typeof (await asker(services, {}).outcome), 'number');
+  });
+
   it('gives the name to those who wait in the order of asking, one at a time', async () => {
     const { store, services } = await held();
     const order: string[] = [];
@@ -161,6 +172,20 @@ describe('services.Register with wait', () => {
     const next = asker(services, { data: 'next', wait: '30s' });
     assert.equal(typeof (await next.outcome), 'number');
     assert.equal(await holderOf(store), 'next');
+  });
+
+  it('holds no more than so much of what those who wait would store, and takes more once some have gone', async () => {
+    const { store, services } = await held();
+    const data = 'x'.repeat(1_000_000);
+    const waiting = Array.from({ length: 20 }, () => asker(services, { data, wait: '30s' }));
+    const refused = waiting.slice(16).map(({ outcome }) => outcome);
+    assert.deepEqual(await Promise.all(refused), Array(4).fill('too_many_requests'));
+    waiting[0]?.leave();
+    await waiting[0]?.outcome;
+    const another = asker(services, { data, wait: '30s' });
+    for (const one of waiting.slice(1, 16)) one.leave();
+    await store.mutate('lock', remove);
+    assert.equal(typeof (await another.outcome), 'number');
   });
 
   it('lets nobody in before them who does not wait', async () => {

@@ -23,6 +23,21 @@ describe('parseMember()', () => {
   });
 });
 
+describe('parseMember() of a path that leads deeper than data goes', () => {
+  it('refuses it, whatever its length, and takes the deepest that there may be', () => {
+    assert.equal(parseMember(Array(64).fill('a').join('.'), 'x').length, 64);
+    for (const names of [65, 500_000]) {
+      assert.throws(
+        () => parseMember(Array(names).fill('a').join('.'), 'x'),
+        (error: BrokerError) =>
+          error.code === 'invalid_request' &&
+          error.message.length < 300 &&
+          error.message.includes('no data is deeper than 64 levels'),
+      );
+    }
+  });
+});
+
 describe('withoutMembers()', () => {
   const data = { a: { b: 1, c: { d: null, e: [{ f: 1 }] } }, 'x.y': 2, z: 'text' };
   const without = (...members: string[]): unknown =>

@@ -14,9 +14,12 @@ export interface DatagramQueue<T> {
 export interface DatagramQueueOptions {
   /** Datagrams dealt with in one turn. */
   readonly perTurn: number;
-  /** Bytes of datagrams that may wait. */
+  /** Bytes of datagrams that may wait, each with {@link DATAGRAM_BYTES} for what keeps it. */
   readonly maxBytes: number;
 }
+
+/** What a datagram counts besides its own bytes, about what it takes to keep it: an empty one, which anybody may send, takes room too. */
+export const DATAGRAM_BYTES = 512;
 
 export function createDatagramQueue<T>(
   handle: (datagram: Uint8Array, item: T) => void,
@@ -40,7 +43,7 @@ export function createDatagramQueue<T>(
     for (; handled < perTurn && head < waiting.length; handled++) {
       const next = waiting[head++];
       if (!next) return;
-      bytes -= next.datagram.length;
+      bytes -= next.datagram.length + DATAGRAM_BYTES;
       handle(next.datagram, next.item);
     }
     // What has been dealt with goes once it is the larger part.
@@ -60,8 +63,9 @@ export function createDatagramQueue<T>(
         handle(datagram, item);
         return true;
       }
-      if (bytes + datagram.length > maxBytes) return false;
-      bytes += datagram.length;
+      const size = datagram.length + DATAGRAM_BYTES;
+      if (bytes + size > maxBytes) return false;
+      bytes += size;
       waiting.push({ datagram, item });
       return true;
     },

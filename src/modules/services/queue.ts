@@ -9,7 +9,8 @@ export interface Queues {
   registerNow(write: Write, ifSame: boolean, guard: Guard | undefined): Promise<MutationResult>;
   /**
    * Registers as soon as the name is free and everybody has been served who asked before.
-   * @throws what `signal` is aborted with; what the store refuses the write with.
+   * @throws what `signal` is aborted with; what the store refuses the write with; BrokerError `too_many_requests` where those who
+   *   wait, for whatever name, bring more than 16 MiB of data.
    */
   register(write: Write, options: PlaceOptions): Promise<MutationResult>;
 }
@@ -46,9 +47,13 @@ const nothing = (): void => undefined;
 const KEPT_MS = 1000;
 /** Between two attempts where a watch fails. */
 const PAUSE_MS = 100;
+/** JSON of the data of all who wait, which they hold for as long as that, and of each what it takes to let it wait. */
+const MAX_WAITING_BYTES = 16 * 1024 * 1024;
+const WAITER_BYTES = 512;
 
 export function createQueues(store: Store): Queues {
   const queues = new Map<string, Queue>();
+  let waitingBytes = 0;
   return {
     registerNow(write, ifSame, guard) {
       const { name } = write;
@@ -65,11 +70,25 @@ export function createQueues(store: Store): Queues {
     },
     register(write, options) {
       const { name } = write;
+      // Before a line is made: one that nobody ever stands in would have no end, and nobody got in before it.
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what it was aborted with, as it is
+      if (options.signal.aborted) return Promise.reject(options.signal.reason);
+      const size = WAITER_BYTES + Buffer.byteLength(JSON.stringify(write.data));
+      if (waitingBytes + size > MAX_WAITING_BYTES) return Promise.reject(tooMuch(name));
+      waitingBytes += size;
       const queue = queues.get(name) ?? createQueue(store, name, () => queues.delete(name));
       queues.set(name, queue);
-      return queue.wait(write, options);
+      return queue.wait(write, options).finally(() => (waitingBytes -= size));
     },
   };
+}
+
+function tooMuch(name: string): BrokerError {
+  return new BrokerError(
+    'too_many_requests',
+    `Those who wait to register entries hold nearly ${MAX_WAITING_BYTES} bytes of data, which is the limit; ask for '${name}' again later, or with less data`,
+    { retryAfter: 1 },
+  );
 }
 
 interface Queue {
@@ -169,15 +188,13 @@ function createQueue(store: Store, name: string, onEmpty: () => void): Queue {
     wait(write, options) {
       const { signal, ticket } = options;
       return new Promise((resolve, reject) => {
-        // What a signal was aborted with, as it is.
-        // oxlint-disable-next-line typescript/prefer-promise-reject-errors
-        if (signal.aborted) return reject(signal.reason);
         const place = placeOf(options);
         clearTimeout(place.timer);
         // Its client has asked anew, and does not hear any more what the earlier request is answered.
         place.waiting?.reject(new BrokerError('already_exists', `Entry '${name}' is asked for anew`));
         const abort = (): void => {
           if (place.waiting === own) place.waiting = undefined;
+          // What a signal was aborted with, as it is.
           // oxlint-disable-next-line typescript/prefer-promise-reject-errors
           reject(signal.reason);
           if (place.waiting) return;

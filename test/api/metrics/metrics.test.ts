@@ -8,9 +8,28 @@ import { memoryStore } from '../../../src/store/memory/memory-store.ts';
 import { readExposition, type ScrapedSample, valueOf } from '../../support/exposition.ts';
 import { waitFor } from '../../support/wait.ts';
 
+let endedStreams = 0;
+const unread = (): AsyncIterable<string> => ({
+  [Symbol.asyncIterator]: () => ({
+    next: async () => ({ done: false, value: ': nothing\n\n' }),
+    async return() {
+      endedStreams++;
+      return { done: true, value: undefined };
+    },
+  }),
+});
+
 const own = defineModule({
   Fail: defineMethod({ params: v.looseObject({}), run: () => jsonReply({}, 500) }),
   Odd: defineMethod({ params: v.looseObject({}), run: () => jsonReply({}, 299) }),
+  Unsendable: defineMethod({
+    params: v.looseObject({}),
+    run: () => ({ ...jsonReply({}), headers: { x: 'a\nb' } }),
+  }),
+  UnsendableStream: defineMethod({
+    params: v.looseObject({}),
+    run: () => ({ body: unread(), contentType: 'text/event-stream', headers: { x: 'a\nb' } }),
+  }),
 });
 
 function appWith(options: Partial<CreateAppOptions> = {}): Hono {
@@ -62,6 +81,18 @@ describe('/metrics', () => {
     assert.equal(valueOf(samples, 'bpbroker_registry_revision'), 3);
     assert.equal(valueOf(samples, 'bpbroker_registry_writable'), 1);
     assert.equal(valueOf(samples, 'bpbroker_ready'), 1);
+  });
+
+  it('counts an answer that cannot be sent once, as what is sent in its place, and keeps nothing of it', async () => {
+    const app = appWith();
+    assert.equal((await post(app, '/very-secret/Unsendable')).status, 500);
+    assert.equal((await post(app, '/very-secret/UnsendableStream')).status, 500);
+    const samples = await scrape(app);
+    const count = (code: string): number | undefined =>
+      valueOf(samples, REQUESTS, { route: '/{module}/{method}', code });
+    assert.deepEqual([count('2xx'), count('5xx')], [undefined, 2]);
+    assert.equal(valueOf(samples, 'bpbroker_event_streams'), 0);
+    await waitFor('the end of the stream', () => endedStreams === 1);
   });
 
   it('row "open pages": has as many series after any requests as it had after some', async () => {
