@@ -61,6 +61,22 @@ const service: Command = {
       ],
       load: () => import('./commands/write.ts').then(({ update }) => ({ run: update })),
     },
+    renew: {
+      description: 'Start the lifetime of an entry anew',
+      details:
+        'Neither its data nor its revision changes, and an entry without a lifetime stays as it is. What is to live as long as a command runs has that done by lock.',
+      prints: 'The data of the entry.',
+      options: ['name', 'if-revision', ...entry],
+      required: ['name'],
+      defaults: { timeout: once, 'if-revision': 'renew at any revision' },
+      meanings: { 'if-revision': 'Renew only if the entry is at this revision' },
+      exits: {
+        3: 'the entry does not exist, or its lifetime is over',
+        4: 'the entry is not at the revision of --if-revision',
+      },
+      examples: ['service renew --name foo'],
+      load: () => import('./commands/renew.ts'),
+    },
     get: {
       description: "Print an entry's data",
       details: 'With --wait it waits until the entry exists, through restarts of the broker too.',

@@ -190,7 +190,10 @@ describe('a command line', () => {
       ['_access_key', /^Invalid --name: name '_access_key' starts with '_', which is reserved$/],
     ];
     const takers = [
-      ...['register', 'replace', 'update', 'get', 'delete', 'watch'].map((command) => ['service', command]),
+      ...['register', 'replace', 'update', 'renew', 'get', 'delete', 'watch'].map((command) => [
+        'service',
+        command,
+      ]),
       ['discover'],
       ['trust'],
     ];

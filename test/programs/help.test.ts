@@ -79,7 +79,7 @@ describe('help', () => {
       pages
         .filter(({ program, path }) => program === wanted && path[0] !== 'completion')
         .map(({ path }) => path.join(' '));
-    const service = ['register', 'replace', 'update', 'get', 'delete', 'list', 'watch'].map(
+    const service = ['register', 'replace', 'update', 'renew', 'get', 'delete', 'list', 'watch'].map(
       (name) => `service ${name}`,
     );
     const client = ['ping', 'discover', 'service', ...service, 'lock', 'execute', 'doctor', 'trust'];

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { BrokerClient } from '../../src/client/client.ts';
 import { launchers, type RunningBroker, type RunResult, startBroker } from '../support/programs.ts';
+import { waitFor } from '../support/wait.ts';
 import { connectTo, freePort, skipOf, startClient } from './support.ts';
 
 /** What scripts ask for, on every launcher. */
@@ -107,6 +108,22 @@ for (const launcher of launchers) {
       await fails(3, /Entry 'nothing' not found/, 'update --name nothing --unset host');
       await fails(2, /Invalid --unset ''/, 'update --name un --unset', '');
       await fails(2, /--data DATA .*--unset KEY/, 'update --name un');
+    });
+
+    it('renew begins a lifetime anew, and changes nothing else', async () => {
+      const { revision } = await client.replace('lease', 'mine', { ttlMs: 60_000 });
+      const left = async (): Promise<number> => {
+        const { stdout } = await service('get --name lease --raw');
+        return (JSON.parse(stdout) as { expires_in: number }).expires_in;
+      };
+      const whole = await left();
+      await waitFor('some of it to pass', async () => (await left()) < whole);
+      const passed = await left();
+      await prints('mine\n', 'renew --name lease --if-revision', String(revision));
+      assert.ok((await left()) > passed);
+      assert.equal((await client.get('lease')).revision, revision);
+      await fails(4, /revision/, 'renew --name lease --if-revision', String(revision + 1000));
+      await fails(3, /not found/, 'renew --name nothing');
     });
 
     it('delete --prefix removes all under it and nothing else, and takes no empty one', async () => {
