@@ -58,7 +58,7 @@ describe('backups on a full disk', { skip: noMount }, () => {
         const { broker, said } = await openWith(path.join(home, 'bpbroker.json'), dir);
         await broker.store.mutate('big', put('x'.repeat(100_000)));
         const isWhole = (): boolean =>
-          readdirSync(dir).some((name) => name.includes('-r0000000000000001.json'));
+          readdirSync(dir).some((name) => name.endsWith('-r0000000000000001.json'));
         await waitFor('a backup', isWhole);
         const filler = path.join(place, 'filler');
         const room = Number(execFileSync('df', ['--output=avail', '-B1', place]).toString().split('\n')[1]);
