@@ -20,7 +20,8 @@ export interface Segment {
 /**
  * The same ELF executable with each of its segments as far into a huge page in the file as in memory: only then can Linux map a huge
  * page of it at once, where 2 MiB of the file lie in the page cache in one piece. Zeros go between the segments.
- * @throws Error for what is no 64-bit little-endian executable at fixed addresses, or whose segments lie in another order.
+ * @throws Error for what is no 64-bit little-endian executable at fixed addresses, whose segments lie in another order, or whose
+ *   headers would not stay at its beginning.
  */
 export function alignSegments(file: Buffer): Buffer {
   const segments = segmentsOf(file);
@@ -84,6 +85,15 @@ export function segmentsOf(file: Buffer): Segment[] {
     throw new Error(
       'The segments of this executable are not in the order of the file; see build/segments.ts',
     );
+  const [first] = segments;
+  const headers = read(file, 32) + file.readUInt16LE(56) * PROGRAM_HEADER;
+  // The system looks for the headers at the beginning of the file, where the first segment must stay with them.
+  if (!first || first.address % HUGE_PAGE !== 0 || headers > first.bytes)
+    throw new Error(
+      'The first segment of this executable is not that of its headers, at the start of a huge page; see build/segments.ts',
+    );
+  if (!segments.every(({ offset, address }) => (address - offset) % PAGE === 0))
+    throw new Error('The segments of this executable are not mapped by pages; see build/segments.ts');
   return segments;
 }
 

@@ -56,8 +56,14 @@ let isPassingOn = false;
 function passOnSignals(): void {
   if (isPassingOn) return;
   isPassingOn = true;
+  let isEnding = false;
   for (const by of endings) {
-    process.once(by, () => void Promise.resolve(endRunning?.(by)).then(() => endAs(by)));
+    // A second one, as of somebody who presses Ctrl-C again, must not end us before what we have started.
+    process.on(by, () => {
+      if (isEnding) return;
+      isEnding = true;
+      void Promise.resolve(endRunning?.(by)).then(() => endAs(by));
+    });
   }
 }
 

@@ -1,4 +1,3 @@
-import { MAX_TIMER_MS } from '../protocol/duration.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { LeaseClock } from './lease-clock.ts';
 import type { Regain } from './regain.ts';
@@ -23,8 +22,11 @@ export interface Lease {
   readonly signal: AbortSignal;
   /** Counts it from then on, and renews it. */
   hold(since: number): void;
-  /** Holds it once a renewal has shown that it is ours, or gives it up when it is not. Throws the reason of an aborted `signal`. */
-  confirm(signal: AbortSignal | undefined): Promise<void>;
+  /**
+   * Holds it once a renewal has shown that it is ours, or gives it up when it is not. Throws the reason of an aborted `signal`, and
+   * `timeout` where nothing has shown it by the deadline.
+   */
+  confirm(by: Deadline, signal: AbortSignal | undefined): Promise<void>;
   /** Whether it can be counted on now. */
   isHeld(): boolean;
   /** Milliseconds until it is given up unless it is renewed. */
@@ -35,6 +37,9 @@ export interface Lease {
 
 /** Longest for one renewal: one on a connection that is dead says nothing until then. */
 const LONGEST_ATTEMPT_MS = 10_000;
+
+/** How often the clock is looked at: timers stand while the machine sleeps, so that one of them comes late by as much. */
+const LOOK_EVERY_MS = 1000;
 
 /** A holder has so long, in milliseconds, to stop what it does before another may have the lock. */
 export function marginOf(ttlMs: number): number {
@@ -119,15 +124,20 @@ export function startLease({ rpc, regain, clock, name, revision, ttlMs }: LeaseO
   function schedule(): void {
     clearTimeout(timer);
     const due = heldSince + ttlMs / 3 - clock.now();
-    timer = setTimeout(renewAndWatch, Math.min(Math.max(0, due), MAX_TIMER_MS));
+    timer = setTimeout(renewAndWatch, Math.min(Math.max(0, due), LOOK_EVERY_MS));
+  }
+
+  /** Whatever a renewal waits for, the end comes in time. */
+  function watch(): void {
+    check();
+    if (!isOver()) timer = setTimeout(watch, Math.min(left(), LOOK_EVERY_MS));
   }
 
   function renewAndWatch(): void {
     check();
     if (isOver()) return;
     if (clock.now() < heldSince + ttlMs / 3) return schedule();
-    // Whatever a renewal waits for, the end comes in time.
-    timer = setTimeout(check, Math.min(left(), MAX_TIMER_MS));
+    watch();
     renewInTime().catch(() => check());
   }
 
@@ -138,15 +148,15 @@ export function startLease({ rpc, regain, clock, name, revision, ttlMs }: LeaseO
       heldSince = since;
       schedule();
     },
-    async confirm(signal) {
+    async confirm(by, signal) {
       const retry = backoff();
       const end = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal;
-      const whenever: Deadline = { ...deadline, left: () => ttlMs };
-      while (!isOver() && !(await renew(ttlMs / 4, end))) {
+      while (!isOver() && !(await renew(Math.min(by.left(), ttlMs / 4), end))) {
         signal?.throwIfAborted();
         if (isOver()) return;
-        await retry.pause(whenever, end);
-        await lookAgain(whenever, end);
+        await retry.pause(by, end);
+        if (by.left() === 0) throw by.error(`lock '${name}'`, lastCause);
+        await lookAgain(by, end);
       }
       if (!isOver()) schedule();
     },

@@ -128,7 +128,8 @@ async function acquire(
     if (clock.now() - askedAt < ttlMs / 3) lease.hold(askedAt);
     else {
       try {
-        await lease.confirm(signal);
+        // By the end of its lifetime it is free again: who does not wait for it has not got it.
+        await lease.confirm(wait ? deadline : deadlineIn(Math.min(deadline.left(), ttlMs)), signal);
       } catch (error) {
         await giveUp(tools, { name, revision }, lease);
         throw error;

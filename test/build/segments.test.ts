@@ -86,10 +86,19 @@ describe('alignSegments()', () => {
   const [first, second, third] = layout as [(typeof layout)[0], (typeof layout)[0], (typeof layout)[0]];
   const shared = elf(layout);
   shared.writeUInt16LE(3, 16);
+  const elsewhere = elf(layout);
+  elsewhere.copyWithin(16_640, 64, 64 + 3 * 56);
+  elsewhere.writeBigUInt64LE(16_640n, 32);
+  const unloaded = elf([first]);
+  unloaded.writeUInt32LE(4, 64);
   const refused: Readonly<Record<string, Buffer>> = {
     'no executable': Buffer.from('#!/bin/sh\n'.repeat(20)),
     'one at no fixed address': shared,
     'one whose segments are in another order': elf([first, third, second]),
+    'one whose headers would not stay at its beginning': elf([{ ...first, address: PAGE }, second]),
+    'one whose table of segments is in none of those that stay': elsewhere,
+    'one of which nothing is loaded': unloaded,
+    'one whose segments are not mapped by pages': elf([first, { ...second, address: second.address + 16 }]),
   };
   for (const [what, file] of Object.entries(refused))
     it(`refuses ${what}`, () => assert.throws(() => alignSegments(file), /see build\/segments\.ts/));
@@ -99,7 +108,7 @@ describe('alignFile()', () => {
   it('keeps the mode, and leaves a file that it refuses as it is', () => {
     const dir = tempDir();
     const file = path.join(dir, 'program');
-    writeFileSync(file, elf([{ offset: 0, address: PAGE, content: 'x'.repeat(300) }]), { mode: 0o751 });
+    writeFileSync(file, elf([{ offset: 0, address: HUGE_PAGE, content: 'x'.repeat(300) }]), { mode: 0o751 });
     alignFile(file);
     assert.equal(statSync(file).mode & 0o777, 0o751);
     writeFileSync(file, 'no program');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { searchPath } from '../../src/cli/doctor/firewall.ts';
 import { dropsBy, type Packets, readChains } from '../../src/cli/doctor/nft.ts';
 
 const query: Packets = { protocol: 'udp', end: 'dport', port: 20443 };
@@ -53,6 +54,14 @@ describe('readChains()', () => {
   });
 });
 
+describe('searchPath()', () => {
+  it('never leads to the current folder', () => {
+    assert.equal(searchPath(undefined), '/usr/sbin:/sbin');
+    assert.equal(searchPath(''), '/usr/sbin:/sbin');
+    assert.equal(searchPath(':/usr/bin::/bin:'), '/usr/bin:/bin:/usr/sbin:/sbin');
+  });
+});
+
 describe('dropsBy()', () => {
   const dropping: readonly string[] = [
     'udp dport 20443 drop',
@@ -80,6 +89,9 @@ describe('dropsBy()', () => {
     'jump ports\ndrop',
     'ip saddr 10.0.0.0/8 accept\ndrop',
     'udp dport 20443 counter packets 0 bytes 0 accept comment "drop"\ndrop',
+    'udp dport @ports accept\ndrop',
+    'udp dport != 53 accept\ndrop',
+    'udp dport vmap { 22 : drop, 20443 : accept }\ndrop',
   ];
   for (const rules of passing) {
     it(`says nothing of: ${rules.replaceAll('\n', '; ') || 'no rules'}`, () => {

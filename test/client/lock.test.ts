@@ -16,6 +16,8 @@ interface Served {
   readonly notes: string[];
   /** Has the broker answer no more, or again. */
   setDeaf(deaf: boolean): void;
+  /** Has its answers to registrations come so many milliseconds late, and says of each that it is there. */
+  setSlow(ms: number, onAnswer: () => void): void;
   /** How often it was asked for a renewal. */
   renewals(): number;
 }
@@ -27,19 +29,33 @@ async function serve(): Promise<Served> {
   const notes: string[] = [];
   let deaf = false;
   let renewals = 0;
+  let slow: { readonly ms: number; readonly onAnswer: () => void } | undefined;
   const client = await connect({
     broker: 'https://app.test',
     notify: (line) => notes.push(line),
     async fetch(...args) {
       const request = new Request(...args);
       if (request.url.endsWith('/Renew')) renewals++;
+      if (slow && request.url.endsWith('/Register')) {
+        const answer = await app.fetch(request);
+        await sleep(slow.ms);
+        slow.onAnswer();
+        return answer;
+      }
       if (!deaf) return app.fetch(request);
       return new Promise((_, reject) => {
         request.signal.addEventListener('abort', () => reject(new Error('aborted')));
       });
     },
   });
-  return { store, client, notes, setDeaf: (now) => (deaf = now), renewals: () => renewals };
+  return {
+    store,
+    client,
+    notes,
+    setDeaf: (now) => (deaf = now),
+    setSlow: (ms, onAnswer) => (slow = { ms, onAnswer }),
+    renewals: () => renewals,
+  };
 }
 
 const lost = { name: 'BrokerError', code: 'lock_lost', exitCode: 1 };
@@ -210,6 +226,15 @@ describe('client.lock()', () => {
       notes.join('\n'),
       /^Lock 'lock' could not be released \(No answer.*\): it is free in .* by itself$/m,
     );
+  });
+
+  it('gives up in time where the broker falls silent once it has given it, and nothing has shown that it is held', async () => {
+    for (const wait of [true, false]) {
+      const { client, setSlow, setDeaf } = await serve();
+      // Longer than a third of the lifetime, so that only a renewal could show that it is held.
+      setSlow(1200, () => setDeaf(true));
+      await assert.rejects(client.lock('lock', { wait, ttlMs: 3000, timeoutMs: 2000 }), { code: 'timeout' });
+    }
   });
 
   it('leaves nothing behind with one who gave up as it was given', async () => {

@@ -149,6 +149,20 @@ for (const launcher of launchers) {
       }
     });
 
+    it('kills one in the foreground, too, that does not heed SIGTERM when the lock is lost', async () => {
+      const { mark, out } = marks();
+      const deaf = ['sh', '-c', `trap '' TERM; echo $$ >${out}; while :; do sleep 0.1; done; : ${out}`];
+      const running = lock('foreground', deaf, ['--ttl', '1s', '--foreground']);
+      const pid = Number(await untilWritten(out));
+      await client.delete(`${launcher.name}/foreground`);
+      try {
+        assert.equal(await endOf(running), 1, running.stderr());
+        await untilNoneLeft(mark, 3000);
+      } finally {
+        killIfThere(pid);
+      }
+    });
+
     it('a broker that stands still costs the lock before another can have it', async () => {
       const own = await startBroker(reference);
       const { mark, out } = marks();

@@ -9,6 +9,7 @@ import { cleanEnv, type Launcher, launchers, type RunningBroker, startBroker } f
 import { killIfThere } from '../support/teardown.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
+import { endOf, isRunning, untilWritten } from './lock-support.ts';
 import { connectTo, freePort, reference, skipOf, type Running, follow, startClient } from './support.ts';
 
 const isLinux = process.platform === 'linux';
@@ -127,6 +128,21 @@ describe('service watch, where it begins and ends', () => {
           await waitFor('the note', () =>
             run.stderr().endsWith('it was ended, since the reader of the output has gone\n'),
           );
+        });
+
+        it('ends its command before it ends itself, also when it is told twice', async () => {
+          const out = path.join(tempDir(), 'pid');
+          await client.replace(own('twice'), 'x');
+          const deaf = `trap '' TERM; echo $$ > ${out}; while :; do sleep 0.1; done`;
+          const run = watch(launcher, '--name', own('twice'), '--initial', '--exec', deaf);
+          const pid = Number(await untilWritten(out));
+          atEnd(() => killIfThere(pid));
+          run.child.kill('SIGTERM');
+          await new Promise((resolve) => setTimeout(resolve, 200));
+          run.child.kill('SIGTERM');
+          const end = await endOf(run);
+          assert.ok(end === 'SIGTERM' || end === 143, String(end));
+          assert.equal(isRunning(pid), false);
         });
 
         it('does not end as long as somebody reads', async () => {

@@ -175,13 +175,14 @@ async function endLost(child: Leashed, graceMs: number): Promise<void> {
   // One that is stopped ends as well.
   send(child.pid, 'SIGCONT');
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, Math.min(graceMs, MAX_TIMER_MS));
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(resolve, Math.min(graceMs, MAX_TIMER_MS), 'late');
   });
-  await Promise.race([child.ended, late]);
+  // A timer may come a moment before its time, so the clock does not say which of the two it was.
+  const isLate = (await Promise.race([child.ended, late])) === 'late';
   clearTimeout(timer);
   // Of the group as a whole: the command may have ended, and what it has started not.
   child.letGo();
   if (child.hasGroup) await endGroup(child.pid, 'SIGTERM', Math.max(0, deadline - performance.now()));
-  else if (performance.now() >= deadline) signalProcess(child.pid, 'SIGKILL');
+  else if (isLate) signalProcess(child.pid, 'SIGKILL');
 }

@@ -106,7 +106,7 @@ function run(program: string, args: readonly string[], ms: number): Promise<Ran>
     killSignal: 'SIGKILL',
     maxBuffer: MAX_BYTES,
     // Those who are no root may lack the folders where such programs are.
-    env: { ...process.env, LC_ALL: 'C', PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` },
+    env: { ...process.env, LC_ALL: 'C', PATH: searchPath(process.env['PATH']) },
   } as const;
   return new Promise((resolve) => {
     execFile(program, args, options, (error, stdout, stderr) => {
@@ -117,6 +117,11 @@ function run(program: string, args: readonly string[], ms: number): Promise<Ran>
       });
     });
   });
+}
+
+/** Where programs are looked for. A folder without a name would be the current one, where anybody may have put an `nft`. */
+export function searchPath(path: string | undefined): string {
+  return [...(path ?? '').split(':').filter(Boolean), '/usr/sbin', '/sbin'].join(':');
 }
 
 function count(n: number, noun: string): string {

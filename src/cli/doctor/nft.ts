@@ -61,6 +61,8 @@ function judge(rule: string, { protocol, end, port }: Packets): Said {
   const [, before = '', verdict = ''] =
     /^(.*?)\b(accept|drop|reject|jump|goto|return|queue)\b[^"]*$/.exec(withoutAsides(rule)) ?? [];
   if (verdict === '') return 'none';
+  // Of a map, this is only its first verdict; those of the states of connections say nothing of new ones.
+  if (/\bvmap\b/.test(before) && !/\bct state vmap\b/.test(before)) return 'unknown';
   let rest = before.trim();
   let isOf = true;
   const take = (pattern: RegExp, fits: (...groups: string[]) => boolean): void => {
@@ -69,7 +71,8 @@ function judge(rule: string, { protocol, end, port }: Packets): Said {
       return '';
     });
   };
-  take(/\b(udp|tcp|th) (dport|sport) (\{[^}]*\}|\S+)/, (of = '', which = '', ports = '') => {
+  // Ports in numbers alone: what is in a set with a name, in a map, or not these, stays and makes it a rule for some packets.
+  take(/\b(udp|tcp|th) (dport|sport) (\{[^}]*\}|\d\S*)/, (of = '', which = '', ports = '') => {
     return (of === 'th' || of === protocol) && which === end && holds(ports, port);
   });
   take(/\b(?:meta l4proto|ip protocol|ip6 nexthdr) (\{[^}]*\}|\S+)/, (names = '') =>

@@ -3,6 +3,7 @@ import { formatAddress } from '../../protocol/address.ts';
 import type { Deadline } from '../../client/retry.ts';
 import { proveBroker } from '../../client/proof.ts';
 import { BrokerError } from '../../protocol/errors.ts';
+import { shellWord } from '../../protocol/shell-word.ts';
 import type { NetworkInterface } from '../../runtime/interfaces.ts';
 import { askAddress, type Questions } from './ask.ts';
 import type { Firewall } from './firewall.ts';
@@ -197,7 +198,7 @@ function nowhere({ tried, host, subnets, isInside, isSent }: Silence, subject: S
       ...base,
       message: `${what}, and the broker of this host, ${host.file}, does not run.`,
       advice: 'Start it:',
-      command: `bpbroker start --config ${host.file}`,
+      command: `bpbroker start --config ${shellWord(host.file)}`,
     };
   const known = tried.filter(({ from }) => from === 'known');
   const before =
