@@ -40,7 +40,7 @@ describe('complete()', () => {
   });
 
   it('gives what begins with what is typed', () => {
-    assert.deepEqual(words('service re'), ['register', 'replace']);
+    assert.deepEqual(words('service re'), ['register', 'replace', 'renew']);
     assert.deepEqual(words('service get --access'), ['--access-key', '--access-key-file']);
     assert.deepEqual(words('service get -'), words('service get --'));
     assert.deepEqual(words('service get -b'), ['-b']);
@@ -49,10 +49,10 @@ describe('complete()', () => {
 
   it('knows options before the command, and values that look like options or commands', () => {
     assert.ok(words('--bp').includes('--bpbroker'));
-    assert.deepEqual(words('--bpbroker service service re'), ['register', 'replace']);
+    assert.deepEqual(words('--bpbroker service service re'), ['register', 'replace', 'renew']);
     assert.deepEqual(words('service -b --data get --wa'), ['--wait']);
     assert.deepEqual(words('service --name=ping get --wa'), ['--wait']);
-    assert.deepEqual(words('-bhost service re'), ['register', 'replace']);
+    assert.deepEqual(words('-bhost service re'), ['register', 'replace', 'renew']);
   });
 
   it('leaves to the shell what stands behind the -- of lock, and gives its own options before', () => {

@@ -153,9 +153,9 @@ describe('completion in a shell', () => {
     };
 
     it('completes commands, options, choices, files and names', async () => {
-      assert.deepEqual(await candidates('bpclient service re'), ['register', 'replace']);
+      assert.deepEqual(await candidates('bpclient service re'), ['register', 'renew', 'replace']);
       assert.deepEqual(await candidates('bpclient hel'), ['help']);
-      assert.deepEqual(await candidates('bpclient help service re'), ['register', 'replace']);
+      assert.deepEqual(await candidates('bpclient help service re'), ['register', 'renew', 'replace']);
       assert.deepEqual(await candidates('bpclient service get --access-key-'), ['--access-key-file']);
       assert.deepEqual(await candidates('bpclient ping --format cs'), ['csv', 'csv-noheader']);
       assert.deepEqual(await candidates('bpclient ping --format=j'), ['--format=json']);
@@ -259,11 +259,25 @@ describe('completion', () => {
         .split('\n')
         .map((line) => line.split('\t')[0] ?? '');
     };
-    assert.deepEqual(await ask('help', 'service', 're'), ['words', 'register', 'replace']);
+    assert.deepEqual(await ask('help', 'service', 're'), ['words', 'register', 'replace', 'renew']);
     assert.deepEqual(await ask('help', 'pi'), ['words', 'ping']);
     assert.deepEqual(await ask('lock', '--foreg'), ['words', '--foreground']);
     assert.deepEqual(await ask('lock', '--name', 'x', '--', 'ca'), ['files']);
     assert.deepEqual(await ask('service', 'delete', '--name', 'x', '--if-l'), ['words', '--if-locked']);
+    const options = {
+      lock: ['name', 'data', 'ttl', 'wait', 'timeout', 'foreground'],
+      ping: ['wait', 'timeout'],
+      'service get': ['default', 'data-only', 'cols', 'format', 'wait'],
+      'service register': ['json', 'ttl', 'if-same', 'if-locked'],
+      'service update': ['unset', 'json', 'if-revision'],
+      'service delete': ['prefix', 'if-locked'],
+      'service list': ['count', 'wait-count', 'data-only'],
+      'service watch': ['initial', 'after', 'count', 'exec', 'timeout'],
+    };
+    for (const [command, names] of Object.entries(options)) {
+      const offered = await ask(...command.split(' '), '--');
+      for (const name of names) assert.ok(offered.includes(`--${name}`), `${command} --${name}`);
+    }
     // A topic takes no options: what it names is not run.
     assert.deepEqual(await ask('help', 'ping', '--'), ['words', '--help']);
   });
