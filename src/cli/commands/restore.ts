@@ -10,8 +10,7 @@ import { writeError, writeOut } from '../terminal.ts';
 export const run: Run = async (args) => {
   const { file, backups } = brokerFile(args);
   const from = path.resolve(args.required('from'));
-  const { document, effective } = await loadConfiguration(file, undefined);
-  if (document !== undefined && effective._store.driver === 'etcd') {
+  if (await isInEtcd(file)) {
     throw new BrokerError(
       'invalid_config',
       `The registry of ${file} is in etcd, which no file is restored into: give another file with --config, to serve the backup by itself`,
@@ -30,3 +29,14 @@ export const run: Run = async (args) => {
     writeError(`To go back: bpbroker restore --config ${shellWord(file)} --from ${shellWord(backup)}\n`);
   if (problem !== undefined) writeError(`No backup of what was replaced, which cannot be read: ${problem}\n`);
 };
+
+/** Whether the registry of a configuration is in etcd. One that cannot be read says nothing of it: a backup is there to replace it. */
+async function isInEtcd(file: string): Promise<boolean> {
+  try {
+    const { document, effective } = await loadConfiguration(file, undefined);
+    return document !== undefined && effective._store.driver === 'etcd';
+  } catch (error) {
+    if (error instanceof BrokerError && error.code === 'invalid_config') return false;
+    throw error;
+  }
+}
