@@ -16,7 +16,7 @@ import { freePort, reference, skipOf } from './support.ts';
 const canary = 'canary-71c0';
 
 describe('doctor, of keys and identities,', () => {
-  it('says that a key is wrong, or missing, and presents it once', async () => {
+  it('row "doctor": says that a key is wrong, or missing, and presents it once', async () => {
     const broker = await startBroker(reference, { config: { services: { _access_key: 'the right key' } } });
     const user = userOf();
     await user.types([...reference.bpclient, ...at(broker), 'ping', '--data', 'x']);
@@ -79,7 +79,7 @@ describe('doctor, of keys and identities,', () => {
     await anew.kill();
   });
 
-  it('of a broker never met keeps nothing, and sends it no key', async () => {
+  it('row "doctor": of a broker never met keeps nothing, and sends it no key', async () => {
     const user = userOf({ BPBROKER_ACCESS_KEY: canary });
     const recorder = await record();
     await user.doctor(at(recorder), 'broker_unwell', 1);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import type { BrokerClient } from '../../src/client/client.ts';
@@ -115,24 +115,25 @@ it(
         const client = await connectTo(broker);
         for (let i = 0; i < 12; i++) await client.replace(`list ${i}`, 'x'.repeat(1_000_000));
         client.close();
-        const descriptors = (): number => readdirSync(`/proc/${broker.pid}/fd`).length;
-        let before_ = Infinity;
-        await waitFor('the client to be gone', async () => {
-          const [last, now] = [before_, descriptors()];
-          before_ = now;
-          await new Promise((resolve) => {
-            setTimeout(resolve, 200);
-          });
-          return now === last;
-        });
+        await waitFor('the client to be gone', () => connectionsTo(broker.port) === 0);
         const unread = await connectRaw(broker.port);
         unread.pause();
         unread.write('GET /services/List HTTP/1.1\r\nHost: x\r\n\r\n');
-        await waitFor(`${launcher.name} to open it`, () => descriptors() > before_);
-        await waitFor(`${launcher.name} to close it`, () => descriptors() <= before_, 60_000);
+        await waitFor(`${launcher.name} to open it`, () => connectionsTo(broker.port) === 1);
+        await waitFor(`${launcher.name} to close it`, () => connectionsTo(broker.port) === 0, 60_000);
         unread.destroy();
         await broker.kill();
       }),
     );
   },
 );
+
+/** How many connections the system has at a port of this host, at the end of whoever listens there. */
+function connectionsTo(port: number): number {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const ESTABLISHED = '01';
+  return ['tcp', 'tcp6']
+    .flatMap((table) => readFileSync(`/proc/net/${table}`, 'utf8').trim().split('\n').slice(1))
+    .map((line) => line.trim().split(/ +/))
+    .filter(([, at = '', , state]) => at.endsWith(local) && state === ESTABLISHED).length;
+}
