@@ -52,6 +52,16 @@ export function createFreshness(setup: {
     return revisionOf((await gateway.ask<RangeResponse>('/v3/kv/put', put, deadline)).header);
   });
 
+  /** Nothing where etcd is full: then deletions alone change anything, and what there was before arrives by itself. */
+  async function syncWhereRoom(): Promise<number | undefined> {
+    try {
+      return await sync();
+    } catch (error) {
+      if (error instanceof BrokerError && error.code === 'storage_full') return undefined;
+      throw error;
+    }
+  }
+
   async function read(): Promise<number> {
     const range = { key: keys.registry, keys_only: true };
     const deadline = performance.now() + timeoutMs;
@@ -76,7 +86,7 @@ export function createFreshness(setup: {
       arrivalMs = ARRIVAL_MS;
       return;
     }
-    const synced = await sync();
+    const synced = (await syncWhereRoom()) ?? revision;
     arrivalMs = FOREIGN_ARRIVAL_MS;
     // What was written before is reported before.
     for (;;) {
