@@ -1,3 +1,4 @@
+import { servedWith } from './detach/served-with.ts';
 import type { Command } from './command.ts';
 
 /** The commands that only `bpbroker` has. */
@@ -8,18 +9,7 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
       'It runs in the foreground until SIGINT or SIGTERM. SIGHUP makes it read the options of its file again. One line on standard error says that it is ready, with its address and its fingerprint. With --detach the command returns then, or repeats why the broker failed and exits with its code. The file of the machine is etc/bpbroker.json in /usr/local/bpbroker, or in %ProgramFiles%\\bpbroker on Windows.',
     prints: 'Nothing; the log is on standard error.',
     positionals: ['config'],
-    options: [
-      'config',
-      'detach',
-      'timeout',
-      'listen-ip',
-      'listen-port',
-      'ssl-cert',
-      'ssl-key',
-      'log-format',
-      'log-level',
-      'log-file',
-    ],
+    options: ['config', 'detach', 'timeout', ...servedWith, 'log-file'],
     meanings: { timeout: 'Longest time for a detached broker to be ready' },
     defaults: { timeout: '5m' },
     exits: {

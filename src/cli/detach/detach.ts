@@ -10,6 +10,7 @@ import { type Announcement, sayAnnouncement } from '../ready-line.ts';
 import { writeError } from '../terminal.ts';
 import { closeLog, type LogFile, openLog } from './log-file.ts';
 import { makeReadyFile, type ReadyFile } from './ready-file.ts';
+import { servedWith } from './served-with.ts';
 
 /** Longest that a broker has to get ready, unless `--timeout` says otherwise: as long as systemd gives it. */
 const READY_MS = 5 * 60_000;
@@ -25,15 +26,7 @@ const steps = [
 ] as const;
 
 /** The options that the broker itself takes. */
-const passedOn: readonly OptionName[] = [
-  'config',
-  'listen-ip',
-  'listen-port',
-  'ssl-cert',
-  'ssl-key',
-  'log-format',
-  'log-level',
-];
+const passedOn: readonly OptionName[] = ['config', ...servedWith];
 
 const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 

@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../../protocol/data.ts';
 export type Status = 'ok' | 'warn' | 'fail' | 'skip';
 
 /** The parts that are looked at, in the order of the way from this host to the broker's disk. The ids are stable. */
-export const checkIds = [
+const checkIds = [
   'program',
   'interfaces',
   'container',

@@ -85,7 +85,7 @@ const bridges: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** Whom an interface leads to, where its name tells that it is no network of other hosts. */
-export function bridgeOf(name: string): string | undefined {
+function bridgeOf(name: string): string | undefined {
   return bridges.find(([pattern]) => pattern.test(name))?.[1];
 }
 

@@ -62,7 +62,7 @@ function withValue(name: OptionName, command: Pick<Command, 'valued'> = {}): str
 }
 
 /** The commands of a group, those of an expanded group within it one by one. */
-export function commandRows({ subCommands = {} }: Command): Row[] {
+function commandRows({ subCommands = {} }: Command): Row[] {
   return Object.entries(subCommands)
     .filter(([, { hidden }]) => !hidden)
     .flatMap(([name, sub]): Row[] => {
