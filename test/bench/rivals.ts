@@ -4,7 +4,8 @@ import { request } from 'node:https';
 import path from 'node:path';
 import { lacking } from '../support/tools.ts';
 import { cpuSeconds, type Measurement } from './cpu.ts';
-import { freePort, type Server, startServer } from './server.ts';
+import { freePort } from '../support/free-port.ts';
+import { type Server, startServer } from './server.ts';
 
 /**
  * What else an installer could keep its entries in, over TLS with the broker's certificate, each write on the disk before its

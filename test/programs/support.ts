@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { type BrokerClient, connect, type ConnectOptions } from '../../src/client/client.ts';
 import { cleanEnv } from '../support/clean-env.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { type Launcher, launchers, run, type RunningBroker, type RunResult } from '../support/programs.ts';
 import { waitFor } from '../support/wait.ts';
+
+export { freePort } from '../support/free-port.ts';
 
 /** What to run where the runtime does not matter: the executables, or Node where they have not been built. */
 export const reference: Launcher = pickReference();
@@ -94,18 +95,6 @@ export async function connectTo(
   const client = await connect({ broker: `127.0.0.1:${port}`, fingerprint, knownBrokers, ...options });
   atEnd(() => client.close());
   return client;
-}
-
-/** A port that TCP has free now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address ? address.port : 0;
 }
 
 /** Waits until a program has printed so many lines on standard output. */

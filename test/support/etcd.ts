@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { memoryDir } from '../store/memory-dir.ts';
 import { atEnd } from './cleanup.ts';
+import { freePorts } from './free-port.ts';
 import { waitFor } from './wait.ts';
 
 /** A cluster of etcd members on loopback; it is killed when the tests of this file are over. */
@@ -80,7 +80,9 @@ export async function startEtcd(options: ClusterOptions = {}): Promise<EtcdClust
         'initial-cluster-token': dir,
       };
       const given = Object.entries(own).map(([key, value]) => `--${key}=${value}`);
-      child = spawn('etcd', [...given, ...secured, ...args], { stdio: 'ignore' });
+      const output = openSync(path.join(dir, `${name}.log`), 'a');
+      child = spawn('etcd', [...given, ...secured, ...args], { stdio: ['ignore', output, output] });
+      closeSync(output);
     };
     start();
     return {
@@ -101,7 +103,14 @@ export async function startEtcd(options: ClusterOptions = {}): Promise<EtcdClust
   // A read of the majority's state.
   const hasLeader = (): Promise<unknown> =>
     askEtcd(all[0]?.client ?? '', '/v3/kv/range', { key: 'AA==' }, ask);
-  if (isReady) await waitFor('the cluster to have a leader', hasLeader, 30_000);
+  if (isReady) {
+    await waitFor('the cluster to have a leader', hasLeader, 60_000).catch((error: unknown) => {
+      const ends = all.map(
+        ({ name }) => `${name}: ${readFileSync(path.join(dir, `${name}.log`), 'utf8').slice(-1000)}`,
+      );
+      throw new Error(`etcd has no leader\n${ends.join('\n')}`, { cause: error });
+    });
+  }
   return {
     endpoints: members.map(({ url }) => url),
     members,
@@ -122,14 +131,6 @@ export async function askEtcd(
   const text = await answer.text();
   if (!answer.ok) throw new Error(`etcd answers ${answer.status} to ${at}: ${text}`);
   return JSON.parse(text);
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }
 
 function writeIn(dir: string, name: string, text: string): string {

@@ -1,11 +1,11 @@
 /** Locks under kills: of who holds them, of what they run, and of the broker. */
 import { execFileSync } from 'node:child_process';
 import { constants, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { once } from 'node:events';
-import { type AddressInfo, createServer, Socket } from 'node:net';
+import { Socket } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../support/free-port.ts';
 import { killIfThere } from '../../support/teardown.ts';
 import { waitFor } from '../../support/wait.ts';
 import { type Broker, started } from '../broker.ts';
@@ -17,15 +17,6 @@ import { configIn, newFolder } from '../sweep-places.ts';
 
 const TTL_SECONDS = 2;
 const LOCKS = ['lock-0', 'lock-1', 'lock-2', 'lock-3'];
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** The process that has started another, as long as that one is there (Linux). */
 function parentOf(pid: number): number | undefined {
