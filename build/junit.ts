@@ -4,7 +4,7 @@ export interface Case {
   /** With the names of the suites around it: `frame() > refuses an empty one`. */
   readonly name: string;
   readonly outcome: 'passed' | 'failed' | 'skipped';
-  /** Why it was skipped, where the runner says. */
+  /** Why it was skipped or failed, where the runner says. */
   readonly reason?: string;
 }
 
@@ -34,13 +34,13 @@ function startCase(attributes: string, suites: readonly string[]): Case {
 function judge(cases: Case[], verdict: string, details: string): void {
   const last = cases.pop();
   if (!last) return;
-  if (verdict !== 'skipped') {
-    cases.push({ ...last, outcome: 'failed' });
-    return;
-  }
   const message = attribute(details, 'message');
   const reason = message === 'true' ? undefined : message;
-  cases.push({ ...last, outcome: 'skipped', ...(reason && { reason }) });
+  cases.push({
+    ...last,
+    outcome: verdict === 'skipped' ? 'skipped' : 'failed',
+    ...(reason && { reason }),
+  });
 }
 
 function attribute(text: string, name: string): string | undefined {

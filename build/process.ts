@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 
 export interface RunOptions {
   readonly cwd?: string;
@@ -13,6 +14,17 @@ export function passThrough(command: readonly string[], options: RunOptions = {}
     child.once('error', reject);
     child.once('close', (code) => resolve(code ?? 128));
   });
+}
+
+/** Runs a tool with all its output in a file, which is replaced, and gives its exit code (128 when a signal ended it). */
+export function logTo(file: string, command: readonly string[], options: RunOptions = {}): Promise<number> {
+  const [program = '', ...args] = command;
+  const log = openSync(file, 'w');
+  return new Promise<number>((resolve, reject) => {
+    const child = spawn(program, args, { ...options, stdio: ['ignore', log, log] });
+    child.once('error', reject);
+    child.once('close', (code) => resolve(code ?? 128));
+  }).finally(() => closeSync(log));
 }
 
 /**

@@ -1,5 +1,8 @@
 import type { Case } from './junit.ts';
 
+const MESSAGE_LINES = 8;
+const MESSAGE_WIDTH = 300;
+
 /** What one pass came to. */
 export interface Result {
   readonly pass: string;
@@ -30,7 +33,7 @@ export function summarize(results: readonly Result[], noSkip: boolean): string {
     (result) => `${result.pass.padEnd(width)}  ${counts([result])}  ${seconds(result)}`,
   );
   const failures = results.flatMap(({ pass, failures: cases }) =>
-    cases.map((item) => `  ${pass}: ${where(item)}`),
+    cases.flatMap((item) => [`  ${pass}: ${where(item)}`, ...indented(item.reason ?? '')]),
   );
   const skips = results.flatMap(({ pass, skips: cases }) =>
     cases.map((item) => `  ${pass}: ${where(item)}: ${reasonOf(item, results)}`),
@@ -65,6 +68,12 @@ function seconds({ ms }: Result): string {
 function where({ file, name }: Case): string {
   const short = /(?:^|\/)(test\/.*)$/.exec(file)?.[1];
   return short ? `${short}: ${name}` : name;
+}
+
+/** The beginning of a failure's message, under its test. */
+function indented(message: string): string[] {
+  const lines = message.split('\n').filter((line) => line.trim() !== '');
+  return lines.slice(0, MESSAGE_LINES).map((line) => `      ${line.slice(0, MESSAGE_WIDTH)}`);
 }
 
 /** Bun and Deno do not report reasons: the same test, skipped by Node, tells it. */

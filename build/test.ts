@@ -4,7 +4,7 @@ import { ensureExecutables } from './executable.ts';
 import { readJUnit } from './junit.ts';
 import { ensurePackage } from './npm.ts';
 import { filesOf, type Pass, passes } from './passes.ts';
-import { passThrough } from './process.ts';
+import { logTo, passThrough } from './process.ts';
 import { root } from './root.ts';
 import { exitCode, type Result, summarize, tally } from './summary.ts';
 
@@ -19,11 +19,20 @@ async function main(args: readonly string[]): Promise<number> {
   const results: Result[] = [];
   if (chosen.some(({ name }) => name === 'node24')) results.push(await build());
   if (results.every(({ failed }) => failed === 0)) {
-    for (const pass of chosen) results.push(await run(pass, only));
+    for (const group of grouped(chosen)) {
+      results.push(...(await Promise.all(group.map((pass) => run(pass, only, group.length > 1)))));
+    }
   }
   const noSkip = process.env['BPBROKER_NO_SKIP'] === '1';
   process.stdout.write(`\n${summarize(results, noSkip)}\n`);
   return exitCode(results, noSkip);
+}
+
+/** The passes that run one after another. Those of the other runtimes mostly wait, so they go side by side. */
+function grouped(chosen: readonly Pass[]): Pass[][] {
+  const widest = chosen.filter(({ name }) => name === 'node24');
+  const others = chosen.filter(({ name }) => name !== 'node24');
+  return [widest, others].filter((group) => group.length > 0);
 }
 
 /** The tests of the programs run what is in `dist`. */
@@ -40,32 +49,35 @@ async function build(): Promise<Result> {
   }
 }
 
-async function run(pass: Pass, only: readonly string[]): Promise<Result> {
-  header(pass.name);
+/** @param isBeside whether others run at the same time: then its output is shown as a whole when it is over. */
+async function run(pass: Pass, only: readonly string[], isBeside: boolean): Promise<Result> {
+  if (!isBeside) header(pass.name);
   const started = performance.now();
   const elapsed = (result: Result): Result => ({ ...result, ms: performance.now() - started });
   try {
     const files = filesOf(pass, only);
     if (files.length === 0) {
-      say('none of the given files belongs to this pass');
+      say(`${pass.name}: none of the given files belongs to this pass`);
       return elapsed(tally(pass.name, [], 0));
     }
     const hindrance = await pass.prepare?.();
     if (hindrance) {
-      say(`skipped: ${hindrance}`);
+      say(`${pass.name}: skipped: ${hindrance}`);
       return elapsed(
         tally(pass.name, [{ file: '', name: 'the whole pass', outcome: 'skipped', reason: hindrance }], 0),
       );
     }
-    return elapsed(await runFiles(pass, files));
+    return elapsed(await runFiles(pass, files, isBeside));
   } catch (error) {
-    say(String(error));
+    say(`${pass.name}: ${String(error)}`);
     return elapsed(tally(pass.name, [], 1));
   }
 }
 
-async function runFiles(pass: Pass, files: readonly string[]): Promise<Result> {
-  const report = path.join(root, 'dist', 'test-results', `${pass.name}.xml`);
+async function runFiles(pass: Pass, files: readonly string[], isBeside: boolean): Promise<Result> {
+  const results = path.join(root, 'dist', 'test-results');
+  const report = path.join(results, `${pass.name}.xml`);
+  const log = path.join(results, `${pass.name}.log`);
   mkdirSync(path.dirname(report), { recursive: true });
   rmSync(report, { force: true });
   const env = {
@@ -75,10 +87,17 @@ async function runFiles(pass: Pass, files: readonly string[]): Promise<Result> {
     // A discovery that a test forgot to confine must not reach the network of whoever runs the tests.
     BPBROKER_INTERFACES: process.env['BPBROKER_INTERFACES'] ?? 'lo',
   };
-  const code = await passThrough(pass.command(files, report), { cwd: root, env });
+  const command = pass.command(files, report);
+  const code = isBeside
+    ? await logTo(log, command, { cwd: root, env })
+    : await passThrough(command, { cwd: root, env });
+  if (isBeside) {
+    header(pass.name);
+    process.stdout.write(readFileSync(log));
+  }
   const cases = existsSync(report) ? readJUnit(readFileSync(report, 'utf8')) : [];
   if (cases.length === 0 && code === 0) {
-    say('no test ran');
+    say(`${pass.name}: no test ran`);
     return tally(pass.name, [], 1);
   }
   return tally(pass.name, cases, code);

@@ -58,6 +58,11 @@ describe('readJUnit()', () => {
         );
       });
 
+      it('reads the message of a failure', () => {
+        const { reason = '' } = cases.find(({ name }) => name === 'a <suite> > fails') ?? {};
+        assert.match(reason, /<\/testcase><skipped message="no"\/>/);
+      });
+
       it('reads the reason of a skip where it is reported', () => {
         const { reason } = cases.find(({ outcome }) => outcome === 'skipped') ?? {};
         assert.equal(reason, runner === 'node' ? 'needs "root": run <as> root' : undefined);

@@ -35,6 +35,15 @@ describe('summarize()', () => {
   });
 });
 
+describe('summarize() of a failure', () => {
+  it('says the beginning of its message', () => {
+    const lines = Array.from({ length: 20 }, (_, i) => `line ${i} ${'x'.repeat(400)}`);
+    const text = summarize([tally('node24', [{ ...failed, reason: lines.join('\n\n') }], 1)], false);
+    assert.match(text, /Failed:\n {2}node24: test\/a\.test\.ts: breaks\n {6}line 0 x+\n {6}line 1 x+\n/);
+    assert.doesNotMatch(text, /line 8|x{300}/);
+  });
+});
+
 describe('exitCode()', () => {
   it('is 0 with skips, unless they are forbidden', () => {
     const results = [tally('node24', [passed, skipped], 0)];
