@@ -1,5 +1,5 @@
 import type { Command } from './command.ts';
-import { connectionOptions, outputOptions } from './options/options.ts';
+import { connectionOptions, outputOptions } from './options/common.ts';
 
 const client = [...connectionOptions, ...outputOptions];
 const entry = [...client, 'data-only'] as const;

@@ -5,6 +5,9 @@ const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as cons
 /** The longest duration that is taken: 10 years, far past any use and within what timers and JSON hold exactly. */
 export const MAX_DURATION_MS: number = 10 * 365 * units.d;
 
+/** The shortest lifetime that an entry may have. */
+export const MIN_TTL_MS = 100;
+
 /** The longest that a timer of any runtime runs: about 24.8 days. */
 export const MAX_TIMER_MS: number = 2 ** 31 - 1;
 
@@ -22,9 +25,10 @@ export function parseDuration(
     ? Math.round(Number(match[1]) * units[(match[2] ?? 's') as keyof typeof units])
     : Number.NaN;
   if (Number.isNaN(ms) || ms > MAX_DURATION_MS) {
+    const limit = Number.isNaN(ms) ? '' : `, and at most ${MAX_DURATION_MS / units.d}d`;
     throw new BrokerError(
       code,
-      `Invalid ${what} '${text}': expected a duration such as 500ms, 3s, 1m, 2h or 1d`,
+      `Invalid ${what} '${text}': expected a duration such as 500ms, 3s, 1m, 2h or 1d${limit}`,
     );
   }
   return ms;

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { parseDuration } from './duration.ts';
+import { MIN_TTL_MS, parseDuration } from './duration.ts';
 import { messageOf } from './errors.ts';
 import { MAX_UNSET, type MemberPath, parseMember } from './members.ts';
 import { nameProblem } from './names.ts';
@@ -102,7 +102,7 @@ const duration = v.pipe(
 );
 const ttl = v.pipe(
   duration,
-  v.check((ms) => ms >= 100, 'expected a duration of at least 100ms'),
+  v.check((ms) => ms >= MIN_TTL_MS, `expected a duration of at least ${MIN_TTL_MS}ms`),
 );
 // Defaults stand where they are used: one given here would pass through its schema with every call.
 const wait = v.optional(

@@ -3,12 +3,8 @@ import { describe, it } from 'node:test';
 import { exitCodes } from '../../src/cli/help/exit-codes.ts';
 import { defaultOf, needOf } from '../../src/cli/help/page.ts';
 import { renderHelp } from '../../src/cli/help/render.ts';
-import {
-  connectionOptions,
-  optionDefinitions,
-  type OptionName,
-  outputOptions,
-} from '../../src/cli/options/options.ts';
+import { connectionOptions, outputOptions } from '../../src/cli/options/common.ts';
+import { optionDefinitions, type OptionName } from '../../src/cli/options/options.ts';
 import { commandSynonyms, optionSynonyms } from '../../src/cli/options/suggest.ts';
 import { BrokerError, errorCodes } from '../../src/protocol/errors.ts';
 import { allCommands, type VisibleCommand } from '../support/all-commands.ts';

@@ -245,6 +245,8 @@ describe('usage errors', () => {
       ['service get', /Command 'service get' needs --name/],
       ['service list --wait-count many', /--wait-count/],
       ['service watch', /--name NAME or --prefix/],
+      ['service watch --name x --prefix y', /either --name NAME or --prefix PREFIX.*, and not both/],
+      ['service register --name x --data y --ttl 4000d', /Invalid --ttl '4000d': .* at most 3650d/],
       ['start', /Unknown command 'start'/],
     ];
     for (const [line, message] of wrong) {

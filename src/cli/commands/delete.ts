@@ -9,7 +9,7 @@ export const run: Run = async (args) => {
   const name = args.text('name');
   const prefix = args.text('prefix');
   if ((name === undefined) === (prefix === undefined))
-    throw new BrokerError('usage', 'Give --name NAME or --prefix PREFIX');
+    throw new BrokerError('usage', 'Give either --name NAME or --prefix PREFIX, and not both');
   if (prefix === '')
     throw new BrokerError(
       'usage',

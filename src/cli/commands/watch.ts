@@ -16,7 +16,10 @@ export const run: Run = async (args) => {
   const name = args.text('name');
   const prefix = args.text('prefix');
   if ((name === undefined) === (prefix === undefined)) {
-    throw new BrokerError('usage', "Give --name NAME or --prefix PREFIX ('' is every entry)");
+    throw new BrokerError(
+      'usage',
+      "Give either --name NAME or --prefix PREFIX ('' is every entry), and not both",
+    );
   }
   const command = args.text('exec');
   const scope = name === undefined ? { prefix: prefix ?? '' } : { name };

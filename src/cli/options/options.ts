@@ -1,6 +1,7 @@
 import {
   checkCols,
   checkDuration,
+  checkLifetime,
   checkEntryName,
   checkMember,
   checkPrefix,
@@ -277,7 +278,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   }),
   ttl: text('TIME', 'Lifetime: the entry expires after this time unless it is renewed', {
     default: 'it never expires',
-    check: checkDuration,
+    check: checkLifetime,
   }),
   'if-same': flag('Succeed as well if the entry exists with equal data'),
   'if-revision': text('N', 'Write only if the entry is at this revision; 0: only if it does not exist', {
@@ -329,22 +330,3 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     repeatable: true,
   }),
 };
-
-/** The options that every command which talks to a broker takes. */
-export const connectionOptions: readonly OptionName[] = [
-  'bpbroker',
-  'access-key',
-  'access-key-file',
-  'discover-key-file',
-  'fingerprint',
-  'ca',
-  'timeout',
-  'interface',
-  'target',
-  'port',
-  'quiet',
-  'verbose',
-];
-
-/** The options that every command which prints a result takes. */
-export const outputOptions: readonly OptionName[] = ['format', 'cols', 'raw'];
