@@ -38,6 +38,7 @@ const everyRuntime = [
   'test/store/backup.test.ts',
   'test/store/etcd-doors.test.ts',
   'test/store/etcd-lost.test.ts',
+  'test/store/etcd-once.test.ts',
   'test/store/etcd-secure.test.ts',
   'test/store/etcd.test.ts',
   'test/store/file.test.ts',

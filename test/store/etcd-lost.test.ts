@@ -96,6 +96,11 @@ describe('a registry in etcd whose answers are lost', { skip, timeout: 120_000 }
     const answer = await askEtcd(url, '/v3/kv/txn', JSON.parse(late[0] ?? '') as object);
     assert.equal((answer as { succeeded?: boolean }).succeeded, undefined);
     assert.equal(await other.get('foo'), undefined);
+    // Nor once the broker that sent it has been stopped.
+    await store.close();
+    const later = await askEtcd(url, '/v3/kv/txn', JSON.parse(late[0] ?? '') as object);
+    assert.equal((later as { succeeded?: boolean }).succeeded, undefined);
+    assert.equal(await other.get('foo'), undefined);
   });
 
   it('answers for a write that was done and written over meanwhile', async () => {

@@ -15,7 +15,10 @@ export interface EtcdStoreOptions extends StateLimits {
   readonly endpoints: readonly string[];
   /** What the keys of this registry begin with; ends with `/`. Default `/bpbroker/`. Each registry of a cluster needs its own. */
   readonly prefix?: string;
-  /** How requests are made; default: the global `fetch`. Give one that presents a client certificate where etcd asks for it. */
+  /**
+   * How requests are made; default: the global `fetch`. Give one that presents a client certificate where etcd asks for it. It must send each
+   * request once: Deno's `fetch` does so with a body that is a `Blob`.
+   */
   readonly fetch?: EtcdFetch;
   /** The user of etcd's own authentication; default: none. */
   readonly username?: string;

@@ -12,6 +12,7 @@ import type {
 } from '../store.ts';
 import { checkEtcdOptions, type EtcdStoreOptions } from './etcd-options.ts';
 import { createFence } from './fence.ts';
+import { fetchOnce } from './fetch-once.ts';
 import { createFollower, type Follower } from './follower.ts';
 import { createFreshness } from './freshness.ts';
 import { createGateway } from './gateway.ts';
@@ -69,7 +70,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
   const { timeoutMs = TIMEOUT_MS, username, password = '', log = (): void => undefined } = options;
   const gateway = createGateway({
     endpoints: options.endpoints.map((url) => url.replace(/\/$/, '')),
-    fetch: options.fetch ?? ((url, init) => fetch(url, init)),
+    fetch: options.fetch ?? fetchOnce,
     credentials: username === undefined ? undefined : { username, password },
   });
   const keys = createKeys(options.prefix ?? '/bpbroker/');
@@ -152,7 +153,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     await follower?.close();
     await leases.settled();
     // A key that is left behind does no harm.
-    await fence.remove(performance.now() + TIDY_MS).catch(() => undefined);
+    await fence.abandon(performance.now() + TIDY_MS).catch(() => undefined);
   }
 
   return {

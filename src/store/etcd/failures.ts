@@ -52,14 +52,22 @@ export function failureOf(status: number, body: string): Failure {
 
 /** A connection that was refused cannot have taken a request; of any other that failed nobody knows. */
 export function brokenConnection(error: unknown): Failure {
-  const codes = [error, (error as { cause?: unknown } | undefined)?.cause].map(
-    (thrown) => (thrown as { code?: unknown } | undefined)?.code,
-  );
+  const thrown = [error, (error as { cause?: unknown } | undefined)?.cause] as (SystemError | undefined)[];
   const reason = reasonIn(error);
   const unsent =
-    codes.some((code) => typeof code === 'string' && NEVER_CONNECTED.has(code)) ||
+    thrown.some((one) => typeof one?.code === 'string' && NEVER_CONNECTED.has(one.code) && !wasOpen(one)) ||
     /connection refused|certificate|getaddrinfo/i.test(reason);
   return { kind: unsent ? 'unsent' : 'lost', reason };
+}
+
+interface SystemError {
+  readonly code?: unknown;
+  readonly syscall?: unknown;
+}
+
+/** A host that cannot be reached any more ends a connection with the same code as one that could not be reached at all. */
+function wasOpen({ syscall }: SystemError): boolean {
+  return syscall === 'read' || syscall === 'write';
 }
 
 /** What is thrown where trying again, or elsewhere, does not help. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Gateway } from './gateway.ts';
 import { encode, type Keys } from './keys.ts';
-import { type RangeResponse, revisionOf } from './messages.ts';
+import { type LeaseGrantResponse, type RangeResponse, revisionOf } from './messages.ts';
 import { createRounds } from './rounds.ts';
 import type { Deadline } from './times.ts';
 
@@ -18,9 +18,12 @@ export interface Fence {
   found(revision: number): void;
   /** Raises it: gives the revision after which nothing that was sent before this call is done. */
   raise(deadline: Deadline): Promise<number>;
-  /** Takes its key away. */
-  remove(deadline: Deadline): Promise<void>;
+  /** Has etcd remove its key an hour from now: until then a write that is still under way finds it. */
+  abandon(deadline: Deadline): Promise<void>;
 }
+
+/** A request that was lost does not wait longer than that for its member to go on, as one that is stopped may. */
+const KEPT_SECONDS = 3600;
 
 export function createFence(gateway: Gateway, keys: Keys): Fence {
   const key = keys.fence(randomBytes(8).toString('hex'));
@@ -44,9 +47,15 @@ export function createFence(gateway: Gateway, keys: Keys): Fence {
       until = Math.max(until, deadline);
       return raise();
     },
-    async remove(deadline) {
+    async abandon(deadline) {
       // Most brokers never raise it.
-      if (revision > 0) await gateway.ask('/v3/kv/deleterange', { key }, deadline);
+      if (revision === 0) return;
+      const { ID } = await gateway.ask<LeaseGrantResponse>(
+        '/v3/lease/grant',
+        { TTL: KEPT_SECONDS },
+        deadline,
+      );
+      await gateway.ask('/v3/kv/put', { key, value: encode(''), lease: ID }, deadline);
     },
   };
 }
