@@ -12,6 +12,8 @@ import { createFailureLimit } from './rate-limit.ts';
  */
 interface Caller {
   readonly clientAddress: string;
+  /** What the lines of the log about its request have. */
+  readonly requestId?: string;
 }
 
 /** Checks the access keys of modules; made once from the configuration. */
@@ -56,15 +58,15 @@ export function createAccessKeys(
   }
   const failures = createFailureLimit(limits);
 
-  const failed = (module: string, address: string): void => {
-    const source = networkOf(address);
+  const failed = (module: string, { clientAddress, requestId: request }: Caller): void => {
+    const source = networkOf(clientAddress);
     if (source === '') {
-      log.info('wrong access key', { module });
+      log.info('wrong access key', { module, request });
       return;
     }
     const now = performance.now();
     failures.fail(source, now);
-    log.info('wrong access key', { module, source });
+    log.info('wrong access key', { module, source, request });
     if (failures.waitMs(source, now) > 0) log.warn('too many wrong access keys', { source });
   };
 
@@ -95,7 +97,7 @@ export function createAccessKeys(
       const matches = accepted.filter((key) => timingSafeEqual(key, digest));
       if (matches.length > 0) return;
       refused('wrong');
-      failed(module, caller.clientAddress);
+      failed(module, caller);
       throw new BrokerError('access_denied', `Incorrect access key for module '${module}'`);
     },
     holderOf(module, present, { clientAddress }) {

@@ -7,6 +7,7 @@ import type { RequestMeter, Route } from './metrics/requests.ts';
 import { inFrames, takesFrames } from './framed.ts';
 import { type CallContext, RequestCall } from './request-call.ts';
 import { type Parameters, readParameters } from './request.ts';
+import { requestIdOf, withRequestId } from './request-id.ts';
 import { EVENT_STREAM, isWhole, type Responder } from './response.ts';
 import type { StreamLimit } from './streams.ts';
 
@@ -45,7 +46,7 @@ export function createAnswer(options: AnswerOptions): Answer {
   /** What a call is answered, once it is there as a whole. */
   function answered(reply: Reply, call: RequestCall, route: Route): Response {
     // First, since it throws for what cannot be sent, and something else is answered then.
-    const response = toResponse(reply);
+    const response = toResponse(call.named(reply));
     requests.answered(route, reply.status ?? 200, call.since, call.isHeld);
     call.answered();
     return response;
@@ -94,7 +95,7 @@ export function createAnswer(options: AnswerOptions): Answer {
         leave?.();
         call.answered();
       };
-      const response = toResponse(reply, { connection, onEnd });
+      const response = toResponse(call.named(reply), { connection, onEnd });
       requests.answered(route, reply.status ?? 200, call.since, true);
       return response;
     } catch (error) {
@@ -104,7 +105,7 @@ export function createAnswer(options: AnswerOptions): Answer {
 
   return (request, connection, module, method) => {
     const since = performance.now();
-    if (!methods.has(request.method)) return refused(methodNotAllowed(request.method), module, method, since);
+    if (!methods.has(request.method)) return refused(methodNotAllowed(request), module, method, since);
     try {
       const read = readParameters(request, connection);
       if (!(read instanceof Promise)) return dispatch(read, request, connection, module, method, since);
@@ -141,26 +142,44 @@ function cannotStream({ body }: Reply): BrokerError {
   );
 }
 
-function methodNotAllowed(method: string): Reply {
+function methodNotAllowed(request: Request): Reply {
   const error = new BrokerError(
     'invalid_request',
-    `Method ${method} is not taken: expected POST, GET or DELETE`,
+    `Method ${request.method} is not taken: expected POST, GET or DELETE`,
   );
-  return { ...failure(error), status: 405, headers: { allow: [...methods].join(', ') } };
+  const reply = { ...failure(error), status: 405, headers: { allow: [...methods].join(', ') } };
+  return withRequestId(reply, request);
 }
 
-/** What a failed request answers. */
+/** What a failed request answers, with the id that its lines of the log have. */
 export function refuse(error: unknown, request: Request, log: Logger): Reply {
   if (!(error instanceof BrokerError) && request.signal.aborted) return jsonReply({}, 499);
-  return failure(explain(error, request, log));
+  return withRequestId(failure(explain(error, request, log)), request);
 }
 
 /** Only a BrokerError's words are for the caller; anything else is ours to look into. */
 function explain(error: unknown, request: Request, log: Logger): BrokerError {
-  if (error instanceof BrokerError) return error;
+  const about = { request: requestIdOf(request), path: pathOf(request) };
+  if (error instanceof BrokerError) {
+    // Not its words, in which there may be what was sent.
+    log.debug('request refused', { ...about, code: error.code });
+    return error;
+  }
   log.error('request failed', {
-    path: new URL(request.url).pathname,
+    ...about,
     error: error instanceof Error ? (error.stack ?? '') : messageOf(error),
   });
-  return new BrokerError('internal', 'The broker failed to answer; its log says why');
+  return new BrokerError(
+    'internal',
+    `The broker failed to answer; its log says why, in the line with request=${about.request}`,
+  );
+}
+
+/** Longest path in a line of the log: strangers choose it. */
+const PATH_LENGTH = 200;
+
+/** Without the query, which is never logged. */
+function pathOf({ url }: Request): string {
+  const from = url.indexOf('/', url.indexOf('://') + 3);
+  return (url.slice(from, from + PATH_LENGTH).split('?', 1)[0] ?? '').split('#', 1)[0] ?? '';
 }

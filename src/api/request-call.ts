@@ -1,7 +1,8 @@
 import type { Registry } from '../client/registry.ts';
-import type { Call, Module } from '../modules/module.ts';
+import type { Call, Module, Reply } from '../modules/module.ts';
 import { ownRegistry } from '../modules/services/own-registry.ts';
 import { type FirstSignal, firstOf } from './first-signal.ts';
+import { requestIdOf, withRequestId } from './request-id.ts';
 import type { ConnectionInfo } from '../protocol/connection.ts';
 import { type Logger, withFields } from '../protocol/logger.ts';
 
@@ -26,6 +27,7 @@ export class RequestCall implements Call {
   #signal: FirstSignal | undefined;
   #registry: Registry | undefined;
   #kept = false;
+  #isNamed = false;
 
   constructor(
     params: Record<string, unknown>,
@@ -56,8 +58,18 @@ export class RequestCall implements Call {
     return this.#signal.signal;
   }
 
+  get requestId(): string {
+    this.#isNamed = true;
+    return requestIdOf(this.#request);
+  }
+
+  /** The answer as it is to be sent: with the id, where anybody has asked for that. Most calls go by without one. */
+  named(reply: Reply): Reply {
+    return this.#isNamed ? withRequestId(reply, this.#request) : reply;
+  }
+
   get log(): Logger {
-    return withFields(this.#context.log, { module: this.#module });
+    return withFields(this.#context.log, { module: this.#module, request: this.requestId });
   }
 
   get registry(): Registry {

@@ -9,6 +9,7 @@ import { type DiscoveryExchange, readQuery } from './discover.ts';
 import { statusPage } from './page/status-page.ts';
 import type { Readiness } from './readiness.ts';
 import { bearer } from './request.ts';
+import { requestIdOf, withRequestId } from './request-id.ts';
 
 /** What the routes of the API stand on. */
 export interface RoutesOptions extends AnswerOptions {
@@ -40,6 +41,7 @@ export interface BrokerIdentity {
 /** Who asks for `/metrics`, and with what. */
 export interface MetricsCaller {
   readonly clientAddress: string;
+  readonly requestId: string;
   key(): string | undefined;
   header(name: string): string | undefined;
 }
@@ -107,13 +109,16 @@ function callerOf(c: Context, { clientAddress }: RoutesOptions): MetricsCaller {
     get clientAddress() {
       return connectionOf(c, clientAddress).remoteAddress;
     },
+    get requestId() {
+      return requestIdOf(request);
+    },
     key: () => bearer(request),
     header: (name) => request.headers.get(name) ?? undefined,
   };
 }
 
 function noSuchPath(c: Context): Reply {
-  return failure(new BrokerError('not_found', `No such path: ${c.req.path}`));
+  return withRequestId(failure(new BrokerError('not_found', `No such path: ${c.req.path}`)), c.req.raw);
 }
 
 /** Keyed discovery over HTTPS. Whoever has not the key learns nothing, not even that the broker has one. */

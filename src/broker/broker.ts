@@ -52,6 +52,8 @@ export interface BrokerOptions {
   readonly onAlive?: () => void;
   /** Self-checks come at least this often, in milliseconds, whatever `_global.healthcheck_freq_sec` says. */
   readonly checkEveryMs?: number | undefined;
+  /** Told the options that the broker opens with, once they are read and before the registry is. It must not throw. */
+  readonly onOptions?: (options: Config) => void;
   /** How many lines of the log were lost so far; default: nobody counts them. */
   readonly lostLines?: () => number;
   /** The program that hosts extensions in TypeScript and JavaScript; default: this runtime with our own host. */
@@ -101,11 +103,12 @@ export async function openBroker({
   backupDir = path.join(path.dirname(file), 'backups'),
   onAlive,
   checkEveryMs = Infinity,
+  onOptions = () => undefined,
   lostLines,
 }: BrokerOptions): Promise<Broker> {
   const log = harmless(givenLog);
   const measured = createBrokerMeasures();
-  const opened = await openRegistry(file, options, log, measured.durable.observe);
+  const opened = await openRegistry(file, options, log, onOptions, measured.durable.observe);
   return compose({
     ...opened,
     file,

@@ -68,8 +68,8 @@ function renderForJournal(event: Rendered): string {
 
 function renderMessage({ args }: Rendered): string {
   const [message, fields] = args as Event;
-  const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${quote(String(value))}`);
-  return `${message}${pairs.join('')}`;
+  const known = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return `${message}${known.map(([key, value]) => ` ${key}=${quote(String(value))}`).join('')}`;
 }
 
 // JSON escapes C0 alone; DEL and C1 (0x9b is another ESC [) would reach a terminal, and messages are no JSON.

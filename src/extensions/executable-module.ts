@@ -17,7 +17,7 @@ export function loadExecutable({ extension, limits, turns, ownConfig, log, grant
       endTurn();
     };
     const { name } = extension;
-    const { clientAddress, params } = call;
+    const { clientAddress, params, requestId } = call;
     const request = {
       module: name,
       method,
@@ -33,7 +33,9 @@ export function loadExecutable({ extension, limits, turns, ownConfig, log, grant
       BPBROKER_CLIENT_ADDRESS: clientAddress,
     };
     const input = `${JSON.stringify(request)}\n`;
-    const started = orRelease(release, () => runExecutable({ extension, method, input, env, limits, log }));
+    const started = orRelease(release, () =>
+      runExecutable({ extension, method, requestId, input, env, limits, log }),
+    );
     running.add(started);
     void started.done.finally(() => {
       running.delete(started);

@@ -13,6 +13,8 @@ import { createOutputLog } from './output-log.ts';
 export interface ExecutableCall {
   readonly extension: Extension;
   readonly method: string;
+  /** What the lines of the log about the call have. */
+  readonly requestId: string;
   /** What it gets on standard input. */
   readonly input: string;
   /** Variables of its environment besides the broker's own. */
@@ -40,6 +42,7 @@ const SETTLE_BYTES = 64 * 1024;
 export function runExecutable({
   extension,
   method,
+  requestId,
   input,
   env,
   limits,
@@ -47,7 +50,7 @@ export function runExecutable({
 }: ExecutableCall): RunningExecutable {
   const { name, file, dir } = extension;
   const output = createOutputLog(name, log);
-  output.begin();
+  output.begin(requestId);
   const child = startChild({
     name,
     command: [...interpreterOf(file), file, method],

@@ -10,8 +10,8 @@ const TAIL_BYTES = 4096;
 
 /** Writes what an extension prints to the log, line by line, and no more of it than a log can take. */
 export interface OutputLog {
-  /** Begins a call: it may fill the log anew. */
-  begin(): void;
+  /** Begins a call: it may fill the log anew, and the lines name its request. */
+  begin(request: string): void;
   write(bytes: Uint8Array): void;
   /** The end of what was written, for an error message. */
   tail(): string;
@@ -25,6 +25,7 @@ export function createOutputLog(name: string, log: Logger): OutputLog {
   let bytesLeft = MAX_BYTES;
   let linesLeft = MAX_LINES;
   let end: Uint8Array = new Uint8Array();
+  let request: string | undefined;
 
   const isFull = (): boolean => bytesLeft <= 0 || linesLeft <= 0;
 
@@ -32,12 +33,13 @@ export function createOutputLog(name: string, log: Logger): OutputLog {
     if (text === '' || isFull()) return;
     bytesLeft -= text.length;
     linesLeft -= 1;
-    log.info('extension output', { extension: name, text: text.slice(0, LINE_LENGTH) });
-    if (isFull()) log.warn('extension prints too much; the rest is left out', { extension: name });
+    log.info('extension output', { extension: name, text: text.slice(0, LINE_LENGTH), request });
+    if (isFull()) log.warn('extension prints too much; the rest is left out', { extension: name, request });
   };
 
   return {
-    begin() {
+    begin(next) {
+      request = next;
       bytesLeft = MAX_BYTES;
       linesLeft = MAX_LINES;
       end = new Uint8Array();

@@ -34,6 +34,8 @@ export interface ScriptHost {
 }
 
 export interface HostCall extends CallFrame {
+  /** What the lines of the log about the call have. */
+  readonly requestId: string;
   /** Aborted when the caller has gone. */
   readonly signal: AbortSignal;
   /** Answers what the call asks of the broker: with an envelope, or by throwing a BrokerError. */
@@ -112,7 +114,11 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
         unloadable = frame.message;
         return;
       case 'log':
-        log[frame.level]('extension log', { extension: name, text: frame.message });
+        log[frame.level]('extension log', {
+          extension: name,
+          text: frame.message,
+          request: running?.call.requestId,
+        });
         return;
       case 'ask':
         if (running?.id === frame.call) void answerAsk(frame.id, frame.question, running.call);
@@ -180,7 +186,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
     },
     call(call) {
       const id = ++calls;
-      output.begin();
+      output.begin(call.requestId);
       const answer = createAnswer({
         onFull: () => child.stdout.pause(),
         onRoom: () => child.stdout.resume(),

@@ -25,10 +25,10 @@ export function loadScript(parts: Parts, locks: Locks): Loaded {
     const release = await turns.take(limits.timeoutMs, call.signal);
     const holder = {};
     const ask = (question: Question): Promise<JsonObject> => answer(question, call, holder);
-    const { clientAddress, signal } = call;
+    const { clientAddress, requestId, signal } = call;
     const params = call.params as JsonObject;
     const started = orRelease(release, () =>
-      pool.call({ method, params, clientAddress, config: ownConfig, signal, ask }),
+      pool.call({ method, params, clientAddress, config: ownConfig, requestId, signal, ask }),
     );
     void started.done.finally(() => {
       locks.releaseAll(holder);

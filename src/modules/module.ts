@@ -16,7 +16,12 @@ export interface Call {
   readonly clientAddress: string;
   /** Aborted when the caller has gone or the broker stops. */
   readonly signal: AbortSignal;
-  /** Writes to the broker's log; each line has the module's name as its field `module`. */
+  /**
+   * What tells this call from all others in the log: the request's header `X-Request-Id` where it is 1 to 64 letters, digits and
+   * `_.:-`, else made by the broker. The answer has it as a header once it was asked for, and so has every failure.
+   */
+  readonly requestId: string;
+  /** Writes to the broker's log; each line has the module's name as its field `module`, and {@link requestId} as `request`. */
   readonly log: Logger;
   /**
    * The registry of the broker, without an access key. Entries are written in the name of the caller. What waits ends with

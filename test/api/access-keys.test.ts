@@ -62,7 +62,7 @@ describe('row "brute force"', () => {
     logged.length = 0;
     for (let i = 0; i < 15; i++) await withKey('canary-9d', '10.0.0.4');
     assert.equal(logged.filter(({ message }) => message === 'too many wrong access keys').length, 1);
-    assert.ok(logged.length <= 11);
+    assert.ok(logged.filter(({ message }) => message !== 'request refused').length <= 11);
     assert.doesNotMatch(JSON.stringify(logged), /canary/);
   });
 

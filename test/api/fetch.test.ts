@@ -320,7 +320,8 @@ async function answer({ port }: HttpServer, request: string): Promise<string> {
   const { text, closed } = await sendRaw(port, request, { responses: 1, silenceMs: 300 });
   const timeless = text
     .replace(/^date: .*\r\n/im, '')
-    .replaceAll(/"last_write_ts":\d+/g, '"last_write_ts":0');
+    .replaceAll(/"last_write_ts":\d+/g, '"last_write_ts":0')
+    .replaceAll(/(x-request-id: |request=)[0-9a-f]{12}/g, '$1ID');
   const length = timeless.length - timeless.indexOf('\r\n\r\n') - 4;
   return `${timeless}\n[${length} bytes of body, ${closed ? 'closed' : 'open'}]`;
 }

@@ -50,7 +50,7 @@ for (const launcher of launchers.filter(({ name }) => !['executable', 'node20'].
       );
       assert.match(
         program.stderr(),
-        /^gave a port \{"port":800\d,"service":"web","host":"127\.0\.0\.1","module":"ports"\}$/m,
+        /^gave a port \{"port":800\d,"service":"web","host":"127\.0\.0\.1","module":"ports","request":"[0-9a-f]{12}"\}$/m,
       );
       assert.equal(await program.stop('SIGTERM'), 0);
       const { services } = JSON.parse(readFileSync(path.join(dir, 'data', 'bpbroker.json'), 'utf8')) as {

@@ -197,7 +197,7 @@ describe("the registry of a module's call", () => {
 });
 
 describe("the log of a module's call", () => {
-  it("is the broker's, with the module's name in the fields", async () => {
+  it("is the broker's, with the module's name and the request's id in the fields", async () => {
     const lines: [string, string, LogFields | undefined][] = [];
     const at =
       (level: string): Logger['info'] =>
@@ -214,11 +214,14 @@ describe("the log of a module's call", () => {
       { log },
     );
     await ask(app);
+    const request = lines[0]?.[2]?.['request'];
+    assert.match(String(request), /^[0-9a-f]{12}$/);
+    const added = { module: 'mine', request };
     assert.deepEqual(lines, [
-      ['debug', 'one', { module: 'mine' }],
-      ['info', 'two', { module: 'mine', name: 'a' }],
-      ['warn', 'three', { module: 'mine' }],
-      ['error', 'four', { module: 'mine' }],
+      ['debug', 'one', added],
+      ['info', 'two', { ...added, name: 'a' }],
+      ['warn', 'three', added],
+      ['error', 'four', added],
     ]);
   });
 

@@ -35,6 +35,7 @@ function callWith(params: Call['params']): { call: Call; kept: { open: boolean }
     params,
     httpMethod: 'POST',
     clientAddress: '127.0.0.1',
+    requestId: 'r1',
     signal: new AbortController().signal,
     log: silentLogger,
     get registry(): never {

@@ -15,6 +15,7 @@ function callWith(params: Call['params'], signal: AbortSignal): Call {
     params,
     httpMethod: 'POST',
     clientAddress: '127.0.0.1',
+    requestId: 'r1',
     signal,
     log: silentLogger,
     get registry(): never {

@@ -77,7 +77,7 @@ describe('modules of whoever embeds a broker', () => {
         env: cleanEnv(dir),
       });
       assert.deepEqual([code, stderr], [0, ''], stderr);
-      assert.deepEqual(JSON.parse(stdout), {
+      assert.deepEqual(JSON.parse(stdout.replace(/request=[0-9a-f]{12}/, 'request=ID')), {
         typed: { said: 'you', to: '127.0.0.1' },
         defaults: { said: 'YOU', to: '127.0.0.1' },
         oldKey: { said: 'you', to: '127.0.0.1' },
@@ -94,7 +94,7 @@ describe('modules of whoever embeds a broker', () => {
         wrongValue: "invalid_request: Invalid parameter 'name': expected two letters",
         missingParameter: "invalid_request: Missing parameter 'name'",
         unknownParameter: "invalid_request: Unknown parameter 'nam'",
-        thrown: 'internal: The broker failed to answer; its log says why',
+        thrown: 'internal: The broker failed to answer; its log says why, in the line with request=ID',
         builtIn: "invalid_config: Module 'ping' is built in; give yours another name",
         closed: 1,
       });

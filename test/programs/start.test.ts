@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {
+  appendFileSync,
   chmodSync,
   existsSync,
   mkdirSync,
@@ -11,6 +12,7 @@ import {
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { cleanEnv, launchers, parseReady, run, type RunResult, startBroker } from '../support/programs.ts';
+import { ptyProblem, runOnTerminal } from '../support/pty.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 import { bpbroker, connectTo, freePort, reference, type Running, skipOf, start } from './support.ts';
@@ -214,6 +216,79 @@ describe('what a start says', () => {
       "the option '_config.backup_freq_sec' is unknown and has no effect; did you mean '_config.backup_freq_secs'?",
       "the option '_globl' is unknown and has no effect; did you mean '_global'?",
     ]);
+    await broker.stop();
+  });
+});
+
+describe('the first lines of the log', () => {
+  type Line = Readonly<Record<string, string | number | undefined>>;
+  const linesOf = (broker: { stderr(): string }): Line[] =>
+    broker
+      .stderr()
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+  const line = (broker: { stderr(): string }, words: string): Line | undefined =>
+    linesOf(broker).find(({ message }) => String(message).startsWith(words));
+
+  for (const launcher of launchers) {
+    it(`say what runs, just as --version does, on ${launcher.name}`, { skip: skipOf(launcher) }, async () => {
+      const broker = await startBroker(launcher, { args: ['--log-format', 'json'] });
+      await broker.stop();
+      const { stdout } = await run([...launcher.bpbroker, '--version'], { env: cleanEnv(broker.dir) });
+      const { version, commit, runtime, target, file, pid } = linesOf(broker)[0] ?? {};
+      const parts = [...(commit === undefined ? [] : [`commit ${commit}`]), runtime, target];
+      assert.equal(stdout, `bpbroker ${version} (${parts.join(', ')})\n`);
+      assert.deepEqual([file, pid], [broker.configFile, broker.pid]);
+    });
+  }
+
+  it('say what a crash has left, and nothing of one after a clean stop', async () => {
+    const args = ['--log-format', 'json'];
+    const broker = await startBroker(reference, { args });
+    const client = await connectTo(broker);
+    for (const name of ['a', 'b', 'c']) await client.replace(name, 'x');
+    await broker.kill();
+    assert.deepEqual([line(broker, 'opened')?.['entries'], line(broker, 'opened')?.['revision']], [0, 0]);
+    const { dir } = broker;
+    const journal = readdirSync(dir).find((name) => /\.journal\.\d+$/.test(name)) ?? '';
+    appendFileSync(path.join(dir, journal), 'torn');
+    const after = await startBroker(reference, { dir, args });
+    await after.stop();
+    const { level, replayed, torn_bytes: torn } = line(after, 'the broker was not stopped cleanly') ?? {};
+    assert.deepEqual([level, replayed, torn], ['warn', 3, 4]);
+    assert.deepEqual([line(after, 'opened')?.['entries'], line(after, 'opened')?.['revision']], [3, 3]);
+    const last = await startBroker(reference, { dir, args });
+    await last.stop();
+    assert.equal(line(last, 'the broker was not stopped cleanly'), undefined);
+    assert.equal(line(last, 'opened')?.['entries'], 3);
+  });
+
+  it("keep to the level of the file's options, and the ready line comes at every level", async () => {
+    const broker = await startBroker(reference, { config: { _global: { log_level: 'warn' } } });
+    await broker.stop();
+    assert.match(broker.stderr(), /^ready: [^\n]*\n$/);
+  });
+
+  it('are JSON with --log-format auto where no terminal reads them, and text without it', async () => {
+    const auto = await startBroker(reference, { args: ['--log-format', 'auto'] });
+    await auto.stop();
+    assert.equal(linesOf(auto)[0]?.['message'], 'starting');
+    const plain = await startBroker(reference);
+    await plain.stop();
+    assert.match(plain.stderr(), /^\S+ info starting version=/);
+  });
+});
+
+describe('--log-format auto', () => {
+  it('is text on a terminal', { skip: ptyProblem }, async () => {
+    const broker = await startBroker(reference);
+    const file = path.join(tempDir(), 'b.json');
+    const taken = ['start', '--config', file, '--listen-port', String(broker.port), '--log-format', 'auto'];
+    const { stdout } = await runOnTerminal([...reference.bpbroker, ...taken], {
+      env: cleanEnv(path.dirname(file)),
+    });
+    assert.match(stdout, /^\S+ info starting version=/);
     await broker.stop();
   });
 });

@@ -17,6 +17,8 @@ export interface BrokerStore extends Store {
    * @throws BrokerError `storage_full`, `unavailable`; a failure leaves nothing there.
    */
   backUp(target: (revision: number) => string): Promise<BackupWritten>;
+  /** What was put right as it was opened; nothing after a clean stop, and where nothing is kept on this host. */
+  readonly recovery: { readonly replayed: number; readonly tornBytes: number } | undefined;
   /** Why the file could not be rewritten at the last attempt; nothing when all is well. */
   rewriteProblem(): string | undefined;
   /** Bytes of the journal that is written to; 0 where there is none. */

@@ -64,6 +64,7 @@ export async function openEtcdRegistry(file: string, settings: Settings, log: Lo
   return {
     store: Object.assign(store, {
       backUp: (target: (revision: number) => string) => backUp(store, file, settings, target),
+      recovery: undefined,
       rewriteProblem: () => undefined,
       journalBytes: 0,
       neededBytes: () => 0,

@@ -1,3 +1,4 @@
+import type { Config } from '../../config/schema.ts';
 import { unknownOptions } from '../../config/unknown.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import type { Logger } from '../../protocol/logger.ts';
@@ -22,6 +23,7 @@ export interface Opened {
  * The one way into a broker's file: its place, its lock, its options, who else may read it, its registry. Each step needs those
  * before it, and a failure undoes them.
  * @param options over those of the file, for this run only.
+ * @param onOptions is told the options, before the registry is opened with them.
  * @param onDurable is told how long each commit took, in seconds.
  * @throws BrokerError what is in the way, of any step.
  */
@@ -29,6 +31,7 @@ export async function openRegistry(
   file: string,
   options: JsonObject | undefined,
   log: Logger,
+  onOptions: (options: Config) => void,
   onDurable: (seconds: number) => void,
 ): Promise<Opened> {
   await preparePlace(file);
@@ -36,11 +39,13 @@ export async function openRegistry(
   try {
     const settings = await openSettings({ file, options, log });
     const { document, edits } = settings;
+    onOptions(settings.effective);
     for (const problem of unknownOptions(settings.written)) log.warn(problem, { file });
     await closeToOthers(file, document?.options, log);
     if (settings.effective._store.driver === 'etcd') {
       const { openEtcdRegistry } = await import('./etcd-registry.ts');
       const { store, shared, release } = await openEtcdRegistry(file, settings, log);
+      await sayOpened(file, store, log);
       const letGo = async (): Promise<void> => {
         release();
         await lock.release();
@@ -56,9 +61,23 @@ export async function openRegistry(
       maxBytes: settings.effective._store.max_bytes,
       log: (level, message) => log[level](message),
     });
+    await sayOpened(file, store, log);
     return { settings, store, shared: undefined, release: () => lock.release() };
   } catch (error) {
     await lock.release();
     throw error;
   }
+}
+
+/** Says what there is, and what a crash has cost: nothing that was acknowledged. */
+async function sayOpened(file: string, store: BrokerStore, log: Logger): Promise<void> {
+  const { recovery, revision } = store;
+  if (recovery) {
+    log.warn('the broker was not stopped cleanly the last time; nothing that was acknowledged is lost', {
+      file,
+      replayed: recovery.replayed,
+      torn_bytes: recovery.tornBytes,
+    });
+  }
+  log.info('opened the registry', { file, registry: store.id, entries: await store.count(''), revision });
 }

@@ -1,7 +1,7 @@
 import { type Broker, openBroker } from '../../broker/broker.ts';
 import { parsePort } from '../../config/layers.ts';
 import { scriptHostCommand } from '../../extensions/host/command.ts';
-import type { LogLevel } from '../../config/schema.ts';
+import type { Config, LogLevel } from '../../config/schema.ts';
 import type { Json, JsonObject } from '../../protocol/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
@@ -11,7 +11,8 @@ import type { Arguments, Run } from '../command.ts';
 import { createLog, type LogFormat } from '../log.ts';
 import { takeReadyFile, writeReadyFile } from '../detach/ready-file.ts';
 import { type Announcement, announce, sayAnnouncement } from '../ready-line.ts';
-import { lostLines } from '../terminal.ts';
+import { isTerminal, lostLines } from '../terminal.ts';
+import { build } from '../version-line.ts';
 import { handleSignals, logProblems } from '../process-events.ts';
 
 export const run: Run = async (args) => {
@@ -30,7 +31,7 @@ export const run: Run = async (args) => {
 
 async function runBroker(args: Arguments): Promise<number | void> {
   const readyFile = takeReadyFile(process.env);
-  const format = (args.text('log-format') ?? 'text') as LogFormat;
+  const format = await formatOf(args.text('log-format'));
   const givenLevel = args.text('log-level') as LogLevel | undefined;
   const log = createLog(format, givenLevel ?? 'info');
   logProblems(log);
@@ -40,6 +41,7 @@ async function runBroker(args: Arguments): Promise<number | void> {
     env: takeNotifyVariables(process.env),
     onError: (error) => log.error('the service manager could not be told', { error }),
   });
+  const setLevel = (options: Config): void => log.setLevel(givenLevel ?? options._global.log_level ?? 'info');
   const broker = await openBroker({
     file: place.file,
     config: { api: apiOptions(args) },
@@ -48,12 +50,14 @@ async function runBroker(args: Arguments): Promise<number | void> {
     scriptHost: () => scriptHostCommand(ownHost),
     onAlive: () => void notify.watchdog(),
     checkEveryMs: notify.watchdogMs === undefined ? undefined : notify.watchdogMs / 3,
+    onOptions(options) {
+      setLevel(options);
+      log.info('starting', { ...build, pid: process.pid, file: place.file });
+    },
     log,
     lostLines,
   });
-  const setLevel = (): void => log.setLevel(givenLevel ?? broker.config._global.log_level ?? 'info');
   try {
-    setLevel();
     const address = await broker.listen();
     const answers = `answers on ${address.url}`;
     const announcement = announce({ ...place, address, format, isNew: broker.isNew });
@@ -64,7 +68,7 @@ async function runBroker(args: Arguments): Promise<number | void> {
     signals.onReload(async () => {
       await notify.reloading();
       await reload(broker, log);
-      setLevel();
+      setLevel(broker.config);
       await notify.ready(answers);
     });
     log.info('stopping', { signal: await signals.stopped });
@@ -76,6 +80,12 @@ async function runBroker(args: Arguments): Promise<number | void> {
     await close(broker, log);
     throw error;
   }
+}
+
+/** `auto` is text for the person at a terminal, and JSON for whatever else reads the log. */
+async function formatOf(given = 'text'): Promise<LogFormat> {
+  if (given === 'auto') return (await isTerminal(2)) ? 'text' : 'json';
+  return given as LogFormat;
 }
 
 /** Who has started this broker with `--detach` waits for that, unless it was ended meanwhile. */

@@ -153,9 +153,9 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     default: "the file's api.ssl_key, else one that the broker makes",
     env: 'BPBROKER_SSL_KEY',
   }),
-  'log-format': text('FORMAT', 'Form of the log lines: text or json', {
+  'log-format': text('FORMAT', 'Form of the log lines: text, json, or auto: text on a terminal, else json', {
     group: 'log',
-    choices: ['text', 'json'],
+    choices: ['text', 'json', 'auto'],
     default: 'text',
     env: 'BPBROKER_LOG_FORMAT',
   }),

@@ -21,7 +21,12 @@ export async function callServices(
     httpMethod: 'POST',
     clientAddress: caller.clientAddress,
     signal,
-    log: caller.log,
+    get requestId() {
+      return caller.requestId;
+    },
+    get log() {
+      return caller.log;
+    },
     get registry() {
       return caller.registry;
     },

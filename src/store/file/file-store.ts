@@ -15,7 +15,7 @@ import type { Journal } from './journal.ts';
 import { saveAtClose } from './last-save.ts';
 import { missingJournal } from './missing-journal.ts';
 import { createPreparation } from './opening.ts';
-import { recover } from './recovery.ts';
+import { recover, type Recovery, recoveryIn } from './recovery.ts';
 import { createRoom } from './room.ts';
 import { createRewriter, type FileEdits, type WrittenBackup } from './rewriter.ts';
 import { createUpkeep } from './upkeep.ts';
@@ -59,6 +59,8 @@ export interface FileStore extends Store {
    * {@link FileStore.rewrite} does; a failure leaves nothing there, and writes go on.
    */
   backUp(target: (revision: number) => string): Promise<WrittenBackup>;
+  /** What was put right as it was opened; nothing after a clean stop. */
+  readonly recovery: Recovery | undefined;
   /** Why the file could not be rewritten at the last attempt; nothing when all is well. */
   rewriteProblem(): string | undefined;
   /** Bytes of the journal that is written to. */
@@ -93,6 +95,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   const opening = { ...settings, file, table, history, room, warn, onStep };
   const recovered = await recover(opening);
   const { identity } = recovered;
+  const recovery = recoveryIn(recovered);
   const prepare = createPreparation(opening, recovered);
   const opened = await prepare().catch((error: BrokerError) => {
     if (error.code !== 'storage_full' || settings.document === undefined) throw error;
@@ -245,6 +248,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     rewrite: () =>
       closing ? rejected(stopping()) : upkeep.isReady ? rewriter.rewrite() : rejected(notReady()),
     backUp: (target) => (closing ? rejected(stopping()) : rewriter.backUp(target)),
+    recovery,
     rewriteProblem: () => upkeep.problem,
     get journalBytes(): number {
       return journal.size;

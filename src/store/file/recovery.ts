@@ -34,10 +34,25 @@ export interface Recovered {
    * state does not need it.
    */
   readonly last: LoadedJournal | undefined;
+  /** Changes that the file did not hold, and a journal did. */
+  readonly replayed: number;
   /** Journals that no longer matter. */
   readonly obsolete: readonly string[];
   /** Journals that cannot be used, and that the present state does not need. */
   readonly damaged: readonly { readonly path: string; readonly why: string }[];
+}
+
+/** What a start after a crash found: nothing that was acknowledged is lost. */
+export interface Recovery {
+  /** Changes that the file did not hold yet, and that were taken from the journals. */
+  readonly replayed: number;
+  /** Bytes of an incomplete record that were cut off the end of the journal; they are kept in a file beside it. */
+  readonly tornBytes: number;
+}
+
+/** What was put right; nothing after a clean stop, and for a registry that begins. */
+export function recoveryIn({ last, replayed }: Recovered): Recovery | undefined {
+  return last && { replayed, tornBytes: last.content.length - last.text.end };
 }
 
 interface Found {
@@ -114,11 +129,12 @@ async function readJournals(
   found: readonly Found[],
   current: CurrentJournal | undefined,
   { file, table, history }: RecoveryOptions,
-): Promise<Pick<Recovered, 'journals' | 'last' | 'obsolete' | 'damaged'>> {
+): Promise<Pick<Recovered, 'journals' | 'last' | 'replayed' | 'obsolete' | 'damaged'>> {
   let journals: JournalFile[] = [];
   const obsolete: string[] = [];
   const damaged: { path: string; why: string }[] = [];
   let last: LoadedJournal | undefined;
+  let replayed = 0;
   const isClean = current?.cleanAt === document.revision && current.registry === document.id;
   const lastBefore = found.findLastIndex(({ base }) => base <= document.revision);
   if (lastBefore === -1 && found[0] !== undefined) throw begins(found[0], document.revision, file);
@@ -138,7 +154,7 @@ async function readJournals(
       const isBefore = i <= lastBefore && end <= document.revision;
       if (loaded.base !== end && isBefore) beginAnew(loaded.base);
       else checkFollows(loaded, end);
-      apply(loaded, document.revision, table, history);
+      replayed += apply(loaded, document.revision, table, history);
       journals.push({ path: loaded.path, base: loaded.base, end: loaded.end, bytes: loaded.bytes });
       last = loaded;
     } catch (error) {
@@ -149,7 +165,7 @@ async function readJournals(
   }
   checkReaches(journals, document.revision, file);
   const isSettled = isClean && last?.text.tail === undefined && (last?.end ?? 0) <= document.revision;
-  return { journals, last: isSettled ? undefined : last, obsolete, damaged };
+  return { journals, last: isSettled ? undefined : last, replayed, obsolete, damaged };
 
   /** Watches cannot resume across a gap, so what lies before it has no use. */
   function beginAnew(base: number): void {
@@ -183,16 +199,22 @@ function checkFollows({ path, base }: LoadedJournal, end: number): void {
   throw refusal(path, `it begins after revision ${base}, but the journal before it ends at revision ${end}`);
 }
 
+/** Gives the number of changes that the file did not hold. */
 function apply(
   { changes, sizes }: LoadedJournal,
   fileRevision: number,
   table: Table,
   history: History | undefined,
-): void {
+): number {
+  let applied = 0;
   changes.forEach((change, i) => {
-    if (change.revision > fileRevision) table.apply(change);
+    if (change.revision > fileRevision) {
+      table.apply(change);
+      applied += 1;
+    }
     history?.push(change, sizes[i] ?? 0);
   });
+  return applied;
 }
 
 function checkReaches(journals: readonly JournalFile[], revision: number, file: string): void {
