@@ -38,11 +38,6 @@ describe(page, { skip: process.platform === 'win32' ? 'its sessions are for bash
     assert.deepEqual(new Set(others), new Set(['console', 'log', 'frames']));
   });
 
-  it('has the first example of README.md', () => {
-    const shown = blocksOf('README.md').find(({ title }) => title === 'hello.ts');
-    assert.equal(shown?.text, files.find(({ title }) => title === 'hello.ts')?.text);
-  });
-
   it('shows TypeScript whose types check', async () => {
     const { code, stdout } = await run([process.execPath, tool('tsc'), '-p', '.'], { cwd: dir });
     assert.deepEqual([code, stdout], [0, '']);

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import { cleanEnv, launchers } from '../support/programs.ts';
-import { createNetwork, netnsProblem, type Network } from '../support/netns.ts';
-import { killIfThere } from '../support/teardown.ts';
+import { createNetwork, endAllOn, netnsProblem, type Network } from '../support/netns.ts';
 import { tempDir } from '../support/temp.ts';
 import { follow, type Running } from '../programs/support.ts';
 
@@ -34,12 +32,6 @@ function runOn(net: Network, dir: string, host: string, command: readonly string
   return follow(
     net.spawn(host, ['bash', path.join(folder, script), ...args], { cwd: home, env, stdio: [...stdio] }),
   );
-}
-
-/** Ends what the scripts have left running on a host: the broker. */
-function endAllOn(net: Network, host: string): void {
-  const { stdout } = spawnSync('ip', ['netns', 'pids', net.namespaceOf(host)], { encoding: 'utf8' });
-  for (const pid of stdout.split('\n').filter(Boolean)) killIfThere(Number(pid));
 }
 
 const nodes = ['node-a', 'node-b', 'node-c'];

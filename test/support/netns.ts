@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, type SpawnOptions, spawnSync } from 'node:chi
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { atEnd } from './cleanup.ts';
-import { removeNamespace } from './teardown.ts';
+import { killIfThere, removeNamespace } from './teardown.ts';
 import { waitFor } from './wait.ts';
 import { run, type RunOptions, type RunResult } from './run.ts';
 
@@ -107,6 +107,12 @@ export async function createNetwork(options: NetworkOptions): Promise<Network> {
       await Promise.all(ending);
     },
   };
+}
+
+/** Ends what programs have left running on a host, such as a detached broker. */
+export function endAllOn(net: Network, host: string): void {
+  for (const pid of ip('netns', 'pids', net.namespaceOf(host)).split('\n').filter(Boolean))
+    killIfThere(Number(pid));
 }
 
 interface Port {
