@@ -112,8 +112,9 @@ describe('service watch, where it begins and ends', () => {
           const out = path.join(tempDir(), 'pid');
           await client.replace(own('exec'), 'x');
           const exec = `echo $$ > ${out}; sleep 600`;
+          // The reader goes once the command runs, not before.
           const run = piped(
-            '"$@" | head -1',
+            `"$@" | { head -1; until [ -s ${out} ]; do sleep 0.05; done; }`,
             broker.port,
             '--name',
             own('exec'),
