@@ -45,6 +45,7 @@ function toResponse(reply: Reply, plainJson: ResponseInit, parting: Parting | un
     return new Response(body, plainJson);
   const headers: Record<string, string> = { 'content-type': contentType, ...guards, ...reply.headers };
   if (status === 401) headers['www-authenticate'] = 'Bearer';
+  if (bodiless.has(status)) return withoutBody(reply, status, headers, parting);
   if (whole) return new Response(body, { status, headers });
   // Tells reverse proxies to hand events on as they come.
   headers['x-accel-buffering'] = 'no';
@@ -56,6 +57,20 @@ function toResponse(reply: Reply, plainJson: ResponseInit, parting: Parting | un
     void stream.cancel(error);
     throw error;
   }
+}
+
+/** Statuses whose answers have no body (RFC 9110), whatever a module gives with them. */
+const bodiless: ReadonlySet<number> = new Set([204, 205, 304]);
+
+function withoutBody(
+  { body }: Reply,
+  status: number,
+  { 'content-type': _none, ...headers }: Record<string, string>,
+  parting: Parting | undefined,
+): Response {
+  if (typeof body === 'object' && Symbol.asyncIterator in body) void body[Symbol.asyncIterator]().return?.();
+  parting?.onEnd();
+  return new Response(null, { status, headers });
 }
 
 /** Bytes of a part that are handed on at a time: the server and the connection make copies of what they hold. */

@@ -262,13 +262,13 @@ export const clientCommands: Readonly<Record<string, Command>> = {
       config: "that of this host's broker, if there is one",
     },
     exits: {
-      0: 'nothing is in the way',
+      0: 'nothing was found in the way',
       1: 'the broker is in trouble (its disk is full or has failed, its configuration), or the clocks differ by a minute or more',
       3: 'the broker has no entry of that name',
-      5: 'a key is missing or wrong',
+      5: 'an access key is missing or wrong, or the discovery key is missing here',
       6: 'no broker answers, or a network or firewall is in the way',
       7: 'several brokers answer, or copies of one',
-      8: 'the identity is not the one that is expected',
+      8: 'the identity is not the one that is expected, or the discovery key is not proved',
     },
     examples: [
       'doctor',

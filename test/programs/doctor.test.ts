@@ -93,9 +93,13 @@ describe('doctor, of keys and identities,', () => {
       ['identity', 'access_key'].map((id) => first.check(id).status),
       ['warn', 'warn'],
     );
+    assert.deepEqual([first.json.ok, first.json.untried], [false, ['access_key']]);
+    assert.match(first.text, /^Nothing was found in the way .*\nWhat is not known: .* access key/m);
     await user.types(advised(first));
     const met = await user.doctor(at(broker), null, 0);
     assert.equal(met.check('access_key').status, 'ok');
+    assert.deepEqual([met.json.ok, met.json.untried], [true, []]);
+    assert.match(met.text, /^Nothing is in the way /m);
     const pinned = await userOf({ BPBROKER_ACCESS_KEY: canary }).doctor(
       [...at(broker), '--fingerprint', broker.fingerprint],
       null,
@@ -104,6 +108,44 @@ describe('doctor, of keys and identities,', () => {
     assert.equal(pinned.check('access_key').status, 'ok');
     await broker.kill();
   });
+});
+
+describe('doctor, of a port that is not that of the broker,', () => {
+  it('names the port of a broker that the user has met there, and the command to go on with', async () => {
+    const broker = await startBroker(reference);
+    const user = userOf();
+    await user.types([...reference.bpclient, ...at(broker), 'ping', '--data', 'x']);
+    const wrong = await user.doctor(['-b', `127.0.0.1:${await freePort()}`], 'no_broker', 6);
+    assert.ok(wrong.json.message?.endsWith(`one answers on its port ${broker.port}.`), wrong.text);
+    assert.match(await user.types(advised(wrong)), /Nothing is in the way/);
+    await broker.kill();
+  });
+
+  it('says that the broker of this host runs on another port, where no other is known', async () => {
+    const broker = await startBroker(reference);
+    const port = await freePort();
+    const config = ['--config', broker.configFile];
+    const wrong = await userOf().doctor(['-b', `127.0.0.1:${port}`, ...config], 'no_broker', 6);
+    assert.match(
+      wrong.json.message ?? '',
+      new RegExp(`A broker runs on this host, with the file ${broker.configFile}`),
+    );
+    assert.match(wrong.json.advice?.text ?? '', /ready line/);
+    await broker.stop();
+    const gone = await userOf().doctor(['-b', `127.0.0.1:${port}`, ...config], 'no_broker', 6);
+    assert.equal(gone.json.advice?.command, `bpbroker start --listen-port ${port}`);
+  });
+});
+
+it('doctor refuses a time limit in which silence says nothing', async () => {
+  const { code, stderr } = await run([...reference.bpclient, 'doctor', '--timeout', '1ms'], {
+    env: cleanEnv('/'),
+  });
+  assert.deepEqual(
+    [code, /^Fatal error: Invalid --timeout '1ms': .*give 1s or more\n$/.test(stderr)],
+    [2, true],
+    stderr,
+  );
 });
 
 describe('doctor, of a broker behind a URL,', () => {

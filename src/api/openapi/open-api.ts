@@ -27,5 +27,12 @@ export function createOpenApi({ config, accessKeys, hasIdentity }: OpenApiOption
       }),
     );
   }
-  return () => (text ??= make());
+  return () => {
+    text ??= make().catch((error: unknown) => {
+      // What kept it from being made may be over at the next request, such as too many open files.
+      text = undefined;
+      throw error;
+    });
+    return text;
+  };
 }

@@ -1,6 +1,7 @@
 import { deadlineIn } from '../../client/retry.ts';
 import { DEFAULT_PORT, isUrl } from '../../protocol/address.ts';
 import { parseDuration } from '../../protocol/duration.ts';
+import { BrokerError } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { examine } from '../doctor/examine.ts';
 import { toJson } from '../doctor/report.ts';
@@ -12,9 +13,11 @@ import { print } from '../output/output.ts';
 import { isTerminal, writeResult } from '../terminal.ts';
 
 const DEFAULT_TIMEOUT = '10s';
+/** In less, a broker that is well may not have answered, and silence would be taken for a fault. */
+const LEAST_MS = 1000;
 
 export const run: Run = async (args, program) => {
-  const deadline = deadlineIn(parseDuration(args.text('timeout') ?? DEFAULT_TIMEOUT, '--timeout'));
+  const deadline = deadlineIn(timeLimit(args.text('timeout') ?? DEFAULT_TIMEOUT));
   const key = readDiscoverKey(args);
   const isSite = isUrl(args.text('bpbroker') ?? '') || args.flag('ca');
   const site = isSite ? (await import('../site.ts')).siteOf(args, key) : undefined;
@@ -63,3 +66,12 @@ export const run: Run = async (args, program) => {
   );
   return report.exitCode;
 };
+
+function timeLimit(given: string): number {
+  const ms = parseDuration(given, '--timeout');
+  if (ms >= LEAST_MS) return ms;
+  throw new BrokerError(
+    'usage',
+    `Invalid --timeout '${given}': in less than 1s nothing can be told from silence; give 1s or more`,
+  );
+}

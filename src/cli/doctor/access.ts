@@ -42,7 +42,8 @@ export async function examineAccess(options: AccessOptions): Promise<Check[]> {
       key = {
         id: 'access_key',
         status: 'warn',
-        says: 'one is asked for and set; it is not sent to a broker never met before',
+        says: 'one is asked for and set, and was not tried: it is not sent to a broker never met before',
+        untried: `Whether the broker at ${line.place} takes the access key is not known: it is sent to no broker whose identity is not kept or named.`,
       };
     else {
       key = await present(withKey, line);

@@ -1,8 +1,13 @@
 import { chooseInterfaces } from '../../client/lanes.ts';
 import { isNameKey } from '../../client/name-key.ts';
 import type { Deadline } from '../../client/retry.ts';
-import { parseAddress } from '../../protocol/address.ts';
-import { interfaceNames, listInterfaces, type NetworkInterface } from '../../runtime/interfaces.ts';
+import { DEFAULT_PORT, type HostPort, parseAddress, readAddress } from '../../protocol/address.ts';
+import {
+  interfaceNames,
+  isLoopback,
+  listInterfaces,
+  type NetworkInterface,
+} from '../../runtime/interfaces.ts';
 import type { Arguments } from '../command.ts';
 import type { Site } from '../site.ts';
 import { examineAccess } from './access.ts';
@@ -121,7 +126,15 @@ async function examineNetwork(
   const questions = await questionsFor(subject.name, subject.key);
   const given = args.text('bpbroker');
   const common = { subject, questions, deadline, firewall, fingerprint: args.text('fingerprint') };
-  if (given !== undefined) return examineAddress(parseAddress(given, '--bpbroker'), common);
+  if (given !== undefined) {
+    const address = parseAddress(given, '--bpbroker');
+    const isHere = isLoopback(address.host) || options.present.some((one) => hasAddress(one, address.host));
+    return examineAddress(address, {
+      ...common,
+      others: likelyPorts(address, isHere ? host.port : undefined),
+      own: isHere && host.isRunning && host.file !== undefined ? { file: host.file } : undefined,
+    });
+  }
   const targets = args.list('target');
   const interfaces = args.list('interface');
   return searchNetwork({
@@ -155,6 +168,22 @@ function knownPlaces(): string[] {
   } catch {
     return [];
   }
+}
+
+function hasAddress({ ipv4, ipv6 }: NetworkInterface, host: string): boolean {
+  return ipv4.some(({ address }) => address === host) || ipv6.includes(host);
+}
+
+/** How many other ports of a host are tried. */
+const MAX_PORTS = 8;
+
+/** Where else a host that is named may have its broker: the port of its own file, those it was met at, and the usual one. */
+function likelyPorts({ host, port }: HostPort, own: number | undefined): number[] {
+  const met = knownPlaces()
+    .flatMap((text) => readAddress(text, DEFAULT_PORT) ?? [])
+    .filter((one) => one.host === host);
+  const ports = [own ?? 0, ...met.map((one) => one.port), DEFAULT_PORT];
+  return [...new Set(ports)].filter((one) => one !== 0 && one !== port).slice(0, MAX_PORTS);
 }
 
 /** Whoever names the broker can do without interfaces to search on. */

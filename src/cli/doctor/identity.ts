@@ -77,7 +77,7 @@ export async function examineIdentity(
       facts: { fingerprint: `sha256:${pin.fingerprint}`, source: 'first contact' },
       hint: {
         advice:
-          'The first command that talks to this broker will keep its identity. Compare it with the ready line of the broker before, and keep it so:',
+          'The first command that talks to this broker will keep its identity. Compare it with the ready line of the broker before, and keep it so, then run doctor again:',
         where: 'here',
         command: `${subject.program} trust --bpbroker ${place(address)} --fingerprint sha256:${pin.fingerprint}`,
       },

@@ -7,6 +7,7 @@ import { formatDuration } from '../../protocol/duration.ts';
 import type { Json } from '../../protocol/data.ts';
 import { type Answers, askAddress, askNetwork, factsOf, type Questions } from './ask.ts';
 import type { Firewall } from './firewall.ts';
+import { findElsewhere, notThere, type OwnBroker } from './not-there.ts';
 import { connectTcp, type TcpOutcome, whoIs } from './reach.ts';
 import { type Check, type Problem, sentence } from './report.ts';
 import { type Silence, silenceProblem } from './silence.ts';
@@ -36,9 +37,15 @@ interface Options {
   readonly fingerprint: string | undefined;
 }
 
-/** A broker that is named: whether it answers UDP and TCP where it is said to be. */
-export async function examineAddress(address: HostPort, options: Options): Promise<Network> {
-  const { subject, questions, deadline, firewall } = options;
+/**
+ * A broker that is named: whether it answers UDP and TCP where it is said to be.
+ * @param others ports at which the same host may have a broker, and what this host knows of its own.
+ */
+export async function examineAddress(
+  address: HostPort,
+  options: Options & { readonly others: readonly number[]; readonly own: OwnBroker | undefined },
+): Promise<Network> {
+  const { questions, deadline } = options;
   const [udp, tcp] = await Promise.all([
     askAddress(address, questions, atMost(deadline, UNICAST_MS)),
     connectTcp(address, atMost(deadline, CONNECT_MS)),
@@ -62,7 +69,7 @@ export async function examineAddress(address: HostPort, options: Options): Promi
   if (!tcp.ok) {
     const problem = udp.answers
       ? tcpBlocked(address, tcp, options)
-      : notThere(address, tcp, subject, firewall);
+      : notThere(address, tcp, { ...options, elsewhere: await findElsewhere(address, tcp, options) });
     return { checks: [discovery, tcpCheck(address, tcp, problem), none], broker: undefined };
   }
   if (seen && 'why' in seen) {
@@ -275,34 +282,6 @@ function tcpBlocked(address: HostPort, tcp: TcpOutcome, { firewall }: Options): 
     message,
     advice: `Let TCP port ${port} in at ${address.host}. 'bpbroker doctor' there names the rule where it can.`,
     where: 'broker',
-  };
-}
-
-/** Neither UDP nor TCP gets an answer. */
-function notThere(address: HostPort, tcp: TcpOutcome, { program }: Subject, firewall: Firewall): Problem {
-  const { port } = address;
-  const at = place(address);
-  const reason = tcp.ok ? '' : tcp.reason;
-  const drop = firewall.drops('output', { protocol: 'tcp', end: 'dport', port });
-  if (drop)
-    return {
-      cause: 'tcp_blocked',
-      message: `No connection to ${at}: this host's own firewall drops it, ${drop.place}.`,
-      advice: `Let TCP port ${port} out:`,
-      where: 'here',
-      command: drop.command,
-    };
-  const isRefused = !tcp.ok && tcp.kind === 'refused';
-  return {
-    cause: 'no_broker',
-    message: isRefused
-      ? `The host ${address.host} is there, and no broker listens on its port ${port} (${reason}).`
-      : `Nothing answers at ${at}, on UDP or TCP (${reason}): the host is off, the address is wrong, or a firewall drops port ${port}.`,
-    advice: isRefused
-      ? `Start the broker on ${address.host}:`
-      : `Check the address, then run doctor on the broker's host: ${program === 'bpclient' ? 'bpbroker' : program} doctor.`,
-    where: 'broker',
-    ...(isRefused ? { command: 'bpbroker start' } : {}),
   };
 }
 

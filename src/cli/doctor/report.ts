@@ -36,6 +36,8 @@ export interface Check {
   readonly facts?: JsonObject;
   /** What is wrong, and what helps; of checks that failed. */
   readonly problem?: Problem;
+  /** One sentence: what could not be tried, so that it is not known whether all is well. */
+  readonly untried?: string;
   /** What is good to do even so; of checks that did not fail. */
   readonly hint?: Advice;
 }
@@ -106,8 +108,11 @@ export interface Report {
 
 /** The whole report, as `--format json` prints it. */
 export function toJson({ checks, problem, advice, exitCode, broker, tookMs }: Report): JsonObject {
+  const untried = checks.filter((check) => check.untried !== undefined).map(({ id }) => id);
   return {
-    ok: problem === undefined,
+    // What was not tried is not known to be well.
+    ok: problem === undefined && untried.length === 0,
+    untried,
     exit_code: exitCode,
     cause: problem?.cause ?? null,
     message: problem?.message ?? null,

@@ -77,9 +77,14 @@ function ending({ checks, problem, advice, broker }: Report, look: Look): string
   const warned = checks.filter(({ status }) => status === 'warn').length;
   const note = warned === 0 ? '' : ` Look at what is marked warn (${warned}).`;
   const at = broker === undefined ? '' : ` on the way to the broker at ${broker}`;
+  const untried = checks.flatMap((check) => check.untried ?? []);
+  const found = untried.length > 0 ? `Nothing was found in the way${at}.` : `Nothing is in the way${at}.`;
   const head = problem
     ? tell('What is wrong:', problem.message)
-    : fold(`Nothing is in the way${at}.${note}`, look.width, 0);
+    : [
+        ...fold(`${found}${note}`, look.width, 0),
+        ...untried.flatMap((what) => tell('What is not known:', what)),
+      ];
   if (!advice) return head;
   const where = advice.where === 'broker' ? "Do this, on the broker's host:" : 'Do this:';
   return [

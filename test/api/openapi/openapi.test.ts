@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import type { Hono } from 'hono';
 import * as v from 'valibot';
 import { createApp, type CreateAppOptions } from '../../../src/api/create-app.ts';
+import { createOpenApi } from '../../../src/api/openapi/open-api.ts';
 import { operations } from '../../../src/api/openapi/operations.ts';
 import { openBroker } from '../../../src/broker/broker.ts';
 import { defineMethod, defineModule } from '../../../src/modules/module.ts';
@@ -181,6 +182,20 @@ describe('/openapi.json', () => {
     await broker.reload();
     const guarded = operationsOf(await fetchDocument(broker.app)).filter(({ isGuarded }) => isGuarded);
     assert.deepEqual(new Set(guarded.map((one) => one.path.split('/')[1])), new Set(['services']));
+  });
+
+  it('is made at the next request where it could not be made at this one', async () => {
+    let attempts = 0;
+    const guards = (): boolean => {
+      attempts += 1;
+      if (attempts === 1) throw new Error('too many open files');
+      return false;
+    };
+    const openApi = createOpenApi({ config: { services: {} }, accessKeys: { guards }, hasIdentity: false });
+    await assert.rejects(openApi(), /too many open files/);
+    const text = await openApi();
+    assert.match(text, /"openapi":"3\.1/);
+    assert.equal(await openApi(), text);
   });
 });
 
