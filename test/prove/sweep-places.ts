@@ -1,6 +1,6 @@
 /** Folders with a registry in a known state, made by real brokers, to run a sweep's cases on copies of. */
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Broker, started, type State } from './broker.ts';
 import type { Program } from './programs.ts';
@@ -53,7 +53,11 @@ export async function afterCrash(program: Program, dir: string): Promise<Place> 
 export async function afterTornWrite(program: Program, dir: string): Promise<Place> {
   const place = await afterCrash(program, dir);
   const journals = readdirSync(dir).filter((name) => /\.journal\.\d{16}$/.test(name));
-  appendFileSync(path.join(dir, journals.toSorted().at(-1) ?? ''), '0badc0de 300 [{"put":"never","rev"');
+  const journal = path.join(dir, journals.toSorted().at(-1) ?? '');
+  const bytes = readFileSync(journal);
+  // After the last frame, whose line ends there.
+  bytes.write('0badc0de 300 [{"put":"never","rev"', bytes.lastIndexOf('\n') + 1);
+  writeFileSync(journal, bytes);
   return place;
 }
 

@@ -1,145 +1,18 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Entry } from '../../src/protocol/entry.ts';
-import { BrokerError } from '../../src/protocol/errors.ts';
 import { readJournal } from '../../src/store/file/frames.ts';
 import { tempDir } from '../support/temp.ts';
-import { memoryDir } from './memory-dir.ts';
-import { contentOf, journalsIn, openIn, put, remove } from './support.ts';
+import { crashedImage, scratch, SPARES, tryOpen } from './damage-support.ts';
+import { contentOf, journalsIn, openIn, put } from './support.ts';
 
 const long = process.env['BPBROKER_LONG'] === '1';
 
-/** The files of a registry after a crash, and what it held before its last commit and after it. */
-interface Image {
-  readonly files: Record<string, string>;
-  readonly journal: string;
-  /** Where the last frame begins. */
-  readonly lastFrame: number;
-  readonly before: readonly Entry[];
-  readonly after: readonly Entry[];
-}
-
-/** `writes` changes after the last rewrite; the very last one is alone in its commit. */
-async function crashedImage(writes: number, pad: number): Promise<Image> {
-  const dir = tempDir();
-  const earlier = await openIn(dir);
-  await earlier.mutate('kept', put({ pad: 'k' }, 60_000));
-  await earlier.mutate('10', put('ten'));
-  await earlier.close();
-  const store = await openIn(dir);
-  for (let i = 0; i < writes; i += 2) {
-    const texts = { text: `ü"\\\n [{"${'x'.repeat(pad)}`, i };
-    await Promise.all([
-      store.mutate(`n${i % 7}`, put(texts)),
-      store.mutate(`m${i % 3}`, i % 4 ? remove : put('y', 5e6)),
-    ]);
-  }
-  const before = (await store.list()).entries;
-  await store.mutate('last', put('z'));
-  const after = (await store.list()).entries;
-  const files = contentOf(dir);
-  await store.close();
-  const journal =
-    journalsIn(dir)
-      .map((file) => path.basename(file))
-      .findLast((name) => files[name]) ?? '';
-  const text = readJournal(Buffer.from(files[journal] ?? '', 'latin1'));
-  assert.ok(text && text.tail === undefined);
-  return { files, journal, lastFrame: text.frames.at(-1)?.offset ?? 0, before, after };
-}
-
-function scratch(): { dir: string; reset(files: Record<string, string>): void } {
-  const dir = path.join(memoryDir(), 'registry');
-  return {
-    dir,
-    reset(files) {
-      rmSync(dir, { recursive: true, force: true });
-      mkdirSync(dir);
-      for (const [name, content] of Object.entries(files))
-        writeFileSync(path.join(dir, name), content, 'latin1');
-    },
-  };
-}
-
-type Opened = { entries: readonly Entry[]; warnings: string[] } | { refusal: string };
-
-/** Opens what stands in `dir`. A refusal must have touched nothing, and nothing but a refusal may be thrown. */
-async function tryOpen(dir: string): Promise<Opened> {
-  const before = contentOf(dir);
-  const warnings: string[] = [];
-  try {
-    const store = await openIn(dir, { log: (level, message) => level === 'warn' && warnings.push(message) });
-    const { entries } = await store.list();
-    await store.close();
-    return { entries, warnings };
-  } catch (error) {
-    assert.ok(
-      error instanceof BrokerError && error.code === 'invalid_config',
-      String((error as Error).stack),
-    );
-    assert.deepEqual(contentOf(dir), before, 'a refusal touched something');
-    return { refusal: error.message };
-  }
-}
-
-describe('a journal cut short by a crash', () => {
-  it('at any byte of its last record opens without that record, and keeps the bytes cut off', async () => {
-    const { files, journal, lastFrame, before, after } = await crashedImage(6, 40);
-    const whole = files[journal] ?? '';
-    const place = scratch();
-    for (let cut = lastFrame; cut <= whole.length; cut++) {
-      place.reset({ ...files, [journal]: whole.slice(0, cut) });
-      const opened = await tryOpen(place.dir);
-      assert.ok('entries' in opened, `cut at ${cut}: ${JSON.stringify(opened)}`);
-      assert.deepEqual(opened.entries, cut === whole.length ? after : before);
-      const torn = path.join(place.dir, `${journal}.torn-1`);
-      const isTorn = cut > lastFrame && cut < whole.length;
-      assert.equal(existsSync(torn), isTorn);
-      assert.equal(opened.warnings.length, isTorn ? 1 : 0);
-      if (isTorn) assert.equal(readFileSync(torn, 'latin1'), whole.slice(lastFrame, cut));
-      const again = await tryOpen(place.dir);
-      assert.deepEqual('entries' in again && again.entries, opened.entries);
-    }
-  });
-
-  it('and filled up with NULs opens too, whole or torn', async () => {
-    const { files, journal, lastFrame, before, after } = await crashedImage(6, 40);
-    const whole = files[journal] ?? '';
-    const place = scratch();
-    for (const nuls of [1, 7, 512, 4096]) {
-      for (const cut of [lastFrame, lastFrame + 5, whole.length - 2, whole.length]) {
-        place.reset({ ...files, [journal]: whole.slice(0, cut) + '\0'.repeat(nuls) });
-        const opened = await tryOpen(place.dir);
-        assert.ok('entries' in opened, JSON.stringify(opened));
-        assert.deepEqual(opened.entries, cut === whole.length ? after : before);
-        assert.match(
-          opened.warnings[0] ?? '',
-          new RegExp(`cut at byte offset ${cut < whole.length ? lastFrame : cut}`),
-        );
-      }
-    }
-  });
-
-  it('keeps what an earlier crash cut off', async () => {
-    const { files, journal } = await crashedImage(2, 1);
-    const place = scratch();
-    place.reset({
-      ...files,
-      [journal]: (files[journal] ?? '').slice(0, -3),
-      [`${journal}.torn-1`]: 'earlier',
-    });
-    assert.ok('entries' in (await tryOpen(place.dir)));
-    const torn = readdirSync(place.dir).filter((name) => name.includes('.torn-'));
-    assert.deepEqual(torn.toSorted(), [`${journal}.torn-1`, `${journal}.torn-2`]);
-    assert.equal(readFileSync(path.join(place.dir, `${journal}.torn-1`), 'utf8'), 'earlier');
-  });
-});
-
 describe('one byte changed on the disk', () => {
-  it('anywhere in the journal is refused with its offset, in the last record too', async () => {
+  it('anywhere in the frames of a journal is refused with its offset, in the last record too', async () => {
     const { files, journal } = await crashedImage(long ? 60 : 30, long ? 90 : 50);
     const whole = files[journal] ?? '';
     const place = scratch();
@@ -147,8 +20,8 @@ describe('one byte changed on the disk', () => {
     for (let at = 0; at < whole.length; at++) {
       for (const mask of long ? [1, 2, 4, 8, 16, 32, 64, 128, 255] : [1 << (at % 8)]) {
         const flipped = String.fromCharCode(whole.charCodeAt(at) ^ mask);
-        const damaged = { ...files, [journal]: whole.slice(0, at) + flipped + whole.slice(at + 1) };
-        place.reset(damaged);
+        const spare = SPARES[at % 2];
+        place.reset({ ...files, [journal]: whole.slice(0, at) + flipped + whole.slice(at + 1) + spare });
         const opened = await tryOpen(place.dir);
         assert.ok('refusal' in opened, `byte ${at} was changed unnoticed`);
         const offset = Number(/byte offset (\d+)/.exec(opened.refusal)?.[1]);
@@ -263,8 +136,9 @@ describe('whole records of a journal', () => {
 describe('a journal mutated at random', () => {
   it('opens with a state it had, or is refused, and never fails in another way', async () => {
     const { files, journal } = await crashedImage(12, 8);
-    const whole = Buffer.from(files[journal] ?? '', 'latin1');
-    const states = await statesOf(files, journal, whole);
+    const frames = Buffer.from(files[journal] ?? '', 'latin1');
+    const states = await statesOf(files, journal, frames);
+    const whole = Buffer.concat([frames, Buffer.alloc(700)]);
     const place = scratch();
     const position = fc.nat({ max: whole.length });
     const mutation = fc.oneof(

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import {
-  appendFileSync,
   copyFileSync,
   readdirSync,
   readFileSync,
@@ -13,7 +12,7 @@ import path from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 import { encodeHeader } from '../../src/store/file/frames.ts';
 import { tempDir } from '../support/temp.ts';
-import { contentOf, journalsIn, openIn, put } from './support.ts';
+import { contentOf, journalsIn, openIn, put, tear } from './support.ts';
 
 let dir = '';
 let file = '';
@@ -155,7 +154,7 @@ describe('a journal that was created and never used', () => {
     const { text } = encodeHeader({ registry: registryOf(dir), base: 2 });
     const torn = path.join(dir, path.basename(journal));
     writeFileSync(torn.replace(/\d$/, '2'), text);
-    appendFileSync(torn, '0123abcd 99 [{"torn');
+    tear(torn, '0123abcd 99 [{"torn');
     const store = await openIn(dir);
     await store.mutate('c', put('3'));
     const copy = tempDir();

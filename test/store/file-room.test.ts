@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
-  appendFileSync,
   copyFileSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statfsSync,
   statSync,
@@ -14,7 +14,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
-import { journalsIn, openIn, put } from './support.ts';
+import { journalsIn, openIn, put, tear } from './support.ts';
 
 const MIB = 1024 * 1024;
 const noMount = process.platform === 'linux' && process.getuid?.() === 0 ? false : 'needs Linux and root';
@@ -82,7 +82,7 @@ describe('a start on a full disk', { skip: noMount }, () => {
 
   it('leaves nothing behind, however often it is tried', async () => {
     const crashed = await crashedFiles(2);
-    for (const journal of journalsIn(crashed)) appendFileSync(journal, '0123abcd 99 [{"torn');
+    for (const journal of journalsIn(crashed)) tear(journal, '0123abcd 99 [{"torn');
     await onDisk(6, async (dir) => {
       for (const name of readdirSync(crashed)) copyFileSync(path.join(crashed, name), path.join(dir, name));
       fill(dir, 64 * 1024);
@@ -136,6 +136,18 @@ describe('a start on a full disk', { skip: noMount }, () => {
 });
 
 describe('a disk that fills up', { skip: noMount }, () => {
+  it('takes writes without spare room for the journal, and keeps what is left for others', async () => {
+    await onDisk(2, async (dir) => {
+      const store = await openIn(dir);
+      fill(dir, 200 * 1024);
+      for (let i = 0; i < 4; i++) await store.mutate(`n${i}`, put('x'.repeat(10_000)));
+      const [journal = ''] = journalsIn(dir);
+      assert.equal(readFileSync(journal).at(-1), 0x0a);
+      assert.ok(freeIn(dir) > 100 * 1024, `${freeIn(dir)} bytes are left`);
+      await store.close();
+    });
+  });
+
   it('gives up the journals of watches before a write is refused', async () => {
     await onDisk(16, async (dir) => {
       const store = await openIn(dir, { journalBytes: 2 * MIB });

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { JsonObject } from '../../src/protocol/data.ts';
 import { readStored } from '../../src/store/file/document.ts';
 import { type FileStore, type FileStoreOptions, openFileStore } from '../../src/store/file/file-store.ts';
+import { withoutSpare } from '../../src/store/file/frames.ts';
 
 export { create, IP, put, remove, take, TS } from '../../src/store/contract/mutations.ts';
 
@@ -41,6 +42,14 @@ export function journalsIn(dir: string): string[] {
     .filter((name) => /\.journal\.\d{16}$/.test(name))
     .toSorted()
     .map((name) => path.join(dir, name));
+}
+
+/** Leaves in a journal, after its last frame, what a crash may leave of a write. */
+export function tear(journal: string, text: string): void {
+  const file = readFileSync(journal);
+  const frames = withoutSpare(file);
+  const rest = file.subarray(frames.length + text.length);
+  writeFileSync(journal, Buffer.concat([frames, Buffer.from(text), rest]));
 }
 
 /** Starts a script of this folder under the running runtime, or under `wrapper` (such as strace). */

@@ -30,6 +30,9 @@ export interface JournalText {
   readonly tail?: 'torn' | 'damaged';
 }
 
+/** At most so many NULs follow the last frame: room for later ones. */
+export const SPARE_BYTES: number = 256 * 1024;
+
 /** The smallest piece that a disk writes whole. */
 const SECTOR_BYTES = 512;
 
@@ -53,7 +56,15 @@ export function encodeFrame(records: readonly string[], recordBytes: number, see
   return frameOf(`[${records.join(',')}]`, recordBytes + separators + 2, seed);
 }
 
-/** Reads a journal as far as it is good. Nothing when the header itself is not. */
+/** A journal's file without the spare room at its end. */
+export function withoutSpare(file: Buffer): Buffer {
+  const least = Math.max(0, file.length - SPARE_BYTES);
+  let end = file.length;
+  while (end > least && file[end - 1] === 0) end--;
+  return file.subarray(0, end);
+}
+
+/** Reads a journal, given without its spare room, as far as it is good. Nothing when the header itself is not. */
 export function readJournal(bytes: Buffer): JournalText | undefined {
   const first = frameAt(bytes, 0, 0);
   const header = first && headerOf(first.json);

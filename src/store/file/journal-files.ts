@@ -4,7 +4,7 @@ import path from 'node:path';
 import { ifPresent, runsAsRoot } from '../../config/atomic-write.ts';
 import type { Change } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { type JournalText, readJournal } from './frames.ts';
+import { type JournalText, readJournal, withoutSpare } from './frames.ts';
 import { decodeRecord } from './records.ts';
 
 /** A journal that is not written any more. */
@@ -14,7 +14,7 @@ export interface JournalFile {
   readonly base: number;
   /** That of its last record, or `base`. */
   readonly end: number;
-  /** The file's size. */
+  /** The file's size, without spare room. */
   readonly bytes: number;
 }
 
@@ -60,7 +60,7 @@ export async function loadJournal(
   registry: string,
   isLast: boolean,
 ): Promise<LoadedJournal> {
-  const content = await readBytes(file.path);
+  const content = withoutSpare(await readBytes(file.path));
   const text = readJournal(content);
   if (text === undefined) throw refusal(file.path, 'its first line is damaged, at byte offset 0');
   if (text.header.registry !== registry) {

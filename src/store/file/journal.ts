@@ -1,7 +1,8 @@
 import { fdatasync, ftruncate, statSync, write, writeSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { placeFile } from '../../config/atomic-write.ts';
-import { encodeFrame, encodeHeader } from './frames.ts';
+import { isFull } from './disk-errors.ts';
+import { encodeFrame, encodeHeader, SPARE_BYTES } from './frames.ts';
 import { journalPath } from './journal-files.ts';
 
 /** The journal that is being written. */
@@ -34,6 +35,8 @@ export interface AppendFailure {
 
 // A short write goes to the page cache at the cost of a copy; a turn through the thread pool costs ten times that.
 const SYNCHRONOUS_BYTES = 64 * 1024;
+
+const NULS = Buffer.alloc(SPARE_BYTES);
 
 /** Creates the journal of what follows `base`; it gets its name only once its header is durable. */
 export async function createJournal(
@@ -70,6 +73,9 @@ async function openJournal(
   const { fd } = handle;
   const own = await handle.stat();
   let size = headerBytes;
+  /** Beyond this the file must grow for a frame. */
+  let room = headerBytes;
+  let failed = false;
 
   function link(): JournalLink {
     const named = statSync(path, { throwIfNoEntry: false });
@@ -106,6 +112,34 @@ async function openJournal(
     then();
   }
 
+  /**
+   * To sync a file that has grown takes the file system a record of its own about the file, and half as long again. So where a frame makes it
+   * grow, it grows by spare room as well, which later frames write over. Where there is none, it is given back and looked for later.
+   */
+  function addSpare(end: number, then: (failure?: AppendFailure) => void): void {
+    if (end <= room) {
+      then();
+      return;
+    }
+    room = end + SPARE_BYTES;
+    write(fd, NULS, 0, SPARE_BYTES, end, (error, written) => {
+      if (error && !isFull(error)) then({ step: 'write', error });
+      else if (error || written < SPARE_BYTES) cutAt(end, then);
+      else then();
+    });
+  }
+
+  function cutAt(end: number, then: (failure?: AppendFailure) => void): void {
+    ftruncate(fd, end, (error) => then(error ? { step: 'write', error } : undefined));
+  }
+
+  function writeWithSpare(frame: Buffer, then: (failure?: AppendFailure) => void): void {
+    writeFrame(frame, (failure) => {
+      if (failure) then(failure);
+      else addSpare(size + frame.length, then);
+    });
+  }
+
   /** A file that has lost its name is durable for nobody. */
   function linkFailure(): AppendFailure | undefined {
     try {
@@ -131,26 +165,36 @@ async function openJournal(
     },
     append(records, recordBytes, done) {
       const frame = encodeFrame(records, recordBytes, seed);
-      writeFrame(frame, (failure) => {
-        if (failure) {
-          done(failure);
-          return;
-        }
-        fdatasync(fd, (error) => {
-          const problem: AppendFailure | undefined = error ? { step: 'sync', error } : linkFailure();
-          if (problem === undefined) size += frame.length;
-          done(problem);
-        });
+      const end = (problem?: AppendFailure): void => {
+        if (problem === undefined) size += frame.length;
+        else failed = true;
+        done(problem);
+      };
+      writeWithSpare(frame, (failure) => {
+        if (failure) end(failure);
+        else fdatasync(fd, (error) => end(error ? { step: 'sync', error } : linkFailure()));
       });
     },
     rollback(done) {
+      room = size;
       ftruncate(fd, size, (error) => {
-        if (error) done(error);
-        else fdatasync(fd, done);
+        if (error) {
+          done(error);
+          return;
+        }
+        failed = false;
+        fdatasync(fd, done);
       });
     },
     link,
-    close: () => handle.close(),
+    async close() {
+      try {
+        // What a failed write has left may be all of it, which only a restart can tell.
+        if (room > size && !failed) await handle.truncate(size);
+      } finally {
+        await handle.close();
+      }
+    },
   };
 }
 

@@ -20,7 +20,7 @@ const suites: readonly Suite[] = [
     name: 'torn',
     shows: '6',
     what: 'a journal cut at every byte of its last record, and tails of NULs',
-    files: ['test/store/file-damage.test.ts'],
+    files: ['test/store/file-torn.test.ts'],
     pattern: 'a journal cut short',
     long: 300,
   },
