@@ -4,7 +4,7 @@ import tls from 'node:tls';
 import type { SecureFetch, SecureFetchOptions } from './runtime.ts';
 
 /** Connections that are kept; more than these are made when they are needed. */
-const MAX_KEPT = 32;
+const MAX_KEPT = 64;
 
 /** `fetch` with authorities and a client certificate of one's own, as Node and Deno make it: theirs takes neither. */
 export function openSecureFetch({ authorities, cert, key }: SecureFetchOptions): SecureFetch {

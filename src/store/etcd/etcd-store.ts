@@ -81,8 +81,18 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
   const fence = createFence(gateway, keys);
   const onStalled = (): void => follower?.restart();
   const freshness = createFreshness({ gateway, keys, mirror, timeoutMs, onStalled });
-  const onFull = (): void => health?.full();
-  const writes = createWrites({ gateway, keys, mirror, leases, fence, freshness, quota, timeoutMs, onFull });
+  const writes = createWrites({
+    gateway,
+    keys,
+    mirror,
+    leases,
+    fence,
+    freshness,
+    quota,
+    timeoutMs,
+    check: () => health?.check(),
+    onFull: () => health?.full(),
+  });
   let follower: Follower | undefined;
   let health: Health | undefined;
   let id = '';

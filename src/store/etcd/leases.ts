@@ -13,7 +13,10 @@ export interface Leases {
   grant(ttlMs: number, deadline: Deadline): Promise<string>;
   /** Starts a lease anew; false where it has ended. */
   renew(lease: string): Promise<boolean>;
-  /** Milliseconds until a lease ends, in whole seconds; nothing where it has ended. */
+  /**
+   * Milliseconds until a lease ends, in whole seconds; nothing where it has ended. Any number who ask at once, as those do who were
+   * released by its entry, cost two requests at the most.
+   */
   left(lease: string): Promise<number | undefined>;
   /** Ends a lease that no key has any more. It would end by itself: nobody waits, and a failure does no harm. */
   drop(lease: string): void;
@@ -30,6 +33,8 @@ const DROP_MS = 2000;
 export function createLeases(gateway: Gateway, timeoutMs: number): Leases {
   let waiting = new Map<string, ((renewed: boolean) => void)[]>();
   const dropping = new Set<Promise<unknown>>();
+  /** How to ask for what is left of a lease, while somebody does. */
+  const asking = new Map<string, { readonly ask: () => Promise<number | undefined>; askers: number }>();
 
   const renewAll = createRounds(async () => {
     const batch = waiting;
@@ -57,6 +62,13 @@ export function createLeases(gateway: Gateway, timeoutMs: number): Leases {
     return new Set(results.filter(({ TTL }) => Number(TTL ?? 0) > 0).map(({ ID }) => ID));
   }
 
+  async function timeToLive(lease: string): Promise<number | undefined> {
+    const deadline = performance.now() + timeoutMs;
+    const question = { ID: lease };
+    const { TTL = '0' } = await gateway.ask<{ TTL?: string }>('/v3/lease/timetolive', question, deadline);
+    return Number(TTL) > 0 ? Number(TTL) * 1000 : undefined;
+  }
+
   return {
     async grant(ttlMs, deadline) {
       const TTL = Math.min(MAX_TTL_SECONDS, Math.max(1, Math.ceil(ttlMs / 1000)));
@@ -72,13 +84,14 @@ export function createLeases(gateway: Gateway, timeoutMs: number): Leases {
       return renewed;
     },
     async left(lease) {
-      const deadline = performance.now() + timeoutMs;
-      const { TTL = '0' } = await gateway.ask<{ TTL?: string }>(
-        '/v3/lease/timetolive',
-        { ID: lease },
-        deadline,
-      );
-      return Number(TTL) > 0 ? Number(TTL) * 1000 : undefined;
+      const asked = asking.get(lease) ?? { ask: createRounds(() => timeToLive(lease)), askers: 0 };
+      asking.set(lease, asked);
+      asked.askers++;
+      try {
+        return await asked.ask();
+      } finally {
+        if (--asked.askers === 0) asking.delete(lease);
+      }
     },
     drop(lease) {
       const done = gateway

@@ -17,6 +17,7 @@ import type { Mirror } from './mirror.ts';
 import { type Deadline, pause } from './times.ts';
 import { foundBy, transactionOf, type Write } from './transaction.ts';
 import { createTurns, type Turn } from './turns.ts';
+import { createWriteLine } from './write-line.ts';
 
 export interface Writes {
   /** {@link file://../store.ts}. Throws `outcome_unknown` where etcd's answer was lost and what became of it cannot be told. */
@@ -34,9 +35,16 @@ export interface WritesOptions {
   readonly freshness: Freshness;
   readonly quota: Quota;
   readonly timeoutMs: number;
+  /** Throws where it is known that nothing can be written now. */
+  readonly check: () => void;
   /** Told when etcd has refused a write because it has no room. */
   readonly onFull: () => void;
 }
+
+/** Transactions under way at once. More are no faster, and each has a connection of its own, of which runtimes keep about as many. */
+const AT_ONCE = 64;
+/** Longest that a write waits for others before it is sent, in all. With what it takes itself, a client that waits for 10 seconds is told in time. */
+const LINE_MS = 8000;
 
 /** How often one write is tried again because the entry had changed. */
 const MAX_TRIES = 50;
@@ -71,9 +79,10 @@ interface State {
 interface Asked {
   /** When the mutation was asked for. */
   readonly began: number;
-  readonly deadline: Deadline;
-  /** What the write before it left. */
-  readonly known: State | undefined;
+  /** Later by the time that it has waited in line: etcd has that long from when it is asked. */
+  deadline: Deadline;
+  /** Longest that it may wait in line from now on, in milliseconds. */
+  patienceMs: number;
   readonly guard: Guard | undefined;
 }
 
@@ -88,6 +97,7 @@ export function createWrites(options: WritesOptions): Writes {
   const { gateway, keys, mirror, leases, fence, freshness, quota, timeoutMs } = options;
   const { table, progress } = mirror;
   const turns = createTurns<State>();
+  const line = createWriteLine(AT_ONCE);
   /** Writes whose answer has not come. */
   const underWay = new Map<string, { revision: number | undefined }>();
 
@@ -105,15 +115,13 @@ export function createWrites(options: WritesOptions): Writes {
 
   async function mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult> {
     const began = performance.now();
-    const deadline = began + timeoutMs;
+    const asked: Asked = { began, deadline: began + timeoutMs, patienceMs: LINE_MS, guard };
     // What was asked for before is seen, by a guard too.
     if (guard && guard.name !== name) await turns.settled(guard.name);
     for (;;) {
       // Also what changes nothing sees what was asked for before it.
       if (turns.isBusy(name) || decide(name, mutation, stateNow(name, guard), guard).changes) {
-        const done = await turns.run(name, (known) =>
-          write(name, mutation, { began, deadline, known, guard }),
-        );
+        const done = await turns.run(name, (known) => write(name, mutation, asked, known));
         if (done) return done();
       }
       // Nothing is to be changed: that must be said of the present state.
@@ -127,27 +135,29 @@ export function createWrites(options: WritesOptions): Writes {
         if (!isRenewal || (await leases.renew(lease))) return unchanged(decision, state);
         await pause(ENDING_MS);
       }
-      if (performance.now() >= deadline) throw tooContended(name);
+      if (performance.now() >= asked.deadline) throw tooContended(name);
     }
   }
 
   /**
    * Writes what the mutation decides, or gives what it says of a state that the entry had since the mutation was asked for;
    * nothing where that is a renewal.
+   * @param known what the write before it left.
    */
   async function write(
     name: string,
     mutation: Mutation,
     asked: Asked,
+    known: State | undefined,
   ): Promise<Turn<(() => MutationResult) | undefined, State>> {
-    const { deadline, guard } = asked;
+    const { guard } = asked;
     // What the write before it left says nothing of an entry that guards.
-    let state = (guard ? undefined : asked.known) ?? stateNow(name, guard);
+    let state = (guard ? undefined : known) ?? stateNow(name, guard);
     let spare: string | undefined;
     let isMarked = true;
     let trouble: unknown = tooContended(name);
     try {
-      for (let tries = 0; tries < MAX_TRIES && performance.now() < deadline; tries++) {
+      for (let tries = 0; tries < MAX_TRIES && performance.now() < asked.deadline; tries++) {
         const decision = decide(name, mutation, state, guard);
         if (!decision.changes) {
           const isRenewal = !('error' in decision) && decision.outcome.action === 'renew';
@@ -162,21 +172,28 @@ export function createWrites(options: WritesOptions): Writes {
         }
         const { outcome } = decision;
         const entry = outcome.action === 'put' ? outcome.entry : undefined;
-        if (entry) check(name, entry, state.entry);
-        if (entry?.ttlMs !== undefined) spare ??= await leases.grant(entry.ttlMs, deadline);
-        const lease = entry?.ttlMs === undefined ? undefined : spare;
         const expired = outcome.action === 'delete' && outcome.expired === true;
-        const attempt = {
-          name,
-          current: state.entry,
-          id: newId(),
-          next: entry && { entry, lease },
-          expired,
-          isMarked,
-          guard: guard && guard.name !== name ? { name: guard.name, current: state.guarding } : undefined,
-        };
-        const since = performance.now();
-        const result = await tryOnce(attempt, deadline);
+        const { entry: current, guarding } = state;
+        const { lease, since, result } = await line.run(asked.patienceMs, async (waitedMs) => {
+          asked.deadline += waitedMs;
+          asked.patienceMs -= waitedMs;
+          // What has been found out meanwhile, it is not to find out once more.
+          if (waitedMs > 0) options.check();
+          if (entry) check(name, entry, current);
+          if (entry?.ttlMs !== undefined) spare ??= await leases.grant(entry.ttlMs, asked.deadline);
+          const own = entry?.ttlMs === undefined ? undefined : spare;
+          const attempt = {
+            name,
+            current,
+            id: newId(),
+            next: entry && { entry, lease: own },
+            expired,
+            isMarked,
+            guard: guard && guard.name !== name ? { name: guard.name, current: guarding } : undefined,
+          };
+          const sent = performance.now();
+          return { lease: own, since: sent, result: await tryOnce(attempt, asked.deadline) };
+        });
         switch (result.kind) {
           case 'done': {
             const { revision } = result;
