@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { parseArgs } from 'node:util';
 import {
   bootTable,
   type Boot,
@@ -9,18 +10,24 @@ import {
   goalTable,
   releaseTable,
 } from './fleet/report.ts';
-import { beside, pinged, type Pinged, runPhase } from './fleet/run-phase.ts';
-import { checkWay, type Server, startBroker, startHello } from './fleet/server.ts';
+import { compareEtcd } from './fleet/etcd.ts';
+import { beside, pinged, type Pinged, type Run, runPhase } from './fleet/run-phase.ts';
+import { checkWay, registerCluster, type Server, startBroker, startHello } from './fleet/server.ts';
 
 /**
- * `npm run bench:fleet [-- executable|bun|node [NODES…]]`: nodes that boot at once, each with a loopback address and a TLS
+ * `npm run bench:fleet [-- [--etcd] executable|bun|node [NODES…]]`: nodes that boot at once, each with a loopback address and a TLS
  * connection of its own, all in one process beside the broker: discovery, open and keyed and beside a flood of garbage; the release
  * of waiting clients; the whole bootstrap; and the floor, as many handshakes and requests to the bare Hono application. Each is on a server of its own. Needs
  * Linux, `npm run build`, and a hard limit of open files (`ulimit -Hn`) of a little over twice the largest number of nodes.
+ *
+ * With `--etcd`, which needs `etcd`: the bootstrap and the release at one broker with its file, at three over three members of
+ * etcd, and at the bare members ({@link file://./fleet/etcd.ts}).
  */
 
-const how = process.argv[2] ?? 'executable';
-const sizes = process.argv.length > 3 ? process.argv.slice(3).map(Number) : [100, 500, 1000, 5000];
+const { positionals, values } = parseArgs({ allowPositionals: true, options: { etcd: { type: 'boolean' } } });
+const [how = 'executable', ...given] = positionals;
+const defaultSizes = values.etcd ? [100, 1000, 5000] : [100, 500, 1000, 5000];
+const sizes = given.length > 0 ? given.map(Number) : defaultSizes;
 const largest = Math.max(...sizes);
 /** Datagrams of garbage a second. */
 const GARBAGE = 20_000;
@@ -30,6 +37,11 @@ async function main(): Promise<void> {
   checkWay(how);
   checkSizes();
   say(`${how}; the nodes start at random within a second; CPU, bytes sent and memory are those of a node\n`);
+  sayFailures(values.etcd ? await compareEtcd(how, sizes, say) : await compareFloor());
+}
+
+/** Every part at one broker with its file, beside the floor. */
+async function compareFloor(): Promise<Run[]> {
   const discoveries: Discovery[] = [];
   for (const form of forms) {
     for (const nodes of sizes) discoveries.push(await discover(form, nodes, 0));
@@ -42,7 +54,10 @@ async function main(): Promise<void> {
   for (const nodes of sizes) boots.push(await boot(nodes));
   say(bootTable(boots));
   say(goalTable(discoveries, released, boots));
-  const runs = [...discoveries.map(({ run }) => run), released, ...boots.flatMap(Object.values)];
+  return [...discoveries.map(({ run }) => run), released, ...boots.flatMap((one) => Object.values(one))];
+}
+
+function sayFailures(runs: readonly Run[]): void {
   for (const { nodes, failures } of runs.filter((run) => failuresOf(run) > 0)) {
     say(`failed, of ${nodes} nodes: ${JSON.stringify(failures)}`);
     process.exitCode = 1;
@@ -64,21 +79,25 @@ function release(nodes: number): Promise<Pinged> {
 
 async function boot(nodes: number): Promise<Boot> {
   const bootstrap = await onBroker('keyed', (server, options) =>
-    runPhase('bootstrap', server, { nodes, ...options }),
+    runPhase('bootstrap', { server }, { nodes, ...options }),
   );
   const floor = await onServer(startHello(how), (server) =>
-    runPhase('floor', server, { nodes, port: server.port }),
+    runPhase('floor', { server }, { nodes, ports: [server.port] }),
   );
   return { bootstrap, floor };
 }
 
-type Use<T> = (server: Server, options: { readonly port: number; readonly key?: string }) => Promise<T>;
+type Use<T> = (
+  server: Server,
+  options: { readonly ports: readonly number[]; readonly key?: string },
+) => Promise<T>;
 
 /** A broker that is there for `use` alone. What its self-check found wrong meanwhile is printed. */
 async function onBroker<T>(form: Discovery['form'], use: Use<T>): Promise<T> {
   const key = form === 'keyed' ? { key: randomBytes(32).toString('hex') } : {};
-  return onServer(startBroker(how, key.key), async (server) => {
-    const result = await use(server, { port: server.port, ...key });
+  return onServer(startBroker(how, key), async (server) => {
+    await registerCluster(server, key.key);
+    const result = await use(server, { ports: [server.port], ...key });
     for (const line of server.printed().split('\n')) if (/self-check|failed/.test(line)) say(line);
     return result;
   });
@@ -94,7 +113,7 @@ async function onServer<T>(starting: Promise<Server>, use: (server: Server) => P
 }
 
 function checkSizes(): void {
-  const wrong = process.argv.slice(3).find((text) => !/^[1-9]\d{0,4}$/.test(text));
+  const wrong = given.find((text) => !/^[1-9]\d{0,4}$/.test(text));
   if (wrong !== undefined) throw new Error(`Cannot run '${wrong}' nodes: expected a number from 1 to 99999`);
   const limit = Number(execFileSync('/bin/sh', ['-c', 'ulimit -Hn'], { encoding: 'utf8' }));
   const needed = 2 * largest + 200;

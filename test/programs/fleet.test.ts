@@ -14,7 +14,7 @@ async function boot(nodes: number): Promise<Outcome> {
   const config = { ping: {}, services: {}, discover: { _access_key: key } };
   const broker = await startBroker(reference, { config });
   await (await connectTo(broker)).register(CLUSTER, 'here');
-  const outcome = await bootstrapOf({ nodes, port: broker.port, key, limitMs: 60_000 });
+  const outcome = await bootstrapOf({ nodes, ports: [broker.port], key, limitMs: 60_000 });
   await broker.stop();
   assert.deepEqual(outcome.failures, {});
   assert.equal(outcome.ms.length, nodes);

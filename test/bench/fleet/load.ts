@@ -1,12 +1,14 @@
 import { bootstrapOf, discoveryOf, type FleetOptions, floorOf, type Outcome } from './phases.ts';
 import { releaseOf } from './release.ts';
+import { watchersOf } from './watchers.ts';
 
-export type PhaseName = 'discovery' | 'bootstrap' | 'release' | 'floor';
+export type PhaseName = 'discovery' | 'bootstrap' | 'release' | 'watchers' | 'floor';
 
 const phases: Readonly<Record<PhaseName, (options: FleetOptions) => Promise<Outcome>>> = {
   discovery: discoveryOf,
   bootstrap: bootstrapOf,
   release: releaseOf,
+  watchers: watchersOf,
   floor: floorOf,
 };
 

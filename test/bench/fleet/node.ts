@@ -4,10 +4,10 @@ import { openQuestion, type Question, type Reply } from '../../../src/protocol/d
 import { keyedQuestion } from '../../../src/protocol/keyed-forms.ts';
 import { openUdp, type UdpPeer, type UdpSocket } from '../../../src/runtime/udp.ts';
 
-/** Where a fleet's broker answers. */
+/** Where a fleet's broker answers, or each of several over one registry. */
 export interface Target {
-  /** UDP port of discovery, and in the open form TCP port of the API. */
-  readonly port: number;
+  /** UDP port of discovery, and in the open form TCP port of the API; of each broker. */
+  readonly ports: readonly number[];
   /** The discovery key; absent: the open form. */
   readonly key?: string;
 }
@@ -15,6 +15,8 @@ export interface Target {
 /** A node's discovery that got its answer. */
 export interface Found {
   readonly reply: Reply;
+  /** UDP port that it came from. */
+  readonly port: number;
   /** Milliseconds from its first query. */
   readonly ms: number;
 }
@@ -23,7 +25,7 @@ export interface Found {
 export interface Ears {
   /**
    * Asks for the name as the client does, until the first answer: on the client's schedule, and each time twice, as a host does
-   * that sends to its subnet's broadcast address and to 255.255.255.255.
+   * that sends to its subnet's broadcast address and to 255.255.255.255. Every broker hears each query.
    * @returns nothing when none came within `timeoutMs`.
    */
   discover(name: string, timeoutMs: number): Promise<Found | undefined>;
@@ -44,19 +46,19 @@ export function addressOf(index: number): string {
 }
 
 export async function openEars(address: string, target: Target): Promise<Ears> {
-  const to: UdpPeer = { address: '127.0.0.1', port: target.port };
+  const brokers = target.ports.map((port): UdpPeer => ({ address: '127.0.0.1', port }));
   let received = 0;
   let sent = 0;
-  let hear: ((datagram: Uint8Array) => void) | undefined;
+  let hear: ((datagram: Uint8Array, from: UdpPeer) => void) | undefined;
   const socket: UdpSocket = await openUdp({
     family: 4,
     address,
-    onMessage(datagram) {
+    onMessage(datagram, from) {
       received += datagram.length;
-      hear?.(datagram);
+      hear?.(datagram, from);
     },
   });
-  const send = async (datagram: Uint8Array): Promise<void> => {
+  const send = async (datagram: Uint8Array, to: UdpPeer): Promise<void> => {
     sent += 1;
     const error = await socket.send(datagram, to);
     if (error) throw error;
@@ -73,21 +75,22 @@ export async function openEars(address: string, target: Target): Promise<Ears> {
         problem = error;
         over.abort();
       };
-      hear = (datagram) => {
+      hear = (datagram, from) => {
         const reply = question.read(datagram);
         if (!reply || found) return;
         if (reply.form === 'challenge') {
-          send(reply.query).catch(fail);
+          send(reply.query, from).catch(fail);
           return;
         }
-        found = { reply, ms: performance.now() - began };
+        found = { reply, port: from.port, ms: performance.now() - began };
         over.abort();
       };
       for (let round = 0; !over.signal.aborted; round++) {
         const left = began + timeoutMs - performance.now();
         if (left <= 0) break;
         for (let copy = 0; copy < COPIES; copy++) {
-          for (const datagram of question.queries(round)) send(datagram).catch(fail);
+          for (const datagram of question.queries(round))
+            for (const broker of brokers) send(datagram, broker).catch(fail);
         }
         await sleep(Math.min(pauseAfter(round), left), undefined, { signal: over.signal }).catch(
           () => undefined,

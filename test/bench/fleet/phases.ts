@@ -74,9 +74,9 @@ export async function bootstrapOf(options: FleetOptions): Promise<Outcome> {
 
   return runFleet(options, async ({ index, ears, signal, count }) => {
     const began = performance.now();
-    const { reply } = await discoverUntil(ears, signal);
+    const { reply, port: from } = await discoverUntil(ears, signal);
     const { port, ...pin } =
-      reply.form === 'keyed' ? { port: reply.port, fingerprint: reply.fingerprint } : options;
+      reply.form === 'keyed' ? { port: reply.port, fingerprint: reply.fingerprint } : { port: from };
     const open = (): Promise<Line> => openLine({ ...pin, port, from: addressOf(index), signal });
     const line = await keepTrying(open, signal, count, async (opened) => {
       if (index === 0) return master(opened, signal);
@@ -93,6 +93,13 @@ export async function bootstrapOf(options: FleetOptions): Promise<Outcome> {
     }
     return performance.now() - began;
   });
+}
+
+/** The port that a node asks which has no discovery: those of a fleet ask all brokers in turn. */
+export function portFor(index: number, { ports }: Target): number {
+  const port = ports[index % ports.length];
+  if (port === undefined) throw new Error('The fleet was given no port to ask');
+  return port;
 }
 
 /** Waits for the master's entry, for as long as it takes. */
@@ -133,7 +140,7 @@ const AGAIN_MS = 500;
 export async function floorOf(options: FleetOptions): Promise<Outcome> {
   return runFleet(options, async ({ index, signal, count }) => {
     const began = performance.now();
-    const line = await openLine({ port: options.port, from: addressOf(index), signal });
+    const line = await openLine({ port: portFor(index, options), from: addressOf(index), signal });
     try {
       for (let i = 0; i < REQUESTS; i++) await done(line.request('GET', '/'));
     } finally {
@@ -182,7 +189,11 @@ export async function runFleet(
         await sleep(Math.random() * withinMs);
         ms.push(await run({ index, ears, signal: limit.signal, count }));
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        // The same reason is one, whichever node it is of.
+        const reason = (error instanceof Error ? error.message : String(error)).replace(
+          /node\/\d+/,
+          'node/…',
+        );
         failures[reason] = (failures[reason] ?? 0) + 1;
       }
     }),

@@ -1,4 +1,5 @@
 import type { Pinged, Run } from './run-phase.ts';
+import { count, kibibytes, mebibytes, ratio, table, timeText } from './table.ts';
 
 /** Discovery as it went, on the one kind of broker. */
 export interface Discovery {
@@ -14,18 +15,10 @@ export interface Boot {
   readonly floor: Run;
 }
 
-const count = (value: number): string => Math.round(value).toLocaleString('en');
-const ratio = (value: number): string => value.toFixed(2);
-
-function timeText(ms: number): string {
-  if (ms === Infinity) return 'never';
-  return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(2)} s`;
-}
-
 export const failuresOf = ({ nodes, ms }: Run): number => nodes - ms.length;
 
 /** The value that this part of all nodes is at or below; those that failed are above it. */
-function quantile({ ms, nodes }: Run, part: number): number {
+export function quantile({ ms, nodes }: Run, part: number): number {
   return ms.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(nodes * part) - 1)] ?? Infinity;
 }
 
@@ -94,8 +87,8 @@ function bootRow(title: string, run: Run): string[] {
     count(run.again),
     `${count(run.bytes / run.nodes)} B`,
     ...cpuCells(run),
-    `+ ${count(run.grown / 1024 ** 2)} MiB`,
-    `${(run.grown / 1024 / run.nodes).toFixed(1)} KiB`,
+    `+ ${mebibytes(run.grown)}`,
+    kibibytes(run.grown / run.nodes),
   ];
 }
 
@@ -129,13 +122,4 @@ export function goalTable(
 
 function goal(what: string, limit: number, found: number, show: (value: number) => string): string[] {
   return [what, `at most ${show(limit)}`, show(found), found <= limit ? 'kept' : 'MISSED'];
-}
-
-/** Each column as wide as its widest cell; the first one is on the left. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const lines = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...lines.map((cells) => cells[column]?.length ?? 0)));
-  const pad = (cell: string, column: number): string =>
-    column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
-  return `${lines.map((cells) => cells.map(pad).join('  ').trimEnd()).join('\n')}\n`;
 }

@@ -6,6 +6,7 @@ import { tool } from '../../../build/root.ts';
 import { startProbe } from '../probe.ts';
 import type { PhaseName } from './load.ts';
 import type { FleetOptions, Outcome } from './phases.ts';
+import { type Cost, sumOf } from './process.ts';
 import type { Server } from './server.ts';
 
 /** A phase with what it cost both sides. */
@@ -17,28 +18,47 @@ export interface Run extends Outcome {
   readonly serverCpu: number;
   /** Bytes that the server's memory grew by at its peak. */
   readonly grown: number;
+  /** The same of what is behind the server; 0 where that is nothing. */
+  readonly behindCpu: number;
+  readonly behindGrown: number;
+}
+
+/** What is measured: the server, or several together, and what they ask in turn. */
+export interface Measured {
+  readonly server: Cost;
+  readonly behind?: Cost;
 }
 
 /** Runs a phase in a process of its own. */
-export async function runPhase(phase: PhaseName, server: Server, options: FleetOptions): Promise<Run> {
+export async function runPhase(
+  phase: PhaseName,
+  { server, behind = sumOf([]) }: Measured,
+  options: FleetOptions,
+): Promise<Run> {
   const child = script('load.ts', []);
   const ended = once(child, 'exit');
   const answered = once(child, 'message');
-  server.resetPeak();
-  const memory = server.memory();
-  const cpu = server.cpuSeconds();
+  const costs = [server, behind];
+  for (const cost of costs) cost.resetPeak();
+  const before = costs.map((cost) => ({ memory: cost.memory(), cpu: cost.cpuSeconds() }));
   child.send({ phase, options });
   const first = await Promise.race([answered, ended]);
   const said = first[0] as { outcome: Outcome; cpuSeconds: number } | number | null;
   if (typeof said !== 'object' || said === null)
     throw new Error(`The fleet of ${options.nodes} nodes ended with ${said} in its phase '${phase}'`);
   await ended;
+  const [own, others] = costs.map((cost, i) => ({
+    cpu: cost.cpuSeconds() - (before[i]?.cpu ?? 0),
+    grown: cost.peak() - (before[i]?.memory ?? 0),
+  }));
   return {
     ...said.outcome,
     nodes: options.nodes,
     loadCpu: said.cpuSeconds,
-    serverCpu: server.cpuSeconds() - cpu,
-    grown: server.peak() - memory,
+    serverCpu: own?.cpu ?? 0,
+    grown: own?.grown ?? 0,
+    behindCpu: others?.cpu ?? 0,
+    behindGrown: others?.grown ?? 0,
   };
 }
 
@@ -80,7 +100,7 @@ export async function pinged(phase: PhaseName, server: Server, options: FleetOpt
   await sleep(WARM_MS);
   const quiet = Date.now();
   await sleep(QUIET_MS);
-  const found = await runPhase(phase, server, options);
+  const found = await runPhase(phase, { server }, options);
   const pings = await probe.end();
   return { ...found, quietMs: pings.p99(quiet, quiet + QUIET_MS), duringMs: pings.p99(...found.window) };
 }

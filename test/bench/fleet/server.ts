@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { root, tool } from '../../../build/root.ts';
@@ -8,6 +8,7 @@ import { makeSelfSigned } from '../../../src/broker/self-signed.ts';
 import { connect } from '../../../src/client/client.ts';
 import { waitFor } from '../../support/wait.ts';
 import { CLUSTER } from './phases.ts';
+import { type Cost, costOf } from './process.ts';
 
 type CommandLine = readonly [string, ...string[]];
 
@@ -21,15 +22,8 @@ const ways: Readonly<Record<string, { readonly broker: CommandLine; readonly hel
 const DAY_MS = 86_400_000;
 
 /** A server process under load. */
-export interface Server {
+export interface Server extends Cost {
   readonly port: number;
-  /** CPU time so far, all threads, kernel time included, in seconds. */
-  cpuSeconds(): number;
-  /** What it holds in memory now, in bytes. */
-  memory(): number;
-  /** The most that it has held since {@link resetPeak}. */
-  peak(): number;
-  resetPeak(): void;
   /** What it has printed. */
   printed(): string;
   stop(): Promise<void>;
@@ -41,22 +35,43 @@ export function checkWay(how: string): void {
     throw new Error(`The broker cannot run as '${how}': expected ${Object.keys(ways).join(', ')}`);
 }
 
-/** A broker that holds the cluster's entry, in a folder of its own; with a discovery key it is keyed. */
-export async function startBroker(how: string, key?: string): Promise<Server> {
+export interface BrokerOptions {
+  /** Makes it keyed. */
+  readonly key?: string | undefined;
+  /** The file's `_store`; default: the registry is in the file. */
+  readonly store?: object | undefined;
+}
+
+/** A broker in a folder of its own. */
+export function startBroker(how: string, { key, store }: BrokerOptions): Promise<Server> {
   const dir = mkdtempSync(path.join(tmpdir(), 'bpbroker-fleet-'));
   const file = path.join(dir, 'bpbroker.json');
-  const discover = key === undefined ? {} : { discover: { _access_key: key } };
-  writeFileSync(file, JSON.stringify({ api: { listen_port: 0 }, ping: {}, services: {}, ...discover }));
+  const options = {
+    api: { listen_port: 0 },
+    ping: {},
+    services: {},
+    ...(key === undefined ? {} : { discover: { _access_key: key } }),
+    ...(store === undefined ? {} : { _store: store }),
+  };
+  writeFileSync(file, JSON.stringify(options), { mode: 0o600 });
   const [command, ...words] = ways[how]?.broker ?? ['no such way'];
-  const server = await start([command, ...words, 'start', '--config', file], dir);
-  const client = await connect({
-    broker: { host: '127.0.0.1', port: server.port },
-    knownBrokers: path.join(dir, 'known_brokers'),
-    ...(key === undefined ? {} : { discoverKey: key }),
-  });
-  await client.register(CLUSTER, 'here');
-  client.close();
-  return server;
+  return start([command, ...words, 'start', '--config', file], dir);
+}
+
+/** Registers the cluster's entry, by which the nodes find the broker. */
+export async function registerCluster({ port }: Server, key?: string): Promise<void> {
+  const dir = mkdtempSync(path.join(tmpdir(), 'bpbroker-fleet-'));
+  try {
+    const client = await connect({
+      broker: { host: '127.0.0.1', port },
+      knownBrokers: path.join(dir, 'known_brokers'),
+      ...(key === undefined ? {} : { discoverKey: key }),
+    });
+    await client.register(CLUSTER, 'here');
+    client.close();
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
 }
 
 /** The bare Hono application on the same runtime, with a certificate as the broker's. */
@@ -78,33 +93,18 @@ async function start([command, ...args]: CommandLine, dir: string): Promise<Serv
   let printed = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => (printed += text));
-  const proc = (name: string): string => readFileSync(`/proc/${child.pid}/${name}`, 'utf8');
   const stop = async (): Promise<void> => {
     child.kill();
     await ended;
     rmSync(dir, { recursive: true, force: true });
   };
-  const status = (name: string): number =>
-    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(proc('status'))?.[1]) * 1024;
   try {
     const port = await waitFor(
       `the port of ${command}`,
       () => /^ready: (?:\S+:)?(\d+)\b/m.exec(printed)?.[1],
       30_000,
     );
-    return {
-      port: Number(port),
-      cpuSeconds() {
-        // proc(5): the clock tick of Linux is 10 ms.
-        const fields = proc('stat').split(') ').at(-1)?.split(' ') ?? [];
-        return (Number(fields[11]) + Number(fields[12])) / 100;
-      },
-      memory: () => status('VmRSS'),
-      peak: () => status('VmHWM'),
-      resetPeak: () => writeFileSync(`/proc/${child.pid}/clear_refs`, '5'),
-      printed: () => printed,
-      stop,
-    };
+    return { port: Number(port), ...costOf(child.pid ?? 0), printed: () => printed, stop };
   } catch (error) {
     await stop();
     throw new Error(`${command} printed: ${printed}`, { cause: error });
