@@ -12,7 +12,8 @@ import {
 } from './fleet/report.ts';
 import { compareEtcd } from './fleet/etcd.ts';
 import { beside, pinged, type Pinged, type Run, runPhase } from './fleet/run-phase.ts';
-import { checkWay, registerCluster, type Server, startBroker, startHello } from './fleet/server.ts';
+import { CLUSTER } from './fleet/phases.ts';
+import { checkWay, registerAt, type Server, startBroker, startHello } from './fleet/server.ts';
 
 /**
  * `npm run bench:fleet [-- [--etcd] executable|bun|node [NODES…]]`: nodes that boot at once, each with a loopback address and a TLS
@@ -96,7 +97,7 @@ type Use<T> = (
 async function onBroker<T>(form: Discovery['form'], use: Use<T>): Promise<T> {
   const key = form === 'keyed' ? { key: randomBytes(32).toString('hex') } : {};
   return onServer(startBroker(how, key), async (server) => {
-    await registerCluster(server, key.key);
+    await registerAt(server, CLUSTER, key.key);
     const result = await use(server, { ports: [server.port], ...key });
     for (const line of server.printed().split('\n')) if (/self-check|failed/.test(line)) say(line);
     return result;

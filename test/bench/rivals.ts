@@ -144,7 +144,7 @@ export async function startEtcd({ dir, certificate }: RivalSetup): Promise<Rival
 }
 
 /** A message of gRPC whose fields 1, 2, … are these texts, each shorter than 128 bytes. */
-function grpcMessage(fields: readonly string[]): Buffer {
+export function grpcMessage(fields: readonly string[]): Buffer {
   const body = Buffer.concat(
     fields.map((text, i) =>
       Buffer.concat([Buffer.from([((i + 1) << 3) | 2, text.length]), Buffer.from(text)]),

@@ -7,7 +7,6 @@ import { root, tool } from '../../../build/root.ts';
 import { makeSelfSigned } from '../../../src/broker/self-signed.ts';
 import { connect } from '../../../src/client/client.ts';
 import { waitFor } from '../../support/wait.ts';
-import { CLUSTER } from './phases.ts';
 import { type Cost, costOf } from './process.ts';
 
 type CommandLine = readonly [string, ...string[]];
@@ -58,8 +57,8 @@ export function startBroker(how: string, { key, store }: BrokerOptions): Promise
   return start([command, ...words, 'start', '--config', file], dir);
 }
 
-/** Registers the cluster's entry, by which the nodes find the broker. */
-export async function registerCluster({ port }: Server, key?: string): Promise<void> {
+/** Registers an entry of that name: the cluster's, by which the nodes find the broker, or another. */
+export async function registerAt({ port }: Server, name: string, key?: string): Promise<void> {
   const dir = mkdtempSync(path.join(tmpdir(), 'bpbroker-fleet-'));
   try {
     const client = await connect({
@@ -67,7 +66,7 @@ export async function registerCluster({ port }: Server, key?: string): Promise<v
       knownBrokers: path.join(dir, 'known_brokers'),
       ...(key === undefined ? {} : { discoverKey: key }),
     });
-    await client.register(CLUSTER, 'here');
+    await client.register(name, 'here');
     client.close();
   } finally {
     rmSync(dir, { recursive: true, force: true });
