@@ -100,7 +100,7 @@ export async function start(
   const agent = new Agent({ keepAlive: true, rejectUnauthorized: false, maxSockets: 512 });
   const looking = new Agent({ keepAlive: false, rejectUnauthorized: false });
   const call = async (method: string, body: object, timeout = 15_000): Promise<Answer> =>
-    await ask(agent, first, `/services/${method}`, body, timeout);
+    await ask(agent, { port: first }, `/services/${method}`, body, timeout);
   return {
     child,
     port: first,
@@ -108,7 +108,7 @@ export async function start(
     ended,
     isOver: () => over,
     call,
-    look: async (at, timeout = 15_000) => await ask(looking, first, at, undefined, timeout),
+    look: async (at, timeout = 15_000) => await ask(looking, { port: first }, at, undefined, timeout),
     put: async (name, data) => await call('Replace', { name, data }),
     list: async (pageSize = 1000) => await listAll(call, pageSize),
     async stop(timeout = 15_000) {
@@ -154,9 +154,10 @@ async function listAll(call: Broker['call'], limit: number): Promise<State> {
   return state;
 }
 
-function ask(
+/** One request to a broker; default host: 127.0.0.1. What fails is an answer with status 0. */
+export function ask(
   agent: Agent,
-  port: number,
+  { host = '127.0.0.1', port }: { readonly host?: string; readonly port: number },
   at: string,
   body: object | undefined,
   timeoutMs: number,
@@ -172,7 +173,7 @@ function ask(
     const sent = request(
       {
         agent,
-        host: '127.0.0.1',
+        host,
         port,
         path: at,
         method: body === undefined ? 'GET' : 'POST',
