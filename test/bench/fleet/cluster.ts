@@ -7,7 +7,7 @@ import path from 'node:path';
 import type { SecureFetch } from '../../../src/runtime/runtime.ts';
 import { createAuthority } from '../../support/authority.ts';
 import { waitFor } from '../../support/wait.ts';
-import { freePort } from '../server.ts';
+import { freePort } from '../../support/free-port.ts';
 import { type Cost, costOf, sumOf } from './process.ts';
 
 /** An etcd cluster on loopback, over TLS throughout, each write on the disk before its answer. */
