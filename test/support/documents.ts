@@ -11,6 +11,8 @@ export interface Block {
   readonly text: string;
   /** Of the fence, counted from 1. */
   readonly line: number;
+  /** What a comment in the line before the fence says, such as `not run: it needs a real Windows`. */
+  readonly mark: string;
 }
 
 /** The fenced blocks of a Markdown page, in order. */
@@ -18,7 +20,9 @@ export function blocksOf(page: string): Block[] {
   const text = readFileSync(path.join(root, page), 'utf8');
   return [...text.matchAll(/^```(\w+) ?(.*)\n([^]*?)^```$/gm)].map((match) => {
     const [, language = '', title = '', content = ''] = match;
-    return { language, title, text: content, line: text.slice(0, match.index).split('\n').length };
+    const before = text.slice(0, match.index);
+    const mark = /<!-- (.*) -->\n\n?$/.exec(before)?.[1] ?? '';
+    return { language, title, text: content, line: before.split('\n').length, mark };
   });
 }
 

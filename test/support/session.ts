@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { cleanEnv } from './clean-env.ts';
 import { atEnd } from './cleanup.ts';
-import { type Abbreviations, exchangesOf, expand, matches } from './documents.ts';
+import { type Abbreviations, exchangesOf, matches } from './documents.ts';
 import { programFolder } from './program-folder.ts';
-import { type Launcher, parseReady, run } from './programs.ts';
+import { type Launcher, parseReady } from './programs.ts';
 import { freePort, type Running, start } from '../programs/support.ts';
+import { createTerminal } from './terminal.ts';
 import { waitFor } from './wait.ts';
 
 /** The terminals of somebody who types what a page shows. */
@@ -40,17 +40,14 @@ export async function openSessions({ launcher, dir, programs = {} }: SessionsOpt
     BPBROKER_LISTEN_PORT: port,
   });
   const known: Abbreviations = new Map();
-  const variables = path.join(dir, '.variables');
-  writeFileSync(variables, '');
   let broker: Running | undefined;
-  let last = 0;
   atEnd(() => broker?.child.kill());
 
   // Not within a key, where the same digits may stand.
   const ownPort = new RegExp(String.raw`\b${port}\b`, 'g');
   const asShown = (text: string): string =>
     text.replaceAll(path.join(dir, 'bpbroker'), '/usr/local/bpbroker').replaceAll(ownPort, '20443');
-  const asTyped = (text: string): string => expand(text, known).replaceAll('20443', port);
+  const asTyped = (text: string): string => text.replaceAll('20443', port);
 
   const startBroker = async (shown: string): Promise<void> => {
     const running = start([path.join(bin, 'bpbroker'), 'start'], { env, cwd: dir });
@@ -67,14 +64,7 @@ export async function openSessions({ launcher, dir, programs = {} }: SessionsOpt
       );
   };
 
-  const enter = async (command: string, shown: string): Promise<void> => {
-    const script = `. '${variables}'; (exit ${last}); ${asTyped(command)}
-      status=$?; export -p > '${variables}'; exit $status`;
-    const { code = -1, stdout } = await run(['bash', '-c', `exec 2>&1\n${script}`], { env, cwd: dir });
-    last = code;
-    const output = asShown(stdout);
-    if (!matches(shown, output, known)) assert.equal(output, shown, `$ ${command}`);
-  };
+  const terminal = createTerminal({ dir, env, known, asShown, asTyped });
 
   return {
     brokerLog: () => broker?.stderr() ?? '',
@@ -83,7 +73,7 @@ export async function openSessions({ launcher, dir, programs = {} }: SessionsOpt
       if (exchanges.some(({ command }) => command === startCommand)) await broker?.stop('SIGTERM');
       for (const { command, shown } of exchanges) {
         if (command === startCommand) await startBroker(shown);
-        else await enter(command, shown);
+        else await terminal.enter({ command, shown });
       }
     },
   };

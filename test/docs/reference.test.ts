@@ -1,0 +1,43 @@
+import { chmodSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { reference, skipOf } from '../programs/support.ts';
+import { cleanEnv } from '../support/clean-env.ts';
+import { blocksOf } from '../support/documents.ts';
+import { programFolder } from '../support/program-folder.ts';
+import { startBroker } from '../support/programs.ts';
+import { tempDir } from '../support/temp.ts';
+import { createTerminal } from '../support/terminal.ts';
+import { typePage } from '../support/typed-page.ts';
+import { lacking } from '../support/tools.ts';
+
+/** The command blocks of pages of reference that no test of a page's own types, beside a broker. */
+const pages = ['docs/api.md', 'docs/discovery.md', 'docs/lock.md', 'docs/scripts.md'];
+
+/** Programs of a user's that the pages call; each says with which words. */
+const scripts = ['agent', 'deploy.sh', 'migrate.sh'];
+
+for (const page of pages) {
+  describe(page, { skip: skipOf(reference) || lacking('curl', 'hostname') }, () => {
+    it('has command blocks that work as they are typed', async () => {
+      const dir = tempDir();
+      for (const name of scripts) {
+        writeFileSync(path.join(dir, name), '#!/bin/sh\necho "$0 $*"\n');
+        chmodSync(path.join(dir, name), 0o755);
+      }
+      const broker = await startBroker(reference, { config: { services: {}, ping: {} } });
+      const env = cleanEnv(dir, {
+        PATH: `${programFolder(reference)}:${process.env['PATH'] ?? ''}`,
+        BPBROKER: `127.0.0.1:${broker.port}`,
+        ADDRESS: '10.0.0.7',
+        KEY: '',
+      });
+      const asTyped = (text: string): string =>
+        text.replaceAll('127.0.0.1:20443', `127.0.0.1:${broker.port}`);
+      const terminal = createTerminal({ dir, env, known: new Map(), asTyped });
+      await broker.client(['service', 'register', '--name', 'db', '--data', '{"host": "10.0.0.5"}']);
+      await typePage(blocksOf(page), () => ({ dir, terminal }));
+      await broker.kill();
+    });
+  });
+}
