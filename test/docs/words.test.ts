@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { root } from '../../build/root.ts';
+import { run, type RunResult } from '../support/run.ts';
+import { allPages, passagesOf, sentencesOf, wordsOf } from '../support/prose.ts';
+import { tempDir } from '../support/temp.ts';
+
+const config = path.join(root, 'build', 'docs', 'cspell.json');
+const spell = (files: readonly string[]): Promise<RunResult> => {
+  const args = ['lint', '--no-progress', '--no-summary', '--config', config, ...files];
+  return run([process.execPath, path.join(root, 'node_modules', 'cspell', 'bin.mjs'), ...args], {
+    cwd: root,
+    timeoutMs: 120_000,
+  });
+};
+
+/** Help is docs/cli.md: one is checked against the other by test/build/reference.test.ts. */
+describe('spelling', () => {
+  it('of all pages is right', async () => {
+    const { code, stdout, stderr } = await spell(allPages());
+    assert.equal(code, 0, `${stdout}${stderr}\nA word of the field goes into build/docs/words.txt`);
+  });
+
+  it('of the messages in the sources is right', async () => {
+    const { code, stdout, stderr } = await spell(['src/**/*.ts']);
+    assert.equal(code, 0, `${stdout}${stderr}\nA word of the field goes into build/docs/words.txt`);
+  });
+
+  it('is told from a wrong one, in a page and in a message', async () => {
+    const dir = tempDir();
+    const page = path.join(dir, 'page.md');
+    const source = path.join(dir, 'source.ts');
+    writeFileSync(page, 'The brocker answers.\n');
+    writeFileSync(
+      source,
+      "const notAMessage = 'brocker';\nthrow new Error('The brocker does not answer');\n",
+    );
+    const { code, stdout } = await spell(['--root', dir, page, source]);
+    assert.equal(code, 1);
+    assert.deepEqual(
+      [...stdout.matchAll(/(page\.md|source\.ts):(\d+)/g)].map(([at]) => at),
+      ['page.md:1', 'source.ts:2'],
+    );
+  });
+});
+
+/** Turns that a reader has to read twice, and what to write in their place. */
+const banned: ReadonlyArray<readonly [turn: RegExp, instead: string]> = [
+  [/\b(?:stands?|stood)\b(?!-| (?:for|in)\b)/i, 'is, exists'],
+  [/^Who [a-z]/, 'a client that …, whoever …'],
+  [/\blater wins\b/, 'a later layer overrides an earlier one'],
+  [/\b(?:is|are|was|were|be) told\b(?! (?:apart|from)\b)/, 'learns, gets'],
+  [/\baffair\b/, 'decides'],
+  [/\bone['’]s own\b/, 'your own'],
+  [/\b(?:of|on) (?:his|her) own\b/, 'of their own'],
+  [/\bWhat is no\b/, 'anything that is not'],
+  [/\bat the most\b/, 'at most'],
+];
+
+/**
+ * Pages that are rewritten at present, and that these rules do not hold for yet. What the tests write (reliability.md,
+ * cli.md) follows their tables.
+ */
+const later: ReadonlySet<string> = new Set([
+  'CHANGELOG.md',
+  'docs/benchmarks.md',
+  'docs/cli.md',
+  'docs/configuration.md',
+  'docs/decisions.md',
+  'docs/monitoring.md',
+  'docs/operate.md',
+  'docs/reliability.md',
+  'docs/scale.md',
+  'docs/storage.md',
+  'docs/troubleshooting.md',
+]);
+
+const pages = allPages().filter((page) => !later.has(page));
+
+/** The most words that a sentence has. */
+const LONGEST = 30;
+
+const turnsOf = (sentence: string): string[] =>
+  banned.filter(([turn]) => turn.test(sentence)).map(([, instead]) => `write '${instead}'`);
+
+const lengthOf = (sentence: string): string[] => {
+  const { length } = wordsOf(sentence);
+  return length > LONGEST ? [`${length} words`] : [];
+};
+
+/** What is wrong with the sentences of the pages, headings apart: those may be questions. */
+function faults(of: (sentence: string) => string[]): string[] {
+  return pages.flatMap((page) =>
+    passagesOf(page)
+      .filter(({ isHeading }) => !isHeading)
+      .flatMap(({ text, line }) =>
+        sentencesOf(text).flatMap((sentence) =>
+          of(sentence).map((fault) => `${page}:${line}: ${fault}: ${sentence}`),
+        ),
+      ),
+  );
+}
+
+describe('sentences', () => {
+  it('have none of the banned turns', () => {
+    assert.deepEqual(faults(turnsOf), []);
+  });
+
+  it(`have at most ${LONGEST} words`, () => {
+    assert.deepEqual(faults(lengthOf), []);
+  });
+
+  it('with a banned turn, or too many words, are found', () => {
+    for (const wrong of [
+      'The name stands.',
+      'Who waits is served.',
+      'It is told.',
+      'Of all, the later wins.',
+    ])
+      assert.equal(turnsOf(wrong).length, 1, wrong);
+    for (const right of ['It stands for a key.', 'A client who waits is served.', 'They are told apart.'])
+      assert.deepEqual(turnsOf(right), [], right);
+    assert.deepEqual(lengthOf(`${'word '.repeat(30)}end.`), ['31 words']);
+    assert.deepEqual(lengthOf(`${'word '.repeat(29)}end.`), []);
+  });
+
+  it('are counted as a reader would', () => {
+    assert.deepEqual(sentencesOf('One. **Two, e.g. three?** It is 1.5; four: five.'), [
+      'One.',
+      '**Two, e.g three?**',
+      'It is 1.5; four: five.',
+    ]);
+  });
+});
