@@ -3,6 +3,7 @@ export { createBroker, type CreateBrokerOptions } from './broker/create-broker.t
 export type {
   BrokerConfig,
   BrokerSections,
+  AuditConfig,
   Config as EffectiveConfig,
   LogLevel,
   ModuleConfig,
@@ -12,6 +13,7 @@ export type { Broker, BrokerAddress } from './broker/broker.ts';
 export * from './client/index.ts';
 export {
   type Call,
+  type CallOrigin,
   defineMethod,
   defineModule,
   jsonReply,

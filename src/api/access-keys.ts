@@ -4,6 +4,7 @@ import { networkOf } from '../protocol/address.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { type Logger, silentLogger } from '../protocol/logger.ts';
+import { createKeyNames } from './audit/key-names.ts';
 import { createFailureLimit } from './rate-limit.ts';
 
 /**
@@ -31,6 +32,8 @@ export interface AccessKeys {
    * the server does not tell the address.
    */
   holderOf(module: string, presented: () => string | undefined, caller: Caller): string | undefined;
+  /** What the audit trail calls the key that was presented; nothing without one, and where the module asks for none. */
+  nameOf(module: string, presented: () => string | undefined): string | undefined;
 }
 
 /** Why a call was refused: it had no key, a wrong one, or its source has presented too many wrong ones. */
@@ -43,11 +46,13 @@ const limits = { perSource: 10, windowMs: 60_000, maxSources: 10_000 };
  * Reads `_access_key` (a string, or a list of which any passes) of every module. An empty string asks for no key, as in
  * the original.
  * @param refused is told of each call that is refused.
+ * @param nameKey names a key without giving it away.
  */
 export function createAccessKeys(
   config: Readonly<Record<string, JsonObject>>,
   log: Logger = silentLogger,
   refused: (why: KeyRefusal) => void = () => undefined,
+  nameKey: (key: string) => string = createKeyNames(),
 ): AccessKeys {
   const digests = new Map<string, Buffer[]>();
   for (const [module, options] of Object.entries(config)) {
@@ -103,6 +108,10 @@ export function createAccessKeys(
     holderOf(module, present, { clientAddress }) {
       if (digests.has(module)) return `key ${sha256(present() ?? '').toString('hex')}`;
       return clientAddress === '' ? undefined : `source ${networkOf(clientAddress)}`;
+    },
+    nameOf(module, present) {
+      const key = digests.has(module) ? present() : undefined;
+      return key === undefined || key === '' ? undefined : nameKey(key);
     },
   };
 }

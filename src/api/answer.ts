@@ -2,6 +2,7 @@ import { failure, jsonReply, type Reply } from '../modules/module.ts';
 import type { ConnectionInfo } from '../protocol/connection.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
+import type { Audit } from './audit/audit.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { RequestMeter, Route } from './metrics/requests.ts';
 import { inFrames, takesFrames } from './framed.ts';
@@ -14,6 +15,7 @@ import type { StreamLimit } from './streams.ts';
 /** What the answer to a call needs besides the request. */
 export interface AnswerOptions extends CallContext {
   readonly dispatcher: Dispatcher;
+  readonly audit: Audit;
   readonly streams: StreamLimit;
   readonly toResponse: Responder;
   /** Counts requests and their times. */
@@ -35,12 +37,28 @@ export type Answer = (
 const methods = new Set(['GET', 'POST', 'DELETE']);
 
 export function createAnswer(options: AnswerOptions): Answer {
-  const { dispatcher, streams, requests, log, toResponse } = options;
+  const { dispatcher, streams, requests, log, toResponse, audit } = options;
 
   /** What a request is answered that has not become a call. */
   function refused(reply: Reply, module: string, method: string, since: number): Response {
     requests.answered(requests.routeOf(module, method), reply.status ?? 200, since, false);
     return toResponse(reply);
+  }
+
+  /** As {@link refused}, for what was to be read of the request. */
+  async function unread(
+    error: unknown,
+    request: Request,
+    connection: ConnectionInfo,
+    module: string,
+    method: string,
+    since: number,
+  ): Promise<Response> {
+    if (audit.isOn) {
+      const asked = { source: connection.remoteAddress, request: requestIdOf(request), module, method };
+      await audit.refused(asked, error);
+    }
+    return refused(refuse(error, request, log), module, method, since);
   }
 
   /** What a call is answered, once it is there as a whole. */
@@ -53,15 +71,16 @@ export function createAnswer(options: AnswerOptions): Answer {
   }
 
   function dispatch(
-    { params, key }: Parameters,
+    parameters: Parameters,
     request: Request,
     connection: ConnectionInfo,
     module: string,
     method: string,
     since: number,
   ): Response | Promise<Response> {
+    const { key } = parameters;
     const route = requests.routeOf(module, method);
-    const call = new RequestCall(params, request, connection, module, options, since);
+    const call = new RequestCall(parameters, request, connection, module, method, options, since);
     try {
       const reply = dispatcher.dispatch(module, method, key, call);
       if (!(reply instanceof Promise) && isWhole(reply)) return answered(reply, call, route);
@@ -111,10 +130,10 @@ export function createAnswer(options: AnswerOptions): Answer {
       if (!(read instanceof Promise)) return dispatch(read, request, connection, module, method, since);
       return read.then(
         (parameters) => dispatch(parameters, request, connection, module, method, since),
-        (error: unknown) => refused(refuse(error, request, log), module, method, since),
+        (error: unknown) => unread(error, request, connection, module, method, since),
       );
     } catch (error) {
-      return refused(refuse(error, request, log), module, method, since);
+      return unread(error, request, connection, module, method, since);
     }
   };
 }

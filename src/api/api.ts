@@ -5,6 +5,8 @@ import type { JsonObject } from '../protocol/data.ts';
 import type { Logger } from '../protocol/logger.ts';
 import type { Store } from '../store/store.ts';
 import { createAnswer } from './answer.ts';
+import { type Asked, type Audit, createAudit, noSink } from './audit/audit.ts';
+import { createKeyNames } from './audit/key-names.ts';
 import { type AccessKeys, createAccessKeys } from './access-keys.ts';
 import type { ClientAddress } from './connection.ts';
 import type { DiscoveryExchange } from './discover.ts';
@@ -44,6 +46,8 @@ export interface ApiOptions {
   readonly registry: Pick<Store, 'revision' | 'count' | 'health'>;
   /** What is measured while the API serves; waits are told to it by the module `services`. */
   readonly measures: Measures;
+  /** Is told what callers do; what `services` writes, it is told by the module itself. Default: there is no trail. */
+  readonly audit?: Audit;
   /** What else `/metrics` tells, by whoever serves the API; default: nothing. */
   readonly others?: () => readonly Metric[];
   /** The module `services`, through which every other uses the registry. */
@@ -81,15 +85,21 @@ const streamLimits = { perHolder: 64, overall: 1000 };
 
 export function createApi(options: ApiOptions): Api {
   const { modules, log, measures, ownNames = [], amendKeys = (keys) => keys } = options;
-  const { findExtension = async () => undefined } = options;
+  const { findExtension = async () => undefined, audit = createAudit(noSink) } = options;
+  const keyNames = createKeyNames();
   const streams = createStreamLimit(streamLimits);
   const sources = { others: () => [], ...options, streams };
   const served = (config: ModuleOptions): Served => {
-    const accessKeys = amendKeys(createAccessKeys(config, log, measures.refused));
+    const accessKeys = amendKeys(createAccessKeys(config, log, measures.refused, keyNames));
     return {
       async metrics(caller) {
-        if (accessKeys.guards(METRICS_SECTION)) refuseForeignPage(caller, ownNames);
-        accessKeys.check(METRICS_SECTION, caller.key, caller);
+        try {
+          if (accessKeys.guards(METRICS_SECTION)) refuseForeignPage(caller, ownNames);
+          accessKeys.check(METRICS_SECTION, caller.key, caller);
+        } catch (error) {
+          if (audit.isOn) await audit.refused(askedOf(caller, accessKeys), error);
+          throw error;
+        }
         return metricsReply(sources);
       },
       dispatcher: createDispatcher({
@@ -98,6 +108,7 @@ export function createApi(options: ApiOptions): Api {
         findModule: (name) => modules.get(name),
         findExtension,
         ownNames,
+        audit,
       }),
       openApi: createOpenApi({ config, accessKeys, hasIdentity: options.identity !== undefined }),
     };
@@ -107,7 +118,9 @@ export function createApi(options: ApiOptions): Api {
     dispatcher: {
       dispatch: (module, method, key, call) => dispatcher.dispatch(module, method, key, call),
       holderOf: (module, key, call) => dispatcher.holderOf(module, key, call),
+      nameOf: (module, key) => dispatcher.nameOf(module, key),
     },
+    audit,
     services: options.services,
     streams,
     requests: measures.requests,
@@ -131,4 +144,10 @@ export function createApi(options: ApiOptions): Api {
       ({ dispatcher, openApi, metrics } = served(config));
     },
   };
+}
+
+function askedOf(caller: MetricsCaller, keys: AccessKeys): Asked {
+  const key = keys.nameOf(METRICS_SECTION, caller.key);
+  const { clientAddress: source, requestId: request } = caller;
+  return { source, request, module: METRICS_SECTION, method: '', key };
 }

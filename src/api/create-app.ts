@@ -17,6 +17,10 @@ import {
 } from '../protocol/options.ts';
 import type { Store } from '../store/store.ts';
 import { createApi } from './api.ts';
+import { createAudit, noSink } from './audit/audit.ts';
+import { auditedServices } from './audit/audited-services.ts';
+import { createFunctionSink } from './audit/function-sink.ts';
+import type { AuditRecord } from './audit/record.ts';
 import type { ClientAddress } from './connection.ts';
 import { createMeasures } from './metrics/measures.ts';
 
@@ -54,6 +58,12 @@ export interface CreateAppOptions {
   /** Where to say what happens; default: nowhere. */
   readonly log?: Logger;
   /**
+   * Is given each record of the audit trail: writes, executions and refusals; default: there is none. What it returns is waited for
+   * before the call is answered. If it throws or rejects, the call is answered all the same, which is logged once and counted
+   * in `/metrics`.
+   */
+  readonly audit?: (record: AuditRecord) => void | Promise<void>;
+  /**
    * Tells the IP address of the client, for `last_write_ip` and the limits by source. Default: what the server tells (`Bun.serve`,
    * `Deno.serve`, @hono/node-server, AWS Lambda); else `''`, and the limits by source hold nobody. Behind a proxy it is the
    * proxy's: give the header that your own proxy sets, and no client can.
@@ -85,6 +95,7 @@ const rules: OptionRules<CreateAppOptions> = {
     secret: true,
   },
   log: { expected: 'a logger with debug, info, warn and error, such as console', accepts: isLogger },
+  audit: { expected: 'a function of a record of the audit trail', accepts: isFunction },
   clientAddress: { expected: 'a function of the request that gives an IP address', accepts: isFunction },
   ownNames: {
     expected: 'a list of host names',
@@ -116,6 +127,7 @@ export function createApp(options: CreateAppOptions): Hono {
     log = silentLogger,
     clientAddress,
     ownNames = [],
+    audit: writeAudit,
     signal,
   } = options;
   const stray = Object.entries(config).find(([key, value]) => value !== undefined && !isModuleKey(key));
@@ -132,11 +144,16 @@ export function createApp(options: CreateAppOptions): Hono {
   };
   const { effective } = mergeLayers({ options: givenConfig({ ...config, ...guarded }, source) }, source);
   const measures = createMeasures();
-  const own = builtIn(store, measures.waits);
+  const { ping, services: unaudited } = builtIn(store, measures.waits);
+  const trail = writeAudit && createFunctionSink(writeAudit, harmless(log));
+  const audit = createAudit(trail?.sink ?? noSink);
+  const own = { ping, services: auditedServices(unaudited, audit) };
   return createApi({
     config: effective,
     registry: store,
     measures,
+    audit,
+    ...(trail && { others: trail.metrics }),
     services: own.services,
     modules: new Map(Object.entries({ ...modules, ...own })),
     log: harmless(log),

@@ -1,9 +1,11 @@
 /** The API as a Hono app for any runtime: `bpbroker/app`. */
 export { type AppConfig, type AppSections, createApp, type CreateAppOptions } from './create-app.ts';
 export type { ModuleConfig, ModuleKey } from '../config/schema.ts';
+export type { AuditEvent, AuditRecord } from './audit/record.ts';
 export type { ClientAddress } from './connection.ts';
 export {
   type Call,
+  type CallOrigin,
   defineMethod,
   defineModule,
   jsonReply,

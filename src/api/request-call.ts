@@ -1,10 +1,12 @@
 import type { Registry } from '../client/registry.ts';
-import type { Call, Module, Reply } from '../modules/module.ts';
+import type { Call, CallOrigin, Module, Reply } from '../modules/module.ts';
 import { ownRegistry } from '../modules/services/own-registry.ts';
+import type { Dispatcher } from './dispatcher.ts';
 import { type FirstSignal, firstOf } from './first-signal.ts';
 import { requestIdOf, withRequestId } from './request-id.ts';
 import type { ConnectionInfo } from '../protocol/connection.ts';
 import { type Logger, withFields } from '../protocol/logger.ts';
+import type { Parameters } from './request.ts';
 
 /** What all calls of an app share. */
 export interface CallContext {
@@ -13,6 +15,7 @@ export interface CallContext {
   readonly log: Logger;
   /** Aborted when the broker stops. */
   readonly closing: AbortSignal;
+  readonly dispatcher: Pick<Dispatcher, 'nameOf'>;
 }
 
 /** A call as a request of HTTP makes it. A class, since one is made for each request, and what it gives is rarely asked for. */
@@ -24,16 +27,19 @@ export class RequestCall implements Call {
   readonly #connection: ConnectionInfo;
   readonly #context: CallContext;
   readonly #module: string;
+  readonly #method: string;
+  readonly #key: () => string | undefined;
   #signal: FirstSignal | undefined;
   #registry: Registry | undefined;
   #kept = false;
   #isNamed = false;
 
   constructor(
-    params: Record<string, unknown>,
+    { params, key }: Parameters,
     request: Request,
     connection: ConnectionInfo,
     module: string,
+    method: string,
     context: CallContext,
     since: number,
   ) {
@@ -42,6 +48,8 @@ export class RequestCall implements Call {
     this.#request = request;
     this.#connection = connection;
     this.#module = module;
+    this.#method = method;
+    this.#key = key;
     this.#context = context;
   }
 
@@ -70,6 +78,11 @@ export class RequestCall implements Call {
 
   get log(): Logger {
     return withFields(this.#context.log, { module: this.#module, request: this.requestId });
+  }
+
+  get origin(): CallOrigin {
+    const [module, method] = [this.#module, this.#method];
+    return { module, method, key: this.#context.dispatcher.nameOf(module, this.#key) };
   }
 
   get registry(): Registry {

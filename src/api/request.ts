@@ -21,7 +21,7 @@ const SHORT_BODY_BYTES = 16 * 1024;
 export interface Parameters {
   readonly params: Record<string, unknown>;
   /** The access key, from `Authorization: Bearer` or the original's `access_key` parameter. */
-  key(): string | undefined;
+  readonly key: () => string | undefined;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });

@@ -14,10 +14,13 @@ import { scriptHostCommand } from '../extensions/host/command.ts';
 import { pythonHostCommand } from '../extensions/host/python.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { harmless, type Logger, silentLogger } from '../protocol/logger.ts';
+import { harmless, type LogFields, type Logger, silentLogger } from '../protocol/logger.ts';
 import type { Store } from '../store/store.ts';
 import { createApi } from '../api/api.ts';
+import { createAudit } from '../api/audit/audit.ts';
+import { auditedServices } from '../api/audit/audited-services.ts';
 import { createMeasures } from '../api/metrics/measures.ts';
+import { createBrokerAudit } from './audit/broker-audit.ts';
 import { type Backups, startBackups } from './backups/backups.ts';
 import { createSelfQuery } from './health/checks/self-query.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
@@ -56,6 +59,8 @@ export interface BrokerOptions {
   readonly onOptions?: (options: Config) => void;
   /** How many lines of the log were lost so far; default: nobody counts them. */
   readonly lostLines?: () => number;
+  /** Writes a line of an audit trail that goes to the log; default: as any line of level `info`. */
+  readonly auditToLog?: (fields: LogFields) => void;
   /** The program that hosts extensions in TypeScript and JavaScript; default: this runtime with our own host. */
   readonly scriptHost?: () => readonly string[];
 }
@@ -105,6 +110,7 @@ export async function openBroker({
   checkEveryMs = Infinity,
   onOptions = () => undefined,
   lostLines,
+  auditToLog,
 }: BrokerOptions): Promise<Broker> {
   const log = harmless(givenLog);
   const measured = createBrokerMeasures();
@@ -121,6 +127,7 @@ export async function openBroker({
     checkEveryMs,
     measured,
     lostLines: () => lostLines?.(),
+    auditToLog: auditToLog ?? ((fields) => log.info('audit', fields)),
   });
 }
 
@@ -135,6 +142,7 @@ interface Parts extends Opened {
   readonly checkEveryMs: number;
   readonly measured: BrokerMeasures;
   readonly lostLines: () => number | undefined;
+  readonly auditToLog: (fields: LogFields) => void;
 }
 
 function compose(parts: Parts): Broker {
@@ -143,7 +151,19 @@ function compose(parts: Parts): Broker {
   const pulses = createPulses();
   const closing = new AbortController();
   const measures = createMeasures();
-  const own = builtIn(store, measures.waits);
+  // Copies of one file or image have the same registry's id and the same certificate. This tells them apart.
+  const instance = randomBytes(8).toString('hex');
+  const trail = createBrokerAudit({
+    file: parts.file,
+    config: settings.effective._audit,
+    instance,
+    revision: () => store.revision,
+    log,
+    toLog: parts.auditToLog,
+  });
+  const audit = createAudit(trail.sink);
+  const { ping, services } = builtIn(store, measures.waits);
+  const own = { ping, services: auditedServices(services, audit) };
   const modules = new Map(Object.entries({ ...parts.modules, ...own }));
   const grants = createGrants();
   const extensions = createExtensions({
@@ -156,8 +176,6 @@ function compose(parts: Parts): Broker {
     grantAccess: () => grants.give(open && { ...open.address, listenIp: settings.effective.api.listen_ip }),
   });
   const has = async (name: string): Promise<boolean> => (await store.get(name)) !== undefined;
-  // Copies of one file or image have the same registry's id and the same certificate. This tells them apart.
-  const instance = randomBytes(8).toString('hex');
   const discoveryOf = (config: Config): KeyedDiscovery | undefined =>
     createKeyedDiscovery({ config, id: store.id, instance, isShared });
   const backupsOf = ({ _config: config }: Config): Backups =>
@@ -186,6 +204,7 @@ function compose(parts: Parts): Broker {
     selfQuery,
     config: () => settings.effective,
     backups: { problem: () => backups.problem() },
+    audit: trail.state,
     listeners: () => open,
   });
   const api = createApi({
@@ -198,7 +217,9 @@ function compose(parts: Parts): Broker {
       backups: { lastWell: () => backups.lastWell() },
       listeners: () => open,
       lostLines: parts.lostLines,
+      audit: trail.state,
     }),
+    audit,
     services: own.services,
     modules,
     findExtension: (name) => extensions.find(name),
@@ -230,6 +251,7 @@ function compose(parts: Parts): Broker {
       ...[...modules.values()].map((module) => async () => module.close?.()),
       () => backups.close(),
       () => store.close(),
+      () => audit.flush().then(() => trail.close()),
       () => parts.release(),
     ];
     const errors: unknown[] = [];
@@ -254,6 +276,7 @@ function compose(parts: Parts): Broker {
       backups = backupsOf(now);
     }
     if (certificate) await open?.renew({ certificate, discovery });
+    trail.configure(now._audit);
     health.checkSoon();
     for (const problem of unknownOptions(settings.written)) log.warn(problem, { file: parts.file });
     if (needRestart.length > 0) {

@@ -46,6 +46,10 @@ export function createGrants(): Grants {
         if (valid.size > 0 && module === MODULE && valid.has(presented() ?? '')) return;
         keys.check(module, presented, caller);
       },
+      nameOf: (module, presented) =>
+        valid.size > 0 && module === MODULE && valid.has(presented() ?? '')
+          ? 'extension'
+          : keys.nameOf(module, presented),
     }),
   };
 }

@@ -12,6 +12,8 @@ const levels: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 3,
 /** A log whose level may be changed while it is used. */
 export interface Log extends Logger {
   setLevel(level: LogLevel): void;
+  /** Writes a line of the audit trail, at whatever level the log is. */
+  audit(fields: LogFields): void;
 }
 
 /**
@@ -25,17 +27,19 @@ export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean
   logToErrors((lines) =>
     escapeControls(render({ date: new Date(), type: 'warn', args: [lossText(lines), {}] })),
   );
+  const write = (event: Rendered): void => writeError(`${escapeControls(render(event))}\n`);
   const consola = createConsola({
     level: levels[level],
     // Repeated lines count: each is an event.
     throttle: 0,
-    reporters: [{ log: (event) => writeError(`${escapeControls(render(event))}\n`) }],
+    reporters: [{ log: write }],
   });
   return {
     debug: logAs(consola, 'debug'),
     info: logAs(consola, 'info'),
     warn: logAs(consola, 'warn'),
     error: logAs(consola, 'error'),
+    audit: (fields) => write({ date: new Date(), type: 'info', args: ['audit', fields] }),
     setLevel(next) {
       consola.level = levels[next];
     },

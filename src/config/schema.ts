@@ -58,7 +58,25 @@ export interface Config {
     readonly key?: string;
     readonly [key: string]: Json;
   };
+  /** The audit trail; absent: there is none. */
+  readonly _audit?: AuditConfig & JsonObject;
   readonly [module: string]: JsonObject;
+}
+
+/** The audit trail of writes, executions and refusals. */
+export interface AuditConfig {
+  /** A file of its own, or the broker's log. */
+  readonly to: 'file' | 'log';
+  /** Of `file`: its path; default: beside the configuration, `bpbroker.audit.jsonl` for `bpbroker.json`. */
+  readonly file?: string;
+  /** Of `file`: it is put aside before it has more bytes than this; default 67108864 (64 MiB). */
+  readonly max_bytes?: number;
+  /** Of `file`: how many of those that were put aside are kept; default 10. */
+  readonly keep?: number;
+  /** Whether lines hold the data of writes and executions; default false. */
+  readonly data?: boolean;
+  /** Of `file`: whether writes and executions are refused while no line can be written; default false. */
+  readonly required?: boolean;
 }
 
 /** What guards a module. */
@@ -78,6 +96,7 @@ export interface BrokerSections {
   readonly _global?: Partial<Config['_global']>;
   readonly _config?: Partial<Config['_config']>;
   readonly _store?: Partial<Config['_store']>;
+  readonly _audit?: AuditConfig;
   /** `_access_key`: what `/metrics` asks for; default `''`, nothing. */
   readonly _metrics?: ModuleKey;
   readonly ping?: ModuleConfig;
@@ -164,6 +183,23 @@ const etcdOptions = {
   key: v.optional(text),
 };
 
+/** The options of `_audit` that only a trail in a file has. */
+const auditFileOptions = {
+  file: v.optional(text),
+  max_bytes: v.optional(
+    v.pipe(
+      v.number(),
+      v.integer(),
+      v.minValue(4096, 'expected a number of bytes from 4096 on, such as 67108864 for 64 MiB'),
+    ),
+  ),
+  keep: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(10_000))),
+  required: v.optional(v.boolean()),
+};
+
+/** Their names. */
+export const auditFileKeys: readonly string[] = Object.keys(auditFileOptions);
+
 /** Their names. */
 export const etcdKeys: readonly string[] = Object.keys(etcdOptions);
 
@@ -195,6 +231,13 @@ const schema = v.objectWithRest(
       ),
       ...etcdOptions,
     }),
+    _audit: v.optional(
+      v.looseObject({
+        to: v.picklist(['file', 'log'], "expected 'file' or 'log'"),
+        data: v.optional(v.boolean()),
+        ...auditFileOptions,
+      }),
+    ),
   },
   v.looseObject({ _access_key: v.optional(accessKey) }),
 );
@@ -210,6 +253,12 @@ export function checkConfig(options: JsonObject, source: string): Config {
     throw new BrokerError(
       'invalid_config',
       `${source}: api.ssl_cert and api.ssl_key go together; one of them is empty`,
+    );
+  }
+  if (config._audit?.required && config._audit.to !== 'file') {
+    throw new BrokerError(
+      'invalid_config',
+      `${source}: _audit.required needs _audit.to: 'file': nobody can tell whether a line of the log was written`,
     );
   }
   const { driver, endpoints, cert, key, username, password } = config._store;

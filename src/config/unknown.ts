@@ -1,6 +1,6 @@
 import { isObject, type JsonObject } from '../protocol/data.ts';
 import { nearest } from '../protocol/nearest.ts';
-import { defaults, etcdKeys, METRICS_SECTION } from './schema.ts';
+import { auditFileKeys, defaults, etcdKeys, METRICS_SECTION } from './schema.ts';
 
 const keysOf = (section: 'api' | '_global' | '_config' | '_store'): string[] =>
   Object.keys(defaults[section]);
@@ -11,6 +11,7 @@ const known: Readonly<Record<string, readonly string[]>> = {
   _global: [...keysOf('_global'), 'log_level'],
   _config: keysOf('_config'),
   _store: [...keysOf('_store'), ...etcdKeys],
+  _audit: ['to', 'data', ...auditFileKeys],
   [METRICS_SECTION]: ['_access_key'],
 };
 
@@ -19,11 +20,28 @@ export function unknownOptions(options: JsonObject): string[] {
   return [...unknownKeys(options), ...needlessKeys(options)];
 }
 
-/** What another driver of the registry reads. */
-function needlessKeys({ _store: store }: JsonObject): string[] {
-  if (!isObject(store) || store['driver'] === 'etcd') return [];
-  const given = etcdKeys.filter((key) => store[key] !== undefined);
-  return given.map((key) => `the option '_store.${key}' has no effect: it is of '_store.driver': 'etcd'`);
+/** What another driver of the registry reads, and another kind of audit trail. */
+function needlessKeys(options: JsonObject): string[] {
+  return [
+    ...needlessIn(options, '_store', 'driver', 'etcd', etcdKeys),
+    ...needlessIn(options, '_audit', 'to', 'file', auditFileKeys),
+  ];
+}
+
+/** Those of `keys` that only have a meaning where an option has a certain value. */
+function needlessIn(
+  options: JsonObject,
+  name: string,
+  option: string,
+  value: string,
+  keys: readonly string[],
+): string[] {
+  const section = options[name];
+  if (!isObject(section) || section[option] === value) return [];
+  const given = keys.filter((key) => section[key] !== undefined);
+  return given.map(
+    (key) => `the option '${name}.${key}' has no effect: it is of '${name}.${option}': '${value}'`,
+  );
 }
 
 function unknownKeys(options: JsonObject): string[] {

@@ -16,6 +16,11 @@ export interface BuiltIn {
 const builtInNames: Readonly<Record<keyof BuiltIn, true>> = { ping: true, services: true };
 const isModule = hasFunctions('call');
 
+/** Whether a module is one that every broker has. */
+export function isBuiltIn(name: string): boolean {
+  return Object.hasOwn(builtInNames, name);
+}
+
 /** @param waits is told of waits; default: nobody is. */
 export function builtIn(store: Store, waits?: WaitObserver): BuiltIn {
   return { ping, services: createServices(store, waits) };
@@ -34,7 +39,7 @@ export function checkOwnModules(caller: string, modules: Readonly<Record<string,
         `${caller}: the option 'modules.${name}' ${problem}; expected a module, as defineModule() makes it`,
       );
     }
-    if (Object.hasOwn(builtInNames, name))
+    if (isBuiltIn(name))
       throw new BrokerError('invalid_config', `Module '${name}' is built in; give yours another name`);
   }
 }

@@ -34,6 +34,16 @@ export interface Call {
   keepOpen(): void;
   /** Closes the connection, whatever was still to be sent. */
   drop(): void;
+  /** What the audit trail tells of a call besides its address. It is the broker's own, and not for modules. */
+  readonly origin?: CallOrigin | undefined;
+}
+
+/** Where a call came in. */
+export interface CallOrigin {
+  readonly module: string;
+  readonly method: string;
+  /** The key that was presented, by a name that does not give it away; absent where the module asks for none. */
+  readonly key?: string | undefined;
 }
 
 /** What a method answers. */

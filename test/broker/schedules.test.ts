@@ -128,6 +128,7 @@ describe('a loop that has died', () => {
       checkEveryMs: Infinity,
       listeners: () => undefined,
       lostLines: () => undefined,
+      audit: () => undefined,
     });
     const { ready, checks } = health.readiness();
     assert.equal(ready, false);

@@ -31,7 +31,7 @@ describe('deletePrefix()', () => {
     assert.deepEqual([third.deleted, third.next], [500, undefined]);
     assert.equal(await store.count(''), 3);
     const again = await deletePrefix(store, 'a/');
-    assert.deepEqual(again, { deleted: 0, revision: store.revision });
+    assert.deepEqual(again, { deleted: 0, changes: [], revision: store.revision });
   });
 
   it('removes what is written between reading the names and removing them, and counts what was gone by then', async () => {

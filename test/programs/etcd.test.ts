@@ -11,6 +11,7 @@ import { askEtcd, type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { run, type RunningBroker, startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
 import { lacking } from '../support/tools.ts';
+import { readTrail } from '../support/trail.ts';
 import { waitFor } from '../support/wait.ts';
 import { bpbroker, freePort, reference, skipOf, start } from './support.ts';
 
@@ -147,6 +148,29 @@ describe('brokers over one etcd cluster', { skip, timeout: 180_000 }, () => {
     first?.start();
     second?.start();
     await waitFor('it to be over', async () => (await ready()).status === 200);
+  });
+
+  it('have an audit trail each, of the calls that it answered itself', async () => {
+    const brokers = await doors(2, { _audit: { to: 'file' } });
+    for (let i = 0; i < 6; i++) {
+      const broker = brokers[i % 2];
+      assert.ok(broker);
+      const set = ['service', 'replace', '--name', `n${i}`, '--data', 'x'];
+      assert.equal((await broker.client([...at(broker), ...set], { address: false })).code, 0);
+    }
+    const trails = brokers.map(({ dir }) => readTrail(path.join(dir, 'bpbroker.audit.jsonl')));
+    const writes = trails.map((lines) => lines.filter(({ event }) => event === 'write'));
+    assert.deepEqual(
+      writes.map((lines) => lines.map(({ entry }) => entry)),
+      [
+        ['n0', 'n2', 'n4'],
+        ['n1', 'n3', 'n5'],
+      ],
+    );
+    const [[a1 = 0, a2 = 0] = [], [b1 = 0] = []] = writes.map((lines) =>
+      lines.map(({ revision }) => revision),
+    );
+    assert.ok(a1 < b1 && b1 < a2, 'the revisions are the registry’s');
   });
 
   it('reach members that ask for a client certificate', async () => {

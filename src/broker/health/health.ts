@@ -12,8 +12,8 @@ export type Check = () => Finding | undefined | Promise<Finding | undefined>;
 export interface HealthOptions {
   /** Looked at every period, and told as they were found then. */
   readonly checks: Readonly<Record<string, Check>>;
-  /** Cheap enough to be asked anew whenever somebody asks. */
-  readonly live: Readonly<Record<string, () => Finding>>;
+  /** Cheap enough to be asked anew whenever somebody asks. Gives nothing where there is nothing to look at now. */
+  readonly live: Readonly<Record<string, () => Finding | undefined>>;
   /** Asked anew for each period: it may change while the broker runs. */
   everyMs(): number;
   /** A check that takes longer has failed: a disk that hangs gives no error. Default: 5 s. */
@@ -82,8 +82,12 @@ export function startHealth(options: HealthOptions): Health {
   }
 
   function readinessNow(): Readiness {
-    const now = Object.entries(live).map(([name, check]) => [name, findingOf(check)] as const);
-    const all = { ...Object.fromEntries(now), ...found };
+    const all: Record<string, Finding> = {};
+    for (const [name, check] of Object.entries(live)) {
+      const finding = findingOf(check);
+      if (finding) all[name] = finding;
+    }
+    Object.assign(all, found);
     return { ready: Object.values(all).every(({ ok }) => ok), checks: all, warnings: warnings.of(all) };
   }
 
@@ -127,7 +131,7 @@ export function startHealth(options: HealthOptions): Health {
   };
 }
 
-function findingOf(check: () => Finding): Finding {
+function findingOf(check: () => Finding | undefined): Finding | undefined {
   try {
     return check();
   } catch (error) {

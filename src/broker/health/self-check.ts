@@ -4,6 +4,8 @@ import type { Logger } from '../../protocol/logger.ts';
 import type { Pulses } from '../../protocol/pulse.ts';
 import type { BrokerStore } from '../opening/broker-store.ts';
 import type { Backups } from '../backups/backups.ts';
+import type { AuditState } from '../audit/broker-audit.ts';
+import { createAuditCheck } from './checks/audit.ts';
 import { checkCertificate } from './checks/certificate.ts';
 import { checkDisk } from './checks/disk.ts';
 import { createLogCheck } from './checks/log-lines.ts';
@@ -27,6 +29,8 @@ export interface SelfCheckOptions {
   readonly checkEveryMs: number;
   /** How many lines of the log were lost so far; nothing where nobody counts them. */
   lostLines(): number | undefined;
+  /** The audit trail as it is now; nothing where there is none. */
+  audit(): AuditState | undefined;
   /** The doors, once they are open. */
   listeners(): Listeners | undefined;
 }
@@ -50,6 +54,7 @@ export function watchHealth(options: SelfCheckOptions): Health {
         return warning === undefined ? { ok: true } : { ok: true, warning };
       },
       log: createLogCheck(() => options.lostLines()),
+      audit: createAuditCheck(() => options.audit()),
       registry: () => checkRegistrySize(store.health()),
       schedules() {
         const stopped = pulses.stopped();

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { type AuditCounts, auditMetrics } from '../../api/audit/metrics.ts';
 import { createHistogram, type Histogram } from '../../api/metrics/histogram.ts';
 import { each, type Metric, one } from '../../api/metrics/metric.ts';
 import type { Backups } from '../backups/backups.ts';
@@ -29,6 +30,8 @@ export interface BrokerSources extends BrokerMeasures {
   listeners(): Listeners | undefined;
   /** Lines of the log that were lost; nothing where nobody counts them. */
   lostLines(): number | undefined;
+  /** What has become of the lines of the audit trail; nothing where there is none. */
+  audit(): AuditCounts | undefined;
 }
 
 /** Tells all that is measured, as it is now. */
@@ -59,9 +62,14 @@ export function createBrokerMetrics(sources: BrokerSources): () => Metric[] {
         'Lines of the log that could not be written.',
         sources.lostLines(),
       ),
+      ...ofAudit(sources.audit()),
       ...ofProcess(),
     ];
   };
+}
+
+function ofAudit(counts: AuditCounts | undefined): Metric[] {
+  return counts ? auditMetrics(counts) : [];
 }
 
 function ofListeners(open: Listeners, expiryOf: (pem: string) => number): Metric[] {

@@ -56,6 +56,7 @@ async function runBroker(args: Arguments): Promise<number | void> {
     },
     log,
     lostLines,
+    auditToLog: log.audit,
   });
   try {
     const address = await broker.listen();

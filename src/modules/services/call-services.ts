@@ -33,6 +33,10 @@ export async function callServices(
     header: () => undefined,
     keepOpen: () => caller.keepOpen(),
     drop: () => undefined,
+    // It came in as the call that this one is made for.
+    get origin() {
+      return caller.origin;
+    },
   });
   if (contentType !== 'application/json') {
     if (typeof body === 'object' && Symbol.asyncIterator in body)

@@ -1,10 +1,15 @@
 import { MAX_PAGE } from '../../protocol/services.ts';
+import { BrokerError } from '../../protocol/errors.ts';
 import type { Guard, Store } from '../../store/store.ts';
+import { type EntryChange, noted, withChanges } from './changes.ts';
+import { remove } from './mutations.ts';
 
 /** One batch of a deletion by prefix. */
 export interface DeletedBatch {
   /** How many entries it has removed. */
   readonly deleted: number;
+  /** Which they were. */
+  readonly changes: readonly EntryChange[];
   /** Give it as `after` for the next batch; absent after the last one. */
   readonly next?: string;
   /** The registry's revision of which this is the state. */
@@ -21,7 +26,7 @@ export interface DeleteOptions {
 /**
  * Removes the entries whose names start with `prefix`, those after the name `after`: a page of them at the most, all in one
  * commit of the store. Each goes by itself: one that is written meanwhile goes as it is then, or comes after it has gone.
- * @throws BrokerError what the store throws. Some of the batch may have gone then, and no entry in part.
+ * @throws BrokerError what the store throws. Some of the batch may have gone then, and no entry in part: the error knows which.
  */
 export async function deletePrefix(
   store: Store,
@@ -29,31 +34,40 @@ export async function deletePrefix(
   { after, guard }: DeleteOptions = {},
 ): Promise<DeletedBatch> {
   const page = await store.list({ prefix, limit: MAX_PAGE, ...(after === undefined ? {} : { after }) });
-  const results = await Promise.allSettled(page.entries.map(({ name }) => remove(store, name, guard)));
-  let deleted = 0;
-  let revision = page.revision;
+  const results = await Promise.allSettled(page.entries.map(({ name }) => removeOne(store, name, guard)));
+  const changes: EntryChange[] = [];
+  let failure: PromiseRejectedResult | undefined;
+  let { revision } = page;
   for (const result of results) {
-    if (result.status === 'rejected') throw result.reason;
-    if (result.value.existed) deleted++;
+    if (result.status === 'rejected') {
+      failure ??= result;
+      continue;
+    }
+    if (result.value.isChange) changes.push(result.value);
     revision = Math.max(revision, result.value.revision);
   }
-  return { deleted, revision, ...(page.next === undefined ? {} : { next: page.next }) };
+  if (failure) throw changes.length === 0 ? failure.reason : afterChanges(failure.reason, changes);
+  return {
+    deleted: changes.length,
+    changes,
+    revision,
+    ...(page.next === undefined ? {} : { next: page.next }),
+  };
 }
 
-async function remove(
+/** An error of this call alone: that of a store may be what many calls failed with. */
+function afterChanges(reason: unknown, changes: readonly EntryChange[]): unknown {
+  if (!(reason instanceof BrokerError)) return reason;
+  const { code, message, retryAfter } = reason;
+  return withChanges(new BrokerError(code, message, { cause: reason, retryAfter }), changes);
+}
+
+async function removeOne(
   store: Store,
   name: string,
   guard: Guard | undefined,
-): Promise<{ existed: boolean; revision: number }> {
-  // Of the run that counts, which is the last one.
-  let existed = false;
-  const { revision } = await store.mutate(
-    name,
-    (current) => {
-      existed = current !== undefined;
-      return { action: 'delete' };
-    },
-    guard,
-  );
-  return { existed, revision };
+): Promise<EntryChange & { readonly revision: number }> {
+  const removal = noted(remove(name));
+  const { revision } = await store.mutate(name, removal.mutation, guard);
+  return { name, revision, isChange: removal.isChange };
 }

@@ -5,8 +5,8 @@ import { register, type Write } from './mutations.ts';
 
 /** Those who wait to register a name that exists, in the order of asking: a line for each name. */
 export interface Queues {
-  /** Registers at once; refused with `already_exists` also while others wait for the name, whose turn comes first. */
-  registerNow(write: Write, ifSame: boolean, guard: Guard | undefined): Promise<MutationResult>;
+  /** Runs the mutation `own`, a registration, at once; refused with `already_exists` also while others wait for the name, whose turn comes first. */
+  registerNow(name: string, own: Mutation, guard: Guard | undefined): Promise<MutationResult>;
   /**
    * Registers as soon as the name is free and everybody has been served who asked before.
    * @throws what `signal` is aborted with; what the store refuses the write with; BrokerError `too_many_requests` where those who
@@ -55,9 +55,7 @@ export function createQueues(store: Store): Queues {
   const queues = new Map<string, Queue>();
   let waitingBytes = 0;
   return {
-    registerNow(write, ifSame, guard) {
-      const { name } = write;
-      const own = register(write, ifSame);
+    registerNow(name, own, guard) {
       const inTurn: Mutation = (current) => {
         if (!current && queues.has(name))
           throw new BrokerError(

@@ -2,7 +2,7 @@ import { type EntryData, toEntryData } from '../../protocol/data.ts';
 import type { Envelope } from '../../protocol/envelope.ts';
 import { type Entry, entryNotFound, lifetimeOf, stamp } from '../../protocol/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import type { Guard, MutationResult, Store } from '../../store/store.ts';
+import type { Guard, Mutation, MutationResult, Store } from '../../store/store.ts';
 import {
   type Call,
   defineMethod,
@@ -13,7 +13,8 @@ import {
   success,
 } from '../module.ts';
 import { sharedText } from '../shared-text.ts';
-import { remove, renew, replace, update, whileLocked, type Write } from './mutations.ts';
+import { noted, withChanges } from './changes.ts';
+import { register, remove, renew, replace, update, whileLocked, type Write } from './mutations.ts';
 import {
   type DeleteParams,
   type GetParams,
@@ -42,8 +43,7 @@ export function createServices(store: Store, waits?: WaitObserver): Module {
     }),
     Replace: defineMethod({
       params: Replace,
-      run: async (p, call) =>
-        written(await store.mutate(p.name, replace(writeOf(p, call), p.if_revision), guardOf(p))),
+      run: (p, call) => write(store, p.name, replace(writeOf(p, call), p.if_revision), guardOf(p)),
     }),
     Update: defineMethod({
       params: Update,
@@ -51,15 +51,15 @@ export function createServices(store: Store, waits?: WaitObserver): Module {
         const { data, unset = [] } = p;
         if (data === undefined && unset.length === 0)
           throw new BrokerError('invalid_request', "Missing parameter 'data' (or 'unset')");
-        const write = writeOf({ ...p, data: data ?? {} }, call);
         const removal = { unset, isAll: data === undefined };
-        return written(await store.mutate(p.name, update(write, p.if_revision, removal), guardOf(p)));
+        const own = update(writeOf({ ...p, data: data ?? {} }, call), p.if_revision, removal);
+        return await write(store, p.name, own, guardOf(p));
       },
     }),
     Delete: defineMethod({ params: Delete, run: (p) => deleteOf(store, p) }),
     Renew: defineMethod({
       params: Renew,
-      run: async (p) => written(await store.mutate(p.name, renew(p.name, p.if_revision))),
+      run: (p) => write(store, p.name, renew(p.name, p.if_revision)),
     }),
     Get: defineMethod({ safe: true, params: Get, run: (p, call) => get(store, p, call, waits) }),
     List: defineMethod({ safe: true, params: List, run: (p, call) => list(store, pages, p, call, waits) }),
@@ -96,21 +96,29 @@ function guardOf({
 
 async function registerEntry(store: Store, queues: Queues, p: RegisterParams, call: Call): Promise<Reply> {
   const { name, wait = 0, waited = 0, ticket, final = false, if_same: ifSame = false } = p;
-  const write = writeOf(p, call);
+  const own = writeOf(p, call);
   const guard = guardOf(p);
-  if (wait === 0) return written(await queues.registerNow(write, ifSame, guard));
+  if (wait === 0) {
+    const registration = noted(register(own, ifSame));
+    return written(await queues.registerNow(name, registration.mutation, guard), registration.isChange);
+  }
   if (ifSame || guard)
     throw new BrokerError(
       'invalid_request',
       `Parameter 'wait' has no meaning beside '${ifSame ? 'if_same' : 'lock'}'`,
     );
   const result = await waitAtMost(wait, call, (signal) =>
-    queues.register(write, { waited, ticket, signal, isOver: () => final || call.signal.aborted }),
+    queues.register(own, { waited, ticket, signal, isOver: () => final || call.signal.aborted }),
   );
   if (!result) throw new BrokerError('already_exists', `Entry '${name}' already exists`);
   // Nobody is there to hold what was asked for.
   if (call.signal.aborted && result.entry) await store.mutate(name, removeIfIs(result.entry));
-  return written(result);
+  return written(result, true);
+}
+
+async function write(store: Store, name: string, mutation: Mutation, guard?: Guard): Promise<Reply> {
+  const own = noted(mutation);
+  return written(await store.mutate(name, own.mutation, guard), own.isChange);
 }
 
 async function deleteOf(store: Store, p: DeleteParams): Promise<Reply> {
@@ -119,7 +127,10 @@ async function deleteOf(store: Store, p: DeleteParams): Promise<Reply> {
     if (after !== undefined) throw invalid("Parameter 'after' has no meaning without 'prefix'");
     if (name === undefined) throw invalid("Missing parameter 'name' (or 'prefix')");
     const guard = whileLocked(name, p.lock, p.lock_revision);
-    return success({}, (await store.mutate(name, remove(name, ifRevision), guard)).revision);
+    const own = noted(remove(name, ifRevision));
+    const { revision } = await store.mutate(name, own.mutation, guard);
+    const change = own.isChange ? { name, revision, isChange: true } : { name, isChange: false };
+    return withChanges(success({}, revision), [change]);
   }
   if (name !== undefined) throw invalid("Give 'name' or 'prefix', not both");
   if (ifRevision !== undefined)
@@ -131,8 +142,8 @@ async function deleteOf(store: Store, p: DeleteParams): Promise<Reply> {
     throw invalid(
       `Lock '${guard.name}' is among the entries under '${prefix}', and would end: give another prefix`,
     );
-  const { revision, ...batch } = await deletePrefix(store, prefix, { after, guard });
-  return success(batch, revision);
+  const { revision, changes, ...batch } = await deletePrefix(store, prefix, { after, guard });
+  return withChanges(success(batch, revision), changes);
 }
 
 function invalid(problem: string): BrokerError {
@@ -150,9 +161,10 @@ function writeOf(p: WriteParams, call: Call): Write {
   };
 }
 
-function written(result: MutationResult): Reply {
-  if (!result.entry) throw new BrokerError('internal', 'The store gave no entry back');
-  return success(stamp(result.entry), result.entry.revision);
+function written({ entry }: MutationResult, isChange: boolean): Reply {
+  if (!entry) throw new BrokerError('internal', 'The store gave no entry back');
+  const { name, revision } = entry;
+  return withChanges(success(stamp(entry), revision), [{ name, revision, isChange }]);
 }
 
 /** Entries are never changed in place, so the text made for one read serves every other. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { root } from '../../../build/root.ts';
@@ -41,6 +41,7 @@ describe('/metrics of a broker that has done a bit of everything', { skip: unix 
       api: { listen_port: 0, listen_ip: '127.0.0.1' },
       say: {},
       _global: { healthcheck_freq_sec: 0.2 },
+      _audit: { to: 'file' as const },
     };
     broker = await openBroker({ file, config, lostLines: () => lost });
     const address = await broker.listen();
@@ -87,6 +88,21 @@ describe('/metrics of a broker that has done a bit of everything', { skip: unix 
     await ask(udpPort, 'a');
     await waitFor('the ignored query', async () => (await outcomes())['open_form'] === 1);
     assert.deepEqual(await outcomes(), { ...before_, open_form: 1 });
+  });
+
+  it('tells of the audit trail, and of one that cannot be written', async () => {
+    const before_ = valueOf(await scrape(), 'bpbroker_audit_lines_total') ?? 0;
+    assert.ok(before_ >= 5, String(before_));
+    const trail = path.join(dir, 'bpbroker.audit.jsonl');
+    renameSync(trail, `${trail}.1`);
+    mkdirSync(trail);
+    await broker.reload();
+    await waitFor('the warning', async () => valueOf(await scrape(), 'bpbroker_warning', { id: 'audit' }));
+    rmdirSync(trail);
+    await waitFor('its end', async () => !valueOf(await scrape(), 'bpbroker_warning', { id: 'audit' }));
+    const samples = await scrape();
+    assert.ok((valueOf(samples, 'bpbroker_audit_lines_total') ?? 0) > before_);
+    assert.equal(valueOf(samples, 'bpbroker_audit_lines_lost_total'), 0);
   });
 
   it('tells of the process as every other does', async () => {

@@ -58,7 +58,7 @@ function dashboardQueries(): string[] {
 }
 
 /** Queries for what there is only in trouble. */
-const emptyWhenWell = /bpbroker_warning|== 0|log_lines_lost|4xx\|5xx/;
+const emptyWhenWell = /bpbroker_warning|== 0|lines_lost|4xx\|5xx/;
 
 describe(
   'a Prometheus with the configuration in examples/prometheus',
@@ -67,7 +67,11 @@ describe(
     it('scrapes a broker over its own certificate with its key, and fills the dashboard', async (t) => {
       const dir = tempDir();
       const file = path.join(dir, 'bpbroker.json');
-      const config = { api: { listen_port: 0, listen_ip: '127.0.0.1' }, _metrics: { _access_key: KEY } };
+      const config = {
+        api: { listen_port: 0, listen_ip: '127.0.0.1' },
+        _metrics: { _access_key: KEY },
+        _audit: { to: 'file' as const },
+      };
       const broker = await openBroker({ file, config });
       t.after(() => broker.close());
       const { port } = await broker.listen();

@@ -1,7 +1,5 @@
 import type { Finding } from '../../../api/readiness.ts';
-
-/** How long lost lines are worth a warning, in milliseconds. */
-const WARN_MS = 3_600_000;
+import { createLostLately } from './lost-lately.ts';
 
 /**
  * Whether the log was whole within the last hour.
@@ -12,13 +10,10 @@ export function createLogCheck(
   lostLines: () => number | undefined,
   now: () => number = () => performance.now(),
 ): () => Finding {
-  let known = 0;
-  let lostAt = -Infinity;
+  const lostLately = createLostLately(now);
   return () => {
-    const lost = lostLines() ?? 0;
-    if (lost > known) lostAt = now();
-    known = lost;
-    if (now() - lostAt > WARN_MS) return { ok: true };
+    const lost = lostLately(lostLines() ?? 0);
+    if (lost === undefined) return { ok: true };
     const lines = lost === 1 ? '1 line' : `${lost} lines`;
     return {
       ok: true,

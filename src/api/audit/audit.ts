@@ -1,0 +1,186 @@
+import type { Call, Reply } from '../../modules/module.ts';
+import { changesOf, type EntryChange } from '../../modules/services/changes.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { isWhole } from '../response.ts';
+import { watched } from './execution-end.ts';
+import { type AuditEvent, type AuditRecord, boundedData, boundedText } from './record.ts';
+import { createRefusals } from './refusals.ts';
+
+/** Where the lines of the audit trail go. */
+export interface AuditSink {
+  /** Whether there is a trail now. */
+  readonly isOn: boolean;
+  /** Whether lines hold the data of calls. */
+  readonly withData: boolean;
+  /** Whether nothing may be done that cannot be written. */
+  readonly isRequired: boolean;
+  /** Why no line can be written now; nothing when all is well. */
+  problem(): string | undefined;
+  /** Settles with whether the line has been handed over, once it is clear. It never rejects. */
+  write(record: AuditRecord): Promise<boolean>;
+}
+
+/** No trail. */
+export const noSink: AuditSink = {
+  isOn: false,
+  withData: false,
+  isRequired: false,
+  problem: () => undefined,
+  write: () => Promise.resolve(false),
+};
+
+/** Tells the audit trail what callers do. Nothing is answered before its line has been handed over, if that can be done. */
+export interface Audit {
+  readonly isOn: boolean;
+  /**
+   * Runs a call of `services` that would write, and tells what became of it.
+   * @throws BrokerError what `run` throws; where the trail is required and cannot be written, `unavailable` before anything was done,
+   *   `outcome_unknown` after it.
+   */
+  write(method: string, call: Call, run: () => Promise<Reply> | Reply): Promise<Reply>;
+  /** Runs a method of a module that is not built in, and tells of its beginning and its end. Throws as {@link Audit.write} does. */
+  execute(module: string, method: string, call: Call, run: () => Promise<Reply> | Reply): Promise<Reply>;
+  /** Tells of a call that was turned away. */
+  refused(asked: Asked, error: unknown): Promise<void>;
+  /** Writes the counts of what was refused: before the trail ends. */
+  flush(): Promise<void>;
+}
+
+/** What was asked for, as far as it is known. */
+export interface Asked {
+  readonly source: string;
+  readonly request: string;
+  readonly module: string;
+  readonly method: string;
+  readonly key?: string | undefined;
+  readonly params?: Readonly<Record<string, unknown>> | undefined;
+}
+
+const SERVICES = 'services';
+
+export function createAudit(sink: AuditSink): Audit {
+  const refusals = createRefusals((record) => sink.write(record));
+  let calls = 0;
+
+  function writeOf(method: string, call: Call): AuditRecord {
+    const { origin } = call;
+    const isOwn = origin === undefined || origin.module === SERVICES;
+    const via = isOwn ? {} : { via: boundedText(`${origin.module}.${origin.method}`) ?? '' };
+    const data = sink.withData ? boundedData(call.params['data']) : {};
+    return { ...recordOf('write', askedBy(SERVICES, method, call)), ...via, ...data };
+  }
+
+  /** Before anything is done. */
+  async function refuseWithout(record: AuditRecord): Promise<void> {
+    const problem = sink.isRequired ? sink.problem() : undefined;
+    if (problem === undefined) return;
+    const error = unwritable('unavailable', `Nothing was done: ${problem}`);
+    await refusals.note({ ...record, ...outcomeOf(error) });
+    throw error;
+  }
+
+  async function writeChanges(record: AuditRecord, changes: readonly EntryChange[]): Promise<boolean> {
+    if (changes.length === 0) return sink.write({ ...record, outcome: 'unchanged' });
+    const written = await Promise.all(
+      changes.map(({ name, revision, isChange }) =>
+        sink.write({
+          ...record,
+          entry: name,
+          ...(revision === undefined ? {} : { revision }),
+          outcome: isChange || record.method === 'Renew' ? 'ok' : 'unchanged',
+        }),
+      ),
+    );
+    return written.every(Boolean);
+  }
+
+  return {
+    get isOn() {
+      return sink.isOn;
+    },
+    async write(method, call, run) {
+      const record = writeOf(method, call);
+      await refuseWithout(record);
+      let reply: Reply;
+      try {
+        reply = await run();
+      } catch (error) {
+        const done = changesOf(error);
+        if (done.length > 0) await writeChanges(record, done);
+        await refusals.note({ ...record, ...outcomeOf(error, call) });
+        throw error;
+      }
+      const isWritten = await writeChanges(record, changesOf(reply));
+      if (isWritten || !sink.isRequired) return reply;
+      throw unwritable(
+        'outcome_unknown',
+        `The write was done, and has no line there: ${sink.problem() ?? ''}`,
+      );
+    },
+    async execute(module, method, call, run) {
+      const data = sink.withData ? boundedData(call.params) : {};
+      const record = { ...recordOf('execution', askedBy(module, method, call)), call: ++calls };
+      await refuseWithout(record);
+      const isBegun = await sink.write({ ...record, ...data, outcome: 'begun' });
+      if (!isBegun && sink.isRequired)
+        throw unwritable('unavailable', `Nothing was done: ${sink.problem() ?? ''}`);
+      const ended = async (outcome: Pick<AuditRecord, 'outcome' | 'status'>): Promise<void> => {
+        await sink.write({ ...record, time: new Date().toISOString(), ...outcome });
+      };
+      let reply: Reply;
+      try {
+        reply = await run();
+      } catch (error) {
+        await ended(outcomeOf(error, call));
+        throw error;
+      }
+      const status = reply.status ?? 200;
+      if (!isWhole(reply))
+        return watched(reply, (end) =>
+          ended('error' in end ? outcomeOf(end.error, call) : { outcome: end.outcome, status }),
+        );
+      await ended({ outcome: 'ok', status });
+      return reply;
+    },
+    async refused(asked, error) {
+      await refusals.note({ ...recordOf('refusal', asked), ...outcomeOf(error) });
+    },
+    flush: () => refusals.flush(),
+  };
+}
+
+function unwritable(code: 'unavailable' | 'outcome_unknown', problem: string): BrokerError {
+  return new BrokerError(
+    code,
+    `The audit trail cannot be written, and '_audit.required' asks for a line of each write. ${problem}`,
+  );
+}
+
+/** What became of a call that failed. */
+function outcomeOf(error: unknown, call?: Call): Pick<AuditRecord, 'outcome' | 'status'> {
+  if (error instanceof BrokerError) return { outcome: error.code, status: error.status };
+  if (call?.signal.aborted) return { outcome: 'gone' };
+  return { outcome: 'internal', status: 500 };
+}
+
+function recordOf(event: AuditEvent, asked: Asked): AuditRecord {
+  const { source, request, module, method, key, params = {} } = asked;
+  const [entry, prefix] =
+    module === SERVICES ? [boundedText(params['name']), boundedText(params['prefix'])] : [];
+  return {
+    time: new Date().toISOString(),
+    event,
+    ...(source === '' ? {} : { source: boundedText(source) ?? '' }),
+    ...(key === undefined ? {} : { key }),
+    request,
+    module: boundedText(module) ?? '',
+    method: boundedText(method) ?? '',
+    ...(entry === undefined ? {} : { entry }),
+    ...(prefix === undefined ? {} : { prefix }),
+  };
+}
+
+function askedBy(module: string, method: string, call: Call): Asked {
+  const { clientAddress: source, requestId: request, params, origin } = call;
+  return { source, request, module, method, params, key: origin?.key };
+}

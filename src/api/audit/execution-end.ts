@@ -1,0 +1,39 @@
+import type { Reply } from '../../modules/module.ts';
+
+/** How an answer in parts has ended: read to its end, left by its reader, or with an error. */
+export type ReplyEnd = { readonly outcome: 'ok' | 'gone' } | { readonly error: unknown };
+
+/** The answer, with `ended` called once when it has ended, which its reader waits for. */
+export function watched(reply: Reply, ended: (end: ReplyEnd) => Promise<void>): Reply {
+  const { body } = reply;
+  if (typeof body === 'string' || body instanceof Uint8Array) return reply;
+  let hasEnded = false;
+  const end = async (how: ReplyEnd): Promise<void> => {
+    if (hasEnded) return;
+    hasEnded = true;
+    await ended(how);
+  };
+  // Written out, since the `return()` of a generator waits for its next value, or does nothing before its first.
+  const parts = (): AsyncIterator<string | Uint8Array> => {
+    const inner = body[Symbol.asyncIterator]();
+    return {
+      async next() {
+        try {
+          const step = await inner.next();
+          if (step.done) await end({ outcome: 'ok' });
+          return step;
+        } catch (error) {
+          await end({ error });
+          throw error;
+        }
+      },
+      async return() {
+        const told = end({ outcome: 'gone' });
+        await inner.return?.();
+        await told;
+        return { done: true, value: undefined };
+      },
+    };
+  };
+  return { ...reply, body: { [Symbol.asyncIterator]: parts } };
+}

@@ -1,0 +1,19 @@
+import { type Metric, one } from '../metrics/metric.ts';
+
+/** What has become of the lines of an audit trail since the start. */
+export interface AuditCounts {
+  readonly lines: number;
+  readonly lost: number;
+}
+
+export function auditMetrics({ lines, lost }: AuditCounts): Metric[] {
+  return [
+    one('counter', 'bpbroker_audit_lines_total', 'Lines of the audit trail that were written.', lines),
+    one(
+      'counter',
+      'bpbroker_audit_lines_lost_total',
+      'Lines of the audit trail that could not be written.',
+      lost,
+    ),
+  ];
+}

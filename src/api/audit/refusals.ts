@@ -1,0 +1,95 @@
+import { networkOf } from '../../protocol/address.ts';
+import type { AuditRecord } from './record.ts';
+
+/**
+ * What was refused, at a bounded cost: nobody has to have a key to be refused, as often as he likes. Of one source
+ * {@link RefusalLimits.perSource} have a line each within a window, of all together {@link RefusalLimits.overall}; the rest is
+ * counted, with a line for each source at the end of the window.
+ */
+export interface Refusals {
+  /** Writes the record, or counts it. Settles once it is written, at once where it is counted. */
+  note(record: AuditRecord): Promise<void>;
+  /** Writes the counts now. */
+  flush(): Promise<void>;
+}
+
+export interface RefusalLimits {
+  readonly windowMs: number;
+  /** Lines of one source within a window. */
+  readonly perSource: number;
+  /** Lines of all sources within a window. */
+  readonly overall: number;
+  /** Sources that have a count of their own; those beyond share one, whose `source` is `others`. */
+  readonly maxSources: number;
+}
+
+/** At most 200 lines a second, each of less than 10 KB, and mostly of 250 bytes. */
+export const refusalLimits: RefusalLimits = {
+  windowMs: 10_000,
+  perSource: 50,
+  overall: 1000,
+  maxSources: 1000,
+};
+
+interface Source {
+  lines: number;
+  count: number;
+  readonly outcomes: Record<string, number>;
+}
+
+const OTHERS = 'others';
+
+export function createRefusals(
+  write: (record: AuditRecord) => Promise<unknown>,
+  limits: RefusalLimits = refusalLimits,
+): Refusals {
+  let sources = new Map<string, Source>();
+  let lines = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  function sourceOf(address: string): Source {
+    const network = networkOf(address);
+    const own = sources.has(network) || sources.size < limits.maxSources ? network : OTHERS;
+    const present = sources.get(own) ?? { lines: 0, count: 0, outcomes: {} };
+    sources.set(own, present);
+    return present;
+  }
+
+  function begin(): void {
+    timer = setTimeout(() => void flush(), limits.windowMs);
+    // A number where the platform is no server.
+    if (typeof timer === 'object') timer.unref();
+  }
+
+  async function flush(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    const ended = sources;
+    sources = new Map();
+    lines = 0;
+    const time = new Date().toISOString();
+    const counts = [...ended].filter(([, { count }]) => count > 0);
+    await Promise.all(
+      counts.map(([source, { count, outcomes }]) =>
+        write({ time, event: 'refusals', ...(source === '' ? {} : { source }), count, outcomes }),
+      ),
+    );
+  }
+
+  return {
+    async note(record) {
+      if (timer === undefined) begin();
+      const source = sourceOf(record.source ?? '');
+      if (source.lines < limits.perSource && lines < limits.overall) {
+        source.lines++;
+        lines++;
+        await write(record);
+        return;
+      }
+      const { outcome = '' } = record;
+      source.count++;
+      source.outcomes[outcome] = (source.outcomes[outcome] ?? 0) + 1;
+    },
+    flush,
+  };
+}

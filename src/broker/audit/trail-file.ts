@@ -1,0 +1,214 @@
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fdatasync,
+  fdatasyncSync,
+  fstatSync,
+  ftruncateSync,
+  lstatSync,
+  openSync,
+  renameSync,
+  type Stats,
+  writeSync,
+} from 'node:fs';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Logger } from '../../protocol/logger.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
+import { readFirstSeq, readTail } from './tail.ts';
+import { asidePath, lastAsideSeq, prune } from './trail-files.ts';
+
+export interface TrailFileOptions {
+  readonly file: string;
+  readonly maxBytes: number;
+  /** How many are kept of those that were put aside. */
+  readonly keep: number;
+  readonly log: Logger;
+}
+
+/** The file that a trail is written to. Every call throws what is in the way; it may be called again then. */
+export interface TrailFile {
+  /**
+   * Opens it, unless it is open and was not removed. Gives the number of the last line that there is, in it or put aside, where it
+   * was opened now.
+   */
+  open(): number | undefined;
+  /** Puts it aside if `bytes` more do not fit into it. Its next line has the number `seq`. */
+  makeRoom(bytes: number, seq: number): void;
+  /** Hands bytes to the system; gives how many it took. */
+  append(bytes: Uint8Array): number;
+  /** How many more bytes fit. */
+  room(): number;
+  /** Closes it: what it was opened as may be another by now. */
+  forget(): void;
+  /** Has the system write it to the disk, and closes it. */
+  close(): void;
+}
+
+interface OpenFile {
+  readonly fd: number;
+  size: number;
+  firstSeq: number | undefined;
+}
+
+/** After it could not be put aside, in milliseconds. */
+const RETRY_MS = 1000;
+
+export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions): TrailFile {
+  let current: OpenFile | undefined;
+  let rotateAt = -Infinity;
+  let rotationProblem: string | undefined;
+
+  function opened(): OpenFile {
+    if (!current) throw new Error('it is not open');
+    return current;
+  }
+
+  /** Whether what is open has no name any more: what is written there is lost. */
+  function isRemoved({ fd }: OpenFile): boolean {
+    return process.platform !== 'win32' && fstatSync(fd).nlink === 0;
+  }
+
+  function open(): number | undefined {
+    if (current && !isRemoved(current)) return undefined;
+    if (current) {
+      log.warn('the audit trail was removed; another one is begun', { file });
+      forget();
+    }
+    const { O_RDWR, O_APPEND, O_CREAT } = constants;
+    // A pipe in its place must not hold up the broker.
+    const fd = openItself(O_RDWR | O_APPEND | O_CREAT | unixFlags());
+    try {
+      const stats = fstatSync(fd);
+      checkOwn(stats, file);
+      closeToOthers(fd, stats);
+      const tail = stats.size === 0 ? { seq: 0, bytes: 0 } : readTail(fd, stats.size);
+      if (!tail)
+        throw new BrokerError(
+          'invalid_config',
+          'it is no audit trail, and is left as it is: move it away, or give another path',
+        );
+      if (tail.bytes < stats.size) {
+        ftruncateSync(fd, tail.bytes);
+        const bytes = stats.size - tail.bytes;
+        log.warn(
+          'the audit trail ended in a line in part, as a crash of the system leaves it; it was cut off',
+          {
+            file,
+            bytes,
+          },
+        );
+      }
+      const before = tail.seq === 0 ? lastAsideSeq(file) : tail.seq;
+      current = { fd, size: tail.bytes, firstSeq: readFirstSeq(fd, tail.bytes) };
+      return before;
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  function openItself(flags: number): number {
+    try {
+      return openSync(file, flags, 0o600);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ELOOP') throw error;
+      const problem = 'it is a symbolic link: give the path of the file itself';
+      throw new BrokerError('invalid_config', problem);
+    }
+  }
+
+  function closeToOthers(fd: number, { mode }: Stats): void {
+    if (process.platform === 'win32' || (mode & 0o007) === 0) return;
+    fchmodSync(fd, mode & 0o770);
+    log.warn('other users of this host could read the audit trail; they cannot any more', { file });
+  }
+
+  function forget(): void {
+    const { fd } = opened();
+    current = undefined;
+    closeSync(fd);
+  }
+
+  function putAside({ fd, firstSeq }: OpenFile, seq: number): void {
+    const aside = asidePath(file, firstSeq ?? seq);
+    if (lstatSync(aside, { throwIfNoEntry: false }))
+      throw new BrokerError('invalid_config', `${aside} exists already: move it away`);
+    renameSync(file, aside);
+    current = undefined;
+    // While the next lines are written: a disk may take its time for it.
+    fdatasync(fd, (error) => {
+      closeSync(fd);
+      if (error)
+        log.warn('an audit trail that was put aside may not be on the disk', { error: reasonOf(error) });
+    });
+    try {
+      prune(file, keep);
+    } catch (error) {
+      log.warn('old audit trails could not be removed', { file, error: reasonOf(error) });
+    }
+  }
+
+  return {
+    open,
+    makeRoom(bytes, seq) {
+      const now = opened();
+      now.firstSeq ??= seq;
+      if (now.size === 0 || now.size + bytes <= maxBytes || performance.now() < rotateAt) return;
+      try {
+        putAside(now, seq);
+        rotationProblem = undefined;
+      } catch (error) {
+        // It grows beyond its limit rather than lose a line.
+        rotateAt = performance.now() + RETRY_MS;
+        const reason = reasonOf(error);
+        if (rotationProblem === undefined) log.error('the audit trail cannot be put aside', { file, reason });
+        rotationProblem = reason;
+        return;
+      }
+      open();
+      opened().firstSeq = seq;
+    },
+    append(bytes) {
+      const now = opened();
+      const written = writeSync(now.fd, bytes);
+      now.size += written;
+      return written;
+    },
+    room: () => maxBytes - opened().size,
+    forget() {
+      if (current) forget();
+    },
+    close() {
+      if (!current) return;
+      fdatasyncSync(current.fd);
+      forget();
+    },
+  };
+}
+
+/** Windows has neither. */
+function unixFlags(): number {
+  const { O_NOFOLLOW, O_NONBLOCK } = constants;
+  return process.platform === 'win32' ? 0 : O_NOFOLLOW | O_NONBLOCK;
+}
+
+/** What a trail is appended to is a file of the broker's own: whoever could choose another would have it written to. */
+function checkOwn(stats: Stats, file: string): void {
+  const problem = !stats.isFile()
+    ? 'it is no file'
+    : process.platform === 'win32'
+      ? undefined
+      : stats.nlink > 1
+        ? 'it has another name too (a hard link)'
+        : isForeign(stats)
+          ? 'it belongs to another user'
+          : undefined;
+  if (problem !== undefined)
+    throw new BrokerError('invalid_config', `${problem}: move ${file} away, or give another path`);
+}
+
+function isForeign({ uid }: Stats): boolean {
+  const own = process.geteuid?.();
+  return own !== undefined && own !== 0 && uid !== own;
+}
