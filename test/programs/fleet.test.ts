@@ -5,7 +5,9 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { bootstrapOf, CLUSTER, type Outcome } from '../bench/fleet/phases.ts';
+import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { launchers, startBroker } from '../support/programs.ts';
+import { lacking } from '../support/tools.ts';
 import { connectTo, reference, skipOf } from './support.ts';
 
 /** The whole bootstrap of so many nodes, on a keyed broker of their own; the nodes are in this process, the rest is real. */
@@ -19,6 +21,18 @@ async function boot(nodes: number): Promise<Outcome> {
   assert.deepEqual(outcome.failures, {});
   assert.equal(outcome.ms.length, nodes);
   return outcome;
+}
+
+/** How often a cluster has been asked so, by its own count. */
+async function callsOf({ endpoints }: EtcdCluster, method: string): Promise<number> {
+  const pattern = new RegExp(`^grpc_server_started_total\\{grpc_method="${method}",.*\\} (\\S+)$`, 'm');
+  const counts = endpoints.map(async (url) => {
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    const found = pattern.exec(metrics)?.[1];
+    assert.ok(found !== undefined, `etcd counts no calls of ${method}`);
+    return Number(found);
+  });
+  return (await Promise.all(counts)).reduce((sum, one) => sum + one, 0);
 }
 
 const isLinux = process.platform === 'linux';
@@ -35,6 +49,43 @@ describe('a fleet', { skip: isLinux ? false : 'a loopback address for each node 
     for (const { bytes, answerBytes, datagrams } of [some, thrice])
       assert.ok(bytes - answerBytes <= 512 * datagrams);
   });
+
+  it(
+    'of 150 nodes at three brokers over etcd gets through, and costs etcd one write and a few reads a node',
+    { skip: lacking('etcd') },
+    async () => {
+      const nodes = 150;
+      const cluster = await startEtcd();
+      const { endpoints } = cluster;
+      const key = randomBytes(32).toString('hex');
+      const config = {
+        ping: {},
+        services: {},
+        discover: { _access_key: key },
+        _store: { driver: 'etcd', endpoints },
+      };
+      const brokers = await Promise.all([1, 2, 3].map(() => startBroker(reference, { config })));
+      const [first] = brokers;
+      assert.ok(first);
+      await (await connectTo(first)).register(CLUSTER, 'here');
+      const calls = (): Promise<number[]> =>
+        Promise.all(['Txn', 'Put', 'Range'].map((method) => callsOf(cluster, method)));
+      const before = await calls();
+      const ports = brokers.map(({ port }) => port);
+      const outcome = await bootstrapOf({ nodes, ports, key, limitMs: 60_000 });
+      const [txn = 0, put = 0, range = 0] = (await calls()).map((now, i) => now - (before[i] ?? 0));
+      await Promise.all(brokers.map((broker) => broker.stop()));
+      await cluster.close();
+      assert.deepEqual(outcome.failures, {});
+      assert.equal(outcome.ms.length, nodes);
+      // A read for a node's discovery at each broker, two for its wait, one for the barrier, less what is shared by those who ask at the
+      // same time; each broker looks once a second.
+      const seconds = Math.ceil(outcome.totalMs / 1000) + 1;
+      const told = `${txn} transactions, ${put} puts, ${range} reads`;
+      assert.ok(txn >= nodes && txn <= 1.1 * nodes, told);
+      assert.ok(put + range <= 6 * nodes + 2 * brokers.length * seconds, told);
+    },
+  );
 
   for (const launcher of launchers.filter(({ name }) => ['executable', 'node24'].includes(name))) {
     it(

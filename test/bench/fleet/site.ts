@@ -21,6 +21,8 @@ export interface SiteOptions {
   readonly brokers: number;
   /** Whether the registry is in etcd. */
   readonly isShared: boolean;
+  /** Whether each broker has a registry of its own in the cluster, by its prefix; default false. */
+  readonly isSplit?: boolean;
   /** Told what the brokers found wrong meanwhile. */
   readonly say: (text: string) => void;
 }
@@ -49,14 +51,15 @@ export async function onCluster<T>(use: (cluster: Cluster) => Promise<T>): Promi
   }
 }
 
-async function open({ how, brokers: count, isShared }: SiteOptions): Promise<Site> {
+async function open({ how, brokers: count, isShared, isSplit = false }: SiteOptions): Promise<Site> {
   const cluster = isShared ? await startCluster(MEMBERS) : undefined;
   const key = randomBytes(32).toString('hex');
   const brokers: Server[] = [];
   const site = { brokers, key, ...(cluster && { cluster }) };
   try {
     for (let i = 0; i < count; i++) {
-      const store = cluster && storeOptions(cluster, i);
+      const prefix = isSplit ? { prefix: `/registry-${i}/` } : {};
+      const store = cluster && { ...storeOptions(cluster, i), ...prefix };
       brokers.push(await startBroker(how, { key, store }));
     }
     if (brokers[0]) await registerAt(brokers[0], CLUSTER, key);
