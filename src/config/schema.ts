@@ -233,7 +233,7 @@ const schema = v.objectWithRest(
     }),
     _audit: v.optional(
       v.looseObject({
-        to: v.picklist(['file', 'log'], "expected 'file' or 'log'"),
+        to: v.optional(v.picklist(['file', 'log'], "expected 'file' or 'log'")),
         data: v.optional(v.boolean()),
         ...auditFileOptions,
       }),
@@ -255,12 +255,8 @@ export function checkConfig(options: JsonObject, source: string): Config {
       `${source}: api.ssl_cert and api.ssl_key go together; one of them is empty`,
     );
   }
-  if (config._audit?.required && config._audit.to !== 'file') {
-    throw new BrokerError(
-      'invalid_config',
-      `${source}: _audit.required needs _audit.to: 'file': nobody can tell whether a line of the log was written`,
-    );
-  }
+  const audit = auditProblem(options['_audit']);
+  if (audit !== undefined) throw new BrokerError('invalid_config', `${source}: ${audit}`);
   const { driver, endpoints, cert, key, username, password } = config._store;
   const problem =
     driver === 'etcd' && endpoints === undefined
@@ -272,6 +268,14 @@ export function checkConfig(options: JsonObject, source: string): Config {
           : undefined;
   if (problem !== undefined) throw new BrokerError('invalid_config', `${source}: ${problem}`);
   return config;
+}
+
+function auditProblem(audit: Json | undefined): string | undefined {
+  if (!isObject(audit)) return undefined;
+  if (audit['to'] === undefined) return "_audit.to is missing: expected 'file' or 'log'";
+  return audit['required'] === true && audit['to'] !== 'file'
+    ? "_audit.required needs _audit.to: 'file': nobody can tell whether a line of the log was written"
+    : undefined;
 }
 
 /** As {@link checkConfig}, but for rules that hold between options: other layers may have the rest. */

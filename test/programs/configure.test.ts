@@ -81,6 +81,13 @@ describe('configure', () => {
       ['{"api": {"listen_port": "high"}}', /listen_port/],
       ['{"mod": {"_access_key": 5}}', /mod\._access_key: expected a string or a list of strings/],
       ['{"_store": {"driver": "disk"}}', /_store\.driver: expected 'file' or 'etcd'/],
+      ['{"_audit": {"to": "syslog"}}', /_audit\.to: expected 'file' or 'log'/],
+      ['{"_audit": {}}', /_audit\.to is missing: expected 'file' or 'log'/],
+      [
+        '{"_audit": {"to": "file", "max_bytes": 1}}',
+        /_audit\.max_bytes: expected a number of bytes from 4096/,
+      ],
+      ['{"_audit": {"to": "log", "required": true}}', /_audit\.required needs _audit\.to: 'file'/],
       ['{"_store": {"driver": "etcd"}}', /_store\.endpoints is missing/],
     ];
     for (const [input, message] of bad) {

@@ -1,4 +1,4 @@
-import type { Call, Reply } from '../../modules/module.ts';
+import type { Call, CallOrigin, Reply } from '../../modules/module.ts';
 import { changesOf, type EntryChange } from '../../modules/services/changes.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { isWhole } from '../response.ts';
@@ -67,7 +67,7 @@ export function createAudit(sink: AuditSink): Audit {
     const isOwn = origin === undefined || origin.module === SERVICES;
     const via = isOwn ? {} : { via: boundedText(`${origin.module}.${origin.method}`) ?? '' };
     const data = sink.withData ? boundedData(call.params['data']) : {};
-    return { ...recordOf('write', askedBy(SERVICES, method, call)), ...via, ...data };
+    return { ...recordOf('write', askedBy(SERVICES, method, call, origin)), ...via, ...data };
   }
 
   /** Before anything is done. */
@@ -114,12 +114,12 @@ export function createAudit(sink: AuditSink): Audit {
       if (isWritten || !sink.isRequired) return reply;
       throw unwritable(
         'outcome_unknown',
-        `The write was done, and has no line there: ${sink.problem() ?? ''}`,
+        `The write was done, but its line could not be written: ${sink.problem() ?? ''}`,
       );
     },
     async execute(module, method, call, run) {
       const data = sink.withData ? boundedData(call.params) : {};
-      const record = { ...recordOf('execution', askedBy(module, method, call)), call: ++calls };
+      const record = { ...recordOf('execution', askedBy(module, method, call, call.origin)), call: ++calls };
       await refuseWithout(record);
       const isBegun = await sink.write({ ...record, ...data, outcome: 'begun' });
       if (!isBegun && sink.isRequired)
@@ -180,7 +180,8 @@ function recordOf(event: AuditEvent, asked: Asked): AuditRecord {
   };
 }
 
-function askedBy(module: string, method: string, call: Call): Asked {
-  const { clientAddress: source, requestId: request, params, origin } = call;
+/** @param origin of the call, which takes a hash of its key to make. */
+function askedBy(module: string, method: string, call: Call, origin: CallOrigin | undefined): Asked {
+  const { clientAddress: source, requestId: request, params } = call;
   return { source, request, module, method, params, key: origin?.key };
 }

@@ -125,9 +125,14 @@ export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions)
   }
 
   function forget(): void {
-    const { fd } = opened();
+    if (!current) return;
+    const { fd } = current;
     current = undefined;
-    closeSync(fd);
+    try {
+      closeSync(fd);
+    } catch (error) {
+      log.warn('the audit trail may not be whole up to here', { file, error: reasonOf(error) });
+    }
   }
 
   function putAside({ fd, firstSeq }: OpenFile, seq: number): void {
@@ -176,9 +181,7 @@ export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions)
       return written;
     },
     room: () => maxBytes - opened().size,
-    forget() {
-      if (current) forget();
-    },
+    forget,
     close() {
       if (!current) return;
       fdatasyncSync(current.fd);

@@ -1,6 +1,7 @@
 import { setImmediate, setTimeout } from 'node:timers';
 import { type AuditRecord, lineOf } from '../../api/audit/record.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
+import { isFull } from '../../store/file/disk-errors.ts';
 import { createTrailFile, type TrailFileOptions } from './trail-file.ts';
 
 /** A trail in a file: one line for each record, numbered without a gap also across restarts and files that were put aside. */
@@ -151,6 +152,8 @@ export function openTrail(options: TrailOptions): Trail {
       return true;
     } catch (error) {
       const reason = reasonOf(error);
+      // Its folder may be another by now, or the server that it is on. A full disk may have a part of a line, which goes on there.
+      if (!isFull(error)) file.forget();
       if (problem === undefined) log.error('the audit trail cannot be written', { file: path, reason });
       problem = reason;
       clearTimeout(timer);
