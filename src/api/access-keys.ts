@@ -21,6 +21,8 @@ interface Caller {
 export interface AccessKeys {
   /** Whether a module asks for a key. */
   guards(module: string): boolean;
+  /** Whether a key opens a module, or it asks for none. Nothing is counted: {@link AccessKeys.check} must have passed for it. */
+  opens(module: string, key: string | undefined): boolean;
   /**
    * Passes when the module asks for no key, or what `presented` gives is one of its keys.
    * @throws BrokerError `access_denied`; `too_many_requests` for a source that has presented too many wrong keys, whatever
@@ -77,6 +79,10 @@ export function createAccessKeys(
 
   return {
     guards: (module) => digests.has(module),
+    opens(module, key) {
+      const accepted = digests.get(module);
+      return accepted === undefined || (key !== undefined && matches(accepted, key));
+    },
     check(module, present, caller) {
       const accepted = digests.get(module);
       if (!accepted) return;
@@ -97,10 +103,7 @@ export function createAccessKeys(
           `Module '${module}' asks for an access key, and none was given`,
         );
       }
-      // Digests have one length, and every key is compared, so that time tells nothing about the keys.
-      const digest = sha256(presented);
-      const matches = accepted.filter((key) => timingSafeEqual(key, digest));
-      if (matches.length > 0) return;
+      if (matches(accepted, presented)) return;
       refused('wrong');
       failed(module, caller);
       throw new BrokerError('access_denied', `Incorrect access key for module '${module}'`);
@@ -114,6 +117,12 @@ export function createAccessKeys(
       return key === undefined || key === '' ? undefined : nameKey(key);
     },
   };
+}
+
+/** Digests have one length, and every key is compared, so that time tells nothing about the keys. */
+function matches(accepted: readonly Buffer[], presented: string): boolean {
+  const digest = sha256(presented);
+  return accepted.filter((key) => timingSafeEqual(key, digest)).length > 0;
 }
 
 function blocked(address: string, waitMs: number): BrokerError {

@@ -14,6 +14,7 @@ import { createDispatcher, type Dispatcher } from './dispatcher.ts';
 import { metricsReply } from './metrics/answer.ts';
 import type { Measures } from './metrics/measures.ts';
 import type { Metric } from './metrics/metric.ts';
+import { createModuleCalls } from './module-calls.ts';
 import { createOpenApi } from './openapi/open-api.ts';
 import { refuseForeignPage } from './origin.ts';
 import type { Readiness } from './readiness.ts';
@@ -26,6 +27,7 @@ import {
   type MetricsCaller,
   type RoutesOptions,
 } from './routes.ts';
+import { type Cluster, createStatus } from './status.ts';
 import { createStreamLimit } from './streams.ts';
 
 /** The API over a set of modules: the Hono app, and what can change under it while it serves. */
@@ -67,6 +69,8 @@ export interface ApiOptions {
   /** What the status page says of the broker besides its registry and instance, by name; nothing secret. */
   readonly about?: () => Readonly<Record<string, string>>;
   readonly discovery?: DiscoveryExchange | undefined;
+  /** Who serves the same registry; default: nobody else does. */
+  readonly cluster?: (() => Promise<Cluster>) | undefined;
   /** Host names under which the app's own pages are fetched, besides `localhost`, `bpbroker` and IP addresses. */
   readonly ownNames?: readonly string[];
   /** Default: as a plain object. */
@@ -78,6 +82,7 @@ interface Served {
   readonly dispatcher: Dispatcher;
   readonly openApi: () => Promise<string>;
   readonly metrics: (caller: MetricsCaller) => Promise<Reply>;
+  readonly status: (caller: MetricsCaller) => Promise<Reply>;
 }
 
 /** Event streams that may be open at a time: those of one access key, and all of them (security page). */
@@ -88,6 +93,7 @@ export function createApi(options: ApiOptions): Api {
   const { findExtension = async () => undefined, audit = createAudit(noSink) } = options;
   const keyNames = createKeyNames();
   const streams = createStreamLimit(streamLimits);
+  const calls = createModuleCalls();
   const sources = { others: () => [], ...options, streams };
   const served = (config: ModuleOptions): Served => {
     const accessKeys = amendKeys(createAccessKeys(config, log, measures.refused, keyNames));
@@ -107,13 +113,15 @@ export function createApi(options: ApiOptions): Api {
         accessKeys,
         findModule: (name) => modules.get(name),
         findExtension,
+        calls,
         ownNames,
         audit,
       }),
+      status: createStatus({ config, accessKeys, calls, cluster: options.cluster, ownNames }),
       openApi: createOpenApi({ config, accessKeys, hasIdentity: options.identity !== undefined }),
     };
   };
-  let { dispatcher, openApi, metrics } = served(options.config);
+  let { dispatcher, openApi, metrics, status } = served(options.config);
   const parts: RoutesOptions = {
     dispatcher: {
       dispatch: (module, method, key, call) => dispatcher.dispatch(module, method, key, call),
@@ -125,6 +133,7 @@ export function createApi(options: ApiOptions): Api {
     streams,
     requests: measures.requests,
     metrics: (caller) => metrics(caller),
+    status: (caller) => status(caller),
     log,
     toResponse: createResponder(options.shareHeaders),
     clientAddress: options.clientAddress,
@@ -141,7 +150,7 @@ export function createApi(options: ApiOptions): Api {
     app,
     fetch: createFetch(app, answer),
     configure(config) {
-      ({ dispatcher, openApi, metrics } = served(config));
+      ({ dispatcher, openApi, metrics, status } = served(config));
     },
   };
 }

@@ -6,6 +6,7 @@ import { isMethodName, isPrivate } from '../protocol/extension.ts';
 import { isBuiltIn } from '../modules/built-in.ts';
 import type { AccessKeys } from './access-keys.ts';
 import type { Audit } from './audit/audit.ts';
+import type { ModuleCalls } from './module-calls.ts';
 import { refuseForeignPage } from './origin.ts';
 
 /** The one door: every call of every module, built in or not, passes here (architecture, "One door"). */
@@ -30,13 +31,15 @@ export interface DispatcherOptions {
   readonly findModule: (name: string) => Module | undefined;
   /** The extension of a name, or nothing when none is installed. */
   readonly findExtension: (name: string) => Promise<Module | undefined>;
+  /** Remembers the calls of modules that are not built in. */
+  readonly calls: ModuleCalls;
   /** Host names that only this broker has: see `origin.ts`. */
   readonly ownNames: readonly string[];
   readonly audit: Audit;
 }
 
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
-  const { config, accessKeys, findModule, findExtension, audit } = options;
+  const { config, accessKeys, findModule, findExtension, audit, calls } = options;
   const enabled = new Set(Object.keys(config).filter(isModuleKey));
 
   const callExtension = async (name: string, method: string, call: Call): Promise<Reply> => {
@@ -83,7 +86,12 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     name: string,
     method: string,
     call: Call,
-  ): Promise<Reply> | Reply => (module ? module.call(method, call) : callExtension(name, method, call));
+  ): Promise<Reply> | Reply => {
+    if (module && isBuiltIn(name)) return module.call(method, call);
+    return calls.run(name, method, call, () =>
+      module ? module.call(method, call) : callExtension(name, method, call),
+    );
+  };
 
   const audited = (
     name: string,

@@ -18,6 +18,8 @@ export interface RoutesOptions extends AnswerOptions {
   readonly readiness: () => Readiness;
   /** What `/metrics` answers, to whoever may read it. */
   readonly metrics: (caller: MetricsCaller) => Promise<Reply>;
+  /** What `/status` answers. */
+  readonly status: (caller: MetricsCaller) => Promise<Reply>;
   /** The text of `/openapi.json`. */
   readonly openApi: () => Promise<string>;
   /** What `/identity` answers. */
@@ -38,7 +40,7 @@ export interface BrokerIdentity {
   readonly shared?: boolean;
 }
 
-/** Who asks for `/metrics`, and with what. */
+/** Who asks for `/metrics` or `/status`, and with what. */
 export interface MetricsCaller {
   readonly clientAddress: string;
   readonly requestId: string;
@@ -64,6 +66,7 @@ export function createRoutes(options: RoutesOptions, answer: Answer): Hono {
     return toResponse(jsonReply(readiness, readiness.ready ? 200 : 503));
   });
   own('get', '/metrics', async (c) => toResponse(await options.metrics(callerOf(c, options))));
+  own('get', '/status', async (c) => toResponse(await options.status(callerOf(c, options))));
   own('get', '/openapi.json', async () => toResponse({ body: await options.openApi() }));
   for (const method of ['get', 'post'] as const)
     own(method, '/identity', (c) =>

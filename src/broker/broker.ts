@@ -25,6 +25,7 @@ import { type Backups, startBackups } from './backups/backups.ts';
 import { createSelfQuery } from './health/checks/self-query.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
 import { closeToOthers } from './opening/exposure.ts';
+import { createCluster } from './cluster.ts';
 import { createGrants } from './grants.ts';
 import { createPulses } from '../protocol/pulse.ts';
 import { type Opened, openRegistry } from './opening/open-registry.ts';
@@ -198,6 +199,7 @@ function compose(parts: Parts): Broker {
   let closed: Promise<void> | undefined;
 
   const selfQuery = createSelfQuery();
+  const cluster = shared && createCluster(shared, instance);
   const health = watchHealth({
     ...parts,
     pulses,
@@ -234,6 +236,7 @@ function compose(parts: Parts): Broker {
     }),
     ownNames: [hostname()],
     shareHeaders: runtime.sharedHeaders,
+    cluster: cluster && (() => cluster.look()),
     discovery: { exchange: (query, source) => discovery?.exchange(query, source) },
   });
 
@@ -314,6 +317,7 @@ function compose(parts: Parts): Broker {
       listeners ??= listen(doors);
       try {
         open = await listeners;
+        cluster?.announce(open.address.url);
         health.checkSoon();
         return open.address;
       } catch (error) {

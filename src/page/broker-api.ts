@@ -34,6 +34,38 @@ export interface ListPage {
   readonly revision: number;
 }
 
+/** A call of a module, as `status` tells it. */
+export interface PastCall {
+  readonly at: string;
+  readonly method: string;
+  readonly source: string;
+  readonly outcome: string;
+  readonly seconds: number;
+}
+
+/** A module that is not built in, with its last calls, the latest first. */
+export interface CalledModule {
+  readonly name: string;
+  readonly running: number;
+  readonly calls: readonly PastCall[];
+}
+
+export interface ClusterBroker {
+  readonly instance: string;
+  readonly url: string;
+  readonly host: string;
+  readonly version: string;
+  readonly since: string;
+  readonly self: boolean;
+}
+
+/** What the page shows besides entries and figures. */
+export interface Status {
+  readonly modules: readonly CalledModule[];
+  readonly hidden: number;
+  readonly cluster?: { readonly brokers: readonly ClusterBroker[]; readonly problem?: string };
+}
+
 /** Calls of the broker whose page this is. */
 export interface BrokerApi {
   /** Used with every call from now on; kept in memory alone. */
@@ -44,6 +76,11 @@ export interface BrokerApi {
   write(method: string, params: Readonly<Record<string, unknown>>): Promise<number>;
   /** The events of `services/Watch`, as a stream of bytes. */
   watch(after: number, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  /**
+   * What `status` answers to a key; without one where none is given.
+   * @param key the one of {@link BrokerApi.setKey} where it is `true`.
+   */
+  status(key: string | boolean): Promise<Status>;
   /** The text of a page without a key of a module, such as `metrics`. */
   text(path: string): Promise<string>;
   /** The JSON of `readyz` and `identity`, whatever the status. */
@@ -120,6 +157,15 @@ export function createBrokerApi(base: string, now: () => number): BrokerApi {
       const response = await call('Watch', { after }, signal);
       if (!response.ok || response.body === null) throw await failureOf(response);
       return response.body;
+    },
+    async status(given) {
+      const presented = given === true ? key : given === false ? '' : given;
+      const response = await send('status', {
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+        ...(presented === '' ? {} : { headers: { authorization: `Bearer ${presented}` } }),
+      });
+      if (!response.ok) throw await failureOf(response);
+      return (await response.json()) as Status;
     },
     async text(path) {
       const response = await send(path, { signal: AbortSignal.timeout(TIMEOUT_MS) });

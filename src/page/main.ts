@@ -6,6 +6,7 @@ import { createEntryPanel } from './entry-panel.ts';
 import { createEntryTree } from './entry-tree.ts';
 import { showHealth, showState } from './health.ts';
 import { createRegistryFeed, type FeedState, MAX_ENTRIES } from './registry-feed.ts';
+import { createStatusView } from './status.ts';
 import { createTreeView } from './tree-view.ts';
 
 const POLL_MS = 2000;
@@ -77,11 +78,16 @@ function showCount(): void {
   setText(byId('count', HTMLElement), beyond ? `${tree.size} of ${feed.count}` : String(tree.size));
 }
 
+const status = createStatusView(api, now);
+/** Whether the page's key has opened the registry. */
+let hasKey = false;
 let wasRead = false;
 function showFeed(state: FeedState): void {
   keyForm.hidden = state.kind !== 'key';
   work.hidden = state.kind === 'key' || state.kind === 'absent';
   note.dataset['kind'] = state.kind;
+  if (state.kind === 'live') hasKey = true;
+  if (state.kind === 'key') hasKey = false;
   switch (state.kind) {
     case 'reading':
       setText(note, `Reading entries: ${tree.size} of ${state.count}`);
@@ -170,6 +176,16 @@ every(POLL_MS, async () => {
     const why = error instanceof Error ? error.message : String(error);
     const asks = error instanceof ApiError && error.status === 401;
     setText(byId('activity-note', HTMLElement), asks ? 'The metrics ask for a key of their own.' : why);
+  }
+});
+
+every(POLL_MS, async () => {
+  try {
+    await status.poll(hasKey);
+  } catch (error) {
+    // The pill at the top says that the broker is out of reach.
+    if (!(error instanceof ApiError && error.status === 0))
+      setText(byId('extensions-note', HTMLElement), error instanceof Error ? error.message : String(error));
   }
 });
 

@@ -1,29 +1,12 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { after, before, describe, it } from 'node:test';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { atEnd } from '../support/cleanup.ts';
 import { launchers, type RunningBroker, startBroker } from '../support/programs.ts';
 import { lacking } from '../support/tools.ts';
 import { waitFor } from '../support/wait.ts';
+import { isTooWide, violations } from './page-support.ts';
 import { skipOf } from './support.ts';
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-interface Violation {
-  readonly id: string;
-  readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[];
-}
-
-/** What axe-core finds amiss on the page as it is now. */
-async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
-  const found: Violation[] = await page.evaluate(
-    "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations)",
-  );
-  return found.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
-}
 
 /** Text of the focused element, or its label. */
 function focused(page: Page): Promise<string> {
@@ -141,10 +124,7 @@ for (const launcher of tried) {
           assert.deepEqual(await violations(page), [], 'an entry');
           await page.getByRole('button', { name: 'Edit' }).click();
           assert.deepEqual(await violations(page), [], 'the form');
-          const wide: boolean = await page.evaluate(
-            'document.documentElement.scrollWidth > document.documentElement.clientWidth',
-          );
-          assert.equal(wide, false, 'the page is wider than the screen');
+          assert.equal(await isTooWide(page), false, 'the page is wider than the screen');
           await page.close();
         }
       }

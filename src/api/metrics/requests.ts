@@ -31,6 +31,7 @@ const paths: readonly string[] = [
   '/healthz',
   '/readyz',
   '/metrics',
+  '/status',
   '/openapi.json',
   '/identity',
   '/discover',

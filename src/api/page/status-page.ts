@@ -106,6 +106,18 @@ function page({ readiness, about }: StatusFacts): Markup {
               </div>
               <div class="plots" id="plots"></div>
             </section>
+            <section class="needs-script" id="extensions" aria-labelledby="extensions-title" hidden>
+              <div class="head">
+                <h2 id="extensions-title">Extensions</h2>
+                <p class="feed" id="extensions-note" role="status"></p>
+              </div>
+              <div id="modules"></div>
+              <form id="extensions-form" hidden autocomplete="off">
+                <label for="extensions-key">Access key of an extension</label>
+                <input id="extensions-key" type="password" autocomplete="off" required />
+                <button>Show its calls</button>
+              </form>
+            </section>
           </div>
           <div class="column">
             <section aria-labelledby="health-title">
@@ -124,6 +136,11 @@ function page({ readiness, about }: StatusFacts): Markup {
                 )}
               </dl>
               <dl class="facts needs-script" id="process"></dl>
+              <div class="needs-script" id="cluster" hidden>
+                <h3 id="cluster-title">Brokers of this registry</h3>
+                <p class="quiet" id="cluster-note" role="status"></p>
+                <ul class="list" id="brokers" aria-labelledby="cluster-title"></ul>
+              </div>
             </section>
             <section class="needs-script" aria-labelledby="changes-title">
               <div class="head"><h2 id="changes-title">Recent changes</h2></div>

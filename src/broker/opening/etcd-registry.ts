@@ -70,7 +70,12 @@ export async function openEtcdRegistry(file: string, settings: Settings, log: Lo
       neededBytes: () => 0,
       diskProblem: () => Promise.resolve(undefined),
     }),
-    shared: { common: (name, make) => store.common(name, make), isPrivate },
+    shared: {
+      common: (name, make) => store.common(name, make),
+      join: (id, about) => store.join(id, about),
+      members: () => store.members(),
+      isPrivate,
+    },
     release: () => secure?.close(),
   };
 }

@@ -21,6 +21,7 @@ import { readIdentity } from './identity.ts';
 import { readOrMake } from './read-or-make.ts';
 import { createKeys } from './keys.ts';
 import { createLeases } from './leases.ts';
+import { createMembers } from './members.ts';
 import { createMirror } from './mirror.ts';
 import { deferred, pause, unlessAborted, within } from './times.ts';
 import { openWatch, watchLater } from './watching.ts';
@@ -42,6 +43,13 @@ export interface EtcdStore extends Store {
   snapshot(): Promise<TableSnapshot>;
   /** A text that all stores of this registry have in common under this name: what `make` gave the first that asked. */
   common(name: string, make: () => Promise<string>): Promise<string>;
+  /** Lists this process among those that serve the registry, from now on until it is closed: `about` under an id of its own. Once. */
+  join(id: string, about: string): void;
+  /**
+   * What those that serve it now have said of themselves, 1,000 at the most. One that has died is listed for 15 seconds.
+   * @throws BrokerError `unavailable`
+   */
+  members(): Promise<readonly string[]>;
 }
 
 const TIMEOUT_MS = 5000;
@@ -79,6 +87,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
   const quota = createQuota(table, options.maxBytes ?? Infinity);
   const leases = createLeases(gateway, timeoutMs);
   const fence = createFence(gateway, keys);
+  const members = createMembers({ gateway, keys, leases, timeoutMs, log });
   const onStalled = (): void => follower?.restart();
   const freshness = createFreshness({ gateway, keys, mirror, timeoutMs, onStalled });
   const writes = createWrites({
@@ -161,8 +170,9 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     mirror.end(closedError());
     await opened;
     await follower?.close();
+    // Keys that are left behind do no harm.
+    await members.leave(performance.now() + TIDY_MS).catch(() => undefined);
     await leases.settled();
-    // A key that is left behind does no harm.
     await fence.abandon(performance.now() + TIDY_MS).catch(() => undefined);
   }
 
@@ -182,6 +192,11 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     async common(name, make) {
       await ready();
       return await readOrMake(gateway, keys.common(name), make, performance.now() + timeoutMs);
+    },
+    join: (member, about) => members.join(member, about),
+    async members() {
+      await ready();
+      return await members.list(performance.now() + timeoutMs);
     },
     async get(name) {
       await fresh();

@@ -6,6 +6,7 @@
  * - `m/deleted`: written with each deletion, so that a watch can tell it from the end of a lease;
  * - `m/sync`: written so that a watch has something to report;
  * - `m/common/NAME`: what brokers over the registry have in common;
+ * - `m/broker/ID`: of one broker: what it says of itself, for as long as it lives ({@link file://./members.ts});
  * - `m/fence/ID`: of one broker: see {@link file://./fence.ts}.
  */
 export interface Keys {
@@ -18,6 +19,8 @@ export interface Keys {
   entry(name: string): string;
   common(name: string): string;
   fence(id: string): string;
+  readonly members: Range;
+  member(id: string): string;
   /** The name of an entry's key; nothing for another key. */
   nameOf(key: string): string | undefined;
 }
@@ -39,6 +42,8 @@ export function createKeys(prefix: string): Keys {
     entry: (name) => encode(entries + name),
     common: (name) => meta(`common/${name}`),
     fence: (id) => meta(`fence/${id}`),
+    members: rangeOf(`${prefix}m/broker/`),
+    member: (id) => meta(`broker/${id}`),
     nameOf(key) {
       const text = decode(key);
       return text.startsWith(entries) ? text.slice(entries.length) : undefined;

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import type { PastCall } from '../../src/api/module-calls.ts';
+import type { Module } from '../../src/modules/module.ts';
+import type { JsonObject } from '../../src/protocol/data.ts';
+import { BrokerError } from '../../src/protocol/errors.ts';
+import { type Answer, type Asked, openApp } from '../broker/support.ts';
+import { atEnd } from '../support/cleanup.ts';
+import { waitFor } from '../support/wait.ts';
+
+let letGo = (): void => undefined;
+const held = new Promise<void>((resolve) => (letGo = resolve));
+const module: Module = {
+  async call(method) {
+    if (method === 'Refuse') throw new BrokerError('already_exists', 'secret words');
+    if (method === 'Throw') throw new TypeError('secret detail');
+    if (method === 'Missing') return { status: 404, body: 'secret body' };
+    if (method === 'Wait') await held;
+    if (method !== 'Parts' && method !== 'Break') return { body: 'secret body' };
+    return {
+      body: (async function* () {
+        yield 'secret ';
+        if (method === 'Break') throw new BrokerError('extension_failed', 'secret words');
+        yield 'parts';
+      })(),
+    };
+  },
+};
+
+const config = {
+  services: { _access_key: 'registry' },
+  open: {},
+  ossec: { _access_key: ['ossec', 'older'] },
+  backup: { _access_key: 'backup' },
+};
+interface Shown {
+  readonly name: string;
+  readonly running: number;
+  readonly calls: readonly PastCall[];
+}
+let app: Asked;
+before(async () => {
+  app = await openApp({ config, modules: { open: module, ossec: module, backup: module } });
+  atEnd(() => app.broker.close());
+});
+
+const bearer = (key: string): RequestInit => ({ headers: { authorization: `Bearer ${key}` } });
+const read = (init: RequestInit = {}, from?: string): Promise<Answer> => app.send('/status', init, from);
+const modulesIn = ({ body }: { readonly body: JsonObject }): Shown[] => body['modules'] as unknown as Shown[];
+const namesFor = async (init: RequestInit): Promise<unknown[]> => {
+  const answer = await read(init);
+  return [answer.status, modulesIn(answer).map(({ name }) => name), answer.body['hidden']];
+};
+
+describe('/status', () => {
+  it('row "open pages": tells of a module only whoever may call it', async () => {
+    assert.deepEqual(await namesFor({}), [200, ['open'], 2]);
+    assert.deepEqual(await namesFor(bearer('registry')), [200, ['open'], 2]);
+    for (const key of ['ossec', 'older'])
+      assert.deepEqual(await namesFor(bearer(key)), [200, ['open', 'ossec'], 1]);
+    assert.deepEqual(await namesFor(bearer('backup')), [200, ['open', 'backup'], 1]);
+  });
+
+  it('counts a wrong key as one, and tells nothing to a source of too many, with a right one neither', async () => {
+    const from = '10.8.0.1';
+    for (let i = 0; i < 10; i++) assert.equal((await read(bearer('wrong'), from)).status, 401);
+    for (const key of ['wrong', 'ossec', 'registry'])
+      assert.equal((await read(bearer(key), from)).status, 429);
+    for (let i = 0; i < 20; i++) assert.equal((await read(bearer('ossec'), '10.8.0.2')).status, 200);
+  });
+
+  it('is not for pages of other sites', async () => {
+    const { status } = await read({
+      headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' },
+    });
+    assert.equal(status, 403);
+  });
+
+  it('has what came of each call, the latest first, and nothing of what it carried', async () => {
+    for (const method of ['Fine', 'Refuse', 'Throw', 'Missing', 'Parts', '_private'])
+      await app.send(`/open/${method}?data=secret`, {}, '10.8.0.3');
+    await app.send('/open/Break?data=secret', {}, '10.8.0.3').catch(() => undefined);
+    const text = JSON.stringify((await read()).body);
+    const [open] = modulesIn(await read());
+    assert.deepEqual(
+      open?.calls.map(({ method, outcome }) => [method, outcome]),
+      [
+        ['Break', 'extension_failed'],
+        ['Parts', 'ok'],
+        ['Missing', 'status 404'],
+        ['Throw', 'internal'],
+        ['Refuse', 'already_exists'],
+        ['Fine', 'ok'],
+      ],
+    );
+    const [{ at, source, seconds } = { at: '', source: '', seconds: -1 }] = open?.calls ?? [];
+    assert.equal(source, '10.8.0.3');
+    assert.ok(seconds >= 0 && Math.abs(Date.parse(at) - Date.now()) < 60_000);
+    assert.doesNotMatch(text, /secret/);
+  });
+
+  it('says how many are under way, and who did not wait for the end', async () => {
+    const waiting = app.send('/open/Wait', {}, '10.8.0.4');
+    await waitFor('the call', async () => modulesIn(await read())[0]?.running === 1);
+    letGo();
+    await waiting;
+    assert.deepEqual(
+      [modulesIn(await read())[0]?.running, modulesIn(await read())[0]?.calls[0]?.method],
+      [0, 'Wait'],
+    );
+    const connection = {
+      remoteAddress: '10.8.0.5',
+      awaitBody: () => undefined,
+      keepOpen: () => undefined,
+      answered: () => undefined,
+      drop: () => undefined,
+    };
+    const response = await app.broker.app.request('/open/Parts', {}, { connection });
+    await response.body?.cancel();
+    assert.deepEqual(
+      modulesIn(await read())[0]
+        ?.calls.slice(0, 1)
+        .map(({ source, outcome }) => [source, outcome]),
+      [['10.8.0.5', 'gone']],
+    );
+  });
+
+  it('keeps the last 20 of a module, with short names, and none of the built-in ones', async () => {
+    for (let i = 0; i < 30; i++) await app.send(`/open/${'M'.repeat(500)}${i}`);
+    const [open] = modulesIn(await read());
+    assert.equal(open?.calls.length, 20);
+    assert.ok(open.calls.every(({ method }) => method.length === 128));
+    assert.ok(!modulesIn(await read(bearer('registry'))).some(({ name }) => name === 'services'));
+  });
+});
