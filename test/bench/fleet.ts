@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { noCores } from './fleet/cores.ts';
 import {
   bootTable,
   type Boot,
@@ -37,6 +38,8 @@ const forms = ['open', 'keyed'] as const;
 async function main(): Promise<void> {
   checkWay(how);
   checkSizes();
+  const shared = noCores();
+  if (shared !== undefined) say(`pings measure the machine too, whose processors all share: ${shared}`);
   say(`${how}; the nodes start at random within a second; CPU, bytes sent and memory are those of a node\n`);
   sayFailures(values.etcd ? await compareEtcd(how, sizes, say) : await compareFloor());
 }

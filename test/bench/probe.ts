@@ -7,6 +7,7 @@ import type { Sample } from './probe-process.ts';
 
 /** Questions that go on beside what is measured. */
 export interface Probe {
+  readonly pid: number;
   /** Ends it. Gives what it found. */
   end(): Promise<Answers>;
 }
@@ -34,6 +35,7 @@ export async function startProbe(port: number, url: string, question: object): P
   if (first[0] !== 'ready') throw new Error(`The probe of port ${port} ended with ${String(first[0])}`);
   if (process.getuid?.() === 0) setPriority(child.pid ?? 0, PRIORITY);
   return {
+    pid: child.pid ?? 0,
     async end() {
       const told = once(child, 'message');
       child.send('end');

@@ -45,12 +45,12 @@ export function discoveryTable(found: readonly Discovery[]): string {
   return table([...head, ...CPU_HEAD, ...PING_HEAD], rows);
 }
 
-/** The p99 of pings meanwhile, and of that at rest. */
-const PING_HEAD = ['p99 of pings', 'of rest'];
+/** The p99 of pings meanwhile, and of that at rest; and how long the broker was ready then and had no processor. */
+const PING_HEAD = ['p99 of pings', 'of rest', 'waited'];
 const pingRatio = ({ duringMs, quietMs }: Pinged): number => duringMs / quietMs;
 
 function pingCells(run: Pinged): string[] {
-  return [`${run.duringMs.toFixed(1)} ms`, ratio(pingRatio(run))];
+  return [`${run.duringMs.toFixed(1)} ms`, ratio(pingRatio(run)), `${run.waitedMs.toFixed(0)} ms`];
 }
 
 /** Waiting clients that were released by one registration. */

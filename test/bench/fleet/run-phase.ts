@@ -4,6 +4,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tool } from '../../../build/root.ts';
 import { startProbe } from '../probe.ts';
+import { noCores, placeBroker, placeNodes, placeProbe } from './cores.ts';
 import type { PhaseName } from './load.ts';
 import type { FleetOptions, Outcome } from './phases.ts';
 import { type Cost, sumOf } from './process.ts';
@@ -29,13 +30,15 @@ export interface Measured {
   readonly behind?: Cost;
 }
 
-/** Runs a phase in a process of its own. */
+/** Runs a phase in a process of its own. `begun` is told its id before the phase begins. */
 export async function runPhase(
   phase: PhaseName,
   { server, behind = sumOf([]) }: Measured,
   options: FleetOptions,
+  begun?: (pid: number) => void,
 ): Promise<Run> {
   const child = script('load.ts', []);
+  begun?.(child.pid ?? 0);
   const ended = once(child, 'exit');
   const answered = once(child, 'message');
   const costs = [server, behind];
@@ -69,6 +72,7 @@ export async function beside<T>(
   run: () => Promise<T>,
 ): Promise<{ readonly result: T; readonly perSecond: number }> {
   const child = script('flood.ts', [String(port), String(perSecond)]);
+  if (noCores() === undefined) placeNodes(child.pid ?? 0);
   const ended = once(child, 'exit');
   try {
     await once(child, 'message');
@@ -88,21 +92,38 @@ export interface Pinged extends Run {
   /** Their p99 while nothing else went on, and during the phase, in milliseconds. */
   readonly quietMs: number;
   readonly duringMs: number;
+  /** How long the broker's main thread waited for a processor meanwhile, in milliseconds. */
+  readonly waitedMs: number;
 }
 
 /** The first pings have the broker compile its code. */
 const WARM_MS = 2000;
 const QUIET_MS = 2000;
 
-/** Runs a phase with pings before and beside it. */
+/**
+ * Runs a phase with pings before and beside it. The broker has a processor to itself, before as well, where that can be had: else it is
+ * the machine that is measured, which all of them share.
+ */
 export async function pinged(phase: PhaseName, server: Server, options: FleetOptions): Promise<Pinged> {
   const probe = await startProbe(server.port, '/ping/Ping', { data: 'x' });
+  const canPlace = noCores() === undefined;
+  if (canPlace) {
+    placeBroker(server.pid);
+    placeProbe(probe.pid);
+  }
   await sleep(WARM_MS);
   const quiet = Date.now();
   await sleep(QUIET_MS);
-  const found = await runPhase(phase, { server }, options);
+  const waited = server.waitedMs();
+  const found = await runPhase(phase, { server }, options, canPlace ? placeNodes : undefined);
+  const waitedMs = server.waitedMs() - waited;
   const pings = await probe.end();
-  return { ...found, quietMs: pings.p99(quiet, quiet + QUIET_MS), duringMs: pings.p99(...found.window) };
+  return {
+    ...found,
+    waitedMs,
+    quietMs: pings.p99(quiet, quiet + QUIET_MS),
+    duringMs: pings.p99(...found.window),
+  };
 }
 
 /** The fleet runs on Bun, where a handshake costs half of what it does on Node: what it takes, the broker has not. */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,6 +24,9 @@ const DAY_MS = 86_400_000;
 /** A server process under load. */
 export interface Server extends Cost {
   readonly port: number;
+  readonly pid: number;
+  /** How long its main thread has been ready to run and had no processor, in milliseconds. */
+  waitedMs(): number;
   /** What it has printed. */
   printed(): string;
   stop(): Promise<void>;
@@ -103,7 +107,16 @@ async function start([command, ...args]: CommandLine, dir: string): Promise<Serv
       () => /^ready: (?:\S+:)?(\d+)\b/m.exec(printed)?.[1],
       30_000,
     );
-    return { port: Number(port), ...costOf(child.pid ?? 0), printed: () => printed, stop };
+    const pid = child.pid ?? 0;
+    return {
+      port: Number(port),
+      pid,
+      // The kernel's documentation of `schedstat`: time on a processor, and waiting for one, in nanoseconds.
+      waitedMs: () => Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6,
+      ...costOf(pid),
+      printed: () => printed,
+      stop,
+    };
   } catch (error) {
     await stop();
     throw new Error(`${command} printed: ${printed}`, { cause: error });
