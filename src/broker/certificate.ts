@@ -40,7 +40,7 @@ export async function loadCertificate(
   log: Logger,
   shared?: SharedRegistry,
 ): Promise<Certificate> {
-  if (api.ssl_cert !== '' && !isOriginalsDummy(api.ssl_cert)) {
+  if (isNamed(api)) {
     return pair(await readPem(api.ssl_cert), await readKey(api.ssl_key, log), api.ssl_cert);
   }
   if (api.ssl_cert !== '')
@@ -51,9 +51,7 @@ export async function loadCertificate(
       'this broker has a certificate of its own, since etcd is reached without TLS: clients that know another broker of the registry do not know it; use https endpoints, or give all of them one api.ssl_cert',
     );
   }
-  const base = path.join(path.dirname(configFile), path.basename(configFile, path.extname(configFile)));
-  const certFile = `${base}.crt`;
-  const keyFile = `${base}.key`;
+  const { certFile, keyFile } = ownFiles(configFile);
   const cert = await readIfThere(certFile);
   if (cert !== undefined) return pair(cert, await readKey(keyFile, log), certFile);
   const made = await makeOwn();
@@ -64,6 +62,25 @@ export async function loadCertificate(
   return pair(made.cert, made.key, certFile);
 }
 
+/** Where the certificate that a broker makes for itself is kept, beside its configuration. */
+export function ownFiles(configFile: string): { readonly certFile: string; readonly keyFile: string } {
+  const base = path.join(path.dirname(configFile), path.basename(configFile, path.extname(configFile)));
+  return { certFile: `${base}.crt`, keyFile: `${base}.key` };
+}
+
+/** Whether the configuration names a certificate that can be used. */
+export function isNamed({ ssl_cert: cert }: Config['api']): boolean {
+  return cert !== '' && !isOriginalsDummy(cert);
+}
+
+/** The name of the certificate among what brokers over one registry have in common. */
+export const COMMON_CERTIFICATE = 'certificate';
+
+/** The text that it has there. */
+export function commonText({ cert, key }: KeyPair): string {
+  return JSON.stringify({ cert, key });
+}
+
 /** Loaded at the first start alone. */
 async function makeOwn(): Promise<KeyPair> {
   const { makeSelfSigned } = await import('./self-signed.ts');
@@ -72,7 +89,11 @@ async function makeOwn(): Promise<KeyPair> {
 
 /** The certificate that all brokers of a registry have in common. */
 async function loadCommon({ common }: SharedRegistry): Promise<Certificate> {
-  const text = await common('certificate', async () => JSON.stringify(await makeOwn()));
+  return readCommon(await common(COMMON_CERTIFICATE, async () => commonText(await makeOwn())));
+}
+
+/** The certificate in such a text. Throws `invalid_config`. */
+export function readCommon(text: string): Certificate {
   let stored: unknown;
   try {
     stored = JSON.parse(text);

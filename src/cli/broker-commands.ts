@@ -51,6 +51,31 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
     examples: ['restore --from ./backup.json'],
     load: () => import('./commands/restore.ts'),
   },
+  migrate: {
+    description: 'Move the registry between its file and an etcd cluster, with the broker stopped',
+    details:
+      'It copies every entry, reads it back and compares it, and then switches _store in the configuration. Entries keep their revisions, and clients the identity that they know. Brokers over etcd are refused every read and write from the beginning. Interrupted, it is run again with the same options. What etcd needs besides --endpoint and --prefix (ca, cert, key, username, password) is read from _store of the configuration.',
+    prints: 'The path of the configuration, and of what was kept of it.',
+    options: ['from', 'to', 'endpoint', 'prefix', 'config'],
+    required: ['from', 'to'],
+    positionals: ['config'],
+    meanings: {
+      from: 'Where the registry is now: file or etcd',
+      prefix: 'What the keys of the registry in etcd begin with; it ends with /',
+    },
+    defaults: { prefix: "the file's _store.prefix, else /bpbroker/" },
+    valued: { from: 'DRIVER' },
+    choices: { from: ['file', 'etcd'] },
+    exits: {
+      4: 'the target holds anything that could be lost',
+      130: 'it was interrupted; the registry is where it was',
+    },
+    examples: [
+      'migrate --from file --to etcd --endpoint https://10.0.0.1:2379',
+      'migrate --from etcd --to file',
+    ],
+    load: () => import('./commands/migrate.ts'),
+  },
   'install-extension': {
     description: 'Copy an extension, a file or a folder, to where the broker looks for it',
     details:

@@ -31,8 +31,10 @@ export interface Command {
   readonly meanings?: Partial<Readonly<Record<OptionName, string>>>;
   /** What holds without an option, where that differs from what holds for others. `timeout` is always here. */
   readonly defaults?: Partial<Readonly<Record<OptionName, string>>>;
-  /** Flags that take a value in this command, with how help names it. */
+  /** How help names the value of an option in this command: of a flag that takes one here, or where it is another than elsewhere. */
   readonly valued?: Partial<Readonly<Record<OptionName, string>>>;
+  /** The values that an option takes in this command, where others take any. */
+  readonly choices?: Partial<Readonly<Record<OptionName, readonly string[]>>>;
   /** Those of them that must be given. */
   readonly required?: readonly OptionName[];
   /** Sets of options of which exactly one must be given. The command checks it. */

@@ -4,10 +4,12 @@ import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import type { BrokerClient } from '../../src/client/client.ts';
 import { allCommands } from '../support/all-commands.ts';
+import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { writeExtensions } from '../support/extensions.ts';
 import { programFolder } from '../support/program-folder.ts';
 import { cleanEnv, parseReady, run, type RunningBroker, startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
+import { lacking } from '../support/tools.ts';
 import { waitFor } from '../support/wait.ts';
 import { connectTo, freePort, reference, start, untilLines } from './support.ts';
 
@@ -44,6 +46,17 @@ const plans: Readonly<Record<string, Plan>> = {
   'backup --config ./bpbroker.json': { first: ['bpbroker configure --config ./bpbroker.json < ./more.json'] },
   'restore --from ./backup.json': {
     first: ['bpbroker configure --config-file ./more.json', 'cp "$(bpbroker backup)" ./backup.json'],
+  },
+  'migrate --from file --to etcd --endpoint https://10.0.0.1:2379': {
+    skip: lacking('etcd'),
+    first: ['bpbroker configure --config-file ./more.json'],
+  },
+  'migrate --from etcd --to file': {
+    skip: lacking('etcd'),
+    first: [
+      'bpbroker configure --config-file ./more.json',
+      'bpbroker migrate --from file --to etcd --endpoint https://10.0.0.1:2379 --prefix /back/',
+    ],
   },
   'install-service': { changesMachine: true },
   'install-service --dry-run': { skip: noService, onMachine: true },
@@ -95,12 +108,14 @@ describe(
     const { bin, makeFolder } = workplace();
     let broker: RunningBroker;
     let client: BrokerClient;
+    let etcd: EtcdCluster | undefined;
 
     before(async () => {
       const dir = tempDir();
       writeExtensions(dir, { 'hello.ts': files['hello.ts'] ?? '' });
       broker = await startBroker(reference, { dir, config: { services: {}, hello: {} } });
       client = await connectTo(broker);
+      if (lacking('etcd') === false) etcd = await startEtcd({ members: 1 });
     });
 
     const envOf = (dir: string, { onMachine }: Plan): Record<string, string> => {
@@ -116,7 +131,9 @@ describe(
 
     /** With the address of the test's broker, where an example has one with the usual port. */
     const onPort = (typed: string): string => {
-      const found = typed.replace(/(--bpbroker) (?:127|10)\.0\.0\.1(?= |$)/, `$1 127.0.0.1:${broker.port}`);
+      const found = typed
+        .replace('https://10.0.0.1:2379', etcd?.endpoints[0] ?? '')
+        .replace(/(--bpbroker) (?:127|10)\.0\.0\.1(?= |$)/, `$1 127.0.0.1:${broker.port}`);
       return / discover\b/.test(typed) ? `${found} --port ${broker.udpPort}` : found;
     };
 

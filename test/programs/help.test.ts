@@ -90,6 +90,7 @@ describe('help', () => {
       'configure',
       'backup',
       'restore',
+      'migrate',
       ...installing,
       'keygen',
       ...client,
@@ -142,6 +143,8 @@ describe('help', () => {
         'access-key-file': discoverKeyFile(),
         'key-file': discoverKeyFile(),
         from: '/dev/null',
+        to: 'etcd',
+        endpoint: `http://${nobody}`,
         method: 'x.Y',
         script: 'x.mjs',
         'discover-key-file': discoverKeyFile(),
@@ -156,6 +159,7 @@ describe('help', () => {
       'config',
       'interface',
       'from',
+      'to',
       'method',
       'script',
     ]);
@@ -167,10 +171,12 @@ describe('help', () => {
       const named = !forSearch.has(name) && options.some((option) => option.name === 'bpbroker');
       return other === rivals[name] || (forSearch.has(other) && named);
     };
-    const valueOf = (name: string): string => values.get(name) ?? 'x';
+    // What a backup is restored from is a file; what a registry is moved from is not.
+    const valueOf = (name: string, path: readonly string[] = []): string =>
+      path[0] === 'migrate' && name === 'from' ? 'file' : (values.get(name) ?? 'x');
     // Authorities vouch for a broker that is named by a URL.
-    const besides = (other: string, name: string): string =>
-      `${other === 'bpbroker' && name === 'ca' ? 'https://' : ''}${valueOf(other)}`;
+    const besides = (other: string, name: string, path: readonly string[]): string =>
+      `${other === 'bpbroker' && name === 'ca' ? 'https://' : ''}${valueOf(other, path)}`;
     // These change the machine, or ask for what no other option can give: they have suites of their own.
     const apart = new Set(['install-extension', 'install-service', 'uninstall-service']);
     const lines = pages
@@ -187,11 +193,14 @@ describe('help', () => {
           .filter(({ name }) => name !== 'help')
           .flatMap(({ name, letter, value }, n) => {
             const others = rest.flatMap((other) =>
-              other === name || isRival(other, name, options) ? [] : [`--${other}`, besides(other, name)],
+              other === name || isRival(other, name, options)
+                ? []
+                : [`--${other}`, besides(other, name, path)],
             );
-            const long = n % 2 === 0 ? [`--${name}`, valueOf(name)] : [`--${name}=${valueOf(name)}`];
+            const given = valueOf(name, path);
+            const long = n % 2 === 0 ? [`--${name}`, given] : [`--${name}=${given}`];
             const ways = value ? [long] : [[`--${name}`]];
-            if (letter) ways.push([`-${letter}`, valueOf(name)], [`-${letter}${valueOf(name)}`]);
+            if (letter) ways.push([`-${letter}`, given], [`-${letter}${given}`]);
             const behind = path[0] === 'lock' ? ['--', 'true'] : [];
             const detached = needsDetach(name) ? ['--detach'] : [];
             return ways.map((way) => [...way, ...path, ...others, ...detached, ...behind]);

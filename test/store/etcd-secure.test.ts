@@ -161,13 +161,13 @@ describe('an etcd that cannot be used', { skip, timeout: 60_000 }, () => {
   it('holds something else below the prefix', async () => {
     const cluster = await startEtcd({ members: 1 });
     const key = Buffer.from('/bpbroker/m/registry').toString('base64');
-    for (const value of ['no JSON', '{}', '{"id":"x","layout":2}']) {
+    for (const value of ['no JSON', '{}', '{"id":"x","layout":3}']) {
       await askEtcd(cluster.endpoints[0] ?? '', '/v3/kv/put', {
         key,
         value: Buffer.from(value).toString('base64'),
       });
       const { code, message } = await refusal({ endpoints: cluster.endpoints });
-      assert.deepEqual([code, /prefix|layout 2/.test(message)], ['invalid_config', true]);
+      assert.deepEqual([code, /prefix|layout 3/.test(message)], ['invalid_config', true]);
     }
     await cluster.close();
   });

@@ -37,7 +37,7 @@ export async function openEtcdRegistry(file: string, settings: Settings, log: Lo
       file,
     });
   }
-  const secure = await openFetch(options, log);
+  const secure = await openEtcdFetch(options, log);
   const store = etcdStore({
     endpoints,
     maxBytes,
@@ -88,7 +88,7 @@ async function keepOptions(file: string, settings: Settings, log: Logger): Promi
   log.info('made the file of options', { file });
 }
 
-function holdsEntries({ document }: Settings): boolean {
+export function holdsEntries({ document }: Settings): boolean {
   if (document === undefined) return false;
   const { services } = document.options;
   const plain =
@@ -98,7 +98,10 @@ function holdsEntries({ document }: Settings): boolean {
 }
 
 /** Authorities and a client certificate are read once: a change of theirs needs a restart. */
-async function openFetch({ ca, cert, key }: Config['_store'], log: Logger): Promise<SecureFetch | undefined> {
+export async function openEtcdFetch(
+  { ca, cert, key }: Config['_store'],
+  log: Logger,
+): Promise<SecureFetch | undefined> {
   if (ca === undefined && cert === undefined) return undefined;
   if (key !== undefined) await closePrivateKey(key, log);
   const authorities = ca === undefined ? undefined : await readAuthoritiesOf(ca);
@@ -129,7 +132,7 @@ async function readPem(file: string, option: string): Promise<string> {
 }
 
 /** Whether nobody but etcd can read what is sent to a member. */
-function isPrivateEndpoint(endpoint: string): boolean {
+export function isPrivateEndpoint(endpoint: string): boolean {
   const { protocol, hostname } = new URL(endpoint);
   return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
 }

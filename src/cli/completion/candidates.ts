@@ -56,10 +56,10 @@ function completeWord(
   pending: OptionName | undefined,
   given: ReadonlyMap<OptionName, string>,
 ): Completion {
-  if (pending) return completeValue(pending, word);
+  if (pending) return completeValue(pending, word, command);
   if (/^--[^=]+=/.test(word)) {
     const { name, value = '' } = readOption(word);
-    return name ? completeValue(name, value) : choose([], word);
+    return name ? completeValue(name, value, command) : choose([], word);
   }
   const commands = Object.entries(command.subCommands ?? {}).filter(([, { hidden }]) => !hidden);
   if (!word.startsWith('-') && commands.length > 0) {
@@ -87,8 +87,8 @@ function optionCandidates(name: OptionName, command: Command): Candidate[] {
   return [{ value: `--${name}`, description }, ...(alias ? [{ value: `-${alias}`, description }] : [])];
 }
 
-function completeValue(name: OptionName, prefix: string): Completion {
-  const { choices, valueHint = '' } = definition(name);
+function completeValue(name: OptionName, prefix: string, command: Command): Completion {
+  const { choices, valueHint = '' } = optionOf(name, command);
   if (choices)
     return choose(
       choices.map((value) => ({ value })),

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import { type ArgsDef, renderUsage } from 'citty';
 import type { Command } from '../command.ts';
+import { optionOf } from '../options/option-of.ts';
 import { optionDefinitions, type OptionName } from '../options/options.ts';
 
 /** The command line of a command in general, as citty writes it, in pieces that are not to be broken. */
@@ -22,10 +23,11 @@ export async function usageOf(
 }
 
 /** What citty's line tells apart: options that must be given, whether there are others, and a command's name. */
-function argumentsOf({ subCommands, required = [], options = [] }: Command): ArgsDef {
+function argumentsOf(command: Command): ArgsDef {
+  const { subCommands, required = [], options = [] } = command;
   const given = required.map((name): [string, ArgsDef[string]] => [
     name,
-    { type: 'string', required: true, valueHint: optionDefinitions[name].valueHint ?? '' },
+    { type: 'string', required: true, valueHint: optionOf(name, command).valueHint ?? '' },
   ]);
   return {
     ...Object.fromEntries(given),

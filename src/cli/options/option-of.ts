@@ -4,12 +4,16 @@ import { type OptionDefinition, optionDefinitions, type OptionName } from './opt
 /** An option as a command takes it: with its meaning there, and with a value where only this command gives it one. */
 export function optionOf(
   name: OptionName,
-  { meanings, valued }: Pick<Command, 'meanings' | 'valued'>,
+  { meanings, valued, choices }: Pick<Command, 'meanings' | 'valued' | 'choices'>,
 ): OptionDefinition {
   const definition = optionDefinitions[name];
   const description = meanings?.[name] ?? definition.description;
   const valueHint = valued?.[name];
-  return valueHint === undefined
-    ? { ...definition, description }
-    : { ...definition, description, type: 'string', valueHint };
+  const taken = choices?.[name];
+  return {
+    ...definition,
+    description,
+    ...(valueHint !== undefined && { type: 'string', valueHint }),
+    ...(taken && { choices: taken }),
+  };
 }

@@ -114,6 +114,8 @@ export type OptionName =
   | 'method'
   | 'script'
   | 'from'
+  | 'to'
+  | 'endpoint'
   | 'force'
   | 'enable'
   | 'hash'
@@ -313,6 +315,11 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   forget: flag('Forget the identity that is kept'),
   method: text('MODULE.METHOD', 'The method to run, such as ossec.AddAgent'),
   from: text('FILE', 'The backup to restore'),
+  to: text('DRIVER', 'Where the registry is to be kept: file or etcd', { choices: ['file', 'etcd'] }),
+  endpoint: text('URL', 'Client URL of a member of the etcd cluster, such as https://10.0.0.1:2379', {
+    default: "the file's _store.endpoints",
+    repeatable: true,
+  }),
   script: text('PATH', 'File or folder of the extension'),
   force: flag('Replace the extension of that name'),
   enable: flag('Enable the extension in the configuration, with a new access key'),

@@ -57,7 +57,7 @@ export function parseCommandLine(
         'usage',
         `Option --${option.name} needs a value (${optionOf(option.name, command).valueHint})`,
       );
-    add(values, option.name, checkChoice(option.name, value));
+    add(values, option.name, checkChoice(option.name, value, command));
   }
   const isHelp = values.has('help') || path[0] === 'help';
   if (!isHelp && !values.has('version')) {
@@ -125,8 +125,8 @@ function add(values: Values, name: OptionName, value: string): void {
   }
 }
 
-function checkChoice(name: OptionName, value: string): string {
-  const { choices } = definition(name);
+function checkChoice(name: OptionName, value: string, command: Command): string {
+  const { choices } = optionOf(name, command);
   if (choices && !choices.includes(value)) {
     throw new BrokerError(
       'usage',
@@ -167,10 +167,16 @@ function checkOptions(values: Values, command: Command, path: readonly string[],
   }
   for (const name of taken) checkExclusions(name, values, env);
   // Before anything is done with them: no broker is looked for with a name that no entry can have.
-  for (const [name, given] of values) for (const value of given) definition(name).check?.(value, `--${name}`);
+  for (const [name, given] of values) {
+    for (const value of given) {
+      // An option may have come before its command, which alone knows all that it takes.
+      checkChoice(name, value, command);
+      definition(name).check?.(value, `--${name}`);
+    }
+  }
   for (const name of command.required ?? []) {
     if (!values.has(name))
-      throw new BrokerError('usage', `Command '${path.join(' ')}' needs --${name} ${hint(name)}`);
+      throw new BrokerError('usage', `Command '${path.join(' ')}' needs --${name} ${hint(name, command)}`);
   }
 }
 
@@ -207,20 +213,21 @@ function argumentsOf(values: Values, command: Command, env: Variables): Omit<Arg
     if (env[variable] === '' && definition(name).refusesEmpty)
       throw new BrokerError(
         'usage',
-        `The variable ${variable} is empty: expected ${hint(name)}, or unset it`,
+        `The variable ${variable} is empty: expected ${hint(name, command)}, or unset it`,
       );
     // Any other empty variable counts as none: scripts export variables that they have not filled.
     const value = env[variable] || undefined;
     if (value === undefined) return undefined;
     definition(name).check?.(value, variable);
-    return checkChoice(name, value);
+    return checkChoice(name, value, command);
   };
   const text = (name: OptionName): string | undefined => values.get(name)?.[0] ?? fromEnvironment(name);
   return {
     text,
     required(name) {
       const value = text(name);
-      if (value === undefined) throw new BrokerError('usage', `Option --${name} ${hint(name)} is missing`);
+      if (value === undefined)
+        throw new BrokerError('usage', `Option --${name} ${hint(name, command)} is missing`);
       return value;
     },
     flag: (name) => values.has(name),
@@ -236,8 +243,8 @@ function definition(name: OptionName): OptionDefinition {
   return optionDefinitions[name];
 }
 
-function hint(name: OptionName): string {
-  return definition(name).valueHint ?? '';
+function hint(name: OptionName, command: Command): string {
+  return optionOf(name, command).valueHint ?? '';
 }
 
 function isOption(name: string): name is OptionName {

@@ -13,16 +13,26 @@ export interface StoredEntry {
   readonly lease: string | undefined;
   /** Tells the write that made it from every other. */
   readonly write: string;
+  /** etcd's revision of its key. */
+  readonly mod: number;
 }
 
-/** The value of an entry's key: `{"write": …, "ttl_ms": …, "entry": {…}}`, the entry as the configuration file holds it. */
-export function encodeEntry(entry: Omit<Entry, 'revision'>, write: string): string {
+/**
+ * The value of an entry's key: `{"write": …, "ttl_ms": …, "revision": …, "entry": {…}}`, the entry as the configuration file holds it.
+ * @param revision of an entry that was moved into etcd and not written since: clients know it by that one. Any other has the
+ *   revision of its key.
+ */
+export function encodeEntry(entry: Omit<Entry, 'revision'>, write: string, revision?: number): string {
   const ttl = entry.ttlMs === undefined ? {} : { ttl_ms: entry.ttlMs };
-  return encode(JSON.stringify({ write, ...ttl, entry: stamp({ ...entry, revision: 0 }) }));
+  const kept = revision === undefined ? {} : { revision };
+  return encode(JSON.stringify({ write, ...ttl, ...kept, entry: stamp({ ...entry, revision: 0 }) }));
 }
 
-/** @throws BrokerError `invalid_config` for a value that no broker has written. */
-export function decodeEntry(name: string, kv: KeyValue): StoredEntry {
+/**
+ * @param offset what a revision of the registry has above etcd's.
+ * @throws BrokerError `invalid_config` for a value that no broker has written.
+ */
+export function decodeEntry(name: string, kv: KeyValue, offset: number): StoredEntry {
   const value = read(kv);
   const stamped = value?.['entry'];
   if (!value || !isObject(stamped)) {
@@ -32,11 +42,14 @@ export function decodeEntry(name: string, kv: KeyValue): StoredEntry {
     );
   }
   const { data, lastWriteTs, lastWriteIp } = unstamp(stamped);
-  const { ttl_ms: ttl, write } = value;
+  const { ttl_ms: ttl, write, revision: kept } = value;
+  const mod = modRevisionOf(kv);
+  const revision = numberOf(kept) ?? mod + offset;
   return {
-    entry: makeEntry(name, data, lastWriteTs, lastWriteIp, modRevisionOf(kv), numberOf(ttl)),
+    entry: makeEntry(name, data, lastWriteTs, lastWriteIp, revision, numberOf(ttl)),
     lease: kv.lease,
     write: textOf(write),
+    mod,
   };
 }
 

@@ -10,19 +10,18 @@ import type {
   WatchItem,
   WatchOptions,
 } from '../store.ts';
+import { openCluster } from './cluster.ts';
 import { checkEtcdOptions, type EtcdStoreOptions } from './etcd-options.ts';
 import { createFence } from './fence.ts';
-import { fetchOnce } from './fetch-once.ts';
 import { createFollower, type Follower } from './follower.ts';
 import { createFreshness } from './freshness.ts';
-import { createGateway } from './gateway.ts';
 import { createHealth, type Health } from './health.ts';
 import { readIdentity } from './identity.ts';
 import { readOrMake } from './read-or-make.ts';
-import { createKeys } from './keys.ts';
 import { createLeases } from './leases.ts';
 import { createMembers } from './members.ts';
 import { createMirror } from './mirror.ts';
+import { createStanding } from './standing.ts';
 import { deferred, pause, unlessAborted, within } from './times.ts';
 import { openWatch, watchLater } from './watching.ts';
 import { createWrites } from './writes.ts';
@@ -75,14 +74,10 @@ const TIDY_MS = 1000;
  */
 export function etcdStore(options: EtcdStoreOptions): EtcdStore {
   checkEtcdOptions(options);
-  const { timeoutMs = TIMEOUT_MS, username, password = '', log = (): void => undefined } = options;
-  const gateway = createGateway({
-    endpoints: options.endpoints.map((url) => url.replace(/\/$/, '')),
-    fetch: options.fetch ?? fetchOnce,
-    credentials: username === undefined ? undefined : { username, password },
-  });
-  const keys = createKeys(options.prefix ?? '/bpbroker/');
-  const mirror = createMirror(options);
+  const { timeoutMs = TIMEOUT_MS, log = (): void => undefined } = options;
+  const { gateway, keys } = openCluster(options);
+  const standing = createStanding(log);
+  const mirror = createMirror(options, standing);
   const { table } = mirror;
   const quota = createQuota(table, options.maxBytes ?? Infinity);
   const leases = createLeases(gateway, timeoutMs);
@@ -94,6 +89,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     gateway,
     keys,
     mirror,
+    standing,
     leases,
     fence,
     freshness,
@@ -104,7 +100,6 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
   });
   let follower: Follower | undefined;
   let health: Health | undefined;
-  let id = '';
   let isOpen = false;
   let problem: BrokerError | undefined;
   let closing: Promise<void> | undefined;
@@ -118,8 +113,8 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     for (;;) {
       if (closing) return;
       try {
-        id ||= await readIdentity(gateway, keys, performance.now() + timeoutMs);
-        follower ??= createFollower({ gateway, keys, mirror, onWrite: writes.seen, log });
+        if (!standing.id) standing.begin(await readIdentity(gateway, keys, performance.now() + timeoutMs));
+        follower ??= createFollower({ gateway, keys, mirror, standing, onWrite: writes.seen, log });
         // Its reading may take as long as it takes, for a registry of any size.
         if (!(await mirror.progress.reach(1, timeoutMs))) {
           throw new BrokerError('unavailable', follower.problem ?? 'the registry is still being read');
@@ -151,11 +146,13 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     await ready();
     health?.check();
     await freshness.fresh();
+    standing.check();
   }
 
   async function write(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult> {
     await ready();
     health?.check();
+    standing.check();
     return await writes.mutate(name, mutation, guard);
   }
 
@@ -178,7 +175,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
 
   return {
     get id(): string {
-      return id;
+      return standing.id;
     },
     ready,
     get revision(): number {
@@ -232,7 +229,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     },
     watch(watched = {}) {
       const { after } = watched;
-      const isKnown = after === undefined || after <= mirror.progress.position;
+      const isKnown = after === undefined || after <= mirror.reached;
       // A state that others may have gone beyond is looked at before it is called the future.
       return (isOpen && isKnown) || closing ? openWatch(mirror, watched) : watchLater(watchSoon(watched));
     },
@@ -250,7 +247,9 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     health(): StoreHealth {
       if (closing) return { writable: false, reason: 'the store has been closed' };
       const usage = options.maxBytes === undefined ? {} : { usage: quota.usage() };
-      const reason = isOpen ? health?.reason() : (problem?.message ?? 'the registry is being read');
+      const reason = isOpen
+        ? (standing.problem ?? health?.reason())
+        : (problem?.message ?? 'the registry is being read');
       return reason === undefined ? { writable: true, ...usage } : { writable: false, reason, ...usage };
     },
     close() {

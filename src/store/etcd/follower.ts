@@ -11,6 +11,7 @@ import {
   type WatchResponse,
 } from './messages.ts';
 import type { Mirror } from './mirror.ts';
+import type { Standing } from './standing.ts';
 import { pause } from './times.ts';
 
 /** Keeps the mirror up to date: reads the registry once, and then follows it by one watch, at one member after another. */
@@ -28,6 +29,7 @@ export interface FollowerOptions {
   readonly gateway: Gateway;
   readonly keys: Keys;
   readonly mirror: Mirror;
+  readonly standing: Standing;
   /** Told of each write that is seen: what {@link encodeEntry} or {@link encodeDeletion} was given. */
   readonly onWrite: (write: string, revision: number) => void;
   readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
@@ -41,7 +43,7 @@ const MIN_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 1000;
 
 export function createFollower(options: FollowerOptions): Follower {
-  const { gateway, keys, mirror, log } = options;
+  const { gateway, keys, mirror, standing, log } = options;
   let isClosed = false;
   let isFilled = false;
   let behind = BEHIND;
@@ -52,11 +54,12 @@ export function createFollower(options: FollowerOptions): Follower {
   let deletion = { revision: 0, expired: false };
 
   async function fill(): Promise<void> {
-    const { entries, revision } = await loadEntries(gateway, keys, behind, (text) => log('error', text));
+    const loading = { gateway, keys, behind, standing, onProblem: (text: string) => log('error', text) };
+    const { entries, revision } = await loadEntries(loading);
     if (isClosed) return;
     mirror.fill(entries, revision);
     isFilled = true;
-    if (mirror.fillings > 1) log('warn', `the registry was read anew, as of revision ${revision}`);
+    if (mirror.fillings > 1) log('warn', `the registry was read anew, as of revision ${mirror.reached}`);
   }
 
   async function watch(signal: AbortSignal): Promise<void> {
@@ -122,6 +125,10 @@ export function createFollower(options: FollowerOptions): Follower {
       options.onWrite(write, revision);
       return;
     }
+    if (kv.key === keys.registry) {
+      standing.take(type === 'DELETE' ? undefined : kv, revision);
+      return;
+    }
     const name = keys.nameOf(kv.key);
     if (name === undefined) return;
     if (type === 'DELETE') {
@@ -132,7 +139,7 @@ export function createFollower(options: FollowerOptions): Follower {
       return;
     }
     try {
-      const stored = decodeEntry(name, kv);
+      const stored = decodeEntry(name, kv, standing.offset);
       mirror.put(stored);
       options.onWrite(stored.write, revision);
     } catch (error) {

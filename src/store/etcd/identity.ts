@@ -1,45 +1,141 @@
 import { randomBytes } from 'node:crypto';
-import { isObject } from '../../protocol/data.ts';
+import { isObject, type JsonObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
+import { shellWord } from '../../protocol/shell-word.ts';
 import type { Gateway } from './gateway.ts';
-import type { Keys } from './keys.ts';
+import { decode, encode, type Keys } from './keys.ts';
+import { type KeyValue, modRevisionOf, type RangeResponse } from './messages.ts';
 import { readOrMake } from './read-or-make.ts';
 import type { Deadline } from './times.ts';
 
-/** How the keys below the prefix are to be read. */
-const LAYOUT = 1;
+/** What the key `m/registry` says of the registry. Every write of an entry is made only if that key has not changed. */
+export interface Identity {
+  /** Tells this registry from all others. */
+  readonly id: string;
+  /**
+   * A revision of the registry is etcd's and this: a registry that was moved into etcd goes on from the revision that it had, and
+   * etcd's is that of the whole cluster.
+   */
+  readonly offset: number;
+  /** etcd's revision in which this was written. */
+  readonly mod: number;
+  /** The revision that it names: of a registry that was moved, the one it was moved with. */
+  readonly revision?: number;
+  /** Why nobody may use the registry now; nothing while it is open. */
+  readonly closed?: Closure;
+}
+
+/** What a migration says of a registry that it moves. */
+export interface Closure {
+  /**
+   * - `filling`: entries are being brought in.
+   * - `filled`: all are in, and the configuration is being switched.
+   * - `moving`: entries are being taken out.
+   * - `moved`: the registry lives in the file now.
+   */
+  readonly state: 'filling' | 'filled' | 'moving' | 'moved';
+  /** The host and the configuration file between which and etcd it is moved. */
+  readonly host: string;
+  readonly file: string;
+  /** ISO 8601, UTC. */
+  readonly since: string;
+}
+
+/** How the keys below the prefix are to be read: 2 has `revision`, `at` and `closed`, and entries with a `revision` of their own. */
+const LAYOUTS: ReadonlySet<unknown> = new Set([1, 2]);
+const states: ReadonlySet<unknown> = new Set(['filling', 'filled', 'moving', 'moved']);
 
 /**
- * The registry's id, which every broker over it has in common; made by the first of them.
+ * Reads what the registry is, which every broker over it has in common; the first of them makes it.
  * @throws BrokerError `invalid_config` for what a later version has written, or somebody else.
  */
-export async function readIdentity(gateway: Gateway, keys: Keys, deadline: Deadline): Promise<string> {
-  return idIn(await readOrMake(gateway, keys.registry, makeIdentity, deadline));
+export async function readIdentity(gateway: Gateway, keys: Keys, deadline: Deadline): Promise<Identity> {
+  await readOrMake(gateway, keys.registry, makeIdentity, deadline);
+  const identity = await findIdentity(gateway, keys, deadline);
+  if (identity === undefined) throw new BrokerError('unavailable', 'The registry in etcd was just removed');
+  return identity;
+}
+
+/** The same; nothing where there is no registry. */
+export async function findIdentity(
+  gateway: Gateway,
+  keys: Keys,
+  deadline: Deadline,
+): Promise<Identity | undefined> {
+  const found = await gateway.ask<RangeResponse>('/v3/kv/range', { key: keys.registry }, deadline);
+  const [kv] = found.kvs ?? [];
+  return kv && identityOf(kv);
 }
 
 function makeIdentity(): Promise<string> {
-  return Promise.resolve(JSON.stringify({ id: randomBytes(8).toString('hex'), layout: LAYOUT }));
+  return Promise.resolve(JSON.stringify({ id: randomBytes(8).toString('hex'), layout: 1 }));
 }
 
-function idIn(text: string): string {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    parsed = undefined;
-  }
-  const { id, layout } = isObject(parsed) ? parsed : {};
+/**
+ * The value of `m/registry`. Without `at`, the registry is at `revision` with the very write of this value, so that nobody needs to
+ * know beforehand which revision etcd will give it.
+ */
+export function encodeIdentity(identity: {
+  readonly id: string;
+  readonly revision: number;
+  readonly at?: number;
+  readonly closed?: Closure;
+}): string {
+  const { id, ...more } = identity;
+  return encode(JSON.stringify({ id, layout: 2, ...more }));
+}
+
+/** @throws BrokerError `invalid_config` */
+export function identityOf(kv: KeyValue): Identity {
+  const { id, layout, revision, at, closed } = objectIn(kv);
   if (typeof id !== 'string') {
     throw new BrokerError(
       'invalid_config',
       "The prefix in etcd holds something that is no registry of a broker; give '_store.prefix' one of its own, such as '/bpbroker/'",
     );
   }
-  if (layout !== LAYOUT) {
+  if (!LAYOUTS.has(layout)) {
     throw new BrokerError(
       'invalid_config',
-      `The registry in etcd has layout ${JSON.stringify(layout)}; this version reads layout ${LAYOUT}: install the version that wrote it`,
+      `The registry in etcd has layout ${JSON.stringify(layout)}; this version reads layouts 1 and 2: install the version that wrote it`,
     );
   }
-  return id;
+  const mod = modRevisionOf(kv);
+  const closure = isObject(closed) && { closed: closureIn(closed) };
+  if (typeof revision !== 'number') return { id, offset: 0, mod, ...closure };
+  return { id, offset: revision - (typeof at === 'number' ? at : mod), mod, revision, ...closure };
+}
+
+function objectIn({ value = '' }: KeyValue): JsonObject {
+  try {
+    const parsed: unknown = JSON.parse(decode(value));
+    return isObject(parsed) ? parsed : {};
+  } catch {
+    return {};
+  }
+}
+
+function closureIn({ state, host, file, since }: JsonObject): Closure {
+  return {
+    // What a later version may say is at least no reason to use it.
+    state: states.has(state) ? (state as Closure['state']) : 'moving',
+    host: text(host),
+    file: text(file),
+    since: text(since),
+  };
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '?';
+}
+
+/** Why a registry may not be used, and what helps. */
+export function closureProblem({ state, host, file, since }: Closure): string {
+  const command = (from: string, to: string): string =>
+    `bpbroker migrate --from ${from} --to ${to} --config ${shellWord(file)}`;
+  if (state === 'moved')
+    return `the registry was moved from etcd to ${file} on ${host} at ${since}; use the broker there, or move it back there: ${command('file', 'etcd')}`;
+  if (state === 'moving')
+    return `the registry has been on its way from etcd to ${file} on ${host} since ${since}; let that end, or run it there again: ${command('etcd', 'file')}`;
+  return `the registry has been on its way from ${file} on ${host} into etcd since ${since}; let that end, or run it there again: ${command('file', 'etcd')}`;
 }

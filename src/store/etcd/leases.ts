@@ -24,8 +24,10 @@ export interface Leases {
   settled(): Promise<unknown>;
 }
 
-/** Renewals in one request. */
-const PER_REQUEST = 500;
+/** Renewals in one request. More hardly help: etcd reads no further in a request once it has begun to answer it. */
+const PER_REQUEST = 16;
+/** Such requests under way at once. */
+const REQUESTS = 8;
 /** Longest lifetime that etcd takes, in seconds. */
 const MAX_TTL_SECONDS = 9_000_000_000;
 const DROP_MS = 2000;
@@ -40,26 +42,37 @@ export function createLeases(gateway: Gateway, timeoutMs: number): Leases {
     const batch = waiting;
     waiting = new Map();
     const leases = [...batch.keys()];
-    for (let from = 0; from < leases.length; from += PER_REQUEST) {
-      const some = leases.slice(from, from + PER_REQUEST);
-      const alive = await keepAlive(some);
-      for (const lease of some) for (const tell of batch.get(lease) ?? []) tell(alive.has(lease));
-    }
+    const renew = async (from: number): Promise<void> => {
+      for (let at = from; at < leases.length; at += REQUESTS * PER_REQUEST) {
+        const some = leases.slice(at, at + PER_REQUEST);
+        const alive = await keepAlive(some);
+        for (const lease of some) for (const tell of batch.get(lease) ?? []) tell(alive.has(lease));
+      }
+    };
+    await Promise.all(Array.from({ length: REQUESTS }, (_, i) => renew(i * PER_REQUEST)));
   });
 
   /** The leases among these that have not ended. */
   async function keepAlive(leases: readonly string[]): Promise<Set<string>> {
-    const answers = await gateway.askMany<StreamMessage<LeaseKeepAliveResponse>>(
-      '/v3/lease/keepalive',
-      leases.map((ID) => ({ ID })),
-      performance.now() + timeoutMs,
-    );
-    const results = answers.flatMap(({ result }) => (result ? [result] : []));
-    if (results.length < leases.length) {
-      const reason = answers.find(({ error }) => error)?.error?.message ?? 'the answer is too short';
-      throw new BrokerError('unavailable', `etcd did not renew every lifetime: ${reason}`);
+    const deadline = performance.now() + timeoutMs;
+    const alive = new Set<string>();
+    let left = leases;
+    while (left.length > 0) {
+      const answers = await gateway.askMany<StreamMessage<LeaseKeepAliveResponse>>(
+        '/v3/lease/keepalive',
+        left.map((ID) => ({ ID })),
+        deadline,
+      );
+      const results = answers.flatMap(({ result }) => (result ? [result] : []));
+      if (results.length === 0 || performance.now() > deadline) {
+        const reason = answers.find(({ error }) => error)?.error?.message ?? 'the answer is too short';
+        throw new BrokerError('unavailable', `etcd did not renew every lifetime: ${reason}`);
+      }
+      for (const { ID, TTL } of results) if (Number(TTL ?? 0) > 0) alive.add(ID);
+      const answered = new Set(results.map(({ ID }) => ID));
+      left = left.filter((lease) => !answered.has(lease));
     }
-    return new Set(results.filter(({ TTL }) => Number(TTL ?? 0) > 0).map(({ ID }) => ID));
+    return alive;
   }
 
   async function timeToLive(lease: string): Promise<number | undefined> {

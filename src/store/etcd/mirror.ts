@@ -9,6 +9,7 @@ import { createWatchHub, type WatchHub } from '../memory/watchers.ts';
 import type { StoredEntry } from './entry-value.ts';
 import { createProgress, type Progress } from './reach.ts';
 import { createSparseHistory, type SparseHistory } from './sparse-history.ts';
+import type { Standing } from './standing.ts';
 
 const MIB = 1024 * 1024;
 
@@ -24,22 +25,26 @@ export interface Mirror {
   readonly history: SparseHistory;
   /** The revision of etcd up to which it holds everything. */
   readonly progress: Progress;
+  /** The same as a revision of the registry. */
+  readonly reached: number;
   /** How often it has been filled anew: changes in between were not seen one by one. */
   readonly fillings: number;
   /** The lease of an entry that it holds, or held. */
   leaseOf(entry: Entry): string | undefined;
-  /** Takes over the change that etcd reports next. */
+  /** etcd's revision of the key of an entry that it holds, or held. */
+  modOf(entry: Entry): number;
+  /** Takes over the change that etcd reports next, at that revision of etcd. */
   put(stored: StoredEntry): void;
-  remove(type: 'delete' | 'expire', name: string, revision: number): void;
+  remove(type: 'delete' | 'expire', name: string, mod: number): void;
   /**
-   * Takes over the whole registry as of `revision`. Waits are answered by what is new in it; watches that are open are told of a
+   * Takes over the whole registry as of a revision of etcd. Waits are answered by what is new in it; watches that are open are told of a
    * reset.
    */
-  fill(entries: readonly StoredEntry[], revision: number): void;
+  fill(entries: readonly StoredEntry[], mod: number): void;
   end(reason: BrokerError): void;
 }
 
-export function createMirror(limits: StateLimits): Mirror {
+export function createMirror(limits: StateLimits, standing: Pick<Standing, 'offset'>): Mirror {
   const table = createTable();
   const counts = createPrefixCounts(table);
   const waits = createWaits(table, counts);
@@ -50,6 +55,8 @@ export function createMirror(limits: StateLimits): Mirror {
     bytes: limits.historyBytes ?? 16 * MIB,
   });
   const leases = new WeakMap<Entry, string>();
+  /** Of entries whose revision is not that of their key. */
+  const mods = new WeakMap<Entry, number>();
   let fillings = 0;
 
   /** What the entry counts is its bytes in the history too. */
@@ -68,8 +75,9 @@ export function createMirror(limits: StateLimits): Mirror {
     watches.publish(change, bytes);
   }
 
-  function hold({ entry, lease }: StoredEntry): Entry {
+  function hold({ entry, lease, mod }: StoredEntry): Entry {
     if (lease !== undefined) leases.set(entry, lease);
+    if (entry.revision !== mod + standing.offset) mods.set(entry, mod);
     return entry;
   }
 
@@ -80,20 +88,25 @@ export function createMirror(limits: StateLimits): Mirror {
     watches,
     history,
     progress,
+    get reached(): number {
+      return progress.position + standing.offset;
+    },
     get fillings(): number {
       return fillings;
     },
     leaseOf: (entry) => leases.get(entry),
+    modOf: (entry) => mods.get(entry) ?? entry.revision - standing.offset,
     put(stored) {
       const entry = hold(stored);
       report({ type: 'put', name: entry.name, revision: entry.revision, entry });
     },
-    remove(type, name, revision) {
+    remove(type, name, mod) {
       if (table.get(name) === undefined) return;
-      report({ type, name, revision });
+      report({ type, name, revision: mod + standing.offset });
     },
-    fill(entries, revision) {
+    fill(entries, mod) {
       fillings++;
+      const revision = mod + standing.offset;
       const now = new Map(entries.map((stored) => [stored.entry.name, stored]));
       for (const { name } of table.entries()) {
         if (!now.has(name)) apply({ type: 'delete', name, revision });
@@ -106,7 +119,7 @@ export function createMirror(limits: StateLimits): Mirror {
       table.revision = revision;
       history.clear(revision);
       if (fillings > 1) watches.reset(revision);
-      progress.advance(revision);
+      progress.advance(mod);
     },
     end(reason) {
       watches.close();

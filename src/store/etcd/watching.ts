@@ -9,11 +9,11 @@ export function openWatch(mirror: Mirror, options: WatchOptions): AsyncIterableI
   return mirror.watches.open(options, backlogOf(mirror, options));
 }
 
-function backlogOf({ table, history, progress }: Mirror, options: WatchOptions): WatchItem[] {
+function backlogOf({ table, history, reached }: Mirror, options: WatchOptions): WatchItem[] {
   const { after } = options;
   if (after === undefined) return [];
   // A revision of etcd that was no change of the registry is none of its future.
-  if (after > Math.max(table.revision, progress.position) || after < history.floor) {
+  if (after > Math.max(table.revision, reached) || after < history.floor) {
     return [{ type: 'reset', revision: table.revision }];
   }
   return history.since(after).filter((change) => covers(options, change.name));

@@ -4,7 +4,8 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { stateOf } from '../memory/new-entry.ts';
 import type { Quota } from '../memory/quota.ts';
 import { sizeOf } from '../memory/size.ts';
-import type { Guard, Mutation, MutationResult, NewEntry, Outcome } from '../store.ts';
+import type { Guard, Mutation, MutationResult, NewEntry } from '../store.ts';
+import { decide, type Decision } from './decision.ts';
 import { decodeEntry } from './entry-value.ts';
 import { grpcOf, isFull, NOT_FOUND } from './failures.ts';
 import type { Fence } from './fence.ts';
@@ -14,6 +15,7 @@ import type { Keys } from './keys.ts';
 import type { Leases } from './leases.ts';
 import { revisionOf, type TxnResponse } from './messages.ts';
 import type { Mirror } from './mirror.ts';
+import type { Standing } from './standing.ts';
 import { type Deadline, pause } from './times.ts';
 import { foundBy, transactionOf, type Write } from './transaction.ts';
 import { createTurns, type Turn } from './turns.ts';
@@ -22,7 +24,7 @@ import { createWriteLine } from './write-line.ts';
 export interface Writes {
   /** {@link file://../store.ts}. Throws `outcome_unknown` where etcd's answer was lost and what became of it cannot be told. */
   mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult>;
-  /** The watch reports this write. */
+  /** The watch reports this write, at a revision of etcd. */
   seen(id: string, revision: number): void;
 }
 
@@ -30,6 +32,7 @@ export interface WritesOptions {
   readonly gateway: Gateway;
   readonly keys: Keys;
   readonly mirror: Mirror;
+  readonly standing: Standing;
   readonly leases: Leases;
   readonly fence: Fence;
   readonly freshness: Freshness;
@@ -57,22 +60,24 @@ const SETTLE_MS = 2000;
 /** Longest that a write which is done waits for the mirror to have it. */
 const ARRIVAL_MS = 1000;
 
-/** What a mutation says of a state. */
-type Decision =
-  | { readonly changes: true; readonly outcome: Extract<Outcome, { action: 'put' | 'delete' }> }
-  | { readonly changes: false; readonly outcome: Outcome }
-  | { readonly changes: false; readonly error: unknown };
-
 /** A state of an entry, with its lease. */
 interface State {
   readonly entry: Entry | undefined;
   readonly lease: string | undefined;
+  /** etcd's revision of its key; 0 where there is no entry. */
+  readonly mod: number;
   /** A revision of the registry of which it is the state. */
   readonly revision: number;
   /** It was the present state at this moment or later. */
   readonly since: number;
   /** The entry that guards the write, in the same state of the registry. */
-  readonly guarding?: Entry | undefined;
+  readonly guarding?: Guarding | undefined;
+}
+
+/** An entry that guards a write, with etcd's revision of its key. */
+interface Guarding {
+  readonly entry: Entry;
+  readonly mod: number;
 }
 
 /** What a write knows when its turn comes. */
@@ -88,13 +93,14 @@ interface Asked {
 
 /** What became of one attempt to write. All but the first changed nothing, and will not. */
 type Tried =
+  /** `revision` is etcd's. */
   | { readonly kind: 'done'; readonly revision: number }
   | { readonly kind: 'changed'; readonly state: Omit<State, 'since'> }
   | { readonly kind: 'no_room' | 'no_lease' }
   | { readonly kind: 'not_done'; readonly error: unknown };
 
 export function createWrites(options: WritesOptions): Writes {
-  const { gateway, keys, mirror, leases, fence, freshness, quota, timeoutMs } = options;
+  const { gateway, keys, mirror, standing, leases, fence, freshness, quota, timeoutMs } = options;
   const { table, progress } = mirror;
   const turns = createTurns<State>();
   const line = createWriteLine(AT_ONCE);
@@ -104,10 +110,12 @@ export function createWrites(options: WritesOptions): Writes {
   /** What the mirror has, which may be behind. */
   function stateNow(name: string, guard?: Pick<Guard, 'name'>): State {
     const entry = table.get(name);
+    const other = guard && table.get(guard.name);
     return {
-      ...(guard && { guarding: table.get(guard.name) }),
+      ...(other && { guarding: { entry: other, mod: mirror.modOf(other) } }),
       entry,
       lease: entry && mirror.leaseOf(entry),
+      mod: entry ? mirror.modOf(entry) : 0,
       revision: table.revision,
       since: -Infinity,
     };
@@ -173,7 +181,7 @@ export function createWrites(options: WritesOptions): Writes {
         const { outcome } = decision;
         const entry = outcome.action === 'put' ? outcome.entry : undefined;
         const expired = outcome.action === 'delete' && outcome.expired === true;
-        const { entry: current, guarding } = state;
+        const { entry: current, mod: replaced, guarding } = state;
         const { lease, since, result } = await line.run(asked.patienceMs, async (waitedMs) => {
           asked.deadline += waitedMs;
           asked.patienceMs -= waitedMs;
@@ -184,26 +192,28 @@ export function createWrites(options: WritesOptions): Writes {
           const own = entry?.ttlMs === undefined ? undefined : spare;
           const attempt = {
             name,
-            current,
+            current: replaced,
             id: newId(),
             next: entry && { entry, lease: own },
             expired,
             isMarked,
-            guard: guard && guard.name !== name ? { name: guard.name, current: guarding } : undefined,
+            guard:
+              guard && guard.name !== name ? { name: guard.name, current: guarding?.mod ?? 0 } : undefined,
           };
           const sent = performance.now();
           return { lease: own, since: sent, result: await tryOnce(attempt, asked.deadline) };
         });
         switch (result.kind) {
           case 'done': {
-            const { revision } = result;
+            const { revision: mod } = result;
+            const revision = mod + standing.offset;
             if (lease !== undefined) spare = undefined;
             if (state.lease !== undefined) leases.drop(state.lease);
-            await progress.reach(revision, ARRIVAL_MS);
+            await progress.reach(mod, ARRIVAL_MS);
             const made = entry && stateOf(name, entry)(revision);
             return {
               value: () => (made ? { entry: made, revision } : { revision }),
-              known: { entry: made, lease, revision, since },
+              known: { entry: made, lease, mod: made ? mod : 0, revision, since },
             };
           }
           case 'changed':
@@ -244,15 +254,18 @@ export function createWrites(options: WritesOptions): Writes {
     underWay.set(attempt.id, sent);
     const { fillings } = mirror;
     try {
-      const body = transactionOf(keys, attempt, fence);
+      const body = transactionOf(keys, attempt, fence, standing);
       const answer = await gateway.once<TxnResponse>('/v3/kv/txn', body, deadline);
       if (answer.succeeded) return { kind: 'done', revision: revisionOf(answer.header) };
       const found = foundBy(answer);
       fence.found(found.fence);
-      const { entry, lease } = found.kv ? decodeEntry(attempt.name, found.kv) : nothing;
-      const { name: guard } = attempt.guard ?? { name: '' };
-      const guarding = found.guard && decodeEntry(guard, found.guard).entry;
-      return { kind: 'changed', state: { entry, lease, revision: revisionOf(answer.header), guarding } };
+      const present = revisionOf(answer.header);
+      standing.take(found.registry, present);
+      standing.check();
+      const { offset } = standing;
+      const { entry, lease, mod } = found.kv ? decodeEntry(attempt.name, found.kv, offset) : nothing;
+      const guarding = found.guard && decodeEntry(attempt.guard?.name ?? '', found.guard, offset);
+      return { kind: 'changed', state: { entry, lease, mod, revision: present + offset, guarding } };
     } catch (error) {
       if (isFull(error)) {
         options.onFull();
@@ -299,7 +312,7 @@ export function createWrites(options: WritesOptions): Writes {
   };
 }
 
-const nothing = { entry: undefined, lease: undefined };
+const nothing = { entry: undefined, lease: undefined, mod: 0 };
 
 /** What a mutation says of a state that it does not change. Throws its refusal. */
 function unchanged(
@@ -313,20 +326,6 @@ function unchanged(
 /** Tells a write from every other, of every broker. */
 function newId(): string {
   return randomBytes(9).toString('base64url');
-}
-
-function decide(name: string, mutation: Mutation, state: State, guard: Guard | undefined): Decision {
-  const { entry: current } = state;
-  try {
-    guard?.check(guard.name === name ? current : state.guarding);
-    const outcome = mutation(current);
-    const { action } = outcome;
-    if (action === 'put') return { changes: true, outcome };
-    if (action === 'delete' && current !== undefined) return { changes: true, outcome };
-    return { changes: false, outcome };
-  } catch (error) {
-    return { changes: false, error };
-  }
 }
 
 function tooContended(name: string): BrokerError {

@@ -1,14 +1,14 @@
-import { createReadStream } from 'node:fs';
-import { copyFile, link, mkdir, open, stat } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { replaceFile, resolveFile, syncDirectory } from '../../config/atomic-write.ts';
+import { replaceFile, resolveFile } from '../../config/atomic-write.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { asBrokerError } from './disk-errors.ts';
-import { backupPath, listBackups, makeFolder, replacedPath } from './backup-folder.ts';
-import { type Backup, type BackupHead, checkBackup, readBackup, writeBackup } from './backup-text.ts';
+import { listBackups } from './backup-folder.ts';
+import { type Backup, type BackupHead, checkBackup, readBackup } from './backup-text.ts';
 import { documentText } from './document.ts';
 import { readImage, type RegistryImage } from './image.ts';
 import { listJournals } from './journal-files.ts';
+import { backUpReplaced, highestRevisionIn, keepFiles } from './kept-replaced.ts';
 import { acquireLock } from './lock.ts';
 import { removeJournals } from './recovery.ts';
 import { createTable } from '../memory/table.ts';
@@ -107,27 +107,6 @@ async function nextRevision(
   return Math.min(highest + UNKNOWN_REVISIONS, Number.MAX_SAFE_INTEGER);
 }
 
-/** Digits of a revision that a piece of the file may end within, and what leads them. */
-const OVERLAP = 64;
-
-/** The highest revision that a file names, whatever else is in it; 0 where there is no such file. */
-async function highestRevisionIn(file: string): Promise<number> {
-  let highest = 0;
-  let rest = '';
-  try {
-    for await (const piece of createReadStream(file, { encoding: 'latin1', highWaterMark: 1024 * 1024 })) {
-      const text = rest + (piece as string);
-      for (const [, digits] of text.matchAll(/"(?:rev|revision|base)": ?(\d{1,15})\b/g)) {
-        highest = Math.max(highest, Number(digits));
-      }
-      rest = text.slice(-OVERLAP);
-    }
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
-  return highest;
-}
-
 /** Keeps the present state, and gives the revision that the restored one gets. */
 async function keepPresent(
   backup: BackupHead,
@@ -137,58 +116,14 @@ async function keepPresent(
 ): Promise<Pick<Restored, 'revision' | 'keptIn' | 'backup' | 'problem'>> {
   const present = await presentState(file);
   const revision = await nextRevision(backup, present, file, backupDir, journals);
-  return { revision, ...(await keepFiles(file, journals, present, backupDir)) };
-}
-
-async function keepFiles(
-  file: string,
-  journals: readonly string[],
-  present: RegistryImage | string,
-  backupDir: string,
-): Promise<Pick<Restored, 'keptIn' | 'backup' | 'problem'>> {
-  const names = [...((await exists(file)) ? [file] : []), ...journals];
-  if (names.length === 0) return {};
-  await makeFolder(backupDir, file);
-  const keptIn = replacedPath(backupDir, file);
-  await makeFolder(keptIn, file);
-  for (const name of names) await keepFile(name, path.join(keptIn, path.basename(name)));
-  await syncDirectory(keptIn);
-  await syncDirectory(backupDir);
-  if (typeof present === 'string') return { keptIn, problem: present };
-  const { identity, options, table } = present;
-  const latest = (await listBackups(backupDir, file)).at(-1);
-  const target = backupPath(backupDir, file, latest, table.revision);
-  await writeBackup(target, file, { identity, options, snapshot: table.snapshot() });
-  return { keptIn, backup: target };
-}
-
-/** A second name for the same bytes, where the folders lie on one disk: what replaces the file takes the name alone. */
-async function keepFile(from: string, to: string): Promise<void> {
-  try {
-    await link(from, to);
-    return;
-  } catch {
-    await copyFile(from, to);
-  }
-  const handle = await open(to, 'r+');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  const keptIn = await keepFiles(file, journals, backupDir);
+  if (keptIn === undefined) return { revision };
+  if (typeof present === 'string') return { revision, keptIn, problem: present };
+  return { revision, keptIn, backup: await backUpReplaced(present, file, backupDir) };
 }
 
 function textOf({ document, options }: Backup, revision: number): Iterable<string> {
   const table = createTable();
   table.load(document.entries, document.sizes, revision);
   return documentText(options, { id: document.id, since: revision }, table.snapshot());
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    return (await stat(file)).isFile();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
-  }
 }

@@ -1,0 +1,96 @@
+import { stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { checkConfig, type Config } from '../../config/schema.ts';
+import { ifPresent, resolveFile } from '../../config/atomic-write.ts';
+import type { JsonObject } from '../../protocol/data.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { silentLogger } from '../../protocol/logger.ts';
+import { openCluster } from '../../store/etcd/cluster.ts';
+import { asBrokerError } from '../../store/file/disk-errors.ts';
+import { acquireLock } from '../../store/file/lock.ts';
+import { isPrivateEndpoint, openEtcdFetch } from '../opening/etcd-registry.ts';
+import { preparePlace } from '../opening/place.ts';
+import { openSettings } from '../opening/settings.ts';
+import type { Migrated, Migration, MigrationOptions } from './migration.ts';
+import { stayInEtcd, stayInFile } from './staying.ts';
+import { toEtcd } from './to-etcd.ts';
+import { toFile } from './to-file.ts';
+
+/**
+ * Moves the registry of a configuration file between the file and etcd, and switches its `_store`, in this order: every entry is
+ * copied, read back and compared; then one step switches the configuration; then the other side is opened. What it came from stays,
+ * and is closed. Interrupted anywhere, and run again, it ends rightly.
+ *
+ * @throws BrokerError `invalid_config` where a broker runs on the file, or an option is wrong; `already_exists` where the target
+ *   holds anything that could be lost; `storage_full`, `unavailable` for either side. The registry is where it was then.
+ */
+export async function migrateRegistry(options: MigrationOptions): Promise<Migrated> {
+  const { to, backupDir, onProgress, signal } = options;
+  if ((await ifPresent(stat(options.file))) === undefined) {
+    throw new BrokerError(
+      'not_found',
+      `There is no configuration file ${options.file}; name it with --config`,
+    );
+  }
+  await preparePlace(options.file);
+  const lock = await acquireLock(options.file);
+  try {
+    const file = await resolveFile(options.file);
+    const settings = await openSettings({ file, options: undefined, log: silentLogger });
+    const { written } = settings;
+    const isHere = written._store.driver === to;
+    const store = storeOf(written, options, isHere);
+    if (store === undefined) {
+      return { outcome: 'already', place: '', notes: [] };
+    }
+    const secure = await openEtcdFetch(store, silentLogger);
+    try {
+      const { endpoints = [], prefix = '/bpbroker/', username, password } = store;
+      const cluster = openCluster({
+        endpoints,
+        prefix,
+        ...(secure && { fetch: secure.fetch }),
+        ...(username !== undefined && { username }),
+        ...(password !== undefined && { password }),
+      });
+      const by = { host: hostname(), file };
+      const isPrivate = endpoints.every(isPrivateEndpoint);
+      const parts = { file, backupDir, settings, cluster, by, isPrivate, onProgress, signal };
+      const migration: Migration = { ...parts, options: { ...written, _store: store } };
+      const run = to === 'etcd' ? (isHere ? stayInEtcd : toEtcd) : isHere ? stayInFile : toFile;
+      return { ...(await run(migration)), place: `${endpoints.join(' ')} below ${prefix}` };
+    } finally {
+      secure?.close();
+    }
+  } catch (error) {
+    throw asBrokerError(error, `Cannot migrate ${options.file}`);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** `_store` with the options of etcd that the command was given; nothing where it has none and needs none. */
+function storeOf(
+  written: Config,
+  { file, endpoints, prefix }: MigrationOptions,
+  isHere: boolean,
+): Config['_store'] | undefined {
+  const { _store: store } = written;
+  const given = { ...(endpoints && { endpoints }), ...(prefix !== undefined && { prefix }) };
+  const moved = Object.entries(given).find(([key, value]) => isHere && differs(store[key], value));
+  if (moved) {
+    const [key, value] = moved;
+    throw new BrokerError(
+      'invalid_config',
+      `The registry of ${file} is where it is to be moved already, and its '_store.${key}' is another one (${JSON.stringify(store[key] ?? null)}, not ${JSON.stringify(value)}); leave the option out`,
+    );
+  }
+  const next: JsonObject = { ...store, ...given };
+  if (isHere && store.driver === 'file' && next['endpoints'] === undefined) return undefined;
+  // As etcd's driver will be given them.
+  return checkConfig({ ...written, _store: { ...next, driver: 'etcd' } }, file)._store;
+}
+
+function differs(here: unknown, given: unknown): boolean {
+  return JSON.stringify(here) !== JSON.stringify(given);
+}

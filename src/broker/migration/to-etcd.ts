@@ -1,0 +1,66 @@
+import { readFile } from 'node:fs/promises';
+import { ifPresent, replaceFile } from '../../config/atomic-write.ts';
+import { silentLogger } from '../../protocol/logger.ts';
+import type { JsonObject } from '../../protocol/data.ts';
+import { moveIn } from '../../store/etcd/moving/move-in.ts';
+import { removeCurrent } from '../../store/file/current-journal.ts';
+import { optionsOf } from '../../store/file/document.ts';
+import { listJournals } from '../../store/file/journal-files.ts';
+import { backUpReplaced, keepFiles } from '../../store/file/kept-replaced.ts';
+import { recover, removeJournals } from '../../store/file/recovery.ts';
+import { createTable } from '../../store/memory/table.ts';
+import { COMMON_CERTIFICATE, commonText, isNamed, ownFiles } from '../certificate.ts';
+import { closeToOthers } from '../opening/exposure.ts';
+import type { Migrated, Migration } from './migration.ts';
+
+/** From the file into etcd. The file keeps the options alone. */
+export async function toEtcd(migration: Migration): Promise<Omit<Migrated, 'place'>> {
+  const { file, settings, cluster, by, onProgress, signal, backupDir } = migration;
+  const { document } = settings;
+  const table = createTable();
+  const { identity } = await recover({ file, document, table });
+  const options = optionsOf(document);
+  const common = await certificateOf(migration);
+  let kept: Pick<Migrated, 'keptIn' | 'backup'> = {};
+  await moveIn({
+    cluster,
+    content: { id: identity.id, table, common },
+    by,
+    onProgress,
+    signal,
+    async onFilled() {
+      kept = await switchToEtcd(migration, { identity, options, table });
+    },
+  });
+  await closeToOthers(file, document?.options, silentLogger);
+  const notes = migration.isPrivate || isNamed(migration.options.api) ? [] : [OWN_CERTIFICATE];
+  return { outcome: 'moved', entries: table.size, revision: table.revision, ...kept, notes };
+
+  async function switchToEtcd(
+    { options: next }: Migration,
+    image: Parameters<typeof backUpReplaced>[0],
+  ): Promise<Pick<Migrated, 'keptIn' | 'backup'>> {
+    const journals = (await listJournals(file)).map((journal) => journal.path);
+    const keptIn = await keepFiles(file, journals, backupDir);
+    const backup = await backUpReplaced(image, file, backupDir);
+    const written: JsonObject = { ...next, _store: { ...next._store, driver: 'etcd' } };
+    await replaceFile(file, [`${JSON.stringify(written, undefined, 2)}\n`]);
+    // The file that they belong to has been kept with them.
+    await removeJournals(journals);
+    await removeCurrent(file);
+    return { backup, ...(keptIn !== undefined && { keptIn }) };
+  }
+}
+
+const OWN_CERTIFICATE =
+  'Each broker has a certificate of its own, since an endpoint of etcd is reached without TLS: clients know this broker by the one that it had, and no other.';
+
+/** The broker's own certificate, which all brokers over the registry are to have: clients know it. */
+async function certificateOf({ file, options, isPrivate }: Migration): Promise<Record<string, string>> {
+  if (!isPrivate || isNamed(options.api)) return {};
+  const { certFile, keyFile } = ownFiles(file);
+  const cert = await ifPresent(readFile(certFile, 'utf8'));
+  // A broker that has never run has none.
+  if (cert === undefined) return {};
+  return { [COMMON_CERTIFICATE]: commonText({ cert, key: await readFile(keyFile, 'utf8') }) };
+}

@@ -1,0 +1,123 @@
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { ifPresent, replaceFile } from '../../config/atomic-write.ts';
+import type { JsonObject } from '../../protocol/data.ts';
+import type { Entry } from '../../protocol/entry.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { type MovingOut, moveOut, reopenAfter } from '../../store/etcd/moving/move-out.ts';
+import { removeCurrent } from '../../store/file/current-journal.ts';
+import { listJournals } from '../../store/file/journal-files.ts';
+import { highestRevisionIn, keepFiles } from '../../store/file/kept-replaced.ts';
+import { prepareFile } from '../../store/file/placing.ts';
+import { removeJournals } from '../../store/file/recovery.ts';
+import { sizeOf } from '../../store/memory/size.ts';
+import { createTable, type Table } from '../../store/memory/table.ts';
+import { COMMON_CERTIFICATE, isNamed, ownFiles, readCommon } from '../certificate.ts';
+import { holdsEntries } from '../opening/etcd-registry.ts';
+import type { Migrated, Migration } from './migration.ts';
+
+/** From etcd into the file. In etcd the registry stays as it was, closed to all brokers. */
+export async function toFile(migration: Migration): Promise<Omit<Migrated, 'place'>> {
+  const { file, settings, cluster, by, backupDir } = migration;
+  if (holdsEntries(settings)) {
+    throw new BrokerError(
+      'already_exists',
+      `${file} holds entries of its own, which are not those in etcd; take them out of it, or migrate with --config and a copy of the file without them`,
+    );
+  }
+  const journals = (await listJournals(file)).map((journal) => journal.path);
+  const moving = await moveOut(cluster, by);
+  const {
+    keptIn,
+    table: placed,
+    settle,
+  } = await placeFrom(moving).catch((error: unknown) => reopenAfter(moving, error));
+  await settle();
+  // From here on the registry is in the file: `since` tells these apart, whether they are removed now or by the next start.
+  await removeJournals(journals);
+  await removeCurrent(file);
+  await moving.finish();
+  const { size: entries, revision } = placed;
+  return { outcome: 'moved', entries, revision, ...(keptIn !== undefined && { keptIn }), notes: [] };
+
+  async function placeFrom(
+    from: MovingOut,
+  ): Promise<{ keptIn: string | undefined; table: Table; settle(): Promise<void> }> {
+    const table = await readAll(migration, from, journals);
+    const { options, onProgress, signal } = migration;
+    const total = table.size;
+    const { driver: _etcd, ...store } = options._store;
+    const next: JsonObject = { ...options, _store: { driver: 'file', ...store } };
+    const prepared = await prepareFile({
+      file,
+      options: next,
+      identity: { id: from.id, since: table.revision },
+      table,
+      onProgress: (compared) => onProgress({ step: 'verified', done: compared, total }),
+      signal,
+    });
+    try {
+      const own = await certificateFiles(migration, from);
+      const keep = await keepFiles(file, [...journals, ...own.replaced], backupDir);
+      await own.write();
+      signal.throwIfAborted();
+      await prepared.place();
+      return { keptIn: keep, table, settle: prepared.settle };
+    } catch (error) {
+      await prepared.drop();
+      throw error;
+    }
+  }
+}
+
+/** The registry as it is in etcd, at a revision that no journal here goes beyond. */
+async function readAll(
+  { onProgress, signal }: Migration,
+  from: MovingOut,
+  journals: readonly string[],
+): Promise<Table> {
+  const entries = new Map<string, Entry>();
+  const sizes: number[] = [];
+  for await (const page of from.pages()) {
+    signal.throwIfAborted();
+    for (const entry of page) {
+      entries.set(entry.name, entry);
+      sizes.push(sizeOf(entry));
+    }
+    onProgress({ step: 'read', done: entries.size });
+  }
+  let { revision } = from;
+  // They are those of an earlier life of the file. What it gave out is not to be given out again.
+  for (const journal of journals) revision = Math.max(revision, (await highestRevisionIn(journal)) + 1);
+  const table = createTable();
+  table.load(entries, sizes, revision);
+  return table;
+}
+
+/** The files of the certificate that brokers had in etcd: clients know it. */
+async function certificateFiles(
+  { file, options, isPrivate }: Migration,
+  from: MovingOut,
+): Promise<{ readonly replaced: readonly string[]; write(): Promise<void> }> {
+  const nothing = { replaced: [], write: () => Promise.resolve() };
+  if (!isPrivate || isNamed(options.api)) return nothing;
+  const text = await from.common(COMMON_CERTIFICATE);
+  if (text === undefined) return nothing;
+  const { cert, key } = readCommon(text);
+  const { certFile, keyFile } = ownFiles(file);
+  const [hereCert, hereKey] = await Promise.all(
+    [certFile, keyFile].map((at) => ifPresent(readFile(at, 'utf8'))),
+  );
+  if (hereCert === cert && hereKey === key) return nothing;
+  return {
+    replaced: [
+      ...(hereCert === undefined ? [] : [certFile]),
+      ...(hereKey === undefined ? [] : [keyFile]),
+    ].map((at) => path.resolve(at)),
+    // In this order, as at a first start: a key without its certificate does no harm.
+    async write() {
+      await replaceFile(keyFile, [key], { mode: 0o600, ownerOf: file });
+      await replaceFile(certFile, [cert], { mode: 0o644, ownerOf: file });
+    },
+  };
+}

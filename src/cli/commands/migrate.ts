@@ -1,0 +1,113 @@
+import { constants } from 'node:os';
+import { migrateRegistry } from '../../broker/migration/migrate.ts';
+import type { Driver, Migrated, MigrationProgress } from '../../broker/migration/migration.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { shellWord } from '../../protocol/shell-word.ts';
+import { brokerFile } from '../broker-file.ts';
+import type { Run } from '../command.ts';
+import { openProgress } from '../progress.ts';
+import { writeError, writeOut } from '../terminal.ts';
+
+export const run: Run = async (args) => {
+  const { file, backups } = brokerFile(args);
+  const [from, to] = [args.required('from'), args.required('to')] as [Driver, Driver];
+  if (from === to)
+    throw new BrokerError(
+      'usage',
+      `The registry is to be moved from ${from} to ${to}; one of them is another`,
+    );
+  const endpoints = args.list('endpoint');
+  const prefix = args.text('prefix');
+  const interruption = onInterrupt();
+  const progress = await openProgress();
+  try {
+    const migrated = await migrateRegistry({
+      file,
+      backupDir: backups,
+      to,
+      ...(endpoints.length > 0 && { endpoints }),
+      ...(prefix !== undefined && { prefix }),
+      onProgress: (step) => progress.show(lineOf(step)),
+      signal: interruption.signal,
+    });
+    progress.end();
+    report(migrated, to, file);
+    return 0;
+  } catch (error) {
+    progress.end();
+    const { code } = interruption;
+    if (code === undefined) throw error;
+    writeError(`Fatal error: ${(error as Error).message}\n`);
+    return code;
+  } finally {
+    interruption.end();
+  }
+};
+
+function report(
+  { outcome, place, entries, revision, keptIn, backup, notes }: Migrated,
+  to: Driver,
+  file: string,
+): void {
+  const where = to === 'etcd' ? `etcd (${place})` : file;
+  if (outcome === 'moved') {
+    writeOut(`migrated ${file}\n`);
+    if (keptIn !== undefined) writeOut(`kept ${keptIn}\n`);
+    if (backup !== undefined) writeOut(`backup ${backup}\n`);
+    writeError(
+      `${entries} entries, each compared, are in ${where}; the registry goes on at revision ${revision}\n`,
+    );
+  } else {
+    writeOut(`${outcome} ${file}\n`);
+    writeError(`${said[outcome]} ${where}\n`);
+  }
+  for (const note of notes) writeError(`${note}\n`);
+  if (outcome !== 'moved' && outcome !== 'completed') return;
+  const config = shellWord(file);
+  writeError(`Start the broker: bpbroker start --config ${config}\n`);
+  const back = to === 'etcd' ? '--from etcd --to file' : '--from file --to etcd';
+  writeError(`To go back, with what is written from now on: bpbroker migrate ${back} --config ${config}\n`);
+}
+
+const said = {
+  completed: 'The registry is in its new place, which an earlier run had not opened yet:',
+  reopened: 'The registry stays, and is open again, in',
+  already: 'Nothing to do: the registry is already in',
+};
+
+function lineOf({ step, done, total }: MigrationProgress): string {
+  const of = total === undefined ? '' : ` of ${total.toLocaleString('en')}`;
+  const verb = { read: 'Read', copied: 'Copied', verified: 'Compared' }[step];
+  return `${verb} ${done.toLocaleString('en')}${of} entries`;
+}
+
+interface Interruption {
+  readonly signal: AbortSignal;
+  /** The exit code that goes with the signal that came; nothing while none did. */
+  readonly code: number | undefined;
+  end(): void;
+}
+
+/** The first SIGINT or SIGTERM gives the migration up in an orderly way, and a second one ends the process. */
+function onInterrupt(): Interruption {
+  const ending = new AbortController();
+  let code: number | undefined;
+  const listeners = (['SIGINT', 'SIGTERM'] as const).map((name) => {
+    const listener = (): void => {
+      code = 128 + constants.signals[name];
+      const message = `Interrupted by ${name}; the registry is where it was: run this again to move it`;
+      ending.abort(new BrokerError('unavailable', message));
+    };
+    process.once(name, listener);
+    return [name, listener] as const;
+  });
+  return {
+    signal: ending.signal,
+    get code() {
+      return code;
+    },
+    end() {
+      for (const [name, listener] of listeners) process.off(name, listener);
+    },
+  };
+}

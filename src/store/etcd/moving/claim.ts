@@ -1,0 +1,112 @@
+import { BrokerError } from '../../../protocol/errors.ts';
+import type { Cluster } from '../cluster.ts';
+import {
+  closureProblem,
+  type Closure,
+  encodeIdentity,
+  findIdentity,
+  type Identity,
+  identityOf,
+} from '../identity.ts';
+import { type RangeResponse, revisionOf, type TxnResponse } from '../messages.ts';
+
+/** Who moves a registry: the host and the configuration file. */
+export type Mover = Pick<Closure, 'host' | 'file'>;
+
+/** Longest that one request of a migration takes: an election is over by then. */
+export const REQUEST_MS = 10_000;
+/** The same of the first one, which finds out whether there is an etcd. */
+const FIRST_MS = 5000;
+
+/** What the registry below the prefix is; nothing where there is none. Throws `invalid_config` for what is no registry. */
+export function present({ gateway, keys }: Cluster): Promise<Identity | undefined> {
+  return findIdentity(gateway, keys, performance.now() + FIRST_MS);
+}
+
+/**
+ * Writes `m/registry` if it has not changed since `mod` (0: there is none), and gives what it is now. No write that compares the
+ * former one is done any more, however late it comes.
+ * @throws BrokerError `unavailable` where somebody else has changed it.
+ */
+export async function swap(
+  { gateway, keys }: Cluster,
+  mod: number,
+  next: Parameters<typeof encodeIdentity>[0],
+): Promise<Identity> {
+  const key = keys.registry;
+  const value = encodeIdentity(next);
+  const txn = {
+    compare: [unchangedSince(key, mod)],
+    success: [{ request_put: { key, value } }],
+    failure: [{ request_range: { key } }],
+  };
+  const answer = await gateway.ask<TxnResponse>('/v3/kv/txn', txn, performance.now() + REQUEST_MS);
+  if (answer.succeeded) return identityOf({ key, value, mod_revision: String(revisionOf(answer.header)) });
+  const kv = answer.responses?.[0]?.response_range?.kvs?.[0];
+  // Asked twice, the second finds what the first has written.
+  if (kv?.value === value) return identityOf(kv);
+  throw new BrokerError(
+    'unavailable',
+    'Somebody else has changed the registry in etcd meanwhile; look who moves it, and run this again',
+  );
+}
+
+export function unchangedSince(key: string, mod: number): object {
+  return { key, target: 'MOD', result: 'EQUAL', mod_revision: mod };
+}
+
+/**
+ * Takes the prefix for a registry that is to be moved into it: nobody can use it until it is opened.
+ * @param source what is moved in.
+ * @throws BrokerError `already_exists` where it holds anything that could be lost.
+ */
+export async function claimForFilling(
+  cluster: Cluster,
+  source: { readonly id: string; readonly revision: number },
+  by: Mover,
+): Promise<Identity> {
+  const found = await present(cluster);
+  if (found === undefined) await checkEmpty(cluster);
+  else checkMayFill(found, source, by);
+  const closed: Closure = { state: 'filling', ...by, since: new Date().toISOString() };
+  return await swap(cluster, found?.mod ?? 0, { ...source, closed });
+}
+
+async function checkEmpty({ gateway, keys }: Cluster): Promise<void> {
+  const range = { ...keys.all, count_only: true };
+  const { count = '0' } = await gateway.ask<RangeResponse>(
+    '/v3/kv/range',
+    range,
+    performance.now() + REQUEST_MS,
+  );
+  if (Number(count) > 0)
+    throw occupied(`holds ${count} keys that are no registry of a broker; nothing was changed`);
+}
+
+/** What was moved out of etcd is in the file that it was moved to, and what was being moved in is still where it came from. */
+function checkMayFill(
+  { id, revision = 0, closed }: Identity,
+  source: { readonly id: string; readonly revision: number },
+  by: Mover,
+): void {
+  if (closed === undefined) {
+    const whose = id === source.id ? 'this very registry, which brokers may be serving' : 'another registry';
+    throw occupied(`holds ${whose} ('${id}'); nothing was changed`);
+  }
+  if (closed.state === 'moved') {
+    if (id !== source.id) throw occupied(`holds another registry ('${id}'), which was moved away`);
+    if (revision <= source.revision) return;
+    throw occupied(
+      `holds this registry at revision ${revision}, later than revision ${source.revision} of the file: ${closureProblem(closed)}`,
+    );
+  }
+  const isOurs = closed.host === by.host && closed.file === by.file;
+  if (!isOurs || closed.state === 'moving') throw occupied(`is in use: ${closureProblem(closed)}`);
+}
+
+function occupied(what: string): BrokerError {
+  return new BrokerError(
+    'already_exists',
+    `The prefix in etcd ${what}. Give one of its own with --prefix, such as '/bpbroker-2/'`,
+  );
+}

@@ -1,0 +1,155 @@
+import type { Entry } from '../../../protocol/entry.ts';
+import { BrokerError } from '../../../protocol/errors.ts';
+import type { Table } from '../../memory/table.ts';
+import type { Cluster } from '../cluster.ts';
+import { decodeEntry, encodeEntry } from '../entry-value.ts';
+import type { Identity } from '../identity.ts';
+import { decode, encode } from '../keys.ts';
+import type { Leases } from '../leases.ts';
+import { type KeyValue, revisionOf, type TxnResponse } from '../messages.ts';
+import { readKey, readPages } from '../pages.ts';
+import { batchesOf, type Batch } from './batches.ts';
+import { REQUEST_MS, swap, unchangedSince } from './claim.ts';
+
+/** What is brought into etcd. */
+export interface Content {
+  readonly id: string;
+  /** Read only; its revision is the one that the registry goes on from. */
+  readonly table: Pick<Table, 'revision' | 'size' | 'entries' | 'get'>;
+  /** What brokers over it have in common, by name. */
+  readonly common: Readonly<Record<string, string>>;
+}
+
+export interface Filling {
+  readonly cluster: Cluster;
+  readonly content: Content;
+  readonly leases: Leases;
+  /** Told of each lease that is granted. */
+  readonly onLease: (lease: string) => void;
+  /** Told how many entries are done. */
+  readonly onProgress: (done: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Transactions under way at once. */
+const WRITERS = 4;
+
+/**
+ * Brings the content below a prefix that has been claimed, and removes what was there.
+ * Gives what the registry is now: it is still closed.
+ */
+export async function fill(filling: Filling, claimed: Identity): Promise<Identity> {
+  const { cluster, content } = filling;
+  await empty(cluster, claimed);
+  // A request to remove that comes late must not find what is brought in now.
+  const { id, table } = content;
+  const { closed } = claimed;
+  const at = await swap(cluster, claimed.mod, {
+    id,
+    revision: table.revision,
+    ...(closed && { closed: { ...closed, since: new Date().toISOString() } }),
+  });
+  const batches = batchesOf(content.table.entries());
+  let done = 0;
+  const write = async (): Promise<void> => {
+    // All take from one line of batches, which whoever fails ends for all.
+    for (const batch of batches) {
+      filling.signal.throwIfAborted();
+      await put(filling, at, batch);
+      done += batch.length;
+      filling.onProgress(done);
+    }
+  };
+  const writing = await Promise.allSettled(Array.from({ length: WRITERS }, write));
+  for (const result of writing) if (result.status === 'rejected') throw result.reason;
+  const { keys } = cluster;
+  const commons = Object.entries(content.common).map(([name, text]) => ({
+    request_put: { key: keys.common(name), value: encode(text) },
+  }));
+  if (commons.length > 0) await transact(cluster, at, commons);
+  return at;
+}
+
+async function empty(cluster: Cluster, claimed: Identity): Promise<void> {
+  const { all, registry } = cluster.keys;
+  const next = Buffer.concat([Buffer.from(registry, 'base64'), Buffer.from([0])]).toString('base64');
+  await transact(cluster, claimed, [
+    { request_delete_range: { key: all.key, range_end: registry } },
+    { request_delete_range: { key: next, range_end: all.range_end } },
+  ]);
+}
+
+async function put({ cluster, leases, onLease }: Filling, at: Identity, batch: Batch): Promise<void> {
+  const puts = batch.map(async ({ entry, value }) => {
+    const key = cluster.keys.entry(entry.name);
+    if (entry.ttlMs === undefined) return { request_put: { key, value } };
+    const lease = await leases.grant(entry.ttlMs, performance.now() + REQUEST_MS);
+    onLease(lease);
+    return { request_put: { key, value, lease } };
+  });
+  await transact(cluster, at, await Promise.all(puts));
+}
+
+/** Does it only while the registry is just as `at` says: asked twice, the second changes nothing. */
+async function transact({ gateway, keys }: Cluster, at: Identity, success: readonly object[]): Promise<void> {
+  const txn = { compare: [unchangedSince(keys.registry, at.mod)], success };
+  const answer = await gateway.ask<TxnResponse>('/v3/kv/txn', txn, performance.now() + REQUEST_MS);
+  if (answer.succeeded) return;
+  throw new BrokerError(
+    'unavailable',
+    'Somebody else has changed the registry in etcd meanwhile; look who moves it, and run this again',
+  );
+}
+
+/**
+ * Reads everything back, as of one revision, and compares it with the content.
+ * @throws BrokerError `internal` that names the first entry that is not what it should be.
+ */
+export async function verify(filling: Filling): Promise<void> {
+  const { cluster, content, signal } = filling;
+  const { gateway, keys } = cluster;
+  const { table } = content;
+  const revision = revisionOf((await readKey(gateway, keys.registry)).header);
+  let done = 0;
+  for await (const kvs of readPages(gateway, keys.entries, revision)) {
+    signal.throwIfAborted();
+    for (const kv of kvs) check(kv, keys.nameOf(kv.key) ?? '', table);
+    done += kvs.length;
+    filling.onProgress(done);
+  }
+  if (done !== table.size) {
+    throw new BrokerError(
+      'internal',
+      `etcd holds ${done} entries of ${table.size} that were brought in, some may have reached the end of their lifetime; run this again`,
+    );
+  }
+  for (const [name, text] of Object.entries(content.common)) {
+    const { kv } = await readKey(gateway, keys.common(name));
+    if (decode(kv?.value ?? '') !== text) throw differs(`the key 'm/common/${name}'`);
+  }
+}
+
+function check(kv: KeyValue, name: string, table: Content['table']): void {
+  const { entry, lease } = decodeEntry(name, kv, 0);
+  const hasLifetime = entry.ttlMs !== undefined;
+  if (JSON.stringify(entry) !== JSON.stringify(asStored(table.get(name))) || hasLifetime !== isLease(lease))
+    throw differs(`the entry '${name}'`);
+}
+
+/** The entry as JSON gives it back. */
+function asStored(entry: Entry | undefined): Entry | undefined {
+  return (
+    entry && decodeEntry(entry.name, { key: '', value: encodeEntry(entry, '', entry.revision) }, 0).entry
+  );
+}
+
+function isLease(lease: string | undefined): boolean {
+  return lease !== undefined && lease !== '0';
+}
+
+function differs(what: string): BrokerError {
+  return new BrokerError(
+    'internal',
+    `What etcd holds of ${what} is not what was brought in; nothing was switched: run this again`,
+  );
+}

@@ -1,0 +1,48 @@
+import type { Cluster } from '../cluster.ts';
+import { createLeases, type Leases } from '../leases.ts';
+import { pause } from '../times.ts';
+import { REQUEST_MS } from './claim.ts';
+
+/** Keeps the lifetimes of entries from running while they are brought in: none is to end before the registry is opened. */
+export interface Lifetimes {
+  readonly leases: Leases;
+  add(lease: string): void;
+  /** Begins all of them anew. Throws where etcd does not do it. */
+  renew(): Promise<void>;
+  /** Ends what keeps them; with `drop`, ends them too. */
+  close(drop: boolean): Promise<void>;
+}
+
+/** Between two renewals of all: etcd grants 1 second at the least. */
+const EVERY_MS = 300;
+
+export function openLifetimes({ gateway }: Cluster): Lifetimes {
+  const leases = createLeases(gateway, REQUEST_MS);
+  const granted: string[] = [];
+  const ending = new AbortController();
+
+  async function renew(): Promise<void> {
+    await Promise.all(granted.map((lease) => leases.renew(lease)));
+  }
+
+  async function keep(): Promise<void> {
+    while (!ending.signal.aborted) {
+      // What cannot be renewed now may be in a moment; an entry that is lost meanwhile is found by the comparison.
+      await renew().catch(() => undefined);
+      await pause(EVERY_MS);
+    }
+  }
+
+  const keeping = keep();
+  return {
+    leases,
+    add: (lease) => void granted.push(lease),
+    renew,
+    async close(drop) {
+      ending.abort();
+      await keeping;
+      if (drop) for (const lease of granted) leases.drop(lease);
+      await leases.settled();
+    },
+  };
+}

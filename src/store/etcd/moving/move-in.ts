@@ -1,0 +1,58 @@
+import type { Cluster } from '../cluster.ts';
+import type { Identity } from '../identity.ts';
+import { claimForFilling, type Mover, swap } from './claim.ts';
+import { type Content, fill, verify } from './fill.ts';
+import { openLifetimes } from './lifetimes.ts';
+
+/** How far a migration is. */
+export interface MoveProgress {
+  readonly step: 'copied' | 'verified';
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface MoveInOptions {
+  readonly cluster: Cluster;
+  readonly content: Content;
+  readonly by: Mover;
+  readonly onProgress: (progress: MoveProgress) => void;
+  readonly signal: AbortSignal;
+  /** Makes etcd the place that brokers are led to. It is called once everything is in etcd and has been compared. */
+  readonly onFilled: () => Promise<void>;
+}
+
+/**
+ * Moves a registry into etcd, below a prefix that holds none. Until the very end nobody can use it there. Interrupted anywhere before
+ * `onFilled`, it begins anew; after that, {@link openFilled} ends it.
+ *
+ * Entries keep their revisions, and every later write gets one above all of them. Lifetimes begin anew.
+ * @throws BrokerError `already_exists` where the prefix holds anything that could be lost; `storage_full`, `unavailable`.
+ */
+export async function moveIn(options: MoveInOptions): Promise<void> {
+  const { cluster, content, by, onProgress, signal } = options;
+  const { id, table } = content;
+  const { revision, size: total } = table;
+  const claimed = await claimForFilling(cluster, { id, revision }, by);
+  const lifetimes = openLifetimes(cluster);
+  let isFilled = false;
+  try {
+    const told = (step: MoveProgress['step']) => (done: number) => onProgress({ step, done, total });
+    const filling = { cluster, content, leases: lifetimes.leases, onLease: lifetimes.add, signal };
+    const at = await fill({ ...filling, onProgress: told('copied') }, claimed);
+    await verify({ ...filling, onProgress: told('verified') });
+    signal.throwIfAborted();
+    const closed = { state: 'filled', ...by, since: new Date().toISOString() } as const;
+    const filled = await swap(cluster, at.mod, { id, revision, closed });
+    isFilled = true;
+    await options.onFilled();
+    await lifetimes.renew();
+    await openFilled(cluster, filled, revision);
+  } finally {
+    await lifetimes.close(!isFilled);
+  }
+}
+
+/** Opens a registry that has been filled. From now on it takes writes, with revisions above `revision`. */
+export async function openFilled(cluster: Cluster, { id, mod }: Identity, revision: number): Promise<void> {
+  await swap(cluster, mod, { id, revision });
+}

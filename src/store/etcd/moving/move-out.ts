@@ -1,0 +1,94 @@
+import type { Entry } from '../../../protocol/entry.ts';
+import { BrokerError, messageOf } from '../../../protocol/errors.ts';
+import type { Cluster } from '../cluster.ts';
+import { decodeEntry } from '../entry-value.ts';
+import { closureProblem, type Identity } from '../identity.ts';
+import { decode } from '../keys.ts';
+import { readKey, readPages } from '../pages.ts';
+import { type Mover, present, swap } from './claim.ts';
+
+/** A registry in etcd that is closed to all brokers, for as long as it is moved out. */
+export interface MovingOut {
+  readonly id: string;
+  /** The revision that it is closed at: nothing is written after it. */
+  readonly revision: number;
+  /** All entries, as of that revision, page by page. */
+  pages(): AsyncGenerator<readonly Entry[], void, undefined>;
+  /** What brokers over it have in common under a name; nothing where that is nothing. */
+  common(name: string): Promise<string | undefined>;
+  /** Marks it as moved: only a migration opens it again. */
+  finish(): Promise<void>;
+  /** Opens it again, as if nothing had been. */
+  reopen(): Promise<void>;
+}
+
+/**
+ * Closes the registry in etcd, for every broker at once: each of their writes is made only while it is open, so what they have
+ * acknowledged is in it, and nothing is added any more.
+ * @throws BrokerError `not_found` where there is none; `unavailable` where it is being moved by somebody else, or was moved.
+ */
+export async function moveOut(cluster: Cluster, by: Mover): Promise<MovingOut> {
+  const found = await present(cluster);
+  if (found === undefined) {
+    throw new BrokerError('not_found', 'There is no registry below the prefix in etcd');
+  }
+  if (found.closed && !isBeingMovedBy(found, by)) {
+    throw new BrokerError('unavailable', `Cannot move it: ${closureProblem(found.closed)}`);
+  }
+  const { gateway, keys } = cluster;
+  const { id, offset } = found;
+  const since = new Date().toISOString();
+  const moving = await swap(cluster, found.mod, {
+    id,
+    revision: found.mod + offset,
+    at: found.mod,
+    closed: { state: 'moving', ...by, since },
+  });
+  const { mod } = moving;
+  return {
+    id,
+    revision: mod + offset,
+    async *pages() {
+      for await (const kvs of readPages(gateway, keys.entries, mod)) {
+        yield kvs.map((kv) => decodeEntry(keys.nameOf(kv.key) ?? '', kv, offset).entry);
+      }
+    },
+    async common(name) {
+      const { kv } = await readKey(gateway, keys.common(name));
+      return kv && decode(kv.value ?? '');
+    },
+    finish: () => markMoved(cluster, moving, by),
+    reopen: () => reopen(cluster, moving),
+  };
+}
+
+/** Whether this very migration was interrupted. */
+export function isBeingMovedBy({ closed }: Identity, by: Mover): boolean {
+  return closed?.state === 'moving' && closed.host === by.host && closed.file === by.file;
+}
+
+/** The file that a registry is moved to has it now. */
+export async function markMoved(cluster: Cluster, { id, mod, offset }: Identity, by: Mover): Promise<void> {
+  const closed = { state: 'moved', ...by, since: new Date().toISOString() } as const;
+  await swap(cluster, mod, { id, revision: mod + offset, at: mod, closed });
+}
+
+/** Opens a registry again that a migration was to take out of etcd, and did not. */
+export async function reopen(cluster: Cluster, { id, mod, offset }: Identity): Promise<void> {
+  await swap(cluster, mod, { id, revision: mod + offset, at: mod });
+}
+
+/** As {@link MovingOut.reopen}, after a failure, of which it tells. */
+export async function reopenAfter(moving: MovingOut, error: unknown): Promise<never> {
+  try {
+    await moving.reopen();
+  } catch (later) {
+    const { code } = error instanceof BrokerError ? error : { code: 'unavailable' as const };
+    throw new BrokerError(
+      code,
+      `${messageOf(error)}; the registry in etcd stays closed (${messageOf(later)}): run this again, or open it again with '--from file --to etcd'`,
+      { cause: error },
+    );
+  }
+  throw error;
+}

@@ -1,0 +1,92 @@
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { closureProblem, type Identity, identityOf } from './identity.ts';
+import { type KeyValue, modRevisionOf } from './messages.ts';
+
+/** What this store knows of the registry's identity, and whether the registry may be used. */
+export interface Standing {
+  /** Empty until {@link Standing.begin}. */
+  readonly id: string;
+  /** What a revision of the registry has above etcd's. */
+  readonly offset: number;
+  /** etcd's revision in which `m/registry` was written that opened the registry: every write compares it, so that none is done after it was closed. */
+  readonly mod: number;
+  /** Why the registry may not be used, for people; nothing while it may. */
+  readonly problem: string | undefined;
+  /** @throws BrokerError `invalid_config` for a registry that is closed. */
+  begin(identity: Identity): void;
+  /** Takes over what `m/registry` holds, or that it is gone, as of a revision of etcd. Told in any order, the latest counts. */
+  take(kv: KeyValue | undefined, at: number): void;
+  /** Throws `unavailable` where the registry may not be used. */
+  check(): void;
+}
+
+const REPLACED = 'another registry has taken its place in etcd: restart the broker';
+const LOST = 'the registry in etcd was removed: put it back, or restart the broker to begin an empty one';
+
+export function createStanding(log: (level: 'info' | 'error', message: string) => void): Standing {
+  let identity: Identity = { id: '', offset: 0, mod: 0 };
+  let mod = 0;
+  /** The latest revision that was told. */
+  let latest = 0;
+  let problem: string | undefined;
+  /** What comes after that is another registry, whatever it looks like: its changes were not followed as such. */
+  let isOver = false;
+
+  function tell(found: string | undefined): void {
+    if (found === problem) return;
+    if (found !== undefined) log('error', `the registry cannot be used: ${found}`);
+    else log('info', 'the registry can be used again');
+    problem = found;
+  }
+
+  function problemOf(kv: KeyValue): string | undefined {
+    try {
+      const now = identityOf(kv);
+      const isSame = now.id === identity.id && now.offset === identity.offset;
+      isOver ||= !isSame || (now.closed !== undefined && now.closed.state !== 'moving');
+      if (now.closed) return closureProblem(now.closed);
+      return isOver ? REPLACED : undefined;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
+  return {
+    get id() {
+      return identity.id;
+    },
+    get offset() {
+      return identity.offset;
+    },
+    get mod() {
+      return mod;
+    },
+    get problem() {
+      return problem;
+    },
+    begin(found) {
+      if (found.closed) {
+        throw new BrokerError(
+          'invalid_config',
+          `Cannot use the registry in etcd: ${closureProblem(found.closed)}`,
+        );
+      }
+      identity = found;
+      ({ mod } = found);
+      latest = mod;
+    },
+    take(kv, at) {
+      const written = kv ? modRevisionOf(kv) : at;
+      if (written <= latest) return;
+      latest = written;
+      const found = kv ? problemOf(kv) : LOST;
+      if (found === undefined) mod = written;
+      tell(found);
+    },
+    check() {
+      if (problem !== undefined) {
+        throw new BrokerError('unavailable', `The registry cannot be used now: ${problem}`);
+      }
+    },
+  };
+}

@@ -1,0 +1,104 @@
+import { randomBytes } from 'node:crypto';
+import { rename, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { ifPresent, replaceFile, syncDirectory } from '../../config/atomic-write.ts';
+import { readJsonFile } from '../../config/json-file.ts';
+import type { Section } from '../../config/json-members.ts';
+import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
+import { stamp } from '../../protocol/entry.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Table } from '../memory/table.ts';
+import { documentText, type RegistryIdentity } from './document.ts';
+import { REGISTRY, registryHead, SERVICES } from './registry-loader.ts';
+
+/** A registry that comes from elsewhere, to be put into a configuration file. */
+export interface Placing {
+  readonly file: string;
+  readonly options: JsonObject;
+  readonly identity: RegistryIdentity;
+  /** Nobody changes it meanwhile. */
+  readonly table: Table;
+  /** Told how many entries have been compared. */
+  readonly onProgress: (done: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/** A file that is written and compared. */
+export interface Prepared {
+  /** Puts it in place, in one step. */
+  place(): Promise<void>;
+  /** Makes that durable. */
+  settle(): Promise<void>;
+  /** Gives it up. */
+  drop(): Promise<void>;
+}
+
+/**
+ * Writes the configuration file beside itself, reads it back and compares every entry with the table.
+ * What is not put in place is removed by the next start.
+ * @throws BrokerError `internal` that names the first entry that is not what it should be; the system's error.
+ */
+export async function prepareFile(placing: Placing): Promise<Prepared> {
+  const { file, options, identity, table } = placing;
+  // The name of what a crash leaves behind.
+  const written = `${file}.tmp-${randomBytes(8).toString('hex')}`;
+  const drop = (): Promise<void> => rm(written, { force: true });
+  const here = await ifPresent(stat(file));
+  const snapshot = table.snapshot();
+  try {
+    const mode = here ? here.mode & 0o777 : 0o600;
+    await replaceFile(written, documentText(options, identity, snapshot), { mode, ownerOf: file });
+    await compare(written, placing);
+  } catch (error) {
+    await drop();
+    throw error;
+  } finally {
+    snapshot.end();
+  }
+  return {
+    drop,
+    place: () => rename(written, file),
+    settle: () => syncDirectory(path.dirname(file)),
+  };
+}
+
+async function compare(written: string, { identity, table, onProgress, signal }: Placing): Promise<void> {
+  let entries = 0;
+  let states = 0;
+  let wrong: string | undefined;
+  const services: Section = {
+    member(name, value) {
+      if (name.startsWith('_')) return false;
+      signal.throwIfAborted();
+      const entry = table.get(name);
+      if (entry === undefined || !isSame(value, stamp(entry))) wrong ??= name;
+      entries++;
+      onProgress(entries);
+      return true;
+    },
+  };
+  const recorded: Section = {
+    member(name, value) {
+      const entry = table.get(name);
+      const { revision, ttl_ms: ttl } = isObject(value) ? value : {};
+      if (revision !== entry?.revision || ttl !== entry?.ttlMs) wrong ??= name;
+      states++;
+      return true;
+    },
+  };
+  const sections = { [SERVICES]: services, [REGISTRY]: { sections: { entries: recorded } } };
+  const { [REGISTRY]: registry = null } = (await readJsonFile(written, { sections })) ?? {};
+  const head = registryHead(registry, written);
+  const isHeadSame =
+    head.id === identity.id && head.since === identity.since && head.revision === table.revision;
+  if (wrong === undefined && isHeadSame && entries === table.size && states === table.size) return;
+  const what = wrong === undefined ? 'the registry' : `the entry '${wrong}'`;
+  throw new BrokerError(
+    'internal',
+    `What the file holds of ${what} is not what was written; nothing was switched: look at the disk`,
+  );
+}
+
+function isSame(a: Json, b: Json): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
