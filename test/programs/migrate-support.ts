@@ -67,3 +67,12 @@ export async function keysAt({ endpoints }: EtcdCluster, prefix: string): Promis
   };
   return new Map(kvs.map(({ key, value = '' }) => [atob(key).slice(prefix.length), atob(value)]));
 }
+
+/** What etcd says of the registry below a prefix: one key, which is read in a moment. */
+export async function registryAt({ endpoints }: EtcdCluster, prefix: string): Promise<string> {
+  const range = { key: btoa(`${prefix}m/registry`) };
+  const { kvs = [] } = (await askEtcd(endpoints[0] ?? '', '/v3/kv/range', range)) as {
+    kvs?: { value?: string }[];
+  };
+  return atob(kvs[0]?.value ?? '');
+}

@@ -19,6 +19,7 @@ import {
   migration,
   newPrefix,
   placeOf,
+  registryAt,
   writeFileOf,
 } from './migrate-support.ts';
 import { bpbroker, connectTo, freePort, reference, skipOf, start } from './support.ts';
@@ -239,7 +240,7 @@ describe('bpbroker migrate', { skip, timeout: 240_000 }, () => {
     const dir = tempDir();
     writeFileOf(dir, 20_000);
     const prefix = newPrefix();
-    const state = async (): Promise<string> => (await keysAt(cluster, prefix)).get('m/registry') ?? '';
+    const state = (): Promise<string> => registryAt(cluster, prefix);
     const cut = async (to: 'etcd' | 'file', until: RegExp): Promise<void> => {
       const running = start(
         [...reference.bpbroker, ...migration(dir, to, to === 'etcd' ? placeOf(cluster, prefix) : [])],
