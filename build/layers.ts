@@ -5,13 +5,13 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   runtime: ['protocol'],
   store: ['protocol', 'config'],
   // The registry that a module is given, as a script is, is the client's, over calls of another kind.
-  modules: ['protocol', 'store/store.ts', 'client/registry.ts'],
+  modules: ['protocol', 'store/store.ts', 'client/registry/registry.ts'],
   // Of the configuration, what reads and checks it without a file.
   api: [
     'protocol',
     'store/store.ts',
     'modules',
-    'client/registry.ts',
+    'client/registry/registry.ts',
     'config/given.ts',
     'config/layers.ts',
     'config/schema.ts',
@@ -20,7 +20,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   // The script of the status page: it runs in browsers, and reaches `api` as a text.
   page: [],
   client: ['protocol', 'runtime', 'config/user-root.ts'],
-  extensions: ['protocol', 'modules', 'runtime', 'client/registry.ts'],
+  extensions: ['protocol', 'modules', 'runtime', 'client/registry/registry.ts'],
   broker: ['protocol', 'config', 'runtime', 'store', 'modules', 'api', 'extensions'],
   'os-service': ['protocol', 'config'],
   cli: [
@@ -82,7 +82,7 @@ export const unloaded: readonly { readonly from: string; readonly never: readonl
     // A broker that is named by a URL.
     'src/cli/site.ts',
     'src/client/connect-url.ts',
-    'src/client/site-line.ts',
+    'src/client/connection/site-line.ts',
     'src/runtime/authorities.ts',
     'src/runtime/site-channel.ts',
   ],

@@ -4,21 +4,21 @@ import type { Module, Reply } from '../modules/module.ts';
 import type { JsonObject } from '../protocol/data.ts';
 import type { Logger } from '../protocol/logger.ts';
 import type { Store } from '../store/store.ts';
-import { createAnswer } from './answer.ts';
+import { createAnswer } from './requests/answer.ts';
 import { type Asked, type Audit, createAudit, noSink } from './audit/audit.ts';
 import { createKeyNames } from './audit/key-names.ts';
-import { type AccessKeys, createAccessKeys } from './access-keys.ts';
-import type { ClientAddress } from './connection.ts';
+import { type AccessKeys, createAccessKeys } from './access/access-keys.ts';
+import type { ClientAddress } from './access/connection.ts';
 import type { DiscoveryExchange } from './discover.ts';
-import { createDispatcher, type Dispatcher } from './dispatcher.ts';
+import { createDispatcher, type Dispatcher } from './requests/dispatcher.ts';
 import { metricsReply } from './metrics/answer.ts';
 import type { Measures } from './metrics/measures.ts';
 import type { Metric } from './metrics/metric.ts';
 import { createModuleCalls } from './module-calls.ts';
 import { createOpenApi } from './openapi/open-api.ts';
-import { refuseForeignPage } from './origin.ts';
+import { refuseForeignPage } from './access/origin.ts';
 import type { Readiness } from './readiness.ts';
-import { createResponder, type ShareHeaders } from './response.ts';
+import { createResponder, type ShareHeaders } from './requests/response.ts';
 import {
   type BrokerIdentity,
   createFetch,
@@ -28,7 +28,7 @@ import {
   type RoutesOptions,
 } from './routes.ts';
 import { type Cluster, createStatus } from './status.ts';
-import { createStreamLimit } from './streams.ts';
+import { createStreamLimit } from './requests/streams.ts';
 
 /** The API over a set of modules: the Hono app, and what can change under it while it serves. */
 export interface Api {

@@ -21,7 +21,7 @@ import { createAudit, noSink } from './audit/audit.ts';
 import { auditedServices } from './audit/audited-services.ts';
 import { createFunctionSink } from './audit/function-sink.ts';
 import type { AuditRecord } from './audit/record.ts';
-import type { ClientAddress } from './connection.ts';
+import type { ClientAddress } from './access/connection.ts';
 import { createMeasures } from './metrics/measures.ts';
 
 /** What has a meaning of its own in {@link AppConfig}, and what has none in an app. */

@@ -2,7 +2,7 @@
 export { type AppConfig, type AppSections, createApp, type CreateAppOptions } from './create-app.ts';
 export type { ModuleConfig, ModuleKey } from '../config/schema.ts';
 export type { AuditEvent, AuditRecord } from './audit/record.ts';
-export type { ClientAddress } from './connection.ts';
+export type { ClientAddress } from './access/connection.ts';
 export {
   type Call,
   type CallOrigin,

@@ -1,6 +1,6 @@
 import type { Call, Reply } from '../modules/module.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { isWhole } from './response.ts';
+import { isWhole } from './requests/response.ts';
 
 /** One call of a module that is not built in, once it is over. */
 export interface PastCall {

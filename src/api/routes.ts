@@ -3,13 +3,13 @@ import { PatternRouter } from 'hono/router/pattern-router';
 import { failure, jsonReply, type Reply } from '../modules/module.ts';
 import type { ConnectionInfo } from '../protocol/connection.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { type Answer, type AnswerOptions, refuse } from './answer.ts';
-import { type ClientAddress, connectionOf } from './connection.ts';
+import { type Answer, type AnswerOptions, refuse } from './requests/answer.ts';
+import { type ClientAddress, connectionOf } from './access/connection.ts';
 import { type DiscoveryExchange, readQuery } from './discover.ts';
 import { statusPage } from './page/status-page.ts';
 import type { Readiness } from './readiness.ts';
-import { bearer } from './request.ts';
-import { requestIdOf, withRequestId } from './request-id.ts';
+import { bearer } from './requests/request.ts';
+import { requestIdOf, withRequestId } from './requests/request-id.ts';
 
 /** What the routes of the API stand on. */
 export interface RoutesOptions extends AnswerOptions {

@@ -2,9 +2,9 @@ import { isModuleKey } from '../config/schema.ts';
 import { isBuiltIn } from '../modules/built-in.ts';
 import { jsonReply, type Reply } from '../modules/module.ts';
 import type { JsonObject } from '../protocol/data.ts';
-import type { AccessKeys } from './access-keys.ts';
+import type { AccessKeys } from './access/access-keys.ts';
 import type { CallsOfModule, ModuleCalls } from './module-calls.ts';
-import { refuseForeignPage } from './origin.ts';
+import { refuseForeignPage } from './access/origin.ts';
 import type { MetricsCaller } from './routes.ts';
 
 /** A broker that serves the registry. */

@@ -9,7 +9,7 @@ import { isObject } from '../protocol/data.ts';
 import { reasonOf } from '../protocol/system-errors.ts';
 import type { SharedRegistry } from './opening/broker-store.ts';
 import type { KeyPair } from './self-signed.ts';
-import { closePrivateKey } from './opening/exposure.ts';
+import { closePrivateKey } from './opening/file-permissions.ts';
 
 /** The broker's identity. */
 export interface Certificate {

@@ -8,7 +8,7 @@ import { openFileStore } from '../store/file/file-store.ts';
 import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
 import { checkServices, loadConfiguration } from './opening/configuration.ts';
-import { closeToOthers } from './opening/exposure.ts';
+import { closeToOthers } from './opening/file-permissions.ts';
 import { preparePlace } from './opening/place.ts';
 
 export interface Additions {

@@ -1,12 +1,12 @@
 import { runtime } from '#runtime';
-import { ambiguous } from '../client/finder-errors.ts';
-import { discover, DISCOVER_TIMEOUT_MS, type FoundBroker } from '../client/finder.ts';
-import { parseFingerprint } from '../client/identity.ts';
-import { areRivals } from '../client/sightings.ts';
+import { ambiguous } from '../client/discovery/finder-errors.ts';
+import { discover, DISCOVER_TIMEOUT_MS, type FoundBroker } from '../client/discovery/finder.ts';
+import { parseFingerprint } from '../client/trust/identity.ts';
+import { areRivals } from '../client/discovery/responders.ts';
 import { DEFAULT_PORT, formatAddress } from '../protocol/address.ts';
 import { formatDuration } from '../protocol/duration.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
-import type { Notes } from './notes.ts';
+import type { Notes } from './notices.ts';
 import { readCount } from './options/numbers.ts';
 import type { Arguments } from './command.ts';
 

@@ -1,12 +1,12 @@
 import type { BrokerClient } from '../client/client.ts';
 import { connect, type ConnectOptions, connectProved } from '../client/client.ts';
-import { deadlineIn, untilReached } from '../client/retry.ts';
-import type { FoundBroker } from '../client/sightings.ts';
+import { deadlineIn, untilReached } from '../client/connection/retry.ts';
+import type { FoundBroker } from '../client/discovery/responders.ts';
 import { formatAddress, type HostPort, isUrl, parseAddress } from '../protocol/address.ts';
 import type { Json } from '../protocol/data.ts';
 import { parseDuration } from '../protocol/duration.ts';
 import { readAccessKey, readDiscoverKey } from './options/keys.ts';
-import { createNotes, type Notes, silentNotes } from './notes.ts';
+import { createNotes, type Notes, silentNotes } from './notices.ts';
 import type { Arguments } from './command.ts';
 import type { Site } from './site.ts';
 

@@ -2,21 +2,21 @@
 import { type HostPort, isUrl, parseAddress } from '../protocol/address.ts';
 import { isObject, type Json, type JsonObject, stringOf } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import type { ClientChange, ClientList, EntryShape } from './answers.ts';
+import type { ClientChange, ClientList, EntryShape } from './registry/answers.ts';
 import { checkConnect } from './check-connect.ts';
 import type { ConnectOptions } from './connect-options.ts';
 import type { ExecuteOptions, Execution } from './execute.ts';
-import type { Lock, LockOptions } from './lock.ts';
-import { identityMismatch, parseFingerprint, type PinSource, resolvePin } from './identity.ts';
-import { knownBrokersFile, openKnownBrokers } from './known-brokers.ts';
-import { pinnedLine, type Settle } from './line.ts';
-import { checkDiscoveryKey, type ProvedBroker, proveBroker, reachBroker } from './proof.ts';
-import { createRegistry, PROXIED_POLL_MS, type Registry } from './registry.ts';
-import type { Regain, RegainOptions } from './regain.ts';
-import { deadlineIn, untilReached } from './retry.ts';
-import { type CallOptions, type CallParams, createRpc, type Rpc } from './rpc.ts';
-import type { FoundBroker } from './sightings.ts';
-import type { WatchScope } from './watch.ts';
+import type { Lock, LockOptions } from './registry/lock.ts';
+import { identityMismatch, parseFingerprint, type PinSource, resolvePin } from './trust/identity.ts';
+import { knownBrokersFile, openKnownBrokers } from './trust/known-brokers.ts';
+import { pinnedLine, type Settle } from './connection/line.ts';
+import { checkDiscoveryKey, type ProvedBroker, proveBroker, reachBroker } from './trust/proof.ts';
+import { createRegistry, PROXIED_POLL_MS, type Registry } from './registry/registry.ts';
+import type { Regain, RegainOptions } from './connection/reconnect.ts';
+import { deadlineIn, untilReached } from './connection/retry.ts';
+import { type CallOptions, type CallParams, createRpc, type Rpc } from './connection/rpc.ts';
+import type { FoundBroker } from './discovery/responders.ts';
+import type { WatchScope } from './registry/watch.ts';
 
 export type { ConnectOptions } from './connect-options.ts';
 
@@ -161,7 +161,7 @@ async function open(options: Omit<ConnectOptions, 'broker'>, settle: Settle): Pr
 /** What only a client needs that has lost its broker is loaded when it has. */
 function regainWhenLost(options: RegainOptions): Regain {
   let regain: Regain | undefined;
-  const load = async (): Promise<Regain> => (await import('./regain.ts')).createRegain(options);
+  const load = async (): Promise<Regain> => (await import('./connection/reconnect.ts')).createRegain(options);
   const lost = async (...args: Parameters<Regain>): Promise<unknown> => {
     regain ??= await load();
     return regain(...args);
@@ -190,7 +190,7 @@ function createClient(rpc: Rpc, regain: Regain, notify: (line: string) => void):
       const { after, initial, count, timeoutMs, signal, ...scope } = watched;
       if (initial && after !== undefined)
         throw new BrokerError('usage', "watch: give 'initial' or 'after', not both");
-      const { firstChanges, watchChanges } = await import('./watch.ts');
+      const { firstChanges, watchChanges } = await import('./registry/watch.ts');
       const options = { after, initial, deadline: deadlineIn(timeoutMs), signal, regain };
       const listNow = async (): Promise<ClientList> => {
         if (scope.name === undefined) return registry.list(scope.prefix);
@@ -208,11 +208,11 @@ function createClient(rpc: Rpc, regain: Regain, notify: (line: string) => void):
       return execute(rpc, method, params, options);
     },
     async lock(name, options = {}) {
-      const { takeLock } = await import('./lock.ts');
+      const { takeLock } = await import('./registry/lock.ts');
       return takeLock({ rpc, registry, regain, notify }, name, options);
     },
     async withLock(name, options, work) {
-      const { withLock } = await import('./lock.ts');
+      const { withLock } = await import('./registry/lock.ts');
       return withLock({ rpc, registry, regain, notify }, name, options, work);
     },
     close: () => rpc.close(),

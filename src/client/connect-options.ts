@@ -1,8 +1,8 @@
 import type { HostPort } from '../protocol/address.ts';
 import type { Json } from '../protocol/data.ts';
-import type { Fetch } from './fetch-channel.ts';
-import type { FindAgain } from './regain.ts';
-import type { FoundBroker } from './sightings.ts';
+import type { Fetch } from './connection/fetch-channel.ts';
+import type { FindAgain } from './connection/reconnect.ts';
+import type { FoundBroker } from './discovery/responders.ts';
 
 export interface ConnectOptions {
   /**

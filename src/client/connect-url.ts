@@ -1,8 +1,8 @@
 import { parseBrokerUrl } from '../protocol/broker-url.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { ConnectOptions } from './connect-options.ts';
-import type { Settle } from './line.ts';
-import { openSiteLine } from './site-line.ts';
+import type { Settle } from './connection/line.ts';
+import { openSiteLine } from './connection/site-line.ts';
 
 /** Options that say how a broker is found on a network, or proved there, and why they are not for a URL. */
 const foreign = {

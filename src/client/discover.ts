@@ -1,7 +1,7 @@
 import { BrokerError } from '../protocol/errors.ts';
 import { checkOptions, isSignal, isText, isTime, type OptionRules } from '../protocol/options.ts';
-import { checkDiscoveryKey } from './proof.ts';
-import type { FoundBroker } from './sightings.ts';
+import { checkDiscoveryKey } from './trust/proof.ts';
+import type { FoundBroker } from './discovery/responders.ts';
 
 export interface DiscoverOptions {
   /** Name of an entry that the broker holds. Default: any broker that answers. */
@@ -62,7 +62,7 @@ export async function discover(options: DiscoverOptions = {}): Promise<[FoundBro
   checkOptions<DiscoverOptions>('discover', options, rules, 'usage');
   const { name = '', key, timeoutMs, port, targets, interfaces, all, signal } = options;
   if (key !== undefined) checkDiscoveryKey(key, 'discovery key');
-  const { discover: find, DISCOVER_TIMEOUT_MS } = await import('./finder.ts');
+  const { discover: find, DISCOVER_TIMEOUT_MS } = await import('./discovery/finder.ts');
   const limit = timeoutMs ?? DISCOVER_TIMEOUT_MS;
   const found = await find({ name, key, timeoutMs: limit, port, targets, interfaces, all, signal });
   // Of several, none is the broker of that name.

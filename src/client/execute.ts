@@ -5,7 +5,7 @@ import { FRAMES_TYPE, type OutputFrame, SILENCE_MS } from '../protocol/output-fr
 import { boundedText, tooLong } from '../runtime/bounded-text.ts';
 import type { ChannelResponse } from '../runtime/runtime.ts';
 import { formatDuration, MAX_TIMER_MS } from '../protocol/duration.ts';
-import type { CallParams, Rpc } from './rpc.ts';
+import type { CallParams, Rpc } from './connection/rpc.ts';
 
 export interface ExecuteOptions {
   /** Longest for the whole call, its output included, in milliseconds; default: as long as the broker lets it run. */

@@ -1,5 +1,5 @@
 import { isObject, type JsonObject } from '../protocol/data.ts';
-import { nearest } from '../protocol/nearest.ts';
+import { nearest } from '../protocol/suggestion.ts';
 import { auditFileKeys, defaults, etcdKeys, METRICS_SECTION } from './schema.ts';
 
 const keysOf = (section: 'api' | '_global' | '_config' | '_store'): string[] =>

@@ -1,15 +1,15 @@
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { within } from '../modules/heartbeats.ts';
+import { within } from '../modules/keep-alive.ts';
 import type { Module } from '../modules/module.ts';
-import { loadExecutable } from './executable-module.ts';
+import { loadExecutable } from './executables/executable-module.ts';
 import { readLimits } from './limits.ts';
-import type { ExtensionsOptions, Loaded, Parts } from './loaded.ts';
+import type { ExtensionsOptions, Loaded, Parts } from './loaded-extension.ts';
 import { createLocks } from './locks.ts';
 import { findExtension, versionOf } from './lookup.ts';
 import { unsafePart } from './ownership.ts';
-import { loadScript } from './script-module.ts';
-import { createSlots, type Slots } from './slots.ts';
+import { loadScript } from './scripts/script-module.ts';
+import { createSlots, type Slots } from './semaphore.ts';
 
 /** Modules that are no part of the broker: files in the extension directory, run outside its process (contract, section 7). */
 export interface Extensions {

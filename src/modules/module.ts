@@ -1,4 +1,4 @@
-import type { Registry } from '../client/registry.ts';
+import type { Registry } from '../client/registry/registry.ts';
 import { isObject, type Json, kindOf } from '../protocol/data.ts';
 import type { Envelope } from '../protocol/envelope.ts';
 import { BrokerError } from '../protocol/errors.ts';

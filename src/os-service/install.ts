@@ -5,7 +5,7 @@ import { SERVICE_USER } from './account.ts';
 import { checkOwnFolder, dataFolders } from './data-files.ts';
 import { requireElevation } from './elevation.ts';
 import { findManager } from './manager.ts';
-import { checkPlaces } from './places.ts';
+import { checkPlaces } from './safe-paths.ts';
 import { type OwnProgram, removeCopySteps, serviceProgram } from './program.ts';
 import type { ServiceRecord } from './record.ts';
 import type { ServiceManager, ServiceSpec } from './service.ts';

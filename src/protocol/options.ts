@@ -1,6 +1,6 @@
 import { isObject, kindOf } from './data.ts';
 import { BrokerError, type ErrorCode } from './errors.ts';
-import { nearest } from './nearest.ts';
+import { nearest } from './suggestion.ts';
 
 /** What one option of a function of the library may be. */
 export interface OptionRule {

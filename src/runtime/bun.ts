@@ -1,6 +1,6 @@
-import { openBunChannel, openBunSite } from './bun-channel.ts';
-import { BunConnection } from './bun-connection.ts';
-import { bunFiles } from './bun-files.ts';
+import { openBunChannel, openBunSite } from './bun/channel.ts';
+import { BunConnection } from './bun/connection.ts';
+import { bunFiles } from './bun/files.ts';
 import { peerMethods } from './peer.ts';
 import type { HttpServer, Runtime } from './runtime.ts';
 
@@ -13,13 +13,13 @@ export const runtime: Runtime = {
   version: process.versions['bun'] ?? '',
   runsTypeScript: true,
   async serve(options): Promise<HttpServer> {
-    const { serveBun } = await import('./bun-server.ts');
+    const { serveBun } = await import('./bun/server.ts');
     return serveBun(options);
   },
   sharedHeaders: (headers) => new Headers(headers),
   ...bunFiles,
   onReaderGone(action) {
-    void import('./bun-reader.ts').then(({ onReaderGone }) => onReaderGone(bunFiles.fs(), action));
+    void import('./bun/reader.ts').then(({ onReaderGone }) => onReaderGone(bunFiles.fs(), action));
   },
   exit: (code) => process.exit(code),
   openChannel: openBunChannel,

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net';
 import { runtime as node } from './node.ts';
 import { libcNames } from './libc.ts';
-import { serveNode } from './node-server.ts';
+import { serveNode } from './node/server.ts';
 import { hasReader, lookForReader, type Poll } from './reader-gone.ts';
 import type { Runtime } from './runtime.ts';
 import { streamWriter } from './stream-writer.ts';

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { isatty } from 'node:tty';
-import { serveNode } from './node-server.ts';
+import { serveNode } from './node/server.ts';
 import { peerMethods } from './peer.ts';
 import type { Runtime } from './runtime.ts';
 import { streamWriter } from './stream-writer.ts';
@@ -20,7 +20,7 @@ export const runtime: Runtime = {
   writeErrorLater: streamWriter(() => process.stderr),
   print: async (text) => writeAll(fs.writeSync, 1, Buffer.from(text)),
   onReaderGone(action) {
-    void import('./node-reader.ts').then(({ onReaderGone }) => onReaderGone(action));
+    void import('./node/reader.ts').then(({ onReaderGone }) => onReaderGone(action));
   },
   exit(code) {
     for (const fd of [0, 1, 2]) closeIfHungUp(fd);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { before, describe, it } from 'node:test';
-import { createAccessKeys } from '../../src/api/access-keys.ts';
-import { createFailureLimit } from '../../src/api/rate-limit.ts';
+import { createAccessKeys } from '../../src/api/access/access-keys.ts';
+import { createFailureLimit } from '../../src/api/access/rate-limit.ts';
 import { hashAccessKey } from '../../src/config/access-key.ts';
 import { mergeLayers } from '../../src/config/layers.ts';
 import { networkOf } from '../../src/protocol/address.ts';

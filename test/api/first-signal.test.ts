@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, it } from 'node:test';
-import { firstOf } from '../../src/api/first-signal.ts';
+import { firstOf } from '../../src/api/requests/first-signal.ts';
 
 describe('firstOf()', () => {
   it('is aborted with the first of two, with its reason', () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { hostname } from 'node:os';
 import { before, describe, it } from 'node:test';
-import { createAccessKeys } from '../../src/api/access-keys.ts';
-import { createStreamLimit } from '../../src/api/streams.ts';
+import { createAccessKeys } from '../../src/api/access/access-keys.ts';
+import { createStreamLimit } from '../../src/api/requests/streams.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { type Asked, openApp } from '../broker/support.ts';
 

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { readDocument, readStored } from '../../src/store/file/document.ts';
+import { readDocument, readStored } from '../../src/store/file/document/document.ts';
 import { createPrefixCounts } from '../../src/store/memory/prefix-counts.ts';
 import { createTable } from '../../src/store/memory/table.ts';
 import { getsWhileRewriting } from './registry/rewriting.ts';

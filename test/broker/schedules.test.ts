@@ -11,7 +11,7 @@ import { defaults } from '../../src/config/schema.ts';
 import type { FileStore } from '../../src/store/file/file-store.ts';
 import { startHealth } from '../../src/broker/health/health.ts';
 import { type Logger, silentLogger } from '../../src/protocol/logger.ts';
-import { createPulses } from '../../src/protocol/pulse.ts';
+import { createPulses } from '../../src/protocol/heartbeat.ts';
 import { createExpiry } from '../../src/store/memory/expiry.ts';
 import { put } from '../store/support.ts';
 import { tempDir } from '../support/temp.ts';

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { entryResult, listResult } from '../../src/cli/output/entry-output.ts';
 import { render } from '../../src/cli/output/output.ts';
-import { entryOf } from '../../src/client/answers.ts';
+import { entryOf } from '../../src/client/registry/answers.ts';
 
 const stamps = { last_write_ts: 1420068290, last_write_ip: '127.0.0.1' };
 const text = entryOf('foo', { success: true, revision: 1, data: { ...stamps, _str: 'bar' } });

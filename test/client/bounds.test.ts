@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { JsonObject } from '../../src/protocol/data.ts';
 import { execute } from '../../src/client/execute.ts';
-import { createRegistry } from '../../src/client/registry.ts';
-import { deadlineIn } from '../../src/client/retry.ts';
-import type { Rpc } from '../../src/client/rpc.ts';
-import { watchChanges } from '../../src/client/watch.ts';
+import { createRegistry } from '../../src/client/registry/registry.ts';
+import { deadlineIn } from '../../src/client/connection/retry.ts';
+import type { Rpc } from '../../src/client/connection/rpc.ts';
+import { watchChanges } from '../../src/client/registry/watch.ts';
 import type { ChannelResponse } from '../../src/runtime/runtime.ts';
 
 /** Row "what a client reads": what a broker, or whoever has taken its place, can make its client read. */

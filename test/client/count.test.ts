@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createRegistry } from '../../src/client/registry.ts';
+import { createRegistry } from '../../src/client/registry/registry.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
-import type { CallParams } from '../../src/client/rpc.ts';
+import type { CallParams } from '../../src/client/connection/rpc.ts';
 
 /** A broker from before `entries`: it refuses a parameter that it does not know, and gives a page with the count. */
 function olderBroker(count: number): { asked: CallParams[]; registry: ReturnType<typeof createRegistry> } {

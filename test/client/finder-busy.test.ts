@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { after, describe, it } from 'node:test';
-import { discover, type DiscoverOptions, type FoundBroker } from '../../src/client/finder.ts';
+import { discover, type DiscoverOptions, type FoundBroker } from '../../src/client/discovery/finder.ts';
 
 const children: ChildProcess[] = [];
 after(() => {

@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { after, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Responder, startResponder } from '../../src/broker/discovery/responder.ts';
-import { noneAnswered } from '../../src/client/finder-errors.ts';
-import { discover, type DiscoverOptions, type FoundBroker } from '../../src/client/finder.ts';
-import { chooseInterfaces, planLanes } from '../../src/client/lanes.ts';
-import type { Attempt, Sighting } from '../../src/client/search.ts';
-import { byRank, type Seen } from '../../src/client/sightings.ts';
+import { noneAnswered } from '../../src/client/discovery/finder-errors.ts';
+import { discover, type DiscoverOptions, type FoundBroker } from '../../src/client/discovery/finder.ts';
+import { chooseInterfaces, planLanes } from '../../src/client/discovery/routes.ts';
+import type { Attempt, Sighting } from '../../src/client/discovery/search.ts';
+import { byRank, type Seen } from '../../src/client/discovery/responders.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
 import { directedBroadcast, inSubnet, type NetworkInterface } from '../../src/runtime/interfaces.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { startLease } from '../../src/client/lease.ts';
-import type { Regain } from '../../src/client/regain.ts';
-import type { Rpc } from '../../src/client/rpc.ts';
+import { startLease } from '../../src/client/registry/lease.ts';
+import type { Regain } from '../../src/client/connection/reconnect.ts';
+import type { Rpc } from '../../src/client/connection/rpc.ts';
 import { waitFor } from '../support/wait.ts';
 
 describe('startLease()', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createRegistry } from '../../src/client/registry.ts';
+import { createRegistry } from '../../src/client/registry/registry.ts';
 
 /** As a program without types has it. */
 type Untyped = Record<string, (...args: unknown[]) => Promise<unknown>>;

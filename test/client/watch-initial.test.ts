@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createApp } from '../../src/api/create-app.ts';
-import type { ClientChange } from '../../src/client/answers.ts';
+import type { ClientChange } from '../../src/client/registry/answers.ts';
 import { type BrokerClient, connect } from '../../src/client/client.ts';
 import type { BrokerError } from '../../src/protocol/errors.ts';
 import { waitFor } from '../support/wait.ts';

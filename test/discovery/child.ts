@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startResponder } from '../../src/broker/discovery/responder.ts';
-import { discover, type DiscoverOptions } from '../../src/client/finder.ts';
+import { discover, type DiscoverOptions } from '../../src/client/discovery/finder.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
 
 export interface ResponderArgs {

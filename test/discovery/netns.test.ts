@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, it } from 'node:test';
 import type { ResponderStats } from '../../src/broker/discovery/responder.ts';
-import type { DiscoverOptions, FoundBroker } from '../../src/client/finder.ts';
+import type { DiscoverOptions, FoundBroker } from '../../src/client/discovery/finder.ts';
 import { createNetwork, netnsProblem, type Network } from '../support/netns.ts';
 import type { ResponderArgs } from './child.ts';
 

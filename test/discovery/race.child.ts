@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Certificate, loadCertificate } from '../../src/broker/certificate.ts';
 import { openBroker } from '../../src/broker/broker.ts';
 import { connectProved } from '../../src/client/client.ts';
-import { discover } from '../../src/client/finder.ts';
+import { discover } from '../../src/client/discovery/finder.ts';
 import { defaults } from '../../src/config/schema.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
 import { startRogue, type Trick, tricks } from '../support/rogue.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createLineReader } from '../../src/extensions/line-reader.ts';
+import { createLineReader } from '../../src/extensions/executables/line-reader.ts';
 
 const MARK = '\u0002abc ';
 

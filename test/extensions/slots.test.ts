@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
-import { createSlots } from '../../src/extensions/slots.ts';
+import { createSlots } from '../../src/extensions/semaphore.ts';
 
 const LONG_MS = 60_000;
 const callers = new AbortController();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
-import type { ClientEntry } from '../../src/client/answers.ts';
+import type { ClientEntry } from '../../src/client/registry/answers.ts';
 import type { BrokerClient } from '../../src/client/client.ts';
 import { type RunningBroker, type RunResult } from '../support/programs.ts';
 import { bpbroker, connectTo } from './support.ts';

@@ -3,7 +3,7 @@ import { chownSync, mkdirSync, readdirSync, statSync, utimesSync, writeFileSync 
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readBackup } from '../../src/store/file/backup-text.ts';
+import { readBackup } from '../../src/store/file/backup/backup-text.ts';
 import { type RunResult, startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
 import { treeOf } from '../support/tree.ts';

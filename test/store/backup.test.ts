@@ -3,10 +3,10 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { Entry } from '../../src/protocol/entry.ts';
-import { backupPath, listBackups, pruneBackups } from '../../src/store/file/backup-folder.ts';
-import { readBackup } from '../../src/store/file/backup-text.ts';
-import { readImage } from '../../src/store/file/image.ts';
-import { restoreBackup } from '../../src/store/file/restore.ts';
+import { backupPath, listBackups, pruneBackups } from '../../src/store/file/backup/backup-folder.ts';
+import { readBackup } from '../../src/store/file/backup/backup-text.ts';
+import { readImage } from '../../src/store/file/document/snapshot.ts';
+import { restoreBackup } from '../../src/store/file/backup/restore.ts';
 import { memoryDir } from './memory-dir.ts';
 import { contentOf, openIn, OPTIONS, put, remove, take } from './support.ts';
 

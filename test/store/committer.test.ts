@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Committer, createCommitter } from '../../src/store/file/committer.ts';
-import { missingJournal } from '../../src/store/file/missing-journal.ts';
+import { type Committer, createCommitter } from '../../src/store/file/journal/committer.ts';
+import { missingJournal } from '../../src/store/file/journal/missing-journal.ts';
 
 /** A committer whose journal has no room. */
 function withoutRoom(): Committer {

@@ -4,7 +4,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Entry } from '../../src/protocol/entry.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
-import { readJournal, withoutSpare } from '../../src/store/file/frames.ts';
+import { readJournal, withoutSpare } from '../../src/store/file/journal/frames.ts';
 import { tempDir } from '../support/temp.ts';
 import { memoryDir } from './memory-dir.ts';
 import { contentOf, journalsIn, openIn, put, remove } from './support.ts';

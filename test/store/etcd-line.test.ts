@@ -3,7 +3,7 @@ import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BrokerError } from '../../src/protocol/errors.ts';
 import type { EtcdStore, EtcdStoreOptions } from '../../src/store/etcd/etcd-store.ts';
-import { createWriteLine } from '../../src/store/etcd/write-line.ts';
+import { createWriteLine } from '../../src/store/etcd/writes/write-line.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { lacking } from '../support/tools.ts';
 import { waitFor } from '../support/wait.ts';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { fetchOnce } from '../../src/store/etcd/fetch-once.ts';
-import { brokenConnection } from '../../src/store/etcd/failures.ts';
+import { fetchOnce } from '../../src/store/etcd/gateway/fetch-once.ts';
+import { brokenConnection } from '../../src/store/etcd/gateway/failures.ts';
 
 describe('a request to etcd', () => {
   let server: ReturnType<typeof createServer>;

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { Entry } from '../../src/protocol/entry.ts';
-import { readJournal } from '../../src/store/file/frames.ts';
+import { readJournal } from '../../src/store/file/journal/frames.ts';
 import { tempDir } from '../support/temp.ts';
 import { crashedImage, scratch, SPARES, tryOpen } from './damage-support.ts';
 import { contentOf, journalsIn, openIn, put } from './support.ts';

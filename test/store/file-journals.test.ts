@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
-import { encodeHeader } from '../../src/store/file/frames.ts';
+import { encodeHeader } from '../../src/store/file/journal/frames.ts';
 import { tempDir } from '../support/temp.ts';
 import { contentOf, journalsIn, openIn, put, tear } from './support.ts';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { Change } from '../../src/protocol/entry.ts';
 import { createTable } from '../../src/store/memory/table.ts';
-import { readDocument, readStored } from '../../src/store/file/document.ts';
+import { readDocument, readStored } from '../../src/store/file/document/document.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 import { journalsIn, openIn, put, remove, take } from './support.ts';

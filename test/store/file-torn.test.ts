@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { SPARE_BYTES, withoutSpare, readJournal } from '../../src/store/file/frames.ts';
+import { SPARE_BYTES, withoutSpare, readJournal } from '../../src/store/file/journal/frames.ts';
 import { tempDir } from '../support/temp.ts';
 import { crashedImage, scratch, SPARES, tryOpen } from './damage-support.ts';
 import { journalsIn, openIn, put } from './support.ts';

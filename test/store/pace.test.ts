@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { paced } from '../../src/store/file/pace.ts';
+import { paced } from '../../src/store/file/document/paced.ts';
 
 function* pieces(count: number, workMs: number): Generator<number> {
   for (let i = 0; i < count; i++) {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import type { Committer } from '../../src/store/file/committer.ts';
+import type { Committer } from '../../src/store/file/journal/committer.ts';
 import { createHistory } from '../../src/store/memory/history.ts';
-import { missingJournal } from '../../src/store/file/missing-journal.ts';
-import { createRewriter } from '../../src/store/file/rewriter.ts';
+import { missingJournal } from '../../src/store/file/journal/missing-journal.ts';
+import { createRewriter } from '../../src/store/file/document/compactor.ts';
 import { createTable } from '../../src/store/memory/table.ts';
 import { tempDir } from '../support/temp.ts';
 

@@ -3,9 +3,9 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { JsonObject } from '../../src/protocol/data.ts';
-import { readStored } from '../../src/store/file/document.ts';
+import { readStored } from '../../src/store/file/document/document.ts';
 import { type FileStore, type FileStoreOptions, openFileStore } from '../../src/store/file/file-store.ts';
-import { withoutSpare } from '../../src/store/file/frames.ts';
+import { withoutSpare } from '../../src/store/file/journal/frames.ts';
 
 export { create, IP, put, remove, take, TS } from '../../src/store/contract/mutations.ts';
 

@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { JsonObject } from '../../src/protocol/data.ts';
-import { documentText } from '../../src/store/file/document.ts';
+import { documentText } from '../../src/store/file/document/document.ts';
 import { createTable } from '../../src/store/memory/table.ts';
 
 export interface RegistryFile {

@@ -1,7 +1,7 @@
 import type { Call, CallOrigin, Reply } from '../../modules/module.ts';
 import { changesOf, type EntryChange } from '../../modules/services/changes.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { isWhole } from '../response.ts';
+import { isWhole } from '../requests/response.ts';
 import { watched } from './execution-end.ts';
 import { type AuditEvent, type AuditRecord, boundedData, boundedText } from './record.ts';
 import { createRefusals } from './refusals.ts';

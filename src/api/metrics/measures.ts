@@ -1,6 +1,6 @@
 import type { WaitObserver, WaitOutcome } from '../../modules/services/wait.ts';
 import { params } from '../../protocol/services.ts';
-import type { KeyRefusal } from '../access-keys.ts';
+import type { KeyRefusal } from '../access/access-keys.ts';
 import { createHistogram, type Histogram } from './histogram.ts';
 import { each, type Metric, one } from './metric.ts';
 import { createRequestMeter, type RequestMeter } from './requests.ts';

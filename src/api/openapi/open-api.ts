@@ -1,6 +1,6 @@
 import { isModuleKey } from '../../config/schema.ts';
 import type { JsonObject } from '../../protocol/data.ts';
-import type { AccessKeys } from '../access-keys.ts';
+import type { AccessKeys } from '../access/access-keys.ts';
 
 export interface OpenApiOptions {
   /** The configuration: its top-level keys are the whitelist of modules. */

@@ -1,8 +1,8 @@
 import { describeError } from '../../protocol/system-errors.ts';
-import { backupPath, listBackups, makeFolder, pruneBackups } from '../../store/file/backup-folder.ts';
-import { writeBackup } from '../../store/file/backup-text.ts';
+import { backupPath, listBackups, makeFolder, pruneBackups } from '../../store/file/backup/backup-folder.ts';
+import { writeBackup } from '../../store/file/backup/backup-text.ts';
 import { asBrokerError } from '../../store/file/disk-errors.ts';
-import { readImage } from '../../store/file/image.ts';
+import { readImage } from '../../store/file/document/snapshot.ts';
 import { silentLogger } from '../../protocol/logger.ts';
 import { loadConfiguration } from '../opening/configuration.ts';
 import { openSettings } from '../opening/settings.ts';

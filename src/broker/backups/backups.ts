@@ -4,15 +4,15 @@ import { type JsonObject, sameData } from '../../protocol/data.ts';
 import { formatDuration, MAX_TIMER_MS } from '../../protocol/duration.ts';
 import { describeError } from '../../protocol/system-errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
-import type { Pulse } from '../../protocol/pulse.ts';
+import type { Pulse } from '../../protocol/heartbeat.ts';
 import {
   backupPath,
   type BackupFile,
   listBackups,
   makeFolder,
   pruneBackups,
-} from '../../store/file/backup-folder.ts';
-import { checkBackup } from '../../store/file/backup-text.ts';
+} from '../../store/file/backup/backup-folder.ts';
+import { checkBackup } from '../../store/file/backup/backup-text.ts';
 import type { BrokerStore } from '../opening/broker-store.ts';
 import { formatBytes, freeBytes } from '../../store/file/disk-space.ts';
 

@@ -3,8 +3,8 @@ import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { UdpPeer } from '../../runtime/udp.ts';
 import { createDatagramQueue } from './datagram-queue.ts';
-import { openEars } from './ears.ts';
-import { createReplyLimit, type ReplyLimit } from '../../api/rate-limit.ts';
+import { openEars } from './discovery-sockets.ts';
+import { createReplyLimit, type ReplyLimit } from '../../api/access/rate-limit.ts';
 
 /** Answers discovery (contract, section 6) until it is closed. */
 export interface Responder {

@@ -4,7 +4,7 @@ import type { Finding, Readiness } from '../../api/readiness.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import { createWarnings } from './warnings.ts';
-import type { Pulse } from '../../protocol/pulse.ts';
+import type { Pulse } from '../../protocol/heartbeat.ts';
 
 /** One thing to look at. Gives nothing where there is nothing to look at now. */
 export type Check = () => Finding | undefined | Promise<Finding | undefined>;

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import type { Logger } from '../../protocol/logger.ts';
-import type { Pulses } from '../../protocol/pulse.ts';
+import type { Pulses } from '../../protocol/heartbeat.ts';
 import type { BrokerStore } from '../opening/broker-store.ts';
 import type { Backups } from '../backups/backups.ts';
 import type { AuditState } from '../audit/broker-audit.ts';

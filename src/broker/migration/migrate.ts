@@ -5,7 +5,7 @@ import { ifPresent, resolveFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { silentLogger } from '../../protocol/logger.ts';
-import { openCluster } from '../../store/etcd/cluster.ts';
+import { openCluster } from '../../store/etcd/gateway/cluster.ts';
 import { asBrokerError } from '../../store/file/disk-errors.ts';
 import { acquireLock } from '../../store/file/lock.ts';
 import { isPrivateEndpoint, openEtcdFetch } from '../opening/etcd-registry.ts';

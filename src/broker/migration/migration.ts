@@ -1,5 +1,5 @@
 import type { Config } from '../../config/schema.ts';
-import type { Cluster } from '../../store/etcd/cluster.ts';
+import type { Cluster } from '../../store/etcd/gateway/cluster.ts';
 import type { Mover } from '../../store/etcd/moving/claim.ts';
 import type { Settings } from '../opening/settings.ts';
 

@@ -3,7 +3,7 @@ import { closureProblem, type Identity } from '../../store/etcd/identity.ts';
 import { present } from '../../store/etcd/moving/claim.ts';
 import { openFilled } from '../../store/etcd/moving/move-in.ts';
 import { isBeingMovedBy, markMoved, reopen } from '../../store/etcd/moving/move-out.ts';
-import { readDocument } from '../../store/file/document.ts';
+import { readDocument } from '../../store/file/document/document.ts';
 import type { Migrated, Migration } from './migration.ts';
 
 type Stayed = Omit<Migrated, 'place'>;

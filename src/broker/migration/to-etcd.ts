@@ -3,14 +3,14 @@ import { ifPresent, replaceFile } from '../../config/atomic-write.ts';
 import { silentLogger } from '../../protocol/logger.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import { moveIn } from '../../store/etcd/moving/move-in.ts';
-import { removeCurrent } from '../../store/file/current-journal.ts';
-import { optionsOf } from '../../store/file/document.ts';
-import { listJournals } from '../../store/file/journal-files.ts';
+import { removeCurrent } from '../../store/file/journal/current-journal.ts';
+import { optionsOf } from '../../store/file/document/document.ts';
+import { listJournals } from '../../store/file/journal/journal-files.ts';
 import { backUpReplaced, keepFiles } from '../../store/file/kept-replaced.ts';
 import { recover, removeJournals } from '../../store/file/recovery.ts';
 import { createTable } from '../../store/memory/table.ts';
 import { COMMON_CERTIFICATE, commonText, isNamed, ownFiles } from '../certificate.ts';
-import { closeToOthers } from '../opening/exposure.ts';
+import { closeToOthers } from '../opening/file-permissions.ts';
 import type { Migrated, Migration } from './migration.ts';
 
 /** From the file into etcd. The file keeps the options alone. */

@@ -6,7 +6,7 @@ import { type Configuration, environmentLayer, mergeLayers, optionsOf } from '..
 import { type Environment, globalRoot, homeAt } from '../../config/paths.ts';
 import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { readStored, type StoredDocument } from '../../store/file/document.ts';
+import { readStored, type StoredDocument } from '../../store/file/document/document.ts';
 
 /** A broker's configuration as it stands on disk, merged with what holds for this run. */
 export interface LoadedConfiguration extends Configuration {

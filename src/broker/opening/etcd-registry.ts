@@ -8,10 +8,10 @@ import type { Logger } from '../../protocol/logger.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 import type { SecureFetch } from '../../runtime/runtime.ts';
 import { etcdStore, type EtcdStore } from '../../store/etcd/etcd-store.ts';
-import { writeBackup } from '../../store/file/backup-text.ts';
+import { writeBackup } from '../../store/file/backup/backup-text.ts';
 import { asBrokerError } from '../../store/file/disk-errors.ts';
 import type { BrokerStore, SharedRegistry } from './broker-store.ts';
-import { closePrivateKey } from './exposure.ts';
+import { closePrivateKey } from './file-permissions.ts';
 import type { Settings } from './settings.ts';
 
 /** A registry in etcd that is open. */

@@ -5,7 +5,7 @@ import type { Logger } from '../../protocol/logger.ts';
 import { openFileStore } from '../../store/file/file-store.ts';
 import { acquireLock } from '../../store/file/lock.ts';
 import type { BrokerStore, SharedRegistry } from './broker-store.ts';
-import { closeToOthers } from './exposure.ts';
+import { closeToOthers } from './file-permissions.ts';
 import { preparePlace } from './place.ts';
 import { openSettings, type Settings } from './settings.ts';
 

@@ -3,7 +3,7 @@ import type { Config } from '../../config/schema.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
-import type { FileEdits } from '../../store/file/rewriter.ts';
+import type { FileEdits } from '../../store/file/document/compactor.ts';
 import { type LoadedConfiguration, loadConfiguration } from './configuration.ts';
 
 /** The options of a broker that runs: those it works by, and those that stand in its file. */

@@ -1,14 +1,14 @@
 import { runtime } from '#runtime';
-import type { FoundBroker } from '../../client/finder.ts';
-import { knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
-import { nameKey } from '../../client/name-key.ts';
-import { nameMismatch } from '../../client/name-trust.ts';
+import type { FoundBroker } from '../../client/discovery/finder.ts';
+import { knownBrokersFile, openKnownBrokers } from '../../client/trust/known-brokers.ts';
+import { nameKey } from '../../client/trust/name-key.ts';
+import { nameMismatch } from '../../client/trust/name-trust.ts';
 import { DEFAULT_PORT, formatAddress } from '../../protocol/address.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import type { Run } from '../command.ts';
 import { findBrokers } from '../locate.ts';
 import { readDiscoverKey } from '../options/keys.ts';
-import { createNotes } from '../notes.ts';
+import { createNotes } from '../notices.ts';
 import { print } from '../output/output.ts';
 
 const CHECK_MS = 3000;

@@ -1,4 +1,4 @@
-import { deadlineIn } from '../../client/retry.ts';
+import { deadlineIn } from '../../client/connection/retry.ts';
 import { DEFAULT_PORT, isUrl } from '../../protocol/address.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
@@ -7,7 +7,7 @@ import { examine } from '../doctor/examine.ts';
 import { toJson } from '../doctor/report.ts';
 import { show } from '../doctor/show.ts';
 import { readAccessKey, readDiscoverKey } from '../options/keys.ts';
-import { createNotes } from '../notes.ts';
+import { createNotes } from '../notices.ts';
 import { readCount } from '../options/numbers.ts';
 import { print } from '../output/output.ts';
 import { isTerminal, writeResult } from '../terminal.ts';

@@ -1,14 +1,14 @@
 import { runtime } from '#runtime';
 import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { marginOf } from '../../client/lease.ts';
+import { marginOf } from '../../client/registry/lease.ts';
 import type { BrokerClient } from '../../client/client.ts';
-import { type Lock, type LockOptions, SHORTEST_TTL_MS } from '../../client/lock.ts';
+import { type Lock, type LockOptions, SHORTEST_TTL_MS } from '../../client/registry/lock.ts';
 import { MAX_TIMER_MS, parseDuration } from '../../protocol/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { LOCK_NAME_VARIABLE, LOCK_REVISION_VARIABLE } from '../lock/held-lock.ts';
-import { type Leashed, startLeashed } from '../lock/leash.ts';
+import { type Leashed, startLeashed } from '../lock/watchdog.ts';
 import { endings, listenToSignals, type LockSignals } from '../lock/lock-signals.ts';
 import { endAs } from '../hook.ts';
 import { endGroup, killGroup, signalGroup, signalProcess } from '../process-group.ts';

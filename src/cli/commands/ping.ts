@@ -1,4 +1,4 @@
-import { untilReached } from '../../client/retry.ts';
+import { untilReached } from '../../client/connection/retry.ts';
 import { spacedJson } from '../../protocol/entry.ts';
 import type { Run } from '../command.ts';
 import { print, printRaw } from '../output/output.ts';

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { loadConfiguration } from '../../broker/opening/configuration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { restoreBackup } from '../../store/file/restore.ts';
+import { restoreBackup } from '../../store/file/backup/restore.ts';
 import { brokerFile } from '../broker-file.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
 import type { Run } from '../command.ts';

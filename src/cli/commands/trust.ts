@@ -1,7 +1,7 @@
 import { runtime } from '#runtime';
-import { parseFingerprint } from '../../client/identity.ts';
-import { type KnownBrokers, knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
-import { isNameKey, nameKey } from '../../client/name-key.ts';
+import { parseFingerprint } from '../../client/trust/identity.ts';
+import { type KnownBrokers, knownBrokersFile, openKnownBrokers } from '../../client/trust/known-brokers.ts';
+import { isNameKey, nameKey } from '../../client/trust/name-key.ts';
 import {
   canonicalAddress,
   formatAddress,
@@ -14,7 +14,7 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { Run } from '../command.ts';
 import { writeData } from '../output/data-output.ts';
-import { createNotes, type Notes } from '../notes.ts';
+import { createNotes, type Notes } from '../notices.ts';
 
 export const run: Run = async (args) => {
   const known = openKnownBrokers(knownBrokersFile());

@@ -1,11 +1,11 @@
 import { runtime } from '#runtime';
-import type { ClientChange } from '../../client/answers.ts';
+import type { ClientChange } from '../../client/registry/answers.ts';
 import { MAX_TIMER_MS } from '../../protocol/duration.ts';
 import { spacedJson } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { runHook } from '../hook.ts';
-import type { Notes } from '../notes.ts';
+import type { Notes } from '../notices.ts';
 import { readCount } from '../options/numbers.ts';
 import { withSession } from '../session.ts';
 import { writeOut } from '../terminal.ts';

@@ -1,4 +1,4 @@
-import type { ClientEntry } from '../../client/answers.ts';
+import type { ClientEntry } from '../../client/registry/answers.ts';
 import type { BrokerClient } from '../../client/client.ts';
 import { parseDuration } from '../../protocol/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';

@@ -1,6 +1,6 @@
-import { pageOf } from '../../client/answers.ts';
+import { pageOf } from '../../client/registry/answers.ts';
 import { connect } from '../../client/client.ts';
-import { knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
+import { knownBrokersFile, openKnownBrokers } from '../../client/trust/known-brokers.ts';
 import { formatAddress, isUrl, parseAddress } from '../../protocol/address.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { nameProblem } from '../../protocol/names.ts';

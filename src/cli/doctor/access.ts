@@ -1,8 +1,8 @@
-import type { Line } from '../../client/line.ts';
-import { createRpc, type Rpc } from '../../client/rpc.ts';
+import type { Line } from '../../client/connection/line.ts';
+import { createRpc, type Rpc } from '../../client/connection/rpc.ts';
 import { isObject } from '../../protocol/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { nearest } from '../../protocol/nearest.ts';
+import { nearest } from '../../protocol/suggestion.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
 import { type Check, type Problem, sentence } from './report.ts';
 import { commandLine, type Subject } from './subject.ts';

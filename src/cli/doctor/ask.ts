@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
-import { type Attempt, openSearch, type Sighting } from '../../client/search.ts';
-import { byRank } from '../../client/sightings.ts';
+import { type Attempt, openSearch, type Sighting } from '../../client/discovery/search.ts';
+import { byRank } from '../../client/discovery/responders.ts';
 import { formatAddress, type HostPort } from '../../protocol/address.ts';
 import type { Json, JsonObject } from '../../protocol/data.ts';
 import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../../protocol/discovery.ts';

@@ -1,6 +1,6 @@
-import { chooseInterfaces } from '../../client/lanes.ts';
-import { isNameKey } from '../../client/name-key.ts';
-import type { Deadline } from '../../client/retry.ts';
+import { chooseInterfaces } from '../../client/discovery/routes.ts';
+import { isNameKey } from '../../client/trust/name-key.ts';
+import type { Deadline } from '../../client/connection/retry.ts';
 import { DEFAULT_PORT, type HostPort, parseAddress, readAddress } from '../../protocol/address.ts';
 import {
   interfaceNames,
@@ -21,7 +21,7 @@ import { candidatesOf } from './reach.ts';
 import { type Check, type CheckId, conclude, type Report } from './report.ts';
 import { subnetsOf, tryCandidates } from './silence.ts';
 import { place, type Subject } from './subject.ts';
-import { examineContainer, examineInterfaces, examineProgram, examineProxy } from './surroundings.ts';
+import { examineContainer, examineInterfaces, examineProgram, examineProxy } from './host-environment.ts';
 import { atMost } from './time.ts';
 
 export interface ExamineOptions {

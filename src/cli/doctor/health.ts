@@ -1,5 +1,5 @@
-import type { Line } from '../../client/line.ts';
-import { withTimeout } from '../../client/limit.ts';
+import type { Line } from '../../client/connection/line.ts';
+import { withTimeout } from '../../client/connection/time-limit.ts';
 import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
 import { formatDuration } from '../../protocol/duration.ts';
 import { messageOf } from '../../protocol/errors.ts';

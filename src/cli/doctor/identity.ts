@@ -1,10 +1,10 @@
-import { checkPin, type Line, pinnedLine } from '../../client/line.ts';
-import { parseFingerprint, type PinSource, resolvePin } from '../../client/identity.ts';
-import { type KnownBrokers, knownBrokersFile, openKnownBrokers } from '../../client/known-brokers.ts';
-import { isNameKey } from '../../client/name-key.ts';
-import { proveBroker, reachBroker } from '../../client/proof.ts';
-import type { Deadline } from '../../client/retry.ts';
-import type { FoundBroker } from '../../client/sightings.ts';
+import { checkPin, type Line, pinnedLine } from '../../client/connection/line.ts';
+import { parseFingerprint, type PinSource, resolvePin } from '../../client/trust/identity.ts';
+import { type KnownBrokers, knownBrokersFile, openKnownBrokers } from '../../client/trust/known-brokers.ts';
+import { isNameKey } from '../../client/trust/name-key.ts';
+import { proveBroker, reachBroker } from '../../client/trust/proof.ts';
+import type { Deadline } from '../../client/connection/retry.ts';
+import type { FoundBroker } from '../../client/discovery/responders.ts';
 import type { HostPort } from '../../protocol/address.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { type Check, type Problem, sentence } from './report.ts';
@@ -147,7 +147,7 @@ export async function examineSite(
 ): Promise<Identified & { readonly tcp: Check }> {
   const [{ parseBrokerUrl }, { openSiteLine }] = await Promise.all([
     import('../../protocol/broker-url.ts'),
-    import('../../client/site-line.ts'),
+    import('../../client/connection/site-line.ts'),
   ]);
   const parsed = parseBrokerUrl(url, '--bpbroker');
   const fingerprint = options.fingerprint === undefined ? undefined : parseFingerprint(options.fingerprint);

@@ -1,7 +1,7 @@
-import { areRivals, type FoundBroker, identifyBrokers } from '../../client/sightings.ts';
-import type { Sighting } from '../../client/search.ts';
-import { parseFingerprint } from '../../client/identity.ts';
-import type { Deadline } from '../../client/retry.ts';
+import { areRivals, type FoundBroker, identifyBrokers } from '../../client/discovery/responders.ts';
+import type { Sighting } from '../../client/discovery/search.ts';
+import { parseFingerprint } from '../../client/trust/identity.ts';
+import type { Deadline } from '../../client/connection/retry.ts';
 import { formatAddress, type HostPort } from '../../protocol/address.ts';
 import { formatDuration } from '../../protocol/duration.ts';
 import type { Json } from '../../protocol/data.ts';

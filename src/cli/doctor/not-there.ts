@@ -1,4 +1,4 @@
-import type { Deadline } from '../../client/retry.ts';
+import type { Deadline } from '../../client/connection/retry.ts';
 import { DEFAULT_PORT, type HostPort } from '../../protocol/address.ts';
 import type { Firewall } from './firewall.ts';
 import { type TcpOutcome, whoIs } from './reach.ts';

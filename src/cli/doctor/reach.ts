@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { identifyBroker } from '../../client/identify.ts';
-import type { Seen } from '../../client/sightings.ts';
+import { identifyBroker } from '../../client/trust/identify.ts';
+import type { Seen } from '../../client/discovery/responders.ts';
 import {
   canonicalAddress,
   DEFAULT_PORT,

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../protocol/data.ts';
 import { formatAddress } from '../../protocol/address.ts';
-import type { Deadline } from '../../client/retry.ts';
-import { proveBroker } from '../../client/proof.ts';
+import type { Deadline } from '../../client/connection/retry.ts';
+import { proveBroker } from '../../client/trust/proof.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
 import type { NetworkInterface } from '../../runtime/interfaces.ts';

@@ -1,4 +1,4 @@
-import type { HeldLock } from '../../client/registry.ts';
+import type { HeldLock } from '../../client/registry/registry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Arguments } from '../command.ts';
 

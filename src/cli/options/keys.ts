@@ -1,5 +1,5 @@
 import { runtime } from '#runtime';
-import { checkDiscoveryKey } from '../../client/proof.ts';
+import { checkDiscoveryKey } from '../../client/trust/proof.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { readSecret } from '../../protocol/secret.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';

@@ -1,4 +1,4 @@
-import { nearest } from '../../protocol/nearest.ts';
+import { nearest } from '../../protocol/suggestion.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
 import type { Command } from '../command.ts';
 import type { OptionName } from './options.ts';

@@ -1,4 +1,4 @@
-import type { ClientEntry } from '../../client/answers.ts';
+import type { ClientEntry } from '../../client/registry/answers.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import { spacedJson } from '../../protocol/entry.ts';
 import type { Result } from './output.ts';

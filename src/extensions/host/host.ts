@@ -1,5 +1,5 @@
 import { pathToFileURL } from 'node:url';
-import { createRegistry, type Registry } from '../../client/registry.ts';
+import { createRegistry, type Registry } from '../../client/registry/registry.ts';
 import { isObject, type JsonObject, parseObject } from '../../protocol/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { type CallFrame, hostVariables, type ToHost } from '../../protocol/extension.ts';

@@ -1,4 +1,4 @@
-import type { Registry } from '../../client/registry.ts';
+import type { Registry } from '../../client/registry/registry.ts';
 import type { Json, JsonObject } from '../../protocol/data.ts';
 
 /** What a method of a TypeScript or JavaScript extension is called with (docs/extensions.md). */

@@ -1,4 +1,4 @@
-import { type CountOptions, createRegistry, type Registry } from '../../client/registry.ts';
+import { type CountOptions, createRegistry, type Registry } from '../../client/registry/registry.ts';
 import type { Call, Module } from '../module.ts';
 import { callServices } from './call-services.ts';
 

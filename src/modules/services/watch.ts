@@ -1,7 +1,7 @@
 import { lifetimeOf, visibleData } from '../../protocol/entry.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Store, WatchItem, WatchOptions } from '../../store/store.ts';
-import { heartbeats } from '../heartbeats.ts';
+import { heartbeats } from '../keep-alive.ts';
 import { sharedText } from '../shared-text.ts';
 
 /** Sent while nothing changes, so that both ends notice a connection that has died. */

@@ -4,7 +4,7 @@ import { stepsOn } from '../step.ts';
 import type { System } from '../system.ts';
 import { logFile, logFolder, type WindowsKind } from './kind.ts';
 import { nssm } from './nssm.ts';
-import { closeFirewall, folderSteps, openFirewall } from './surroundings.ts';
+import { closeFirewall, folderSteps, openFirewall } from './environment.ts';
 import { scheduledTask } from './task.ts';
 import { winsw } from './winsw.ts';
 

@@ -4,7 +4,7 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { parseJson } from '../../protocol/json.ts';
 import { makeEntry } from '../memory/new-entry.ts';
 import { decode, encode } from './keys.ts';
-import { type KeyValue, modRevisionOf } from './messages.ts';
+import { type KeyValue, modRevisionOf } from './gateway/messages.ts';
 
 /** An entry as etcd holds it. */
 export interface StoredEntry {

@@ -6,7 +6,7 @@ import {
   type OptionRule,
   type OptionRules,
 } from '../../protocol/options.ts';
-import type { EtcdFetch } from './gateway.ts';
+import type { EtcdFetch } from './gateway/gateway.ts';
 import { isEndpoint, isPrefix } from '../../protocol/endpoint.ts';
 import type { StateLimits } from '../memory/state.ts';
 

@@ -10,24 +10,24 @@ import type {
   WatchItem,
   WatchOptions,
 } from '../store.ts';
-import { openCluster } from './cluster.ts';
+import { openCluster } from './gateway/cluster.ts';
 import { checkEtcdOptions, type EtcdStoreOptions } from './etcd-options.ts';
-import { createFence } from './fence.ts';
-import { createFollower, type Follower } from './follower.ts';
-import { createFreshness } from './freshness.ts';
+import { createFence } from './writes/fence.ts';
+import { createFollower, type Follower } from './mirror/follower.ts';
+import { createFreshness } from './mirror/freshness.ts';
 import { createHealth, type Health } from './health.ts';
 import { readIdentity } from './identity.ts';
 import { readOrMake } from './read-or-make.ts';
-import { createLeases } from './leases.ts';
-import { createMembers } from './members.ts';
-import { createMirror } from './mirror.ts';
+import { createLeases } from './writes/leases.ts';
+import { createMembers } from './gateway/members.ts';
+import { createMirror } from './mirror/mirror.ts';
 import { createStanding } from './standing.ts';
 import { deferred, pause, unlessAborted, within } from './times.ts';
-import { openWatch, watchLater } from './watching.ts';
-import { createWrites } from './writes.ts';
+import { openWatch, watchLater } from './mirror/watching.ts';
+import { createWrites } from './writes/writes.ts';
 
 export type { EtcdStoreOptions } from './etcd-options.ts';
-export type { EtcdFetch } from './gateway.ts';
+export type { EtcdFetch } from './gateway/gateway.ts';
 
 export interface EtcdStore extends Store {
   /** Tells this registry from all others: every broker over it has it in common. Empty until {@link EtcdStore.ready}. */

@@ -1,8 +1,8 @@
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import type { Follower } from './follower.ts';
-import type { Freshness } from './freshness.ts';
-import type { Gateway } from './gateway.ts';
-import type { StatusResponse } from './messages.ts';
+import type { Follower } from './mirror/follower.ts';
+import type { Freshness } from './mirror/freshness.ts';
+import type { Gateway } from './gateway/gateway.ts';
+import type { StatusResponse } from './gateway/messages.ts';
 import { within } from './times.ts';
 
 /** Looks at the cluster once a second: whether a majority answers, has room, and the watch's own member lives. */

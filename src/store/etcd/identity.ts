@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { isObject, type JsonObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
-import type { Gateway } from './gateway.ts';
+import type { Gateway } from './gateway/gateway.ts';
 import { decode, encode, type Keys } from './keys.ts';
-import { type KeyValue, modRevisionOf, type RangeResponse } from './messages.ts';
+import { type KeyValue, modRevisionOf, type RangeResponse } from './gateway/messages.ts';
 import { readOrMake } from './read-or-make.ts';
 import type { Deadline } from './times.ts';
 

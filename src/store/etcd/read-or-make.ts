@@ -1,6 +1,6 @@
-import type { Gateway } from './gateway.ts';
+import type { Gateway } from './gateway/gateway.ts';
 import { decode, encode } from './keys.ts';
-import type { RangeResponse, TxnResponse } from './messages.ts';
+import type { RangeResponse, TxnResponse } from './gateway/messages.ts';
 import type { Deadline } from './times.ts';
 
 /** The text of a key; where there is none, what `make` gives becomes it, unless another is faster. */

@@ -1,6 +1,6 @@
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { closureProblem, type Identity, identityOf } from './identity.ts';
-import { type KeyValue, modRevisionOf } from './messages.ts';
+import { type KeyValue, modRevisionOf } from './gateway/messages.ts';
 
 /** What this store knows of the registry's identity, and whether the registry may be used. */
 export interface Standing {

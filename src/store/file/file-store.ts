@@ -8,17 +8,17 @@ import type { Guard, Mutation, MutationResult, Store, StoreHealth } from '../sto
 import { stateOf } from '../memory/new-entry.ts';
 import { textOf } from '../memory/size.ts';
 import { createRegistryState, type StateLimits } from '../memory/state.ts';
-import type { Pending } from './batch.ts';
-import { createCommitter } from './committer.ts';
-import type { StoredDocument } from './document.ts';
-import type { Journal } from './journal.ts';
-import { saveAtClose } from './last-save.ts';
-import { missingJournal } from './missing-journal.ts';
+import type { Pending } from './journal/batch.ts';
+import { createCommitter } from './journal/committer.ts';
+import type { StoredDocument } from './document/document.ts';
+import type { Journal } from './journal/journal.ts';
+import { saveAtClose } from './document/last-save.ts';
+import { missingJournal } from './journal/missing-journal.ts';
 import { createPreparation } from './opening.ts';
 import { recover, type Recovery, recoveryIn } from './recovery.ts';
-import { createRoom } from './room.ts';
-import { createRewriter, type FileEdits, type WrittenBackup } from './rewriter.ts';
-import { createUpkeep } from './upkeep.ts';
+import { createRoom } from './document/disk-reserve.ts';
+import { createRewriter, type FileEdits, type WrittenBackup } from './document/compactor.ts';
+import { createUpkeep } from './document/compaction-policy.ts';
 
 export interface FileStoreOptions extends StateLimits {
   /** The configuration file, whose key `services` holds the entries. The caller holds its lock (`lock.ts`). */

@@ -2,9 +2,9 @@ import { createReadStream } from 'node:fs';
 import { copyFile, link, open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { syncDirectory } from '../../config/atomic-write.ts';
-import { backupPath, listBackups, makeFolder, replacedPath } from './backup-folder.ts';
-import { writeBackup } from './backup-text.ts';
-import type { RegistryImage } from './image.ts';
+import { backupPath, listBackups, makeFolder, replacedPath } from './backup/backup-folder.ts';
+import { writeBackup } from './backup/backup-text.ts';
+import type { RegistryImage } from './document/snapshot.ts';
 
 /** Keeps a file and its journals, just as they are, in a new folder of its own, and gives that; nothing where there are none. */
 export async function keepFiles(

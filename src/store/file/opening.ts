@@ -2,17 +2,17 @@ import { stat } from 'node:fs/promises';
 import { ifPresent, removeLeftovers, replaceFile } from '../../config/atomic-write.ts';
 import type { JsonObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { removeCurrent, writeCurrent } from './current-journal.ts';
+import { removeCurrent, writeCurrent } from './journal/current-journal.ts';
 import { asBrokerError, isFull } from './disk-errors.ts';
-import { documentText, optionsOf, type StoredDocument } from './document.ts';
+import { documentText, optionsOf, type StoredDocument } from './document/document.ts';
 import type { History } from '../memory/history.ts';
-import { createJournal, type Journal } from './journal.ts';
-import type { JournalFile } from './journal-files.ts';
-import { keepTorn, setAside } from './kept-aside.ts';
+import { createJournal, type Journal } from './journal/journal.ts';
+import type { JournalFile } from './journal/journal-files.ts';
+import { keepTorn, setAside } from './journal/quarantine.ts';
 import { type Recovered, removeJournals } from './recovery.ts';
-import type { Room } from './room.ts';
+import type { Room } from './document/disk-reserve.ts';
 import type { Table } from '../memory/table.ts';
-import type { RegistryFiles, Written } from './rewriter.ts';
+import type { RegistryFiles, Written } from './document/compactor.ts';
 
 export interface OpeningOptions {
   readonly file: string;

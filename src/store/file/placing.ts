@@ -8,8 +8,8 @@ import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
 import { stamp } from '../../protocol/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Table } from '../memory/table.ts';
-import { documentText, type RegistryIdentity } from './document.ts';
-import { REGISTRY, registryHead, SERVICES } from './registry-loader.ts';
+import { documentText, type RegistryIdentity } from './document/document.ts';
+import { REGISTRY, registryHead, SERVICES } from './document/registry-loader.ts';
 
 /** A registry that comes from elsewhere, to be put into a configuration file. */
 export interface Placing {

@@ -1,14 +1,20 @@
 import { rm } from 'node:fs/promises';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { type CurrentJournal, currentPath, readCurrent } from './current-journal.ts';
+import { type CurrentJournal, currentPath, readCurrent } from './journal/current-journal.ts';
 import {
   readDocument,
   type RegistryDocument,
   type RegistryIdentity,
   type StoredDocument,
-} from './document.ts';
+} from './document/document.ts';
 import type { History } from '../memory/history.ts';
-import { type JournalFile, listJournals, type LoadedJournal, loadJournal, refusal } from './journal-files.ts';
+import {
+  type JournalFile,
+  listJournals,
+  type LoadedJournal,
+  loadJournal,
+  refusal,
+} from './journal/journal-files.ts';
 import type { Table } from '../memory/table.ts';
 
 export interface RecoveryOptions {

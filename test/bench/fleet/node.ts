@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pauseAfter } from '../../../src/client/finder.ts';
+import { pauseAfter } from '../../../src/client/discovery/finder.ts';
 import { openQuestion, type Question, type Reply } from '../../../src/protocol/discovery.ts';
 import { keyedQuestion } from '../../../src/protocol/keyed-forms.ts';
 import { openUdp, type UdpPeer, type UdpSocket } from '../../../src/runtime/udp.ts';

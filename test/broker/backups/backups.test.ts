@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Broker, openBroker } from '../../../src/broker/broker.ts';
 import { type Logger, silentLogger } from '../../../src/protocol/logger.ts';
-import { readBackup } from '../../../src/store/file/backup-text.ts';
+import { readBackup } from '../../../src/store/file/backup/backup-text.ts';
 import { put } from '../../store/support.ts';
 import { unmount } from '../../support/teardown.ts';
 import { tempDir } from '../../support/temp.ts';

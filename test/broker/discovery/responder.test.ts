@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createSocket, type Socket } from 'node:dgram';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { after, describe, it } from 'node:test';
-import { createReplyLimit } from '../../../src/api/rate-limit.ts';
+import { createReplyLimit } from '../../../src/api/access/rate-limit.ts';
 import {
   type Responder,
   type ResponderOptions,

@@ -1,5 +1,5 @@
 import { BrokerError } from '../../../protocol/errors.ts';
-import type { Cluster } from '../cluster.ts';
+import type { Cluster } from '../gateway/cluster.ts';
 import {
   closureProblem,
   type Closure,
@@ -8,7 +8,7 @@ import {
   type Identity,
   identityOf,
 } from '../identity.ts';
-import { type RangeResponse, revisionOf, type TxnResponse } from '../messages.ts';
+import { type RangeResponse, revisionOf, type TxnResponse } from '../gateway/messages.ts';
 
 /** Who moves a registry: the host and the configuration file. */
 export type Mover = Pick<Closure, 'host' | 'file'>;

@@ -1,13 +1,13 @@
 import type { Entry } from '../../../protocol/entry.ts';
 import { BrokerError } from '../../../protocol/errors.ts';
 import type { Table } from '../../memory/table.ts';
-import type { Cluster } from '../cluster.ts';
+import type { Cluster } from '../gateway/cluster.ts';
 import { decodeEntry, encodeEntry } from '../entry-value.ts';
 import type { Identity } from '../identity.ts';
 import { decode, encode } from '../keys.ts';
-import type { Leases } from '../leases.ts';
-import { type KeyValue, revisionOf, type TxnResponse } from '../messages.ts';
-import { readKey, readPages } from '../pages.ts';
+import type { Leases } from '../writes/leases.ts';
+import { type KeyValue, revisionOf, type TxnResponse } from '../gateway/messages.ts';
+import { readKey, readPages } from '../gateway/pages.ts';
 import { batchesOf, type Batch } from './batches.ts';
 import { REQUEST_MS, swap, unchangedSince } from './claim.ts';
 

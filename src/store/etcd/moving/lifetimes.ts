@@ -1,5 +1,5 @@
-import type { Cluster } from '../cluster.ts';
-import { createLeases, type Leases } from '../leases.ts';
+import type { Cluster } from '../gateway/cluster.ts';
+import { createLeases, type Leases } from '../writes/leases.ts';
 import { pause } from '../times.ts';
 import { REQUEST_MS } from './claim.ts';
 

@@ -1,4 +1,4 @@
-import type { Cluster } from '../cluster.ts';
+import type { Cluster } from '../gateway/cluster.ts';
 import type { Identity } from '../identity.ts';
 import { claimForFilling, type Mover, swap } from './claim.ts';
 import { type Content, fill, verify } from './fill.ts';

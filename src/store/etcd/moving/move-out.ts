@@ -1,10 +1,10 @@
 import type { Entry } from '../../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
-import type { Cluster } from '../cluster.ts';
+import type { Cluster } from '../gateway/cluster.ts';
 import { decodeEntry } from '../entry-value.ts';
 import { closureProblem, type Identity } from '../identity.ts';
 import { decode } from '../keys.ts';
-import { readKey, readPages } from '../pages.ts';
+import { readKey, readPages } from '../gateway/pages.ts';
 import { type Mover, present, swap } from './claim.ts';
 
 /** A registry in etcd that is closed to all brokers, for as long as it is moved out. */

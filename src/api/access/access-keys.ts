@@ -1,0 +1,139 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { acceptedDigest } from '../../config/access-key.ts';
+import { networkOf } from '../../protocol/address.ts';
+import type { JsonObject } from '../../protocol/data.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { type Logger, silentLogger } from '../../protocol/logger.ts';
+import { createKeyNames } from '../audit/key-names.ts';
+import { createFailureLimit } from './rate-limit.ts';
+
+/**
+ * Who calls; asked only where it matters, since some servers take their time to tell. An empty address is one that nobody
+ * tells: it may be everybody's, and so counts for nothing.
+ */
+interface Caller {
+  readonly clientAddress: string;
+  /** What the lines of the log about its request have. */
+  readonly requestId?: string;
+}
+
+/** Checks the access keys of modules; made once from the configuration. */
+export interface AccessKeys {
+  /** Whether a module asks for a key. */
+  guards(module: string): boolean;
+  /** Whether a key opens a module, or it asks for none. Nothing is counted: {@link AccessKeys.check} must have passed for it. */
+  opens(module: string, key: string | undefined): boolean;
+  /**
+   * Passes when the module asks for no key, or what `presented` gives is one of its keys.
+   * @throws BrokerError `access_denied`; `too_many_requests` for a source that has presented too many wrong keys, whatever
+   *   it presents now.
+   */
+  check(module: string, presented: () => string | undefined, caller: Caller): void;
+  /**
+   * Who a call counts for where a key may have only so many of something: its key, or its address without one; nobody where
+   * the server does not tell the address.
+   */
+  holderOf(module: string, presented: () => string | undefined, caller: Caller): string | undefined;
+  /** What the audit trail calls the key that was presented; nothing without one, and where the module asks for none. */
+  nameOf(module: string, presented: () => string | undefined): string | undefined;
+}
+
+/** Why a call was refused: it had no key, a wrong one, or its source has presented too many wrong ones. */
+export type KeyRefusal = 'missing' | 'wrong' | 'limited';
+
+/** Wrong keys that one source may present within the window (security page, "brute force"). */
+const limits = { perSource: 10, windowMs: 60_000, maxSources: 10_000 };
+
+/**
+ * Reads `_access_key` (a string, or a list of which any passes) of every module. An empty string asks for no key, as in
+ * the original.
+ * @param refused is told of each call that is refused.
+ * @param nameKey names a key without giving it away.
+ */
+export function createAccessKeys(
+  config: Readonly<Record<string, JsonObject>>,
+  log: Logger = silentLogger,
+  refused: (why: KeyRefusal) => void = () => undefined,
+  nameKey: (key: string) => string = createKeyNames(),
+): AccessKeys {
+  const digests = new Map<string, Buffer[]>();
+  for (const [module, options] of Object.entries(config)) {
+    const keys = [options['_access_key'] ?? []]
+      .flat()
+      .filter((key): key is string => typeof key === 'string' && key !== '');
+    if (keys.length > 0) digests.set(module, keys.map(acceptedDigest));
+  }
+  const failures = createFailureLimit(limits);
+
+  const failed = (module: string, { clientAddress, requestId: request }: Caller): void => {
+    const source = networkOf(clientAddress);
+    if (source === '') {
+      log.info('wrong access key', { module, request });
+      return;
+    }
+    const now = performance.now();
+    failures.fail(source, now);
+    log.info('wrong access key', { module, source, request });
+    if (failures.waitMs(source, now) > 0) log.warn('too many wrong access keys', { source });
+  };
+
+  return {
+    guards: (module) => digests.has(module),
+    opens(module, key) {
+      const accepted = digests.get(module);
+      return accepted === undefined || (key !== undefined && matches(accepted, key));
+    },
+    check(module, present, caller) {
+      const accepted = digests.get(module);
+      if (!accepted) return;
+      // Before the key is looked at: else a right guess would still be told from a wrong one.
+      if (failures.sources > 0) {
+        const { clientAddress } = caller;
+        const waitMs = failures.waitMs(networkOf(clientAddress), performance.now());
+        if (waitMs > 0) {
+          refused('limited');
+          throw blocked(clientAddress, waitMs);
+        }
+      }
+      const presented = present();
+      if (presented === undefined || presented === '') {
+        refused('missing');
+        throw new BrokerError(
+          'access_denied',
+          `Module '${module}' asks for an access key, and none was given`,
+        );
+      }
+      if (matches(accepted, presented)) return;
+      refused('wrong');
+      failed(module, caller);
+      throw new BrokerError('access_denied', `Incorrect access key for module '${module}'`);
+    },
+    holderOf(module, present, { clientAddress }) {
+      if (digests.has(module)) return `key ${sha256(present() ?? '').toString('hex')}`;
+      return clientAddress === '' ? undefined : `source ${networkOf(clientAddress)}`;
+    },
+    nameOf(module, present) {
+      const key = digests.has(module) ? present() : undefined;
+      return key === undefined || key === '' ? undefined : nameKey(key);
+    },
+  };
+}
+
+/** Digests have one length, and every key is compared, so that time tells nothing about the keys. */
+function matches(accepted: readonly Buffer[], presented: string): boolean {
+  const digest = sha256(presented);
+  return accepted.filter((key) => timingSafeEqual(key, digest)).length > 0;
+}
+
+function blocked(address: string, waitMs: number): BrokerError {
+  const seconds = Math.ceil(waitMs / 1000);
+  return new BrokerError(
+    'too_many_requests',
+    `Too many wrong access keys came from ${address}: try again in ${seconds} s`,
+    { retryAfter: seconds },
+  );
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

@@ -1,0 +1,89 @@
+import { heartbeats, within } from '../../modules/keep-alive.ts';
+import type { Reply } from '../../modules/module.ts';
+import type { BrokerError } from '../../protocol/errors.ts';
+import { JSON_TYPE, type Part } from '../../protocol/extension.ts';
+import { FRAMES_TYPE, HEARTBEAT_MS, type OutputFrame } from '../../protocol/output-frames.ts';
+import { EVENT_STREAM, isWhole } from './response.ts';
+
+/** How long an answer may take to begin before its frames do: a refusal until then has the status of its own. */
+const PATIENCE_MS = 5000;
+
+/** Whether a client asks for frames where an answer comes over time. */
+export function takesFrames(accept: string | null): boolean {
+  return accept !== null && accept.includes(FRAMES_TYPE);
+}
+
+/**
+ * An answer in frames (`protocol/output-frames.ts`), unless it is there whole and soon, or is a stream of events, which has a
+ * form of its own. Throws as `reply` does until then.
+ * @param explain makes an error for the caller of whatever was thrown.
+ */
+export async function inFrames(
+  reply: Promise<Reply> | Reply,
+  explain: (error: unknown) => BrokerError,
+): Promise<Reply> {
+  const begun = await within(PATIENCE_MS, Promise.resolve(reply));
+  if (begun && (isWhole(begun) || begun.contentType === EVENT_STREAM)) return begun;
+  return { contentType: FRAMES_TYPE, body: { [Symbol.asyncIterator]: () => linesOf(reply, explain) } };
+}
+
+/** Written out, since the `return()` of a generator waits for its next value, or does nothing before its first. */
+function linesOf(
+  reply: Promise<Reply> | Reply,
+  explain: (error: unknown) => BrokerError,
+): AsyncIterator<string> {
+  let gone = false;
+  const frames = heartbeats(
+    framesOf(reply, explain, () => gone),
+    HEARTBEAT_MS,
+  );
+  return {
+    async next() {
+      const { done, value } = await frames.next();
+      if (done) return { done: true, value: undefined };
+      return { done: false, value: value === undefined ? '\n' : `${JSON.stringify(value)}\n` };
+    },
+    async return() {
+      gone = true;
+      void abandon(reply);
+      void frames.return(undefined).catch(() => undefined);
+      return { done: true, value: undefined };
+    },
+  };
+}
+
+/** Ends an answer that nobody reads, also one that is yet to come. */
+async function abandon(reply: Promise<Reply> | Reply): Promise<void> {
+  try {
+    const { body } = await reply;
+    if (typeof body === 'string' || body instanceof Uint8Array) return;
+    await body[Symbol.asyncIterator]().return?.();
+  } catch {
+    // It failed, which nobody is there to hear.
+  }
+}
+
+async function* framesOf(
+  reply: Promise<Reply> | Reply,
+  explain: (error: unknown) => BrokerError,
+  isGone: () => boolean,
+): AsyncGenerator<OutputFrame> {
+  try {
+    const { status = 200, contentType = JSON_TYPE, body } = await reply;
+    yield { head: { status, contentType } };
+    if (typeof body === 'string' || body instanceof Uint8Array) {
+      yield partOf(body);
+    } else {
+      for await (const part of body) yield partOf(part);
+    }
+    yield { end: true };
+  } catch (error) {
+    if (isGone()) return;
+    const { code, message, status } = explain(error);
+    yield { error: { code, message, status } };
+  }
+}
+
+function partOf(body: string | Uint8Array): Part {
+  return typeof body === 'string' ? { text: body } : { base64: Buffer.from(body).toString('base64') };
+}

@@ -1,0 +1,119 @@
+import type { Registry } from '../../client/registry/registry.ts';
+import type { Call, CallOrigin, Module, Reply } from '../../modules/module.ts';
+import { ownRegistry } from '../../modules/services/own-registry.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { type FirstSignal, firstOf } from './first-signal.ts';
+import { requestIdOf, withRequestId } from './request-id.ts';
+import type { ConnectionInfo } from '../../protocol/connection.ts';
+import { type Logger, withFields } from '../../protocol/logger.ts';
+import type { Parameters } from './request.ts';
+
+/** What all calls of an app share. */
+export interface CallContext {
+  /** The module `services`, behind the registry that a call has. */
+  readonly services: Module;
+  readonly log: Logger;
+  /** Aborted when the broker stops. */
+  readonly closing: AbortSignal;
+  readonly dispatcher: Pick<Dispatcher, 'nameOf'>;
+}
+
+/** A call as a request of HTTP makes it. A class, since one is made for each request, and what it gives is rarely asked for. */
+export class RequestCall implements Call {
+  readonly params: Readonly<Record<string, unknown>>;
+  /** When its request came, as `performance.now()` tells. */
+  readonly since: number;
+  readonly #request: Request;
+  readonly #connection: ConnectionInfo;
+  readonly #context: CallContext;
+  readonly #module: string;
+  readonly #method: string;
+  readonly #key: () => string | undefined;
+  #signal: FirstSignal | undefined;
+  #registry: Registry | undefined;
+  #kept = false;
+  #isNamed = false;
+
+  constructor(
+    { params, key }: Parameters,
+    request: Request,
+    connection: ConnectionInfo,
+    module: string,
+    method: string,
+    context: CallContext,
+    since: number,
+  ) {
+    this.params = params;
+    this.since = since;
+    this.#request = request;
+    this.#connection = connection;
+    this.#module = module;
+    this.#method = method;
+    this.#key = key;
+    this.#context = context;
+  }
+
+  get httpMethod(): string {
+    return this.#request.method;
+  }
+
+  get clientAddress(): string {
+    return this.#connection.remoteAddress;
+  }
+
+  get signal(): AbortSignal {
+    this.#signal ??= firstOf(this.#request.signal, this.#context.closing);
+    return this.#signal.signal;
+  }
+
+  get requestId(): string {
+    this.#isNamed = true;
+    return requestIdOf(this.#request);
+  }
+
+  /** The answer as it is to be sent: with the id, where anybody has asked for that. Most calls go by without one. */
+  named(reply: Reply): Reply {
+    return this.#isNamed ? withRequestId(reply, this.#request) : reply;
+  }
+
+  get log(): Logger {
+    return withFields(this.#context.log, { module: this.#module, request: this.requestId });
+  }
+
+  get origin(): CallOrigin {
+    const [module, method] = [this.#module, this.#method];
+    return { module, method, key: this.#context.dispatcher.nameOf(module, this.#key) };
+  }
+
+  get registry(): Registry {
+    this.#registry ??= ownRegistry(this.#context.services, this);
+    return this.#registry;
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#request.headers.get(name);
+    // HTTP/2 has an authority in its place (RFC 9113, section 8.3.1), which some servers show in the URL alone.
+    return value ?? (name === 'host' ? new URL(this.#request.url).host : undefined);
+  }
+
+  keepOpen(): void {
+    this.#kept = true;
+    this.#connection.keepOpen();
+  }
+
+  /** The answer is complete: a connection that was kept open for it is as any other again. */
+  answered(): void {
+    if (this.#kept) this.#connection.answered();
+    this.#kept = false;
+    this.#signal?.letGo();
+  }
+
+  /** Whether the answer was said to take its time, and is not complete. */
+  get isHeld(): boolean {
+    return this.#kept;
+  }
+
+  drop(): void {
+    this.#connection.drop();
+  }
+}

@@ -1,0 +1,152 @@
+import {
+  checkJson,
+  checkKey,
+  checkNumbers,
+  isObject,
+  MAX_DATA_BYTES,
+  MAX_DATA_DEPTH,
+} from '../../protocol/data.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { parseJson } from '../../protocol/json.ts';
+import type { ConnectionInfo } from '../../protocol/connection.ts';
+
+/**
+ * Longest body of a request: the largest data (1 MiB), and 64 KiB for the name, the envelope and what JSON must escape.
+ */
+export const MAX_BODY_BYTES: number = (1024 + 64) * 1024;
+
+/** A body up to this length comes with its headers, or right behind them. */
+const SHORT_BODY_BYTES = 16 * 1024;
+
+export interface Parameters {
+  readonly params: Record<string, unknown>;
+  /** The access key, from `Authorization: Bearer` or the original's `access_key` parameter. */
+  readonly key: () => string | undefined;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * Reads the parameters of a request in every form that is taken (contract, section 5): a JSON object as body; and the
+ * original's, a query string or a form. What the body says wins over the query string; a GET with a query string has no
+ * body to read (RFC 9110, section 9.3.1).
+ */
+export function readParameters(
+  request: Request,
+  connection: ConnectionInfo,
+): Parameters | Promise<Parameters> {
+  const query = request.url.indexOf('?');
+  if (query === -1 || request.method !== 'GET') return readWithBody(request, connection, query);
+  return separateKey(fromForm(request.url.slice(query + 1)), request);
+}
+
+function readWithBody(request: Request, connection: ConnectionInfo, query: number): Promise<Parameters> {
+  return readBody(request, connection).then((bytes) => {
+    const text = decode(bytes);
+    const fromUrl = query === -1 ? undefined : fromForm(request.url.slice(query + 1));
+    const fromBody = text === '' ? undefined : parseBody(text, request.headers.get('content-type') ?? '');
+    const params = fromUrl && fromBody ? { ...fromUrl, ...fromBody } : (fromBody ?? fromUrl ?? {});
+    return separateKey(params, request);
+  }, brokenOff);
+}
+
+function separateKey(params: Record<string, unknown>, request: Request): Parameters {
+  if (!Object.hasOwn(params, 'access_key')) return { params, key: () => bearer(request) };
+  const { access_key: inParams, ...rest } = params;
+  return {
+    params: rest,
+    key: () => bearer(request) ?? (typeof inParams === 'string' ? inParams : undefined),
+  };
+}
+
+function parseBody(text: string, contentType: string): Record<string, unknown> {
+  if (contentType === 'application/json') return fromJson(text);
+  const type = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  if (type === 'application/json') return fromJson(text);
+  if (type === 'application/x-www-form-urlencoded') return fromForm(text);
+  throw new BrokerError(
+    'invalid_request',
+    `Unsupported Content-Type '${type}': expected application/json or application/x-www-form-urlencoded`,
+  );
+}
+
+function fromJson(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = parseJson(text);
+  } catch (error) {
+    throw new BrokerError('invalid_request', 'The body is not valid JSON', { cause: error });
+  }
+  if (!isObject(value)) throw new BrokerError('invalid_request', 'The body must be a JSON object');
+  checkNumbers(text);
+  // The data may be as deep as data may be, and stands one level down.
+  checkJson(value, MAX_DATA_DEPTH + 1);
+  return value;
+}
+
+function fromForm(text: string): Record<string, unknown> {
+  // One parameter that needs no decoding, as most queries are.
+  const equals = text.indexOf('=');
+  if (equals !== -1 && !/[%+&]/.test(text)) {
+    const key = text.slice(0, equals);
+    checkKey(key);
+    return { [key]: text.slice(equals + 1) };
+  }
+  const pairs = [...new URLSearchParams(text)];
+  for (const [key] of pairs) checkKey(key);
+  // Whatever is not UTF-8 has been decoded to this character.
+  const replaced = pairs.flat().join('').split('\uFFFD').length - 1;
+  if (replaced > 0 && replaced > (text.match(/%EF%BF%BD|\uFFFD/gi)?.length ?? 0)) {
+    throw new BrokerError('invalid_request', 'The parameters are not valid UTF-8');
+  }
+  return Object.fromEntries(pairs);
+}
+
+/** The key that a request presents in its header, or nothing. */
+export function bearer(request: Request): string | undefined {
+  const header = request.headers.get('authorization');
+  if (header === null) return undefined;
+  return /^bearer +(.+)$/i.exec(header)?.[1]?.trim();
+}
+
+function readBody(request: Request, connection: ConnectionInfo): Promise<ArrayBuffer | Uint8Array> {
+  const declared = request.headers.get('content-length');
+  if (declared !== null && Number(declared) > MAX_BODY_BYTES) throw tooLarge();
+  if (declared === null || Number(declared) > SHORT_BODY_BYTES) connection.awaitBody();
+  // Bun makes a stream of its own for whoever asks for `body`, so it is only asked where there is no length.
+  return declared === null ? readChunks(request.body) : request.arrayBuffer();
+}
+
+function decode(bytes: ArrayBuffer | Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch (error) {
+    throw new BrokerError('invalid_request', 'The body is not valid UTF-8', { cause: error });
+  }
+}
+
+/** A body that cannot be read to its end is its sender's failure and not the broker's. */
+function brokenOff(error: unknown): never {
+  if (error instanceof BrokerError) throw error;
+  throw new BrokerError('invalid_request', 'The body broke off before its end', { cause: error });
+}
+
+/** Reads a body of unknown length, but no more of it than is taken. */
+async function readChunks(body: ReadableStream<Uint8Array> | null): Promise<Uint8Array> {
+  if (body === null) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.byteLength;
+    if (size > MAX_BODY_BYTES) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function tooLarge(): BrokerError {
+  return new BrokerError(
+    'too_large',
+    `The request is too large: at most ${MAX_DATA_BYTES} bytes of data, ${MAX_BODY_BYTES} with all around it`,
+  );
+}

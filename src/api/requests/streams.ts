@@ -1,0 +1,56 @@
+import { BrokerError } from '../../protocol/errors.ts';
+
+/** Counts open event streams: each holds a socket and a watch for as long as its reader likes. */
+export interface StreamLimit {
+  /**
+   * Takes a place for a stream of `holder`, or of nobody known, which counts overall alone; what it gives lets go of the place,
+   * and may be called again.
+   * @throws BrokerError `too_many_requests` when there is none.
+   */
+  open(holder: string | undefined): () => void;
+  /** How many are open. */
+  readonly streams: number;
+}
+
+export interface StreamLimitOptions {
+  readonly perHolder: number;
+  readonly overall: number;
+}
+
+/** After this a refused reader may look whether a place has become free, in seconds. */
+const RETRY_AFTER = 10;
+
+export function createStreamLimit({ perHolder, overall }: StreamLimitOptions): StreamLimit {
+  const byHolder = new Map<string, number>();
+  let streams = 0;
+  return {
+    open(holder) {
+      const held = holder === undefined ? 0 : (byHolder.get(holder) ?? 0);
+      if (held >= perHolder) throw full(`this key (or address, without one) has ${held} open`, perHolder);
+      if (streams >= overall) throw full(`${streams} are open`, overall);
+      if (holder !== undefined) byHolder.set(holder, held + 1);
+      streams += 1;
+      let open = true;
+      return () => {
+        if (!open) return;
+        open = false;
+        streams -= 1;
+        if (holder === undefined) return;
+        const left = (byHolder.get(holder) ?? 1) - 1;
+        if (left === 0) byHolder.delete(holder);
+        else byHolder.set(holder, left);
+      };
+    },
+    get streams() {
+      return streams;
+    },
+  };
+}
+
+function full(state: string, limit: number): BrokerError {
+  return new BrokerError(
+    'too_many_requests',
+    `Too many event streams: ${state}, and there may be ${limit}; close one, or try again in ${RETRY_AFTER} s`,
+    { retryAfter: RETRY_AFTER },
+  );
+}

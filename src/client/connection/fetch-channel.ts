@@ -1,0 +1,73 @@
+import { boundedText } from '../../runtime/bounded-text.ts';
+import type { BrokerUrl } from '../../protocol/broker-url.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { Channel, ChannelRequest, ChannelResponse } from '../../runtime/runtime.ts';
+import { untilAborted } from './until-aborted.ts';
+
+/** What takes the place of the network: `app.fetch` of a mounted app, or the runtime's own `fetch`. */
+export type Fetch = (request: Request) => Response | Promise<Response>;
+
+/** A channel that hands its requests to a function. Connections, and whom they lead to, are that function's affair. */
+export function openFetchChannel({ href, prefix }: BrokerUrl, fetch: Fetch): Channel {
+  const origin = href.slice(0, href.length - prefix.length);
+  return {
+    async request({ method, path, headers, body, signal }) {
+      signal?.throwIfAborted();
+      const request = new Request(`${origin}${path}`, {
+        method,
+        headers: { ...headers },
+        redirect: 'manual',
+        ...(body === undefined ? {} : { body: typeof body === 'string' ? body : new Uint8Array(body) }),
+        ...(signal ? { signal } : {}),
+      });
+      return toResponse(await untilAborted(attempt(fetch, request, href), signal), href, signal);
+    },
+    close: () => undefined,
+  };
+}
+
+async function attempt(fetch: Fetch, request: Request, href: string): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(request);
+  } catch (error) {
+    throw lost(href, error);
+  }
+  // What a browser makes of a redirect: it does not say where to.
+  if (response.type === 'opaqueredirect')
+    throw new BrokerError('internal', `What answers at ${href} sends its callers elsewhere: not followed`);
+  return response;
+}
+
+function toResponse(response: Response, href: string, signal: ChannelRequest['signal']): ChannelResponse {
+  async function* stream(): AsyncGenerator<Uint8Array> {
+    const reader = response.body?.getReader();
+    if (!reader) return;
+    let isOver = false;
+    try {
+      for (;;) {
+        const read = reader.read().catch((error: unknown) => Promise.reject(lost(href, error)));
+        const { done, value } = await untilAborted(read, signal);
+        isOver = done;
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      // Whoever makes the answer is told that nobody reads on; how it takes that is its own affair.
+      if (!isOver) reader.cancel().catch(() => undefined);
+    }
+  }
+  return {
+    status: response.status,
+    header: (name) => response.headers.get(name) ?? undefined,
+    stream,
+    text: () => boundedText(stream()),
+  };
+}
+
+function lost(href: string, error: unknown): BrokerError {
+  if (error instanceof BrokerError) return error;
+  return new BrokerError('unreachable', `No broker reached at ${href}: ${messageOf(error)}`, {
+    cause: error,
+  });
+}

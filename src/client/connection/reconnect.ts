@@ -1,0 +1,144 @@
+import { runtime } from '#runtime';
+import { formatAddress, type HostPort } from '../../protocol/address.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { ambiguous } from '../discovery/finder-errors.ts';
+import { identityMismatch } from '../trust/identity.ts';
+import { checkPin, type Line, type Pinned } from './line.ts';
+import { nameMismatch } from '../trust/name-trust.ts';
+import { type Deadline, isPassing } from './retry.ts';
+import { areRivals, type FoundBroker } from '../discovery/responders.ts';
+import { untilAborted } from './until-aborted.ts';
+
+/**
+ * How calls that wait come back to a broker that they have lost: at its address, whose host name is looked up again, or
+ * where a search finds it now. It must be the same one, by its certificate.
+ */
+export interface Regain {
+  /**
+   * Looks for the broker once, after `error`. Gives why it is out of reach still, and nothing when it is in reach.
+   * @throws BrokerError `identity_mismatch` when another one has taken its place; `ambiguous_broker` for copies of it.
+   */
+  (error: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown>;
+  /** Why it is out of reach now, if it is. */
+  cause(): unknown;
+  /** A call has found the broker by itself, before a look did. */
+  reached(): void;
+}
+
+/** Searches the network for so many milliseconds. Rejects with `unreachable` when nobody answers. */
+export type FindAgain = (ms: number, signal: AbortSignal) => Promise<FoundAgain>;
+
+export interface FoundAgain {
+  /** All that answer, whatever they hold. */
+  readonly brokers: readonly FoundBroker[];
+  /** Those that hold the name that the broker was found by; empty where it was found without. */
+  readonly holders: readonly FoundBroker[];
+}
+
+export interface RegainOptions {
+  readonly line: Line;
+  /** Absent for a broker that was given by its address, or by a URL. */
+  readonly findAgain?: FindAgain | undefined;
+  /** The name that it was found by. */
+  readonly foundBy?: string | undefined;
+  /** Told when the broker is out of reach, and when it is back: one line. */
+  notify(line: string): void;
+}
+
+/** Longest to try one address, in milliseconds. */
+const PROBE_MS = 3000;
+/** Longest to search at a time: meanwhile the address is not tried again. */
+const SEARCH_MS = 1500;
+
+export function createRegain(options: RegainOptions): Regain {
+  const { line, findAgain, notify } = options;
+  let cause: unknown;
+  let looking: Promise<void> | undefined;
+
+  const reached = (): void => {
+    if (cause !== undefined) notify(`The broker is in reach again, at ${line.place}`);
+    cause = undefined;
+  };
+
+  const look = async (ms: number): Promise<void> => {
+    const ended = new AbortController();
+    const { address, pinned } = line;
+    const here = line.probe(Math.min(ms, PROBE_MS)).then(() => address);
+    const elsewhere =
+      pinned &&
+      findAgain?.(Math.min(ms, SEARCH_MS), ended.signal).then((found) =>
+        pick(pinned, options.foundBy, found),
+      );
+    try {
+      const now = await Promise.any(elsewhere ? [here, elsewhere] : [here]);
+      if (formatAddress(now) !== formatAddress(address)) pinned?.moveTo(now);
+      reached();
+    } catch (error) {
+      const errors = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
+      const [atAddress, inSearch = atAddress] = errors;
+      // Another host may have got the address of a broker that has moved: there the search decides.
+      if (!isPassing(inSearch)) throw inSearch;
+      cause = atAddress;
+    } finally {
+      ended.abort();
+    }
+  };
+
+  const regain = async (why: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown> => {
+    // It answers, though not as it should: so it has not been lost.
+    if (!(why instanceof BrokerError) || why.code !== 'unreachable') return why;
+    if (cause === undefined) {
+      const how = findAgain ? 'looking for it again' : 'trying again';
+      notify(`The broker at ${line.place} is out of reach (${messageOf(why)}); ${how}`);
+      cause = why;
+    }
+    // Calls that wait at the same time look once.
+    looking ??= look(deadline.left()).finally(() => (looking = undefined));
+    await untilAborted(looking, signal);
+    return cause;
+  };
+  return Object.assign(regain, { cause: () => cause, reached });
+}
+
+/**
+ * The first address of ours among the brokers found that can be reached.
+ * @throws BrokerError `identity_mismatch` when another broker holds the name, and ours does not answer.
+ */
+async function pick(
+  { pin, pinSource }: Pinned,
+  foundBy: string | undefined,
+  { brokers, holders }: FoundAgain,
+): Promise<HostPort> {
+  const ours: FoundBroker[] = [];
+  let last: unknown;
+  for (const broker of brokers) {
+    try {
+      if ((await fingerprintOf(broker)) === pin.fingerprint) ours.push(broker);
+    } catch (error) {
+      last = error;
+    }
+  }
+  if (areRivals(ours)) throw ambiguous(ours, { name: '' }, false);
+  for (const { addresses, port } of ours) {
+    for (const host of addresses) {
+      try {
+        await checkPin({ host, port }, { pin, pinSource }, PROBE_MS);
+        return { host, port };
+      } catch (error) {
+        last = error;
+      }
+    }
+  }
+  const [holder] = holders;
+  const presented = holder && ours.length === 0 ? await fingerprintOf(holder) : pin.fingerprint;
+  if (holder && presented !== pin.fingerprint) {
+    throw foundBy === undefined || pinSource !== 'kept'
+      ? identityMismatch(holder, pin.fingerprint, presented, pinSource)
+      : nameMismatch(holder, foundBy, pin.fingerprint, presented);
+  }
+  throw last ?? new BrokerError('unreachable', 'None of the brokers that answer is the one that was lost');
+}
+
+async function fingerprintOf(broker: FoundBroker): Promise<string> {
+  return broker.seen?.fingerprint ?? (await runtime.peerCertificate(broker, PROBE_MS)).fingerprint;
+}

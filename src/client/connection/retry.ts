@@ -1,0 +1,91 @@
+import { formatDuration } from '../../protocol/duration.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+
+/** A time by which something must have happened. */
+export interface Deadline {
+  /** Milliseconds left, never below 0; `Infinity` without a limit. */
+  left(): number;
+  /** The error for when it has passed; `cause` says what was in the way, where that is known. */
+  error(waitedFor: string, cause?: unknown): BrokerError;
+}
+
+/** A deadline `ms` from now, by the monotonic clock. */
+export function deadlineIn(ms: number = Infinity): Deadline {
+  const at = performance.now() + ms;
+  return {
+    left: () => Math.max(0, at - performance.now()),
+    error(waitedFor, cause) {
+      const reason = cause === undefined ? '' : `: ${messageOf(cause)}`;
+      return new BrokerError(
+        'timeout',
+        `Gave up waiting for ${waitedFor} after ${formatDuration(ms)}${reason}`,
+        { cause },
+      );
+    },
+  };
+}
+
+/** Pauses between attempts: 100 ms, doubling to 2 s, each a little different so that many clients do not come at once. */
+export function backoff(): { pause(deadline: Deadline, signal?: AbortSignal): Promise<void>; reset(): void } {
+  let ms = 100;
+  return {
+    async pause(deadline, signal) {
+      const jittered = ms * (0.75 + Math.random() / 2);
+      ms = Math.min(ms * 2, 2000);
+      await sleep(Math.min(jittered, deadline.left()), signal);
+    },
+    reset() {
+      ms = 100;
+    },
+  };
+}
+
+/** Rejects with the reason of `signal` when it is aborted. Made of what every runtime has, since the app is to run anywhere. */
+function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', end);
+      resolve();
+    }, ms);
+    signal?.addEventListener('abort', end, { once: true });
+    if (signal?.aborted) end();
+  });
+}
+
+const passing: ReadonlySet<string> = new Set(['unreachable', 'unavailable', 'too_many_requests']);
+
+/**
+ * Whether a broker that failed so may answer a later attempt: it cannot be reached now, is not ready, or has had enough
+ * for the moment.
+ */
+export function isPassing(error: unknown): boolean {
+  return error instanceof BrokerError && passing.has(error.code);
+}
+
+/**
+ * Tries until it succeeds, for as long as what fails may pass.
+ * @param ms longest, in milliseconds; 0: once.
+ * @param attempt is given the milliseconds that are left for it.
+ * @throws BrokerError `timeout` with the last cause.
+ */
+export async function untilReached<T>(ms: number, attempt: (leftMs: number) => Promise<T>): Promise<T> {
+  if (ms === 0) return attempt(Infinity);
+  const deadline = deadlineIn(ms);
+  const retry = backoff();
+  let cause: unknown;
+  for (;;) {
+    try {
+      return await attempt(deadline.left());
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      // An attempt that the end of the time has cut off says less than the one before.
+      if (cause === undefined || deadline.left() > 0) cause = error;
+      await retry.pause(deadline);
+      if (deadline.left() === 0) throw deadline.error('the broker', cause);
+    }
+  }
+}

@@ -1,0 +1,179 @@
+import { isObject, type Json, MAX_DATA_BYTES } from '../../protocol/data.ts';
+import { formatDuration } from '../../protocol/duration.ts';
+import { BrokerError, codeForStatus, type ErrorCode, isErrorCode } from '../../protocol/errors.ts';
+import type { ChannelResponse } from '../../runtime/runtime.ts';
+import { withTimeout } from './time-limit.ts';
+import type { Line } from './line.ts';
+
+/** Calls to one broker whose identity has been settled. */
+export interface Rpc {
+  readonly line: Line;
+  /**
+   * Calls a method and gives the JSON that it answers.
+   * @throws BrokerError what the broker reports; `unreachable` when it cannot be reached or takes longer than the
+   *   timeout; `identity_mismatch`, with nothing sent. An aborted `signal` throws its reason.
+   */
+  call(module: string, method: string, params: CallParams, options?: CallOptions): Promise<Json>;
+  /** Calls a method and gives the answer itself, once its status has been found good. */
+  open(module: string, method: string, params: CallParams, options?: CallOptions): Promise<ChannelResponse>;
+  close(): void;
+}
+
+export type CallParams = Readonly<Record<string, Json | undefined>>;
+
+export interface CallOptions {
+  /** Longest for connection and answer, in milliseconds; default: the client's. `Infinity` sets no limit. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface RpcOptions {
+  readonly line: Line;
+  readonly accessKey?: string | undefined;
+  readonly timeoutMs: number;
+  readonly onAnswer?: ((answer: Json) => void) | undefined;
+}
+
+export function createRpc({ line, accessKey, timeoutMs: defaultTimeoutMs, onAnswer }: RpcOptions): Rpc {
+  // A header carries printable ASCII alike on every runtime; any other key goes with the parameters.
+  const inHeader = accessKey !== undefined && /^[!-~](?:[ -~]*[!-~])?$/.test(accessKey);
+  const authorization: Readonly<Record<string, string>> = inHeader
+    ? { authorization: `Bearer ${accessKey}` }
+    : {};
+  const withParams = accessKey && !inHeader ? { access_key: accessKey } : {};
+
+  const open = async (module: string, method: string, params: CallParams, options: CallOptions = {}) => {
+    const { timeoutMs = defaultTimeoutMs, headers = {} } = options;
+    const limit = withTimeout(timeoutMs, options.signal);
+    try {
+      const response = await line.request({
+        method: 'POST',
+        path: `/${encodeURIComponent(module)}/${encodeURIComponent(method)}`,
+        headers: {
+          'content-type': 'application/json',
+          ...authorization,
+          ...headers,
+        },
+        body: JSON.stringify({ ...params, ...withParams }),
+        ...(limit.signal ? { signal: limit.signal } : {}),
+      });
+      checkRedirect(line, response);
+      if (response.status >= 400) {
+        const origin = { line, isBuiltIn: builtIn.has(module) };
+        throw failureOf(response.status, await response.text(), origin);
+      }
+      return { response, limit };
+    } catch (error) {
+      limit.release();
+      throw limit.timedOut() ? tooSlow(line, timeoutMs) : error;
+    }
+  };
+
+  return {
+    line,
+    async call(module, method, params, options = {}) {
+      const { response, limit } = await open(module, method, params, options);
+      try {
+        const answer = parseAnswer(await response.text(), module, method);
+        onAnswer?.(answer);
+        return answer;
+      } catch (error) {
+        throw limit.timedOut() ? tooSlow(line, options.timeoutMs ?? defaultTimeoutMs) : error;
+      } finally {
+        limit.release();
+      }
+    },
+    async open(module, method, params, options) {
+      const { response, limit } = await open(module, method, params, options);
+      limit.clear();
+      return response;
+    },
+    close: () => line.close(),
+  };
+}
+
+/** Modules that answer with an envelope, whatever they answer: without one, it was not they. */
+const builtIn: ReadonlySet<string> = new Set(['ping', 'services']);
+
+/** Whoever sends a client elsewhere does not get its key sent there. */
+export function checkRedirect({ place }: Line, { status, header }: ChannelResponse): void {
+  const location = header('location');
+  if (status < 300 || status > 399 || location === undefined) return;
+  throw new BrokerError(
+    'internal',
+    `What answers at ${place} sends its callers to '${location.slice(0, 200)}' (HTTP status ${status}), which is not followed: name the broker by the URL at which it answers itself`,
+    { status },
+  );
+}
+
+export function tooSlow({ place }: Line, ms: number): BrokerError {
+  return new BrokerError('unreachable', `No answer from the broker at ${place} within ${formatDuration(ms)}`);
+}
+
+function parseAnswer(text: string, module: string, method: string): Json {
+  let answer: Json;
+  try {
+    answer = JSON.parse(text) as Json;
+  } catch (error) {
+    throw new BrokerError('internal', `${module}.${method} did not answer with JSON: ${text.slice(0, 80)}`, {
+      cause: error,
+    });
+  }
+  // The original answers 200 to a call that failed.
+  if (isObject(answer) && answer['success'] === false) throw failureOf(200, text);
+  return answer;
+}
+
+/** Whose answer it is. */
+interface Origin {
+  readonly line: Line;
+  readonly isBuiltIn: boolean;
+}
+
+/** The error that a failed answer carries: its envelope's code and message, or what its status says. */
+export function failureOf(status: number, text: string, origin?: Origin): BrokerError {
+  let envelope: unknown;
+  try {
+    envelope = JSON.parse(text);
+  } catch {
+    envelope = undefined;
+  }
+  const { code, message, success } = isObject(envelope) ? envelope : {};
+  const isBrokers = isErrorCode(code) || success === false;
+  const byOther = isBrokers || !origin ? undefined : failureOfAnother(status, origin);
+  if (byOther) return byOther;
+  return new BrokerError(
+    isErrorCode(code) ? code : codeForStatus(status),
+    typeof message === 'string' && message !== '' ? message : bareStatus(status, origin?.line),
+    { status },
+  );
+}
+
+/** What an answer says that no broker has made: a server of another kind, or a proxy in place of a broker that it does not reach. */
+function failureOfAnother(status: number, { line, isBuiltIn }: Origin): BrokerError | undefined {
+  const { place, isProxied } = line;
+  const failure = (code: ErrorCode, why: string): BrokerError =>
+    new BrokerError(code, `Something answers at ${place}, but ${why} (HTTP status ${status})`, { status });
+  // Every broker has the modules that are built in.
+  if (status === 404 && isBuiltIn)
+    return failure('unreachable', `it is no broker: check the ${isProxied ? 'path of the URL' : 'address'}`);
+  if (!isProxied) return undefined;
+  switch (status) {
+    case 502:
+    case 504:
+      return failure('unreachable', 'it reaches no broker');
+    case 503:
+      return failure('unavailable', 'the broker behind it is out of service');
+    default:
+      return undefined;
+  }
+}
+
+/** What an answer without an envelope says: a proxy made it, or the server before it reached the broker's code. */
+function bareStatus(status: number, line: Line | undefined): string {
+  if (status === 413)
+    return `The request is too large for the broker: data takes at most ${MAX_DATA_BYTES} bytes of JSON`;
+  const who = line?.isProxied ? `The broker at ${line.place}, or a proxy before it,` : 'The broker';
+  return `${who} answered with HTTP status ${status}`;
+}

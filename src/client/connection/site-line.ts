@@ -1,0 +1,74 @@
+import { runtime } from '#runtime';
+import { parseAuthorities, systemAuthorities } from '../../runtime/authorities.ts';
+import type { BrokerUrl } from '../../protocol/broker-url.ts';
+import type { Channel, ChannelRequest, ChannelResponse } from '../../runtime/runtime.ts';
+import { type Fetch, openFetchChannel } from './fetch-channel.ts';
+import { withTimeout } from './time-limit.ts';
+import type { Line } from './line.ts';
+import { checkRedirect, failureOf, tooSlow } from './rpc.ts';
+import { judgeSite } from '../trust/site-trust.ts';
+
+/** How a broker that is named by a URL is reached. */
+export interface SiteLineOptions {
+  /** Texts in PEM with the authorities that count; default: those of the system. */
+  readonly ca?: string | readonly string[] | undefined;
+  /** The only certificate that will do even so: 64 lower-case hex digits. */
+  readonly fingerprint?: string | undefined;
+  /** Takes the place of the network. */
+  readonly fetch?: Fetch | undefined;
+}
+
+/** Answers to `/identity` by which the broker is out of reach. Others may be a proxy's that wants a key, which is not sent here. */
+const absent: ReadonlySet<number> = new Set([404, 502, 503, 504]);
+
+/**
+ * A line to a broker behind a proxy, or mounted in an app.
+ * @throws BrokerError `usage` for authorities that cannot be read.
+ */
+export async function openSiteLine(url: BrokerUrl, options: SiteLineOptions): Promise<Line> {
+  const channel = options.fetch ? openFetchChannel(url, options.fetch) : await openChannel(url, options);
+  const request = ({ path, headers, ...rest }: ChannelRequest): Promise<ChannelResponse> =>
+    channel.request({
+      ...rest,
+      path: url.prefix + path,
+      // A function that takes the place of the network has the URL itself.
+      headers: options.fetch ? headers : { host: url.authority, ...headers },
+    });
+  const line: Line = {
+    address: { host: url.host, port: url.port },
+    place: url.href,
+    isProxied: true,
+    request,
+    async probe(ms) {
+      const limit = withTimeout(ms, undefined);
+      try {
+        const signal = limit.signal ? { signal: limit.signal } : {};
+        const response = await request({ method: 'POST', path: '/identity', headers: {}, ...signal });
+        const text = await response.text();
+        checkRedirect(line, response);
+        const { status } = response;
+        if (!absent.has(status)) return;
+        const failure = failureOf(status, text, { line, isBuiltIn: true });
+        // A broker that does not know the question says so in its own words.
+        if (failure.code !== 'not_found') throw failure;
+      } catch (error) {
+        throw limit.timedOut() ? tooSlow(line, ms) : error;
+      } finally {
+        limit.release();
+      }
+    },
+    close: () => channel.close(),
+  };
+  return line;
+}
+
+function openChannel(url: BrokerUrl, { ca, fingerprint }: SiteLineOptions): Promise<Channel> {
+  const texts = typeof ca === 'string' ? [ca] : ca;
+  const authorities = texts?.flatMap((text) => parseAuthorities(text, 'ca')) ?? systemAuthorities();
+  return runtime.openSite({
+    host: url.host,
+    port: url.port,
+    authorities,
+    judge: (presented) => judgeSite(url, presented, { isOwn: texts !== undefined, fingerprint }),
+  });
+}

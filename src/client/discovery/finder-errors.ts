@@ -1,0 +1,106 @@
+import { DEFAULT_PORT, formatAddress } from '../../protocol/address.ts';
+import { ANY_BROKER } from '../../protocol/discovery.ts';
+import { formatDuration } from '../../protocol/duration.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { shellWord } from '../../protocol/shell-word.ts';
+import type { Attempt, Sighting } from './search.ts';
+import type { FoundBroker } from './responders.ts';
+
+/** The name that answers were asked for; {@link ANY_BROKER} where any answer would do. */
+interface Asked {
+  readonly name: string;
+  /** UDP port asked; default 20443. */
+  readonly port?: number | undefined;
+  /** In the keyed form: how many replies were not made with the key. */
+  readonly rejected?: number | undefined;
+}
+
+/** Nobody answered: says what was tried, and what went wrong where something did. */
+export function noneAnswered(
+  { name, rejected }: Asked,
+  elapsedMs: number,
+  attempts: readonly Attempt[],
+): BrokerError {
+  const what = name === ANY_BROKER ? 'No broker' : `No broker holding '${name}'`;
+  const problems = attempts.filter(({ error }) => error !== undefined).map(describe);
+  if (attempts.length === 0) {
+    return new BrokerError('unreachable', `${what} was asked: no interface is up that could be asked on`);
+  }
+  if (attempts.every(({ sent }) => sent === 0)) {
+    return new BrokerError(
+      'unreachable',
+      `${what} could be asked: every query failed (${problems.join('; ')})`,
+    );
+  }
+  const failed = problems.length > 0 ? `; failed: ${problems.join('; ')}` : '';
+  const hint =
+    name === ANY_BROKER
+      ? 'Is one running on this network? If so, name it with --bpbroker, or ask it with --target'
+      : 'Is one running on this network, and is the name registered? If so, name it with --bpbroker, or ask it with --target';
+  return new BrokerError(
+    'unreachable',
+    `${what} answered within ${formatDuration(elapsedMs)} (asked ${asked(attempts)}${failed}). ${hint}${ofKey(rejected)}`,
+  );
+}
+
+/** What else may be the reason for silence: a key on one side alone, or another one. */
+function ofKey(rejected: number | undefined): string {
+  if (rejected === undefined) return '. A broker that has a discovery key answers only those who have it too';
+  const silent = '. A broker that has not this discovery key keeps silent';
+  if (rejected === 0) return silent;
+  const were = rejected === 1 ? 'reply was' : 'replies were';
+  return `${silent}; ${rejected} ${were} not made with this key, or late, and not believed`;
+}
+
+function describe({ interface: on, to, error }: Attempt): string {
+  return `${to}${on === undefined ? '' : ` on ${on}`}: ${error}`;
+}
+
+/** `2 interfaces (eth0, lo) and 1 target` */
+function asked(attempts: readonly Attempt[]): string {
+  const interfaces = [...new Set(attempts.flatMap(({ interface: on }) => on ?? []))];
+  const targets = attempts.filter(({ interface: on }) => on === undefined).length;
+  const parts = [
+    interfaces.length > 0 ? `on ${count(interfaces.length, 'interface')} (${interfaces.join(', ')})` : [],
+    targets > 0 ? count(targets, 'target') : [],
+  ];
+  return parts.flat().join(' and ');
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}
+
+/** Several brokers answered where one was asked for. */
+export function ambiguous(
+  brokers: readonly FoundBroker[],
+  { name, port: udpPort = DEFAULT_PORT }: Asked,
+  isHolder: boolean,
+): BrokerError {
+  const addresses = brokers.map(({ host, port }) => formatAddress({ host, port })).join(', ');
+  const held = name === ANY_BROKER ? '' : `, none of which holds '${name}'`;
+  const what = isHolder
+    ? `${brokers.length} brokers hold '${name}'`
+    : `${brokers.length} brokers answered${held}`;
+  const copies = new Set(brokers.map(({ seen }) => seen?.fingerprint ?? '')).size < brokers.length;
+  const hint = copies
+    ? '. Some have the same identity: copies of one broker (an image, or a move whose old broker still runs), of which one must be stopped'
+    : '';
+  const by = name === ANY_BROKER ? '' : ` --name ${shellWord(name)}`;
+  // Where none holds the name, all that answer are to be listed.
+  const advice = `discover${isHolder ? by : ''} --all${udpPort === DEFAULT_PORT ? '' : ` --port ${udpPort}`}`;
+  return new BrokerError(
+    'ambiguous_broker',
+    `${what}: ${addresses}${hint}. Choose one with --bpbroker, register a name that only one of them holds, or list them with: bpbroker ${advice}`,
+    { advice },
+  );
+}
+
+/** Brokers answered, but none of their addresses lets a client in. */
+export function unreachable(sightings: readonly Sighting[], failures: readonly string[]): BrokerError {
+  const addresses = sightings.map(({ address, port }) => formatAddress({ host: address, port })).join(', ');
+  return new BrokerError(
+    'unreachable',
+    `Discovery was answered from ${addresses} (UDP), but none of them can be reached over TCP: ${failures.join('; ')}`,
+  );
+}

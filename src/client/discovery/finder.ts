@@ -1,0 +1,233 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DEFAULT_PORT } from '../../protocol/address.ts';
+import { MAX_TIMER_MS } from '../../protocol/duration.ts';
+import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../../protocol/discovery.ts';
+import { nameProblem } from '../../protocol/names.ts';
+import { ambiguous, noneAnswered, unreachable } from './finder-errors.ts';
+import { type Attempt, openSearch, type Sighting } from './search.ts';
+import { identifyBroker } from '../trust/identify.ts';
+import {
+  areRivals,
+  byRank,
+  type FoundBroker,
+  foundBroker,
+  type Identify,
+  identifyBrokers,
+} from './responders.ts';
+
+export type { Attempt, Sighting } from './search.ts';
+export type { FoundBroker, Identify } from './responders.ts';
+
+export interface DiscoverOptions {
+  /** Name of an entry that the broker holds; `''` is answered by every broker. */
+  readonly name: string;
+  /** Speaks the keyed form with this key, and takes no other answer; default: the open form. */
+  readonly key?: string | undefined;
+  /** Longest to look for a first answer, in milliseconds; `undefined`: until aborted. */
+  readonly timeoutMs: number | undefined;
+  /**
+   * Tells which broker a sighting is of; asked only when several addresses answered, and not in the keyed form. Default: by
+   * the certificate that it presents, and by what it says of itself behind it.
+   */
+  readonly identify?: Identify | undefined;
+  /** UDP port to ask; default 20443. */
+  readonly port?: number | undefined;
+  /** Addresses to ask besides the neighbourhood, unicast or directed: HOST or HOST:PORT. */
+  readonly targets?: readonly string[] | undefined;
+  /** Names of the only interfaces to use (`lo`: loopback, on any system); absent or empty: every one that is up. */
+  readonly interfaces?: readonly string[] | undefined;
+  /** Takes several brokers for an answer; default false. */
+  readonly all?: boolean | undefined;
+  /** Takes the one broker that answers at all when none that answers holds the name; default false. */
+  readonly orAny?: boolean | undefined;
+  /**
+   * How long to go on listening after the first answer, in milliseconds; default 150, with `all` 500. Twice the time that the
+   * first answer took, where that is longer; a second at the most.
+   */
+  readonly gatherMs?: number | undefined;
+  /** Told of each sighting as it comes, of holders of the name and (`orAny`) of others. */
+  readonly onSighting?: ((sighting: Sighting, isHolder: boolean) => void) | undefined;
+  /** Told at the end how the queries fared. */
+  readonly onAttempts?: ((attempts: readonly Attempt[]) => void) | undefined;
+  /** Ends the search; its reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** How long to look for a broker unless told otherwise. */
+export const DISCOVER_TIMEOUT_MS = 3000;
+
+/** Pause before asking anew when brokers answered but none could be reached. */
+const RETRY_MS = 500;
+
+/** When to ask, in milliseconds from the start; about every second after the last of these. */
+const ASK_AT: readonly number[] = [0, 100, 250, 500, 1000];
+
+/**
+ * Finds the broker that holds a name, on the links of this host and at the targets given.
+ *
+ * @returns One broker, or several that share one registry; with `all`, every one that answered.
+ * @throws BrokerError `unreachable` when none answered, `ambiguous_broker` when several did; `usage` for an unknown
+ *   interface or a malformed target; `invalid_request` for a name that no entry may have. The signal's reason.
+ */
+export async function discover(options: DiscoverOptions): Promise<FoundBroker[]> {
+  const { timeoutMs = Infinity, identify = identifyBroker, signal } = options;
+  signal?.throwIfAborted();
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const { sightings, isHolder } = await gather(options, deadline);
+    const [first, ...others] = sightings;
+    if (first?.reply.form === 'open' && others.length === 0) return [foundBroker([first])];
+    const { brokers, failures } = await identifyBrokers(sightings, identify, signal);
+    if (areRivals(brokers) && options.all !== true) throw ambiguous(brokers, options, isHolder);
+    if (brokers.length > 0) return [...brokers];
+    // It may be about to open its API, which who waits for it should not take for a failure.
+    if (performance.now() + RETRY_MS > deadline) throw unreachable(sightings, failures);
+    await sleep(RETRY_MS, undefined, { signal }).catch(() => signal?.throwIfAborted());
+  }
+}
+
+interface Gathered {
+  /** The best first; at least one. */
+  readonly sightings: readonly Sighting[];
+  /** Whether those who answered hold the name, or only answer at all. */
+  readonly isHolder: boolean;
+}
+
+/** Asks until the first answer, then for a little longer, for others to answer too. */
+async function gather(options: DiscoverOptions, deadline: number): Promise<Gathered> {
+  const { gatherMs = options.all === true ? 500 : 150, signal } = options;
+  const names = namesToAsk(options);
+  const ask = await questionsOf(options);
+  const answers = names.map((): Sighting[] => []);
+  const began = performance.now();
+  let askedAt = began;
+  const search = openSearch({
+    questions: names.map(ask),
+    port: options.port ?? DEFAULT_PORT,
+    targets: options.targets,
+    interfaces: options.interfaces,
+    onSighting(sighting, question) {
+      // The first holder opens a window anew: that any broker answered says nothing of how soon holders do.
+      if (answers.slice(0, question + 1).every(({ length }) => length === 0)) {
+        clock.endIn(windowAfter(performance.now() - askedAt, gatherMs));
+      }
+      answers[question]?.push(sighting);
+      options.onSighting?.(sighting, names[question] !== ANY_BROKER);
+    },
+  });
+  const clock = createClock(deadline, signal);
+  try {
+    await askUntilEnd(clock, () => {
+      const now = performance.now();
+      // Nothing tells which of the first queries, which follow closely, an answer is for: the slowest it may have been counts.
+      if (now - askedAt > CLOSE_MS) askedAt = now;
+      void search.ask();
+    });
+    signal?.throwIfAborted();
+    const attempts = search.attempts();
+    options.onAttempts?.(attempts);
+    const answered = answers.findIndex(({ length }) => length > 0);
+    if (answered === -1) {
+      // Where any broker would do, none having answered says more than none holding the name.
+      const name = options.orAny === true ? ANY_BROKER : options.name;
+      const rejected = options.key === undefined ? undefined : search.rejected();
+      throw noneAnswered({ name, rejected }, performance.now() - began, attempts);
+    }
+    const isHolder = names[answered] !== ANY_BROKER;
+    return { sightings: (answers[answered] ?? []).toSorted(byRank), isHolder };
+  } finally {
+    clock.stop();
+    await search.close();
+  }
+}
+
+/** How to ask for a name. What the keyed form needs is loaded only for those who have a key. */
+async function questionsOf({ key }: DiscoverOptions): Promise<(name: string) => Question> {
+  if (key === undefined) return openQuestion;
+  const { keyedQuestion } = await import('../../protocol/keyed-forms.ts');
+  return (name) => keyedQuestion(name, key);
+}
+
+/** The names to ask for, the wanted one first. A name that cannot be asked for is left to any broker, if one may do. */
+function namesToAsk({ name, key, orAny = false }: DiscoverOptions): string[] {
+  const problem = key === undefined ? queryProblem : nameProblem;
+  if (name === ANY_BROKER || (orAny && problem(name) !== undefined)) return [ANY_BROKER];
+  return orAny ? [name, ANY_BROKER] : [name];
+}
+
+/** @param ask must not wait: a host name that takes long to resolve must not hold up the next round. */
+async function askUntilEnd(clock: Clock, ask: () => void): Promise<void> {
+  for (let round = 0; !clock.ended(); round++) {
+    ask();
+    await clock.pause(pauseAfter(round));
+  }
+  // On a busy host the clock may come late, and answers have arrived that nobody has read yet.
+  await new Promise((resolve) => setTimeout(resolve, LAST_LOOK_MS));
+}
+
+/** A turn of the event loop would do, which Bun may go through without a look at its sockets. */
+const LAST_LOOK_MS = 5;
+
+/** Queries that are no further apart than this are one question. */
+const CLOSE_MS = 600;
+/** Longest that a slow first answer draws the window out to. */
+const LONGEST_WINDOW_MS = 1000;
+
+/** How long to wait for others after the first answer: where that one was slow, theirs may be as well. */
+function windowAfter(firstMs: number, gatherMs: number): number {
+  return Math.max(gatherMs, Math.min(2 * firstMs, LONGEST_WINDOW_MS));
+}
+
+/**
+ * Milliseconds to the next round: soon at first, then each second, after 10 rounds every two and after 40 every four. Each is a
+ * quarter shorter or longer by chance: hosts that were switched on together must not go on asking together.
+ */
+export function pauseAfter(round: number, random: () => number = Math.random): number {
+  const at = ASK_AT[round];
+  const next = ASK_AT[round + 1];
+  const later = round < 10 ? 1000 : round < 40 ? 2000 : 4000;
+  return (at === undefined || next === undefined ? later : next - at) * (0.75 + random() / 2);
+}
+
+interface Clock {
+  ended(): boolean;
+  /** Moves the end to `ms` from now. */
+  endIn(ms: number): void;
+  /** Waits, at the longest to the end. */
+  pause(ms: number): Promise<void>;
+  stop(): void;
+}
+
+/** A time limit that may be moved while it is waited for; it ends at once when the signal is aborted. */
+function createClock(end: number, signal: AbortSignal | undefined): Clock {
+  let until = end;
+  let timer: NodeJS.Timeout | undefined;
+  let wake: (() => void) | undefined;
+  const set = (at: number): void => {
+    clearTimeout(timer);
+    // One more, for timers may be early by a part of a millisecond.
+    const ms = Math.ceil(Math.min(at, until) - performance.now()) + 1;
+    timer = setTimeout(() => wake?.(), Math.min(Math.max(0, ms), MAX_TIMER_MS));
+  };
+  let next = end;
+  const abort = (): void => wake?.();
+  signal?.addEventListener('abort', abort, { once: true });
+  return {
+    ended: () => performance.now() >= until || signal?.aborted === true,
+    endIn(ms) {
+      until = performance.now() + ms;
+      set(next);
+    },
+    pause(ms) {
+      next = performance.now() + ms;
+      return new Promise((resolve) => {
+        wake = resolve;
+        set(next);
+      });
+    },
+    stop() {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    },
+  };
+}

@@ -1,0 +1,177 @@
+import { isIP } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { brokerOf, type KeyedReply } from '../../protocol/discovery.ts';
+import { messageOf } from '../../protocol/errors.ts';
+import { isLinkLocal, isLoopback, withoutZone } from '../../runtime/interfaces.ts';
+import type { Sighting } from './search.ts';
+
+/**
+ * Tells which broker a sighting is of. Rejects, or gives nothing, when that address cannot be reached. A text stands for
+ * an identity that has nothing but it.
+ */
+export type Identify = (sighting: Sighting, signal: AbortSignal) => Promise<Seen | string | undefined>;
+
+/** Which running broker answers at an address. */
+export interface Seen {
+  /** SHA-256 of the certificate that it presents, 64 lower-case hex digits. */
+  readonly fingerprint: string;
+  /** Tells its registry from all others; older brokers do not say. */
+  readonly id?: string;
+  /** Tells the running process from all others; older brokers do not say. */
+  readonly instance?: string;
+  /** Whether other brokers serve the same registry. */
+  readonly shared?: boolean;
+}
+
+/** A broker that answered. */
+export interface FoundBroker {
+  /** Its best address: IPv4 before IPv6 link-local before loopback, then the first to answer. */
+  readonly host: string;
+  readonly port: number;
+  /** All addresses that it answered from, the best first; in the keyed form, also others that its reply names. */
+  readonly addresses: readonly string[];
+  /** Which one it is, where that was asked: in the open form only when several addresses answered. */
+  readonly seen?: Seen;
+  /** What a keyed reply proves. */
+  readonly proof?: Proof;
+  /** The name that it answered for in the open form: its identity is kept for that too. Set by `discover` of the library. */
+  readonly foundBy?: string;
+}
+
+/** What whoever has the key said of a broker. */
+export interface Proof {
+  /** Tells its registry from all others. */
+  readonly id: string;
+  /** SHA-256 of the one certificate that it may present, 64 lower-case hex digits. */
+  readonly fingerprint: string;
+}
+
+export interface Identified {
+  /** One for each broker, the best first. */
+  readonly brokers: readonly FoundBroker[];
+  /** Why sightings were left out, by address. */
+  readonly failures: readonly string[];
+}
+
+/** Longest to wait for the identity at one address. */
+const IDENTIFY_MS = 5000;
+
+/** Orders sightings: addresses of use to other hosts first, then those that answered first. */
+export function byRank(a: Sighting, b: Sighting): number {
+  return rank(a.address) - rank(b.address) || a.at - b.at;
+}
+
+function rank(address: string): number {
+  if (isLoopback(address)) return 3;
+  if (isLinkLocal(address)) return 2;
+  return address.includes(':') ? 1 : 0;
+}
+
+/** The broker behind sightings that are all of it; of a keyed one, only addresses that it names itself. */
+export function foundBroker(sightings: readonly [Sighting, ...Sighting[]], identity?: Seen): FoundBroker {
+  const [best] = sightings;
+  const { address: host, port, reply } = best;
+  const seen = identity === undefined ? {} : { seen: identity };
+  if (reply.form === 'open')
+    return { host, port, addresses: sightings.map(({ address }) => address), ...seen };
+  const addresses = [
+    ...new Set([...sightings.filter(isOwn).map(({ address }) => address), ...named(sightings)]),
+  ];
+  const { id, fingerprint } = reply;
+  return { host: addresses[0] ?? '', port, addresses, ...seen, proof: { id, fingerprint } };
+}
+
+/** Whether a keyed reply came from an address that it names: others are not to be trusted, for anybody may relay it. */
+function isOwn({ address, reply }: Sighting): boolean {
+  return reply.form === 'keyed' && reply.addresses.includes(withoutZone(address));
+}
+
+/** The addresses that keyed replies name; link-local ones by the link that the reply came in on. */
+function named(sightings: readonly Sighting[]): string[] {
+  return sightings.flatMap(({ address: source, reply }) => {
+    if (reply.form === 'open') return [];
+    const zone = source.split('%')[1];
+    return reply.addresses.flatMap((address) => {
+      if (isIP(address) === 0 || address.includes('%')) return [];
+      if (!isLinkLocal(address)) return [address];
+      return zone === undefined ? [] : [`${address}%${zone}`];
+    });
+  });
+}
+
+/**
+ * Tells the brokers behind ranked sightings apart. Keyed replies say it themselves; where `identify` has to be asked,
+ * what cannot be identified is left out, with the reason.
+ */
+export async function identifyBrokers(
+  sightings: readonly Sighting[],
+  identify: Identify,
+  signal?: AbortSignal,
+): Promise<Identified> {
+  const failures: string[] = [];
+  const identities = await Promise.all(
+    sightings.map(async (sighting): Promise<Seen | undefined> => {
+      if (sighting.reply.form === 'keyed') return seenIn(sighting.reply);
+      try {
+        const identity = await withinTime(identify, sighting, signal);
+        if (identity !== undefined)
+          return typeof identity === 'string' ? { fingerprint: identity } : identity;
+        failures.push(`${sighting.address}: no identity`);
+      } catch (error) {
+        failures.push(`${sighting.address}: ${messageOf(error)}`);
+      }
+      return undefined;
+    }),
+  );
+  signal?.throwIfAborted();
+  const groups = new Map<string, { readonly seen: Seen; readonly of: [Sighting, ...Sighting[]] }>();
+  for (const [index, sighting] of sightings.entries()) {
+    const seen = identities[index];
+    if (seen === undefined) continue;
+    const broker = brokerOf({ id: '', ...seen });
+    const group = groups.get(broker);
+    if (group) group.of.push(sighting);
+    else groups.set(broker, { seen, of: [sighting] });
+  }
+  const brokers = [...groups.values()].map(({ seen, of }) => foundBroker(of, seen));
+  const reachable = brokers.filter(({ addresses }) => addresses.length > 0);
+  if (reachable.length < brokers.length) failures.push('a reply names no address that can be used here');
+  return { brokers: reachable, failures };
+}
+
+function seenIn({ id, instance, shared, fingerprint }: KeyedReply): Seen {
+  return {
+    fingerprint,
+    id,
+    ...(instance === undefined ? {} : { instance }),
+    ...(shared === undefined ? {} : { shared }),
+  };
+}
+
+/**
+ * Whether brokers are rivals: different running processes which may hold different entries. Those that say that they share
+ * one registry are not, whichever of them is asked.
+ */
+export function areRivals(brokers: readonly FoundBroker[]): boolean {
+  const registries = brokers.map(({ seen }) => (seen?.shared === true ? seen.id : undefined));
+  return brokers.length > 1 && (registries.includes(undefined) || new Set(registries).size > 1);
+}
+
+/** Gives up on an identity that is late even when `identify` heeds no signal. */
+async function withinTime(
+  identify: Identify,
+  sighting: Sighting,
+  signal: AbortSignal | undefined,
+): Promise<Seen | string | undefined> {
+  const done = new AbortController();
+  const ended = AbortSignal.any([done.signal, ...(signal ? [signal] : [])]);
+  const late = sleep(IDENTIFY_MS, undefined, { signal: ended }).then(() => {
+    throw new Error(`no answer within ${IDENTIFY_MS / 1000} s`);
+  });
+  try {
+    return await Promise.race([identify(sighting, ended), late]);
+  } finally {
+    done.abort();
+    late.catch(() => undefined);
+  }
+}

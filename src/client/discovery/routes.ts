@@ -1,0 +1,73 @@
+import { DISCOVERY_GROUP } from '../../protocol/discovery.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { isLoopback, type NetworkInterface } from '../../runtime/interfaces.ts';
+
+/** One way out of this host: a local address to send from, and whom to ask from there. */
+export interface Lane {
+  /** Name of the interface. */
+  readonly interface: string;
+  readonly family: 4 | 6;
+  /** Local address to bind, so that the query leaves by this interface with the right source. */
+  readonly from: string;
+  /** Addresses that reach whoever is there. */
+  readonly to: readonly string[];
+}
+
+/**
+ * The lanes that reach the neighbours of this host without knowing them: from each IPv4 address the broadcast address of
+ * its own subnet and 255.255.255.255, on each link with IPv6 the multicast group, and this host itself.
+ */
+export function planLanes(interfaces: readonly NetworkInterface[]): Lane[] {
+  return interfaces.flatMap((link) => (link.loopback ? loopbackLanes(link) : linkLanes(link)));
+}
+
+function linkLanes({ name, ipv4, linkLocal, zone }: NetworkInterface): Lane[] {
+  const lanes: Lane[] = [];
+  const asked = new Set<string>();
+  for (const { address, broadcast } of ipv4) {
+    // A second address in the same subnet would only ask the same hosts twice.
+    if (broadcast === undefined || asked.has(broadcast)) continue;
+    asked.add(broadcast);
+    lanes.push({ interface: name, family: 4, from: address, to: [broadcast, '255.255.255.255'] });
+  }
+  if (linkLocal !== undefined) {
+    const to = [`${DISCOVERY_GROUP}%${zone}`];
+    lanes.push({ interface: name, family: 6, from: `${linkLocal}%${zone}`, to });
+  }
+  return lanes;
+}
+
+function loopbackLanes({ name, ipv4 }: NetworkInterface): Lane[] {
+  return ipv4
+    .filter(({ address }) => isLoopback(address))
+    .slice(0, 1)
+    .map(({ address, broadcast }) => {
+      const to = broadcast === undefined ? [address] : [address, broadcast];
+      return { interface: name, family: 4, from: address, to };
+    });
+}
+
+/**
+ * Those of `present` that the user asked for; all of them when nothing was asked for. The loopback interface answers to
+ * `lo` on every system. `known` names all interfaces of this host, also those that have no address yet.
+ * @throws BrokerError `usage` for a name that is none of them.
+ */
+export function chooseInterfaces(
+  present: readonly NetworkInterface[],
+  wanted: readonly string[] | undefined,
+  known: readonly string[],
+): NetworkInterface[] {
+  if (wanted === undefined || wanted.length === 0) return [...present];
+  for (const name of wanted) {
+    if (known.includes(name) || present.some((link) => isWanted(name, link))) continue;
+    throw new BrokerError(
+      'usage',
+      `No interface is named '${name}'; this host has ${known.join(', ') || 'none'}`,
+    );
+  }
+  return present.filter((link) => wanted.some((name) => isWanted(name, link)));
+}
+
+function isWanted(name: string, link: NetworkInterface): boolean {
+  return link.name === name || (name === 'lo' && link.loopback);
+}

@@ -1,0 +1,240 @@
+import { lookup } from 'node:dns/promises';
+import { isIP, isIPv6 } from 'node:net';
+import { formatAddress, type HostPort, parseAddress } from '../../protocol/address.ts';
+import type { Challenge, Question, Reply } from '../../protocol/discovery.ts';
+import {
+  inSubnet,
+  interfaceNames,
+  isLinkLocal,
+  listInterfaces,
+  type NetworkInterface,
+  withoutZone,
+} from '../../runtime/interfaces.ts';
+import { openUdp, socketErrorName, sourceTowards, type UdpPeer, type UdpSocket } from '../../runtime/udp.ts';
+import { chooseInterfaces, planLanes } from './routes.ts';
+
+/** A broker's reply: the first from this address and port to this question. */
+export interface Sighting {
+  /** IP address that the reply came from; an IPv6 link-local one with its zone. */
+  readonly address: string;
+  /** TCP port of the API: what the reply says, or, in the open form, the UDP port that it came from. */
+  readonly port: number;
+  /** Interface that it was seen on, where the query went out of a known one. */
+  readonly interface?: string;
+  /** Milliseconds since the search began. */
+  readonly at: number;
+  readonly reply: Reply;
+}
+
+/** How the queries to one address fared. */
+export interface Attempt {
+  /** Interface that they left by; absent for targets, which the routes decide. */
+  readonly interface?: string;
+  /** Address and port asked, or the target as it was given. */
+  readonly to: string;
+  /** How many were handed to the network. */
+  readonly sent: number;
+  /** The last error, such as `ENETUNREACH`; absent when the last one was sent. */
+  readonly error?: string;
+}
+
+export interface SearchOptions {
+  /** The questions, each asked from sockets of its own: that is how their replies are told apart. */
+  readonly questions: readonly Question[];
+  /** UDP port to ask, for targets too that name none. */
+  readonly port: number;
+  /** Unicast or directed addresses to ask as well: HOST or HOST:PORT. */
+  readonly targets?: readonly string[] | undefined;
+  /** Names of the only interfaces to use; absent or empty: every one that is up. */
+  readonly interfaces?: readonly string[] | undefined;
+  /** Told of each sighting; `question` is the index of the question it answers. */
+  onSighting(sighting: Sighting, question: number): void;
+}
+
+/** A search for brokers: sockets that ask when told to, and listen all the time. */
+export interface Search {
+  /** Asks every question everywhere once, by the interfaces that are up now. Never rejects: see `attempts`. */
+  ask(): Promise<void>;
+  attempts(): Attempt[];
+  /** How many datagrams came that answer none of the questions. */
+  rejected(): number;
+  close(): Promise<void>;
+}
+
+const RESOLVE_AGAIN_MS = 1000;
+
+interface Way {
+  readonly interface?: string;
+  readonly family: 4 | 6;
+  readonly from: string;
+  readonly zone?: string | undefined;
+}
+
+/** Throws BrokerError `usage` for a target that is no address and an interface that this host does not have. */
+export function openSearch(options: SearchOptions): Search {
+  const { questions, interfaces: wanted, onSighting } = options;
+  const began = performance.now();
+  const targets = (options.targets ?? []).map((text) => parseAddress(text, 'target', options.port));
+  const limited = wanted !== undefined && wanted.length > 0;
+  if (limited) chooseInterfaces(listInterfaces(), wanted, interfaceNames());
+  const sockets = new Map<string, Promise<UdpSocket>>();
+  const attempts = new Map<string, Attempt>();
+  const seen = new Set<string>();
+  const resolve = createResolver();
+  let rejected = 0;
+  let rounds = 0;
+  let closed = false;
+
+  const receive = (index: number, way: Way, datagram: Uint8Array, from: UdpPeer): void => {
+    if (closed) return;
+    const reply = questions[index]?.read(datagram);
+    if (!reply) {
+      rejected += 1;
+      return;
+    }
+    const unzoned = isLinkLocal(from.address) && !from.address.includes('%') && way.zone !== undefined;
+    const address = unzoned ? `${from.address}%${way.zone}` : from.address;
+    const id = `${index} ${formatAddress({ host: address, port: from.port })}`;
+    if (seen.has(id)) return;
+    if (reply.form === 'challenge') {
+      void takeUp(reply, index, way, { address, port: from.port });
+      return;
+    }
+    seen.add(id);
+    const at = performance.now() - began;
+    const on = way.interface === undefined ? {} : { interface: way.interface };
+    const port = reply.form === 'keyed' ? reply.port : from.port;
+    onSighting({ address, port, ...on, at, reply }, index);
+  };
+
+  /** Asks a broker anew that wants to know whether the question is fresh. What becomes of it, a later round may mend. */
+  const takeUp = async ({ query }: Challenge, index: number, way: Way, to: UdpPeer): Promise<void> => {
+    const socket = await socketOf(index, way).catch(() => undefined);
+    if (!closed) await socket?.send(query, to);
+  };
+
+  /** The socket of one question on one way; opened once, and once more each time that failed. */
+  const socketOf = (index: number, way: Way): Promise<UdpSocket> => {
+    const id = idOf(index, way);
+    const open = sockets.get(id);
+    if (open) return open;
+    const socket = openUdp({
+      family: way.family,
+      address: way.from,
+      broadcast: true,
+      onMessage: (datagram, from) => receive(index, way, datagram, from),
+    });
+    sockets.set(id, socket);
+    socket.catch(() => sockets.delete(id));
+    return socket;
+  };
+
+  /** A link that was replaced under its old name needs a new socket: an IPv6 one is bound to the link itself. */
+  const drop = async (index: number, way: Way, socket: UdpSocket): Promise<void> => {
+    sockets.delete(idOf(index, way));
+    await socket.close();
+  };
+
+  const note = (label: { interface?: string; to: string }, sent: number, error?: unknown): void => {
+    const id = `${label.interface ?? ''} ${label.to}`;
+    const before = attempts.get(id)?.sent ?? 0;
+    const outcome = error === undefined ? {} : { error: socketErrorName(error) };
+    attempts.set(id, { ...label, sent: before + sent, ...outcome });
+  };
+
+  const send = async (round: number, way: Way, to: UdpPeer, named?: string): Promise<void> => {
+    const on = way.interface === undefined ? {} : { interface: way.interface };
+    const label = { ...on, to: named ?? formatAddress({ host: to.address, port: to.port }) };
+    const datagrams = questions.flatMap((question, index) =>
+      question.queries(round).map((datagram) => ({ index, datagram })),
+    );
+    for (const { index, datagram } of datagrams) {
+      if (closed) return;
+      try {
+        const socket = await socketOf(index, way);
+        const error = await socket.send(datagram, to);
+        if (closed) return;
+        note(label, error === undefined ? 1 : 0, error);
+        if (error && way.zone !== undefined) await drop(index, way, socket);
+      } catch (error) {
+        note(label, 0, error);
+      }
+    }
+  };
+
+  const askTarget = async (
+    round: number,
+    target: HostPort,
+    chosen: readonly NetworkInterface[],
+  ): Promise<void> => {
+    const named = formatAddress(target);
+    try {
+      for (const address of await resolve(target.host)) {
+        const peer = { address, port: target.port };
+        await send(round, await wayTo(peer, limited ? chosen : undefined), peer, named);
+      }
+    } catch (error) {
+      note({ to: named }, 0, error);
+    }
+  };
+
+  return {
+    async ask() {
+      const round = rounds++;
+      // One that has gone meanwhile may come back.
+      const chosen = chooseInterfaces(listInterfaces(), wanted, wanted ?? []);
+      const lanes = planLanes(chosen).flatMap((lane) => {
+        const zone = lane.from.split('%')[1];
+        return lane.to.map((address) => send(round, { ...lane, zone }, { address, port: options.port }));
+      });
+      await Promise.all([...lanes, ...targets.map((target) => askTarget(round, target, chosen))]);
+    },
+    attempts: () => [...attempts.values()],
+    rejected: () => rejected,
+    async close() {
+      closed = true;
+      for (const socket of sockets.values()) {
+        await socket.then((open) => open.close()).catch(() => undefined);
+      }
+    },
+  };
+}
+
+function idOf(question: number, way: Way): string {
+  return `${question} ${way.interface ?? ''} ${way.from}`;
+}
+
+/**
+ * How to reach a target: as the routes say. When only some interfaces may be used, it must be by one of them.
+ * @throws Error when it is not, or when that cannot be told.
+ */
+async function wayTo(to: UdpPeer, allowed: readonly NetworkInterface[] | undefined): Promise<Way> {
+  const family = isIPv6(to.address) ? 6 : 4;
+  const anywhere = { family, from: family === 4 ? '0.0.0.0' : '::' } as const;
+  const [, zone] = to.address.split('%');
+  if (!allowed || allowed.some((link) => link.zone === zone)) return anywhere;
+  const from = zone === undefined ? await sourceTowards(family, to) : undefined;
+  if (from === undefined) throw new Error('no route by the interfaces allowed');
+  // Where the runtime does not tell its routes, only the interfaces' own subnets are certain.
+  const isBy = ({ ipv4, ipv6 }: NetworkInterface): boolean =>
+    from === 'unknown'
+      ? family === 4 && ipv4.some((own) => inSubnet(to.address, own))
+      : ipv4.some(({ address }) => address === from) || ipv6.includes(withoutZone(from));
+  if (!allowed.some(isBy)) throw new Error('the route leads out of an interface that is not allowed');
+  return anywhere;
+}
+
+/** Resolves host names, each at most once a second, for a search may take long, and a name may move meanwhile. */
+function createResolver(): (host: string) => Promise<readonly string[]> {
+  const cache = new Map<string, { readonly at: number; readonly found: Promise<readonly string[]> }>();
+  return (host) => {
+    if (isIP(withoutZone(host)) !== 0) return Promise.resolve([host]);
+    const known = cache.get(host);
+    const at = performance.now();
+    if (known && at - known.at < RESOLVE_AGAIN_MS) return known.found;
+    const found = lookup(host, { all: true }).then((list) => list.map(({ address }) => address));
+    cache.set(host, { at, found });
+    found.catch(() => cache.delete(host));
+    return found;
+  };
+}

@@ -1,0 +1,92 @@
+import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
+import { type StampedData, unstamp, visibleData } from '../../protocol/entry.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+
+/** What an entry may hold, as a type of the user's own describes it: a string or an object. */
+export type EntryShape = string | object;
+
+/** An entry as a client sees it. `T` is what its reader takes its data to be; nobody checks that. */
+export interface ClientEntry<T extends EntryShape = string | JsonObject> {
+  readonly name: string;
+  /** What was stored: the string, or the object without its stamps. */
+  readonly data: T;
+  /** The registry's revision at its last write; give it as `ifRevision` for a conditional write. */
+  readonly revision: number;
+  /** When it was last written, Unix time in seconds. */
+  readonly lastWriteTs: number;
+  /** Address of the client that wrote it. */
+  readonly lastWriteIp: string;
+  /** Its data led by its stamps, a string as `_str`: the form in which it travels. */
+  readonly stamped: StampedData;
+}
+
+/** A list's answer: all of its pages. */
+export interface ClientList<T extends EntryShape = string | JsonObject> {
+  /** In the byte order of their names. */
+  readonly entries: readonly ClientEntry<T>[];
+  /** The registry's revision of which the first page is the state; later pages may show later changes. */
+  readonly revision: number;
+}
+
+/** How many entries there are. */
+export interface ClientCount {
+  readonly count: number;
+  /** The registry's revision of which this is the state. */
+  readonly revision: number;
+}
+
+/** One page of a list, as it travels. */
+export interface PageAnswer extends ClientList {
+  readonly count: number;
+  readonly next: string | undefined;
+}
+
+/**
+ * A change, as a watch reports it: what an entry holds now (`put`), that it is gone (`delete`, `expire`); or `reset`: the
+ * broker no longer held every change since the connection broke. The entries that exist follow a reset as `put`.
+ */
+export type ClientChange<T extends EntryShape = string | JsonObject> =
+  | ClientPut<T>
+  | { readonly type: 'delete' | 'expire'; readonly name: string; readonly revision: number }
+  | { readonly type: 'reset'; readonly revision: number };
+
+/** An entry was written. */
+export interface ClientPut<T extends EntryShape = string | JsonObject> {
+  readonly type: 'put';
+  readonly name: string;
+  readonly revision: number;
+  readonly data: T;
+  /** When it was written, Unix time in seconds. */
+  readonly lastWriteTs: number;
+  /** Address of the client that wrote it. */
+  readonly lastWriteIp: string;
+}
+
+/** The entry that an envelope of `services` carries. */
+export function entryOf(name: string, envelope: Json): ClientEntry {
+  const { data, revision } = isObject(envelope) ? envelope : {};
+  if (!isObject(data)) throw new BrokerError('internal', `The answer for entry '${name}' carries no data`);
+  const own = unstamp(data);
+  return {
+    name,
+    data: visibleData(own.data),
+    // The original's brokers have no revisions.
+    revision: typeof revision === 'number' ? revision : 0,
+    lastWriteTs: own.lastWriteTs,
+    lastWriteIp: own.lastWriteIp,
+    stamped: data as StampedData,
+  };
+}
+
+/** The page that an envelope of `services.List` carries. */
+export function pageOf(envelope: Json): PageAnswer {
+  const { data, revision } = isObject(envelope) ? envelope : {};
+  const { entries, count, next } = isObject(data) ? data : {};
+  if (!Array.isArray(entries)) throw new BrokerError('internal', 'The answer carries no list of entries');
+  return {
+    entries: (entries as readonly (JsonObject & { name: string })[]).map((item) => entryOf(item.name, item)),
+    count: typeof count === 'number' ? count : entries.length,
+    next: typeof next === 'string' ? next : undefined,
+    revision: typeof revision === 'number' ? revision : 0,
+  };
+}

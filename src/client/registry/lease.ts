@@ -1,0 +1,173 @@
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { LeaseClock } from './lease-clock.ts';
+import type { Regain } from '../connection/reconnect.ts';
+import { backoff, type Deadline } from '../connection/retry.ts';
+import type { Rpc } from '../connection/rpc.ts';
+import { untilAborted } from '../connection/until-aborted.ts';
+
+export interface LeaseOptions {
+  readonly rpc: Rpc;
+  readonly regain: Regain;
+  readonly clock: LeaseClock;
+  readonly name: string;
+  /** That of the registration: only the entry that it made is renewed. */
+  readonly revision: number;
+  readonly ttlMs: number;
+}
+
+/** A lifetime that is kept up, as its holder may count on it: from the moment at which a renewal was sent. */
+export interface Lease {
+  readonly ttlMs: number;
+  /** Aborted with BrokerError `lock_lost`. */
+  readonly signal: AbortSignal;
+  /** Counts it from then on, and renews it. */
+  hold(since: number): void;
+  /**
+   * Holds it once a renewal has shown that it is ours, or gives it up when it is not. Throws the reason of an aborted `signal`, and
+   * `timeout` where nothing has shown it by the deadline.
+   */
+  confirm(by: Deadline, signal: AbortSignal | undefined): Promise<void>;
+  /** Whether it can be counted on now. */
+  isHeld(): boolean;
+  /** Milliseconds until it is given up unless it is renewed. */
+  left(): number;
+  /** Ends the renewals. */
+  stop(): void;
+}
+
+/** Longest for one renewal: one on a connection that is dead says nothing until then. */
+const LONGEST_ATTEMPT_MS = 10_000;
+
+/** How often the clock is looked at: timers stand while the machine sleeps, so that one of them comes late by as much. */
+const LOOK_EVERY_MS = 1000;
+
+/** A holder has so long, in milliseconds, to stop what it does before another may have the lock. */
+export function marginOf(ttlMs: number): number {
+  return Math.min(ttlMs / 4, 10_000);
+}
+
+export function startLease({ rpc, regain, clock, name, revision, ttlMs }: LeaseOptions): Lease {
+  const ending = new AbortController();
+  const stopping = new AbortController();
+  let heldSince = Number.NEGATIVE_INFINITY;
+  let timer: NodeJS.Timeout | undefined;
+  let lastCause: unknown;
+  let isAsking = false;
+
+  const left = (): number => Math.max(0, heldSince + ttlMs - marginOf(ttlMs) - clock.now());
+  const isOver = (): boolean => stopping.signal.aborted || ending.signal.aborted;
+
+  function lose(why: string, cause?: unknown): void {
+    if (isOver()) return;
+    clearTimeout(timer);
+    ending.abort(new BrokerError('lock_lost', `Lock '${name}' was lost: ${why}`, { cause }));
+    stopping.abort();
+  }
+
+  function check(): void {
+    if (left() > 0 || isOver()) return;
+    const known = lastCause === undefined ? '' : `: ${messageOf(lastCause)}`;
+    const reason = isAsking ? known || `: no answer from the broker at ${rpc.line.place}` : known;
+    lose(`it could not be renewed in time${reason}`, lastCause);
+  }
+
+  /** The only thing that says that it is ours still. */
+  async function renew(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    const sentAt = clock.now();
+    isAsking = true;
+    try {
+      const options = { timeoutMs: Math.max(1, timeoutMs), signal };
+      await rpc.call('services', 'Renew', { name, if_revision: revision }, options);
+      heldSince = Math.max(heldSince, sentAt);
+      lastCause = undefined;
+      regain.reached();
+      return true;
+    } catch (error) {
+      const { code } = error as BrokerError;
+      if (code === 'not_found') lose('its entry was deleted, or has expired', error);
+      else if (code === 'revision_conflict') lose('its entry was written by another', error);
+      else lastCause = error;
+      return false;
+    } finally {
+      isAsking = false;
+    }
+  }
+
+  async function lookAgain(deadline: Deadline, signal: AbortSignal): Promise<void> {
+    try {
+      await regain(lastCause, deadline, signal);
+    } catch (error) {
+      // Such as another broker in its place: it may come back while there is time.
+      if (!signal.aborted) lastCause = error;
+    }
+  }
+
+  const deadline: Deadline = {
+    left,
+    error: (_, cause) => new BrokerError('lock_lost', messageOf(cause)),
+  };
+
+  async function renewInTime(): Promise<void> {
+    const retry = backoff();
+    const attemptMs = Math.min(Math.max(1000, ttlMs / 6), LONGEST_ATTEMPT_MS);
+    for (;;) {
+      check();
+      if (isOver() || (await renew(Math.min(left(), attemptMs), stopping.signal))) break;
+      if (isOver()) break;
+      await untilAborted(retry.pause(deadline, stopping.signal), stopping.signal);
+      await lookAgain(deadline, stopping.signal);
+    }
+    if (!isOver()) schedule();
+  }
+
+  /** The next renewal, or the end where there is none in time. */
+  function schedule(): void {
+    clearTimeout(timer);
+    const due = heldSince + ttlMs / 3 - clock.now();
+    timer = setTimeout(renewAndWatch, Math.min(Math.max(0, due), LOOK_EVERY_MS));
+  }
+
+  /** Whatever a renewal waits for, the end comes in time. */
+  function watch(): void {
+    check();
+    if (!isOver()) timer = setTimeout(watch, Math.min(left(), LOOK_EVERY_MS));
+  }
+
+  function renewAndWatch(): void {
+    check();
+    if (isOver()) return;
+    if (clock.now() < heldSince + ttlMs / 3) return schedule();
+    watch();
+    renewInTime().catch(() => check());
+  }
+
+  return {
+    ttlMs,
+    signal: ending.signal,
+    hold(since) {
+      heldSince = since;
+      schedule();
+    },
+    async confirm(by, signal) {
+      const retry = backoff();
+      const end = signal ? AbortSignal.any([signal, stopping.signal]) : stopping.signal;
+      while (!isOver() && !(await renew(Math.min(by.left(), ttlMs / 4), end))) {
+        signal?.throwIfAborted();
+        if (isOver()) return;
+        await retry.pause(by, end);
+        if (by.left() === 0) throw by.error(`lock '${name}'`, lastCause);
+        await lookAgain(by, end);
+      }
+      if (!isOver()) schedule();
+    },
+    isHeld() {
+      check();
+      return !isOver();
+    },
+    left,
+    stop() {
+      clearTimeout(timer);
+      stopping.abort();
+    },
+  };
+}

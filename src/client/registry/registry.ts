@@ -1,0 +1,332 @@
+import type { Json, JsonObject } from '../../protocol/data.ts';
+import type { BrokerError } from '../../protocol/errors.ts';
+import { checkNames } from '../../protocol/options.ts';
+import {
+  type ClientCount,
+  type ClientEntry,
+  type ClientList,
+  entryOf,
+  type EntryShape,
+  type PageAnswer,
+  pageOf,
+} from './answers.ts';
+import { deletePrefix } from './delete-prefix.ts';
+import { leadsOn, MAX_LISTED, noEnd } from './paging.ts';
+import { backoff, type Deadline, deadlineIn, isPassing } from '../connection/retry.ts';
+import type { CallOptions, CallParams, Rpc } from '../connection/rpc.ts';
+
+/** A lock as a condition: its name, and the revision at which it was taken. */
+export interface HeldLock {
+  readonly name: string;
+  readonly revision: number;
+}
+export interface LockedOptions {
+  /** Write only while this lock is held: its entry is still at that revision. Throws `revision_conflict` else. */
+  readonly ifLocked?: HeldLock | undefined;
+}
+export interface WriteOptions extends LockedOptions {
+  /** Milliseconds after which the entry expires unless it is renewed; default: never. */
+  readonly ttlMs?: number | undefined;
+}
+export interface RegisterOptions extends WriteOptions, WaitOptions {
+  /** Whether the name may stand already if its data is equal; default false. */
+  readonly ifSame?: boolean;
+  /**
+   * Whether to wait until the name is free, in the order of asking, through broken connections and restarts too; default false.
+   * `timeoutMs` and `signal` end it. Has no meaning beside `ifSame` and `ifLocked`.
+   */
+  readonly wait?: boolean;
+}
+export interface ConditionalOptions {
+  /** Write only if the entry is at this revision; 0: only if it does not stand. */
+  readonly ifRevision?: number | undefined;
+}
+export interface UpdateOptions extends WriteOptions, ConditionalOptions {
+  /**
+   * Members to remove before the data is merged in, 1,000 at the most: dots lead inwards (`db.host`), `\\.` is a dot within a
+   * name. What is not there is no error.
+   */
+  readonly unset?: readonly string[] | undefined;
+}
+export interface WaitOptions {
+  /** Longest to wait, in milliseconds; default: no limit. */
+  readonly timeoutMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface CountOptions extends WaitOptions {
+  /** Whether the entries are asked for as well, and not their number alone; default false. */
+  readonly entries?: boolean;
+}
+
+/** The registry, from afar. Every method throws BrokerError with the codes of the error table. */
+export interface Registry {
+  /** Makes an entry. Throws `already_exists` when the name stands; `timeout` where it has waited. */
+  register(name: string, data: string | JsonObject, options?: RegisterOptions): Promise<ClientEntry>;
+  /** Stores, whatever stood. Throws `revision_conflict`. */
+  replace(
+    name: string,
+    data: string | JsonObject,
+    options?: WriteOptions & ConditionalOptions,
+  ): Promise<ClientEntry>;
+  /**
+   * Merges into what exists, once the members of `unset` are gone, all in one write.
+   * @param data `undefined`: members are only removed, of an entry that must exist.
+   * @throws BrokerError `revision_conflict`; `not_found` without data.
+   */
+  update(name: string, data: string | JsonObject | undefined, options?: UpdateOptions): Promise<ClientEntry>;
+  /** Starts an entry's lifetime anew. Throws `not_found`, `revision_conflict`. */
+  renew(name: string, options?: ConditionalOptions): Promise<ClientEntry>;
+  /**
+   * Reads an entry. `get<T>` types its data, which nobody checks: what is read is what was written.
+   * @throws BrokerError `not_found`.
+   */
+  get<T extends EntryShape = string | JsonObject>(name: string): Promise<ClientEntry<T>>;
+  /** Waits until the entry stands, through broken connections and restarts too. Throws `timeout`. */
+  waitFor<T extends EntryShape = string | JsonObject>(
+    name: string,
+    options?: WaitOptions,
+  ): Promise<ClientEntry<T>>;
+  /** Removes an entry; succeeds when there is none. Throws `revision_conflict`. */
+  delete(name: string, options?: ConditionalOptions & LockedOptions): Promise<void>;
+  /**
+   * Removes all entries whose names start with `prefix`, which must not be empty, and gives how many there were: each by itself,
+   * 1,000 in one request. An entry that is written meanwhile goes as it is then, or comes after its name has been passed, and
+   * stays. Throws `usage` for an empty prefix.
+   */
+  deletePrefix(prefix: string, options?: LockedOptions): Promise<ClientCount>;
+  /** All entries whose names start with `prefix`. */
+  list<T extends EntryShape = string | JsonObject>(prefix?: string): Promise<ClientList<T>>;
+  /** How many entries have names that start with `prefix`. */
+  count(prefix?: string): Promise<ClientCount>;
+  /**
+   * Waits until at least `count` entries exist under `prefix` (a barrier), and gives how many there are. With `entries` it lists
+   * them: for a fleet of N that costs N times N entries on the network. Throws `timeout`.
+   */
+  waitForCount<T extends EntryShape = string | JsonObject>(
+    count: number,
+    prefix: string | undefined,
+    options: CountOptions & { readonly entries: true },
+  ): Promise<ClientList<T>>;
+  waitForCount(count: number, prefix?: string, options?: CountOptions): Promise<ClientCount>;
+}
+
+/** How long one request waits at the broker, in milliseconds; a longer wait is made of several. */
+const POLL_MS = 30_000;
+/** The same by way of a proxy: many give up on a server that is silent for 30 seconds. */
+export const PROXIED_POLL_MS = 20_000;
+
+/**
+ * The registry behind calls of `services`, whatever carries them.
+ * @param regain what calls that wait do when they have lost their broker; default: try again.
+ * @param pollMs how long one request of theirs waits at the broker; default 30 s.
+ */
+export function createRegistry(
+  rpc: Pick<Rpc, 'call'>,
+  regain: Retry = async (error) => error,
+  pollMs: number = POLL_MS,
+): Registry {
+  // What the data of an entry is to be taken for is a matter of types alone.
+  return withChecks(createUntyped(rpc, { regain, pollMs })) as Registry;
+}
+
+const waits = ['timeoutMs', 'signal'];
+/** The options of each method, and the place of them among its arguments. */
+const taken: Readonly<Record<string, readonly [place: number, names: readonly string[]]>> = {
+  register: [2, ['ttlMs', 'ifSame', 'ifLocked', 'wait', ...waits]],
+  replace: [2, ['ttlMs', 'ifRevision', 'ifLocked']],
+  update: [2, ['ttlMs', 'ifRevision', 'ifLocked', 'unset']],
+  renew: [1, ['ifRevision']],
+  delete: [1, ['ifRevision', 'ifLocked']],
+  deletePrefix: [1, ['ifLocked']],
+  waitFor: [1, waits],
+  waitForCount: [2, [...waits, 'entries']],
+};
+
+/** A condition that a program without types misspells must not turn into a write without one. */
+function withChecks(registry: Untyped): Untyped {
+  const checked = Object.entries(taken).map(([method, [place, names]]) => {
+    const call = registry[method as keyof Untyped] as (...args: unknown[]) => Promise<unknown>;
+    const run = async (...args: unknown[]): Promise<unknown> => {
+      checkNames(method, args[place] ?? {}, names);
+      return call(...args);
+    };
+    return [method, run];
+  });
+  return { ...registry, ...Object.fromEntries(checked) } as Untyped;
+}
+
+/** A registry whose readers say nothing of what they expect. */
+type Untyped = {
+  readonly [K in Exclude<keyof Registry, 'waitForCount'>]: (
+    ...args: Parameters<Registry[K]>
+  ) => ReturnType<Registry[K]>;
+} & {
+  waitForCount(count: number, prefix?: string, options?: CountOptions): Promise<ClientCount | ClientList>;
+};
+
+interface Waiting {
+  readonly regain: Retry;
+  readonly pollMs: number;
+}
+
+function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
+  const write = async (
+    method: string,
+    name: string,
+    params: CallParams,
+    options?: CallOptions,
+  ): Promise<ClientEntry> => entryOf(name, await rpc.call('services', method, { name, ...params }, options));
+
+  const page = async (params: CallParams, options?: CallOptions): Promise<PageAnswer> =>
+    pageOf(await rpc.call('services', 'List', params, options));
+
+  /** A page without its entries, of a broker that knows how; an older one says that it does not, and gives them along. */
+  const countPage = async (params: CallParams, options?: CallOptions): Promise<PageAnswer> => {
+    try {
+      return await page({ ...params, entries: false }, options);
+    } catch (error) {
+      const { code, message } = error as BrokerError;
+      if (code !== 'invalid_request' || !message.includes("'entries'")) throw error;
+      return page({ ...params, limit: 1 }, options);
+    }
+  };
+
+  const listAll = async (prefix: string, first?: PageAnswer): Promise<ClientList> => {
+    let last = first ?? (await page({ prefix }));
+    // That of the first page: what changed while the others were read is told by a watch that goes on from there.
+    const { revision } = last;
+    const entries = [...last.entries];
+    let after: string | undefined;
+    while (last.next !== undefined) {
+      checkProgress(last, last.next, after);
+      if (entries.length > MAX_LISTED) throw noEnd(`more than ${MAX_LISTED} entries`);
+      after = last.next;
+      last = await page({ prefix, after });
+      entries.push(...last.entries);
+    }
+    return { entries, revision };
+  };
+
+  return {
+    register: (name, data, { ttlMs, ifSame = false, ifLocked, wait = false, ...until } = {}) => {
+      const params = { data, ttl: ttlText(ttlMs), if_same: ifSame || undefined, ...lockParams(ifLocked) };
+      if (!wait) return write('Register', name, params, callWithin(until));
+      // Tells it from all others that wait.
+      const ticket = crypto.randomUUID();
+      const asked = performance.now();
+      return poll(waiting, until, `'${name}' to be free`, async (ms, call) => {
+        const waited = `${Math.floor(performance.now() - asked)}ms`;
+        try {
+          // A wait that is shorter than usual is its last.
+          const final = ms !== `${waiting.pollMs}ms` || undefined;
+          return await write('Register', name, { ...params, ticket, waited, wait: ms, final }, call);
+        } catch (error) {
+          if ((error as BrokerError).code === 'already_exists') return undefined;
+          throw error;
+        }
+      });
+    },
+    replace: (name, data, { ttlMs, ifRevision, ifLocked } = {}) =>
+      write('Replace', name, {
+        data,
+        ttl: ttlText(ttlMs),
+        if_revision: ifRevision,
+        ...lockParams(ifLocked),
+      }),
+    update: (name, data, { ttlMs, ifRevision, ifLocked, unset = [] } = {}) =>
+      write('Update', name, {
+        data,
+        unset: unset.length > 0 ? unset : undefined,
+        ttl: ttlText(ttlMs),
+        if_revision: ifRevision,
+        ...lockParams(ifLocked),
+      }),
+    renew: (name, { ifRevision } = {}) => write('Renew', name, { if_revision: ifRevision }),
+    get: (name) => write('Get', name, {}),
+    waitFor: (name, options = {}) =>
+      poll(waiting, options, `entry '${name}'`, async (wait, call) => {
+        try {
+          return entryOf(name, await rpc.call('services', 'Get', { name, wait }, call));
+        } catch (error) {
+          if ((error as BrokerError).code === 'not_found') return undefined;
+          throw error;
+        }
+      }),
+    async delete(name, { ifRevision, ifLocked } = {}) {
+      await rpc.call('services', 'Delete', { name, if_revision: ifRevision, ...lockParams(ifLocked) });
+    },
+    deletePrefix: (prefix, { ifLocked } = {}) => deletePrefix(rpc, prefix, lockParams(ifLocked)),
+    list: (prefix = '') => listAll(prefix),
+    async count(prefix = '') {
+      return countOf(await countPage({ prefix }));
+    },
+    waitForCount: (count, prefix = '', { entries = false, ...options } = {}) =>
+      poll(waiting, options, `${count} entries whose names start with '${prefix}'`, async (wait, call) => {
+        const ask = entries ? page : countPage;
+        const first = await ask({ prefix, wait, wait_count: count }, call);
+        if (first.count < count) return undefined;
+        return entries ? listAll(prefix, first) : countOf(first);
+      }),
+  };
+}
+
+function countOf({ count, revision }: PageAnswer): ClientCount {
+  return { count, revision };
+}
+
+/** Gets ready for another attempt after one that failed; gives what is in the way still, if anything is. */
+interface Retry {
+  (error: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown>;
+  /** Told that an attempt has had an answer. */
+  reached?(): void;
+}
+
+/** Asks again and again, each time waiting at the broker, until there is something or the time is up. */
+async function poll<T>(
+  { regain, pollMs }: Waiting,
+  { timeoutMs, signal }: WaitOptions,
+  waitedFor: string,
+  ask: (wait: string, call: CallOptions) => Promise<T | undefined>,
+): Promise<T> {
+  const deadline = deadlineIn(timeoutMs);
+  const retry = backoff();
+  let cause: unknown;
+  for (;;) {
+    const left = deadline.left();
+    const wait = Math.min(pollMs, left);
+    // An answer that is due and does not come means a dead connection: some time more, and it is made anew.
+    const grace = left > pollMs ? 5000 : 1000;
+    try {
+      const found = await ask(`${Math.ceil(wait)}ms`, { timeoutMs: wait + grace, signal });
+      regain.reached?.();
+      if (found !== undefined) return found;
+      retry.reset();
+      cause = undefined;
+    } catch (error) {
+      if (signal?.aborted || !isPassing(error)) throw error;
+      await retry.pause(deadline, signal);
+      cause = error;
+      if (deadline.left() > 0) cause = await regain(error, deadline, signal);
+    }
+    if (deadline.left() === 0) throw deadline.error(waitedFor, cause);
+  }
+}
+
+/** Each page must lead on: a broker that gives the same one again would be asked for ever. */
+function checkProgress({ entries }: PageAnswer, next: string, after: string | undefined): void {
+  if (entries.length === 0 || !leadsOn(next, after))
+    throw noEnd(`a page that does not advance, after '${next.slice(0, 80)}'`);
+}
+
+function lockParams(held: HeldLock | undefined): CallParams {
+  return held ? { lock: held.name, lock_revision: held.revision } : {};
+}
+
+function callWithin({ timeoutMs, signal }: WaitOptions): CallOptions {
+  return timeoutMs === undefined ? { signal } : { timeoutMs, signal };
+}
+
+function ttlText(ttlMs: number | undefined): Json | undefined {
+  return ttlMs === undefined ? undefined : `${ttlMs}ms`;
+}

@@ -1,0 +1,177 @@
+import { createParser, type EventSourceMessage } from 'eventsource-parser';
+import type { JsonObject } from '../../protocol/data.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { MAX_ANSWER_BYTES, tooLong } from '../../runtime/bounded-text.ts';
+import type { ClientChange, ClientList } from './answers.ts';
+import type { Regain } from '../connection/reconnect.ts';
+import { backoff, type Deadline, isPassing } from '../connection/retry.ts';
+import type { Rpc } from '../connection/rpc.ts';
+import { untilAborted } from '../connection/until-aborted.ts';
+
+/** Longer than two of the broker's heartbeats: a stream that is silent for so long has died. */
+const SILENCE_MS = 40_000;
+
+/** What an event of the stream carries: a change as it travels, or a note. */
+type StreamEvent =
+  | {
+      readonly type: 'put';
+      readonly name: string;
+      readonly revision: number;
+      readonly data: string | JsonObject;
+      readonly last_write_ts: number;
+      readonly last_write_ip: string;
+    }
+  | Exclude<ClientChange, { readonly type: 'put' }>
+  | { readonly type: 'watching'; readonly revision: number }
+  | { readonly type: 'error'; readonly message: string };
+
+export interface WatchScope {
+  readonly name?: string;
+  readonly prefix?: string;
+}
+
+/**
+ * The first `count` changes of a watch: what exists first counts, a `reset` does not.
+ * @throws BrokerError `usage` where `count` is no whole number above 0.
+ */
+export async function* firstChanges(
+  changes: AsyncIterable<ClientChange>,
+  count: number,
+): AsyncGenerator<ClientChange> {
+  if (!Number.isSafeInteger(count) || count < 1)
+    throw new BrokerError('usage', `watch: the option 'count' is ${count}; expected a whole number above 0`);
+  let left = count;
+  for await (const change of changes) {
+    yield change;
+    if (change.type !== 'reset') left--;
+    if (left === 0) return;
+  }
+}
+
+/**
+ * Every change under `scope`, in order, each once. A connection that breaks is made again, and goes on after the last
+ * change that was given. With `initial` the entries that exist come first, in the order of their last writes: who has read
+ * some of them goes on after the revision of the last one, as with changes.
+ * @param listNow reads the entries under `scope` as they stand, for after a reset.
+ */
+export async function* watchChanges(
+  rpc: Rpc,
+  scope: WatchScope,
+  options: {
+    readonly after?: number | undefined;
+    readonly initial?: boolean | undefined;
+    readonly deadline: Deadline;
+    readonly signal?: AbortSignal | undefined;
+    /** Looks for a broker that was lost. */
+    readonly regain: Regain;
+  },
+  listNow: () => Promise<ClientList>,
+): AsyncGenerator<ClientChange> {
+  let revision = options.after;
+  let stood = false;
+  const retry = backoff();
+  for (;;) {
+    let lost: unknown;
+    try {
+      if (options.initial && revision === undefined) {
+        const now = await untilAborted(listNow(), options.signal);
+        yield* putsOf(now);
+        revision = now.revision;
+      }
+      for await (const message of events(rpc, scope, revision, options.signal)) {
+        retry.reset();
+        options.regain.reached();
+        stood = true;
+        const event = JSON.parse(message.data) as StreamEvent;
+        if (event.type === 'error') throw new BrokerError('unavailable', event.message);
+        if (event.type !== 'reset') {
+          revision = event.revision;
+          if (event.type !== 'watching') yield changeOf(event);
+          continue;
+        }
+        yield event;
+        // Until they have all been read, the broker is to be asked for a reset again.
+        const now = await untilAborted(listNow(), options.signal);
+        yield* putsOf(now);
+        ({ revision } = now);
+        break;
+      }
+    } catch (error) {
+      if (options.signal?.aborted) return;
+      if (!isPassing(error) || options.deadline.left() === 0) throw error;
+      // A first watch for which there is no room is told so; one that stood comes back before its old place is free.
+      if (!stood && error instanceof BrokerError && error.code === 'too_many_requests') throw error;
+      lost = error;
+    }
+    // An aborted pause ends the watch as an aborted connection does.
+    await retry.pause(options.deadline, options.signal).catch(() => undefined);
+    try {
+      if (!options.signal?.aborted && lost !== undefined)
+        await options.regain(lost, options.deadline, options.signal);
+    } catch (error) {
+      if (!options.signal?.aborted) throw error;
+    }
+    if (options.signal?.aborted) return;
+  }
+}
+
+function changeOf(event: Exclude<StreamEvent, { type: 'error' | 'watching' | 'reset' }>): ClientChange {
+  if (event.type !== 'put') return event;
+  const { type, name, revision, data, last_write_ts: lastWriteTs, last_write_ip: lastWriteIp } = event;
+  return { type, name, revision, data, lastWriteTs, lastWriteIp };
+}
+
+/** The entries of a list as changes. What was written while they were read is left to the watch that goes on from there. */
+function putsOf({ entries, revision: until }: ClientList): ClientChange[] {
+  return entries
+    .filter(({ revision }) => revision <= until)
+    .toSorted((a, b) => a.revision - b.revision)
+    .map(({ name, revision, data, lastWriteTs, lastWriteIp }) => ({
+      type: 'put',
+      name,
+      revision,
+      data,
+      lastWriteTs,
+      lastWriteIp,
+    }));
+}
+
+/** The events of one connection, until it ends or falls silent. */
+async function* events(
+  rpc: Rpc,
+  scope: WatchScope,
+  after: number | undefined,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<EventSourceMessage> {
+  const silence = new AbortController();
+  let timer = setTimeout(() => silence.abort(), SILENCE_MS);
+  const arrived: EventSourceMessage[] = [];
+  const parser = createParser({
+    onEvent: (event) => arrived.push(event),
+    maxBufferSize: MAX_ANSWER_BYTES,
+    onError(error) {
+      if (error.type === 'max-buffer-size-exceeded') throw tooLong(MAX_ANSWER_BYTES);
+    },
+  });
+  const decoder = new TextDecoder();
+  try {
+    const response = await rpc.open(
+      'services',
+      'Watch',
+      { ...scope, after },
+      { signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal },
+    );
+    for await (const chunk of response.stream()) {
+      clearTimeout(timer);
+      timer = setTimeout(() => silence.abort(), SILENCE_MS);
+      parser.feed(decoder.decode(chunk, { stream: true }));
+      yield* arrived.splice(0);
+    }
+  } catch (error) {
+    if (!silence.signal.aborted) throw error;
+    throw new BrokerError('unreachable', 'The watch fell silent', { cause: error });
+  } finally {
+    clearTimeout(timer);
+    silence.abort();
+  }
+}

@@ -1,0 +1,48 @@
+import { runtime } from '#runtime';
+import { isObject } from '../../protocol/data.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Identify, Seen } from '../discovery/responders.ts';
+
+/** Longest to look at who answers at one address, in milliseconds. */
+const IDENTIFY_MS = 2000;
+/** Longest answer that is read. */
+const MAX_BYTES = 4096;
+
+/**
+ * Which running broker answers at an address: the certificate that it presents, and what it says of itself on that very
+ * connection (`POST /identity`; nothing is sent with it). Copies of one broker have the same certificate, and differ in what
+ * they say. A broker that does not know the question, an older one, is told by its certificate alone.
+ * @throws BrokerError `unreachable`; `unavailable` when it cannot say now.
+ */
+export const identifyBroker: Identify = async ({ address, port }): Promise<Seen> => {
+  const { certificate, status, body } = await runtime.exchange(
+    { host: address, port },
+    {
+      path: '/identity',
+      body: new Uint8Array(),
+      maxBytes: MAX_BYTES,
+      timeoutMs: IDENTIFY_MS,
+      accept: () => undefined,
+    },
+  );
+  const { fingerprint } = certificate;
+  if (status === 429 || status === 503)
+    throw new BrokerError('unavailable', `it does not say which broker it is now (HTTP status ${status})`);
+  return { fingerprint, ...(status === 200 ? parse(body) : {}) };
+};
+
+function parse(body: Uint8Array): Partial<Seen> {
+  let said: unknown;
+  try {
+    said = JSON.parse(Buffer.from(body).toString('utf8'));
+  } catch {
+    // An older broker, or another server altogether: its certificate tells enough.
+    return {};
+  }
+  const { id, instance, shared } = isObject(said) ? said : {};
+  return {
+    ...(typeof id === 'string' ? { id } : {}),
+    ...(typeof instance === 'string' ? { instance } : {}),
+    ...(shared === true ? { shared } : {}),
+  };
+}

@@ -1,0 +1,99 @@
+import { runtime } from '#runtime';
+import { formatAddress, type HostPort } from '../../protocol/address.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { trimSecret } from '../../protocol/secret.ts';
+import type { Pin } from '../../runtime/runtime.ts';
+import type { KnownBrokers } from './known-brokers.ts';
+import { resolveNamedPin } from './name-trust.ts';
+
+/** How a client decides which certificate a broker must present (contract, section 6). */
+export interface IdentityOptions {
+  /** The only one that will do: 64 lower-case hex digits. Without it, the one kept from first contact. */
+  readonly fingerprint?: string | undefined;
+  /** The name that found the broker by open discovery, where one did: trust is kept by it too. */
+  readonly foundBy?: string | undefined;
+  readonly knownBrokers: KnownBrokers;
+  /** Told of a first contact, and of anything else the user should hear of: one line of text. */
+  notify(line: string): void;
+}
+
+/** The certificate that the broker at `address` must present; on first contact, the one that it does present. */
+export async function resolvePin(
+  address: HostPort,
+  timeoutMs: number,
+  options: IdentityOptions,
+): Promise<Pin> {
+  const { foundBy, fingerprint } = options;
+  if (foundBy !== undefined && fingerprint === undefined)
+    return resolveNamedPin(address, foundBy, timeoutMs, options, (presented, isFirst) =>
+      keep(address, presented, isFirst ? options : { ...options, notify: () => undefined }),
+    );
+  if (options.fingerprint !== undefined) return namedPin(address, options.fingerprint, options.knownBrokers);
+  const known = options.knownBrokers.get(formatAddress(address));
+  if (known) return known;
+  const presented = await runtime.peerCertificate(address, timeoutMs);
+  keep(address, presented, options);
+  return presented;
+}
+
+/** The kept certificate, where it is the one that is named, makes the handshake faster. It decides nothing. */
+function namedPin(address: HostPort, fingerprint: string, knownBrokers: KnownBrokers): Pin {
+  try {
+    const known = knownBrokers.get(formatAddress(address));
+    return known?.fingerprint === fingerprint ? known : { fingerprint };
+  } catch (error) {
+    // A file that cannot be read does not matter to a user who names the identity.
+    if (error instanceof BrokerError && error.code === 'identity_mismatch') return { fingerprint };
+    throw error;
+  }
+}
+
+/** Where the identity that is expected of a broker is from: named by the user, kept from first contact, or proved. */
+export type PinSource = 'named' | 'kept' | 'proved';
+
+/** The error for a broker that presents another certificate than the one asked for. */
+export function identityMismatch(
+  address: HostPort,
+  expected: string,
+  presented: string,
+  source: PinSource,
+): BrokerError {
+  const place = formatAddress(address);
+  const command = `trust --bpbroker ${place} --fingerprint sha256:${presented}`;
+  const advice = {
+    named: 'Check --fingerprint, or whether another host answers at that address.',
+    kept: `If the broker was set up anew, accept it with: bpbroker ${command}`,
+    proved:
+      'The broker that has the discovery key presents the latter; another host answers at that address.',
+  }[source];
+  return new BrokerError(
+    'identity_mismatch',
+    `The broker at ${place} has the identity sha256:${presented}, expected sha256:${expected}; nothing was sent to it. ${advice}`,
+    source === 'kept' ? { advice: command } : {},
+  );
+}
+
+function keep(address: HostPort, presented: Pin, { knownBrokers, notify }: IdentityOptions): void {
+  const place = formatAddress(address);
+  const identity = `sha256:${presented.fingerprint}`;
+  try {
+    knownBrokers.set(place, presented);
+    notify(
+      `First contact with the broker at ${place}: keeping its identity ${identity} in ${knownBrokers.file}`,
+    );
+  } catch (error) {
+    notify(
+      `First contact with the broker at ${place}, identity ${identity}; it could not be kept: ${messageOf(error)}`,
+    );
+  }
+}
+
+/** The 64 hex digits of `sha256:HEX`, colons and case aside. Throws `usage` for anything else. */
+export function parseFingerprint(text: string): string {
+  const hex = trimSecret(text)
+    .replace(/^sha256:/i, '')
+    .replaceAll(':', '')
+    .toLowerCase();
+  if (/^[0-9a-f]{64}$/.test(hex)) return hex;
+  throw new BrokerError('usage', `Invalid fingerprint '${text}': expected sha256: and 64 hex digits`);
+}

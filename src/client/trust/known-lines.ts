@@ -1,0 +1,73 @@
+import { canonicalAddress, formatAddress, readAddress } from '../../protocol/address.ts';
+import { messageOf } from '../../protocol/errors.ts';
+import { toPem } from '../../protocol/pem.ts';
+import type { Pin } from '../../runtime/runtime.ts';
+import { isNameKey } from './name-key.ts';
+
+/** One line of `known_brokers`. */
+export interface Line {
+  /** As it is in the file, without its end and without spaces around it. */
+  readonly text: string;
+  /** Whom it is about: an address in its one spelling. Nothing for an empty line, a comment, and where it may be anyone. */
+  readonly key?: string;
+  readonly pin?: Pin;
+  /** Why it cannot be read. */
+  readonly problem?: string;
+}
+
+/**
+ * The lines of the file. What cannot matter is taken: line ends of any system, a byte order mark, spaces and tabs, upper
+ * and lower case, colons in a fingerprint, a missing newline at the end. Empty lines and those that begin with `#` say nothing.
+ */
+export function readLines(text: string): Line[] {
+  if (isUtf16(text)) {
+    return [{ text, problem: 'this file is UTF-16 and not UTF-8; save it as UTF-8' }];
+  }
+  const lines = text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/);
+  if (lines.at(-1)?.trim() === '') lines.pop();
+  return lines.map((line) => readLine(line.trim()));
+}
+
+export function formatLine(key: string, { fingerprint, certificate }: Pin): string {
+  const der = certificate?.replaceAll(/-----[A-Z ]+-----|\s/g, '');
+  return `${key} sha256:${fingerprint}${der ? ` ${der}` : ''}`;
+}
+
+const form = /^(\S+)[ \t]+sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})(?:[ \t]+([A-Za-z0-9+/]+=*))?$/i;
+
+function readLine(text: string): Line {
+  if (text === '' || text.startsWith('#')) return { text };
+  const [, subject, hex, der] = form.exec(text) ?? [];
+  if (subject === undefined || hex === undefined) return unreadable(text);
+  const fingerprint = hex.replaceAll(':', '').toLowerCase();
+  // The fingerprint decides. A certificate that is cut short would only fail the handshake.
+  const pin = der === undefined || !isWhole(der) ? { fingerprint } : { fingerprint, certificate: toPem(der) };
+  return { text, key: subjectOf(subject) ?? subject, pin };
+}
+
+function unreadable(text: string): Line {
+  const [first = '', ...rest] = text.split(/[ \t]+/);
+  const shown = messageOf(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+  const problem = `cannot read the line '${shown}': expected HOST:PORT sha256:HEX, and the certificate if it is known`;
+  // Another line may be stuck to the end of this one; then it may be about anybody.
+  const alone = rest.length <= 2 && rest.every((word) => /^(?:[\w-]*:)?[\w+/=-]*$/.test(word));
+  const key = alone ? subjectOf(first) : undefined;
+  return key === undefined ? { text, problem } : { text, key, problem };
+}
+
+/** As it looks when it has been read as UTF-8. */
+function isUtf16(text: string): boolean {
+  return text.includes('\0') || text.startsWith('\uFFFD\uFFFD');
+}
+
+function subjectOf(word: string): string | undefined {
+  if (isNameKey(word)) return word;
+  const address = readAddress(word);
+  return address && formatAddress(canonicalAddress(address));
+}
+
+/** Whether DER in base64 has the length that it says (X.690, section 8.1.3): of a certificate, always in two bytes. */
+function isWhole(base64: string): boolean {
+  const bytes = Buffer.from(base64, 'base64');
+  return bytes[0] === 0x30 && bytes[1] === 0x82 && bytes.length === 4 + bytes.readUInt16BE(2);
+}

@@ -1,0 +1,60 @@
+import { runtime } from '#runtime';
+import { formatAddress, type HostPort } from '../../protocol/address.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { shellWord } from '../../protocol/shell-word.ts';
+import type { Pin } from '../../runtime/runtime.ts';
+import type { KnownBrokers } from './known-brokers.ts';
+import { nameKey } from './name-key.ts';
+
+/**
+ * Trust by name: what open discovery has found by the name of an entry must have the identity that was kept for that name
+ * the first time, at whatever address it answers now.
+ */
+
+/**
+ * The certificate that a broker must present which was found by a name: the one kept for the name and for its address. What
+ * is kept for neither, or for one of them, is kept for both.
+ * @param keepAddress keeps a first contact with an address, and says so.
+ * @throws BrokerError `identity_mismatch` when it presents another one than is kept for either; `unreachable`.
+ */
+export async function resolveNamedPin(
+  address: HostPort,
+  name: string,
+  timeoutMs: number,
+  { knownBrokers, notify }: { readonly knownBrokers: KnownBrokers; notify(line: string): void },
+  keepAddress: (presented: Pin, isFirst: boolean) => void,
+): Promise<Pin> {
+  const atAddress = knownBrokers.get(formatAddress(address));
+  const ofName = knownBrokers.get(nameKey(name));
+  if (atAddress && atAddress.fingerprint === ofName?.fingerprint) return atAddress;
+  const presented = await runtime.peerCertificate(address, timeoutMs);
+  for (const kept of [ofName, atAddress])
+    if (kept && kept.fingerprint !== presented.fingerprint)
+      throw nameMismatch(address, name, kept.fingerprint, presented.fingerprint);
+  if (!atAddress) keepAddress(presented, ofName === undefined);
+  if (!ofName) {
+    try {
+      // The certificate itself is kept with the address.
+      knownBrokers.set(nameKey(name), { fingerprint: presented.fingerprint });
+    } catch (error) {
+      notify(`The identity of the broker of '${name}' could not be kept: ${messageOf(error)}`);
+    }
+  }
+  return presented;
+}
+
+/** The error for a broker that answers for a name, or at an address, in place of the one that was met there. */
+export function nameMismatch(
+  address: HostPort,
+  name: string,
+  expected: string,
+  presented: string,
+): BrokerError {
+  const place = formatAddress(address);
+  const advice = `trust --bpbroker ${place} --name ${shellWord(name)} --fingerprint sha256:${presented}`;
+  return new BrokerError(
+    'identity_mismatch',
+    `The broker at ${place}, which answers for '${name}', has the identity sha256:${presented}, expected sha256:${expected}, which was kept when it was met; nothing was sent to it. If the broker was set up anew, or another one holds '${name}' now, accept it with: bpbroker ${advice}`,
+    { advice },
+  );
+}

@@ -1,0 +1,173 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
+import { isMainThread } from 'node:worker_threads';
+import { BrokerError } from '../../protocol/errors.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
+
+/** A process that works for an extension: a host, or the program itself. */
+export interface Child {
+  /** Absent when it could not be started. */
+  readonly pid: number | undefined;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  /** Resolves when it has ended. Rejects with `extension_failed` when it could not be started; so does `ended`. */
+  readonly exited: Promise<Ending>;
+  /** Resolves when it has ended and all that it printed has been read. */
+  readonly ended: Promise<Ending>;
+  /** Kills it and whatever it has started. */
+  kill(): void;
+}
+
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+export interface ChildOptions {
+  /** The extension's name, for messages. */
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Takes what it prints on standard error. */
+  onStderr(bytes: Uint8Array): void;
+}
+
+const windows = process.platform === 'win32';
+
+/** Variables of the broker's own environment that are no business of an extension. */
+const withheld = new Set(['BPBROKER_ACCESS_KEY', 'BPBROKER_DISCOVER_KEY']);
+
+/**
+ * What keeps a child from loading, or leaving behind, what its owner did not write, and from speaking in another encoding
+ * than the broker: Python writes no byte code, and Bun, without a home, would keep what it has compiled where all may write.
+ */
+const settled = {
+  PYTHONDONTWRITEBYTECODE: '1',
+  PYTHONUTF8: '1',
+  PYTHONIOENCODING: 'utf-8:backslashreplace',
+  BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0',
+};
+
+/** What a child makes is for others to read at most. */
+const UMASK = 0o022;
+
+/** @throws BrokerError `extension_failed` where the system refuses it at once. */
+export function startChild(options: ChildOptions): Child {
+  const child = spawnChild(options);
+  const { stdin, stdout, stderr } = child;
+  let running = true;
+  stderr.on('data', options.onStderr);
+  // A process that has ended does not read; that it ended is told elsewhere.
+  stdin.on('error', () => undefined);
+  const exited = new Promise<Ending>((resolve, reject) => {
+    child.once('error', (error) => reject(notStarted(options.name, error)));
+    child.once('exit', (code, signal) => {
+      running = false;
+      resolve({ code, signal });
+    });
+  });
+  const ended = exited.then(async (ending) => {
+    await drain(stdout);
+    // Something that it left running may hold these open for as long as it likes.
+    stderr.destroy();
+    stdin.destroy();
+    return ending;
+  });
+  ended.catch(() => undefined);
+  return {
+    pid: child.pid,
+    stdin,
+    stdout,
+    exited,
+    ended,
+    kill() {
+      // Its number may be another's by now.
+      if (running) killTree(child.pid);
+      // Who has left its group goes on; nobody listens to it any more.
+      stdout.destroy();
+      stderr.destroy();
+    },
+  };
+}
+
+function spawnChild({
+  name,
+  command,
+  cwd,
+  env,
+}: ChildOptions): ChildProcessByStdio<Writable, Readable, Readable> {
+  const [file = '', ...args] = command;
+  const inherited = Object.fromEntries(
+    Object.entries(process.env).filter(([key]) => !withheld.has(key.toUpperCase())),
+  );
+  try {
+    return withUmask(() =>
+      spawn(file, args, {
+        cwd,
+        env: { ...inherited, ...settled, ...env },
+        stdio: ['pipe', 'pipe', 'pipe'],
+        // A process group of its own, so that whatever it starts can be killed with it.
+        detached: !windows,
+        windowsHide: true,
+      }),
+    );
+  } catch (error) {
+    throw notStarted(name, error);
+  }
+}
+
+/** A child has the umask that its parent has when it is started; the broker's own stays what it was. */
+function withUmask<T>(start: () => T): T {
+  // A process has one umask, which threads other than the main one may not set.
+  if (windows || !isMainThread) return start();
+  const own = process.umask(0o077);
+  try {
+    process.umask(own | UMASK);
+    return start();
+  } finally {
+    process.umask(own);
+  }
+}
+
+function notStarted(name: string, error: unknown): BrokerError {
+  return new BrokerError('extension_failed', `Extension '${name}' cannot be started: ${reasonOf(error)}`);
+}
+
+/** How long the output of a process that has ended is waited for: something that it left running may hold it open. */
+const DRAIN_MS = 250;
+
+function drain(stdout: Readable): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setInterval(() => {
+      // Output that its reader holds up is not late.
+      if (!stdout.isPaused()) stdout.destroy();
+    }, DRAIN_MS);
+    const refresh = (): void => void timer.refresh();
+    const close = (): void => {
+      clearInterval(timer);
+      stdout.off('data', refresh);
+      resolve();
+    };
+    stdout.on('data', refresh);
+    if (stdout.closed) close();
+    else stdout.once('close', close);
+  });
+}
+
+function killTree(pid: number | undefined): void {
+  if (pid === undefined) return;
+  if (windows) {
+    const killer = spawn('taskkill', ['/pid', String(pid), '/t', '/f'], {
+      stdio: 'ignore',
+      windowsHide: true,
+    });
+    killer.on('error', () => undefined).unref();
+    return;
+  }
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has gone already.
+  }
+}

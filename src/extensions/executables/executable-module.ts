@@ -1,0 +1,61 @@
+import { type Json, parseObject } from '../../protocol/data.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Call, Reply } from '../../modules/module.ts';
+import { runExecutable } from './executable.ts';
+import { type Loaded, orRelease, type Parts } from '../loaded-extension.ts';
+
+/** The module behind an executable: a process for each call. */
+export function loadExecutable({ extension, limits, turns, ownConfig, log, grantAccess }: Parts): Loaded {
+  const running = new Set<{ stop(error: BrokerError): void }>();
+
+  const run = async (method: string, call: Call): Promise<Reply> => {
+    call.keepOpen();
+    const endTurn = await turns.take(limits.timeoutMs, call.signal);
+    const access = grantAccess();
+    const release = (): void => {
+      access.revoke();
+      endTurn();
+    };
+    const { name } = extension;
+    const { clientAddress, params, requestId } = call;
+    const request = {
+      module: name,
+      method,
+      data: dataOf(params),
+      params,
+      client_address: clientAddress,
+      config: ownConfig,
+    };
+    const env = {
+      ...access.env,
+      BPBROKER_MODULE: name,
+      BPBROKER_METHOD: method,
+      BPBROKER_CLIENT_ADDRESS: clientAddress,
+    };
+    const input = `${JSON.stringify(request)}\n`;
+    const started = orRelease(release, () =>
+      runExecutable({ extension, method, requestId, input, env, limits, log }),
+    );
+    running.add(started);
+    void started.done.finally(() => {
+      running.delete(started);
+      release();
+    });
+    return started.reply;
+  };
+
+  return {
+    extension,
+    module: { call: run },
+    retire(now) {
+      if (!now) return;
+      for (const program of running) program.stop(new BrokerError('unavailable', 'The broker is stopping'));
+    },
+  };
+}
+
+/** The data of a request as an extension gets it: text that is the JSON of an object is that object. */
+function dataOf(params: Call['params']): Json {
+  const { data = null } = params;
+  return typeof data === 'string' ? (parseObject(data) ?? data) : (data as Json);
+}

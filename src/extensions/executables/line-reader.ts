@@ -1,0 +1,56 @@
+import { type FromHost, parseFrame } from '../../protocol/extension.ts';
+
+export interface LineReaderOptions {
+  onFrame(frame: FromHost): void;
+  /** What the extension printed among the frames. */
+  onText(bytes: Uint8Array): void;
+  /** A line with the mark is no frame: what it was meant to say is lost. */
+  onBroken(): void;
+  /** A line has grown longer than `maxBytes`: nothing more can be read. */
+  onOverflow(): void;
+}
+
+const NEWLINE = 0x0a;
+
+/** Tells the frames of a host, lines that begin with `mark`, from what the extension itself prints. */
+export function createLineReader(
+  mark: string,
+  maxBytes: number,
+  { onFrame, onText, onBroken, onOverflow }: LineReaderOptions,
+): { read(bytes: Buffer): void } {
+  const begin = Buffer.from(mark);
+  let waiting: Buffer[] = [];
+  let size = 0;
+
+  const takeLine = (line: Buffer): void => {
+    // What was printed without a newline stands before the mark.
+    const at = line.indexOf(begin);
+    if (at === -1) return onText(line);
+    const frame = parseFrame(line.toString('utf8', at + begin.length));
+    if (!frame) return onBroken();
+    if (at > 0) onText(Buffer.concat([line.subarray(0, at), Buffer.of(NEWLINE)]));
+    onFrame(frame);
+  };
+
+  return {
+    read(bytes) {
+      let from = 0;
+      for (;;) {
+        const end = bytes.indexOf(NEWLINE, from);
+        if (end === -1) break;
+        const part = bytes.subarray(from, end + 1);
+        takeLine(waiting.length === 0 ? part : Buffer.concat([...waiting, part]));
+        waiting = [];
+        size = 0;
+        from = end + 1;
+      }
+      if (from === bytes.length) return;
+      waiting.push(bytes.subarray(from));
+      size += bytes.length - from;
+      if (size <= maxBytes) return;
+      waiting = [];
+      size = 0;
+      onOverflow();
+    },
+  };
+}

@@ -1,0 +1,225 @@
+import { randomBytes } from 'node:crypto';
+import type { JsonObject } from '../../protocol/data.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import {
+  type CallFrame,
+  type FromHost,
+  hostVariables,
+  MAX_FRAME_BYTES,
+  type Question,
+  type ToHost,
+} from '../../protocol/extension.ts';
+import type { Logger } from '../../protocol/logger.ts';
+import type { Reply } from '../../modules/module.ts';
+import { type Answer, createAnswer } from '../answer.ts';
+import { type Ending, startChild } from '../executables/child.ts';
+import { type Guard, guardCall } from '../executables/call-limits.ts';
+import type { Limits } from '../limits.ts';
+import { createLineReader } from '../executables/line-reader.ts';
+import type { Extension } from '../lookup.ts';
+import { treeMemory } from '../executables/memory.ts';
+import { createOutputLog } from '../output-log.ts';
+
+/** A warm process that has loaded a script and runs its methods, one call at a time (docs/extensions.md, "Hosts"). */
+export interface ScriptHost {
+  /** Whether it can take another call. */
+  readonly alive: boolean;
+  /**
+   * Runs a call; there must be none under way. `reply` settles when the answer begins, and rejects with the error of the
+   * extension, of a limit, or of the process. `done` resolves when the call is over, whatever came of it.
+   */
+  call(call: HostCall): { readonly reply: Promise<Reply>; readonly done: Promise<void> };
+  /** Ends the process at once. */
+  stop(): void;
+}
+
+export interface HostCall extends CallFrame {
+  /** What the lines of the log about the call have. */
+  readonly requestId: string;
+  /** Aborted when the caller has gone. */
+  readonly signal: AbortSignal;
+  /** Answers what the call asks of the broker: with an envelope, or by throwing a BrokerError. */
+  ask(question: Question): Promise<JsonObject>;
+}
+
+export interface ScriptHostOptions {
+  readonly extension: Extension;
+  /** The program that hosts scripts of this kind. */
+  readonly command: readonly string[];
+  readonly limits: Limits;
+  readonly log: Logger;
+}
+
+const MIB = 1024 * 1024;
+/** How often, at the most, the memory of a host is looked at after a call. */
+const LOOK_EVERY_MS = 1000;
+
+interface Running {
+  readonly id: number;
+  readonly call: HostCall;
+  readonly answer: Answer;
+  readonly guard: Guard;
+}
+
+export function startScriptHost({ extension, command, limits, log }: ScriptHostOptions): ScriptHost {
+  const { name, file, dir } = extension;
+  const mark = `\u0002${randomBytes(12).toString('hex')} `;
+  const output = createOutputLog(name, log);
+  let running: Running | undefined;
+  let alive = true;
+  let calls = 0;
+  let unloadable: string | undefined;
+  let lookedAt = performance.now();
+
+  const child = startChild({
+    name,
+    command,
+    cwd: dir,
+    env: {
+      [hostVariables.file]: file,
+      [hostVariables.name]: name,
+      [hostVariables.dir]: dir,
+      [hostVariables.mark]: mark,
+    },
+    onStderr(bytes) {
+      running?.guard.printed(bytes.byteLength);
+      output.write(bytes);
+    },
+  });
+  const send = (frame: ToHost): void => void child.stdin.write(`${JSON.stringify(frame)}\n`);
+
+  const stopWith = (error: BrokerError): void => {
+    alive = false;
+    running?.answer.fail(error);
+    child.kill();
+  };
+
+  const answerAsk = async (id: number, question: Question, call: HostCall): Promise<void> => {
+    try {
+      send({ type: 'answer', id, envelope: await call.ask(question) });
+    } catch (error) {
+      const { code, status, message } = error instanceof BrokerError ? error : failed(messageOf(error));
+      send({ type: 'answer', id, error: { code, status, message } });
+    }
+  };
+
+  const take = (frame: FromHost): void => {
+    switch (frame.type) {
+      case 'ready':
+        return;
+      case 'ending':
+        alive = false;
+        return;
+      case 'unloadable':
+        unloadable = frame.message;
+        return;
+      case 'log':
+        log[frame.level]('extension log', {
+          extension: name,
+          text: frame.message,
+          request: running?.call.requestId,
+        });
+        return;
+      case 'ask':
+        if (running?.id === frame.call) void answerAsk(frame.id, frame.question, running.call);
+        else send({ type: 'answer', id: frame.id, error: outsideCall });
+        return;
+      default:
+        // What comes of a call that is over, from something that it left running, counts no more.
+        if (running?.id === frame.id) running.answer.take(frame);
+    }
+  };
+
+  const reader = createLineReader(mark, MAX_FRAME_BYTES, {
+    onFrame(frame) {
+      try {
+        take(frame);
+      } catch (error) {
+        // Frames come from the extension's own process, and need not be what they ought to be.
+        stopWith(
+          failed(`Extension '${name}' was stopped: its host sent a frame that is none: ${messageOf(error)}`),
+        );
+      }
+    },
+    onBroken: () => stopWith(failed(`Extension '${name}' was stopped: its host sent what is no frame`)),
+    onText: (bytes) => output.write(bytes),
+    onOverflow: () => stopWith(failed(`Extension '${name}' was stopped: it printed a line without an end`)),
+  });
+  child.stdout.on('data', (bytes: Buffer) => {
+    running?.guard.printed(bytes.byteLength);
+    reader.read(bytes);
+  });
+
+  /** Calls too short for their guard to look may leave more and more behind. */
+  const endIfGrown = async (): Promise<void> => {
+    const now = performance.now();
+    if (now - lookedAt < LOOK_EVERY_MS || child.pid === undefined) return;
+    lookedAt = now;
+    const bytes = (await treeMemory(child.pid)) ?? 0;
+    if (bytes <= limits.memoryBytes || running) return;
+    log.warn('extension host ended: it kept too much memory', {
+      extension: name,
+      mib: Math.round(bytes / MIB),
+    });
+    stopWith(failed(`Extension '${name}' was stopped: it kept too much memory`));
+  };
+
+  const endedWith = (error: BrokerError): void => {
+    output.flush();
+    running?.answer.fail(error);
+  };
+  const explain = ({ code, signal }: Ending): BrokerError => {
+    if (unloadable !== undefined) return failed(`Extension '${name}' cannot be loaded: ${unloadable}`);
+    const how = signal === null ? `ended with exit code ${code}` : `was killed (${signal})`;
+    return failed(`Extension '${name}' ${how} before it had answered`);
+  };
+  const gone = (): void => void (alive = false);
+  child.exited.then(gone, gone);
+  child.ended.then(
+    (ending) => endedWith(explain(ending)),
+    (error: unknown) => endedWith(error as BrokerError),
+  );
+
+  return {
+    get alive() {
+      return alive;
+    },
+    call(call) {
+      const id = ++calls;
+      output.begin(call.requestId);
+      const answer = createAnswer({
+        onFull: () => child.stdout.pause(),
+        onRoom: () => child.stdout.resume(),
+        onAbandoned() {
+          child.stdout.resume();
+          send({ type: 'abort', id });
+        },
+      });
+      const guard = guardCall(name, child.pid, limits, stopWith);
+      const abort = (): void => send({ type: 'abort', id });
+      running = { id, call, answer, guard };
+      void answer.done.finally(() => {
+        guard.stop();
+        call.signal.removeEventListener('abort', abort);
+        running = undefined;
+        void endIfGrown();
+      });
+      const { method, params, clientAddress, config } = call;
+      send({ type: 'call', id, method, params, clientAddress, config });
+      call.signal.addEventListener('abort', abort, { once: true });
+      return { reply: answer.reply, done: answer.done };
+    },
+    stop: () => stopWith(new BrokerError('unavailable', 'The broker is stopping')),
+  };
+}
+
+/** Nobody's name to ask in, and nothing that would end the wait. */
+const outsideCall = {
+  code: 'invalid_request',
+  status: 400,
+  message: 'The registry and locks serve a call that is under way; this one is over, or has not begun',
+} as const;
+
+function failed(message: string): BrokerError {
+  return new BrokerError('extension_failed', message);
+}

@@ -1,0 +1,49 @@
+import type { JsonObject } from '../../protocol/data.ts';
+import type { Question } from '../../protocol/extension.ts';
+import type { Call, Reply } from '../../modules/module.ts';
+import { callServices } from '../../modules/services/call-services.ts';
+import { type Loaded, orRelease, type Parts } from '../loaded-extension.ts';
+import type { Locks } from '../locks.ts';
+import { type ScriptHost, startScriptHost } from './script-host.ts';
+import { createScriptPool } from './script-pool.ts';
+
+/** The module behind a script: its methods run in warm hosts, one call a host at a time. */
+export function loadScript(parts: Parts, locks: Locks): Loaded {
+  const { extension, limits, turns, ownConfig, services, log } = parts;
+  const { kind } = extension;
+  const start = (): ScriptHost =>
+    startScriptHost({
+      extension,
+      command: parts.hostCommand(kind === 'python' ? 'python' : 'script', ownConfig),
+      limits,
+      log,
+    });
+  const pool = createScriptPool(start);
+
+  const run = async (method: string, call: Call): Promise<Reply> => {
+    call.keepOpen();
+    const release = await turns.take(limits.timeoutMs, call.signal);
+    const holder = {};
+    const ask = (question: Question): Promise<JsonObject> => answer(question, call, holder);
+    const { clientAddress, requestId, signal } = call;
+    const params = call.params as JsonObject;
+    const started = orRelease(release, () =>
+      pool.call({ method, params, clientAddress, config: ownConfig, requestId, signal, ask }),
+    );
+    void started.done.finally(() => {
+      locks.releaseAll(holder);
+      release();
+    });
+    return started.reply;
+  };
+
+  const answer = async (question: Question, call: Call, holder: object): Promise<JsonObject> => {
+    // An extension reads and writes the registry in the name of its caller, and needs no key for it.
+    if ('services' in question) return callServices(services, question.services, question.params, call);
+    if ('lock' in question) await locks.acquire(question.lock, holder);
+    else locks.release(question.unlock, holder);
+    return {};
+  };
+
+  return { extension, module: { call: run }, retire: (now) => pool.close(now) };
+}

@@ -1,0 +1,59 @@
+import type { Reply } from '../../modules/module.ts';
+import type { HostCall, ScriptHost } from './script-host.ts';
+
+/** The warm hosts of one script. How many calls run at a time is settled before a call gets here. */
+export interface ScriptPool {
+  call(call: HostCall): { readonly reply: Promise<Reply>; readonly done: Promise<void> };
+  /** Ends its hosts, those at work too when `now`, else as soon as they have finished. */
+  close(now: boolean): void;
+}
+
+/** How long a host beyond the first is kept without work. */
+const IDLE_MS = 60_000;
+
+export function createScriptPool(start: () => ScriptHost): ScriptPool {
+  const idle: ScriptHost[] = [];
+  const busy = new Set<ScriptHost>();
+  const timers = new Map<ScriptHost, NodeJS.Timeout>();
+  let open = true;
+
+  const take = (): ScriptHost => {
+    for (let host = idle.pop(); host; host = idle.pop()) {
+      clearTimeout(timers.get(host));
+      timers.delete(host);
+      if (host.alive) return host;
+    }
+    return start();
+  };
+
+  const giveBack = (host: ScriptHost): void => {
+    busy.delete(host);
+    if (!host.alive) return;
+    if (!open) return host.stop();
+    idle.push(host);
+    timers.set(host, setTimeout(() => endIfSpare(host), IDLE_MS).unref());
+  };
+
+  const endIfSpare = (host: ScriptHost): void => {
+    const at = idle.indexOf(host);
+    if (at === -1 || idle.length + busy.size === 1) return;
+    idle.splice(at, 1);
+    timers.delete(host);
+    host.stop();
+  };
+
+  return {
+    call(call) {
+      const host = take();
+      busy.add(host);
+      const { reply, done } = host.call(call);
+      return { reply, done: done.then(() => giveBack(host)) };
+    },
+    close(now) {
+      open = false;
+      for (const timer of timers.values()) clearTimeout(timer);
+      for (const host of idle.splice(0)) host.stop();
+      if (now) for (const host of busy) host.stop();
+    },
+  };
+}

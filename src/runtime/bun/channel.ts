@@ -1,0 +1,52 @@
+import { BunConnection } from './connection.ts';
+import type { Channel, ChannelOptions, SiteOptions } from '../runtime.ts';
+
+/** A channel over {@link BunConnection}s, each of which has presented the pinned certificate. Those that rest are used again. */
+export function openBunChannel(options: ChannelOptions): Channel {
+  const { pin, mismatch } = options;
+  return channelOver(async (signal) => {
+    const connection = await BunConnection.open(options, signal, { expected: pin.certificate });
+    const presented = connection.certificate.fingerprint;
+    if (presented !== pin.fingerprint) {
+      connection.close();
+      throw mismatch(presented);
+    }
+    return connection;
+  });
+}
+
+/** A channel to a site: see `Runtime.openSite`. */
+export function openBunSite(options: SiteOptions): Channel {
+  const { authorities, host, judge } = options;
+  return channelOver(async (signal) => {
+    const connection = await BunConnection.open(options, signal, { site: { authorities, host } });
+    try {
+      const { fingerprint, certificate } = connection.certificate;
+      judge({ fingerprint, certificate, isVouchedFor: connection.isVouchedFor(host) });
+      return connection;
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  });
+}
+
+function channelOver(connect: (signal: AbortSignal | undefined) => Promise<BunConnection>): Channel {
+  let connections: readonly BunConnection[] = [];
+  return {
+    async request(request) {
+      request.signal?.throwIfAborted();
+      const resting = connections.find(({ idle }) => idle);
+      if (resting) return resting.request(request);
+      const connection = await connect(request.signal);
+      // Known to the others only now that this request has it.
+      const response = connection.request(request);
+      connections = [...connections.filter(({ open }) => open), connection];
+      return response;
+    },
+    close() {
+      for (const connection of connections) connection.close();
+      connections = [];
+    },
+  };
+}

@@ -1,0 +1,23 @@
+import type { FileSystem } from '../runtime.ts';
+import { libcNames } from '../libc.ts';
+import { hasReader, lookForReader, type Poll } from '../reader-gone.ts';
+
+/** Calls `action` once the reader of standard output has gone; never where there is no poll(2). */
+export async function onReaderGone(fs: FileSystem, action: () => void): Promise<void> {
+  if (process.platform === 'win32' || !hasReader(fs)) return;
+  const poll = await loadPoll();
+  if (poll) lookForReader(poll, action);
+}
+
+async function loadPoll(): Promise<Poll | undefined> {
+  const { dlopen, ptr } = await import('bun:ffi');
+  for (const name of libcNames) {
+    try {
+      const { symbols } = dlopen(name, { poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' } });
+      return (pollfd) => symbols.poll(ptr(pollfd), 1, 0);
+    } catch {
+      // It has another name here, or none.
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,34 @@
+import { isIPv6 } from 'node:net';
+import type { HostPort } from '../../protocol/address.ts';
+import { codeOf } from '../connection-errors.ts';
+
+/** A connection that a host refuses itself is refused within a round trip; one to a host that is not there takes seconds. */
+const SLOW_MS = 900;
+
+/**
+ * Why a connection failed. Bun reports that it was refused whatever the reason was, so the routes are asked: where none
+ * leads to the host, the system does not take a datagram to it either. The datagram is empty, and is sent only after a failure.
+ */
+export async function refusal({ host, port }: HostPort, error: unknown, tookMs: number): Promise<unknown> {
+  if (codeOf(error) !== 'ECONNREFUSED' && codeOf(error) !== 'EINVAL') return error;
+  const { openUdp, socketErrorName } = await import('../udp.ts');
+  const family = isIPv6(host) ? 6 : 4;
+  const sent = await openUdp({
+    family,
+    address: family === 6 ? '::' : '0.0.0.0',
+    onMessage: () => undefined,
+  })
+    .then(async (socket) => {
+      const failure = await socket.send(new Uint8Array(), { address: host, port });
+      await socket.close();
+      return failure;
+    })
+    .catch((failure: unknown) => failure);
+  const name = sent === undefined ? undefined : socketErrorName(sent);
+  if (name !== undefined && name !== 'ECONNREFUSED') return withCode(name, error);
+  return tookMs > SLOW_MS ? withCode('EHOSTUNREACH', error) : error;
+}
+
+function withCode(code: string, cause: unknown): Error {
+  return Object.assign(new Error(code, { cause }), { code });
+}

@@ -1,0 +1,236 @@
+import type { X509Certificate } from 'node:crypto';
+import type { HostPort } from '../../protocol/address.ts';
+import { toPem } from '../../protocol/pem.ts';
+import { refusal } from './refusal.ts';
+import { connectFirst } from '../connect-first.ts';
+import { checkZone, closedByPeer, codeOf, unreachable } from '../connection-errors.ts';
+import type { PeerCertificate } from '../runtime.ts';
+import { isFor } from '../site-name.ts';
+
+/** A TLS connection as a stream of bytes. */
+export interface BunSocket {
+  readonly certificate: PeerCertificate;
+  /** Whether one of the authorities given vouches for the certificate, for that name; never without any. */
+  isVouchedFor(host: string): boolean;
+  readonly open: boolean;
+  /** Says who takes what comes in from now on. While nobody does, whatever comes in closes the connection. */
+  receive(receiver: Receiver | undefined): void;
+  write(bytes: Uint8Array): void;
+  /** Lets the peer wait, until `resume`. */
+  pause(): void;
+  resume(): void;
+  close(): void;
+}
+
+/** What a handshake is made with. */
+export interface Handshake {
+  /** The certificate that the peer is likely to present, in PEM. It only spares Bun the system's authorities. */
+  readonly expected?: string | undefined;
+  /** The only authorities that count, in PEM, and the name that is asked for; default: nobody vouches for anything. */
+  readonly site?: { readonly authorities: readonly string[]; readonly host: string } | undefined;
+}
+
+export interface Receiver {
+  data(bytes: Buffer): void;
+  /** Nothing more comes. */
+  closed(error: unknown): void;
+}
+
+// Bun's types leave these out.
+type Socket = Bun.Socket<unknown> & { pause(): void; resume(): void };
+
+// What Bun says of a certificate (OpenSSL's names) after a handshake that is complete. Any other error is one of the handshake.
+const verdicts =
+  /^(?:UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|CERT_|ERR_TLS_CERT_|HOSTNAME_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_)/;
+
+/**
+ * Opens a TLS connection with `Bun.connect` to the first of a host's addresses that takes it; see {@link connectAddress}.
+ * Bun would keep what it has looked up for half a minute, in which a broker may have moved.
+ */
+export async function connectBun(
+  address: HostPort,
+  signal?: AbortSignal,
+  handshake: Handshake = {},
+): Promise<BunSocket> {
+  signal?.throwIfAborted();
+  await checkZone(address);
+  const hosts = await lookUp(address);
+  if (hosts.length === 1) return connectAddress(address, hosts[0] ?? '', signal, handshake);
+  return connectFirst(
+    hosts,
+    async (host, ended) =>
+      connectAddress(address, host, signal ? AbortSignal.any([signal, ended]) : ended, handshake),
+    (socket) => socket.close(),
+  );
+}
+
+/** The addresses of a host, as the system has them now. */
+async function lookUp(address: HostPort): Promise<readonly string[]> {
+  const { host } = address;
+  if (host.includes(':') || /^[\d.]+$/.test(host)) return [host];
+  try {
+    const found = await Bun.dns.lookup(host, { backend: 'system' } as object);
+    return [...new Set(found.map((one) => one.address))];
+  } catch (error) {
+    throw unreachable(address, error);
+  }
+}
+
+/**
+ * Opens a TLS connection with `Bun.connect`, whatever certificate the peer presents: the caller judges it, before it sends
+ * anything. (A client command has no time for Bun's `fetch`, which reads all authorities of the system first, nor for
+ * `node:tls`.)
+ * @param host an IP address of the peer.
+ * @throws BrokerError `unreachable`. An aborted `signal` throws its reason.
+ */
+async function connectAddress(
+  address: HostPort,
+  host: string,
+  signal: AbortSignal | undefined,
+  { expected, site }: Handshake,
+): Promise<BunSocket> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<BunSocket>();
+  let dialled: Bun.Socket<unknown> | undefined;
+  const abort = (): void => {
+    reject(signal?.reason);
+    dialled?.terminate();
+  };
+  let own: OwnSocket | undefined;
+  const ended = (error: unknown): void => {
+    const reason = error ?? closedByPeer();
+    if (own) own.ended(reason);
+    else reject(unreachable(address, reason));
+  };
+  const handlers: Bun.SocketHandler = {
+    open(socket) {
+      dialled = socket;
+      // Bun cannot break off an attempt to connect; what comes of it is closed.
+      if (signal?.aborted) socket.terminate();
+    },
+    handshake(socket, success, error) {
+      // A certificate is there as well when the peer did not prove that it is its own.
+      const complete = success || verdicts.test(codeOf(error) ?? '');
+      const presented = complete ? socket.getPeerX509Certificate() : undefined;
+      if (!presented) return reject(unreachable(address, error));
+      own = new OwnSocket(socket, presented, site !== undefined && socket.authorized && !error);
+      resolve(own);
+    },
+    data: (_, bytes) => own?.received(bytes),
+    drain: () => own?.drained(),
+    error: (_, error) => ended(error),
+    close: (_, error) => ended(error),
+  };
+  signal?.addEventListener('abort', abort, { once: true });
+  try {
+    const began = performance.now();
+    dial({ host, port: address.port }, handlers, { expected, site }).catch(async (error: unknown) => {
+      const cause = await refusal({ host, port: address.port }, error, performance.now() - began);
+      reject(unreachable(address, cause));
+    });
+    return await promise;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+async function dial(
+  { host: hostname, port }: HostPort,
+  socket: Bun.SocketHandler,
+  { expected, site }: Handshake,
+): Promise<void> {
+  const connect = (more: { ca?: string; serverName?: string }): Promise<unknown> =>
+    Bun.connect({
+      hostname,
+      port,
+      tls: { serverName: 'bpbroker', rejectUnauthorized: false, ...more },
+      socket,
+    });
+  if (site) {
+    const serverName = site.host.replace(/\.$/, '');
+    await connect({ ca: site.authorities.join('\n'), serverName });
+    return;
+  }
+  try {
+    await connect(expected === undefined ? {} : { ca: expected });
+  } catch (error) {
+    // Not a certificate after all.
+    if (expected === undefined || codeOf(error) !== 'ERR_BORINGSSL') throw error;
+    await connect({});
+  }
+}
+
+class OwnSocket implements BunSocket {
+  readonly certificate: PeerCertificate;
+  readonly #socket: Socket;
+  readonly #presented: X509Certificate;
+  readonly #isAuthorized: boolean;
+  #receiver: Receiver | undefined;
+  #unsent: Uint8Array | undefined;
+  #open = true;
+
+  constructor(socket: Socket, presented: X509Certificate, isAuthorized: boolean) {
+    this.#socket = socket;
+    this.#presented = presented;
+    this.#isAuthorized = isAuthorized;
+    this.certificate = {
+      fingerprint: presented.fingerprint256.replaceAll(':', '').toLowerCase(),
+      // Few ask for it.
+      get certificate(): string {
+        return toPem(presented.raw.toString('base64'));
+      },
+    };
+  }
+
+  isVouchedFor(host: string): boolean {
+    return this.#isAuthorized && isFor(this.#presented, host);
+  }
+
+  get open(): boolean {
+    return this.#open;
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#unsent) this.#unsent = Buffer.concat([this.#unsent, bytes]);
+    else this.#send(bytes);
+  }
+
+  drained(): void {
+    if (this.#unsent) this.#send(this.#unsent);
+  }
+
+  received(bytes: Buffer): void {
+    if (this.#receiver) this.#receiver.data(bytes);
+    else this.close();
+  }
+
+  receive(receiver: Receiver | undefined): void {
+    this.#receiver = receiver;
+    // It may have ended before anybody was there to be told.
+    if (!this.#open) receiver?.closed(closedByPeer());
+  }
+
+  ended(reason: unknown): void {
+    this.#open = false;
+    this.#receiver?.closed(reason);
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  close(): void {
+    this.#open = false;
+    this.#socket.terminate();
+  }
+
+  #send(bytes: Uint8Array): void {
+    // Less than nothing is taken by one that is closed, of which `ended` tells.
+    const taken = Math.max(0, this.#socket.write(bytes));
+    this.#unsent = taken < bytes.length ? bytes.subarray(taken) : undefined;
+  }
+}

@@ -1,0 +1,176 @@
+import { getRequestListener } from '@hono/node-server';
+import type { IncomingMessage } from 'node:http';
+import https from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { plainAddress } from '../../protocol/address.ts';
+import { oneAtATime } from './answers.ts';
+import { type Connections, watchConnections } from './connections.ts';
+import { type ConnectionInfo, UNREAD_TIMEOUT_MS } from '../../protocol/connection.ts';
+import type { HttpServer, ServeOptions } from '../runtime.ts';
+import { BACKLOG, createRefusals } from '../server-limits.ts';
+
+/** What a runtime needs besides. */
+interface AcceptOptions {
+  /** Whether it never accepts again, without a word, once there was no descriptor for a connection. Default: false. */
+  readonly acceptDies?: boolean;
+}
+
+/** How soon it listens anew after that, once there is room. */
+const REVIVE_MS = 250;
+
+/**
+ * Serves through `node:https`. Deno uses it as well: `Deno.serve` was seen to take a request without a Host header and
+ * to keep slow clients for ever.
+ */
+export async function serveNode(
+  options: ServeOptions,
+  { acceptDies = false }: AcceptOptions = {},
+): Promise<HttpServer> {
+  const listener = getRequestListener((request, env) =>
+    options.fetch(request, new NodeConnection(env.incoming as IncomingMessage)),
+  );
+  const refusals = createRefusals();
+  const server = https.createServer(
+    {
+      cert: options.cert,
+      key: options.key,
+      minVersion: 'TLSv1.2',
+      noDelay: true,
+      handshakeTimeout: options.headersTimeoutMs,
+      maxHeaderSize: 16 * 1024,
+      headersTimeout: options.headersTimeoutMs,
+      requestTimeout: options.requestTimeoutMs,
+      connectionsCheckingInterval: 1000,
+    },
+    oneAtATime((incoming, outgoing) => {
+      connections.requested(incoming.socket);
+      // Node 20 and Deno leave out what is beyond `maxHeadersCount`, without a word.
+      if (incoming.rawHeaders.length > 2 * MAX_HEADERS)
+        return refuse({ code: 'HPE_HEADER_OVERFLOW' }, incoming.socket);
+      // All of them take the first one, and a proxy before them may take the last.
+      if (hostsOf(incoming) > 1) return refuse({}, incoming.socket);
+      return listener(incoming, outgoing);
+    }),
+  );
+  const { maxConnections: max = Infinity } = options;
+  const connections = watchConnections(server, {
+    max,
+    headersTimeoutMs: options.headersTimeoutMs,
+    unreadTimeoutMs: options.unreadTimeoutMs ?? UNREAD_TIMEOUT_MS,
+    onRefused() {
+      refusals.note();
+      acceptMayBeDead = acceptDies;
+    },
+  });
+  let acceptMayBeDead = false;
+  server.maxHeadersCount = MAX_HEADERS + 1;
+  server.on('clientError', refuse);
+  const hostname = await listen(server, options);
+  const { port } = server.address() as AddressInfo;
+  const reviving = acceptDies ? setInterval(revive, REVIVE_MS).unref() : undefined;
+
+  function revive(): void {
+    if (!acceptMayBeDead || connections.count >= max * 0.9) return;
+    acceptMayBeDead = false;
+    server.close();
+    // Where somebody has taken the port meanwhile, the broker's self-check says so.
+    attempt(server, port, hostname).catch(() => (acceptMayBeDead = true));
+  }
+
+  return {
+    port,
+    refusing: () => refusals.recent(),
+    connections: () => connections.count,
+    close(graceMs) {
+      clearInterval(reviving);
+      return close(server, connections, graceMs);
+    },
+  };
+}
+
+function hostsOf({ rawHeaders }: IncomingMessage): number {
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? '';
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++;
+  }
+  return hosts;
+}
+
+/** Headers of a request, at the most: as many as Bun takes. */
+const MAX_HEADERS = 198;
+
+const refusals: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+/** Answers what is no proper request, and closes: Deno would close without a word. */
+function refuse(error: { readonly code?: string | undefined }, socket: Duplex): void {
+  if (!socket.writable || socket.destroyed || error.code === 'ECONNRESET') return void socket.destroy();
+  const status = refusals[error.code ?? ''] ?? '400 Bad Request';
+  // Not left to the client to close: it may be one that never does.
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
+}
+
+// A class, since one is made for each request and most of it is rarely asked for.
+class NodeConnection implements ConnectionInfo {
+  readonly #incoming: IncomingMessage;
+
+  constructor(incoming: IncomingMessage) {
+    this.#incoming = incoming;
+  }
+
+  get remoteAddress(): string {
+    return plainAddress(this.#incoming.socket.remoteAddress ?? '');
+  }
+
+  // Here headers and request have time limits of their own, which end with the request's last byte.
+  awaitBody(): void {}
+  keepOpen(): void {}
+  answered(): void {}
+
+  drop(): boolean {
+    this.#incoming.socket.destroy();
+    return true;
+  }
+}
+
+/** Listens, and gives the address that it listens on. */
+async function listen(server: https.Server, { hostname, port }: ServeOptions): Promise<string> {
+  if (hostname !== '') return attempt(server, port, hostname);
+  try {
+    return await attempt(server, port, '::');
+  } catch (error) {
+    // A host without IPv6 refuses the dual-stack address.
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL' && code !== 'EINVAL') throw error;
+    return attempt(server, port, '0.0.0.0');
+  }
+}
+
+function attempt(server: https.Server, port: number, hostname: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, hostname, BACKLOG, () => {
+      server.off('error', reject);
+      resolve(hostname);
+    });
+  });
+}
+
+async function close(server: https.Server, connections: Connections, graceMs: number): Promise<void> {
+  connections.unwatch();
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  connections.closeSilent();
+  server.closeIdleConnections();
+  // Those that have got their answer meanwhile: Node would wait for their clients, or for its own limit of idleness.
+  const idle = setInterval(() => server.closeIdleConnections(), 50);
+  const timer = setTimeout(() => connections.destroyAll(), graceMs);
+  await closed;
+  clearInterval(idle);
+  clearTimeout(timer);
+}

@@ -1,0 +1,194 @@
+import { BrokerError, messageOf } from '../../../protocol/errors.ts';
+import { decodeDeletion, decodeEntry } from '../entry-value.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import type { Keys } from '../keys.ts';
+import { loadEntries } from './loader.ts';
+import {
+  modRevisionOf,
+  revisionOf,
+  type StreamMessage,
+  type WatchEvent,
+  type WatchResponse,
+} from '../gateway/messages.ts';
+import type { Mirror } from './mirror.ts';
+import type { Standing } from '../standing.ts';
+import { pause } from '../times.ts';
+
+/** Keeps the mirror up to date: reads the registry once, and then follows it by one watch, at one member after another. */
+export interface Follower {
+  /** The member that the watch is open at; nothing while there is none. */
+  readonly endpoint: string | undefined;
+  /** Why it cannot be followed now, for people; nothing while it is. */
+  readonly problem: string | undefined;
+  /** Begins the watch anew, at another member. Nothing is missed. */
+  restart(): void;
+  close(): Promise<void>;
+}
+
+export interface FollowerOptions {
+  readonly gateway: Gateway;
+  readonly keys: Keys;
+  readonly mirror: Mirror;
+  readonly standing: Standing;
+  /** Told of each write that is seen: what {@link encodeEntry} or {@link encodeDeletion} was given. */
+  readonly onWrite: (write: string, revision: number) => void;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
+}
+
+/** Revisions before the present one that a new broker reads change by change, so that watches can resume across its start. */
+const BEHIND = 1000;
+/** What it reads so at the most; above that it begins with the present. */
+const BEHIND_BYTES = 16 * 1024 * 1024;
+const MIN_PAUSE_MS = 50;
+const MAX_PAUSE_MS = 1000;
+
+export function createFollower(options: FollowerOptions): Follower {
+  const { gateway, keys, mirror, standing, log } = options;
+  let isClosed = false;
+  let isFilled = false;
+  let behind = BEHIND;
+  let stream = new AbortController();
+  let endpoint: string | undefined;
+  let problem: string | undefined;
+  /** The deletion that etcd has reported last. */
+  let deletion = { revision: 0, expired: false };
+
+  async function fill(): Promise<void> {
+    const loading = { gateway, keys, behind, standing, onProblem: (text: string) => log('error', text) };
+    const { entries, revision } = await loadEntries(loading);
+    if (isClosed) return;
+    mirror.fill(entries, revision);
+    isFilled = true;
+    if (mirror.fillings > 1) log('warn', `the registry was read anew, as of revision ${mirror.reached}`);
+  }
+
+  async function watch(signal: AbortSignal): Promise<void> {
+    const request = {
+      ...keys.all,
+      start_revision: mirror.progress.position + 1,
+      progress_notify: true,
+      fragment: true,
+    };
+    const opened = await gateway.open<WatchResponse>('/v3/watch', { create_request: request }, signal);
+    let read = 0;
+    for await (const message of opened.messages) {
+      if (signal.aborted) return;
+      read += take(message);
+      endpoint = opened.endpoint;
+      problem = undefined;
+      if (behind > 0 && read > BEHIND_BYTES && mirror.fillings === 1) {
+        behind = 0;
+        isFilled = false;
+        return;
+      }
+    }
+  }
+
+  /** Takes over what one message reports; gives about how many bytes that is. */
+  function take({ result, error }: StreamMessage<WatchResponse>): number {
+    if (error) throw new BrokerError('unavailable', `the watch was refused: ${error.message}`);
+    if (!result) return 0;
+    const { header, created, canceled, compact_revision: compacted, events } = result;
+    if (compacted !== undefined) {
+      isFilled = false;
+      behind = 0;
+      throw new BrokerError('unavailable', `the changes up to revision ${compacted} have been compacted`);
+    }
+    if (canceled) {
+      throw new BrokerError(
+        'unavailable',
+        `the watch was ended: ${result.cancel_reason ?? 'no reason given'}`,
+      );
+    }
+    if (events === undefined) {
+      // A notice of progress: all changes before it have been reported.
+      if (!created) mirror.progress.advance(revisionOf(header));
+      return 0;
+    }
+    let bytes = 0;
+    let revision = 0;
+    for (const event of events) {
+      // Others of this revision may follow.
+      if (modRevisionOf(event.kv) > revision) mirror.progress.advance(revision);
+      revision = modRevisionOf(event.kv);
+      report(event, revision);
+      bytes += event.kv.value?.length ?? 0;
+    }
+    mirror.progress.advance(result.fragment ? revision - 1 : revision);
+    return bytes;
+  }
+
+  function report({ type, kv }: WatchEvent, revision: number): void {
+    if (kv.key === keys.deleted && type !== 'DELETE') {
+      const { write, expired } = decodeDeletion(kv);
+      deletion = { revision, expired };
+      options.onWrite(write, revision);
+      return;
+    }
+    if (kv.key === keys.registry) {
+      standing.take(type === 'DELETE' ? undefined : kv, revision);
+      return;
+    }
+    const name = keys.nameOf(kv.key);
+    if (name === undefined) return;
+    if (type === 'DELETE') {
+      const told = deletion.revision === revision ? deletion : undefined;
+      // Without a deletion's key it was the lease that ended, where there was one.
+      const expired = told?.expired ?? mirror.table.get(name)?.ttlMs !== undefined;
+      mirror.remove(expired ? 'expire' : 'delete', name, revision);
+      return;
+    }
+    try {
+      const stored = decodeEntry(name, kv, standing.offset);
+      mirror.put(stored);
+      options.onWrite(stored.write, revision);
+    } catch (error) {
+      // The entry that was there is gone in any case.
+      log('error', messageOf(error));
+      mirror.remove('delete', name, revision);
+    }
+  }
+
+  async function follow(): Promise<void> {
+    let wait = MIN_PAUSE_MS;
+    for (;;) {
+      if (isClosed) return;
+      stream = new AbortController();
+      const { position } = mirror.progress;
+      try {
+        if (!isFilled) await fill();
+        if (isFilled && !isClosed) await watch(stream.signal);
+        problem ??= 'the watch ended';
+      } catch (error) {
+        const reason = messageOf(error);
+        // A connection that has ended is nothing to tell of, unless another does not come about; and that only once.
+        const isNew = problem !== undefined && reason !== problem;
+        if (isNew && !isClosed) log('warn', `cannot follow the registry in etcd: ${reason}`);
+        problem = reason;
+      }
+      endpoint = undefined;
+      if (isClosed) return;
+      wait = mirror.progress.position > position ? MIN_PAUSE_MS : Math.min(MAX_PAUSE_MS, wait * 2);
+      await pause(wait * (0.5 + Math.random() / 2));
+    }
+  }
+
+  const following = follow();
+  return {
+    get endpoint() {
+      return endpoint;
+    },
+    get problem() {
+      return problem;
+    },
+    restart() {
+      if (endpoint !== undefined) gateway.blame(endpoint);
+      stream.abort(new Error('the watch is begun anew'));
+    },
+    async close() {
+      isClosed = true;
+      stream.abort(new Error('the store is closed'));
+      await following;
+    },
+  };
+}

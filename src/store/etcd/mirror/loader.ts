@@ -1,0 +1,67 @@
+import { messageOf } from '../../../protocol/errors.ts';
+import { decodeEntry, type StoredEntry } from '../entry-value.ts';
+import { grpcOf, OUT_OF_RANGE } from '../gateway/failures.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import type { Keys } from '../keys.ts';
+import { type KeyValue, modRevisionOf, revisionOf } from '../gateway/messages.ts';
+import { readKey, readPages } from '../gateway/pages.ts';
+import type { Standing } from '../standing.ts';
+
+/** The registry as of one revision. */
+export interface Loaded {
+  readonly entries: readonly StoredEntry[];
+  /** etcd's. */
+  readonly revision: number;
+}
+
+export interface Loading {
+  readonly gateway: Gateway;
+  readonly keys: Keys;
+  /** Told what the registry is now. */
+  readonly standing: Standing;
+  /**
+   * How many revisions before the present one, so that what came since is seen change by change; the present one where those have
+   * been compacted. Never before the registry was opened: what came before that was no change of it.
+   */
+  readonly behind: number;
+  /** Told of a value that no broker has written: it is left out. */
+  readonly onProblem: (problem: string) => void;
+}
+
+/** Reads every entry, page by page, as of one revision. */
+export async function loadEntries(loading: Loading): Promise<Loaded> {
+  const { gateway, keys, standing, behind } = loading;
+  const { header, kv } = await readKey(gateway, keys.registry);
+  const present = revisionOf(header);
+  standing.take(kv, present);
+  const opened = Math.max(1, modRevisionOf(kv));
+  try {
+    return await loadAt(loading, Math.max(opened, present - behind));
+  } catch (error) {
+    if (grpcOf(error) !== OUT_OF_RANGE || behind === 0) throw error;
+    return await loadAt(loading, present);
+  }
+}
+
+async function loadAt(loading: Loading, revision: number): Promise<Loaded> {
+  const { gateway, keys } = loading;
+  const entries: StoredEntry[] = [];
+  for await (const kvs of readPages(gateway, keys.entries, revision)) {
+    for (const kv of kvs) {
+      const stored = tryDecode(loading, kv);
+      if (stored) entries.push(stored);
+    }
+  }
+  return { entries, revision };
+}
+
+function tryDecode({ keys, standing, onProblem }: Loading, kv: KeyValue): StoredEntry | undefined {
+  const name = keys.nameOf(kv.key);
+  if (name === undefined) return undefined;
+  try {
+    return decodeEntry(name, kv, standing.offset);
+  } catch (error) {
+    onProblem(messageOf(error));
+    return undefined;
+  }
+}

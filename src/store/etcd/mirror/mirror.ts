@@ -1,0 +1,129 @@
+import type { Change, Entry } from '../../../protocol/entry.ts';
+import type { BrokerError } from '../../../protocol/errors.ts';
+import { createPrefixCounts, type PrefixCounts } from '../../memory/prefix-counts.ts';
+import { sizeOf } from '../../memory/size.ts';
+import type { StateLimits } from '../../memory/state.ts';
+import { createTable, type Table } from '../../memory/table.ts';
+import { createWaits, type Waits } from '../../memory/waits.ts';
+import { createWatchHub, type WatchHub } from '../../memory/watchers.ts';
+import type { StoredEntry } from '../entry-value.ts';
+import { createProgress, type Progress } from './progress.ts';
+import { createSparseHistory, type SparseHistory } from './sparse-history.ts';
+import type { Standing } from '../standing.ts';
+
+const MIB = 1024 * 1024;
+
+/**
+ * The registry as the broker's one watch has seen it: what waits, watches, counts and lists of all clients are served from.
+ * It may be behind etcd, never ahead of it: `freshness.ts` tells when it is not behind.
+ */
+export interface Mirror {
+  readonly table: Table;
+  readonly counts: PrefixCounts;
+  readonly waits: Waits;
+  readonly watches: WatchHub;
+  readonly history: SparseHistory;
+  /** The revision of etcd up to which it holds everything. */
+  readonly progress: Progress;
+  /** The same as a revision of the registry. */
+  readonly reached: number;
+  /** How often it has been filled anew: changes in between were not seen one by one. */
+  readonly fillings: number;
+  /** The lease of an entry that it holds, or held. */
+  leaseOf(entry: Entry): string | undefined;
+  /** etcd's revision of the key of an entry that it holds, or held. */
+  modOf(entry: Entry): number;
+  /** Takes over the change that etcd reports next, at that revision of etcd. */
+  put(stored: StoredEntry): void;
+  remove(type: 'delete' | 'expire', name: string, mod: number): void;
+  /**
+   * Takes over the whole registry as of a revision of etcd. Waits are answered by what is new in it; watches that are open are told of a
+   * reset.
+   */
+  fill(entries: readonly StoredEntry[], mod: number): void;
+  end(reason: BrokerError): void;
+}
+
+export function createMirror(limits: StateLimits, standing: Pick<Standing, 'offset'>): Mirror {
+  const table = createTable();
+  const counts = createPrefixCounts(table);
+  const waits = createWaits(table, counts);
+  const watches = createWatchHub(limits.watchBytes ?? MIB);
+  const progress = createProgress();
+  const history = createSparseHistory({
+    changes: limits.historyChanges ?? 10_000,
+    bytes: limits.historyBytes ?? 16 * MIB,
+  });
+  const leases = new WeakMap<Entry, string>();
+  /** Of entries whose revision is not that of their key. */
+  const mods = new WeakMap<Entry, number>();
+  let fillings = 0;
+
+  /** What the entry counts is its bytes in the history too. */
+  function apply(change: Change): number {
+    const { size } = table;
+    const bytes = sizeOf({ name: change.name, data: change.entry?.data ?? {} });
+    table.apply(change, bytes);
+    if (table.size !== size) counts.changed(change.name, table.size - size);
+    if (table.size > size) waits.made(change.name);
+    return bytes;
+  }
+
+  function report(change: Change): void {
+    const bytes = apply(change);
+    history.push(change, bytes);
+    watches.publish(change, bytes);
+  }
+
+  function hold({ entry, lease, mod }: StoredEntry): Entry {
+    if (lease !== undefined) leases.set(entry, lease);
+    if (entry.revision !== mod + standing.offset) mods.set(entry, mod);
+    return entry;
+  }
+
+  return {
+    table,
+    counts,
+    waits,
+    watches,
+    history,
+    progress,
+    get reached(): number {
+      return progress.position + standing.offset;
+    },
+    get fillings(): number {
+      return fillings;
+    },
+    leaseOf: (entry) => leases.get(entry),
+    modOf: (entry) => mods.get(entry) ?? entry.revision - standing.offset,
+    put(stored) {
+      const entry = hold(stored);
+      report({ type: 'put', name: entry.name, revision: entry.revision, entry });
+    },
+    remove(type, name, mod) {
+      if (table.get(name) === undefined) return;
+      report({ type, name, revision: mod + standing.offset });
+    },
+    fill(entries, mod) {
+      fillings++;
+      const revision = mod + standing.offset;
+      const now = new Map(entries.map((stored) => [stored.entry.name, stored]));
+      for (const { name } of table.entries()) {
+        if (!now.has(name)) apply({ type: 'delete', name, revision });
+      }
+      for (const stored of entries) {
+        const { name, revision: written } = stored.entry;
+        if (table.get(name)?.revision === written) continue;
+        apply({ type: 'put', name, revision, entry: hold(stored) });
+      }
+      table.revision = revision;
+      history.clear(revision);
+      if (fillings > 1) watches.reset(revision);
+      progress.advance(mod);
+    },
+    end(reason) {
+      watches.close();
+      waits.end(reason);
+    },
+  };
+}

@@ -1,0 +1,48 @@
+import { deferred, within } from '../times.ts';
+
+/** How far something has come, for those who wait until it has come far enough. */
+export interface Progress {
+  readonly position: number;
+  advance(position: number): void;
+  /** Whether it has come to `position` within `ms`. */
+  reach(position: number, ms: number): Promise<boolean>;
+}
+
+export function createProgress(): Progress {
+  let position = 0;
+  const waiting = new Set<{ readonly position: number; readonly release: () => void }>();
+  /** Nobody waits for less. */
+  let least = Infinity;
+
+  return {
+    get position(): number {
+      return position;
+    },
+    advance(next) {
+      if (next <= position) return;
+      position = next;
+      if (position < least) return;
+      least = Infinity;
+      for (const one of waiting) {
+        if (one.position > position) {
+          least = Math.min(least, one.position);
+          continue;
+        }
+        waiting.delete(one);
+        one.release();
+      }
+    },
+    async reach(wanted, ms) {
+      if (wanted <= position) return true;
+      const reached = deferred<true>();
+      const one = { position: wanted, release: () => reached.resolve(true) };
+      waiting.add(one);
+      least = Math.min(least, wanted);
+      try {
+        return (await within(ms, reached.promise)) ?? false;
+      } finally {
+        waiting.delete(one);
+      }
+    },
+  };
+}

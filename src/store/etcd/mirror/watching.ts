@@ -1,0 +1,50 @@
+import type { WatchItem, WatchOptions } from '../../store.ts';
+import { covers } from '../../memory/watchers.ts';
+import type { Mirror } from './mirror.ts';
+
+const finished: IteratorReturnResult<undefined> = { done: true, value: undefined };
+
+/** Opens a watch of the mirror, which must hold everything up to `after`, unless that lies in the future. */
+export function openWatch(mirror: Mirror, options: WatchOptions): AsyncIterableIterator<WatchItem> {
+  return mirror.watches.open(options, backlogOf(mirror, options));
+}
+
+function backlogOf({ table, history, reached }: Mirror, options: WatchOptions): WatchItem[] {
+  const { after } = options;
+  if (after === undefined) return [];
+  // A revision of etcd that was no change of the registry is none of its future.
+  if (after > Math.max(table.revision, reached) || after < history.floor) {
+    return [{ type: 'reset', revision: table.revision }];
+  }
+  return history.since(after).filter((change) => covers(options, change.name));
+}
+
+/** A watch that is still being opened. */
+export function watchLater(
+  opening: Promise<AsyncIterableIterator<WatchItem>>,
+): AsyncIterableIterator<WatchItem> {
+  let isOver = false;
+  // Whoever reads is told.
+  opening.catch(() => undefined);
+  return {
+    async next() {
+      if (isOver) return finished;
+      try {
+        const watch = await opening;
+        return await watch.next();
+      } catch (error) {
+        isOver = true;
+        throw error;
+      }
+    },
+    async return() {
+      isOver = true;
+      const watch = await opening.catch(() => undefined);
+      await watch?.return?.();
+      return finished;
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+}

@@ -1,0 +1,346 @@
+import { randomBytes } from 'node:crypto';
+import type { Entry } from '../../../protocol/entry.ts';
+import { BrokerError } from '../../../protocol/errors.ts';
+import { stateOf } from '../../memory/new-entry.ts';
+import type { Quota } from '../../memory/quota.ts';
+import { sizeOf } from '../../memory/size.ts';
+import type { Guard, Mutation, MutationResult, NewEntry } from '../../store.ts';
+import { decide, type Decision } from './decision.ts';
+import { decodeEntry } from '../entry-value.ts';
+import { grpcOf, isFull, NOT_FOUND } from '../gateway/failures.ts';
+import type { Fence } from './fence.ts';
+import type { Freshness } from '../mirror/freshness.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import type { Keys } from '../keys.ts';
+import type { Leases } from './leases.ts';
+import { revisionOf, type TxnResponse } from '../gateway/messages.ts';
+import type { Mirror } from '../mirror/mirror.ts';
+import type { Standing } from '../standing.ts';
+import { type Deadline, pause } from '../times.ts';
+import { foundBy, transactionOf, type Write } from './transaction.ts';
+import { createTurns, type Turn } from './name-queue.ts';
+import { createWriteLine } from './write-line.ts';
+
+export interface Writes {
+  /** {@link file://../store.ts}. Throws `outcome_unknown` where etcd's answer was lost and what became of it cannot be told. */
+  mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult>;
+  /** The watch reports this write, at a revision of etcd. */
+  seen(id: string, revision: number): void;
+}
+
+export interface WritesOptions {
+  readonly gateway: Gateway;
+  readonly keys: Keys;
+  readonly mirror: Mirror;
+  readonly standing: Standing;
+  readonly leases: Leases;
+  readonly fence: Fence;
+  readonly freshness: Freshness;
+  readonly quota: Quota;
+  readonly timeoutMs: number;
+  /** Throws where it is known that nothing can be written now. */
+  readonly check: () => void;
+  /** Told when etcd has refused a write because it has no room. */
+  readonly onFull: () => void;
+}
+
+/** Transactions under way at once. More are no faster, and each has a connection of its own, of which runtimes keep about as many. */
+const AT_ONCE = 64;
+/** Longest that a write waits for others before it is sent, in all. With what it takes itself, a client that waits for 10 seconds is told in time. */
+const LINE_MS = 8000;
+
+/** How often one write is tried again because the entry had changed. */
+const MAX_TRIES = 50;
+/** Longest pause between two tries. */
+const MAX_PAUSE_MS = 100;
+/** While the lease of an entry has ended and etcd has not removed it yet. */
+const ENDING_MS = 50;
+/** How long a lost answer is looked into at the least. */
+const SETTLE_MS = 2000;
+/** Longest that a write which is done waits for the mirror to have it. */
+const ARRIVAL_MS = 1000;
+
+/** A state of an entry, with its lease. */
+interface State {
+  readonly entry: Entry | undefined;
+  readonly lease: string | undefined;
+  /** etcd's revision of its key; 0 where there is no entry. */
+  readonly mod: number;
+  /** A revision of the registry of which it is the state. */
+  readonly revision: number;
+  /** It was the present state at this moment or later. */
+  readonly since: number;
+  /** The entry that guards the write, in the same state of the registry. */
+  readonly guarding?: Guarding | undefined;
+}
+
+/** An entry that guards a write, with etcd's revision of its key. */
+interface Guarding {
+  readonly entry: Entry;
+  readonly mod: number;
+}
+
+/** What a write knows when its turn comes. */
+interface Asked {
+  /** When the mutation was asked for. */
+  readonly began: number;
+  /** Later by the time that it has waited in line: etcd has that long from when it is asked. */
+  deadline: Deadline;
+  /** Longest that it may wait in line from now on, in milliseconds. */
+  patienceMs: number;
+  readonly guard: Guard | undefined;
+}
+
+/** What became of one attempt to write. All but the first changed nothing, and will not. */
+type Tried =
+  /** `revision` is etcd's. */
+  | { readonly kind: 'done'; readonly revision: number }
+  | { readonly kind: 'changed'; readonly state: Omit<State, 'since'> }
+  | { readonly kind: 'no_room' | 'no_lease' }
+  | { readonly kind: 'not_done'; readonly error: unknown };
+
+export function createWrites(options: WritesOptions): Writes {
+  const { gateway, keys, mirror, standing, leases, fence, freshness, quota, timeoutMs } = options;
+  const { table, progress } = mirror;
+  const turns = createTurns<State>();
+  const line = createWriteLine(AT_ONCE);
+  /** Writes whose answer has not come. */
+  const underWay = new Map<string, { revision: number | undefined }>();
+
+  /** What the mirror has, which may be behind. */
+  function stateNow(name: string, guard?: Pick<Guard, 'name'>): State {
+    const entry = table.get(name);
+    const other = guard && table.get(guard.name);
+    return {
+      ...(other && { guarding: { entry: other, mod: mirror.modOf(other) } }),
+      entry,
+      lease: entry && mirror.leaseOf(entry),
+      mod: entry ? mirror.modOf(entry) : 0,
+      revision: table.revision,
+      since: -Infinity,
+    };
+  }
+
+  async function mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult> {
+    const began = performance.now();
+    const asked: Asked = { began, deadline: began + timeoutMs, patienceMs: LINE_MS, guard };
+    // What was asked for before is seen, by a guard too.
+    if (guard && guard.name !== name) await turns.settled(guard.name);
+    for (;;) {
+      // Also what changes nothing sees what was asked for before it.
+      if (turns.isBusy(name) || decide(name, mutation, stateNow(name, guard), guard).changes) {
+        const done = await turns.run(name, (known) => write(name, mutation, asked, known));
+        if (done) return done();
+      }
+      // Nothing is to be changed: that must be said of the present state.
+      await freshness.fresh();
+      const state = stateNow(name, guard);
+      const decision = decide(name, mutation, state, guard);
+      if (!decision.changes) {
+        const { lease } = state;
+        const isRenewal =
+          !('error' in decision) && decision.outcome.action === 'renew' && lease !== undefined;
+        if (!isRenewal || (await leases.renew(lease))) return unchanged(decision, state);
+        await pause(ENDING_MS);
+      }
+      if (performance.now() >= asked.deadline) throw tooContended(name);
+    }
+  }
+
+  /**
+   * Writes what the mutation decides, or gives what it says of a state that the entry had since the mutation was asked for;
+   * nothing where that is a renewal.
+   * @param known what the write before it left.
+   */
+  async function write(
+    name: string,
+    mutation: Mutation,
+    asked: Asked,
+    known: State | undefined,
+  ): Promise<Turn<(() => MutationResult) | undefined, State>> {
+    const { guard } = asked;
+    // What the write before it left says nothing of an entry that guards.
+    let state = (guard ? undefined : known) ?? stateNow(name, guard);
+    let spare: string | undefined;
+    let isMarked = true;
+    let trouble: unknown = tooContended(name);
+    try {
+      for (let tries = 0; tries < MAX_TRIES && performance.now() < asked.deadline; tries++) {
+        const decision = decide(name, mutation, state, guard);
+        if (!decision.changes) {
+          const isRenewal = !('error' in decision) && decision.outcome.action === 'renew';
+          if (isRenewal) return { value: undefined, known: state };
+          const present = state;
+          if (state.since >= asked.began)
+            return { value: () => unchanged(decision, present), known: present };
+          const since = performance.now();
+          await freshness.fresh();
+          state = { ...stateNow(name, guard), since };
+          continue;
+        }
+        const { outcome } = decision;
+        const entry = outcome.action === 'put' ? outcome.entry : undefined;
+        const expired = outcome.action === 'delete' && outcome.expired === true;
+        const { entry: current, mod: replaced, guarding } = state;
+        const { lease, since, result } = await line.run(asked.patienceMs, async (waitedMs) => {
+          asked.deadline += waitedMs;
+          asked.patienceMs -= waitedMs;
+          // What has been found out meanwhile, it is not to find out once more.
+          if (waitedMs > 0) options.check();
+          if (entry) check(name, entry, current);
+          if (entry?.ttlMs !== undefined) spare ??= await leases.grant(entry.ttlMs, asked.deadline);
+          const own = entry?.ttlMs === undefined ? undefined : spare;
+          const attempt = {
+            name,
+            current: replaced,
+            id: newId(),
+            next: entry && { entry, lease: own },
+            expired,
+            isMarked,
+            guard:
+              guard && guard.name !== name ? { name: guard.name, current: guarding?.mod ?? 0 } : undefined,
+          };
+          const sent = performance.now();
+          return { lease: own, since: sent, result: await tryOnce(attempt, asked.deadline) };
+        });
+        switch (result.kind) {
+          case 'done': {
+            const { revision: mod } = result;
+            const revision = mod + standing.offset;
+            if (lease !== undefined) spare = undefined;
+            if (state.lease !== undefined) leases.drop(state.lease);
+            await progress.reach(mod, ARRIVAL_MS);
+            const made = entry && stateOf(name, entry)(revision);
+            return {
+              value: () => (made ? { entry: made, revision } : { revision }),
+              known: { entry: made, lease, mod: made ? mod : 0, revision, since },
+            };
+          }
+          case 'changed':
+            state = { ...result.state, since };
+            if (tries > 1) await pause(Math.random() * Math.min(MAX_PAUSE_MS, 2 ** tries));
+            break;
+          case 'no_room':
+            isMarked = false;
+            break;
+          case 'no_lease':
+            spare = undefined;
+            break;
+          case 'not_done':
+            trouble = result.error;
+            tries--;
+            await pause(Math.random() * MAX_PAUSE_MS);
+            break;
+        }
+      }
+      throw trouble;
+    } catch (error) {
+      // The entry that may have been written may need it.
+      if (error instanceof BrokerError && error.code === 'outcome_unknown') spare = undefined;
+      throw error;
+    } finally {
+      if (spare !== undefined) leases.drop(spare);
+    }
+  }
+
+  /** @throws BrokerError for an entry that cannot be stored. */
+  function check(name: string, next: NewEntry, current: Entry | undefined): void {
+    stateOf(name, next);
+    quota.admit(name, sizeOf({ name, data: next.data }), current === undefined ? 0 : table.bytesOf(name));
+  }
+
+  async function tryOnce(attempt: Write, deadline: Deadline): Promise<Tried> {
+    const sent = { revision: undefined as number | undefined };
+    underWay.set(attempt.id, sent);
+    const { fillings } = mirror;
+    try {
+      const body = transactionOf(keys, attempt, fence, standing);
+      const answer = await gateway.once<TxnResponse>('/v3/kv/txn', body, deadline);
+      if (answer.succeeded) return { kind: 'done', revision: revisionOf(answer.header) };
+      const found = foundBy(answer);
+      fence.found(found.fence);
+      const present = revisionOf(answer.header);
+      standing.take(found.registry, present);
+      standing.check();
+      const { offset } = standing;
+      const { entry, lease, mod } = found.kv ? decodeEntry(attempt.name, found.kv, offset) : nothing;
+      const guarding = found.guard && decodeEntry(attempt.guard?.name ?? '', found.guard, offset);
+      return { kind: 'changed', state: { entry, lease, mod, revision: present + offset, guarding } };
+    } catch (error) {
+      if (isFull(error)) {
+        options.onFull();
+        if (attempt.next === undefined && attempt.isMarked) return { kind: 'no_room' };
+      }
+      if (grpcOf(error) === NOT_FOUND) return { kind: 'no_lease' };
+      const { code } = error as { code?: unknown };
+      if (code === 'unavailable') return { kind: 'not_done', error };
+      if (code !== 'outcome_unknown') throw error;
+      await settle(sent, fillings, error, deadline);
+      const { revision } = sent;
+      return revision === undefined
+        ? { kind: 'changed', state: stateNow(attempt.name, attempt.guard) }
+        : { kind: 'done', revision };
+    } finally {
+      underWay.delete(attempt.id);
+    }
+  }
+
+  /** Settles once it is certain whether a write was done, and will not be any more if it was not. */
+  async function settle(
+    sent: { readonly revision: number | undefined },
+    fillings: number,
+    cause: unknown,
+    deadline: Deadline,
+  ): Promise<void> {
+    const until = Math.max(deadline, performance.now() + SETTLE_MS);
+    try {
+      const raised = await fence.raise(until);
+      const isComplete = await progress.reach(raised, until - performance.now());
+      if (isComplete && mirror.fillings === fillings) return;
+    } catch (error) {
+      if (sent.revision === undefined) throw unknown(cause, error);
+    }
+    if (sent.revision === undefined) throw unknown(cause, undefined);
+  }
+
+  return {
+    mutate,
+    seen(id, revision) {
+      const sent = underWay.get(id);
+      if (sent) sent.revision = revision;
+    },
+  };
+}
+
+const nothing = { entry: undefined, lease: undefined, mod: 0 };
+
+/** What a mutation says of a state that it does not change. Throws its refusal. */
+function unchanged(
+  decision: Exclude<Decision, { changes: true }>,
+  { entry, revision }: State,
+): MutationResult {
+  if ('error' in decision) throw decision.error;
+  return entry ? { entry, revision } : { revision };
+}
+
+/** Tells a write from every other, of every broker. */
+function newId(): string {
+  return randomBytes(9).toString('base64url');
+}
+
+function tooContended(name: string): BrokerError {
+  return new BrokerError(
+    'unavailable',
+    `Cannot store the entry '${name}': too many write it at the same time; try again`,
+    { retryAfter: 1 },
+  );
+}
+
+function unknown(cause: unknown, later: unknown): BrokerError {
+  const reasons = [cause, later].filter((error) => error instanceof Error).map(({ message }) => message);
+  return new BrokerError(
+    'outcome_unknown',
+    `The write may have been done or not: ${reasons.join('; then ')}`,
+    { cause },
+  );
+}

@@ -1,0 +1,129 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { replaceFile, resolveFile } from '../../../config/atomic-write.ts';
+import { BrokerError, messageOf } from '../../../protocol/errors.ts';
+import { asBrokerError } from '../disk-errors.ts';
+import { listBackups } from './backup-folder.ts';
+import { type Backup, type BackupHead, checkBackup, readBackup } from './backup-text.ts';
+import { documentText } from '../document/document.ts';
+import { readImage, type RegistryImage } from '../document/snapshot.ts';
+import { listJournals } from '../journal/journal-files.ts';
+import { backUpReplaced, highestRevisionIn, keepFiles } from '../kept-replaced.ts';
+import { acquireLock } from '../lock.ts';
+import { removeJournals } from '../recovery.ts';
+import { createTable } from '../../memory/table.ts';
+
+export interface RestoreOptions {
+  /** The configuration file to put the backup in place of. */
+  readonly file: string;
+  /** The backup. */
+  readonly from: string;
+  /** Where the present state is kept. */
+  readonly backupDir: string;
+  /** Told before each step that changes the disk. */
+  readonly onStep?: (step: string) => void;
+}
+
+export interface Restored {
+  /** When the backup was made: ISO 8601, UTC. */
+  readonly taken: string;
+  readonly entries: number;
+  /** The revision that the registry goes on from. */
+  readonly revision: number;
+  /** The folder that file and journals are kept in, just as they stood; absent where there was nothing. */
+  readonly keptIn?: string;
+  /** A backup of the state that was replaced; absent where there was none, or it was damaged. */
+  readonly backup?: string;
+  /** Why there is no such backup. */
+  readonly problem?: string;
+}
+
+/** How far revisions skip ahead where the last one given out is not known. */
+const UNKNOWN_REVISIONS = 1_000_000;
+
+/**
+ * Puts a backup in place of a configuration file: options and entries, as they were. The certificate stays. Revisions go
+ * on after the latest one that was ever given out, and watches begin anew, so that no reader can take the restored state
+ * for one that it knows. A crash leaves the present state or the restored one.
+ *
+ * @throws BrokerError `invalid_config` when the backup is not whole, or a broker runs on the file: nothing is changed.
+ *   `storage_full`, `unavailable` when the disk does not let it be written; the present state stands then.
+ */
+export async function restoreBackup(options: RestoreOptions): Promise<Restored> {
+  const { from, backupDir, onStep = (): void => undefined } = options;
+  // Checked first and read once more at the end, so that it is never in memory together with the present state.
+  const checked = await checkBackup(from);
+  await mkdir(path.dirname(path.resolve(options.file)), { recursive: true, mode: 0o700 });
+  const lock = await acquireLock(options.file);
+  try {
+    const file = await resolveFile(options.file);
+    const journals = (await listJournals(file)).map((journal) => journal.path);
+    const { revision, ...kept } = await keepPresent(checked, file, journals, backupDir);
+    onStep('kept');
+    const backup = await readBackup(from);
+    if (backup.id !== checked.id || backup.revision !== checked.revision || backup.taken !== checked.taken) {
+      throw new BrokerError(
+        'invalid_config',
+        `Cannot use the backup ${from}: it was replaced by another one while it was read; nothing was changed`,
+      );
+    }
+    const entries = backup.document.entries.size;
+    await replaceFile(file, textOf(backup, revision), { onStep: (step) => onStep(`file-${step}`) });
+    // From here on the file's `since` tells these apart, whether they are removed now or by the next start.
+    await removeJournals(journals);
+    onStep('removed');
+    return { taken: backup.taken, entries, revision, ...kept };
+  } catch (error) {
+    throw asBrokerError(error, `Cannot restore ${options.file}`);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** The state that is about to be replaced, or why it cannot be read: often the reason for restoring. */
+async function presentState(file: string): Promise<RegistryImage | string> {
+  return await readImage(file).catch((error: unknown) => messageOf(error));
+}
+
+/**
+ * A revision after all that this registry has given out. Where the present state cannot tell, the highest revision that
+ * any file here names, and far ahead of that, for those that were lost.
+ */
+async function nextRevision(
+  backup: BackupHead,
+  present: RegistryImage | string,
+  file: string,
+  backupDir: string,
+  journals: readonly string[],
+): Promise<number> {
+  if (typeof present !== 'string' && present.identity.id === backup.id) {
+    return Math.max(backup.revision, present.table.revision) + 1;
+  }
+  let highest = backup.revision;
+  for (const { revision } of await listBackups(backupDir, file)) highest = Math.max(highest, revision);
+  for (const at of [file, ...journals]) {
+    highest = Math.max(highest, await highestRevisionIn(at));
+  }
+  return Math.min(highest + UNKNOWN_REVISIONS, Number.MAX_SAFE_INTEGER);
+}
+
+/** Keeps the present state, and gives the revision that the restored one gets. */
+async function keepPresent(
+  backup: BackupHead,
+  file: string,
+  journals: readonly string[],
+  backupDir: string,
+): Promise<Pick<Restored, 'revision' | 'keptIn' | 'backup' | 'problem'>> {
+  const present = await presentState(file);
+  const revision = await nextRevision(backup, present, file, backupDir, journals);
+  const keptIn = await keepFiles(file, journals, backupDir);
+  if (keptIn === undefined) return { revision };
+  if (typeof present === 'string') return { revision, keptIn, problem: present };
+  return { revision, keptIn, backup: await backUpReplaced(present, file, backupDir) };
+}
+
+function textOf({ document, options }: Backup, revision: number): Iterable<string> {
+  const table = createTable();
+  table.load(document.entries, document.sizes, revision);
+  return documentText(options, { id: document.id, since: revision }, table.snapshot());
+}

@@ -1,0 +1,164 @@
+import { BrokerError, messageOf } from '../../../protocol/errors.ts';
+import type { Committer } from '../journal/committer.ts';
+import type { Journal } from '../journal/journal.ts';
+import type { Opened } from '../opening.ts';
+import type { Rewriter } from './compactor.ts';
+import type { Room } from './disk-reserve.ts';
+
+/** When the file is rewritten, and who gives way on a full disk. */
+export interface Upkeep {
+  /** Whether the disk has been made ready for writes. */
+  readonly isReady: boolean;
+  /** Why the file could not be rewritten at the last attempt; nothing when it could. */
+  readonly problem: string | undefined;
+  /** Writes can be taken. A file that is behind is rewritten beside them. */
+  begin(opened: Opened): Promise<void>;
+  /** Something was committed: the file may be due. */
+  committed(): void;
+  /** As `makeRoom` of the committer. */
+  makeRoom(): Promise<boolean>;
+  /** Rewrites the file if something changed. Never rejects: what failed is logged, and tried again. */
+  rewriteQuietly(): Promise<void>;
+  /** Rewrites the file if something changed. Throws as {@link Rewriter.rewrite} does. */
+  rewriteNow(): Promise<void>;
+}
+
+export interface UpkeepOptions {
+  readonly rewriter: Rewriter;
+  readonly room: Room;
+  readonly committer: Pick<Committer, 'trouble'>;
+  readonly journal: () => Journal;
+  readonly setJournal: (journal: Journal) => void;
+  /** Makes the disk ready for writes, where a start found no room for it. */
+  readonly prepare: () => Promise<Opened>;
+  readonly isClosing: () => boolean;
+  readonly log: (level: 'warn', message: string) => void;
+  /** How often to try again after the disk was full. */
+  readonly probeMs: number;
+}
+
+const RETRY_MS = 30_000;
+/** How often room is looked for, and reserved, as the journal grows. */
+const ROOM_EVERY_BYTES = 1024 * 1024;
+
+export function createUpkeep(options: UpkeepOptions): Upkeep {
+  const { rewriter, room, committer, log, probeMs } = options;
+  let isReady = false;
+  let problem: string | undefined;
+  let rewriting = false;
+  let notBefore = 0;
+  let lacksRoom = false;
+  let roomLookedAt = 0;
+
+  /** Keeps room for the next rewriting, where the disk is nearly full. */
+  function reserve(): Promise<void> {
+    return room.reserve(rewriter.neededBytes());
+  }
+
+  async function begin({ firstJournal, ...files }: Opened): Promise<void> {
+    options.setJournal(firstJournal);
+    rewriter.takeOver(files);
+    isReady = true;
+    try {
+      await rewriter.retire();
+    } catch (error) {
+      log('warn', `Cannot remove a journal that is not needed: ${messageOf(error)}`);
+    }
+    await reserve();
+    if (!rewriter.isCurrent()) void rewriteQuietly();
+  }
+
+  /** The journals of watches go first, then the reserve, with which the file is rewritten and journals are retired. */
+  async function makeRoom(): Promise<boolean> {
+    if (!isReady) {
+      await begin(await options.prepare());
+      return true;
+    }
+    if (await rewriter.giveUpHistory()) return true;
+    if (rewriting || performance.now() < notBefore) return false;
+    if (!(await room.has(rewriter.neededBytes()))) return false;
+    notBefore = performance.now() + probeMs;
+    await room.giveUp();
+    try {
+      const isRewritten = await rewriter.rewriteForRoom();
+      if (isRewritten) notBefore = 0;
+      return isRewritten;
+    } finally {
+      await reserve();
+    }
+  }
+
+  async function rewriteNow(): Promise<void> {
+    rewriting = true;
+    try {
+      await room.giveUp();
+      await rewriteWithHistory();
+      notBefore = 0;
+      lacksRoom = false;
+      problem = undefined;
+    } catch (error) {
+      lacksRoom = isStorageFull(error);
+      notBefore = performance.now() + (lacksRoom ? probeMs : RETRY_MS);
+      throw error;
+    } finally {
+      rewriting = false;
+      if (!options.isClosing()) await reserve();
+    }
+  }
+
+  /** Where there is no room, the journals of watches give way. */
+  async function rewriteWithHistory(): Promise<void> {
+    try {
+      await rewriter.rewriteIfChanged();
+    } catch (error) {
+      if (!isStorageFull(error) || !(await rewriter.giveUpHistory())) throw error;
+      await rewriter.rewriteIfChanged();
+    }
+  }
+
+  async function rewriteQuietly(): Promise<void> {
+    if (committer.trouble?.final || !isReady || rewriting) return;
+    try {
+      // An attempt that must fail would fill what room there is, again and again.
+      if (lacksRoom && !(await room.has(rewriter.neededBytes()))) {
+        notBefore = performance.now() + probeMs;
+        return;
+      }
+      await rewriteNow();
+    } catch (error) {
+      problem = `${messageOf(error)}; the registry goes on in its journal`;
+      log('warn', problem);
+    }
+  }
+
+  return {
+    get isReady(): boolean {
+      return isReady;
+    },
+    get problem(): string | undefined {
+      return problem;
+    },
+    begin,
+    committed() {
+      if (!rewriting && rewriter.isDue() && performance.now() >= notBefore) void rewriteQuietly();
+      const { size } = options.journal();
+      if (Math.abs(size - roomLookedAt) < ROOM_EVERY_BYTES || committer.trouble) return;
+      roomLookedAt = size;
+      void reserve();
+    },
+    async makeRoom() {
+      try {
+        return await makeRoom();
+      } catch (error) {
+        if (!isStorageFull(error)) log('warn', `Cannot make room: ${messageOf(error)}`);
+        return false;
+      }
+    },
+    rewriteQuietly,
+    rewriteNow,
+  };
+}
+
+function isStorageFull(error: unknown): boolean {
+  return error instanceof BrokerError && error.code === 'storage_full';
+}

@@ -1,0 +1,295 @@
+import { rm } from 'node:fs/promises';
+import { replaceFile } from '../../../config/atomic-write.ts';
+import type { JsonObject } from '../../../protocol/data.ts';
+import { BrokerError, messageOf } from '../../../protocol/errors.ts';
+import type { Committer } from '../journal/committer.ts';
+import { writeBackup } from '../backup/backup-text.ts';
+import { readCurrent, writeCurrent } from '../journal/current-journal.ts';
+import { asBrokerError, isDiskFailure } from '../disk-errors.ts';
+import { documentText, type RegistryIdentity } from './document.ts';
+import type { History } from '../../memory/history.ts';
+import { createJournal, type Journal } from '../journal/journal.ts';
+import type { JournalFile } from '../journal/journal-files.ts';
+import { paced } from './paced.ts';
+import type { Table } from '../../memory/table.ts';
+
+/** Writes the file anew from the table, and replaces and retires journals. */
+export interface Rewriter {
+  /** What the disk holds when writing begins; to be called once, before anything else. */
+  takeOver(files: RegistryFiles): void;
+  /** Writes the file, and goes over to a new journal when the present one is long. Calls run one after another. */
+  rewrite(): Promise<void>;
+  /** As `rewrite`, where the file is not up to date already. */
+  rewriteIfChanged(): Promise<void>;
+  /**
+   * As `rewriteIfChanged`, while a batch waits for room: no other append is under way. False where there is nothing to
+   * gain, or the file is being written already.
+   */
+  rewriteForRoom(): Promise<boolean>;
+  /** Writes the file, and leaves the journals alone. */
+  rewriteAlone(): Promise<void>;
+  /** Writes a backup of the file as it would be now, to the path that `target` gives for its revision. */
+  backUp(target: (revision: number) => string): Promise<WrittenBackup>;
+  /** Whether the journals have grown so long that the file should be rewritten. */
+  isDue(): boolean;
+  /** Whether the file holds all that the registry does. */
+  isCurrent(): boolean;
+  /** Bytes that a rewriting takes on the disk until it has retired what it replaces, and the journal after it. */
+  neededBytes(): number;
+  /** Removes journals that neither the file nor the history needs. */
+  retire(): Promise<void>;
+  /** Removes journals that only the history needs; false where there are none. */
+  giveUpHistory(): Promise<boolean>;
+  /** Runs `task` while neither the file is written nor the journal changed. */
+  exclusively<T>(task: () => Promise<T>): Promise<T>;
+  /** Settles when nothing is written or waits for its turn. Never rejects. */
+  settled(): Promise<void>;
+}
+
+/** Edits of the file by others while a broker runs on it. */
+export interface FileEdits {
+  /**
+   * Takes over the options that somebody has put into the file since it was last written, so that writing it anew keeps
+   * them. Rejects when they cannot be read: the file must not be written over then.
+   */
+  keep(): Promise<void>;
+  /** Throws when somebody has written to the file since `keep`. */
+  check(): void;
+  /** The file has just been written. */
+  wrote(): void;
+}
+
+export interface RewriterOptions {
+  readonly file: string;
+  readonly identity: RegistryIdentity;
+  readonly table: Table;
+  readonly history: History;
+  readonly committer: Committer;
+  /** The options that the file holds beside the registry. */
+  readonly options: () => JsonObject;
+  readonly journal: () => Journal;
+  readonly setJournal: (journal: Journal) => void;
+  /** Journals longer than this, and than the file, are due. */
+  readonly journalBytes: number;
+  readonly edits?: FileEdits | undefined;
+  /** Whether somebody waits for what is written; else it gives way to requests. */
+  readonly isHurried: () => boolean;
+  readonly onStep: (step: string) => void;
+}
+
+export interface RegistryFiles {
+  /** Journals no longer written, the oldest first. */
+  readonly retired: readonly JournalFile[];
+  /** What the file holds. */
+  readonly written: Written;
+}
+
+/** A backup that has been made. */
+export interface WrittenBackup {
+  readonly path: string;
+  /** The registry's revision of which it is the state. */
+  readonly revision: number;
+  readonly bytes: number;
+}
+
+export interface Written {
+  readonly revision: number;
+  /** JSON of the options. */
+  readonly options: string;
+  readonly bytes: number;
+}
+
+// Journals are kept for the history; short ones are written on instead of being replaced, so that they stay few.
+const LONG_ENOUGH_BYTES = 1024 * 1024;
+const MAX_RETIRED = 32;
+
+export function createRewriter(setup: RewriterOptions): Rewriter {
+  const { file, identity, table, history, committer, onStep } = setup;
+  const rotateBytes = Math.min(LONG_ENOUGH_BYTES, setup.journalBytes);
+  let written: Written = { revision: 0, options: '', bytes: 0 };
+  let retired: JournalFile[] = [];
+  let last: Promise<unknown> = Promise.resolve();
+  let running = 0;
+  let isForRoom = false;
+  const isHurried = (): boolean => isForRoom || setup.isHurried();
+
+  /** One at a time: the table takes one snapshot at a time, and the files are switched one at a time. */
+  async function inTurn<T>(task: () => Promise<T>): Promise<T> {
+    running++;
+    const run = last.then(task);
+    last = Promise.allSettled([run]);
+    try {
+      return await run;
+    } finally {
+      running--;
+    }
+  }
+
+  async function rewrite(rotation: () => Promise<void>): Promise<void> {
+    try {
+      await setup.edits?.keep();
+      await rotation();
+      written = await writeFile();
+    } catch (error) {
+      if (isDiskFailure(error)) committer.stop(`writing ${file} failed: ${messageOf(error)}`);
+      throw asBrokerError(error, `Cannot write ${file}`);
+    }
+    try {
+      onStep('retire');
+      await retire();
+    } catch (error) {
+      throw asBrokerError(error, `Cannot remove a journal that ${file} makes needless`);
+    }
+  }
+
+  const rotateBetween = (): Promise<void> => committer.between(rotate);
+
+  async function rotate(): Promise<void> {
+    const old = setup.journal();
+    if (!old.used || old.size < rotateBytes) return;
+    checkOwn();
+    const base = table.revision;
+    setup.setJournal(await next(base));
+    retired.push({ path: old.path, base: old.base, end: base, bytes: old.size });
+    await old.close();
+  }
+
+  /** Nothing is written over the files of a broker that has started on them since, as one can without the lock's files. */
+  function checkOwn(): void {
+    const { path, link } = setup.journal();
+    if (link() !== 'replaced') return;
+    throw new BrokerError(
+      'unavailable',
+      `Cannot write ${file}: another broker is using it, and has replaced ${path}`,
+    );
+  }
+
+  /** Until the new journal is recorded as the current one, the old one goes on, and the new one is none. */
+  async function next(base: number): Promise<Journal> {
+    const created = await createJournal(file, identity.id, base, onStep);
+    try {
+      await writeCurrent(file, identity.id, base, onStep);
+      return created;
+    } catch (error) {
+      const named = await currentBase();
+      if (named === base) return created;
+      await Promise.allSettled([created.close()]);
+      if (named instanceof Error) throw named;
+      await rm(created.path, { force: true });
+      throw error;
+    }
+  }
+
+  /** A failure may come after the name was changed. Where that cannot be told, neither journal can be relied on. */
+  async function currentBase(): Promise<number | Error | undefined> {
+    try {
+      return (await readCurrent(file))?.base;
+    } catch (error) {
+      committer.stop(`changing journals failed: ${messageOf(error)}`);
+      return error instanceof Error ? error : new Error(messageOf(error));
+    }
+  }
+
+  async function writeFile(): Promise<Written> {
+    const options = setup.options();
+    const snapshot = table.snapshot();
+    try {
+      const text = documentText(options, identity, snapshot);
+      const pieces = paced(text, isHurried);
+      const bytes = await replaceFile(file, pieces, {
+        onStep(step) {
+          if (step === 'rename') {
+            setup.edits?.check();
+            checkOwn();
+          }
+          onStep(`file-${step}`);
+        },
+      });
+      setup.edits?.wrote();
+      return { revision: snapshot.revision, options: JSON.stringify(options), bytes };
+    } finally {
+      snapshot.end();
+    }
+  }
+
+  async function backUp(target: (revision: number) => string): Promise<WrittenBackup> {
+    const { revision } = table;
+    const place = target(revision);
+    const snapshot = table.snapshot();
+    try {
+      const content = { options: setup.options(), identity, snapshot, isHurried };
+      const bytes = await writeBackup(place, file, content, (step) => onStep(`backup-${step}`));
+      return { path: place, revision, bytes };
+    } catch (error) {
+      throw asBrokerError(error, `Cannot write ${place}`);
+    } finally {
+      snapshot.end();
+    }
+  }
+
+  async function retire(): Promise<void> {
+    for (let [oldest] = retired; oldest !== undefined; [oldest] = retired) {
+      const needed = oldest.end > written.revision || oldest.end > history.floor;
+      if (needed && (retired.length <= MAX_RETIRED || oldest.end > written.revision)) return;
+      await remove(oldest);
+      onStep('retired');
+    }
+  }
+
+  async function remove(journal: JournalFile): Promise<void> {
+    await rm(journal.path, { force: true });
+    // By itself, not by its place: a full disk and a rewriting may remove journals at the same time.
+    retired = retired.filter((kept) => kept !== journal);
+  }
+
+  /** Bytes of the journals that the file does not make needless. */
+  function journalBytes(): number {
+    const { size, base } = setup.journal();
+    const own = table.revision > written.revision || base > written.revision ? size : 0;
+    return retired.reduce((sum, { end, bytes }) => (end > written.revision ? sum + bytes : sum), own);
+  }
+
+  function isCurrent(): boolean {
+    return written.revision === table.revision && written.options === JSON.stringify(setup.options());
+  }
+
+  return {
+    takeOver(files) {
+      ({ written } = files);
+      retired = [...files.retired];
+    },
+    rewrite: () => inTurn(() => rewrite(rotateBetween)),
+    rewriteIfChanged: () =>
+      inTurn(async () => {
+        if (!isCurrent()) await rewrite(rotateBetween);
+      }),
+    async rewriteForRoom() {
+      const isFutile = written.revision === table.revision || journalBytes() < rotateBytes;
+      if (running > 0 || isFutile) return false;
+      isForRoom = true;
+      try {
+        await inTurn(() => rewrite(rotate));
+      } finally {
+        isForRoom = false;
+      }
+      return true;
+    },
+    rewriteAlone: () => inTurn(() => rewrite(() => Promise.resolve())),
+    backUp: (target) => inTurn(() => backUp(target)),
+    isDue: () => journalBytes() > Math.max(setup.journalBytes, written.bytes),
+    isCurrent,
+    neededBytes: () => table.bytes + LONG_ENOUGH_BYTES,
+    retire,
+    async giveUpHistory() {
+      const needless = retired.filter(({ end }) => end <= written.revision);
+      if (needless.length === 0) return false;
+      history.forget(needless.at(-1)?.end ?? 0);
+      for (const journal of needless) await remove(journal);
+      return true;
+    },
+    exclusively: inTurn,
+    async settled() {
+      await last;
+    },
+  };
+}

@@ -1,0 +1,84 @@
+import { randomBytes } from 'node:crypto';
+import { open, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { ifPresent } from '../../../config/atomic-write.ts';
+import { messageOf } from '../../../protocol/errors.ts';
+import { isFull } from '../disk-errors.ts';
+import { freeBytes } from '../disk-space.ts';
+
+/**
+ * Room on the disk for one rewriting of the file and one journal. Where little is free, a file holds it in reserve, which
+ * is given up when it is needed: a registry that has filled its disk can then be made smaller.
+ */
+export interface Room {
+  /** Makes sure, as far as the disk allows, that `bytes` can be written later. Never throws: what failed is logged. */
+  reserve(bytes: number): Promise<void>;
+  /** Gives the reserve up. Throws the system's error. */
+  giveUp(): Promise<void>;
+  /** Whether `bytes` can be written now, the reserve counted in. */
+  has(bytes: number): Promise<boolean>;
+}
+
+/** With this many times the room needed free, no reserve is kept. */
+const PLENTY = 4;
+const PLENTY_BYTES = 64 * 1024 * 1024;
+const PIECE_BYTES = 1024 * 1024;
+
+function reservePath(file: string): string {
+  return `${file}.reserve`;
+}
+
+export function createRoom(file: string, log: (level: 'warn', message: string) => void): Room {
+  const place = reservePath(file);
+  const dir = path.dirname(file);
+  let held = 0;
+  let last: Promise<unknown> = Promise.resolve();
+
+  async function fill(bytes: number): Promise<void> {
+    // Bytes that cannot be compressed away: some file systems store NULs as nothing.
+    const piece = randomBytes(PIECE_BYTES);
+    const handle = await open(place, 'wx', 0o600);
+    try {
+      for (let left = bytes; left > 0; left -= PIECE_BYTES) {
+        await handle.writeFile(left < PIECE_BYTES ? piece.subarray(0, left) : piece);
+      }
+    } finally {
+      await handle.close();
+    }
+    held = bytes;
+  }
+
+  async function giveUp(): Promise<void> {
+    await rm(place, { force: true });
+    held = 0;
+  }
+
+  async function reserve(bytes: number): Promise<void> {
+    try {
+      const free = await freeBytes(dir);
+      if (held >= bytes && free < 2 * PLENTY * bytes + PLENTY_BYTES) return;
+      await giveUp();
+      if (free + held >= PLENTY * bytes + PLENTY_BYTES || free + held < 2 * bytes) return;
+      await fill(bytes);
+    } catch (error) {
+      await Promise.allSettled([giveUp()]);
+      if (!isFull(error)) log('warn', `Cannot keep room in reserve at ${place}: ${messageOf(error)}`);
+    }
+  }
+
+  /** One after another: the reserve is one file. */
+  function inTurn(task: () => Promise<void>): Promise<void> {
+    const run = last.then(task);
+    last = Promise.allSettled([run]);
+    return run;
+  }
+
+  return {
+    reserve: (bytes) => inTurn(() => reserve(bytes)),
+    giveUp: () => inTurn(giveUp),
+    async has(bytes) {
+      const reserved = (await ifPresent(stat(place)))?.size ?? 0;
+      return reserved + (await freeBytes(dir)) >= bytes;
+    },
+  };
+}

@@ -1,0 +1,63 @@
+import { stat } from 'node:fs/promises';
+import { ifPresent } from '../../../config/atomic-write.ts';
+import { BrokerError, messageOf } from '../../../protocol/errors.ts';
+import type { Trouble } from '../write-problem.ts';
+import { readCurrent, writeClean } from '../journal/current-journal.ts';
+import type { RegistryIdentity } from './document.ts';
+import type { Journal } from '../journal/journal.ts';
+
+export interface LastSaveOptions {
+  readonly file: string;
+  readonly identity: RegistryIdentity;
+  /** The journal that is written to now. */
+  readonly journal: () => Journal;
+  readonly revision: number;
+  readonly trouble: Trouble | undefined;
+  /** Runs a task while neither the file is written nor the journal changed. */
+  readonly exclusively: (task: () => Promise<void>) => Promise<void>;
+  /** Writes the file, and goes over to a new journal where that is due. */
+  readonly rewrite: () => Promise<void>;
+  /** Writes the file, and leaves the journals alone. */
+  readonly rewriteAlone: () => Promise<void>;
+  readonly onStep: (step: string) => void;
+}
+
+/**
+ * Writes the file as a store closes, and records that it needs no journal.
+ * @throws BrokerError `unavailable` that says what a failure means for acknowledged writes.
+ */
+export async function saveAtClose(options: LastSaveOptions): Promise<void> {
+  const { file, identity, journal, revision, trouble, onStep } = options;
+  try {
+    if (trouble?.final && trouble.saved) throw new Error(`${file} was not written: ${trouble.reason}`);
+    // A rewriting that began before the stop names the next journal on the disk before it takes it over here.
+    await options.exclusively(() => checkOwn(options));
+    // Whoever removed the file did not mean the entries: without it, the next start is refused.
+    const isMissing = (await ifPresent(stat(file))) === undefined;
+    if (trouble?.final || isMissing) await options.rewriteAlone();
+    else await options.rewrite();
+    await writeClean(file, identity.id, revision, onStep);
+  } catch (error) {
+    throw new BrokerError('unavailable', `${messageOf(error)}; ${whatIsKept(journal())}`, { cause: error });
+  }
+}
+
+function whatIsKept(journal: Journal): string {
+  try {
+    return journal.link() === 'own'
+      ? 'every acknowledged write is in the journals'
+      : 'writes that were acknowledged are lost with this process';
+  } catch (error) {
+    return `whether the journals hold every acknowledged write cannot be told: ${messageOf(error)}`;
+  }
+}
+
+/** Another broker's files are left alone. Where the journal was removed, what is in memory is all there is. */
+async function checkOwn({ file, identity, journal, trouble }: LastSaveOptions): Promise<void> {
+  const { base, link } = journal();
+  const current = await readCurrent(file);
+  const isOurs =
+    current === undefined ? !trouble?.final : current.registry === identity.id && current.base === base;
+  if (link() !== 'replaced' && isOurs) return;
+  throw new Error(`the journals beside ${file} are not this broker's any more, so it was left as it is`);
+}

@@ -1,0 +1,67 @@
+import { stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { resolveFile } from '../../../config/atomic-write.ts';
+import type { JsonObject } from '../../../protocol/data.ts';
+import { BrokerError } from '../../../protocol/errors.ts';
+import { optionsOf, readStored, type RegistryIdentity } from './document.ts';
+import { listJournals } from '../journal/journal-files.ts';
+import { recover } from '../recovery.ts';
+import { createTable, type Table } from '../../memory/table.ts';
+
+/** The registry as a broker that starts now would find it. */
+export interface RegistryImage {
+  readonly identity: RegistryIdentity;
+  readonly options: JsonObject;
+  readonly table: Table;
+}
+
+const ATTEMPTS = 10;
+const PAUSE_MS = 20;
+
+/**
+ * Reads file and journals as recovery does, and touches nothing: for use beside a broker that runs on them. The journals
+ * must lead from the file's revision without a gap, and a frame counts only when all of it stands, so what can be read
+ * is the state of one moment. Where a broker was replacing files meanwhile, they are read again.
+ *
+ * @throws BrokerError `not_found` where there is no such file, `invalid_config` when what stands is damaged.
+ */
+export async function readImage(given: string): Promise<RegistryImage> {
+  const file = await resolveFile(given);
+  for (let attempt = 1; ; attempt++) {
+    const before = await stateOfFiles(file);
+    try {
+      return await readOnce(file);
+    } catch (error) {
+      // What is damaged on a quiet disk stays damaged.
+      if (attempt === ATTEMPTS || before === (await stateOfFiles(file))) throw error;
+    }
+    await sleep(PAUSE_MS * attempt);
+  }
+}
+
+async function readOnce(file: string): Promise<RegistryImage> {
+  const content = await readStored(file);
+  if (content === undefined) {
+    // Journals without a file are told of first.
+    await recover({ file, document: content, table: createTable() });
+    throw new BrokerError('not_found', `There is no registry: no file ${file}`);
+  }
+  const table = createTable();
+  // The file was read first: journals are removed only once a later file is in place.
+  const { identity } = await recover({ file, document: content, table });
+  return { identity, options: optionsOf(content), table };
+}
+
+/** Differs once the file or a journal has been written, replaced, added or removed. */
+async function stateOfFiles(file: string): Promise<string> {
+  const paths = [file, ...(await listJournals(file)).map(({ path }) => path)];
+  const states = paths.map(async (at) => {
+    try {
+      const { dev, ino, size, mtimeNs } = await stat(at, { bigint: true });
+      return `${at} ${dev} ${ino} ${size} ${mtimeNs}`;
+    } catch (error) {
+      return `${at} ${(error as NodeJS.ErrnoException).code}`;
+    }
+  });
+  return (await Promise.all(states)).join('\n');
+}
