@@ -26,8 +26,8 @@ import { createSelfQuery } from './health/checks/self-query.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
 import { closeToOthers } from './opening/file-permissions.ts';
 import { createCluster } from './cluster.ts';
-import { createGrants } from './call-keys.ts';
-import { createPulses } from '../protocol/heartbeat.ts';
+import { createCallKeys } from './call-keys.ts';
+import { createHeartbeats } from '../protocol/heartbeat.ts';
 import { type Opened, openRegistry } from './opening/open-registry.ts';
 import { isSame } from './opening/settings.ts';
 import { createKeyedDiscovery, type KeyedDiscovery } from './discovery/keyed-discovery.ts';
@@ -149,7 +149,7 @@ interface Parts extends Opened {
 function compose(parts: Parts): Broker {
   const { store, settings, log, shared } = parts;
   const isShared = shared !== undefined;
-  const pulses = createPulses();
+  const heartbeats = createHeartbeats();
   const closing = new AbortController();
   const measures = createMeasures();
   // Copies of one file or image have the same registry's id and the same certificate. This tells them apart.
@@ -166,7 +166,7 @@ function compose(parts: Parts): Broker {
   const { ping, services } = builtIn(store, measures.waits);
   const own = { ping, services: auditedServices(services, audit) };
   const modules = new Map(Object.entries({ ...parts.modules, ...own }));
-  const grants = createGrants();
+  const callKeys = createCallKeys();
   const extensions = createExtensions({
     dir: parts.extensionDir,
     config: settings.effective,
@@ -174,7 +174,7 @@ function compose(parts: Parts): Broker {
     log,
     onCall: parts.measured.extensions.observe,
     hostCommand: (kind, options) => (kind === 'python' ? pythonHostCommand(options) : parts.scriptHost()),
-    grantAccess: () => grants.give(open && { ...open.address, listenIp: settings.effective.api.listen_ip }),
+    grantAccess: () => callKeys.give(open && { ...open.address, listenIp: settings.effective.api.listen_ip }),
   });
   const has = async (name: string): Promise<boolean> => (await store.get(name)) !== undefined;
   const discoveryOf = (config: Config): KeyedDiscovery | undefined =>
@@ -186,7 +186,7 @@ function compose(parts: Parts): Broker {
       store,
       config,
       options: () => settings.written,
-      pulse: pulses.of('backups'),
+      heartbeat: heartbeats.of('backups'),
       log,
     });
   // These are made anew with the options that a reload takes over.
@@ -202,7 +202,7 @@ function compose(parts: Parts): Broker {
   const cluster = shared && createCluster(shared, instance);
   const health = watchHealth({
     ...parts,
-    pulses,
+    heartbeats,
     selfQuery,
     config: () => settings.effective,
     backups: { problem: () => backups.problem() },
@@ -225,7 +225,7 @@ function compose(parts: Parts): Broker {
     services: own.services,
     modules,
     findExtension: (name) => extensions.find(name),
-    amendKeys: grants.amend,
+    amendKeys: callKeys.amend,
     log,
     readiness: () => health.readiness(),
     closing: closing.signal,

@@ -4,7 +4,7 @@ import { formatAddress } from '../protocol/address.ts';
 import type { AccessKeys } from '../api/access/access-keys.ts';
 
 /** Keys that the broker gives to the programs it runs as extensions: for the registry alone, and for one call each. */
-export interface Grants {
+export interface CallKeys {
   /**
    * Makes a key, with the variables by which `bpclient` finds this broker and its key. None before the broker listens: an app
    * that is mounted elsewhere does not know its address.
@@ -25,7 +25,7 @@ export interface OwnAddress {
 
 const MODULE = 'services';
 
-export function createGrants(): Grants {
+export function createCallKeys(): CallKeys {
   const valid = new Set<string>();
   return {
     give(address) {

@@ -6,7 +6,7 @@ import { areRivals } from '../client/discovery/responders.ts';
 import { DEFAULT_PORT, formatAddress } from '../protocol/address.ts';
 import { formatDuration } from '../protocol/duration.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
-import type { Notes } from './notices.ts';
+import type { Notices } from './notices.ts';
 import { readCount } from './options/numbers.ts';
 import type { Arguments } from './command.ts';
 
@@ -29,14 +29,14 @@ export interface LocateOptions {
 /** The one broker for a command that was not told which (contract, section 2). */
 export async function locateBroker(
   args: Arguments,
-  notes: Notes,
+  notices: Notices,
   options: LocateOptions,
 ): Promise<FoundBroker> {
   const fingerprint = args.text('fingerprint');
   // A command that waits for an entry waits for the broker that will hold it, and not at some other one.
   const orAny = options.name !== undefined && (options.orAny ?? !options.wait);
-  if (fingerprint === undefined) return first(await findBrokers(args, notes, { ...options, orAny }));
-  const found = await findBrokers(args, notes, { ...options, orAny, all: true });
+  if (fingerprint === undefined) return first(await findBrokers(args, notices, { ...options, orAny }));
+  const found = await findBrokers(args, notices, { ...options, orAny, all: true });
   return withIdentity(found, parseFingerprint(fingerprint), {
     name: options.name ?? '',
     port: readCount(args, 'port'),
@@ -46,7 +46,7 @@ export async function locateBroker(
 /** Brokers on the network, the nearest address of each first. */
 export async function findBrokers(
   args: Arguments,
-  notes: Notes,
+  notices: Notices,
   options: LocateOptions,
 ): Promise<FoundBroker[]> {
   const { name = '', key, wait, timeoutMs, all = false, orAny = false, signal } = options;
@@ -61,10 +61,10 @@ export async function findBrokers(
     port: readCount(args, 'port') ?? DEFAULT_PORT,
     targets: args.list('target'),
     interfaces: args.list('interface'),
-    onSighting: ({ address, port }) => notes.detail(`Answer from ${formatAddress({ host: address, port })}`),
+    onReply: ({ address, port }) => notices.detail(`Answer from ${formatAddress({ host: address, port })}`),
   });
   try {
-    return await notes.during(what, search);
+    return await notices.during(what, search);
   } catch (error) {
     if (wait && error instanceof BrokerError && error.code === 'unreachable') {
       throw new BrokerError(

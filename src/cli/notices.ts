@@ -4,7 +4,7 @@ import type { Arguments } from './command.ts';
 import { isTerminal, writeError } from './terminal.ts';
 
 /** What a command tells a person besides its result, all of it on standard error. */
-export interface Notes {
+export interface Notices {
   /** Something the user should hear of; not with `--quiet`. */
   note(line: string): void;
   /** A detail; only with `--verbose`. */
@@ -13,7 +13,7 @@ export interface Notes {
   during<T>(waitedFor: string, work: Promise<T>): Promise<T>;
 }
 
-export function createNotes(args: Arguments): Notes {
+export function createNotices(args: Arguments): Notices {
   const quiet = args.flag('quiet');
   return {
     note(line) {
@@ -41,7 +41,7 @@ export function createNotes(args: Arguments): Notes {
 }
 
 /** For what is done in passing. */
-export const silentNotes: Notes = {
+export const silentNotices: Notices = {
   note: () => undefined,
   detail: () => undefined,
   during: (_waitedFor, work) => work,

@@ -6,14 +6,14 @@ import { formatAddress, type HostPort, isUrl, parseAddress } from '../protocol/a
 import type { Json } from '../protocol/data.ts';
 import { parseDuration } from '../protocol/duration.ts';
 import { readAccessKey, readDiscoverKey } from './options/keys.ts';
-import { createNotes, type Notes, silentNotes } from './notices.ts';
+import { createNotices, type Notices, silentNotices } from './notices.ts';
 import type { Arguments } from './command.ts';
 import type { Site } from './site.ts';
 
 /** A command's line to its broker. */
 export interface Session {
   readonly client: BrokerClient;
-  readonly notes: Notes;
+  readonly notices: Notices;
   /** Milliseconds left of `--timeout` for a command that waits; nothing without a limit. */
   timeLeft(): number | undefined;
   /** The broker's last answer, whole. */
@@ -40,7 +40,7 @@ export async function withSession<T>(
   options: SessionOptions,
   work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const notes = createNotes(args);
+  const notices = createNotices(args);
   const timeout = args.text('timeout');
   const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout, '--timeout');
   const deadline = deadlineIn(timeoutMs);
@@ -52,12 +52,12 @@ export async function withSession<T>(
   let answer: Json | undefined;
   let talkingTo = '';
   const talkTo = (place: string): void => {
-    if (place !== talkingTo) notes.detail(`Talking to the broker at ${place}`);
+    if (place !== talkingTo) notices.detail(`Talking to the broker at ${place}`);
     talkingTo = place;
   };
   const connection = {
     accessKey,
-    notify: (line: string) => notes.note(line),
+    notify: (line: string) => notices.note(line),
     onAnswer: (last: Json) => {
       answer = last;
     },
@@ -73,13 +73,13 @@ export async function withSession<T>(
       talkTo(site.url);
       return connect({ ...named, broker: site.url, ca: site.ca });
     }
-    const broker = await locate(args, notes, { ...options, key: discoverKey }, timeLeft());
+    const broker = await locate(args, notices, { ...options, key: discoverKey }, timeLeft());
     talkTo(formatAddress(broker));
     if ('proof' in broker) return connectProved(broker, { ...connection, ...within });
     return connect({ ...named, broker, discoverKey });
   });
   try {
-    return await work({ client, notes, timeLeft, answer: () => answer });
+    return await work({ client, notices, timeLeft, answer: () => answer });
   } finally {
     client.close();
   }
@@ -102,7 +102,7 @@ async function searchAgain(
   const { findBrokers } = await import('./locate.ts');
   return async (timeoutMs, signal) => {
     const find = (by?: string): Promise<FoundBroker[]> =>
-      findBrokers(args, silentNotes, { name: by, key, wait: false, timeoutMs, all: true, signal });
+      findBrokers(args, silentNotices, { name: by, key, wait: false, timeoutMs, all: true, signal });
     // Any broker is asked, whatever it holds: the identity tells which one it was.
     const holding = name === undefined ? [] : find(name).catch(() => []);
     return { brokers: await find(), holders: await holding };
@@ -111,12 +111,12 @@ async function searchAgain(
 
 async function locate(
   args: Arguments,
-  notes: Notes,
+  notices: Notices,
   { name, key, wait = false, orAny }: SessionOptions & { readonly key: string | undefined },
   timeoutMs: number | undefined,
 ): Promise<HostPort | FoundBroker> {
   const given = args.text('bpbroker');
   if (given !== undefined) return parseAddress(given, '--bpbroker');
   const { locateBroker } = await import('./locate.ts');
-  return locateBroker(args, notes, { name, key, wait, timeoutMs, ...(orAny ? { orAny } : {}) });
+  return locateBroker(args, notices, { name, key, wait, timeoutMs, ...(orAny ? { orAny } : {}) });
 }

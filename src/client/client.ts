@@ -12,7 +12,7 @@ import { knownBrokersFile, openKnownBrokers } from './trust/known-brokers.ts';
 import { pinnedLine, type Settle } from './connection/line.ts';
 import { checkDiscoveryKey, type ProvedBroker, proveBroker, reachBroker } from './trust/proof.ts';
 import { createRegistry, PROXIED_POLL_MS, type Registry } from './registry/registry.ts';
-import type { Regain, RegainOptions } from './connection/reconnect.ts';
+import type { Reconnect, ReconnectOptions } from './connection/reconnect.ts';
 import { deadlineIn, untilReached } from './connection/retry.ts';
 import { type CallOptions, type CallParams, createRpc, type Rpc } from './connection/rpc.ts';
 import type { FoundBroker } from './discovery/responders.ts';
@@ -155,28 +155,29 @@ async function open(options: Omit<ConnectOptions, 'broker'>, settle: Settle): Pr
   const { settleMs = timeoutMs, foundBy, findAgain } = options;
   const line = await untilReached(retryForMs, (leftMs) => settle(Math.min(settleMs, leftMs)));
   const rpc = createRpc({ line, accessKey, timeoutMs, onAnswer });
-  return createClient(rpc, regainWhenLost({ line, findAgain, foundBy, notify }), notify);
+  return createClient(rpc, reconnectWhenLost({ line, findAgain, foundBy, notify }), notify);
 }
 
 /** What only a client needs that has lost its broker is loaded when it has. */
-function regainWhenLost(options: RegainOptions): Regain {
-  let regain: Regain | undefined;
-  const load = async (): Promise<Regain> => (await import('./connection/reconnect.ts')).createRegain(options);
-  const lost = async (...args: Parameters<Regain>): Promise<unknown> => {
-    regain ??= await load();
-    return regain(...args);
+function reconnectWhenLost(options: ReconnectOptions): Reconnect {
+  let reconnect: Reconnect | undefined;
+  const load = async (): Promise<Reconnect> =>
+    (await import('./connection/reconnect.ts')).createReconnect(options);
+  const lost = async (...args: Parameters<Reconnect>): Promise<unknown> => {
+    reconnect ??= await load();
+    return reconnect(...args);
   };
-  return Object.assign(lost, { cause: () => regain?.cause(), reached: () => regain?.reached() });
+  return Object.assign(lost, { cause: () => reconnect?.cause(), reached: () => reconnect?.reached() });
 }
 
-function createClient(rpc: Rpc, regain: Regain, notify: (line: string) => void): BrokerClient {
-  const registry = createRegistry(rpc, regain, rpc.line.isProxied ? PROXIED_POLL_MS : undefined);
+function createClient(rpc: Rpc, reconnect: Reconnect, notify: (line: string) => void): BrokerClient {
+  const registry = createRegistry(rpc, reconnect, rpc.line.isProxied ? PROXIED_POLL_MS : undefined);
   return {
     ...registry,
     get address() {
       return rpc.line.address;
     },
-    outOfReach: () => regain.cause(),
+    outOfReach: () => reconnect.cause(),
     async ping(data = '', options = {}) {
       const answer = await rpc.call('ping', 'Ping', { data }, options);
       const { data: echoed = null, src } = isObject(answer) ? answer : {};
@@ -191,7 +192,7 @@ function createClient(rpc: Rpc, regain: Regain, notify: (line: string) => void):
       if (initial && after !== undefined)
         throw new BrokerError('usage', "watch: give 'initial' or 'after', not both");
       const { firstChanges, watchChanges } = await import('./registry/watch.ts');
-      const options = { after, initial, deadline: deadlineIn(timeoutMs), signal, regain };
+      const options = { after, initial, deadline: deadlineIn(timeoutMs), signal, reconnect };
       const listNow = async (): Promise<ClientList> => {
         if (scope.name === undefined) return registry.list(scope.prefix);
         const { entries, revision } = await registry.list(scope.name);
@@ -209,11 +210,11 @@ function createClient(rpc: Rpc, regain: Regain, notify: (line: string) => void):
     },
     async lock(name, options = {}) {
       const { takeLock } = await import('./registry/lock.ts');
-      return takeLock({ rpc, registry, regain, notify }, name, options);
+      return takeLock({ rpc, registry, reconnect, notify }, name, options);
     },
     async withLock(name, options, work) {
       const { withLock } = await import('./registry/lock.ts');
-      return withLock({ rpc, registry, regain, notify }, name, options, work);
+      return withLock({ rpc, registry, reconnect, notify }, name, options, work);
     },
     close: () => rpc.close(),
     async [Symbol.asyncDispose]() {

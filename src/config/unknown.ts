@@ -1,5 +1,5 @@
 import { isObject, type JsonObject } from '../protocol/data.ts';
-import { nearest } from '../protocol/suggestion.ts';
+import { suggest } from '../protocol/suggestion.ts';
 import { auditFileKeys, defaults, etcdKeys, METRICS_SECTION } from './schema.ts';
 
 const keysOf = (section: 'api' | '_global' | '_config' | '_store'): string[] =>
@@ -60,7 +60,7 @@ function unknownKeys(options: JsonObject): string[] {
 }
 
 function sentence(at: string, key: string, keys: readonly string[], prefix: string): string {
-  const near = nearest(key, keys);
+  const near = suggest(key, keys);
   const instead = near === undefined ? `there are ${keys.join(', ')}` : `did you mean '${prefix}${near}'?`;
   return `the option '${at}' is unknown and has no effect; ${instead}`;
 }

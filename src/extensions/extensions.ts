@@ -4,12 +4,12 @@ import { within } from '../modules/keep-alive.ts';
 import type { Module } from '../modules/module.ts';
 import { loadExecutable } from './executables/executable-module.ts';
 import { readLimits } from './limits.ts';
-import type { ExtensionsOptions, Loaded, Parts } from './loaded-extension.ts';
+import type { ExtensionsOptions, LoadedExtension, Parts } from './loaded-extension.ts';
 import { createLocks } from './locks.ts';
 import { findExtension, versionOf } from './lookup.ts';
 import { unsafePart } from './ownership.ts';
 import { loadScript } from './scripts/script-module.ts';
-import { createSlots, type Slots } from './semaphore.ts';
+import { createSemaphore, type Semaphore } from './semaphore.ts';
 
 /** Modules that are no part of the broker: files in the extension directory, run outside its process (contract, section 7). */
 export interface Extensions {
@@ -29,19 +29,19 @@ const LOOK_EVERY_MS = 1000;
 
 export function createExtensions(options: ExtensionsOptions): Extensions {
   let { config: modules } = options;
-  const loaded = new Map<string, Loaded>();
+  const loaded = new Map<string, LoadedExtension>();
   /** When the way to an extension was last looked at. */
   const lookedAt = new Map<string, number>();
   // Former versions of a file, whose last calls may still run.
-  const former = new Set<Loaded>();
+  const former = new Set<LoadedExtension>();
   const locks = createLocks();
   // One for a name, also across changes of its file.
-  const slots = new Map<string, Slots>();
+  const semaphore = new Map<string, Semaphore>();
   const looks = createLooks();
-  const formerSlots: Slots[] = [];
+  const formerSlots: Semaphore[] = [];
   let closed = false;
 
-  const load = async (name: string): Promise<Loaded | undefined> => {
+  const load = async (name: string): Promise<LoadedExtension | undefined> => {
     const config = modules[name] ?? {};
     const extension = await findExtension(options.dir, name, looks);
     const present = loaded.get(name);
@@ -56,8 +56,9 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
     if (!extension) return undefined;
     const limits = readLimits(name, config);
     const { concurrency, queue } = limits;
-    const turns = slots.get(name) ?? createSlots(`Extension '${name}'`, concurrency, queue, options.onCall);
-    slots.set(name, turns);
+    const turns =
+      semaphore.get(name) ?? createSemaphore(`Extension '${name}'`, concurrency, queue, options.onCall);
+    semaphore.set(name, turns);
     const parts: Parts = { ...options, extension, limits, turns, ownConfig: withoutKey(config) };
     const made = extension.kind === 'executable' ? loadExecutable(parts) : loadScript(parts, locks);
     loaded.set(name, made);
@@ -74,14 +75,14 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
 
   return {
     configure(next) {
-      const names = new Set([...loaded.keys(), ...slots.keys()]);
+      const names = new Set([...loaded.keys(), ...semaphore.keys()]);
       for (const name of names) {
         if (JSON.stringify(modules[name]) === JSON.stringify(next[name])) continue;
         setAside(name);
         // Its limits may be others; calls under way keep their places in the former ones.
-        const turns = slots.get(name);
+        const turns = semaphore.get(name);
         if (turns) formerSlots.push(turns);
-        slots.delete(name);
+        semaphore.delete(name);
       }
       modules = next;
     },
@@ -101,7 +102,7 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
       closed = true;
       const all = [...loaded.values(), ...former];
       for (const { retire } of all) retire(false);
-      const idle = Promise.all([...slots.values(), ...formerSlots].map((turns) => turns.idle()));
+      const idle = Promise.all([...semaphore.values(), ...formerSlots].map((turns) => turns.idle()));
       await within(graceMs, idle);
       for (const { retire } of all) retire(true);
       loaded.clear();

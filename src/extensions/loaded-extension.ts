@@ -3,7 +3,7 @@ import type { Logger } from '../protocol/logger.ts';
 import type { Module } from '../modules/module.ts';
 import type { Limits } from './limits.ts';
 import type { Extension, ExtensionKind } from './lookup.ts';
-import type { Slots } from './semaphore.ts';
+import type { Semaphore } from './semaphore.ts';
 
 /** What extensions need of their broker. */
 export interface ExtensionsOptions {
@@ -28,7 +28,7 @@ export interface Access {
 }
 
 /** An extension as it was last found, and what has been made for it. */
-export interface Loaded {
+export interface LoadedExtension {
   readonly extension: Extension;
   readonly module: Module;
   /** Ends its processes: at once, or when they have finished. */
@@ -39,7 +39,7 @@ export interface Loaded {
 export interface Parts extends ExtensionsOptions {
   readonly extension: Extension;
   readonly limits: Limits;
-  readonly turns: Slots;
+  readonly turns: Semaphore;
   /** The module's own configuration, without its access key. */
   readonly ownConfig: JsonObject;
 }

@@ -1,7 +1,7 @@
 import { BrokerError } from '../protocol/errors.ts';
 
 /** Lets so many calls run at a time, so many more wait their turn, and refuses the rest. */
-export interface Slots {
+export interface Semaphore {
   /**
    * Waits for a turn, at the longest `waitMs`, and gives the function that ends it.
    * @throws BrokerError `too_many_requests` when too many wait already, or no turn has come by then; the reason of an
@@ -13,12 +13,12 @@ export interface Slots {
 }
 
 /** @param onEnd is told how long each call had its turn, in seconds; default: nobody is. */
-export function createSlots(
+export function createSemaphore(
   what: string,
   concurrency: number,
   queue: number,
   onEnd: (seconds: number) => void = () => undefined,
-): Slots {
+): Semaphore {
   const waiting = new Set<() => void>();
   let taken = 0;
 

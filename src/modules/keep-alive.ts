@@ -2,7 +2,7 @@
  * What `source` gives, and nothing (`undefined`) whenever it has been silent for `ms`, so that a stream can show that it is
  * still alive. Ends and fails with `source`, and ends it when its reader goes.
  */
-export async function* heartbeats<T>(source: AsyncIterable<T>, ms: number): AsyncGenerator<T | undefined> {
+export async function* withKeepAlive<T>(source: AsyncIterable<T>, ms: number): AsyncGenerator<T | undefined> {
   const iterator = source[Symbol.asyncIterator]();
   try {
     let next = iterator.next();

@@ -5,7 +5,7 @@ import { SERVICE_USER } from './account.ts';
 import { checkOwnFolder, dataFolders } from './data-files.ts';
 import { requireElevation } from './elevation.ts';
 import { findManager } from './manager.ts';
-import { checkPlaces } from './safe-paths.ts';
+import { checkPaths } from './safe-paths.ts';
 import { type OwnProgram, removeCopySteps, serviceProgram } from './program.ts';
 import type { ServiceRecord } from './record.ts';
 import type { ServiceManager, ServiceSpec } from './service.ts';
@@ -52,7 +52,7 @@ export async function installService(system: System, options: InstallOptions): P
   if (!dryRun) await requireElevation(system, 'install-service');
   const manager = await findManager(system, home.root);
   const runAs = system.platform === 'linux' ? (user ?? SERVICE_USER) : undefined;
-  await checkPlaces(system, home, config, runAs ?? 'root');
+  await checkPaths(system, home, config, runAs ?? 'root');
   const earlier = await manager.installed();
   // The folder of a service that stands has been given to a user already.
   const given = earlier?.user === 'root' ? undefined : earlier?.config;

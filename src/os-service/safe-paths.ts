@@ -9,7 +9,7 @@ import type { System } from './system.ts';
  * @param user the service's user, who has to get there too.
  * @throws BrokerError `usage` naming the folder and what is wrong with it.
  */
-export async function checkPlaces(
+export async function checkPaths(
   system: System,
   home: Home,
   config: string | undefined,

@@ -1,20 +1,20 @@
 /** Shows whether what is to happen again and again still does. */
-export interface Pulse {
+export interface Heartbeat {
   /** Says that the next round begins within `ms`, or ends within them. */
   expect(ms: number): void;
   /** Nothing is due any more. */
   rest(): void;
 }
 
-/** The pulses of everything in a broker that runs on a schedule. */
-export interface Pulses {
-  /** A pulse of its own for the loop of that name. */
-  of(name: string): Pulse;
+/** The heartbeats of everything in a broker that runs on a schedule. */
+export interface Heartbeats {
+  /** A heartbeat of its own for the loop of that name. */
+  of(name: string): Heartbeat;
   /** Names of the loops whose round is overdue: they have died, or hang. */
   stopped(): string[];
 }
 
-export interface PulsesOptions {
+export interface HeartbeatsOptions {
   /** How much later than expected a round may be, in milliseconds; default 30 s: timers are late on a host that is busy. */
   readonly graceMs?: number;
   /**
@@ -24,7 +24,7 @@ export interface PulsesOptions {
   readonly confirmMs?: number;
 }
 
-export function createPulses({ graceMs = 30_000, confirmMs = 2000 }: PulsesOptions = {}): Pulses {
+export function createHeartbeats({ graceMs = 30_000, confirmMs = 2000 }: HeartbeatsOptions = {}): Heartbeats {
   const due = new Map<string, number>();
   const lateSince = new Map<string, number>();
   return {

@@ -1,6 +1,6 @@
 import { isObject, kindOf } from './data.ts';
 import { BrokerError, type ErrorCode } from './errors.ts';
-import { nearest } from './suggestion.ts';
+import { suggest } from './suggestion.ts';
 
 /** What one option of a function of the library may be. */
 export interface OptionRule {
@@ -79,7 +79,7 @@ export function checkNames(
 ): void {
   for (const name of Object.keys(options)) {
     if (names.includes(name)) continue;
-    const near = nearest(name, names);
+    const near = suggest(name, names);
     const instead = near === undefined ? `there are ${names.join(', ')}` : `did you mean '${near}'?`;
     throw new BrokerError(code, `${caller}: the option '${name}' is unknown; ${instead}`);
   }

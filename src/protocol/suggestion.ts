@@ -1,5 +1,5 @@
 /** The known word that is nearest to `given`, when it is near enough to have been meant. */
-export function nearest(given: string, known: readonly string[]): string | undefined {
+export function suggest(given: string, known: readonly string[]): string | undefined {
   const ranked = known
     .map((word) => ({
       word,

@@ -86,11 +86,11 @@ describe('row "what a client reads"', () => {
 
   it('an event without an end ends the watch', async () => {
     const { response, read } = endless('text/event-stream', 'data: ');
-    const regain = Object.assign((why: unknown) => Promise.resolve(why), {
+    const reconnect = Object.assign((why: unknown) => Promise.resolve(why), {
       cause: () => undefined,
       reached: () => undefined,
     });
-    const options = { deadline: deadlineIn(0), regain };
+    const options = { deadline: deadlineIn(0), reconnect };
     const changes = watchChanges(rpcOf(response), {}, options, () => Promise.reject(new Error('no list')));
     await assert.rejects(changes.next(), { code: 'internal', message: /longer than 16 MiB/ });
     assert.ok(read() <= 18 * MIB, `${read()} bytes were read`);

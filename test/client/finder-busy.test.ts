@@ -47,11 +47,11 @@ describe('discover() on a busy host', onLinux, () => {
 
   it('reads what has arrived when its clock comes late', async () => {
     const port = await answerLate(0, 50);
-    const onSighting = (): void => {
+    const onReply = (): void => {
       const until = performance.now() + 400;
       while (performance.now() < until);
     };
-    await assert.rejects(find({ ...both(port), onSighting }), { code: 'ambiguous_broker' });
+    await assert.rejects(find({ ...both(port), onReply }), { code: 'ambiguous_broker' });
   });
 
   it('listens on for longer where the first answer was slow', async () => {

@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Responder, startResponder } from '../../src/broker/discovery/responder.ts';
 import { noneAnswered } from '../../src/client/discovery/finder-errors.ts';
 import { discover, type DiscoverOptions, type FoundBroker } from '../../src/client/discovery/finder.ts';
-import { chooseInterfaces, planLanes } from '../../src/client/discovery/routes.ts';
-import type { Attempt, Sighting } from '../../src/client/discovery/search.ts';
+import { chooseInterfaces, planRoutes } from '../../src/client/discovery/routes.ts';
+import type { Attempt, RespondingBroker } from '../../src/client/discovery/search.ts';
 import { byRank, type Seen } from '../../src/client/discovery/responders.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
 import { directedBroadcast, inSubnet, type NetworkInterface } from '../../src/runtime/interfaces.ts';
@@ -25,7 +25,7 @@ const start = async (listenIp: string, port: number, ...names: string[]): Promis
 };
 
 /** By address: as if each address were a broker of its own. */
-const byAddress = ({ address }: Sighting): Promise<string> => Promise.resolve(address);
+const byAddress = ({ address }: RespondingBroker): Promise<string> => Promise.resolve(address);
 
 const find = (options: Partial<DiscoverOptions>): Promise<FoundBroker[]> =>
   discover({ name: 'foo', timeoutMs: 10_000, interfaces: ['lo'], identify: byAddress, ...options });
@@ -98,7 +98,7 @@ describe('discover()', () => {
       const port = await startTwo(['foo'], ['foo']);
       const as =
         (...said: readonly Partial<Seen>[]) =>
-        ({ address }: Sighting): Promise<Seen> => {
+        ({ address }: RespondingBroker): Promise<Seen> => {
           const one = said[address === '127.0.0.1' ? 0 : 1];
           return Promise.resolve({ fingerprint: address, id: 'r', instance: address, ...one });
         };
@@ -116,7 +116,7 @@ describe('discover()', () => {
 
   it('leaves out an address that cannot be identified, unless none can', onLinux, async () => {
     const port = await startTwo(['foo'], ['foo']);
-    const identify = ({ address }: Sighting): Promise<string> =>
+    const identify = ({ address }: RespondingBroker): Promise<string> =>
       address === '127.0.0.1' ? Promise.reject(new Error('refused')) : Promise.resolve('b');
     assert.deepEqual(await find({ port, identify }), [
       { host: '127.0.0.2', port, addresses: ['127.0.0.2'], seen: { fingerprint: 'b' } },
@@ -144,9 +144,9 @@ describe('discover()', () => {
   it('prefers the holder to any broker, and takes any broker where none holds it', onLinux, async () => {
     const port = await startTwo(['other'], ['foo']);
     const seen: string[] = [];
-    const onSighting = ({ address }: Sighting, isHolder: boolean): void =>
+    const onReply = ({ address }: RespondingBroker, isHolder: boolean): void =>
       void seen.push(`${address} ${isHolder}`);
-    const found = await find({ port, orAny: true, onSighting });
+    const found = await find({ port, orAny: true, onReply });
     assert.deepEqual(found[0]?.addresses, ['127.0.0.2']);
     assert.deepEqual(seen.toSorted(), ['127.0.0.1 false', '127.0.0.2 false', '127.0.0.2 true']);
     await assert.rejects(find({ port, name: 'none', orAny: true }), {
@@ -294,7 +294,7 @@ const tunnel = link('tun0', { ipv4: [{ address: '10.8.0.2', netmask: '255.255.25
 
 describe('the ways out of a host', () => {
   it('are one for each subnet and link, from the address that belongs to it', () => {
-    assert.deepEqual(planLanes([lo, eth, tunnel]), [
+    assert.deepEqual(planRoutes([lo, eth, tunnel]), [
       { interface: 'lo0', family: 4, from: '127.0.0.1', to: ['127.0.0.1', '127.255.255.255'] },
       { interface: 'eth0', family: 4, from: '10.1.0.5', to: ['10.1.255.255', '255.255.255.255'] },
       { interface: 'eth0', family: 4, from: '10.2.0.5', to: ['10.2.0.255', '255.255.255.255'] },
@@ -319,13 +319,13 @@ describe('the ways out of a host', () => {
 
 describe('the order of sightings', () => {
   it('is IPv4, IPv6, IPv6 link-local, loopback, each in the order of answers', () => {
-    const at = (address: string, ms: number): Sighting => ({
+    const at = (address: string, ms: number): RespondingBroker => ({
       address,
       port: 1,
       at: ms,
       reply: { form: 'open' },
     });
-    const sightings = [
+    const responders = [
       at('127.0.0.1', 1),
       at('fe80::1%eth0', 2),
       at('10.0.0.9', 5),
@@ -333,7 +333,7 @@ describe('the order of sightings', () => {
       at('10.0.0.1', 4),
     ];
     assert.deepEqual(
-      sightings.toSorted(byRank).map(({ address }) => address),
+      responders.toSorted(byRank).map(({ address }) => address),
       ['10.0.0.1', '10.0.0.9', 'fd00::1', 'fe80::1%eth0', '127.0.0.1'],
     );
   });

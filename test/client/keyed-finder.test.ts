@@ -171,7 +171,10 @@ describe('discover() with a key', () => {
 });
 
 describe('the addresses of a broker that has the key', () => {
-  const sighting = (address: string, addresses: readonly string[]): Parameters<typeof foundBroker>[0][0] => ({
+  const responder = (
+    address: string,
+    addresses: readonly string[],
+  ): Parameters<typeof foundBroker>[0][0] => ({
     address,
     port: 20443,
     at: 0,
@@ -180,14 +183,14 @@ describe('the addresses of a broker that has the key', () => {
 
   it('row "spoofed source": are those that it names, where the reply came from first if it is one of them', () => {
     const named = ['10.0.0.1', '10.0.0.2'];
-    assert.deepEqual(foundBroker([sighting('10.0.0.2', named)]).addresses, ['10.0.0.2', '10.0.0.1']);
-    assert.deepEqual(foundBroker([sighting('10.0.0.66', named)]).addresses, named);
+    assert.deepEqual(foundBroker([responder('10.0.0.2', named)]).addresses, ['10.0.0.2', '10.0.0.1']);
+    assert.deepEqual(foundBroker([responder('10.0.0.66', named)]).addresses, named);
   });
 
   it('are on the link that the reply came in on, where they hold for one link', () => {
     const named = ['10.0.0.1', 'fe80::1', 'no address', 'fe80::2%eth9'];
-    assert.deepEqual(foundBroker([sighting('fe80::1%eth0', named)]).addresses, ['fe80::1%eth0', '10.0.0.1']);
-    assert.deepEqual(foundBroker([sighting('10.0.0.1', named)]).addresses, ['10.0.0.1']);
+    assert.deepEqual(foundBroker([responder('fe80::1%eth0', named)]).addresses, ['fe80::1%eth0', '10.0.0.1']);
+    assert.deepEqual(foundBroker([responder('10.0.0.1', named)]).addresses, ['10.0.0.1']);
   });
 
   it('are tried until one presents the certificate; others are sent nothing', onLinux, async () => {

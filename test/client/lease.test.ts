@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { startLease } from '../../src/client/registry/lease.ts';
-import type { Regain } from '../../src/client/connection/reconnect.ts';
+import type { Reconnect } from '../../src/client/connection/reconnect.ts';
 import type { Rpc } from '../../src/client/connection/rpc.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -13,7 +13,7 @@ describe('startLease()', () => {
         call: () => Promise.reject(new Error('not asked')),
         line: { place: 'nowhere' },
       } as unknown as Rpc,
-      regain: (() => Promise.resolve(undefined)) as unknown as Regain,
+      reconnect: (() => Promise.resolve(undefined)) as unknown as Reconnect,
       clock: { now: () => performance.now() + slept },
       name: 'lock',
       revision: 1,

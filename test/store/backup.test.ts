@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import type { Entry } from '../../src/protocol/entry.ts';
 import { backupPath, listBackups, pruneBackups } from '../../src/store/file/backup/backup-folder.ts';
 import { readBackup } from '../../src/store/file/backup/backup-text.ts';
-import { readImage } from '../../src/store/file/document/snapshot.ts';
+import { readSnapshot } from '../../src/store/file/document/snapshot.ts';
 import { restoreBackup } from '../../src/store/file/backup/restore.ts';
 import { memoryDir } from './memory-dir.ts';
 import { contentOf, openIn, OPTIONS, put, remove, take } from './support.ts';
@@ -127,7 +127,7 @@ describe('readImage()', () => {
     })();
     for (let round = 0; round < 300; round++) {
       const atLeast = store.revision;
-      const { table } = await readImage(path.join(dir, 'bpbroker.json'));
+      const { table } = await readSnapshot(path.join(dir, 'bpbroker.json'));
       assert.ok(table.revision >= atLeast, 'it holds what was durable when it was asked for');
       const held = new Map([...table.entries()].map(({ name, data }) => [name, data['n']]));
       while (states.length <= table.revision) await new Promise((resolve) => setImmediate(resolve));
@@ -141,7 +141,7 @@ describe('readImage()', () => {
   it('refuses what is damaged, as a start would', async () => {
     const { file } = await withBackup();
     writeFileSync(file, readFileSync(file, 'utf8').replace('later', 'forged'));
-    await assert.rejects(readImage(file), /do not match their checksum/);
+    await assert.rejects(readSnapshot(file), /do not match their checksum/);
   });
 });
 

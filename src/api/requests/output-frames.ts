@@ -1,4 +1,4 @@
-import { heartbeats, within } from '../../modules/keep-alive.ts';
+import { withKeepAlive, within } from '../../modules/keep-alive.ts';
 import type { Reply } from '../../modules/module.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
 import { JSON_TYPE, type Part } from '../../protocol/extension.ts';
@@ -33,7 +33,7 @@ function linesOf(
   explain: (error: unknown) => BrokerError,
 ): AsyncIterator<string> {
   let gone = false;
-  const frames = heartbeats(
+  const frames = withKeepAlive(
     framesOf(reply, explain, () => gone),
     HEARTBEAT_MS,
   );

@@ -2,7 +2,7 @@ import { describeError } from '../../protocol/system-errors.ts';
 import { backupPath, listBackups, makeFolder, pruneBackups } from '../../store/file/backup/backup-folder.ts';
 import { writeBackup } from '../../store/file/backup/backup-text.ts';
 import { asBrokerError } from '../../store/file/disk-errors.ts';
-import { readImage } from '../../store/file/document/snapshot.ts';
+import { readSnapshot } from '../../store/file/document/snapshot.ts';
 import { silentLogger } from '../../protocol/logger.ts';
 import { loadConfiguration } from '../opening/configuration.ts';
 import { openSettings } from '../opening/settings.ts';
@@ -26,7 +26,7 @@ export interface BackupMade {
 export async function backUpNow(file: string, dir: string): Promise<BackupMade> {
   const { document, effective } = await loadConfiguration(file, undefined);
   if (document !== undefined && effective._store.driver === 'etcd') return await backUpCluster(file, dir);
-  const { identity, options, table } = await readImage(file);
+  const { identity, options, table } = await readSnapshot(file);
   const snapshot = table.snapshot();
   try {
     await makeFolder(dir, file);

@@ -4,7 +4,7 @@ import { type JsonObject, sameData } from '../../protocol/data.ts';
 import { formatDuration, MAX_TIMER_MS } from '../../protocol/duration.ts';
 import { describeError } from '../../protocol/system-errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
-import type { Pulse } from '../../protocol/heartbeat.ts';
+import type { Heartbeat } from '../../protocol/heartbeat.ts';
 import {
   backupPath,
   type BackupFile,
@@ -34,7 +34,7 @@ export interface BackupsOptions {
   /** The options that stand in the file. */
   readonly options: () => JsonObject;
   /** Shows that the schedule goes on. */
-  readonly pulse: Pulse;
+  readonly heartbeat: Heartbeat;
   readonly log: Logger;
 }
 
@@ -51,7 +51,7 @@ const nothing = (): undefined => undefined;
  * only the age of what an earlier run left is told by its name.
  */
 export function startBackups(setup: BackupsOptions): Backups {
-  const { file, dir, store, log, pulse } = setup;
+  const { file, dir, store, log, heartbeat } = setup;
   const periodMs = setup.config.backup_freq_secs * 1000;
   const keep = setup.config.backup_retain_n;
   if (periodMs === 0 || keep === 0)
@@ -69,7 +69,7 @@ export function startBackups(setup: BackupsOptions): Backups {
   function waitUntil(due: number): void {
     if (closed) return;
     const ms = Math.max(0, due - performance.now());
-    pulse.expect(ms);
+    heartbeat.expect(ms);
     timer = setTimeout(
       () => {
         if (performance.now() < due) waitUntil(due);
@@ -97,7 +97,7 @@ export function startBackups(setup: BackupsOptions): Backups {
   }
 
   async function turn(due: number): Promise<void> {
-    pulse.expect(BACKUP_MS + periodMs);
+    heartbeat.expect(BACKUP_MS + periodMs);
     try {
       await backUp();
       if (failure !== undefined) log.info('backups are made again', { dir });
@@ -176,7 +176,7 @@ export function startBackups(setup: BackupsOptions): Backups {
       clearTimeout(timer);
       await running;
       clearTimeout(timer);
-      pulse.rest();
+      heartbeat.rest();
     },
   };
 }

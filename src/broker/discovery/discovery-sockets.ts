@@ -12,13 +12,13 @@ import {
 import { openUdp, socketErrorName, type UdpPeer, type UdpSocket } from '../../runtime/udp.ts';
 
 /** The sockets on which a broker hears queries. */
-export interface Ears {
+export interface DiscoverySockets {
   /** The UDP port, the same for all of them. */
   readonly port: number;
   close(): Promise<void>;
 }
 
-export interface EarsOptions {
+export interface DiscoverySocketsOptions {
   /** `''` or `'::'`: every interface, IPv4 and IPv6; `'0.0.0.0'`: every interface, IPv4; else one address. */
   readonly listenIp: string;
   /** 0 picks a free port. */
@@ -39,12 +39,12 @@ const FIRST_RESCAN_MS = 1000;
 const RECEIVE_BUFFER = 8 * 1024 * 1024;
 
 /** Opens them. Rejects with the system's error when the address itself cannot be listened on. */
-export function openEars(options: EarsOptions): Promise<Ears> {
+export function openDiscoverySockets(options: DiscoverySocketsOptions): Promise<DiscoverySockets> {
   const everywhere = ['', '::', '0.0.0.0'].includes(options.listenIp);
   return everywhere ? listenEverywhere(options) : listenOn(options);
 }
 
-async function listenEverywhere(options: EarsOptions): Promise<Ears> {
+async function listenEverywhere(options: DiscoverySocketsOptions): Promise<DiscoverySockets> {
   const { log } = options;
   const [v4, whyNot] = await openAny4(options);
   const port = v4?.port ?? options.port;
@@ -99,7 +99,7 @@ function repeatSlowing(maxMs: number, action: () => void): () => void {
 }
 
 /** The socket of all IPv4 interfaces; on a host without IPv4, nothing and the error that says so. */
-async function openAny4(options: EarsOptions): Promise<[UdpSocket | undefined, unknown]> {
+async function openAny4(options: DiscoverySocketsOptions): Promise<[UdpSocket | undefined, unknown]> {
   try {
     return [await openReplying(options, 4, '0.0.0.0'), undefined];
   } catch (error) {
@@ -130,7 +130,7 @@ function joinGroups(socket: UdpSocket | undefined, joined: Map<string, string>, 
  * Listens on one address, and on what is sent to everyone in its subnet: on most systems a socket of one address does
  * not hear broadcast and multicast. Where it does (Windows), these further sockets cannot be opened, nor are needed.
  */
-async function listenOn(options: EarsOptions): Promise<Ears> {
+async function listenOn(options: DiscoverySocketsOptions): Promise<DiscoverySockets> {
   const { listenIp, log } = options;
   const family = isIPv6(listenIp) ? 6 : 4;
   const main = await openReplying(options, family, listenIp);
@@ -186,7 +186,11 @@ function hearGroup(listenIp: string, hear: Hear): Promise<UdpSocket | undefined>
   });
 }
 
-async function openReplying(options: EarsOptions, family: 4 | 6, address: string): Promise<UdpSocket> {
+async function openReplying(
+  options: DiscoverySocketsOptions,
+  family: 4 | 6,
+  address: string,
+): Promise<UdpSocket> {
   const socket: UdpSocket = await openUdp({
     family,
     address,

@@ -3,7 +3,7 @@ import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { UdpPeer } from '../../runtime/udp.ts';
 import { createDatagramQueue } from './datagram-queue.ts';
-import { openEars } from './discovery-sockets.ts';
+import { openDiscoverySockets } from './discovery-sockets.ts';
 import { createReplyLimit, type ReplyLimit } from '../../api/access/rate-limit.ts';
 
 /** Answers discovery (contract, section 6) until it is closed. */
@@ -161,13 +161,13 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
     if (!queue.add(datagram, { from, reply })) stats.limited += 1;
   };
 
-  const ears = await openEars({ listenIp, port, rescanMs, log, onDatagram: hear });
+  const sockets = await openDiscoverySockets({ listenIp, port, rescanMs, log, onDatagram: hear });
   return {
-    port: ears.port,
+    port: sockets.port,
     stats: () => ({ ...stats }),
     close() {
       queue.close();
-      return ears.close();
+      return sockets.close();
     },
   };
 }

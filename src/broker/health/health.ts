@@ -4,7 +4,7 @@ import type { Finding, Readiness } from '../../api/readiness.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import { createWarnings } from './warnings.ts';
-import type { Pulse } from '../../protocol/heartbeat.ts';
+import type { Heartbeat } from '../../protocol/heartbeat.ts';
 
 /** One thing to look at. Gives nothing where there is nothing to look at now. */
 export type Check = () => Finding | undefined | Promise<Finding | undefined>;
@@ -20,7 +20,7 @@ export interface HealthOptions {
   readonly checkMs?: number;
   readonly log: Logger;
   /** Shows that the self-check goes on. */
-  readonly pulse?: Pulse | undefined;
+  readonly heartbeat?: Heartbeat | undefined;
   /** Names of the checks whose failure a restart would mend; default: none. */
   readonly vital?: readonly string[];
   /** Called after each self-check that found the vital ones ok. */
@@ -38,7 +38,7 @@ export interface Health {
 
 /** Begins at once, then checks `everyMs()` after each check has ended. */
 export function startHealth(options: HealthOptions): Health {
-  const { checks, live, everyMs, checkMs = 5000, log, onAlive, pulse, vital = [] } = options;
+  const { checks, live, everyMs, checkMs = 5000, log, onAlive, heartbeat, vital = [] } = options;
   const found: Record<string, Finding> = {};
   const told: Record<string, string> = {};
   const warnings = createWarnings();
@@ -60,7 +60,7 @@ export function startHealth(options: HealthOptions): Health {
 
   async function run(): Promise<void> {
     checking = true;
-    pulse?.expect(checkMs);
+    heartbeat?.expect(checkMs);
     try {
       await Promise.all(Object.entries(checks).map(([name, check]) => look(name, check)));
       if (!closed) conclude();
@@ -72,7 +72,7 @@ export function startHealth(options: HealthOptions): Health {
     const wait = Math.min(again ? 0 : everyMs(), MAX_TIMER_MS);
     again = false;
     timer = setTimeout(() => void run(), wait).unref();
-    pulse?.expect(wait);
+    heartbeat?.expect(wait);
   }
 
   function conclude(): void {
@@ -125,7 +125,7 @@ export function startHealth(options: HealthOptions): Health {
     },
     close() {
       closed = true;
-      pulse?.rest();
+      heartbeat?.rest();
       clearTimeout(timer);
     },
   };

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import type { Logger } from '../../protocol/logger.ts';
-import type { Pulses } from '../../protocol/heartbeat.ts';
+import type { Heartbeats } from '../../protocol/heartbeat.ts';
 import type { BrokerStore } from '../opening/broker-store.ts';
 import type { Backups } from '../backups/backups.ts';
 import type { AuditState } from '../audit/broker-audit.ts';
@@ -21,7 +21,7 @@ export interface SelfCheckOptions {
   readonly backups: Pick<Backups, 'problem'>;
   /** Of now: it may change while the broker runs. */
   config(): Config;
-  readonly pulses: Pulses;
+  readonly heartbeats: Heartbeats;
   readonly log: Logger;
   readonly selfQuery: SelfQuery;
   readonly onAlive: (() => void) | undefined;
@@ -37,10 +37,10 @@ export interface SelfCheckOptions {
 
 /** What a broker looks at of its own, every `_global.healthcheck_freq_sec`. */
 export function watchHealth(options: SelfCheckOptions): Health {
-  const { store, backups, pulses, log, onAlive, checkEveryMs, selfQuery } = options;
+  const { store, backups, heartbeats, log, onAlive, checkEveryMs, selfQuery } = options;
   return startHealth({
     everyMs: () => Math.min(options.config()._global.healthcheck_freq_sec * 1000, checkEveryMs),
-    pulse: pulses.of('the self-check'),
+    heartbeat: heartbeats.of('the self-check'),
     log,
     onAlive,
     vital: ['listeners'],
@@ -57,7 +57,7 @@ export function watchHealth(options: SelfCheckOptions): Health {
       audit: createAuditCheck(() => options.audit()),
       registry: () => checkRegistrySize(store.health()),
       schedules() {
-        const stopped = pulses.stopped();
+        const stopped = heartbeats.stopped();
         return stopped.length === 0
           ? { ok: true }
           : { ok: false, reason: `does not go on: ${stopped.join(', ')}; restart the broker` };

@@ -17,10 +17,10 @@ export const run: Run = async (args) => {
     );
   const ifRevision = readRevision(args);
   const ifLocked = readHeldLock(args);
-  await withSession(args, { name }, async ({ client, notes, answer }) => {
+  await withSession(args, { name }, async ({ client, notices, answer }) => {
     if (name === undefined) {
       const { count } = await client.deletePrefix(prefix ?? '', { ifLocked });
-      notes.detail(`Entries deleted: ${count}`);
+      notices.detail(`Entries deleted: ${count}`);
       return;
     }
     await client.delete(name, { ifRevision, ifLocked });

@@ -8,7 +8,7 @@ import { parseDuration } from '../../protocol/duration.ts';
 import type { Run } from '../command.ts';
 import { findBrokers } from '../locate.ts';
 import { readDiscoverKey } from '../options/keys.ts';
-import { createNotes } from '../notices.ts';
+import { createNotices } from '../notices.ts';
 import { print } from '../output/output.ts';
 
 const CHECK_MS = 3000;
@@ -17,7 +17,7 @@ export const run: Run = async (args) => {
   const timeout = args.text('timeout');
   const name = args.text('name');
   const key = readDiscoverKey(args);
-  const found = await findBrokers(args, createNotes(args), {
+  const found = await findBrokers(args, createNotices(args), {
     name,
     key,
     wait: args.flag('wait'),

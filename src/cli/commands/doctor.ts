@@ -7,7 +7,7 @@ import { examine } from '../doctor/examine.ts';
 import { toJson } from '../doctor/report.ts';
 import { show } from '../doctor/show.ts';
 import { readAccessKey, readDiscoverKey } from '../options/keys.ts';
-import { createNotes } from '../notices.ts';
+import { createNotices } from '../notices.ts';
 import { readCount } from '../options/numbers.ts';
 import { print } from '../output/output.ts';
 import { isTerminal, writeResult } from '../terminal.ts';
@@ -35,7 +35,7 @@ export const run: Run = async (args, program) => {
     },
   };
   const accessKey = readAccessKey(args);
-  const report = await createNotes(args).during(
+  const report = await createNotices(args).during(
     'the checks',
     examine({ args, subject, site, accessKey, deadline }),
   );

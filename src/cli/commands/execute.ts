@@ -14,9 +14,9 @@ export const run: Run = async (args) => {
   const timeout = args.text('timeout');
   const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout, '--timeout');
   const shaped = args.text('cols') !== undefined || (args.text('format') ?? 'text') !== 'text';
-  await withSession(args, {}, async ({ client, notes }) => {
+  await withSession(args, {}, async ({ client, notices }) => {
     const started = client.execute(method, data === undefined ? {} : { data }, { timeoutMs });
-    const execution = await notes.during(method, started);
+    const execution = await notices.during(method, started);
     if (shaped) await print(resultOf(await execution.text()), args);
     else await pass(execution);
   });

@@ -10,11 +10,11 @@ export const run: Run = async (args) => {
   const name = args.required('name');
   const wait = args.flag('wait');
   const instead = readDefault(args);
-  await withSession(args, { name, wait }, async ({ client, notes, timeLeft, answer }) => {
+  await withSession(args, { name, wait }, async ({ client, notices, timeLeft, answer }) => {
     let result: Result;
     try {
       const entry = await (wait
-        ? notes.during(`entry '${name}'`, client.waitFor(name, { timeoutMs: timeLeft() }))
+        ? notices.during(`entry '${name}'`, client.waitFor(name, { timeoutMs: timeLeft() }))
         : client.get(name));
       if (args.flag('raw')) return printRaw(answer());
       result = entryResult(entry, { dataOnly: args.flag('data-only') });

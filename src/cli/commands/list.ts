@@ -8,9 +8,9 @@ export const run: Run = async (args) => {
   const prefix = args.text('prefix') ?? '';
   const wanted = readCount(args, 'wait-count');
   const isCount = args.flag('count');
-  await withSession(args, { wait: wanted !== undefined }, async ({ client, notes, timeLeft }) => {
+  await withSession(args, { wait: wanted !== undefined }, async ({ client, notices, timeLeft }) => {
     const waitFor = <T>(waiting: Promise<T>): Promise<T> =>
-      notes.during(`${wanted} entries under '${prefix}'`, waiting);
+      notices.during(`${wanted} entries under '${prefix}'`, waiting);
     const options = { timeoutMs: timeLeft() };
     if (isCount) {
       const { count } = await (wanted === undefined

@@ -8,7 +8,7 @@ import { MAX_TIMER_MS, parseDuration } from '../../protocol/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { LOCK_NAME_VARIABLE, LOCK_REVISION_VARIABLE } from '../lock/held-lock.ts';
-import { type Leashed, startLeashed } from '../lock/watchdog.ts';
+import { type WatchedCommand, startWithWatchdog } from '../lock/watchdog.ts';
 import { endings, listenToSignals, type LockSignals } from '../lock/lock-signals.ts';
 import { endAs } from '../hook.ts';
 import { endGroup, killGroup, signalGroup, signalProcess } from '../process-group.ts';
@@ -28,11 +28,11 @@ export const run: Run = async (args) => {
   const wait = args.flag('wait');
   const session = { name, wait, orAny: true, keeps: true };
   let isInterrupted = false;
-  const code = await withSession(args, session, async ({ client, notes, timeLeft }) => {
+  const code = await withSession(args, session, async ({ client, notices, timeLeft }) => {
     const signals = listenToSignals();
     try {
       const asked = { data, ttlMs, wait, timeoutMs: timeLeft() };
-      const lock = await notes.during(`lock '${name}'`, takeLock(client, name, asked, signals));
+      const lock = await notices.during(`lock '${name}'`, takeLock(client, name, asked, signals));
       if (typeof lock === 'number') return lock;
       try {
         return await runHeld(args.rest, lock, { ttlMs, signals, isForeground: args.flag('foreground') });
@@ -108,7 +108,7 @@ async function runHeld(
   { ttlMs, signals, isForeground }: HeldOptions,
 ): Promise<number> {
   const env = { [LOCK_NAME_VARIABLE]: lock.name, [LOCK_REVISION_VARIABLE]: String(lock.revision) };
-  const child = await startLeashed(command, { env, isForeground });
+  const child = await startWithWatchdog(command, { env, isForeground });
   if ('failed' in child) {
     writeError(`${child.message}\n`);
     return child.failed;
@@ -133,7 +133,7 @@ async function runHeld(
 /** What a terminal sends to all of its foreground process group. */
 const ofTerminal: ReadonlySet<NodeJS.Signals> = new Set(['SIGINT', 'SIGQUIT', 'SIGWINCH']);
 
-function passOn(signal: NodeJS.Signals, child: Leashed, lock: Lock): void {
+function passOn(signal: NodeJS.Signals, child: WatchedCommand, lock: Lock): void {
   const { pid } = child;
   // Windows tells everybody at the console itself; all that is left to do is to outlive the command.
   if (windows) return;
@@ -167,7 +167,7 @@ function untilLost({ signal }: Lock): Promise<undefined> {
 }
 
 /** Ends the command and its group: asks first, and kills what is left before another may have the lock. */
-async function endLost(child: Leashed, graceMs: number): Promise<void> {
+async function endLost(child: WatchedCommand, graceMs: number): Promise<void> {
   if (windows) return killGroup(child.pid);
   const deadline = performance.now() + graceMs;
   const send = child.hasGroup ? signalGroup : signalProcess;

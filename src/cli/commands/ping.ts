@@ -10,9 +10,9 @@ const ATTEMPT_MS = 10_000;
 export const run: Run = async (args) => {
   const wait = args.flag('wait');
   const data = args.text('data') ?? '';
-  await withSession(args, { wait }, async ({ client, notes, timeLeft, answer }) => {
+  await withSession(args, { wait }, async ({ client, notices, timeLeft, answer }) => {
     const pong = await (wait
-      ? notes.during(
+      ? notices.during(
           'the broker',
           untilReached(Math.max(timeLeft() ?? Infinity, 1), (leftMs) =>
             client.ping(data, { timeoutMs: Math.min(leftMs, ATTEMPT_MS) }),

@@ -14,7 +14,7 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { Run } from '../command.ts';
 import { writeData } from '../output/data-output.ts';
-import { createNotes, type Notes } from '../notices.ts';
+import { createNotices, type Notices } from '../notices.ts';
 
 export const run: Run = async (args) => {
   const known = openKnownBrokers(knownBrokersFile());
@@ -39,7 +39,7 @@ export const run: Run = async (args) => {
   const wanted = parseFingerprint(fingerprint ?? '');
   const timeoutMs = parseDuration(args.text('timeout') ?? '3s', '--timeout');
   const pin = address
-    ? await complete(address, wanted, timeoutMs, createNotes(args))
+    ? await complete(address, wanted, timeoutMs, createNotices(args))
     : { fingerprint: wanted };
   // The names that found the broker at this address go on finding it under its new identity.
   const followers = place === undefined ? [] : namesOf(known, known.list().get(place)?.fingerprint);
@@ -84,14 +84,14 @@ async function complete(
   address: HostPort,
   fingerprint: string,
   timeoutMs: number,
-  notes: Notes,
+  notices: Notices,
 ): Promise<Pin> {
   try {
     const presented = await runtime.peerCertificate(address, timeoutMs);
     if (presented.fingerprint === fingerprint) return presented;
-    notes.note(`Note: ${formatAddress(address)} presents sha256:${presented.fingerprint} now`);
+    notices.note(`Note: ${formatAddress(address)} presents sha256:${presented.fingerprint} now`);
   } catch (error) {
-    notes.detail(`Not checked against the broker: ${messageOf(error)}`);
+    notices.detail(`Not checked against the broker: ${messageOf(error)}`);
   }
   return { fingerprint };
 }

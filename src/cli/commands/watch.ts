@@ -5,7 +5,7 @@ import { spacedJson } from '../../protocol/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { runHook } from '../hook.ts';
-import type { Notes } from '../notices.ts';
+import type { Notices } from '../notices.ts';
 import { readCount } from '../options/numbers.ts';
 import { withSession } from '../session.ts';
 import { writeOut } from '../terminal.ts';
@@ -31,7 +31,7 @@ export const run: Run = async (args) => {
     if (!watching) runtime.exit(0);
     watching.abort(new Error('the reader of the output has gone'));
   });
-  await withSession(args, { name, wait: true }, async ({ client, notes, timeLeft }) => {
+  await withSession(args, { name, wait: true }, async ({ client, notices, timeLeft }) => {
     const ending = new AbortController();
     const { signal } = ending;
     watching = ending;
@@ -42,7 +42,7 @@ export const run: Run = async (args) => {
       if (signal.aborted) break;
       const line = lineOf(change);
       writeOut(line);
-      if (command !== undefined) await execute(command, { change, line }, notes, signal);
+      if (command !== undefined) await execute(command, { change, line }, notices, signal);
     }
     if (signal.aborted && messageOf(signal.reason) === TIME_IS_OVER) {
       const cause = client.outOfReach();
@@ -64,7 +64,7 @@ function lineOf(change: ClientChange): string {
 async function execute(
   command: string,
   { change, line }: { readonly change: ClientChange; readonly line: string },
-  notes: Notes,
+  notices: Notices,
   signal: AbortSignal,
 ): Promise<void> {
   const outcome = await runHook({
@@ -77,5 +77,5 @@ async function execute(
     },
     signal,
   });
-  if (outcome !== '') notes.note(`Command '${command}' failed at revision ${change.revision}: ${outcome}`);
+  if (outcome !== '') notices.note(`Command '${command}' failed at revision ${change.revision}: ${outcome}`);
 }

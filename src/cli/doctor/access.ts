@@ -2,7 +2,7 @@ import type { Line } from '../../client/connection/line.ts';
 import { createRpc, type Rpc } from '../../client/connection/rpc.ts';
 import { isObject } from '../../protocol/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { nearest } from '../../protocol/suggestion.ts';
+import { suggest } from '../../protocol/suggestion.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
 import { type Check, type Problem, sentence } from './report.ts';
 import { commandLine, type Subject } from './subject.ts';
@@ -187,7 +187,7 @@ async function nearestTo(name: string, rpc: Rpc): Promise<string | undefined> {
     const names = (entries as readonly unknown[]).flatMap((entry) =>
       isObject(entry) && typeof entry['name'] === 'string' ? entry['name'] : [],
     );
-    const near = nearest(name, names);
+    const near = suggest(name, names);
     return near !== undefined && shellWord(near) === near ? near : undefined;
   } catch {
     return undefined;

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
-import { type Attempt, openSearch, type Sighting } from '../../client/discovery/search.ts';
+import { type Attempt, openSearch, type RespondingBroker } from '../../client/discovery/search.ts';
 import { byRank } from '../../client/discovery/responders.ts';
 import { formatAddress, type HostPort } from '../../protocol/address.ts';
 import type { Json, JsonObject } from '../../protocol/data.ts';
@@ -31,9 +31,9 @@ export async function questionsFor(name: string | undefined, key: string | undef
 /** What came of asking the neighbourhood. */
 export interface Answers {
   /** Of brokers that hold the name, the best first. */
-  readonly holders: readonly Sighting[];
+  readonly holders: readonly RespondingBroker[];
   /** Of brokers that answer at all, the best first. */
-  readonly any: readonly Sighting[];
+  readonly any: readonly RespondingBroker[];
   readonly attempts: readonly Attempt[];
   /** When they were asked, in milliseconds from the start. */
   readonly askedAt: readonly number[];
@@ -55,7 +55,7 @@ export async function askNetwork(options: {
   readonly ms: number;
 }): Promise<Answers> {
   const { questions, ms } = options;
-  const answers = questions.all.map((): Sighting[] => []);
+  const answers = questions.all.map((): RespondingBroker[] => []);
   const began = performance.now();
   let end = began + ms;
   let wake: (() => void) | undefined;
@@ -64,9 +64,9 @@ export async function askNetwork(options: {
     port: options.port,
     targets: options.targets,
     interfaces: options.interfaces,
-    onSighting(sighting, question) {
+    onReply(responder, question) {
       const before = answers.slice(0, question + 1).every(({ length }) => length === 0);
-      answers[question]?.push(sighting);
+      answers[question]?.push(responder);
       if (!before) return;
       end = Math.min(began + ms, performance.now() + GATHER_MS);
       wake?.();

@@ -1,5 +1,5 @@
 import { areRivals, type FoundBroker, identifyBrokers } from '../../client/discovery/responders.ts';
-import type { Sighting } from '../../client/discovery/search.ts';
+import type { RespondingBroker } from '../../client/discovery/search.ts';
 import { parseFingerprint } from '../../client/trust/identity.ts';
 import type { Deadline } from '../../client/connection/retry.ts';
 import { formatAddress, type HostPort } from '../../protocol/address.ts';
@@ -112,8 +112,8 @@ export async function searchNetwork(
   });
   const facts = factsOf(answers, subject.key === undefined ? 'open' : 'keyed');
   const isHolder = answers.holders.length > 0;
-  const sightings = isHolder ? answers.holders : answers.any;
-  if (sightings.length === 0) {
+  const responders = isHolder ? answers.holders : answers.any;
+  if (responders.length === 0) {
     const silence = await options.silence(answers);
     const problem = silenceProblem(silence, subject, options.firewall);
     const says = `no answer within ${formatDuration(askMs)}${asked(answers)}`;
@@ -133,26 +133,26 @@ export async function searchNetwork(
   const discovery: Check = {
     id: 'discovery',
     status: 'ok',
-    says: `${sightings.map(({ address, at }) => `${address} after ${Math.round(at)} ms`).join(', ')}${asked(answers)}`,
+    says: `${responders.map(({ address, at }) => `${address} after ${Math.round(at)} ms`).join(', ')}${asked(answers)}`,
     facts,
   };
-  return { ...(await examineSightings(sightings, options, isHolder, discovery)), isHolder };
+  return { ...(await examineResponders(responders, options, isHolder, discovery)), isHolder };
 }
 
-async function examineSightings(
-  sightings: readonly Sighting[],
+async function examineResponders(
+  responders: readonly RespondingBroker[],
   options: Options,
   isHolder: boolean,
   discovery: Check,
 ): Promise<Network> {
   const { subject, deadline } = options;
   const outcomes = await Promise.all(
-    sightings.map(async ({ address: host, port }) => ({
+    responders.map(async ({ address: host, port }) => ({
       address: { host, port },
       tcp: await connectTcp({ host, port }, atMost(deadline, CONNECT_MS)),
     })),
   );
-  const open = sightings.filter((_one, index) => outcomes[index]?.tcp.ok);
+  const open = responders.filter((_one, index) => outcomes[index]?.tcp.ok);
   const [first] = outcomes;
   if (open.length === 0 && first && !first.tcp.ok) {
     const problem = tcpBlocked(first.address, first.tcp, options);

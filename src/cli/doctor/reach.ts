@@ -55,9 +55,9 @@ export function connectTcp({ host, port }: HostPort, ms: number): Promise<TcpOut
 export async function whoIs({ host, port }: HostPort, ms: number): Promise<Seen | { readonly why: string }> {
   const limit = AbortSignal.timeout(Math.ceil(ms));
   try {
-    const sighting = { address: host, port, at: 0, reply: { form: 'open' } } as const;
+    const responder = { address: host, port, at: 0, reply: { form: 'open' } } as const;
     const seen = await Promise.race([
-      identifyBroker(sighting, limit),
+      identifyBroker(responder, limit),
       new Promise<never>((_resolve, reject) => {
         limit.addEventListener('abort', () => reject(new Error('no answer in time')), { once: true });
       }),

@@ -6,7 +6,7 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 
 /** A user's command that does not outlive this program. */
-export interface Leashed {
+export interface WatchedCommand {
   readonly pid: number;
   /** Whether it has a process group of its own: signals are then for all of it, and it is ended as a whole. */
   readonly hasGroup: boolean;
@@ -32,7 +32,7 @@ const NOT_RUNNABLE = 126;
 
 const windows = process.platform === 'win32';
 
-export interface LeashOptions {
+export interface WatchdogOptions {
   /** Besides our own environment. */
   readonly env: Readonly<Record<string, string>>;
   /** Whether it stays in our process group, and so in that of the terminal. */
@@ -40,10 +40,10 @@ export interface LeashOptions {
 }
 
 /** Starts a command with our standard streams. Gives the exit code and the message where it cannot be started. */
-export async function startLeashed(
+export async function startWithWatchdog(
   command: readonly string[],
-  { env, isForeground }: LeashOptions,
-): Promise<Leashed | { readonly failed: number; readonly message: string }> {
+  { env, isForeground }: WatchdogOptions,
+): Promise<WatchedCommand | { readonly failed: number; readonly message: string }> {
   const hasGroup = !windows && !isForeground;
   const hasShell = !windows && existsSync(SHELL);
   const watcher = hasShell ? await startWatcher() : undefined;

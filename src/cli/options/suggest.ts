@@ -1,4 +1,4 @@
-import { nearest } from '../../protocol/suggestion.ts';
+import { suggest } from '../../protocol/suggestion.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
 import type { Command } from '../command.ts';
 import type { OptionName } from './options.ts';
@@ -78,14 +78,14 @@ const MAX_LETTERS = 3;
 
 /** For a value, or a word of a list, that is none of `known`. */
 export function suggestion(given: string, known: readonly string[], mark = ''): string {
-  const near = nearest(given, known);
+  const near = suggest(given, known);
   return near === undefined ? '' : didYouMean([`${mark}${near}`]);
 }
 
 /** For an option that does not exist: by the options of the command that it was given to, or of those below it. */
 export function optionSuggestion(given: string, command: Command): string {
   const scope = [...optionsBelow(command)];
-  const found = synonymOf(given, scope) ?? nearest(given, scope);
+  const found = synonymOf(given, scope) ?? suggest(given, scope);
   return found === undefined ? '' : didYouMean([`--${found}`]);
 }
 
@@ -97,7 +97,7 @@ export function letterSuggestion(letter: string, command: Command): string {
 
 /** For an option that exists, but not for this command. */
 export function otherOptionSuggestion(given: string, { options = [] }: Command): string {
-  const found = synonymOf(given, options) ?? nearest(given, options);
+  const found = synonymOf(given, options) ?? suggest(given, options);
   return found === undefined ? '' : didYouMean([`--${found}`]);
 }
 
@@ -118,8 +118,8 @@ export function commandSuggestion(
   const found =
     lastWords.get(given) ??
     [...own, ...below].find(meant) ??
-    nearest(given, own) ??
-    lastWords.get(nearest(given, [...lastWords.keys()]) ?? '') ??
+    suggest(given, own) ??
+    lastWords.get(suggest(given, [...lastWords.keys()]) ?? '') ??
     visible(root).find((name) => name === given);
   return found === undefined ? '' : didYouMean([found]);
 }

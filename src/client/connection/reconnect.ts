@@ -13,7 +13,7 @@ import { untilAborted } from './until-aborted.ts';
  * How calls that wait come back to a broker that they have lost: at its address, whose host name is looked up again, or
  * where a search finds it now. It must be the same one, by its certificate.
  */
-export interface Regain {
+export interface Reconnect {
   /**
    * Looks for the broker once, after `error`. Gives why it is out of reach still, and nothing when it is in reach.
    * @throws BrokerError `identity_mismatch` when another one has taken its place; `ambiguous_broker` for copies of it.
@@ -35,7 +35,7 @@ export interface FoundAgain {
   readonly holders: readonly FoundBroker[];
 }
 
-export interface RegainOptions {
+export interface ReconnectOptions {
   readonly line: Line;
   /** Absent for a broker that was given by its address, or by a URL. */
   readonly findAgain?: FindAgain | undefined;
@@ -50,7 +50,7 @@ const PROBE_MS = 3000;
 /** Longest to search at a time: meanwhile the address is not tried again. */
 const SEARCH_MS = 1500;
 
-export function createRegain(options: RegainOptions): Regain {
+export function createReconnect(options: ReconnectOptions): Reconnect {
   const { line, findAgain, notify } = options;
   let cause: unknown;
   let looking: Promise<void> | undefined;
@@ -84,7 +84,7 @@ export function createRegain(options: RegainOptions): Regain {
     }
   };
 
-  const regain = async (why: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown> => {
+  const reconnect = async (why: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown> => {
     // It answers, though not as it should: so it has not been lost.
     if (!(why instanceof BrokerError) || why.code !== 'unreachable') return why;
     if (cause === undefined) {
@@ -97,7 +97,7 @@ export function createRegain(options: RegainOptions): Regain {
     await untilAborted(looking, signal);
     return cause;
   };
-  return Object.assign(regain, { cause: () => cause, reached });
+  return Object.assign(reconnect, { cause: () => cause, reached });
 }
 
 /**

@@ -1,7 +1,7 @@
 import { MAX_TIMER_MS } from '../../protocol/duration.ts';
 
 /** A time limit on a request. */
-export interface Limit {
+export interface TimeLimit {
   readonly signal: AbortSignal | undefined;
   /** Takes the time limit away; the caller's own signal goes on counting. */
   clear(): void;
@@ -11,7 +11,7 @@ export interface Limit {
 }
 
 /** A signal that follows `signal` and is aborted after `ms` as well, until it is cleared. */
-export function withTimeout(ms: number, signal: AbortSignal | undefined): Limit {
+export function withTimeout(ms: number, signal: AbortSignal | undefined): TimeLimit {
   if (ms > MAX_TIMER_MS)
     return { signal, clear: () => undefined, release: () => undefined, timedOut: () => false };
   const controller = new AbortController();

@@ -3,7 +3,7 @@ import { ANY_BROKER } from '../../protocol/discovery.ts';
 import { formatDuration } from '../../protocol/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
-import type { Attempt, Sighting } from './search.ts';
+import type { Attempt, RespondingBroker } from './search.ts';
 import type { FoundBroker } from './responders.ts';
 
 /** The name that answers were asked for; {@link ANY_BROKER} where any answer would do. */
@@ -97,8 +97,11 @@ export function ambiguous(
 }
 
 /** Brokers answered, but none of their addresses lets a client in. */
-export function unreachable(sightings: readonly Sighting[], failures: readonly string[]): BrokerError {
-  const addresses = sightings.map(({ address, port }) => formatAddress({ host: address, port })).join(', ');
+export function unreachable(
+  responders: readonly RespondingBroker[],
+  failures: readonly string[],
+): BrokerError {
+  const addresses = responders.map(({ address, port }) => formatAddress({ host: address, port })).join(', ');
   return new BrokerError(
     'unreachable',
     `Discovery was answered from ${addresses} (UDP), but none of them can be reached over TCP: ${failures.join('; ')}`,

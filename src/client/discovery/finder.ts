@@ -4,7 +4,7 @@ import { MAX_TIMER_MS } from '../../protocol/duration.ts';
 import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../../protocol/discovery.ts';
 import { nameProblem } from '../../protocol/names.ts';
 import { ambiguous, noneAnswered, unreachable } from './finder-errors.ts';
-import { type Attempt, openSearch, type Sighting } from './search.ts';
+import { type Attempt, openSearch, type RespondingBroker } from './search.ts';
 import { identifyBroker } from '../trust/identify.ts';
 import {
   areRivals,
@@ -15,7 +15,7 @@ import {
   identifyBrokers,
 } from './responders.ts';
 
-export type { Attempt, Sighting } from './search.ts';
+export type { Attempt, RespondingBroker } from './search.ts';
 export type { FoundBroker, Identify } from './responders.ts';
 
 export interface DiscoverOptions {
@@ -26,7 +26,7 @@ export interface DiscoverOptions {
   /** Longest to look for a first answer, in milliseconds; `undefined`: until aborted. */
   readonly timeoutMs: number | undefined;
   /**
-   * Tells which broker a sighting is of; asked only when several addresses answered, and not in the keyed form. Default: by
+   * Tells which broker a responder is of; asked only when several addresses answered, and not in the keyed form. Default: by
    * the certificate that it presents, and by what it says of itself behind it.
    */
   readonly identify?: Identify | undefined;
@@ -45,8 +45,8 @@ export interface DiscoverOptions {
    * first answer took, where that is longer; a second at the most.
    */
   readonly gatherMs?: number | undefined;
-  /** Told of each sighting as it comes, of holders of the name and (`orAny`) of others. */
-  readonly onSighting?: ((sighting: Sighting, isHolder: boolean) => void) | undefined;
+  /** Told of each responder as it comes, of holders of the name and (`orAny`) of others. */
+  readonly onReply?: ((responder: RespondingBroker, isHolder: boolean) => void) | undefined;
   /** Told at the end how the queries fared. */
   readonly onAttempts?: ((attempts: readonly Attempt[]) => void) | undefined;
   /** Ends the search; its reason is thrown. */
@@ -74,21 +74,21 @@ export async function discover(options: DiscoverOptions): Promise<FoundBroker[]>
   signal?.throwIfAborted();
   const deadline = performance.now() + timeoutMs;
   for (;;) {
-    const { sightings, isHolder } = await gather(options, deadline);
-    const [first, ...others] = sightings;
+    const { responders, isHolder } = await gather(options, deadline);
+    const [first, ...others] = responders;
     if (first?.reply.form === 'open' && others.length === 0) return [foundBroker([first])];
-    const { brokers, failures } = await identifyBrokers(sightings, identify, signal);
+    const { brokers, failures } = await identifyBrokers(responders, identify, signal);
     if (areRivals(brokers) && options.all !== true) throw ambiguous(brokers, options, isHolder);
     if (brokers.length > 0) return [...brokers];
     // It may be about to open its API, which who waits for it should not take for a failure.
-    if (performance.now() + RETRY_MS > deadline) throw unreachable(sightings, failures);
+    if (performance.now() + RETRY_MS > deadline) throw unreachable(responders, failures);
     await sleep(RETRY_MS, undefined, { signal }).catch(() => signal?.throwIfAborted());
   }
 }
 
 interface Gathered {
   /** The best first; at least one. */
-  readonly sightings: readonly Sighting[];
+  readonly responders: readonly RespondingBroker[];
   /** Whether those who answered hold the name, or only answer at all. */
   readonly isHolder: boolean;
 }
@@ -98,7 +98,7 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
   const { gatherMs = options.all === true ? 500 : 150, signal } = options;
   const names = namesToAsk(options);
   const ask = await questionsOf(options);
-  const answers = names.map((): Sighting[] => []);
+  const answers = names.map((): RespondingBroker[] => []);
   const began = performance.now();
   let askedAt = began;
   const search = openSearch({
@@ -106,13 +106,13 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
     port: options.port ?? DEFAULT_PORT,
     targets: options.targets,
     interfaces: options.interfaces,
-    onSighting(sighting, question) {
+    onReply(responder, question) {
       // The first holder opens a window anew: that any broker answered says nothing of how soon holders do.
       if (answers.slice(0, question + 1).every(({ length }) => length === 0)) {
         clock.endIn(windowAfter(performance.now() - askedAt, gatherMs));
       }
-      answers[question]?.push(sighting);
-      options.onSighting?.(sighting, names[question] !== ANY_BROKER);
+      answers[question]?.push(responder);
+      options.onReply?.(responder, names[question] !== ANY_BROKER);
     },
   });
   const clock = createClock(deadline, signal);
@@ -134,7 +134,7 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
       throw noneAnswered({ name, rejected }, performance.now() - began, attempts);
     }
     const isHolder = names[answered] !== ANY_BROKER;
-    return { sightings: (answers[answered] ?? []).toSorted(byRank), isHolder };
+    return { responders: (answers[answered] ?? []).toSorted(byRank), isHolder };
   } finally {
     clock.stop();
     await search.close();

@@ -3,13 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { brokerOf, type KeyedReply } from '../../protocol/discovery.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import { isLinkLocal, isLoopback, withoutZone } from '../../runtime/interfaces.ts';
-import type { Sighting } from './search.ts';
+import type { RespondingBroker } from './search.ts';
 
 /**
- * Tells which broker a sighting is of. Rejects, or gives nothing, when that address cannot be reached. A text stands for
+ * Tells which broker a responder is of. Rejects, or gives nothing, when that address cannot be reached. A text stands for
  * an identity that has nothing but it.
  */
-export type Identify = (sighting: Sighting, signal: AbortSignal) => Promise<Seen | string | undefined>;
+export type Identify = (
+  responder: RespondingBroker,
+  signal: AbortSignal,
+) => Promise<Seen | string | undefined>;
 
 /** Which running broker answers at an address. */
 export interface Seen {
@@ -49,15 +52,15 @@ export interface Proof {
 export interface Identified {
   /** One for each broker, the best first. */
   readonly brokers: readonly FoundBroker[];
-  /** Why sightings were left out, by address. */
+  /** Why responders were left out, by address. */
   readonly failures: readonly string[];
 }
 
 /** Longest to wait for the identity at one address. */
 const IDENTIFY_MS = 5000;
 
-/** Orders sightings: addresses of use to other hosts first, then those that answered first. */
-export function byRank(a: Sighting, b: Sighting): number {
+/** Orders responders: addresses of use to other hosts first, then those that answered first. */
+export function byRank(a: RespondingBroker, b: RespondingBroker): number {
   return rank(a.address) - rank(b.address) || a.at - b.at;
 }
 
@@ -67,28 +70,31 @@ function rank(address: string): number {
   return address.includes(':') ? 1 : 0;
 }
 
-/** The broker behind sightings that are all of it; of a keyed one, only addresses that it names itself. */
-export function foundBroker(sightings: readonly [Sighting, ...Sighting[]], identity?: Seen): FoundBroker {
-  const [best] = sightings;
+/** The broker behind responders that are all of it; of a keyed one, only addresses that it names itself. */
+export function foundBroker(
+  responders: readonly [RespondingBroker, ...RespondingBroker[]],
+  identity?: Seen,
+): FoundBroker {
+  const [best] = responders;
   const { address: host, port, reply } = best;
   const seen = identity === undefined ? {} : { seen: identity };
   if (reply.form === 'open')
-    return { host, port, addresses: sightings.map(({ address }) => address), ...seen };
+    return { host, port, addresses: responders.map(({ address }) => address), ...seen };
   const addresses = [
-    ...new Set([...sightings.filter(isOwn).map(({ address }) => address), ...named(sightings)]),
+    ...new Set([...responders.filter(isOwn).map(({ address }) => address), ...named(responders)]),
   ];
   const { id, fingerprint } = reply;
   return { host: addresses[0] ?? '', port, addresses, ...seen, proof: { id, fingerprint } };
 }
 
 /** Whether a keyed reply came from an address that it names: others are not to be trusted, for anybody may relay it. */
-function isOwn({ address, reply }: Sighting): boolean {
+function isOwn({ address, reply }: RespondingBroker): boolean {
   return reply.form === 'keyed' && reply.addresses.includes(withoutZone(address));
 }
 
 /** The addresses that keyed replies name; link-local ones by the link that the reply came in on. */
-function named(sightings: readonly Sighting[]): string[] {
-  return sightings.flatMap(({ address: source, reply }) => {
+function named(responders: readonly RespondingBroker[]): string[] {
+  return responders.flatMap(({ address: source, reply }) => {
     if (reply.form === 'open') return [];
     const zone = source.split('%')[1];
     return reply.addresses.flatMap((address) => {
@@ -100,38 +106,41 @@ function named(sightings: readonly Sighting[]): string[] {
 }
 
 /**
- * Tells the brokers behind ranked sightings apart. Keyed replies say it themselves; where `identify` has to be asked,
+ * Tells the brokers behind ranked responders apart. Keyed replies say it themselves; where `identify` has to be asked,
  * what cannot be identified is left out, with the reason.
  */
 export async function identifyBrokers(
-  sightings: readonly Sighting[],
+  responders: readonly RespondingBroker[],
   identify: Identify,
   signal?: AbortSignal,
 ): Promise<Identified> {
   const failures: string[] = [];
   const identities = await Promise.all(
-    sightings.map(async (sighting): Promise<Seen | undefined> => {
-      if (sighting.reply.form === 'keyed') return seenIn(sighting.reply);
+    responders.map(async (responder): Promise<Seen | undefined> => {
+      if (responder.reply.form === 'keyed') return seenIn(responder.reply);
       try {
-        const identity = await withinTime(identify, sighting, signal);
+        const identity = await withinTime(identify, responder, signal);
         if (identity !== undefined)
           return typeof identity === 'string' ? { fingerprint: identity } : identity;
-        failures.push(`${sighting.address}: no identity`);
+        failures.push(`${responder.address}: no identity`);
       } catch (error) {
-        failures.push(`${sighting.address}: ${messageOf(error)}`);
+        failures.push(`${responder.address}: ${messageOf(error)}`);
       }
       return undefined;
     }),
   );
   signal?.throwIfAborted();
-  const groups = new Map<string, { readonly seen: Seen; readonly of: [Sighting, ...Sighting[]] }>();
-  for (const [index, sighting] of sightings.entries()) {
+  const groups = new Map<
+    string,
+    { readonly seen: Seen; readonly of: [RespondingBroker, ...RespondingBroker[]] }
+  >();
+  for (const [index, responder] of responders.entries()) {
     const seen = identities[index];
     if (seen === undefined) continue;
     const broker = brokerOf({ id: '', ...seen });
     const group = groups.get(broker);
-    if (group) group.of.push(sighting);
-    else groups.set(broker, { seen, of: [sighting] });
+    if (group) group.of.push(responder);
+    else groups.set(broker, { seen, of: [responder] });
   }
   const brokers = [...groups.values()].map(({ seen, of }) => foundBroker(of, seen));
   const reachable = brokers.filter(({ addresses }) => addresses.length > 0);
@@ -160,7 +169,7 @@ export function areRivals(brokers: readonly FoundBroker[]): boolean {
 /** Gives up on an identity that is late even when `identify` heeds no signal. */
 async function withinTime(
   identify: Identify,
-  sighting: Sighting,
+  responder: RespondingBroker,
   signal: AbortSignal | undefined,
 ): Promise<Seen | string | undefined> {
   const done = new AbortController();
@@ -169,7 +178,7 @@ async function withinTime(
     throw new Error(`no answer within ${IDENTIFY_MS / 1000} s`);
   });
   try {
-    return await Promise.race([identify(sighting, ended), late]);
+    return await Promise.race([identify(responder, ended), late]);
   } finally {
     done.abort();
     late.catch(() => undefined);

@@ -3,7 +3,7 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { isLoopback, type NetworkInterface } from '../../runtime/interfaces.ts';
 
 /** One way out of this host: a local address to send from, and whom to ask from there. */
-export interface Lane {
+export interface QueryRoute {
   /** Name of the interface. */
   readonly interface: string;
   readonly family: 4 | 6;
@@ -14,30 +14,30 @@ export interface Lane {
 }
 
 /**
- * The lanes that reach the neighbours of this host without knowing them: from each IPv4 address the broadcast address of
+ * The routes that reach the neighbours of this host without knowing them: from each IPv4 address the broadcast address of
  * its own subnet and 255.255.255.255, on each link with IPv6 the multicast group, and this host itself.
  */
-export function planLanes(interfaces: readonly NetworkInterface[]): Lane[] {
-  return interfaces.flatMap((link) => (link.loopback ? loopbackLanes(link) : linkLanes(link)));
+export function planRoutes(interfaces: readonly NetworkInterface[]): QueryRoute[] {
+  return interfaces.flatMap((link) => (link.loopback ? loopbackRoutes(link) : linkRoutes(link)));
 }
 
-function linkLanes({ name, ipv4, linkLocal, zone }: NetworkInterface): Lane[] {
-  const lanes: Lane[] = [];
+function linkRoutes({ name, ipv4, linkLocal, zone }: NetworkInterface): QueryRoute[] {
+  const routes: QueryRoute[] = [];
   const asked = new Set<string>();
   for (const { address, broadcast } of ipv4) {
     // A second address in the same subnet would only ask the same hosts twice.
     if (broadcast === undefined || asked.has(broadcast)) continue;
     asked.add(broadcast);
-    lanes.push({ interface: name, family: 4, from: address, to: [broadcast, '255.255.255.255'] });
+    routes.push({ interface: name, family: 4, from: address, to: [broadcast, '255.255.255.255'] });
   }
   if (linkLocal !== undefined) {
     const to = [`${DISCOVERY_GROUP}%${zone}`];
-    lanes.push({ interface: name, family: 6, from: `${linkLocal}%${zone}`, to });
+    routes.push({ interface: name, family: 6, from: `${linkLocal}%${zone}`, to });
   }
-  return lanes;
+  return routes;
 }
 
-function loopbackLanes({ name, ipv4 }: NetworkInterface): Lane[] {
+function loopbackRoutes({ name, ipv4 }: NetworkInterface): QueryRoute[] {
   return ipv4
     .filter(({ address }) => isLoopback(address))
     .slice(0, 1)

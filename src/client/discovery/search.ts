@@ -11,10 +11,10 @@ import {
   withoutZone,
 } from '../../runtime/interfaces.ts';
 import { openUdp, socketErrorName, sourceTowards, type UdpPeer, type UdpSocket } from '../../runtime/udp.ts';
-import { chooseInterfaces, planLanes } from './routes.ts';
+import { chooseInterfaces, planRoutes } from './routes.ts';
 
 /** A broker's reply: the first from this address and port to this question. */
-export interface Sighting {
+export interface RespondingBroker {
   /** IP address that the reply came from; an IPv6 link-local one with its zone. */
   readonly address: string;
   /** TCP port of the API: what the reply says, or, in the open form, the UDP port that it came from. */
@@ -47,8 +47,8 @@ export interface SearchOptions {
   readonly targets?: readonly string[] | undefined;
   /** Names of the only interfaces to use; absent or empty: every one that is up. */
   readonly interfaces?: readonly string[] | undefined;
-  /** Told of each sighting; `question` is the index of the question it answers. */
-  onSighting(sighting: Sighting, question: number): void;
+  /** Told of each responder; `question` is the index of the question it answers. */
+  onReply(responder: RespondingBroker, question: number): void;
 }
 
 /** A search for brokers: sockets that ask when told to, and listen all the time. */
@@ -72,7 +72,7 @@ interface Way {
 
 /** Throws BrokerError `usage` for a target that is no address and an interface that this host does not have. */
 export function openSearch(options: SearchOptions): Search {
-  const { questions, interfaces: wanted, onSighting } = options;
+  const { questions, interfaces: wanted, onReply } = options;
   const began = performance.now();
   const targets = (options.targets ?? []).map((text) => parseAddress(text, 'target', options.port));
   const limited = wanted !== undefined && wanted.length > 0;
@@ -104,7 +104,7 @@ export function openSearch(options: SearchOptions): Search {
     const at = performance.now() - began;
     const on = way.interface === undefined ? {} : { interface: way.interface };
     const port = reply.form === 'keyed' ? reply.port : from.port;
-    onSighting({ address, port, ...on, at, reply }, index);
+    onReply({ address, port, ...on, at, reply }, index);
   };
 
   /** Asks a broker anew that wants to know whether the question is fresh. What becomes of it, a later round may mend. */
@@ -183,11 +183,11 @@ export function openSearch(options: SearchOptions): Search {
       const round = rounds++;
       // One that has gone meanwhile may come back.
       const chosen = chooseInterfaces(listInterfaces(), wanted, wanted ?? []);
-      const lanes = planLanes(chosen).flatMap((lane) => {
-        const zone = lane.from.split('%')[1];
-        return lane.to.map((address) => send(round, { ...lane, zone }, { address, port: options.port }));
+      const routes = planRoutes(chosen).flatMap((route) => {
+        const zone = route.from.split('%')[1];
+        return route.to.map((address) => send(round, { ...route, zone }, { address, port: options.port }));
       });
-      await Promise.all([...lanes, ...targets.map((target) => askTarget(round, target, chosen))]);
+      await Promise.all([...routes, ...targets.map((target) => askTarget(round, target, chosen))]);
     },
     attempts: () => [...attempts.values()],
     rejected: () => rejected,

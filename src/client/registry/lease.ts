@@ -1,13 +1,13 @@
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { LeaseClock } from './lease-clock.ts';
-import type { Regain } from '../connection/reconnect.ts';
+import type { Reconnect } from '../connection/reconnect.ts';
 import { backoff, type Deadline } from '../connection/retry.ts';
 import type { Rpc } from '../connection/rpc.ts';
 import { untilAborted } from '../connection/until-aborted.ts';
 
 export interface LeaseOptions {
   readonly rpc: Rpc;
-  readonly regain: Regain;
+  readonly reconnect: Reconnect;
   readonly clock: LeaseClock;
   readonly name: string;
   /** That of the registration: only the entry that it made is renewed. */
@@ -46,7 +46,7 @@ export function marginOf(ttlMs: number): number {
   return Math.min(ttlMs / 4, 10_000);
 }
 
-export function startLease({ rpc, regain, clock, name, revision, ttlMs }: LeaseOptions): Lease {
+export function startLease({ rpc, reconnect, clock, name, revision, ttlMs }: LeaseOptions): Lease {
   const ending = new AbortController();
   const stopping = new AbortController();
   let heldSince = Number.NEGATIVE_INFINITY;
@@ -80,7 +80,7 @@ export function startLease({ rpc, regain, clock, name, revision, ttlMs }: LeaseO
       await rpc.call('services', 'Renew', { name, if_revision: revision }, options);
       heldSince = Math.max(heldSince, sentAt);
       lastCause = undefined;
-      regain.reached();
+      reconnect.reached();
       return true;
     } catch (error) {
       const { code } = error as BrokerError;
@@ -95,7 +95,7 @@ export function startLease({ rpc, regain, clock, name, revision, ttlMs }: LeaseO
 
   async function lookAgain(deadline: Deadline, signal: AbortSignal): Promise<void> {
     try {
-      await regain(lastCause, deadline, signal);
+      await reconnect(lastCause, deadline, signal);
     } catch (error) {
       // Such as another broker in its place: it may come back while there is time.
       if (!signal.aborted) lastCause = error;

@@ -5,7 +5,7 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { checkOptions, isSignal, isTime, type OptionRules } from '../../protocol/options.ts';
 import { createLeaseClock } from './lease-clock.ts';
 import { type Lease, marginOf, startLease } from './lease.ts';
-import type { Regain } from '../connection/reconnect.ts';
+import type { Reconnect } from '../connection/reconnect.ts';
 import type { HeldLock, Registry } from './registry.ts';
 import { backoff, deadlineIn, isPassing } from '../connection/retry.ts';
 import type { Rpc } from '../connection/rpc.ts';
@@ -44,7 +44,7 @@ export interface Lock extends HeldLock {
 export interface LockTools {
   readonly rpc: Rpc;
   readonly registry: Registry;
-  readonly regain: Regain;
+  readonly reconnect: Reconnect;
   /** Told what a person should hear of. */
   notify(line: string): void;
 }
@@ -112,7 +112,7 @@ async function acquire(
   ttlMs: number,
   { data = '', wait = false, timeoutMs, signal }: LockOptions,
 ): Promise<{ revision: number; lease: Lease }> {
-  const { rpc, registry, regain } = tools;
+  const { rpc, registry, reconnect } = tools;
   const clock = createLeaseClock();
   const deadline = deadlineIn(timeoutMs);
   for (;;) {
@@ -123,7 +123,7 @@ async function acquire(
       .catch((error: unknown) => {
         throw heldByAnother(name, error);
       });
-    const lease = startLease({ rpc, regain, clock, name, revision, ttlMs });
+    const lease = startLease({ rpc, reconnect, clock, name, revision, ttlMs });
     // Its lifetime began when the broker took it, which may have been long after it was asked for: only a renewal shows.
     if (clock.now() - askedAt < ttlMs / 3) lease.hold(askedAt);
     else {

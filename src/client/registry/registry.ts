@@ -118,16 +118,16 @@ export const PROXIED_POLL_MS = 20_000;
 
 /**
  * The registry behind calls of `services`, whatever carries them.
- * @param regain what calls that wait do when they have lost their broker; default: try again.
+ * @param reconnect what calls that wait do when they have lost their broker; default: try again.
  * @param pollMs how long one request of theirs waits at the broker; default 30 s.
  */
 export function createRegistry(
   rpc: Pick<Rpc, 'call'>,
-  regain: Retry = async (error) => error,
+  reconnect: Retry = async (error) => error,
   pollMs: number = POLL_MS,
 ): Registry {
   // What the data of an entry is to be taken for is a matter of types alone.
-  return withChecks(createUntyped(rpc, { regain, pollMs })) as Registry;
+  return withChecks(createUntyped(rpc, { reconnect, pollMs })) as Registry;
 }
 
 const waits = ['timeoutMs', 'signal'];
@@ -166,7 +166,7 @@ type Untyped = {
 };
 
 interface Waiting {
-  readonly regain: Retry;
+  readonly reconnect: Retry;
   readonly pollMs: number;
 }
 
@@ -284,7 +284,7 @@ interface Retry {
 
 /** Asks again and again, each time waiting at the broker, until there is something or the time is up. */
 async function poll<T>(
-  { regain, pollMs }: Waiting,
+  { reconnect, pollMs }: Waiting,
   { timeoutMs, signal }: WaitOptions,
   waitedFor: string,
   ask: (wait: string, call: CallOptions) => Promise<T | undefined>,
@@ -299,7 +299,7 @@ async function poll<T>(
     const grace = left > pollMs ? 5000 : 1000;
     try {
       const found = await ask(`${Math.ceil(wait)}ms`, { timeoutMs: wait + grace, signal });
-      regain.reached?.();
+      reconnect.reached?.();
       if (found !== undefined) return found;
       retry.reset();
       cause = undefined;
@@ -307,7 +307,7 @@ async function poll<T>(
       if (signal?.aborted || !isPassing(error)) throw error;
       await retry.pause(deadline, signal);
       cause = error;
-      if (deadline.left() > 0) cause = await regain(error, deadline, signal);
+      if (deadline.left() > 0) cause = await reconnect(error, deadline, signal);
     }
     if (deadline.left() === 0) throw deadline.error(waitedFor, cause);
   }

@@ -3,7 +3,7 @@ import type { JsonObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { MAX_ANSWER_BYTES, tooLong } from '../../runtime/bounded-text.ts';
 import type { ClientChange, ClientList } from './answers.ts';
-import type { Regain } from '../connection/reconnect.ts';
+import type { Reconnect } from '../connection/reconnect.ts';
 import { backoff, type Deadline, isPassing } from '../connection/retry.ts';
 import type { Rpc } from '../connection/rpc.ts';
 import { untilAborted } from '../connection/until-aborted.ts';
@@ -63,7 +63,7 @@ export async function* watchChanges(
     readonly deadline: Deadline;
     readonly signal?: AbortSignal | undefined;
     /** Looks for a broker that was lost. */
-    readonly regain: Regain;
+    readonly reconnect: Reconnect;
   },
   listNow: () => Promise<ClientList>,
 ): AsyncGenerator<ClientChange> {
@@ -80,7 +80,7 @@ export async function* watchChanges(
       }
       for await (const message of events(rpc, scope, revision, options.signal)) {
         retry.reset();
-        options.regain.reached();
+        options.reconnect.reached();
         stood = true;
         const event = JSON.parse(message.data) as StreamEvent;
         if (event.type === 'error') throw new BrokerError('unavailable', event.message);
@@ -107,7 +107,7 @@ export async function* watchChanges(
     await retry.pause(options.deadline, options.signal).catch(() => undefined);
     try {
       if (!options.signal?.aborted && lost !== undefined)
-        await options.regain(lost, options.deadline, options.signal);
+        await options.reconnect(lost, options.deadline, options.signal);
     } catch (error) {
       if (!options.signal?.aborted) throw error;
     }

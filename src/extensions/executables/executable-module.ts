@@ -2,10 +2,17 @@ import { type Json, parseObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Call, Reply } from '../../modules/module.ts';
 import { runExecutable } from './executable.ts';
-import { type Loaded, orRelease, type Parts } from '../loaded-extension.ts';
+import { type LoadedExtension, orRelease, type Parts } from '../loaded-extension.ts';
 
 /** The module behind an executable: a process for each call. */
-export function loadExecutable({ extension, limits, turns, ownConfig, log, grantAccess }: Parts): Loaded {
+export function loadExecutable({
+  extension,
+  limits,
+  turns,
+  ownConfig,
+  log,
+  grantAccess,
+}: Parts): LoadedExtension {
   const running = new Set<{ stop(error: BrokerError): void }>();
 
   const run = async (method: string, call: Call): Promise<Reply> => {

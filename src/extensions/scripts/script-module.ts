@@ -2,13 +2,13 @@ import type { JsonObject } from '../../protocol/data.ts';
 import type { Question } from '../../protocol/extension.ts';
 import type { Call, Reply } from '../../modules/module.ts';
 import { callServices } from '../../modules/services/call-services.ts';
-import { type Loaded, orRelease, type Parts } from '../loaded-extension.ts';
+import { type LoadedExtension, orRelease, type Parts } from '../loaded-extension.ts';
 import type { Locks } from '../locks.ts';
 import { type ScriptHost, startScriptHost } from './script-host.ts';
 import { createScriptPool } from './script-pool.ts';
 
 /** The module behind a script: its methods run in warm hosts, one call a host at a time. */
-export function loadScript(parts: Parts, locks: Locks): Loaded {
+export function loadScript(parts: Parts, locks: Locks): LoadedExtension {
   const { extension, limits, turns, ownConfig, services, log } = parts;
   const { kind } = extension;
   const start = (): ScriptHost =>

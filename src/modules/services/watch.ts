@@ -1,7 +1,7 @@
 import { lifetimeOf, visibleData } from '../../protocol/entry.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Store, WatchItem, WatchOptions } from '../../store/store.ts';
-import { heartbeats } from '../keep-alive.ts';
+import { withKeepAlive } from '../keep-alive.ts';
 import { sharedText } from '../shared-text.ts';
 
 /** Sent while nothing changes, so that both ends notice a connection that has died. */
@@ -17,7 +17,7 @@ export async function* eventStream(store: Store, options: WatchOptions): AsyncGe
   try {
     // Tells the client that the watch stands, and the revision to resume from should it break before the first change.
     yield eventOf({ type: 'watching', revision: options.after ?? store.revision });
-    for await (const item of heartbeats(changes, HEARTBEAT_MS)) {
+    for await (const item of withKeepAlive(changes, HEARTBEAT_MS)) {
       yield item === undefined ? ': still here\n\n' : itemText(item);
     }
   } catch (error) {

@@ -16,9 +16,9 @@ import { saveAtClose } from './document/last-save.ts';
 import { missingJournal } from './journal/missing-journal.ts';
 import { createPreparation } from './opening.ts';
 import { recover, type Recovery, recoveryIn } from './recovery.ts';
-import { createRoom } from './document/disk-reserve.ts';
-import { createRewriter, type FileEdits, type WrittenBackup } from './document/compactor.ts';
-import { createUpkeep } from './document/compaction-policy.ts';
+import { createDiskReserve } from './document/disk-reserve.ts';
+import { createCompactor, type FileEdits, type WrittenBackup } from './document/compactor.ts';
+import { createCompactionPolicy } from './document/compaction-policy.ts';
 
 export interface FileStoreOptions extends StateLimits {
   /** The configuration file, whose key `services` holds the entries. The caller holds its lock (`lock.ts`). */
@@ -90,7 +90,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   const file = await resolveFile(settings.file);
   const state = createRegistryState(settings, (name) => mutate(name, state.expire));
   const { table, history, quota, expiry } = state;
-  const room = createRoom(file, log);
+  const room = createDiskReserve(file, log);
   const warn = (message: string): void => log('warn', message);
   const opening = { ...settings, file, table, history, room, warn, onStep };
   const recovered = await recover(opening);
@@ -108,16 +108,16 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     journal: () => journal,
     revision: () => table.revision,
     apply: state.apply,
-    onCommit: () => upkeep.committed(),
+    onCommit: () => compaction.committed(),
     onDurable: settings.onDurable ?? ((): void => undefined),
-    makeRoom: () => upkeep.makeRoom(),
+    makeRoom: () => compaction.makeRoom(),
     log,
     batchBytes: BATCH_BYTES,
     probeMs,
     pendingBytes: settings.pendingBytes ?? PENDING_BYTES,
     lateMs: settings.lateMs ?? LATE_MS,
   });
-  const rewriter = createRewriter({
+  const compactor = createCompactor({
     file,
     identity,
     table,
@@ -131,8 +131,8 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     isHurried: () => closing !== undefined || committer.trouble !== undefined,
     onStep,
   });
-  const upkeep = createUpkeep({
-    rewriter,
+  const compaction = createCompactionPolicy({
+    compactor,
     room,
     committer,
     journal: () => journal,
@@ -143,10 +143,10 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     probeMs,
   });
   state.beginLifetimes();
-  const interval = setInterval(() => void upkeep.rewriteQuietly(), settings.rewriteIntervalMs ?? 600_000);
+  const interval = setInterval(() => void compaction.rewriteQuietly(), settings.rewriteIntervalMs ?? 600_000);
   interval.unref();
   if (opened instanceof BrokerError) committer.waitForRoom(opened);
-  else await upkeep.begin(opened);
+  else await compaction.begin(opened);
 
   function setJournal(next: Journal): void {
     journal = next;
@@ -197,7 +197,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     const looked = journal;
     try {
       await access(path.dirname(file), constants.W_OK | constants.X_OK);
-      const link = upkeep.isReady ? looked.link() : 'own';
+      const link = compaction.isReady ? looked.link() : 'own';
       // A journal may be replaced by the next one, or closed, while it is looked at.
       if (link === 'own' || looked !== journal || closing) return undefined;
       const problem = `${looked.path} was ${link === 'missing' ? 'moved or removed' : 'replaced'} while it is written to`;
@@ -218,13 +218,13 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     state.end(stopping());
     const { trouble } = committer;
     const { revision } = table;
-    const { rewriteAlone, exclusively } = rewriter;
+    const { rewriteAlone, exclusively } = compactor;
     try {
       const parts = { file, identity, journal: () => journal, revision, trouble, exclusively, onStep };
-      if (upkeep.isReady) await saveAtClose({ ...parts, rewrite: upkeep.rewriteNow, rewriteAlone });
+      if (compaction.isReady) await saveAtClose({ ...parts, rewrite: compaction.rewriteNow, rewriteAlone });
     } finally {
       // Whatever is still written must be in place before another broker may use the file.
-      await rewriter.settled();
+      await compactor.settled();
       await journal.close();
       await room.giveUp();
     }
@@ -246,14 +246,14 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     mutate,
     health,
     rewrite: () =>
-      closing ? rejected(stopping()) : upkeep.isReady ? rewriter.rewrite() : rejected(notReady()),
-    backUp: (target) => (closing ? rejected(stopping()) : rewriter.backUp(target)),
+      closing ? rejected(stopping()) : compaction.isReady ? compactor.rewrite() : rejected(notReady()),
+    backUp: (target) => (closing ? rejected(stopping()) : compactor.backUp(target)),
     recovery,
-    rewriteProblem: () => upkeep.problem,
+    rewriteProblem: () => compaction.problem,
     get journalBytes(): number {
       return journal.size;
     },
-    neededBytes: () => rewriter.neededBytes(),
+    neededBytes: () => compactor.neededBytes(),
     diskProblem,
     close() {
       closing ??= shutDown();

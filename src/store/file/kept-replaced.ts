@@ -4,7 +4,7 @@ import path from 'node:path';
 import { syncDirectory } from '../../config/atomic-write.ts';
 import { backupPath, listBackups, makeFolder, replacedPath } from './backup/backup-folder.ts';
 import { writeBackup } from './backup/backup-text.ts';
-import type { RegistryImage } from './document/snapshot.ts';
+import type { RegistrySnapshot } from './document/snapshot.ts';
 
 /** Keeps a file and its journals, just as they are, in a new folder of its own, and gives that; nothing where there are none. */
 export async function keepFiles(
@@ -25,7 +25,7 @@ export async function keepFiles(
 
 /** Makes a backup of a registry that is about to be replaced, and gives its path. */
 export async function backUpReplaced(
-  { identity, options, table }: RegistryImage,
+  { identity, options, table }: RegistrySnapshot,
   file: string,
   backupDir: string,
 ): Promise<string> {

@@ -10,7 +10,7 @@ import { createJournal, type Journal } from './journal/journal.ts';
 import type { JournalFile } from './journal/journal-files.ts';
 import { keepTorn, setAside } from './journal/quarantine.ts';
 import { type Recovered, removeJournals } from './recovery.ts';
-import type { Room } from './document/disk-reserve.ts';
+import type { DiskReserve } from './document/disk-reserve.ts';
 import type { Table } from '../memory/table.ts';
 import type { RegistryFiles, Written } from './document/compactor.ts';
 
@@ -20,7 +20,7 @@ export interface OpeningOptions {
   readonly options: () => JsonObject;
   readonly table: Table;
   readonly history: History;
-  readonly room: Room;
+  readonly room: DiskReserve;
   readonly warn: (message: string) => void;
   readonly onStep: (step: string) => void;
 }

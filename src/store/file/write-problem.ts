@@ -1,5 +1,5 @@
 /** Why a registry takes no writes. */
-export interface Trouble {
+export interface WriteProblem {
   readonly final: boolean;
   readonly reason: string;
   /** Whether every acknowledged write is on the disk. */

@@ -4,7 +4,7 @@ import { brokenConnection, type Failure, failureOf, refusalOf } from './failures
 import { jsonLines } from './json-lines.ts';
 import type { StreamMessage } from './messages.ts';
 import { createSession, type Credentials } from './session.ts';
-import { createSlots } from './semaphore.ts';
+import { createSemaphore } from './semaphore.ts';
 import { type Deadline, pause, timed } from '../times.ts';
 
 /** etcd's JSON gateway: its API by `fetch` alone, over all members of a cluster. */
@@ -63,7 +63,7 @@ interface Failed {
 
 export function createGateway(options: GatewayOptions): Gateway {
   const endpoints = createEndpoints(options.endpoints);
-  const slot = createSlots(MAX_REQUESTS);
+  const slot = createSemaphore(MAX_REQUESTS);
   const session = createSession(options.credentials, async ({ username, password }) => {
     const body = JSON.stringify({ name: username, password });
     const deadline = performance.now() + 2 * ATTEMPT_MS;

@@ -1,5 +1,5 @@
 /** Bounds how much is under way at once; whoever comes above that waits in line. */
-export function createSlots(count: number): <T>(work: () => Promise<T>) => Promise<T> {
+export function createSemaphore(count: number): <T>(work: () => Promise<T>) => Promise<T> {
   let free = count;
   const line: (() => void)[] = [];
   return async (work) => {

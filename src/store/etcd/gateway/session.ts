@@ -1,4 +1,4 @@
-import { createRounds } from '../mirror/single-flight.ts';
+import { singleFlight } from '../mirror/single-flight.ts';
 
 /** The user's token, where etcd asks for one. Simple tokens end after five minutes without use, and with their member. */
 export interface Session {
@@ -19,7 +19,7 @@ export function createSession(
   authenticate: (credentials: Credentials) => Promise<string>,
 ): Session {
   let known: Readonly<Record<string, string>> | undefined;
-  const renew = createRounds(async () => {
+  const renew = singleFlight(async () => {
     // One that asked before may have it by now.
     if (known === undefined && credentials !== undefined) {
       known = { authorization: await authenticate(credentials) };

@@ -3,7 +3,7 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { encode, type Keys } from '../keys.ts';
 import { type RangeResponse, revisionOf } from '../gateway/messages.ts';
 import type { Mirror } from './mirror.ts';
-import { createRounds } from './single-flight.ts';
+import { singleFlight } from './single-flight.ts';
 import { within } from '../times.ts';
 
 /** Reads are linearizable: they are served from the mirror once it holds everything that was written when they were asked. */
@@ -46,7 +46,7 @@ export function createFreshness(setup: {
    * Writes a key that the watch covers, so that it has something to report: where others write to the same cluster, its
    * revision says nothing about what is still to arrive.
    */
-  const sync = createRounds(async () => {
+  const sync = singleFlight(async () => {
     const put = { key: keys.sync, value: encode('') };
     const deadline = performance.now() + timeoutMs;
     return revisionOf((await gateway.ask<RangeResponse>('/v3/kv/put', put, deadline)).header);
@@ -97,5 +97,5 @@ export function createFreshness(setup: {
     }
   }
 
-  return { fresh: createRounds(catchUp), now };
+  return { fresh: singleFlight(catchUp), now };
 }

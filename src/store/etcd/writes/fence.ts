@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Gateway } from '../gateway/gateway.ts';
 import { encode, type Keys } from '../keys.ts';
 import { type LeaseGrantResponse, type RangeResponse, revisionOf } from '../gateway/messages.ts';
-import { createRounds } from '../mirror/single-flight.ts';
+import { singleFlight } from '../mirror/single-flight.ts';
 import type { Deadline } from '../times.ts';
 
 /**
@@ -29,7 +29,7 @@ export function createFence(gateway: Gateway, keys: Keys): Fence {
   const key = keys.fence(randomBytes(8).toString('hex'));
   let revision = 0;
   let until: Deadline = 0;
-  const raise = createRounds(async () => {
+  const raise = singleFlight(async () => {
     const put = { key, value: encode('') };
     const raised = revisionOf((await gateway.ask<RangeResponse>('/v3/kv/put', put, until)).header);
     revision = Math.max(revision, raised);

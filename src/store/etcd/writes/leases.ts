@@ -1,7 +1,7 @@
 import { BrokerError } from '../../../protocol/errors.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { LeaseGrantResponse, LeaseKeepAliveResponse, StreamMessage } from '../gateway/messages.ts';
-import { createRounds } from '../mirror/single-flight.ts';
+import { singleFlight } from '../mirror/single-flight.ts';
 import type { Deadline } from '../times.ts';
 
 /**
@@ -38,7 +38,7 @@ export function createLeases(gateway: Gateway, timeoutMs: number): Leases {
   /** How to ask for what is left of a lease, while somebody does. */
   const asking = new Map<string, { readonly ask: () => Promise<number | undefined>; askers: number }>();
 
-  const renewAll = createRounds(async () => {
+  const renewAll = singleFlight(async () => {
     const batch = waiting;
     waiting = new Map();
     const leases = [...batch.keys()];
@@ -97,7 +97,7 @@ export function createLeases(gateway: Gateway, timeoutMs: number): Leases {
       return renewed;
     },
     async left(lease) {
-      const asked = asking.get(lease) ?? { ask: createRounds(() => timeToLive(lease)), askers: 0 };
+      const asked = asking.get(lease) ?? { ask: singleFlight(() => timeToLive(lease)), askers: 0 };
       asking.set(lease, asked);
       asked.askers++;
       try {

@@ -14,7 +14,7 @@ export interface Turns<K> {
   settled(name: string): Promise<unknown>;
 }
 
-export function createTurns<K>(): Turns<K> {
+export function createNameQueues<K>(): Turns<K> {
   const last = new Map<string, Promise<K | undefined>>();
 
   async function run<T>(name: string, work: (known: K | undefined) => Promise<Turn<T, K>>): Promise<T> {

@@ -18,7 +18,7 @@ import type { Mirror } from '../mirror/mirror.ts';
 import type { Standing } from '../standing.ts';
 import { type Deadline, pause } from '../times.ts';
 import { foundBy, transactionOf, type Write } from './transaction.ts';
-import { createTurns, type Turn } from './name-queue.ts';
+import { createNameQueues, type Turn } from './name-queue.ts';
 import { createWriteLine } from './write-line.ts';
 
 export interface Writes {
@@ -102,7 +102,7 @@ type Tried =
 export function createWrites(options: WritesOptions): Writes {
   const { gateway, keys, mirror, standing, leases, fence, freshness, quota, timeoutMs } = options;
   const { table, progress } = mirror;
-  const turns = createTurns<State>();
+  const turns = createNameQueues<State>();
   const line = createWriteLine(AT_ONCE);
   /** Writes whose answer has not come. */
   const underWay = new Map<string, { revision: number | undefined }>();

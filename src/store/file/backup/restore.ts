@@ -6,7 +6,7 @@ import { asBrokerError } from '../disk-errors.ts';
 import { listBackups } from './backup-folder.ts';
 import { type Backup, type BackupHead, checkBackup, readBackup } from './backup-text.ts';
 import { documentText } from '../document/document.ts';
-import { readImage, type RegistryImage } from '../document/snapshot.ts';
+import { readSnapshot, type RegistrySnapshot } from '../document/snapshot.ts';
 import { listJournals } from '../journal/journal-files.ts';
 import { backUpReplaced, highestRevisionIn, keepFiles } from '../kept-replaced.ts';
 import { acquireLock } from '../lock.ts';
@@ -81,8 +81,8 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
 }
 
 /** The state that is about to be replaced, or why it cannot be read: often the reason for restoring. */
-async function presentState(file: string): Promise<RegistryImage | string> {
-  return await readImage(file).catch((error: unknown) => messageOf(error));
+async function presentState(file: string): Promise<RegistrySnapshot | string> {
+  return await readSnapshot(file).catch((error: unknown) => messageOf(error));
 }
 
 /**
@@ -91,7 +91,7 @@ async function presentState(file: string): Promise<RegistryImage | string> {
  */
 async function nextRevision(
   backup: BackupHead,
-  present: RegistryImage | string,
+  present: RegistrySnapshot | string,
   file: string,
   backupDir: string,
   journals: readonly string[],

@@ -2,11 +2,11 @@ import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import type { Committer } from '../journal/committer.ts';
 import type { Journal } from '../journal/journal.ts';
 import type { Opened } from '../opening.ts';
-import type { Rewriter } from './compactor.ts';
-import type { Room } from './disk-reserve.ts';
+import type { Compactor } from './compactor.ts';
+import type { DiskReserve } from './disk-reserve.ts';
 
 /** When the file is rewritten, and who gives way on a full disk. */
-export interface Upkeep {
+export interface CompactionPolicy {
   /** Whether the disk has been made ready for writes. */
   readonly isReady: boolean;
   /** Why the file could not be rewritten at the last attempt; nothing when it could. */
@@ -19,13 +19,13 @@ export interface Upkeep {
   makeRoom(): Promise<boolean>;
   /** Rewrites the file if something changed. Never rejects: what failed is logged, and tried again. */
   rewriteQuietly(): Promise<void>;
-  /** Rewrites the file if something changed. Throws as {@link Rewriter.rewrite} does. */
+  /** Rewrites the file if something changed. Throws as {@link Compactor.rewrite} does. */
   rewriteNow(): Promise<void>;
 }
 
-export interface UpkeepOptions {
-  readonly rewriter: Rewriter;
-  readonly room: Room;
+export interface CompactionPolicyOptions {
+  readonly compactor: Compactor;
+  readonly room: DiskReserve;
   readonly committer: Pick<Committer, 'trouble'>;
   readonly journal: () => Journal;
   readonly setJournal: (journal: Journal) => void;
@@ -41,8 +41,8 @@ const RETRY_MS = 30_000;
 /** How often room is looked for, and reserved, as the journal grows. */
 const ROOM_EVERY_BYTES = 1024 * 1024;
 
-export function createUpkeep(options: UpkeepOptions): Upkeep {
-  const { rewriter, room, committer, log, probeMs } = options;
+export function createCompactionPolicy(options: CompactionPolicyOptions): CompactionPolicy {
+  const { compactor, room, committer, log, probeMs } = options;
   let isReady = false;
   let problem: string | undefined;
   let rewriting = false;
@@ -52,20 +52,20 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
 
   /** Keeps room for the next rewriting, where the disk is nearly full. */
   function reserve(): Promise<void> {
-    return room.reserve(rewriter.neededBytes());
+    return room.reserve(compactor.neededBytes());
   }
 
   async function begin({ firstJournal, ...files }: Opened): Promise<void> {
     options.setJournal(firstJournal);
-    rewriter.takeOver(files);
+    compactor.takeOver(files);
     isReady = true;
     try {
-      await rewriter.retire();
+      await compactor.retire();
     } catch (error) {
       log('warn', `Cannot remove a journal that is not needed: ${messageOf(error)}`);
     }
     await reserve();
-    if (!rewriter.isCurrent()) void rewriteQuietly();
+    if (!compactor.isCurrent()) void rewriteQuietly();
   }
 
   /** The journals of watches go first, then the reserve, with which the file is rewritten and journals are retired. */
@@ -74,13 +74,13 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       await begin(await options.prepare());
       return true;
     }
-    if (await rewriter.giveUpHistory()) return true;
+    if (await compactor.giveUpHistory()) return true;
     if (rewriting || performance.now() < notBefore) return false;
-    if (!(await room.has(rewriter.neededBytes()))) return false;
+    if (!(await room.has(compactor.neededBytes()))) return false;
     notBefore = performance.now() + probeMs;
     await room.giveUp();
     try {
-      const isRewritten = await rewriter.rewriteForRoom();
+      const isRewritten = await compactor.rewriteForRoom();
       if (isRewritten) notBefore = 0;
       return isRewritten;
     } finally {
@@ -109,10 +109,10 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
   /** Where there is no room, the journals of watches give way. */
   async function rewriteWithHistory(): Promise<void> {
     try {
-      await rewriter.rewriteIfChanged();
+      await compactor.rewriteIfChanged();
     } catch (error) {
-      if (!isStorageFull(error) || !(await rewriter.giveUpHistory())) throw error;
-      await rewriter.rewriteIfChanged();
+      if (!isStorageFull(error) || !(await compactor.giveUpHistory())) throw error;
+      await compactor.rewriteIfChanged();
     }
   }
 
@@ -120,7 +120,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     if (committer.trouble?.final || !isReady || rewriting) return;
     try {
       // An attempt that must fail would fill what room there is, again and again.
-      if (lacksRoom && !(await room.has(rewriter.neededBytes()))) {
+      if (lacksRoom && !(await room.has(compactor.neededBytes()))) {
         notBefore = performance.now() + probeMs;
         return;
       }
@@ -140,7 +140,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
     },
     begin,
     committed() {
-      if (!rewriting && rewriter.isDue() && performance.now() >= notBefore) void rewriteQuietly();
+      if (!rewriting && compactor.isDue() && performance.now() >= notBefore) void rewriteQuietly();
       const { size } = options.journal();
       if (Math.abs(size - roomLookedAt) < ROOM_EVERY_BYTES || committer.trouble) return;
       roomLookedAt = size;

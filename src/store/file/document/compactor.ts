@@ -14,7 +14,7 @@ import { paced } from './paced.ts';
 import type { Table } from '../../memory/table.ts';
 
 /** Writes the file anew from the table, and replaces and retires journals. */
-export interface Rewriter {
+export interface Compactor {
   /** What the disk holds when writing begins; to be called once, before anything else. */
   takeOver(files: RegistryFiles): void;
   /** Writes the file, and goes over to a new journal when the present one is long. Calls run one after another. */
@@ -59,7 +59,7 @@ export interface FileEdits {
   wrote(): void;
 }
 
-export interface RewriterOptions {
+export interface CompactorOptions {
   readonly file: string;
   readonly identity: RegistryIdentity;
   readonly table: Table;
@@ -103,7 +103,7 @@ export interface Written {
 const LONG_ENOUGH_BYTES = 1024 * 1024;
 const MAX_RETIRED = 32;
 
-export function createRewriter(setup: RewriterOptions): Rewriter {
+export function createCompactor(setup: CompactorOptions): Compactor {
   const { file, identity, table, history, committer, onStep } = setup;
   const rotateBytes = Math.min(LONG_ENOUGH_BYTES, setup.journalBytes);
   let written: Written = { revision: 0, options: '', bytes: 0 };

@@ -10,7 +10,7 @@ import { freeBytes } from '../disk-space.ts';
  * Room on the disk for one rewriting of the file and one journal. Where little is free, a file holds it in reserve, which
  * is given up when it is needed: a registry that has filled its disk can then be made smaller.
  */
-export interface Room {
+export interface DiskReserve {
   /** Makes sure, as far as the disk allows, that `bytes` can be written later. Never throws: what failed is logged. */
   reserve(bytes: number): Promise<void>;
   /** Gives the reserve up. Throws the system's error. */
@@ -28,7 +28,7 @@ function reservePath(file: string): string {
   return `${file}.reserve`;
 }
 
-export function createRoom(file: string, log: (level: 'warn', message: string) => void): Room {
+export function createDiskReserve(file: string, log: (level: 'warn', message: string) => void): DiskReserve {
   const place = reservePath(file);
   const dir = path.dirname(file);
   let held = 0;

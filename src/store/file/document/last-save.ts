@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { ifPresent } from '../../../config/atomic-write.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
-import type { Trouble } from '../write-problem.ts';
+import type { WriteProblem } from '../write-problem.ts';
 import { readCurrent, writeClean } from '../journal/current-journal.ts';
 import type { RegistryIdentity } from './document.ts';
 import type { Journal } from '../journal/journal.ts';
@@ -12,7 +12,7 @@ export interface LastSaveOptions {
   /** The journal that is written to now. */
   readonly journal: () => Journal;
   readonly revision: number;
-  readonly trouble: Trouble | undefined;
+  readonly trouble: WriteProblem | undefined;
   /** Runs a task while neither the file is written nor the journal changed. */
   readonly exclusively: (task: () => Promise<void>) => Promise<void>;
   /** Writes the file, and goes over to a new journal where that is due. */

@@ -9,7 +9,7 @@ import { recover } from '../recovery.ts';
 import { createTable, type Table } from '../../memory/table.ts';
 
 /** The registry as a broker that starts now would find it. */
-export interface RegistryImage {
+export interface RegistrySnapshot {
   readonly identity: RegistryIdentity;
   readonly options: JsonObject;
   readonly table: Table;
@@ -25,7 +25,7 @@ const PAUSE_MS = 20;
  *
  * @throws BrokerError `not_found` where there is no such file, `invalid_config` when what stands is damaged.
  */
-export async function readImage(given: string): Promise<RegistryImage> {
+export async function readSnapshot(given: string): Promise<RegistrySnapshot> {
   const file = await resolveFile(given);
   for (let attempt = 1; ; attempt++) {
     const before = await stateOfFiles(file);
@@ -39,7 +39,7 @@ export async function readImage(given: string): Promise<RegistryImage> {
   }
 }
 
-async function readOnce(file: string): Promise<RegistryImage> {
+async function readOnce(file: string): Promise<RegistrySnapshot> {
   const content = await readStored(file);
   if (content === undefined) {
     // Journals without a file are told of first.

@@ -7,7 +7,7 @@ import { type Batch, newBatch, type NewState, type Pending, settle } from './bat
 import { isFull } from '../disk-errors.ts';
 import type { AppendFailure, Journal } from './journal.ts';
 import { encodeRecord } from './records.ts';
-import type { Trouble } from '../write-problem.ts';
+import type { WriteProblem } from '../write-problem.ts';
 
 /**
  * Group commit: changes that arrive while one batch is being made durable form the next. A change is applied, and
@@ -21,7 +21,7 @@ export interface Committer {
   /** Settles with `batch`: as `refusal`, or as a result that shows `entry`. */
   after(batch: Batch, entry: Entry | undefined, refusal?: unknown): Promise<MutationResult>;
   /** Why writes are refused now: for good (`final`), or while there is no room. */
-  readonly trouble: Trouble | undefined;
+  readonly trouble: WriteProblem | undefined;
   /** Refuses writes from now on. `saved`: every acknowledged write is on the disk all the same; default: yes. */
   stop(reason: string, saved?: boolean): void;
   /** Refuses writes until there is room again: {@link CommitterOptions.makeRoom} is asked for it at intervals. */
@@ -77,7 +77,7 @@ export function createCommitter(options: CommitterOptions): Committer {
   /** Waiting for the batch in flight, and for the queue to be empty as well. */
   const landed: (() => void)[] = [];
   const drained: (() => void)[] = [];
-  let trouble: Trouble | undefined;
+  let trouble: WriteProblem | undefined;
   let probing: NodeJS.Timeout | undefined;
   let closed = false;
   let pendingBytes = 0;
@@ -316,7 +316,7 @@ export function createCommitter(options: CommitterOptions): Committer {
         batch.waiters.push({ resolve, reject, result, writes: false, refusal });
       });
     },
-    get trouble(): Trouble | undefined {
+    get trouble(): WriteProblem | undefined {
       return trouble;
     },
     get late(): string | undefined {
