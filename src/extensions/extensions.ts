@@ -1,6 +1,6 @@
 import type { JsonObject } from '../protocol/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { within } from '../modules/keep-alive.ts';
+import { within } from '../protocol/within.ts';
 import type { Module } from '../modules/module.ts';
 import { loadExecutable } from './executables/executable-module.ts';
 import { readLimits } from './limits.ts';

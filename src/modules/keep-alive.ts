@@ -1,3 +1,5 @@
+import { within } from '../protocol/within.ts';
+
 /**
  * What `source` gives, and nothing (`undefined`) whenever it has been silent for `ms`, so that a stream can show that it is
  * still alive. Ends and fails with `source`, and ends it when its reader goes.
@@ -18,18 +20,5 @@ export async function* withKeepAlive<T>(source: AsyncIterable<T>, ms: number): A
     }
   } finally {
     await iterator.return?.();
-  }
-}
-
-/** What `promise` gives, or nothing when it takes longer than `ms`. */
-export async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,4 +1,5 @@
-import { withKeepAlive, within } from '../../modules/keep-alive.ts';
+import { withKeepAlive } from '../../modules/keep-alive.ts';
+import { within } from '../../protocol/within.ts';
 import type { Reply } from '../../modules/module.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
 import { JSON_TYPE, type Part } from '../../protocol/extension.ts';

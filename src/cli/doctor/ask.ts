@@ -8,7 +8,7 @@ import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../../pro
 import { messageOf } from '../../protocol/errors.ts';
 import { nameProblem } from '../../protocol/names.ts';
 import { openUdp, socketErrorName } from '../../runtime/udp.ts';
-import { within } from './time.ts';
+import { within } from '../../protocol/within.ts';
 
 /** What to ask for: the name, where there is one that can be asked for, and any broker. */
 export interface Questions {

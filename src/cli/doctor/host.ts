@@ -7,7 +7,7 @@ import { systemCode } from '../../protocol/system-errors.ts';
 import { brokerFile } from '../broker-file.ts';
 import type { Arguments } from '../command.ts';
 import { type Check, sentence } from './report.ts';
-import { within } from './time.ts';
+import { within } from '../../protocol/within.ts';
 
 /** What this host says of a broker of its own. */
 export interface Host {

@@ -1,5 +1,6 @@
 import type { EntryData } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
+import { within } from '../../protocol/within.ts';
 import type { Mutation, Outcome, WatchItem } from '../store.ts';
 
 export const TS = 1_420_068_290;
@@ -50,17 +51,4 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms);
   });
-}
-
-/** What `promise` gives, or nothing when it takes longer than `ms`. */
-async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

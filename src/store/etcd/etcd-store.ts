@@ -22,7 +22,8 @@ import { createLeases } from './writes/leases.ts';
 import { createMembers } from './gateway/members.ts';
 import { createMirror } from './mirror/mirror.ts';
 import { createStanding } from './standing.ts';
-import { deferred, pause, unlessAborted, within } from './times.ts';
+import { within } from '../../protocol/within.ts';
+import { deferred, pause, unlessAborted } from './times.ts';
 import { openWatch, watchLater } from './mirror/watching.ts';
 import { createWrites } from './writes/writes.ts';
 

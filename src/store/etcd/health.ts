@@ -3,7 +3,7 @@ import type { Follower } from './mirror/follower.ts';
 import type { Freshness } from './mirror/freshness.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import type { StatusResponse } from './gateway/messages.ts';
-import { within } from './times.ts';
+import { within } from '../../protocol/within.ts';
 
 /** Looks at the cluster once a second: whether a majority answers, has room, and the watch's own member lives. */
 export interface Health {

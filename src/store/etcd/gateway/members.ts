@@ -3,7 +3,8 @@ import type { Gateway } from './gateway.ts';
 import { decode, encode, type Keys } from '../keys.ts';
 import type { Leases } from '../writes/leases.ts';
 import type { RangeResponse } from './messages.ts';
-import { type Deadline, within } from '../times.ts';
+import { within } from '../../../protocol/within.ts';
+import type { Deadline } from '../times.ts';
 
 /** Who serves the registry now: each broker has a key of its own, which ends with its lease soon after it has died. */
 export interface Members {

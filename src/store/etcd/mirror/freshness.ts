@@ -4,7 +4,7 @@ import { encode, type Keys } from '../keys.ts';
 import { type RangeResponse, revisionOf } from '../gateway/messages.ts';
 import type { Mirror } from './mirror.ts';
 import { singleFlight } from './single-flight.ts';
-import { within } from '../times.ts';
+import { within } from '../../../protocol/within.ts';
 
 /** Reads are linearizable: they are served from the mirror once it holds everything that was written when they were asked. */
 export interface Freshness {

@@ -1,4 +1,5 @@
-import { deferred, within } from '../times.ts';
+import { within } from '../../../protocol/within.ts';
+import { deferred } from '../times.ts';
 
 /** How far something has come, for those who wait until it has come far enough. */
 export interface Progress {

@@ -1,5 +1,6 @@
 import { BrokerError } from '../../../protocol/errors.ts';
-import { deferred, within } from '../times.ts';
+import { within } from '../../../protocol/within.ts';
+import { deferred } from '../times.ts';
 
 /** When the line may be shorter, in seconds. */
 const RETRY_AFTER = 1;
