@@ -2,8 +2,11 @@
 import {
   type AppConfig,
   type AppSections,
+  type AuditEvent,
+  type AuditRecord,
   BrokerError,
   type Call,
+  type CallOrigin,
   type ClientAddress,
   createApp,
   type CreateAppOptions,
@@ -48,6 +51,12 @@ const clientAddress: ClientAddress = (c) => c.req.header('x-real-ip') ?? '';
 const key: ModuleKey = { _access_key: 'secret' };
 const counterConfig: ModuleConfig = { ...key, unit: 'entries' };
 const config: AppConfig = { ping: {}, services: key, counter: counterConfig };
+const audited: AuditEvent[] = [];
+const record = ({ event, key }: AuditRecord): void => {
+  if (key !== undefined) audited.push(event);
+};
+const originOf = ({ origin }: Call): CallOrigin | undefined => origin;
+console.log(audited, originOf);
 const options: CreateAppOptions = {
   store: memoryStore(),
   config,
@@ -58,6 +67,7 @@ const options: CreateAppOptions = {
   log,
   clientAddress,
   metricsKey: ['old', 'new'],
+  audit: record,
   signal: new AbortController().signal,
 };
 const app: Hono = createApp(options);

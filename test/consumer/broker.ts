@@ -1,10 +1,12 @@
 /** Every export of `bpbroker` but those of `bpbroker/client`, as a program uses them; it is compiled and never run. */
 import {
+  type AuditConfig,
   type Broker,
   type BrokerAddress,
   type BrokerConfig,
   type BrokerSections,
   type Call,
+  type CallOrigin,
   createBroker,
   type CreateBrokerOptions,
   defineMethod,
@@ -118,6 +120,9 @@ interface Greetings {
 const settings: Settings = { api: { listen_port: 20_443 }, greetings: { language: 'de' } };
 const sections: BrokerSections = { _config: { backup_retain_n: 3 } };
 
+const trail: AuditConfig = { to: 'file', max_bytes: 1_000_000, required: true };
+const moduleOf = ({ origin }: Call): CallOrigin['module'] | undefined => origin?.module;
+console.log(moduleOf);
 const options: CreateBrokerOptions = {
   dir: './data',
   config,
@@ -127,6 +132,7 @@ const options: CreateBrokerOptions = {
 };
 const broker: Broker = await createBroker(options);
 await createBroker({ dir: './data', config: settings });
+await createBroker({ dir: './data', config: { _audit: { ...trail } } });
 await createBroker({ dir: './data', config: sections, log: console });
 await createBroker({ dir: './data', config: { greetings: {} }, modules: { greetings } });
 await createBroker({ dir: './data', config: { greetings: { language: 'en', _access_key: 'secret' } } });
