@@ -70,7 +70,6 @@ const later: ReadonlySet<string> = new Set([
   'docs/configuration.md',
   'docs/decisions.md',
   'docs/monitoring.md',
-  'docs/operate.md',
   'docs/reliability.md',
   'docs/scale.md',
   'docs/storage.md',
