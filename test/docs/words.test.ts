@@ -67,13 +67,12 @@ const later: ReadonlySet<string> = new Set([
   'CHANGELOG.md',
   'docs/benchmarks.md',
   'docs/cli.md',
-  'docs/configuration.md',
   'docs/decisions.md',
   'docs/monitoring.md',
+  'docs/troubleshooting.md',
   'docs/reliability.md',
   'docs/scale.md',
   'docs/storage.md',
-  'docs/troubleshooting.md',
 ]);
 
 const pages = allPages().filter((page) => !later.has(page));
