@@ -68,7 +68,6 @@ const later: ReadonlySet<string> = new Set([
   'docs/benchmarks.md',
   'docs/cli.md',
   'docs/decisions.md',
-  'docs/troubleshooting.md',
   'docs/reliability.md',
   'docs/scale.md',
   'docs/storage.md',
