@@ -69,7 +69,6 @@ const later: ReadonlySet<string> = new Set([
   'docs/cli.md',
   'docs/decisions.md',
   'docs/reliability.md',
-  'docs/storage.md',
 ]);
 
 const pages = allPages().filter((page) => !later.has(page));
