@@ -7,7 +7,7 @@ const write = ['name', 'data', 'data-file', 'json', 'ttl'] as const;
 const data = [['data', 'data-file']] as const;
 
 /** Of a command that asks its broker once. */
-const once = '10s for each request, and 3s to find the broker';
+const once = '10s per request, 3s to find the broker';
 
 const service: Command = {
   description: 'Work with the registry: names and their data',
@@ -64,7 +64,7 @@ const service: Command = {
     renew: {
       description: 'Start the lifetime of an entry anew',
       details:
-        'Neither its data nor its revision changes, and an entry without a lifetime stays as it is. What is to live as long as a command runs has that done by lock.',
+        'Neither its data nor its revision changes, and an entry without a lifetime stays as it is. For an entry that must live as long as a command runs, use lock.',
       prints: 'The data of the entry.',
       options: ['name', 'if-revision', ...entry],
       required: ['name'],
@@ -209,7 +209,7 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     defaults: {
       data: 'an empty text',
       ttl: '10s',
-      timeout: `${once}; with --wait, no limit; it is none for the command`,
+      timeout: `${once}; with --wait, no limit; the command has none`,
     },
     exits: {
       1: 'the lock was lost while the command ran',
@@ -234,8 +234,7 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     defaults: {
       data: 'none',
       'data-file': 'none',
-      timeout:
-        '10s to connect, and no limit for the method, which the broker ends after its _timeout_secs (60)',
+      timeout: '10s to connect, no limit for the method, which the broker ends after its _timeout_secs (60)',
     },
     exits: {
       1: 'the method failed',
@@ -248,7 +247,7 @@ export const clientCommands: Readonly<Record<string, Command>> = {
   doctor: {
     description: 'Say why no broker is found or reached from here, and the one thing to do',
     details:
-      "It walks the whole way: this host's interfaces and firewall, queries and answers over UDP, TCP, the broker's identity, the access key, the name, the broker's health and clock, and a broker of this host. It changes nothing and keeps nothing. The access key is sent once, and only to a broker whose identity is known. The exit code says which part is in the way.",
+      "It checks the whole way, beginning with this host's interfaces and firewall, UDP queries and answers, and TCP. Then it checks the broker's identity, the access key, the name, and the broker's health and clock. It also checks a broker of this host. It changes nothing and keeps nothing. The access key is sent once, and only to a broker whose identity is known. The exit code says which part is in the way.",
     prints: 'A line for each check (ok, warn, fail or skip), then what is wrong and the one thing to do.',
     options: ['name', ...connectionOptions, 'config', 'format', 'cols'],
     positionals: ['name'],

@@ -66,7 +66,6 @@ const banned: ReadonlyArray<readonly [turn: RegExp, instead: string]> = [
 const later: ReadonlySet<string> = new Set([
   'CHANGELOG.md',
   'docs/benchmarks.md',
-  'docs/cli.md',
   'docs/decisions.md',
   'docs/reliability.md',
 ]);

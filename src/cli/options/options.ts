@@ -220,7 +220,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     env: 'BPBROKER_CA',
     refusesEmpty: true,
   }),
-  timeout: text('TIME', 'Longest time to take, such as 500ms, 3s, 2m, 1h or 1d', {
+  timeout: text('TIME', 'Time limit, such as 500ms, 3s, 2m, 1h or 1d', {
     env: 'BPBROKER_TIMEOUT',
     check: checkDuration,
   }),
@@ -290,7 +290,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   foreground: flag(
     'Leave the command in the process group of the terminal, so that it may ask for a password there; what it has started is not ended with it',
   ),
-  'if-locked': flag('Write only while the lock is held for which lock runs this command'),
+  'if-locked': flag('Write only while the lock of the surrounding lock command is held'),
   prefix: text('PREFIX', 'Only entries whose names start with this', {
     default: 'all entries',
     check: checkPrefix,
