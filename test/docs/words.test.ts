@@ -64,7 +64,6 @@ const banned: ReadonlyArray<readonly [turn: RegExp, instead: string]> = [
  * cli.md) follows their tables.
  */
 const later: ReadonlySet<string> = new Set([
-  'CHANGELOG.md',
   'docs/benchmarks.md',
   'docs/decisions.md',
   'docs/reliability.md',
