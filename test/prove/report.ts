@@ -38,7 +38,7 @@ export function reportOf(
   const missing = rows.filter(({ name }) => !lines.has(name)).map(({ name }) => `\`${name}\``);
   return `# Reliability
 
-What the broker promises about the registry, tried in its long form by \`npm run prove\`, which writes this page. Each row also
+\`npm run prove\` tests in a long form what the broker promises about the registry, and writes this page. Each row also
 runs alone, by its name; a short form of each is part of \`npm test\`. It needs Linux, root, and the Debian packages
 that \`.ci/run\` installs.
 

@@ -19,15 +19,22 @@ export interface Passage {
   readonly text: string;
   readonly line: number;
   readonly isHeading: boolean;
+  /** Of a cell: the number of its column, from 0. */
+  readonly column?: number;
 }
 
 export function passagesOf(page: string): Passage[] {
   const tokens = markdown.parse(readFileSync(path.join(root, page), 'utf8'), {});
   let line = 1;
+  let column = -1;
   return tokens.flatMap((token, n) => {
     if (token.map) line = token.map[0] + 1;
+    if (token.type === 'tr_open') column = -1;
+    if (token.type === 'td_open' || token.type === 'th_open') column += 1;
+    if (token.type === 'table_close') column = -1;
     if (token.type !== 'inline') return [];
-    return [{ text: plain(token), line, isHeading: tokens[n - 1]?.type === 'heading_open' }];
+    const passage = { text: plain(token), line, isHeading: tokens[n - 1]?.type === 'heading_open' };
+    return [column < 0 ? passage : { ...passage, column }];
   });
 }
 

@@ -86,7 +86,7 @@ export async function watches(scene: Scene, say: (line: string) => void): Promis
   const kinds = [...run.deaths].map(([how, times]) => `${times} ${how}`);
   return {
     figures:
-      `${kinds.join(', ')}; ${run.compactions.length} compactions; ${written} writes acknowledged, ${run.changes.length} changes, told ${told} times to ` +
+      `${kinds.join(', ')}; ${run.compactions.length} compactions; ${written} writes acknowledged, ${run.changes.length} changes, sent ${told} times to ` +
       `${readers.length} readers, which went on elsewhere ${resumed} times; ${reset} resets; ${broken.length} missed, doubled, out of order or made up`,
     broken,
   };
