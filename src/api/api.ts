@@ -2,6 +2,7 @@ import type { Hono } from 'hono';
 import { METRICS_SECTION } from '../config/schema.ts';
 import type { Module, Reply } from '../modules/module.ts';
 import type { JsonObject } from '../protocol/data.ts';
+import { BrokerError } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import type { Store } from '../store/store.ts';
 import { createAnswer } from './requests/answer.ts';
@@ -27,7 +28,7 @@ import {
   type MetricsCaller,
   type RoutesOptions,
 } from './routes.ts';
-import { type Cluster, createStatus } from './status.ts';
+import { type Cluster, createStatus, type GuardedPage } from './status.ts';
 import { createStreamLimit } from './requests/streams.ts';
 
 /** The API over a set of modules: the Hono app, and what can change under it while it serves. */
@@ -85,6 +86,9 @@ interface Served {
   readonly status: (caller: MetricsCaller) => Promise<Reply>;
 }
 
+/** What the audit trail calls `/status`. */
+const STATUS_PAGE = '_status';
+
 /** Event streams that may be open at a time: those of one access key, and all of them (security page). */
 const streamLimits = { perHolder: 64, overall: 1000 };
 
@@ -95,19 +99,30 @@ export function createApi(options: ApiOptions): Api {
   const streams = createStreamLimit(streamLimits);
   const calls = createModuleCalls();
   const sources = { others: () => [], ...options, streams };
+  /** A page of the broker's own, with the audit trail told of whoever is turned away from it. */
+  const guarded =
+    (page: string, { check, answer }: GuardedPage) =>
+    async (caller: MetricsCaller): Promise<Reply> => {
+      try {
+        check(caller);
+      } catch (error) {
+        if (audit.isOn) await audit.refused({ ...askedOf(caller, error, keyNames), module: page }, error);
+        throw error;
+      }
+      return answer(caller);
+    };
   const served = (config: ModuleOptions): Served => {
     const accessKeys = amendKeys(createAccessKeys(config, log, measures.refused, keyNames));
+    const status = createStatus({ config, accessKeys, calls, cluster: options.cluster, ownNames });
     return {
-      async metrics(caller) {
-        try {
+      metrics: guarded(METRICS_SECTION, {
+        check(caller) {
           if (accessKeys.guards(METRICS_SECTION)) refuseForeignPage(caller, ownNames);
           accessKeys.check(METRICS_SECTION, caller.key, caller);
-        } catch (error) {
-          if (audit.isOn) await audit.refused(askedOf(caller, accessKeys), error);
-          throw error;
-        }
-        return metricsReply(sources);
-      },
+        },
+        answer: () => metricsReply(sources),
+      }),
+      status: guarded(STATUS_PAGE, status),
       dispatcher: createDispatcher({
         config,
         accessKeys,
@@ -117,7 +132,6 @@ export function createApi(options: ApiOptions): Api {
         ownNames,
         audit,
       }),
-      status: createStatus({ config, accessKeys, calls, cluster: options.cluster, ownNames }),
       openApi: createOpenApi({ config, accessKeys, hasIdentity: options.identity !== undefined }),
     };
   };
@@ -135,7 +149,7 @@ export function createApi(options: ApiOptions): Api {
     metrics: (caller) => metrics(caller),
     status: (caller) => status(caller),
     log,
-    toResponse: createResponder(options.shareHeaders),
+    toResponse: createResponder(options.shareHeaders, log),
     clientAddress: options.clientAddress,
     readiness: options.readiness,
     openApi: () => openApi(),
@@ -155,8 +169,14 @@ export function createApi(options: ApiOptions): Api {
   };
 }
 
-function askedOf(caller: MetricsCaller, keys: AccessKeys): Asked {
-  const key = keys.nameOf(METRICS_SECTION, caller.key);
+/** The key of a source that is held up is not looked at. */
+function askedOf(
+  caller: MetricsCaller,
+  error: unknown,
+  nameKey: (key: string) => string,
+): Omit<Asked, 'module'> {
   const { clientAddress: source, requestId: request } = caller;
-  return { source, request, module: METRICS_SECTION, method: '', key };
+  const isLimited = error instanceof BrokerError && error.code === 'too_many_requests';
+  const key = isLimited ? '' : (caller.key() ?? '');
+  return { source, request, method: '', key: key === '' ? undefined : nameKey(key) };
 }

@@ -1,6 +1,6 @@
 import type { Call, Reply } from '../modules/module.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { isWhole } from './requests/response.ts';
+import { comesInParts } from './requests/response.ts';
 
 /** One call of a module that is not built in, once it is over. */
 export interface PastCall {
@@ -87,12 +87,13 @@ function outcomeOf(error: unknown, { signal }: Call): string {
 /** An answer whose end is told: at once where it is there whole, else when its last part has been taken. */
 function observed(reply: Reply, call: Call, end: (outcome: string) => void): Reply {
   // A module in one's own process may answer with what is none, which is told to its caller elsewhere.
-  const { status = 200, body } = reply ?? {};
+  const { status = 200 } = reply ?? {};
   const outcome = status < 400 ? 'ok' : `status ${status}`;
-  if (typeof body !== 'object' || isWhole(reply) || !(Symbol.asyncIterator in body)) {
+  if (!comesInParts(reply)) {
     end(outcome);
     return reply;
   }
+  const { body } = reply;
   const parts: AsyncIterable<string | Uint8Array> = {
     [Symbol.asyncIterator]() {
       const inner = body[Symbol.asyncIterator]();

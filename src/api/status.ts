@@ -47,34 +47,46 @@ export interface StatusOptions {
   readonly ownNames: readonly string[];
 }
 
+/** A page of the broker's own that not everybody may read. */
+export interface GuardedPage {
+  /** @throws BrokerError for whoever may not read it. */
+  check(caller: MetricsCaller): void;
+  /** What it answers to whoever passed. */
+  answer(caller: MetricsCaller): Promise<Reply>;
+}
+
 const REGISTRY = 'services';
 
 /**
  * Answers `GET /status`: what the status page shows besides entries. Of each module its callers may know what they could call
  * themselves, and of the cluster whoever may use the registry.
  */
-export function createStatus(options: StatusOptions): (caller: MetricsCaller) => Promise<Reply> {
+export function createStatus(options: StatusOptions): GuardedPage {
   const { config, accessKeys, calls, cluster, ownNames } = options;
   const enabled = Object.keys(config).filter(isModuleKey);
   const guarded = enabled.filter((name) => accessKeys.guards(name));
   const others = enabled.filter((name) => !isBuiltIn(name));
 
-  return async (caller) => {
-    refuseForeignPage(caller, ownNames);
-    const key = caller.key();
-    // A wrong key counts as one wherever it is presented, and a source of too many is told nothing.
-    const [first] = guarded;
-    if (key !== undefined && first !== undefined) {
+  return {
+    check(caller) {
+      refuseForeignPage(caller, ownNames);
+      const key = caller.key();
+      // A wrong key counts as one wherever it is presented, and a source of too many is told nothing.
+      const [first] = guarded;
+      if (key === undefined || first === undefined) return;
       const opened = guarded.find((name) => accessKeys.opens(name, key));
       accessKeys.check(opened ?? first, () => key, caller);
-    }
-    const shown = others.filter((name) => accessKeys.opens(name, key));
-    const seesRegistry = enabled.includes(REGISTRY) && accessKeys.opens(REGISTRY, key);
-    const status: Status = {
-      modules: shown.map((name) => ({ name, ...calls.of(name) })),
-      hidden: others.length - shown.length,
-      ...(seesRegistry && cluster && { cluster: await cluster() }),
-    };
-    return jsonReply(status);
+    },
+    async answer(caller) {
+      const key = caller.key();
+      const shown = others.filter((name) => accessKeys.opens(name, key));
+      const seesRegistry = enabled.includes(REGISTRY) && accessKeys.opens(REGISTRY, key);
+      const status: Status = {
+        modules: shown.map((name) => ({ name, ...calls.of(name) })),
+        hidden: others.length - shown.length,
+        ...(seesRegistry && cluster && { cluster: await cluster() }),
+      };
+      return jsonReply(status);
+    },
   };
 }

@@ -16,8 +16,9 @@ const module: Module = {
     if (method === 'Throw') throw new TypeError('secret detail');
     if (method === 'Missing') return { status: 404, body: 'secret body' };
     if (method === 'Wait') await held;
-    if (method !== 'Parts' && method !== 'Break') return { body: 'secret body' };
+    if (!['Parts', 'Break', 'Bodiless'].includes(method)) return { body: 'secret body' };
     return {
+      status: method === 'Bodiless' ? 204 : 200,
       body: (async function* () {
         yield 'secret ';
         if (method === 'Break') throw new BrokerError('extension_failed', 'secret words');
@@ -77,7 +78,7 @@ describe('/status', () => {
   });
 
   it('has what came of each call, the latest first, and nothing of what it carried', async () => {
-    for (const method of ['Fine', 'Refuse', 'Throw', 'Missing', 'Parts', '_private'])
+    for (const method of ['Fine', 'Refuse', 'Throw', 'Missing', 'Parts', 'Bodiless', '_private'])
       await app.send(`/open/${method}?data=secret`, {}, '10.8.0.3');
     await app.send('/open/Break?data=secret', {}, '10.8.0.3').catch(() => undefined);
     const text = JSON.stringify((await read()).body);
@@ -86,6 +87,7 @@ describe('/status', () => {
       open?.calls.map(({ method, outcome }) => [method, outcome]),
       [
         ['Break', 'extension_failed'],
+        ['Bodiless', 'ok'],
         ['Parts', 'ok'],
         ['Missing', 'status 404'],
         ['Throw', 'internal'],

@@ -1,7 +1,7 @@
 import type { Call, CallOrigin, Reply } from '../../modules/module.ts';
 import { changesOf, type EntryChange } from '../../modules/services/changes.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { isWhole } from '../requests/response.ts';
+import { comesInParts } from '../requests/response.ts';
 import { watched } from './execution-end.ts';
 import { type AuditEvent, type AuditRecord, boundedData, boundedText } from './record.ts';
 import { createRefusals } from './refusals.ts';
@@ -107,7 +107,9 @@ export function createAudit(sink: AuditSink): Audit {
       } catch (error) {
         const done = changesOf(error);
         if (done.length > 0) await writeChanges(record, done);
-        await refusals.note({ ...record, ...outcomeOf(error, call) });
+        const failed = { ...record, ...outcomeOf(error, call) };
+        // What may have been done has a line of its own, however much was refused before.
+        await (failed.outcome === 'outcome_unknown' ? sink.write(failed) : refusals.note(failed));
         throw error;
       }
       const isWritten = await writeChanges(record, changesOf(reply));
@@ -122,11 +124,15 @@ export function createAudit(sink: AuditSink): Audit {
       const record = { ...recordOf('execution', askedBy(module, method, call, call.origin)), call: ++calls };
       await refuseWithout(record);
       const isBegun = await sink.write({ ...record, ...data, outcome: 'begun' });
-      if (!isBegun && sink.isRequired)
-        throw unwritable('unavailable', `Nothing was done: ${sink.problem() ?? ''}`);
       const ended = async (outcome: Pick<AuditRecord, 'outcome' | 'status'>): Promise<void> => {
         await sink.write({ ...record, time: new Date().toISOString(), ...outcome });
       };
+      if (!isBegun && sink.isRequired) {
+        const error = unwritable('unavailable', `Nothing was done: ${sink.problem() ?? ''}`);
+        // The line that says that it began may be written later yet.
+        await ended(outcomeOf(error));
+        throw error;
+      }
       let reply: Reply;
       try {
         reply = await run();
@@ -134,12 +140,14 @@ export function createAudit(sink: AuditSink): Audit {
         await ended(outcomeOf(error, call));
         throw error;
       }
-      const status = reply.status ?? 200;
-      if (!isWhole(reply))
+      // A module in one's own process may answer with what is no answer: its caller gets 'internal' for that.
+      const { status, body } = reply ?? {};
+      const ok = { outcome: 'ok', status: status ?? 200 };
+      if (comesInParts(reply))
         return watched(reply, (end) =>
-          ended('error' in end ? outcomeOf(end.error, call) : { outcome: end.outcome, status }),
+          ended('error' in end ? outcomeOf(end.error, call) : { ...ok, outcome: end.outcome }),
         );
-      await ended({ outcome: 'ok', status });
+      await ended(status === undefined && body === undefined ? { outcome: 'internal', status: 500 } : ok);
       return reply;
     },
     async refused(asked, error) {

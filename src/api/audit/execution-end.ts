@@ -1,12 +1,12 @@
 import type { Reply } from '../../modules/module.ts';
+import type { ReplyInParts } from '../requests/response.ts';
 
 /** How an answer in parts has ended: read to its end, left by its reader, or with an error. */
 export type ReplyEnd = { readonly outcome: 'ok' | 'gone' } | { readonly error: unknown };
 
 /** The answer, with `ended` called once when it has ended, which its reader waits for. */
-export function watched(reply: Reply, ended: (end: ReplyEnd) => Promise<void>): Reply {
+export function watched(reply: ReplyInParts, ended: (end: ReplyEnd) => Promise<void>): Reply {
   const { body } = reply;
-  if (typeof body === 'string' || body instanceof Uint8Array) return reply;
   let hasEnded = false;
   const end = async (how: ReplyEnd): Promise<void> => {
     if (hasEnded) return;

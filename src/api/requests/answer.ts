@@ -5,6 +5,7 @@ import type { Logger } from '../../protocol/logger.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { RequestMeter, Route } from '../metrics/requests.ts';
+import { abandon } from './abandon.ts';
 import { inFrames, takesFrames } from './output-frames.ts';
 import { type CallContext, RequestCall } from './request-call.ts';
 import { type Parameters, readParameters } from './request.ts';
@@ -107,8 +108,8 @@ export function createAnswer(options: AnswerOptions): Answer {
       if (isWhole(reply)) return answered(reply, call, route);
       let leave: (() => void) | undefined;
       if (reply.contentType === EVENT_STREAM) {
-        if (connection.buffered) throw cannotStream(reply);
-        leave = placeFor(reply, streams, dispatcher.holderOf(module, key, call));
+        if (connection.buffered) throw cannotStream(reply, log);
+        leave = placeFor(reply, streams, dispatcher.holderOf(module, key, call), log);
       }
       const onEnd = (): void => {
         leave?.();
@@ -139,22 +140,17 @@ export function createAnswer(options: AnswerOptions): Answer {
 }
 
 /** A place for the stream of events that `reply` is about to become; one that there is no place for is ended unread. */
-function placeFor({ body }: Reply, streams: StreamLimit, holder: string | undefined): () => void {
+function placeFor(reply: Reply, streams: StreamLimit, holder: string | undefined, log: Logger): () => void {
   try {
     return streams.open(holder);
   } catch (error) {
-    abandon(body);
+    abandon(reply, log);
     throw error;
   }
 }
 
-/** Ends an answer in parts unread. */
-function abandon(body: Reply['body']): void {
-  if (typeof body === 'object' && Symbol.asyncIterator in body) void body[Symbol.asyncIterator]().return?.();
-}
-
-function cannotStream({ body }: Reply): BrokerError {
-  abandon(body);
+function cannotStream(reply: Reply, log: Logger): BrokerError {
+  abandon(reply, log);
   return new BrokerError(
     'invalid_request',
     "This server sends an answer only once it is whole, and so cannot watch: ask 'Get' or 'List' with 'wait'",

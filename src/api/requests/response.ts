@@ -1,4 +1,6 @@
 import type { Reply } from '../../modules/module.ts';
+import { type Logger, silentLogger } from '../../protocol/logger.ts';
+import { abandon, sayFailure } from './abandon.ts';
 import { JSON_TYPE } from '../../protocol/extension.ts';
 import { type ConnectionInfo, UNREAD_TIMEOUT_MS } from '../../protocol/connection.ts';
 
@@ -18,6 +20,18 @@ export function isWhole({ body }: Reply): boolean {
   return typeof body === 'string' || body instanceof Uint8Array;
 }
 
+/** An answer whose parts come over time. */
+export type ReplyInParts = Reply & { readonly body: AsyncIterable<string | Uint8Array> };
+
+/**
+ * Whether an answer is sent in parts over time. One whose status goes without a body is not, whatever its module gives; nor is what is no
+ * answer at all, as a module in one's own process may give it: its caller is told elsewhere.
+ */
+export function comesInParts(reply: Reply): reply is ReplyInParts {
+  const { status = 200, body } = reply ?? {};
+  return typeof body === 'object' && body !== null && Symbol.asyncIterator in body && !bodiless.has(status);
+}
+
 /** What an answer that comes in parts needs besides. */
 export interface Parting {
   /** The connection that it goes out on. */
@@ -32,20 +46,34 @@ export type Responder = (reply: Reply, parting?: Parting) => Response;
 /** Headers in the form in which responses that share them cost a runtime the least. */
 export type ShareHeaders = (headers: Readonly<Record<string, string>>) => Record<string, string> | Headers;
 
-export function createResponder(shareHeaders: ShareHeaders = (headers) => ({ ...headers })): Responder {
+/** @param log is told what a module fails with as its answer is ended unread; default: nobody is. */
+export function createResponder(
+  shareHeaders: ShareHeaders = (headers) => ({ ...headers }),
+  log: Logger = silentLogger,
+): Responder {
   // Most answers: made once, for all of them.
   const plainJson = { status: 200, headers: shareHeaders({ 'content-type': JSON_TYPE, ...guards }) };
-  return (reply, parting) => toResponse(reply, plainJson, parting);
+  return (reply, parting) => toResponse(reply, plainJson, parting, log);
 }
 
-function toResponse(reply: Reply, plainJson: ResponseInit, parting: Parting | undefined): Response {
+function toResponse(
+  reply: Reply,
+  plainJson: ResponseInit,
+  parting: Parting | undefined,
+  log: Logger,
+): Response {
   const { status = 200, contentType = JSON_TYPE, body } = reply;
   const whole = typeof body === 'string' || body instanceof Uint8Array;
   if (whole && status === 200 && contentType === JSON_TYPE && !reply.headers)
     return new Response(body, plainJson);
   const headers: Record<string, string> = { 'content-type': contentType, ...guards, ...reply.headers };
   if (status === 401) headers['www-authenticate'] = 'Bearer';
-  if (bodiless.has(status)) return withoutBody(reply, status, headers, parting);
+  if (bodiless.has(status)) {
+    abandon(reply, log);
+    parting?.onEnd();
+    const { 'content-type': _none, ...others } = headers;
+    return new Response(null, { status, headers: others });
+  }
   if (whole) return new Response(body, { status, headers });
   // Tells reverse proxies to hand events on as they come.
   headers['x-accel-buffering'] = 'no';
@@ -54,24 +82,13 @@ function toResponse(reply: Reply, plainJson: ResponseInit, parting: Parting | un
     return new Response(stream, { status, headers });
   } catch (error) {
     // What HTTP cannot carry: the answer ends unread, and its place among the streams is free.
-    void stream.cancel(error);
+    sayFailure(stream.cancel(error), log);
     throw error;
   }
 }
 
 /** Statuses whose answers have no body (RFC 9110), whatever a module gives with them. */
 const bodiless: ReadonlySet<number> = new Set([204, 205, 304]);
-
-function withoutBody(
-  { body }: Reply,
-  status: number,
-  { 'content-type': _none, ...headers }: Record<string, string>,
-  parting: Parting | undefined,
-): Response {
-  if (typeof body === 'object' && Symbol.asyncIterator in body) void body[Symbol.asyncIterator]().return?.();
-  parting?.onEnd();
-  return new Response(null, { status, headers });
-}
 
 /** Bytes of a part that are handed on at a time: the server and the connection make copies of what they hold. */
 const SLICE = 16 * 1024;

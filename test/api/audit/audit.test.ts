@@ -226,7 +226,8 @@ describe('the audit trail of an app', () => {
     await call('/services/Get', { name: 'a' }, { key: 'guess' });
     await call('/none/Method');
     await call('/work/_private');
-    await app.request('/metrics', { headers: { authorization: `Bearer ${wrong}` } });
+    for (const page of ['/metrics', '/status'])
+      await app.request(page, { headers: { authorization: `Bearer ${wrong}` } });
     await app.request('/work/Do', { method: 'POST', headers: { origin: 'https://elsewhere.example' } });
     await app.request('/services/Replace', {
       method: 'POST',
@@ -249,12 +250,14 @@ describe('the audit trail of an app', () => {
         ['refusal', 'none', 'Method', undefined, 'module_not_found', 404],
         ['refusal', 'work', '_private', undefined, 'forbidden', 403],
         ['refusal', '_metrics', '', undefined, 'access_denied', 401],
+        ['refusal', '_status', '', undefined, 'access_denied', 401],
         ['refusal', 'work', 'Do', undefined, 'forbidden', 403],
         ['refusal', 'services', 'Replace', undefined, 'invalid_request', 400],
       ],
     );
     const [first, second, third] = records;
     assert.equal(first?.key, nameOf(wrong));
+    assert.equal(records.find(({ module }) => module === '_status')?.key, nameOf(wrong));
     assert.equal(second?.key, undefined);
     assert.match(third?.key ?? '', /^mark:[0-9a-f]{8}$/);
   });

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type AuditSink, createAudit } from '../../../src/api/audit/audit.ts';
+import { refusalLimits } from '../../../src/api/audit/refusals.ts';
+import type { AuditRecord } from '../../../src/api/audit/record.ts';
+import { createApp } from '../../../src/api/create-app.ts';
+import type { Call, Module, Reply } from '../../../src/modules/module.ts';
+import { BrokerError } from '../../../src/protocol/errors.ts';
+import { memoryStore } from '../../../src/store/memory/memory-store.ts';
+
+const bare: Module = {
+  call(method): Reply {
+    if (method === 'None') return undefined as unknown as Reply;
+    const body = (async function* () {
+      yield 'unsent';
+    })();
+    return { status: 204, body };
+  },
+};
+
+describe('what became of a call, in the audit trail,', () => {
+  it('is told of an answer that goes without its body, and of one that is none', async () => {
+    const records: AuditRecord[] = [];
+    const app = createApp({
+      store: memoryStore(),
+      config: { bare: {} },
+      modules: { bare },
+      audit: (record) => void records.push(record),
+    });
+    assert.equal((await app.request('/bare/Empty')).status, 204);
+    assert.equal((await app.request('/bare/None')).status, 500);
+    assert.deepEqual(
+      records.map(({ method, outcome, status }) => [method, outcome, status]),
+      [
+        ['Empty', 'begun', undefined],
+        ['Empty', 'ok', 204],
+        ['None', 'begun', undefined],
+        ['None', 'internal', 500],
+      ],
+    );
+  });
+
+  it('has a line of its own for each write that may have been done, however many fail', async () => {
+    const records: AuditRecord[] = [];
+    const mutate = (): Promise<never> =>
+      Promise.reject(new BrokerError('outcome_unknown', 'it may be there'));
+    const app = createApp({
+      store: { ...memoryStore(), mutate },
+      audit: (record) => void records.push(record),
+    });
+    const names = Array.from({ length: refusalLimits.perSource + 5 }, (_, i) => `n${i}`);
+    for (const name of names)
+      assert.equal((await app.request(`/services/Replace?name=${name}&data=x`)).status, 503);
+    assert.deepEqual(
+      records.map(({ entry, outcome }) => [entry, outcome]),
+      names.map((name) => [name, 'outcome_unknown']),
+    );
+  });
+
+  it('ends what a required trail could not say the beginning of: its line may be written later yet', async () => {
+    const records: AuditRecord[] = [];
+    const sink: AuditSink = {
+      isOn: true,
+      withData: false,
+      isRequired: true,
+      problem: () => (records.length === 0 ? undefined : 'no room'),
+      write(record) {
+        records.push(record);
+        return Promise.resolve(false);
+      },
+    };
+    const call = { params: {}, clientAddress: '192.0.2.1', requestId: 'r' } as unknown as Call;
+    const run = (): Reply => assert.fail('it was run');
+    await assert.rejects(
+      async () => createAudit(sink).execute('work', 'Do', call, run),
+      /Nothing was done: no room/,
+    );
+    assert.deepEqual(
+      records.map(({ call: number, outcome, status }) => [number, outcome, status]),
+      [
+        [1, 'begun', undefined],
+        [1, 'unavailable', 503],
+      ],
+    );
+  });
+});
