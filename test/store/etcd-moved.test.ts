@@ -230,6 +230,37 @@ describe('a registry that is moved into etcd and out of it', { skip, timeout: 18
     await assert.rejects(moveOut(clusterAt(prefix), by), /was moved from etcd/);
   });
 
+  it('tells nothing of what ends in it once it is closed, for the revisions of that are given out elsewhere', async () => {
+    const endpoint = etcd.endpoints[0] ?? '';
+    for (const stays of [true, false]) {
+      const prefix = newPrefix();
+      await bring(prefix, tableOf([{ name: 'foo' }, { name: 'ends', ttlMs: 1000 }], 10));
+      const store = await storeAt(prefix);
+      const told = store.watch().next();
+      const waiting = store.waitForEntry('never', new AbortController().signal);
+      waiting.catch(() => undefined);
+      const moving = await moveOut(clusterAt(prefix), by);
+      await waitFor('the store to know', () => !store.health().writable);
+      await assert.rejects(store.watch().next(), { code: 'unavailable', message: /on its way from etcd/ });
+      const key = btoa(`${prefix}e/ends`);
+      const isThere = async (): Promise<boolean> =>
+        'kvs' in ((await askEtcd(endpoint, '/v3/kv/range', { key })) as object);
+      await waitFor('the lifetime to end in etcd', async () => !(await isThere()), 20_000);
+      if (stays) {
+        await moving.reopen();
+        const { value } = await told;
+        assert.deepEqual([value?.type, (value?.revision ?? 0) > moving.revision], ['expire', true]);
+        await store.mutate('never', put('x'));
+        await waiting;
+        continue;
+      }
+      await moving.finish();
+      assert.deepEqual(await told, { done: true, value: undefined });
+      await assert.rejects(waiting, { code: 'unavailable', message: /was moved from etcd/ });
+      await assert.rejects(store.watch().next(), { code: 'unavailable', message: /was moved from etcd/ });
+    }
+  });
+
   it('takes the place of what was moved away, and of nothing else', async () => {
     const prefix = newPrefix();
     const table = tableOf([{ name: 'foo' }], 10);

@@ -146,6 +146,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
   async function fresh(): Promise<void> {
     await ready();
     health?.check();
+    standing.check();
     await freshness.fresh();
     standing.check();
   }
@@ -230,8 +231,8 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     },
     watch(watched = {}) {
       const { after } = watched;
-      const isKnown = after === undefined || after <= mirror.reached;
-      // A state that others may have gone beyond is looked at before it is called the future.
+      const isKnown = standing.problem === undefined && (after === undefined || after <= mirror.reached);
+      // A state that others may have gone beyond is looked at before it is called the future; a registry that is closed tells nothing.
       return (isOpen && isKnown) || closing ? openWatch(mirror, watched) : watchLater(watchSoon(watched));
     },
     mutate(name, mutation, guard) {

@@ -12,6 +12,10 @@ export interface Standing {
   readonly mod: number;
   /** Why the registry may not be used, for people; nothing while it may. */
   readonly problem: string | undefined;
+  /** etcd's revision from which on the registry has been closed, for as long as it is on its way out; else nothing. */
+  readonly leftAt: number | undefined;
+  /** The registry went elsewhere, or another took its place: this store is to follow it no more. */
+  readonly isOver: boolean;
   /** @throws BrokerError `invalid_config` for a registry that is closed. */
   begin(identity: Identity): void;
   /** Takes over what `m/registry` holds, or that it is gone, as of a revision of etcd. Told in any order, the latest counts. */
@@ -31,6 +35,7 @@ export function createStanding(log: (level: 'info' | 'error', message: string) =
   let problem: string | undefined;
   /** What comes after that is another registry, whatever it looks like: its changes were not followed as such. */
   let isOver = false;
+  let leftAt: number | undefined;
 
   function tell(found: string | undefined): void {
     if (found === problem) return;
@@ -44,6 +49,7 @@ export function createStanding(log: (level: 'info' | 'error', message: string) =
       const now = identityOf(kv);
       const isSame = now.id === identity.id && now.offset === identity.offset;
       isOver ||= !isSame || (now.closed !== undefined && now.closed.state !== 'moving');
+      if (now.closed?.state === 'moving') leftAt = now.mod;
       if (now.closed) return closureProblem(now.closed);
       return isOver ? REPLACED : undefined;
     } catch (error) {
@@ -64,6 +70,12 @@ export function createStanding(log: (level: 'info' | 'error', message: string) =
     get problem() {
       return problem;
     },
+    get leftAt() {
+      return leftAt;
+    },
+    get isOver() {
+      return isOver;
+    },
     begin(found) {
       if (found.closed) {
         throw new BrokerError(
@@ -79,6 +91,7 @@ export function createStanding(log: (level: 'info' | 'error', message: string) =
       const written = kv ? modRevisionOf(kv) : at;
       if (written <= latest) return;
       latest = written;
+      leftAt = undefined;
       const found = kv ? problemOf(kv) : LOST;
       if (found === undefined) mod = written;
       tell(found);

@@ -52,11 +52,20 @@ export function createFollower(options: FollowerOptions): Follower {
   let problem: string | undefined;
   /** The deletion that etcd has reported last. */
   let deletion = { revision: 0, expired: false };
+  /**
+   * Entries whose lifetime has ended in etcd since the registry is on its way out, with etcd's revision. Where it goes, they live on, and
+   * others get these revisions: a watch that had been told of them would not notice what it misses there.
+   */
+  const ended = new Map<string, number>();
 
   async function fill(): Promise<void> {
     const loading = { gateway, keys, behind, standing, onProblem: (text: string) => log('error', text) };
     const { entries, revision } = await loadEntries(loading);
     if (isClosed) return;
+    if (standing.isOver) end();
+    // What is there now is nothing that watches and waits may be told of.
+    if (standing.problem !== undefined) throw new BrokerError('unavailable', standing.problem);
+    ended.clear();
     mirror.fill(entries, revision);
     isFilled = true;
     if (mirror.fillings > 1) log('warn', `the registry was read anew, as of revision ${mirror.reached}`);
@@ -127,6 +136,8 @@ export function createFollower(options: FollowerOptions): Follower {
     }
     if (kv.key === keys.registry) {
       standing.take(type === 'DELETE' ? undefined : kv, revision);
+      if (standing.isOver) end();
+      else if (standing.problem === undefined) tellEnded();
       return;
     }
     const name = keys.nameOf(kv.key);
@@ -135,18 +146,33 @@ export function createFollower(options: FollowerOptions): Follower {
       const told = deletion.revision === revision ? deletion : undefined;
       // Without a deletion's key it was the lease that ended, where there was one.
       const expired = told?.expired ?? mirror.table.get(name)?.ttlMs !== undefined;
-      mirror.remove(expired ? 'expire' : 'delete', name, revision);
+      const hasLeft = ended.size > 0 || (standing.leftAt !== undefined && revision > standing.leftAt);
+      if (standing.isOver) return;
+      if (expired && hasLeft) ended.set(name, revision);
+      else mirror.remove(expired ? 'expire' : 'delete', name, revision);
       return;
     }
     try {
       const stored = decodeEntry(name, kv, standing.offset);
-      mirror.put(stored);
+      if (!standing.isOver) mirror.put(stored);
       options.onWrite(stored.write, revision);
     } catch (error) {
       // The entry that was there is gone in any case.
       log('error', messageOf(error));
-      mirror.remove('delete', name, revision);
+      if (!standing.isOver) mirror.remove('delete', name, revision);
     }
+  }
+
+  /** The registry stays after all. */
+  function tellEnded(): void {
+    for (const [name, revision] of ended) mirror.remove('expire', name, revision);
+    ended.clear();
+  }
+
+  /** Whoever waits and watches is to look for another broker. */
+  function end(): void {
+    ended.clear();
+    mirror.end(new BrokerError('unavailable', `The registry cannot be used now: ${standing.problem ?? ''}`));
   }
 
   async function follow(): Promise<void> {
