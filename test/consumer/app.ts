@@ -52,8 +52,8 @@ const key: ModuleKey = { _access_key: 'secret' };
 const counterConfig: ModuleConfig = { ...key, unit: 'entries' };
 const config: AppConfig = { ping: {}, services: key, counter: counterConfig };
 const audited: AuditEvent[] = [];
-const record = ({ event, key }: AuditRecord): void => {
-  if (key !== undefined) audited.push(event);
+const record = (audit: AuditRecord): void => {
+  if (audit.key !== undefined) audited.push(audit.event);
 };
 const originOf = ({ origin }: Call): CallOrigin | undefined => origin;
 console.log(audited, originOf);

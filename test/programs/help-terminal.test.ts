@@ -123,7 +123,7 @@ describe('a name that no entry can have', () => {
       // To begin with the shortest: a prefix may be empty.
       for (const name of option === 'prefix' ? names.slice(1) : names) {
         const args = [...words, `--${option}`, name, '--port', String(nobody)];
-        const taken = words[0] === 'trust' ? args.slice(0, -2) : args;
+        const taken = ['trust', 'migrate'].includes(words[0] ?? '') ? args.slice(0, -2) : args;
         const { code, stdout, stderr } = await run([...reference[program], ...taken], {
           env: { ...env, XDG_CONFIG_HOME: path.join(home, 'none') },
           cwd: home,

@@ -171,9 +171,10 @@ describe('help', () => {
       const named = !forSearch.has(name) && options.some((option) => option.name === 'bpbroker');
       return other === rivals[name] || (forSearch.has(other) && named);
     };
-    // What a backup is restored from is a file; what a registry is moved from is not.
+    // What a backup is restored from is a file; what a registry is moved from is not. Silence shows after a second.
+    const ofCommand: Readonly<Record<string, string>> = { 'migrate from': 'file', 'doctor timeout': '1s' };
     const valueOf = (name: string, path: readonly string[] = []): string =>
-      path[0] === 'migrate' && name === 'from' ? 'file' : (values.get(name) ?? 'x');
+      ofCommand[`${path[0]} ${name}`] ?? values.get(name) ?? 'x';
     // Authorities vouch for a broker that is named by a URL.
     const besides = (other: string, name: string, path: readonly string[]): string =>
       `${other === 'bpbroker' && name === 'ca' ? 'https://' : ''}${valueOf(other, path)}`;
