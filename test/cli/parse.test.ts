@@ -216,7 +216,6 @@ describe('a command line', () => {
     for (const [option, value] of [
       ['timeout', 'soon'],
       ['ttl', '1 week'],
-      ['ttl', '99ms'],
       ['ttl', '3651d'],
       ['if-revision', '-1'],
     ] as const)

@@ -256,6 +256,7 @@ describe('usage errors', () => {
       ['service list --wait-count many', /--wait-count/],
       ['service watch', /--name NAME or --prefix/],
       ['service watch --name x --prefix y', /either --name NAME or --prefix PREFIX.*, and not both/],
+      ['service register --name x --data y --ttl 99ms', /Invalid --ttl '99ms': expected 100ms or more/],
       ['service register --name x --data y --ttl 4000d', /Invalid --ttl '4000d': .* at most 3650d/],
       ['start', /Unknown command 'start'/],
     ];

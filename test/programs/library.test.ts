@@ -42,7 +42,6 @@ function runScript(
 const plain = (text: string): string => text.replaceAll(/\s+/g, '').replaceAll(',}', '}');
 
 const documents = [
-  'README.md',
   'src/broker/create-broker.ts',
   'src/client/client.ts',
   'src/client/discover.ts',

@@ -4,18 +4,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { marginOf } from '../../client/registry/lease.ts';
 import type { BrokerClient } from '../../client/client.ts';
 import { type Lock, type LockOptions, SHORTEST_TTL_MS } from '../../client/registry/lock.ts';
-import { MAX_TIMER_MS, parseDuration } from '../../protocol/duration.ts';
-import { BrokerError } from '../../protocol/errors.ts';
+import { MAX_TIMER_MS } from '../../protocol/duration.ts';
 import type { Run } from '../command.ts';
 import { LOCK_NAME_VARIABLE, LOCK_REVISION_VARIABLE } from '../lock/held-lock.ts';
 import { type WatchedCommand, startWithWatchdog } from '../lock/watchdog.ts';
 import { endings, listenToSignals, type LockSignals } from '../lock/lock-signals.ts';
 import { endAs } from '../hook.ts';
 import { endGroup, killGroup, signalGroup, signalProcess } from '../process-group.ts';
+import { readLifetime } from '../options/numbers.ts';
 import { withSession } from '../session.ts';
 import { flushErrors, writeError } from '../terminal.ts';
 
-const DEFAULT_TTL = '10s';
+const DEFAULT_TTL_MS = 10_000;
 /** Longest to wait for our own signal to end us. */
 const ENDING_MS = 1000;
 
@@ -24,7 +24,7 @@ const windows = process.platform === 'win32';
 export const run: Run = async (args) => {
   const name = args.required('name');
   const data = args.text('data') ?? '';
-  const ttlMs = readTtl(args.text('ttl') ?? DEFAULT_TTL);
+  const ttlMs = readLifetime(args, SHORTEST_TTL_MS) ?? DEFAULT_TTL_MS;
   const wait = args.flag('wait');
   const session = { name, wait, orAny: true, keeps: true };
   let isInterrupted = false;
@@ -52,13 +52,6 @@ export const run: Run = async (args) => {
   }
   return code;
 };
-
-/** Asked before a broker is looked for, in the words of the command line. */
-function readTtl(text: string): number {
-  const ms = parseDuration(text, '--ttl');
-  if (ms >= SHORTEST_TTL_MS) return ms;
-  throw new BrokerError('usage', `Invalid --ttl '${text}': expected ${SHORTEST_TTL_MS / 1000}s or more`);
-}
 
 /** The lock; or the exit code where a signal came first, which ends the asking before it ends us: nobody is left with the lock. */
 async function takeLock(

@@ -1,6 +1,6 @@
 import type { ClientEntry } from '../../client/registry/answers.ts';
 import type { BrokerClient } from '../../client/client.ts';
-import { parseDuration } from '../../protocol/duration.ts';
+import { MIN_TTL_MS } from '../../protocol/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { MAX_UNSET } from '../../protocol/members.ts';
 import type { Run } from '../command.ts';
@@ -9,7 +9,7 @@ import { entryResult } from '../output/entry-output.ts';
 import { print, printRaw } from '../output/output.ts';
 import type { Arguments } from '../command.ts';
 import { readHeldLock } from '../lock/held-lock.ts';
-import { readRevision } from '../options/numbers.ts';
+import { readLifetime, readRevision } from '../options/numbers.ts';
 import { withSession } from '../session.ts';
 
 type Write<TData> = (
@@ -26,8 +26,7 @@ const command =
     const name = args.required('name');
     const data = read(args);
     if (args.flag('json')) await checkIsObject(data, args);
-    const ttl = args.text('ttl');
-    const ttlMs = ttl === undefined ? undefined : parseDuration(ttl, '--ttl');
+    const ttlMs = readLifetime(args, MIN_TTL_MS);
     await withSession(args, { name }, async ({ client, answer }) => {
       const entry = await write(client, name, data, ttlMs, args);
       if (args.flag('raw')) await printRaw(answer());

@@ -1,3 +1,4 @@
+import { parseDuration } from '../../protocol/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Arguments } from '../command.ts';
 import { checkWhole } from './option-checks.ts';
@@ -21,4 +22,17 @@ export function readCount(
   if (name === 'count' && Number(text) < 1)
     throw new BrokerError('usage', `Invalid --count '${text}': expected 1 or more`);
   return Number(text);
+}
+
+/**
+ * The lifetime that `--ttl` gives, in milliseconds; nothing where it is not given. It is asked before a broker is looked for.
+ * @throws BrokerError `usage` for one that is shorter than `leastMs`.
+ */
+export function readLifetime(args: Arguments, leastMs: number): number | undefined {
+  const text = args.text('ttl');
+  if (text === undefined) return undefined;
+  const ms = parseDuration(text, '--ttl');
+  if (ms >= leastMs) return ms;
+  const least = leastMs < 1000 ? `${leastMs}ms` : `${leastMs / 1000}s`;
+  throw new BrokerError('usage', `Invalid --ttl '${text}': expected ${least} or more`);
 }

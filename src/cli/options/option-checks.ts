@@ -1,4 +1,4 @@
-import { MIN_TTL_MS, parseDuration } from '../../protocol/duration.ts';
+import { parseDuration } from '../../protocol/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { parseMember } from '../../protocol/members.ts';
 import { nameProblem } from '../../protocol/names.ts';
@@ -34,11 +34,6 @@ export function checkCols(value: string, option: string): void {
 
 export function checkDuration(value: string, option: string): void {
   parseDuration(value, option);
-}
-
-export function checkLifetime(value: string, option: string): void {
-  if (parseDuration(value, option) < MIN_TTL_MS)
-    throw new BrokerError('usage', `Invalid ${option} '${value}': expected ${MIN_TTL_MS}ms or more`);
 }
 
 export function checkWhole(value: string, option: string): void {

@@ -1,7 +1,6 @@
 import {
   checkCols,
   checkDuration,
-  checkLifetime,
   checkEntryName,
   checkMember,
   checkPrefix,
@@ -280,7 +279,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   }),
   ttl: text('TIME', 'Lifetime: the entry expires after this time unless it is renewed', {
     default: 'it never expires',
-    check: checkLifetime,
+    check: checkDuration,
   }),
   'if-same': flag('Succeed as well if the entry exists with equal data'),
   'if-revision': text('N', 'Write only if the entry is at this revision; 0: only if it does not exist', {
