@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { EtcdStore } from '../../src/store/etcd/etcd-store.ts';
+import { type EtcdStore, etcdStore } from '../../src/store/etcd/etcd-store.ts';
 import type { Mutation, MutationResult, WatchItem } from '../../src/store/store.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { lacking } from '../support/tools.ts';
@@ -162,6 +162,34 @@ describe('several stores over one registry in etcd', { skip, timeout: 120_000 },
     }
     const [reader] = await openAll(1, prefix);
     assert.deepEqual(await reader?.list({ limit: 2000 }), await writer.list({ limit: 2000 }));
+  });
+
+  it('read few entries at once where many are more than can be answered', async () => {
+    const { endpoints } = cluster;
+    const prefix = newPrefix();
+    const [writer] = await openAll(1, prefix);
+    assert.ok(writer);
+    // The small ones come first, and say nothing of the size of those after them.
+    for (let i = 0; i < 10; i++) await writer.mutate(`a${i}`, put('small'));
+    for (let i = 0; i < 16; i++) await writer.mutate(`b${i}`, put('x'.repeat(1024 * 1024 - 2)));
+    const most = 12 * 1024 * 1024;
+    let refused = 0;
+    const bounded = interceptedFetch(async (path, _body, pass) => {
+      const response = await pass();
+      if (path !== '/v3/kv/range') return response;
+      const text = await response.text();
+      if (text.length > most) {
+        refused++;
+        throw new Error('too much');
+      }
+      return new Response(text);
+    });
+    const store = etcdStore({ endpoints, prefix, fetch: bounded });
+    open.push(store);
+    await waitFor('the registry to be read', () => store.ready().then(() => true));
+    const { entries } = await store.list({ limit: 100 });
+    assert.deepEqual(entries, (await writer.list({ limit: 100 })).entries);
+    assert.ok(refused > 0);
   });
 
   it('keep to a limit of their own', async () => {

@@ -1,30 +1,50 @@
+import { BrokerError } from '../../../protocol/errors.ts';
 import type { Gateway } from './gateway.ts';
 import type { Range } from '../keys.ts';
 import type { KeyValue, RangeResponse } from './messages.ts';
 
 /** What one request is to bring, about. */
 const PAGE_BYTES = 4 * 1024 * 1024;
-const FIRST_PAGE = 64;
-const MAX_PAGE = 4096;
+/** So many entries come in any case: 11 MiB, where all are as large as can be. */
+const FEW = 8;
+/** A page is at the most so many times as long as the one before it, whose entries may have been small ones. */
+const GROWTH = 8;
+const MAX_PAGE = 1024;
 /** Longest that one page may take. */
 const PAGE_MS = 10_000;
+/** The same of a page for which a shorter one can be asked. */
+const LONG_PAGE_MS = 5000;
 
-/** All keys of a range as of one revision of etcd, page by page, in the order of their bytes. */
+/**
+ * All keys of a range as of one revision of etcd, page by page, in the order of their bytes. etcd counts keys and not bytes, so a page that is
+ * too much to be answered is asked for again with few of them.
+ */
 export async function* readPages(
   gateway: Gateway,
   range: Range,
   revision: number,
 ): AsyncGenerator<readonly KeyValue[], void, undefined> {
-  let limit = FIRST_PAGE;
+  let limit = FEW;
   let { key } = range;
   for (;;) {
-    const { kvs = [], more } = await ask(gateway, { ...range, key, limit, revision });
+    const { kvs = [], more } = await readPage(gateway, { ...range, key, revision }, limit);
     yield kvs;
     const last = kvs.at(-1);
     if (!more || last === undefined) return;
     key = keyAfter(last.key);
     const bytes = kvs.reduce((sum, { value = '' }) => sum + value.length, 1);
-    limit = Math.max(1, Math.min(MAX_PAGE, Math.floor((PAGE_BYTES * kvs.length) / bytes)));
+    const fitting = Math.floor((PAGE_BYTES * kvs.length) / bytes);
+    limit = Math.max(1, Math.min(MAX_PAGE, GROWTH * kvs.length, fitting));
+  }
+}
+
+async function readPage(gateway: Gateway, range: object, limit: number): Promise<RangeResponse> {
+  if (limit <= FEW) return await ask(gateway, { ...range, limit });
+  try {
+    return await ask(gateway, { ...range, limit }, LONG_PAGE_MS);
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== 'unavailable') throw error;
+    return await ask(gateway, { ...range, limit: FEW });
   }
 }
 
@@ -37,8 +57,8 @@ export async function readKey(
   return { header, kv: kvs?.[0] };
 }
 
-function ask(gateway: Gateway, range: object): Promise<RangeResponse> {
-  return gateway.ask<RangeResponse>('/v3/kv/range', range, performance.now() + PAGE_MS);
+function ask(gateway: Gateway, range: object, ms: number = PAGE_MS): Promise<RangeResponse> {
+  return gateway.ask<RangeResponse>('/v3/kv/range', range, performance.now() + ms);
 }
 
 /** The first key after one: with a zero byte at its end. */
