@@ -68,7 +68,7 @@ export interface Status {
 
 /** Calls of the broker whose page this is. */
 export interface BrokerApi {
-  /** Used with every call from now on; kept in memory alone. */
+  /** Used with every call from now on, until it is refused; kept in memory alone. */
   setKey(key: string): void;
   list(options: { readonly after?: string; readonly prefix?: string }): Promise<ListPage>;
   get(name: string): Promise<PageEntry>;
@@ -109,18 +109,27 @@ export function createBrokerApi(base: string, now: () => number): BrokerApi {
     }
   }
 
+  /**
+   * With a key, where one is given. The page asks again and again, and a wrong key counts against this host each time: one that is
+   * refused, as after its broker has got another, is not presented again.
+   */
+  async function sendAs(presented: string, path: string, init: RequestInit): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (presented !== '') headers.set('authorization', `Bearer ${presented}`);
+    const response = await send(path, { ...init, headers });
+    if (response.status === 401 && presented === key) key = '';
+    return response;
+  }
+
   function call(
     method: string,
     params: Readonly<Record<string, unknown>>,
     signal?: AbortSignal,
   ): Promise<Response> {
-    const headers: Record<string, string> = { 'content-type': 'application/json' };
-    if (key !== '') headers['authorization'] = `Bearer ${key}`;
-    const body = JSON.stringify(params);
-    return send(`services/${method}`, {
+    return sendAs(key, `services/${method}`, {
       method: 'POST',
-      headers,
-      body,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(params),
       signal: signal ?? AbortSignal.timeout(TIMEOUT_MS),
     });
   }
@@ -160,10 +169,7 @@ export function createBrokerApi(base: string, now: () => number): BrokerApi {
     },
     async status(given) {
       const presented = given === true ? key : given === false ? '' : given;
-      const response = await send('status', {
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-        ...(presented === '' ? {} : { headers: { authorization: `Bearer ${presented}` } }),
-      });
+      const response = await sendAs(presented, 'status', { signal: AbortSignal.timeout(TIMEOUT_MS) });
       if (!response.ok) throw await failureOf(response);
       return (await response.json()) as Status;
     },

@@ -183,6 +183,8 @@ every(POLL_MS, async () => {
   try {
     await status.poll(hasKey);
   } catch (error) {
+    // The key opens nothing any more: the feed asks for another one.
+    if (hasKey && error instanceof ApiError && error.status === 401) feed.start();
     // The pill at the top says that the broker is out of reach.
     if (!(error instanceof ApiError && error.status === 0))
       setText(byId('extensions-note', HTMLElement), error instanceof Error ? error.message : String(error));

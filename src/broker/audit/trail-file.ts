@@ -1,4 +1,5 @@
 import {
+  close,
   closeSync,
   constants,
   fchmodSync,
@@ -142,10 +143,13 @@ export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions)
     renameSync(file, aside);
     current = undefined;
     // While the next lines are written: a disk may take its time for it.
-    fdatasync(fd, (error) => {
-      closeSync(fd);
-      if (error)
-        log.warn('an audit trail that was put aside may not be on the disk', { error: reasonOf(error) });
+    fdatasync(fd, (unsynced) => {
+      // A server that holds the file may tell here alone that it has no room: thrown, that would end the broker.
+      close(fd, (unclosed) => {
+        const error = unsynced ?? unclosed;
+        if (error)
+          log.warn('an audit trail that was put aside may not be on the disk', { error: reasonOf(error) });
+      });
     });
     try {
       prune(file, keep);
