@@ -22,7 +22,8 @@ import { toFile } from './to-file.ts';
  * and is closed. Interrupted anywhere, and run again, it ends rightly.
  *
  * @throws BrokerError `invalid_config` where a broker runs on the file, or an option is wrong; `already_exists` where the target
- *   holds anything that could be lost; `storage_full`, `unavailable` for either side. The registry is where it was then.
+ *   holds anything that could be lost; `storage_full`, `unavailable` for either side. The registry is where it was then, unless the message says
+ *   that the configuration has been switched already.
  */
 export async function migrateRegistry(options: MigrationOptions): Promise<Migrated> {
   const { to, backupDir, onProgress, signal } = options;

@@ -4,12 +4,15 @@ import { present } from '../../store/etcd/moving/claim.ts';
 import { openFilled } from '../../store/etcd/moving/move-in.ts';
 import { isBeingMovedBy, markMoved, reopen } from '../../store/etcd/moving/move-out.ts';
 import { readDocument } from '../../store/file/document/document.ts';
+import { listJournals } from '../../store/file/journal/journal-files.ts';
+import type { Settings } from '../opening/settings.ts';
 import type { Migrated, Migration } from './migration.ts';
 
 type Stayed = Omit<Migrated, 'place'>;
 
 /** The configuration leads to etcd already: ends what an earlier run has left, and gives up a way out of it that did not end. */
-export async function stayInEtcd({ cluster, by }: Migration): Promise<Stayed> {
+export async function stayInEtcd({ cluster, by, file, settings }: Migration): Promise<Stayed> {
+  await checkNothingLeft(file, settings);
   const found = await present(cluster);
   const { closed } = found ?? {};
   if (found === undefined || closed === undefined) return { outcome: 'already', notes: [] };
@@ -24,6 +27,18 @@ export async function stayInEtcd({ cluster, by }: Migration): Promise<Stayed> {
     return { outcome: 'reopened', notes: [] };
   }
   throw new BrokerError('unavailable', `Cannot use the registry in etcd: ${closureProblem(closed)}`);
+}
+
+/** A driver that was written by hand moves nothing. */
+async function checkNothingLeft(file: string, { document }: Settings): Promise<void> {
+  const { entries, origin } = readDocument(document, file);
+  // What is not in the file yet is in its journals, which a migration that was interrupted may have left too: without `_registry`.
+  const isLeft = entries.size > 0 || (origin !== 'new' && (await listJournals(file)).length > 0);
+  if (!isLeft) return;
+  throw new BrokerError(
+    'invalid_config',
+    `'_store.driver' of ${file} is 'etcd' already, and yet the file holds a registry that was not moved: set it to 'file', and run this again; or take '_registry' and the entries out of the file, if they are not wanted`,
+  );
 }
 
 /** The configuration leads to the file already: marks the registry in etcd as moved where an earlier run did not come to it. */

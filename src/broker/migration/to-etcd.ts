@@ -43,6 +43,7 @@ export async function toEtcd(migration: Migration): Promise<Omit<Migrated, 'plac
     const journals = (await listJournals(file)).map((journal) => journal.path);
     const keptIn = await keepFiles(file, journals, backupDir);
     const backup = await backUpReplaced(image, file, backupDir);
+    settings.edits.check();
     const written: JsonObject = { ...next, _store: { ...next._store, driver: 'etcd' } };
     await replaceFile(file, [`${JSON.stringify(written, undefined, 2)}\n`]);
     // The file that they belong to has been kept with them.

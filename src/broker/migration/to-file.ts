@@ -5,6 +5,7 @@ import type { JsonObject } from '../../protocol/data.ts';
 import type { Entry } from '../../protocol/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { type MovingOut, moveOut, reopenAfter } from '../../store/etcd/moving/move-out.ts';
+import { unfinished } from '../../store/etcd/moving/move-in.ts';
 import { removeCurrent } from '../../store/file/journal/current-journal.ts';
 import { listJournals } from '../../store/file/journal/journal-files.ts';
 import { highestRevisionIn, keepFiles } from '../../store/file/kept-replaced.ts';
@@ -36,7 +37,9 @@ export async function toFile(migration: Migration): Promise<Omit<Migrated, 'plac
   // From here on the registry is in the file: `since` tells these apart, whether they are removed now or by the next start.
   await removeJournals(journals);
   await removeCurrent(file);
-  await moving.finish();
+  await moving.finish().catch((error: unknown) => {
+    throw unfinished(`The registry is in ${file} now, which etcd has not been told`, error);
+  });
   const { size: entries, revision } = placed;
   return { outcome: 'moved', entries, revision, ...(keptIn !== undefined && { keptIn }), notes: [] };
 
@@ -61,6 +64,7 @@ export async function toFile(migration: Migration): Promise<Omit<Migrated, 'plac
       const keep = await keepFiles(file, [...journals, ...own.replaced], backupDir);
       await own.write();
       signal.throwIfAborted();
+      settings.edits.check();
       await prepared.place();
       return { keptIn: keep, table, settle: prepared.settle };
     } catch (error) {

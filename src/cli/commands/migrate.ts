@@ -35,8 +35,10 @@ export const run: Run = async (args) => {
     return 0;
   } catch (error) {
     progress.end();
-    const { code } = interruption;
-    if (code === undefined) throw error;
+    const { code, signal } = interruption;
+    const { cause } = error as { cause?: unknown };
+    // Once the configuration has been switched, a signal ends nothing any more: what fails then is another matter.
+    if (code === undefined || ![error, cause].includes(signal.reason)) throw error;
     writeError(`Fatal error: ${(error as Error).message}\n`);
     return code;
   } finally {

@@ -1,3 +1,4 @@
+import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import type { Cluster } from '../gateway/cluster.ts';
 import type { Identity } from '../identity.ts';
 import { claimForFilling, type Mover, swap } from './claim.ts';
@@ -26,7 +27,8 @@ export interface MoveInOptions {
  * `onFilled`, it begins anew; after that, {@link openFilled} ends it.
  *
  * Entries keep their revisions, and every later write gets one above all of them. Lifetimes begin anew.
- * @throws BrokerError `already_exists` where the prefix holds anything that could be lost; `storage_full`, `unavailable`.
+ * @throws BrokerError `already_exists` where the prefix holds anything that could be lost; `storage_full`, `unavailable`. A failure after
+ *   `onFilled` says that it came then.
  */
 export async function moveIn(options: MoveInOptions): Promise<void> {
   const { cluster, content, by, onProgress, signal } = options;
@@ -45,11 +47,21 @@ export async function moveIn(options: MoveInOptions): Promise<void> {
     const filled = await swap(cluster, at.mod, { id, revision, closed });
     isFilled = true;
     await options.onFilled();
-    await lifetimes.renew();
-    await openFilled(cluster, filled, revision);
+    try {
+      await lifetimes.renew();
+      await openFilled(cluster, filled, revision);
+    } catch (error) {
+      throw unfinished('The configuration leads to etcd now, where the registry is not open yet', error);
+    }
   } finally {
     await lifetimes.close(!isFilled);
   }
+}
+
+/** A failure after which there is no way back: it tells what is done, and what helps. */
+export function unfinished(done: string, error: unknown): BrokerError {
+  const { code } = error instanceof BrokerError ? error : { code: 'unavailable' as const };
+  return new BrokerError(code, `${done} (${messageOf(error)}): run this again`, { cause: error });
 }
 
 /** Opens a registry that has been filled. From now on it takes writes, with revisions above `revision`. */
