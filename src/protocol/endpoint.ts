@@ -9,7 +9,7 @@ export function isEndpoint(value: unknown): boolean {
   );
 }
 
-/** What the keys of a registry in etcd begin with: it ends with `/`, so that none begins another. */
+/** What the keys of a registry in etcd begin with: it ends with `/`, so that '/a/' is none of '/ab/'. */
 export function isPrefix(value: unknown): boolean {
   return typeof value === 'string' && value.length > 0 && value.endsWith('/') && value.isWellFormed();
 }

@@ -278,7 +278,11 @@ describe('a registry that is moved into etcd and out of it', { skip, timeout: 18
     await assert.rejects(bring(prefix, table, { id: 'ffff' }), { message: /which was moved away/ });
     // It has got further in etcd than this file knows.
     await assert.rejects(bring(prefix, table), { message: /later than revision 10 of the file/ });
+    // A registry with a longer prefix, which is none of its own.
+    const longer = await storeAt(`${prefix}longer/`);
+    await longer.mutate('theirs', put('x'));
     await bring(prefix, tableOf([{ name: 'bar' }], moving.revision));
+    await longer.mutate('theirs', put('y'));
     const store = await storeAt(prefix);
     assert.deepEqual(
       (await store.list()).entries.map(({ name }) => name),

@@ -13,6 +13,8 @@ export interface Keys {
   /** All of the registry: the first key, and the first one after it; base64, as all keys here. */
   readonly all: Range;
   readonly entries: Range;
+  /** All of it but the entries. */
+  readonly meta: Range;
   readonly registry: string;
   readonly deleted: string;
   readonly sync: string;
@@ -36,6 +38,7 @@ export function createKeys(prefix: string): Keys {
   return {
     all: rangeOf(prefix),
     entries: rangeOf(entries),
+    meta: rangeOf(`${prefix}m/`),
     registry: meta('registry'),
     deleted: meta('deleted'),
     sync: meta('sync'),

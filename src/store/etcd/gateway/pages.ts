@@ -62,6 +62,6 @@ function ask(gateway: Gateway, range: object, ms: number = PAGE_MS): Promise<Ran
 }
 
 /** The first key after one: with a zero byte at its end. */
-function keyAfter(base64: string): string {
+export function keyAfter(base64: string): string {
   return Buffer.concat([Buffer.from(base64, 'base64'), Buffer.from([0])]).toString('base64');
 }

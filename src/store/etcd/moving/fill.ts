@@ -7,7 +7,7 @@ import type { Identity } from '../identity.ts';
 import { decode, encode } from '../keys.ts';
 import type { Leases } from '../writes/leases.ts';
 import { type KeyValue, revisionOf, type TxnResponse } from '../gateway/messages.ts';
-import { readKey, readPages } from '../gateway/pages.ts';
+import { keyAfter, readKey, readPages } from '../gateway/pages.ts';
 import { batchesOf, type Batch } from './batches.ts';
 import { REQUEST_MS, swap, unchangedSince } from './claim.ts';
 
@@ -70,12 +70,13 @@ export async function fill(filling: Filling, claimed: Identity): Promise<Identit
   return at;
 }
 
+/** Removes what this registry had here. What else is below the prefix, such as a registry with a longer one, is another's. */
 async function empty(cluster: Cluster, claimed: Identity): Promise<void> {
-  const { all, registry } = cluster.keys;
-  const next = Buffer.concat([Buffer.from(registry, 'base64'), Buffer.from([0])]).toString('base64');
+  const { entries, meta, registry } = cluster.keys;
   await transact(cluster, claimed, [
-    { request_delete_range: { key: all.key, range_end: registry } },
-    { request_delete_range: { key: next, range_end: all.range_end } },
+    { request_delete_range: entries },
+    { request_delete_range: { key: meta.key, range_end: registry } },
+    { request_delete_range: { key: keyAfter(registry), range_end: meta.range_end } },
   ]);
 }
 
