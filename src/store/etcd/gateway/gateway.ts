@@ -63,7 +63,7 @@ interface Failed {
 
 export function createGateway(options: GatewayOptions): Gateway {
   const endpoints = createEndpoints(options.endpoints);
-  const slot = createSemaphore(MAX_REQUESTS);
+  const semaphore = createSemaphore(MAX_REQUESTS);
   const session = createSession(options.credentials, async ({ username, password }) => {
     const body = JSON.stringify({ name: username, password });
     const deadline = performance.now() + 2 * ATTEMPT_MS;
@@ -72,6 +72,15 @@ export function createGateway(options: GatewayOptions): Gateway {
     );
     return token;
   });
+
+  /** Runs `work` when its turn has come. Where no time is left then, nothing is sent: a request that is given up at once blames its member. */
+  function slot<T>(deadline: Deadline, work: () => Promise<T>): Promise<T> {
+    return semaphore(() => {
+      if (performance.now() < deadline) return work();
+      const message = `etcd was not asked in time: ${MAX_REQUESTS} other requests are under way`;
+      return Promise.reject(new BrokerError('unavailable', message));
+    });
+  }
 
   /** One request to one member. */
   async function send<T>(
@@ -140,7 +149,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   }
 
   async function once<T>(path: string, body: unknown, deadline: Deadline): Promise<T> {
-    return await slot(async () => {
+    return await slot(deadline, async () => {
       const endpoint = endpoints.pick();
       const ms = Math.max(1, Math.min(ATTEMPT_MS, deadline - performance.now()));
       const answer = await sendAs<T>(endpoint, path, JSON.stringify(body), ms);
@@ -158,11 +167,11 @@ export function createGateway(options: GatewayOptions): Gateway {
   return {
     ask<T>(path: string, body: unknown, deadline: Deadline) {
       const text = JSON.stringify(body);
-      return slot(() => until<T>(deadline, (endpoint, ms) => sendAs<T>(endpoint, path, text, ms)));
+      return slot(deadline, () => until<T>(deadline, (endpoint, ms) => sendAs<T>(endpoint, path, text, ms)));
     },
     askMany<T>(path: string, bodies: readonly unknown[], deadline: Deadline) {
       const text = bodies.map((body) => JSON.stringify(body)).join('');
-      return slot(() =>
+      return slot(deadline, () =>
         until<T[]>(deadline, (endpoint, ms) => sendAs<T[]>(endpoint, path, text, ms, parseLines)),
       );
     },
