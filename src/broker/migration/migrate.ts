@@ -46,7 +46,7 @@ export async function migrateRegistry(options: MigrationOptions): Promise<Migrat
     }
     const secure = await openEtcdFetch(store, silentLogger);
     try {
-      const { endpoints = [], prefix = '/bpbroker/', username, password } = store;
+      const { endpoints = [], prefix = DEFAULT_PREFIX, username, password } = store;
       const cluster = openCluster({
         endpoints,
         prefix,
@@ -70,6 +70,8 @@ export async function migrateRegistry(options: MigrationOptions): Promise<Migrat
   }
 }
 
+const DEFAULT_PREFIX = '/bpbroker/';
+
 /** `_store` with the options of etcd that the command was given; nothing where it has none and needs none. */
 function storeOf(
   written: Config,
@@ -77,13 +79,21 @@ function storeOf(
   isHere: boolean,
 ): Config['_store'] | undefined {
   const { _store: store } = written;
+  const from = store.prefix ?? DEFAULT_PREFIX;
+  const here: JsonObject = { ...store, prefix: from };
   const given = { ...(endpoints && { endpoints }), ...(prefix !== undefined && { prefix }) };
-  const moved = Object.entries(given).find(([key, value]) => isHere && differs(store[key], value));
+  if (store.driver === 'etcd' && !isHere && prefix !== undefined && prefix !== from) {
+    throw new BrokerError(
+      'invalid_config',
+      `The registry of ${file} is below '${from}' in etcd, and --prefix names '${prefix}', which holds another one; leave the option out`,
+    );
+  }
+  const moved = Object.entries(given).find(([key, value]) => isHere && differs(here[key], value));
   if (moved) {
     const [key, value] = moved;
     throw new BrokerError(
       'invalid_config',
-      `The registry of ${file} is where it is to be moved already, and its '_store.${key}' is another one (${JSON.stringify(store[key] ?? null)}, not ${JSON.stringify(value)}); leave the option out`,
+      `The registry of ${file} is where it is to be moved already, and its '_store.${key}' is another one (${JSON.stringify(here[key] ?? null)}, not ${JSON.stringify(value)}); leave the option out`,
     );
   }
   const next: JsonObject = { ...store, ...given };

@@ -36,7 +36,7 @@ describe('the migration of a registry', { skip, timeout: 120_000 }, () => {
     prefix: string;
     read(): Content;
     edit(change: object): void;
-    move(to: 'etcd' | 'file', onProgress?: MigrationOptions['onProgress']): Promise<Migrated>;
+    move(to: 'etcd' | 'file', more?: Partial<MigrationOptions>): Promise<Migrated>;
   } {
     const dir = tempDir();
     const file = path.join(dir, 'bpbroker.json');
@@ -55,13 +55,14 @@ describe('the migration of a registry', { skip, timeout: 120_000 }, () => {
       prefix,
       read,
       edit: (change) => writeFileSync(file, JSON.stringify({ ...read(), ...change })),
-      move: (to, onProgress = () => undefined) =>
+      move: (to, more = {}) =>
         migrateRegistry({
           file,
           backupDir: path.join(dir, 'backups'),
           to,
-          onProgress,
+          onProgress: () => undefined,
           signal: new AbortController().signal,
+          ...more,
         }),
     };
   }
@@ -103,14 +104,28 @@ describe('the migration of a registry', { skip, timeout: 120_000 }, () => {
     assert.equal((await move('etcd')).outcome, 'already');
   });
 
+  it('takes no other registry out of etcd than the one that the file leads to', async () => {
+    const { prefix, read, move } = begin();
+    await move('etcd', { prefix });
+    const other = begin();
+    await other.move('etcd');
+    await assert.rejects(move('file', { prefix: other.prefix }), {
+      code: 'invalid_config',
+      message: /is below '\/rules\/.*' in etcd, and --prefix names .*leave the option out/,
+    });
+    assert.ok(!(await registryAt(other.prefix)).includes('closed'));
+    assert.equal(read()._store.driver, 'etcd');
+    assert.equal((await move('file', { prefix })).outcome, 'moved');
+  });
+
   it('overwrites no edit that was made meanwhile, in either direction', async () => {
     const { read, edit, move } = begin();
     const editing = (ping: string) => (): void => edit({ ping: { of: ping } });
-    await assert.rejects(move('etcd', editing('first')), { message: /was edited while/ });
+    await assert.rejects(move('etcd', { onProgress: editing('first') }), { message: /was edited while/ });
     assert.deepEqual([read()._store.driver, Reflect.get(read(), 'ping')], ['file', { of: 'first' }]);
     assert.equal((await move('etcd')).outcome, 'moved');
     assert.deepEqual(Reflect.get(read(), 'ping'), { of: 'first' });
-    await assert.rejects(move('file', editing('second')), { message: /was edited while/ });
+    await assert.rejects(move('file', { onProgress: editing('second') }), { message: /was edited while/ });
     assert.deepEqual([read()._store.driver, Reflect.get(read(), 'ping')], ['etcd', { of: 'second' }]);
     assert.equal((await move('file')).outcome, 'moved');
     assert.deepEqual(Object.keys(read().services), ['foo']);
