@@ -39,13 +39,13 @@ export function lossText(lines: number): string {
 
 /**
  * A bounded queue with one write under way. Once it is full, lines are dropped until half of it is free again; then it
- * says how many there were, so that the loss is told at its place.
+ * says how many there were, so that the loss is reported at its place.
  */
 export function createLineQueue(send: Send, limits: LineQueueLimits = {}): LineQueue {
   const { bytes: most = 256 * 1024, idleMs = 1000, flushMs = 5000 } = limits;
   let items: Item[] = [];
   let size = 0;
-  /** Not told yet. */
+  /** Not reported yet. */
   let lost = 0;
   let lostInAll = 0;
   let sent = 0;

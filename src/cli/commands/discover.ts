@@ -37,7 +37,7 @@ export const run: Run = async (args) => {
   const [best] = told;
   await print(
     {
-      // The port is told where a client would not think of it by itself.
+      // The port is printed where a client would not think of it by itself.
       text: rows.map(({ address: host, port }) =>
         port === DEFAULT_PORT ? host : formatAddress({ host, port }),
       ),

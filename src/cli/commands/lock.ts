@@ -65,7 +65,7 @@ async function takeLock(
   signals.handTo((signal) => {
     if (signal === 'SIGTSTP') process.kill(process.pid, 'SIGSTOP');
     if (!endings.includes(signal)) return;
-    // Who sends a second one does not want to wait.
+    // Whoever sends a second one does not want to wait.
     if (code !== undefined) runtime.exit(code);
     code = codeOf(signal);
     giveUp.abort();

@@ -39,7 +39,7 @@ async function runBroker(args: Arguments): Promise<number | void> {
   const signals = handleSignals(log);
   const notify = createNotify({
     env: takeNotifyVariables(process.env),
-    onError: (error) => log.error('the service manager could not be told', { error }),
+    onError: (error) => log.error('the service manager could not be notified', { error }),
   });
   const setLevel = (options: Config): void => log.setLevel(givenLevel ?? options._global.log_level ?? 'info');
   const broker = await openBroker({
@@ -89,12 +89,12 @@ async function formatOf(given = 'text'): Promise<LogFormat> {
   return given as LogFormat;
 }
 
-/** Who has started this broker with `--detach` waits for that, unless it was ended meanwhile. */
+/** The command that started this broker with `--detach` waits for that, unless it was ended meanwhile. */
 function tellStarter(file: string, announcement: Announcement, log: Logger): void {
   try {
     writeReadyFile(file, announcement);
   } catch (error) {
-    log.warn('the command that has started this broker could not be told that it is ready', {
+    log.warn('the command that has started this broker could not be notified that it is ready', {
       error: messageOf(error),
     });
   }

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { optionOf } from '../options/option-of.ts';
 import { type OptionDefinition, optionDefinitions, type OptionName } from '../options/options.ts';
 
-/** One word that may stand where the cursor is. */
+/** One word that may come where the cursor is. */
 export interface Candidate {
   readonly value: string;
   readonly description?: string;

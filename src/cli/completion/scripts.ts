@@ -9,7 +9,7 @@ const files: Readonly<Record<Shell, string>> = {
 };
 
 /**
- * The script that makes a shell ask `PROGRAM complete` for what a command line may go on with. They stand beside this file,
+ * The script that makes a shell ask `PROGRAM complete` for what a command line may go on with. They are beside this file,
  * inside an executable too.
  */
 export function scriptFor(shell: Shell, program: string): string {

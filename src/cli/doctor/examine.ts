@@ -161,7 +161,7 @@ async function examineNetwork(
   });
 }
 
-/** Addresses of brokers that this user has met; a file that cannot be read is told of where an identity is asked for. */
+/** Addresses of brokers that this user has met; a file that cannot be read is reported where an identity is asked for. */
 function knownPlaces(): string[] {
   try {
     return [...openKnown().list().keys()].filter((key) => !isNameKey(key));

@@ -132,7 +132,7 @@ async function exists(file: string): Promise<boolean> {
 
 const proxyVariables = ['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy', 'HTTP_PROXY', 'http_proxy'];
 
-/** Proxies that the environment names. Their addresses are told without user and password. */
+/** Proxies that the environment names. Their addresses are shown without user and password. */
 export function examineProxy(env: Readonly<Record<string, string | undefined>> = process.env): Check {
   const found = proxyVariables.flatMap((name) =>
     env[name] ? [`${name}=${withoutUser(env[name] ?? '')}`] : [],

@@ -18,7 +18,7 @@ export interface Host {
   readonly port?: number;
   /** Whether its configuration has a discovery key. */
   readonly isKeyed?: boolean;
-  /** Whether a broker runs on that file; nothing where it cannot be told. */
+  /** Whether a broker runs on that file; nothing where that is unknown. */
   readonly isRunning?: boolean;
 }
 

@@ -22,7 +22,7 @@ export interface Identified {
 
 const CHECK_MS = 3000;
 
-/** The identities that are kept, to be read alone: what would be kept is told, and is not. */
+/** The identities that are kept, to be read alone: what would be kept is reported, and is not kept. */
 function lookOnly(known: KnownBrokers, onSet: (key: string) => void): KnownBrokers {
   return { ...known, set: (key) => onSet(key), forget: () => false };
 }

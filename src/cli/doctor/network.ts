@@ -91,7 +91,7 @@ export async function examineAddress(
   };
 }
 
-/** A broker that is not named: who answers on the network, and where others may be. */
+/** A broker that is not named: which brokers answer on the network, and where others may be. */
 export async function searchNetwork(
   options: Options & {
     readonly targets: readonly string[];

@@ -43,7 +43,7 @@ export function readChains(ruleset: string): Chain[] {
   return chains;
 }
 
-/** Why a chain drops packets: the rule, or its policy. Nothing where it lets them pass, or where that cannot be told. */
+/** Why a chain drops packets: the rule, or its policy. Nothing where it lets them pass, or where that is unknown. */
 export function dropsBy({ policy, rules }: Chain, packets: Packets): string | undefined {
   for (const rule of rules) {
     const said = judge(rule, packets);

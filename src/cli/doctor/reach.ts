@@ -51,7 +51,7 @@ export function connectTcp({ host, port }: HostPort, ms: number): Promise<TcpOut
   });
 }
 
-/** Who answers TLS at an address; nothing where it is no broker, and why. */
+/** The broker that answers TLS at an address; nothing where it is no broker, and why. */
 export async function whoIs({ host, port }: HostPort, ms: number): Promise<Seen | { readonly why: string }> {
   const limit = AbortSignal.timeout(Math.ceil(ms));
   try {

@@ -8,9 +8,9 @@ export interface Look {
   readonly colour: boolean;
   /** Columns of the terminal; nothing where it is none: then each check is one line, however long. */
   readonly width: number | undefined;
-  /** Checks that were well or were not made are left out; only what is wrong is told. */
+  /** Checks that were well or were not made are left out; only what is wrong is printed. */
   readonly quiet: boolean;
-  /** What each check found is told below it. */
+  /** What each check found is printed below it. */
   readonly verbose: boolean;
 }
 

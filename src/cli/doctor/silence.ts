@@ -103,7 +103,7 @@ async function hasKey(address: Candidate, key: string, deadline: Deadline): Prom
   }
 }
 
-/** Why nobody answers, as far as can be told, and what helps. */
+/** Why nobody answers, as far as can be seen, and what helps. */
 export function silenceProblem(silence: Silence, subject: Subject, firewall: Firewall): Problem {
   const { tried, host } = silence;
   const found = tried.find(({ isBroker }) => isBroker);

@@ -4,7 +4,7 @@ import { renderHelp } from './render.ts';
 import { helpWidth } from './width.ts';
 
 /**
- * Shows the help of a command: on standard output to who asked for it, on standard error to who has to be told. Colours are
+ * Shows the help of a command: on standard output where it was asked for, on standard error where a command is missing. Colours are
  * for terminals alone, and for those only without NO_COLOR.
  */
 export async function showHelp(

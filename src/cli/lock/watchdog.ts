@@ -20,7 +20,7 @@ const SHELL = '/bin/sh';
 
 /*
  * The command begins as a shell that waits until the one is there that watches over it: a shell in a session of its own, which waits
- * at a pipe whose other end only this program holds. When we end, however that comes, it kills the command's group, unless it was told
+ * at a pipe whose other end only this program holds. When we end, however that comes, it kills the command's group, unless it has learnt
  * that all is done. Where we end before the command has begun, its shell ends with us.
  */
 const BEGIN = 'read -r go <&3 && exec "$@" 3<&-';

@@ -12,7 +12,7 @@ export type OptionGroup = 'command' | 'connection' | 'output' | 'network' | 'log
 
 /**
  * Every option of every command, in one place. A name means the same thing wherever it is taken, so the parser knows
- * which options carry a value before it knows the command: options may stand before or after it (contract, section 2).
+ * which options carry a value before it knows the command: options may come before or after it (contract, section 2).
  */
 export interface OptionDefinition {
   /** `string` takes the next argument as its value, whatever it looks like. */

@@ -108,7 +108,7 @@ export function commandSuggestion(
   path: readonly string[],
   root: Command,
 ): string {
-  // Help stands before what it is about; the word alone would be the one that was just refused.
+  // Help comes before what it is about; the word alone would be the one that was just refused.
   if (given === 'help' && path.length > 0) return didYouMean([`help ${path.join(' ')}`]);
   const own = visible(group);
   const below = own.flatMap((name) => visible(group.subCommands?.[name]).map((sub) => `${name} ${sub}`));

@@ -24,7 +24,7 @@ export function openDataStream(): DataStream {
     async write(bytes) {
       if (isPlain && bytes.some((byte) => !isHarmless(byte))) {
         isPlain = false;
-        // What is no UTF-8 could be a control character of eight bits.
+        // Anything that is not UTF-8 could be a control character of eight bits.
         if (await isTerminal(1)) decoder = new TextDecoder('utf-8', { ignoreBOM: true });
       }
       writeOut(decoder ? shown(decoder.decode(bytes, { stream: true })) : bytes);
