@@ -57,7 +57,7 @@ export interface BrokerClient extends Registry {
   call<T = Json>(module: string, method: string, params?: CallParams, options?: CallOptions): Promise<T>;
   /**
    * Runs an extension's method on the broker and gives its output as it arrives.
-   * @param method such as `ossec.AddAgent`: what stands before the last dot is the module.
+   * @param method such as `ossec.AddAgent`: what comes before the last dot is the module.
    * @throws BrokerError `module_not_found`, `not_found`, `access_denied`; `extension_failed` with the extension's own
    *   message, `extension_timeout`; `timeout` after `options.timeoutMs`.
    */

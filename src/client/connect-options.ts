@@ -30,7 +30,7 @@ export interface ConnectOptions {
   readonly ca?: string | readonly string[] | undefined;
   /**
    * For a URL: takes the place of the network, `app.fetch` of an app that the broker is mounted in, say. Each call hands it
-   * one `Request`. Connections and their certificates are that function's affair then.
+   * one `Request`. That function then decides about connections and their certificates.
    */
   readonly fetch?: Fetch | undefined;
   /** Longest for a call, connecting included, in milliseconds; default 10,000. Waiting calls have their own limit. */

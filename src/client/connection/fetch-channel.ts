@@ -7,7 +7,7 @@ import { untilAborted } from './until-aborted.ts';
 /** What takes the place of the network: `app.fetch` of a mounted app, or the runtime's own `fetch`. */
 export type Fetch = (request: Request) => Response | Promise<Response>;
 
-/** A channel that hands its requests to a function. Connections, and whom they lead to, are that function's affair. */
+/** A channel that hands its requests to a function. That function decides about connections, and whom they lead to. */
 export function openFetchChannel({ href, prefix }: BrokerUrl, fetch: Fetch): Channel {
   const origin = href.slice(0, href.length - prefix.length);
   return {
@@ -53,7 +53,7 @@ function toResponse(response: Response, href: string, signal: ChannelRequest['si
         yield value;
       }
     } finally {
-      // Whoever makes the answer is told that nobody reads on; how it takes that is its own affair.
+      // Whoever makes the answer learns that nobody reads on, and decides what to do about it.
       if (!isOver) reader.cancel().catch(() => undefined);
     }
   }

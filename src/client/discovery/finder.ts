@@ -42,7 +42,7 @@ export interface DiscoverOptions {
   readonly orAny?: boolean | undefined;
   /**
    * How long to go on listening after the first answer, in milliseconds; default 150, with `all` 500. Twice the time that the
-   * first answer took, where that is longer; a second at the most.
+   * first answer took, where that is longer; at most a second.
    */
   readonly gatherMs?: number | undefined;
   /** Told of each responder as it comes, of holders of the name and (`orAny`) of others. */
@@ -53,7 +53,7 @@ export interface DiscoverOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How long to look for a broker unless told otherwise. */
+/** How long to look for a broker unless another time is given. */
 export const DISCOVER_TIMEOUT_MS = 3000;
 
 /** Pause before asking anew when brokers answered but none could be reached. */

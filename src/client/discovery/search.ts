@@ -206,7 +206,7 @@ function idOf(question: number, way: Way): string {
 
 /**
  * How to reach a target: as the routes say. When only some interfaces may be used, it must be by one of them.
- * @throws Error when it is not, or when that cannot be told.
+ * @throws Error when it is not, or when that is unknown.
  */
 async function wayTo(to: UdpPeer, allowed: readonly NetworkInterface[] | undefined): Promise<Way> {
   const family = isIPv6(to.address) ? 6 : 4;

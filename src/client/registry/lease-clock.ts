@@ -1,6 +1,6 @@
 import { uptime } from 'node:os';
 
-/** A clock that nobody sets, and that does not stand while the machine sleeps. In milliseconds. */
+/** A clock that nobody sets, and that goes on while the machine sleeps. In milliseconds. */
 export interface LeaseClock {
   now(): number;
 }
@@ -9,7 +9,7 @@ export interface LeaseClock {
 const COARSE_MS = 2000;
 
 /**
- * The monotonic clock stands while the machine sleeps (Linux), and the broker's goes on. The time since the boot counts sleep, so
+ * The monotonic clock does not move while the machine sleeps (Linux), and the broker's goes on. The time since the boot counts sleep, so
  * what it is ahead by is added.
  */
 export function createLeaseClock(): LeaseClock {

@@ -38,7 +38,7 @@ export interface Lease {
 /** Longest for one renewal: one on a connection that is dead says nothing until then. */
 const LONGEST_ATTEMPT_MS = 10_000;
 
-/** How often the clock is looked at: timers stand while the machine sleeps, so that one of them comes late by as much. */
+/** How often the clock is looked at: timers do not run while the machine sleeps, so that one of them comes late by as much. */
 const LOOK_EVERY_MS = 1000;
 
 /** A holder has so long, in milliseconds, to stop what it does before another may have the lock. */

@@ -29,10 +29,10 @@ export interface Lock extends HeldLock {
   readonly revision: number;
   /**
    * Aborted when it is lost, with a BrokerError `lock_lost` as the reason: its entry is gone or another's, or it could not be renewed.
-   * In that case it is aborted a quarter of the lifetime (10 s at the most) before another may have the lock.
+   * In that case it is aborted a quarter of the lifetime (at most 10 s) before another may have the lock.
    */
   readonly signal: AbortSignal;
-  /** Looks at the clock at once, as is wise after the process stood still, and gives whether the lock is held. */
+  /** Looks at the clock at once, as is wise after the process was suspended, and gives whether the lock is held. */
   isHeld(): boolean;
   /** Ends it. Does nothing where it has been lost or released, and does not throw: what cannot be released ends by itself. */
   release(): Promise<void>;
@@ -93,7 +93,7 @@ export async function withLock<T>(
   const lock = await takeLock(tools, name, options);
   try {
     const result = await work(lock);
-    // A moment at which nobody has looked at the clock yet, such as right after the process stood still.
+    // A moment at which nobody has looked at the clock yet, such as right after the process was suspended.
     lock.isHeld();
     lock.signal.throwIfAborted();
     return result;
@@ -128,7 +128,7 @@ async function acquire(
     if (clock.now() - askedAt < ttlMs / 3) lease.hold(askedAt);
     else {
       try {
-        // By the end of its lifetime it is free again: who does not wait for it has not got it.
+        // By the end of its lifetime it is free again: a caller that does not wait for it has not got it.
         await lease.confirm(wait ? deadline : deadlineIn(Math.min(deadline.left(), ttlMs)), signal);
       } catch (error) {
         await giveUp(tools, { name, revision }, lease);

@@ -29,7 +29,7 @@ export interface WriteOptions extends LockedOptions {
   readonly ttlMs?: number | undefined;
 }
 export interface RegisterOptions extends WriteOptions, WaitOptions {
-  /** Whether the name may stand already if its data is equal; default false. */
+  /** Whether the name may exist already if its data is equal; default false. */
   readonly ifSame?: boolean;
   /**
    * Whether to wait until the name is free, in the order of asking, through broken connections and restarts too; default false.
@@ -38,12 +38,12 @@ export interface RegisterOptions extends WriteOptions, WaitOptions {
   readonly wait?: boolean;
 }
 export interface ConditionalOptions {
-  /** Write only if the entry is at this revision; 0: only if it does not stand. */
+  /** Write only if the entry is at this revision; 0: only if it does not exist. */
   readonly ifRevision?: number | undefined;
 }
 export interface UpdateOptions extends WriteOptions, ConditionalOptions {
   /**
-   * Members to remove before the data is merged in, 1,000 at the most: dots lead inwards (`db.host`), `\\.` is a dot within a
+   * Members to remove before the data is merged in, at most 1,000: dots lead inwards (`db.host`), `\\.` is a dot within a
    * name. What is not there is no error.
    */
   readonly unset?: readonly string[] | undefined;
@@ -61,9 +61,9 @@ export interface CountOptions extends WaitOptions {
 
 /** The registry, from afar. Every method throws BrokerError with the codes of the error table. */
 export interface Registry {
-  /** Makes an entry. Throws `already_exists` when the name stands; `timeout` where it has waited. */
+  /** Makes an entry. Throws `already_exists` when the name exists; `timeout` where it has waited. */
   register(name: string, data: string | JsonObject, options?: RegisterOptions): Promise<ClientEntry>;
-  /** Stores, whatever stood. Throws `revision_conflict`. */
+  /** Stores, whatever was there. Throws `revision_conflict`. */
   replace(
     name: string,
     data: string | JsonObject,
@@ -82,7 +82,7 @@ export interface Registry {
    * @throws BrokerError `not_found`.
    */
   get<T extends EntryShape = string | JsonObject>(name: string): Promise<ClientEntry<T>>;
-  /** Waits until the entry stands, through broken connections and restarts too. Throws `timeout`. */
+  /** Waits until the entry exists, through broken connections and restarts too. Throws `timeout`. */
   waitFor<T extends EntryShape = string | JsonObject>(
     name: string,
     options?: WaitOptions,
@@ -194,7 +194,7 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
 
   const listAll = async (prefix: string, first?: PageAnswer): Promise<ClientList> => {
     let last = first ?? (await page({ prefix }));
-    // That of the first page: what changed while the others were read is told by a watch that goes on from there.
+    // That of the first page: a watch that goes on from there reports what changed while the others were read.
     const { revision } = last;
     const entries = [...last.entries];
     let after: string | undefined;

@@ -50,9 +50,9 @@ export async function* firstChanges(
 
 /**
  * Every change under `scope`, in order, each once. A connection that breaks is made again, and goes on after the last
- * change that was given. With `initial` the entries that exist come first, in the order of their last writes: who has read
+ * change that was given. With `initial` the entries that exist come first, in the order of their last writes: a reader of
  * some of them goes on after the revision of the last one, as with changes.
- * @param listNow reads the entries under `scope` as they stand, for after a reset.
+ * @param listNow reads the entries under `scope` as they are, for after a reset.
  */
 export async function* watchChanges(
   rpc: Rpc,
@@ -68,7 +68,7 @@ export async function* watchChanges(
   listNow: () => Promise<ClientList>,
 ): AsyncGenerator<ClientChange> {
   let revision = options.after;
-  let stood = false;
+  let wasOpen = false;
   const retry = backoff();
   for (;;) {
     let lost: unknown;
@@ -81,7 +81,7 @@ export async function* watchChanges(
       for await (const message of events(rpc, scope, revision, options.signal)) {
         retry.reset();
         options.reconnect.reached();
-        stood = true;
+        wasOpen = true;
         const event = JSON.parse(message.data) as StreamEvent;
         if (event.type === 'error') throw new BrokerError('unavailable', event.message);
         if (event.type !== 'reset') {
@@ -99,8 +99,8 @@ export async function* watchChanges(
     } catch (error) {
       if (options.signal?.aborted) return;
       if (!isPassing(error) || options.deadline.left() === 0) throw error;
-      // A first watch for which there is no room is told so; one that stood comes back before its old place is free.
-      if (!stood && error instanceof BrokerError && error.code === 'too_many_requests') throw error;
+      // A first watch for which there is no room is refused; one that was open comes back before its old place is free.
+      if (!wasOpen && error instanceof BrokerError && error.code === 'too_many_requests') throw error;
       lost = error;
     }
     // An aborted pause ends the watch as an aborted connection does.

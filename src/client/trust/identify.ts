@@ -11,7 +11,7 @@ const MAX_BYTES = 4096;
 /**
  * Which running broker answers at an address: the certificate that it presents, and what it says of itself on that very
  * connection (`POST /identity`; nothing is sent with it). Copies of one broker have the same certificate, and differ in what
- * they say. A broker that does not know the question, an older one, is told by its certificate alone.
+ * they say. A broker that does not know the question, an older one, is recognised by its certificate alone.
  * @throws BrokerError `unreachable`; `unavailable` when it cannot say now.
  */
 export const identifyBroker: Identify = async ({ address, port }): Promise<Seen> => {

@@ -5,7 +5,7 @@ import { isFor } from '../../runtime/site-name.ts';
 import type { SiteCertificate } from '../../runtime/runtime.ts';
 import { identityMismatch } from './identity.ts';
 
-/** Who vouches for a broker that is named by a URL (contract, section 2). */
+/** The authorities that vouch for a broker that is named by a URL (contract, section 2). */
 export interface SiteTrust {
   /** Whether the user has named the authorities, and does not go by those of the system. */
   readonly isOwn: boolean;
