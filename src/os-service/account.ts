@@ -3,7 +3,7 @@ import type { Owner } from './data-files.ts';
 import type { Step, Steps } from './step.ts';
 import type { System } from './system.ts';
 
-/** The user that a service on Linux runs as unless told otherwise; made where there is none. */
+/** The user that a service on Linux runs as unless another is given; made where there is none. */
 export const SERVICE_USER = 'bpbroker';
 
 /** By this a user is known as one that install-service has made. */

@@ -6,7 +6,7 @@ import { BrokerError } from '../protocol/errors.ts';
 import { reasonOf } from '../protocol/system-errors.ts';
 import { makeFolder } from './folder.ts';
 
-/** Who owns the files of a service. */
+/** The owner of the files of a service. */
 export interface Owner {
   readonly uid: number;
   readonly gid: number;

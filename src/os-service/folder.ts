@@ -2,7 +2,7 @@ import { chmod, lstat, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 
 /**
- * Makes a folder, unless it stands. What is missing above it is made too, and everyone may enter that, whatever the umask:
+ * Makes a folder, unless it exists. What is missing above it is made too, and everyone may enter that, whatever the umask:
  * root's is often a strict one, and the service's user has to get to its folders.
  */
 export async function makeFolder(dir: string, mode: number): Promise<void> {

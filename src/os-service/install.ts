@@ -40,9 +40,9 @@ export function serviceHome(env: Environment): Home {
 }
 
 /**
- * Installs the service, enables it at boot and starts it, or brings one that stands to what is asked for.
+ * Installs the service, enables it at boot and starts it, or brings one that exists to what is asked for.
  * @throws BrokerError `usage` for what this system has not or a place that will not do, `forbidden` without root or an
- *   administrator, `already_exists` where another's service of the name stands, `internal` when a step fails.
+ *   administrator, `already_exists` where another's service of the name exists, `internal` when a step fails.
  */
 export async function installService(system: System, options: InstallOptions): Promise<Outcome> {
   const { own, config, user, firewall, dryRun, tell } = options;
@@ -54,7 +54,7 @@ export async function installService(system: System, options: InstallOptions): P
   const runAs = system.platform === 'linux' ? (user ?? SERVICE_USER) : undefined;
   await checkPaths(system, home, config, runAs ?? 'root');
   const earlier = await manager.installed();
-  // The folder of a service that stands has been given to a user already.
+  // The folder of a service that exists has been given to a user already.
   const given = earlier?.user === 'root' ? undefined : earlier?.config;
   if (config !== undefined && config !== given && runAs !== undefined && runAs !== 'root') {
     await checkOwnFolder(config);
@@ -82,7 +82,7 @@ export type UninstallOptions = Pick<InstallOptions, 'dryRun' | 'tell'>;
 export interface Removal extends Outcome {
   /** Of the service that was removed. */
   readonly record: ServiceRecord;
-  /** What stands still: data, log, an administrator's changes. */
+  /** What is left: data, log, an administrator's changes. */
   readonly left: readonly string[];
 }
 

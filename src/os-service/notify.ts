@@ -4,7 +4,7 @@ import { messageOf } from '../protocol/errors.ts';
 
 /**
  * What the broker tells the service manager that started it (`sd_notify(3)`). Without one, every call does nothing. No
- * call rejects: a manager that cannot be told ends no broker.
+ * call rejects: a manager that cannot be reached ends no broker.
  */
 export interface Notify {
   /** It answers now; `status` is what `systemctl status` shows. */

@@ -4,7 +4,7 @@ import { BrokerError } from '../protocol/errors.ts';
 import type { System } from './system.ts';
 
 /**
- * Checks that a service may keep its things where it is told to: whoever else could change the folders above could have
+ * Checks that a service may keep its things where the options say: whoever else could change the folders above could have
  * root run or give away what they like.
  * @param user the service's user, who has to get there too.
  * @throws BrokerError `usage` naming the folder and what is wrong with it.

@@ -33,9 +33,9 @@ export interface ServiceManager {
   readonly name: string;
   /** Where a person finds the log. */
   readonly log: string;
-  /** What may stand beside the service that is not its to remove: its log, what an administrator has written. */
+  /** What may be beside the service that is not its to remove: its log, what an administrator has written. */
   readonly left: readonly string[];
-  /** Installs, enables at boot and starts it, or brings what stands to that. */
+  /** Installs, enables at boot and starts it, or brings what exists to that. */
   install(spec: ServiceSpec): Promise<readonly Step[]>;
   /** What it knows of the service that is installed; nothing where none is. */
   installed(): Promise<ServiceRecord | undefined>;

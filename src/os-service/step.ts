@@ -33,7 +33,7 @@ export interface RunStepOptions {
   needed?(changed: boolean): Promise<boolean> | boolean;
   /** What to say of a failure besides what the program says. */
   explain?(): Promise<string>;
-  /** What the command has set going and does not wait for itself; for 30 s at the most. */
+  /** What the command has set going and does not wait for itself; for at most 30 s. */
   until?(): Promise<boolean>;
 }
 

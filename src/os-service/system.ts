@@ -16,7 +16,7 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** What stands at a path; a link is not followed. */
+/** What is at a path; a link is not followed. */
 export interface Standing {
   readonly kind: 'file' | 'folder' | 'other';
   /** Permission bits. */

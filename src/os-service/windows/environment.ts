@@ -8,7 +8,7 @@ import { win32 as path } from 'node:path';
 const systemAndAdministrators = ['*S-1-5-18:(OI)(CI)F', '*S-1-5-32-544:(OI)(CI)F'];
 const usersRead = '*S-1-5-32-545:(OI)(CI)RX';
 
-/** The broker's folders. What is below Program Files every user may read, the access keys too, unless told otherwise. */
+/** The broker's folders. What is below Program Files every user may read, the access keys too, unless something else is given. */
 export function folderSteps(system: System, { home }: ServiceSpec): { make: Step[]; protect: Step[] } {
   const steps = stepsOn(system);
   const secret = [path.dirname(home.configFile), home.backups, logFolder(home.root)];
