@@ -33,7 +33,7 @@ export function otherProblem(section: string, options: JsonObject): string | und
   return key === undefined || key === '' ? undefined : `option ${section}.${KEY}: ${NO_GUARD}`;
 }
 
-/** Why a key that stands beside the modules guards none of them, or nothing where there is none. */
+/** Why a key that is beside the modules guards none of them, or nothing where there is none. */
 export function strayProblem(key: string, value: Json): string | undefined {
   if (isObject(value)) return undefined;
   return key === KEY || isMisspelt(key) ? `option ${key}: ${NO_GUARD}` : undefined;

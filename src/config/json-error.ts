@@ -28,7 +28,7 @@ export async function findJsonProblem(text: string): Promise<JsonProblem> {
     const code = first ? printParseErrorCode(first.error) : 'InvalidSymbol';
     const words = code.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ').toLowerCase();
     const found =
-      // One character: what stands there may be a key.
+      // One character: what is there may be a key.
       offset >= text.length ? 'the text ends' : `found ${JSON.stringify(text.charAt(offset))}`;
     return { offset, end: offset + (first?.length ?? 0), problem: `${words}, ${found}` };
   }

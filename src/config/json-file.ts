@@ -16,7 +16,7 @@ export interface JsonFileOptions {
   readonly chunkBytes?: number;
 }
 
-/** What is no object is read whole, to say what it is. */
+/** Anything that is not an object is read whole, to say what it is. */
 const MAX_OTHER_CHARS = 64 * 1024 * 1024;
 
 /**

@@ -70,7 +70,7 @@ export async function readMembers(source: TextSource, root: Section): Promise<Ou
     section.begin?.();
     for (let isNext = false; ; isNext = true) {
       if (section.member && takeLines(section, kept)) isNext = true;
-      // White space is not part of the member: a mistake after it is told at its own place.
+      // White space is not part of the member: a mistake after it is reported at its own place.
       if ((await peek()) === CLOSE && !isNext) {
         pos++;
         return kept;
@@ -133,7 +133,7 @@ export async function readMembers(source: TextSource, root: Section): Promise<Ou
     }
   }
 
-  // Nothing is given up yet: what is no object is told by its whole text.
+  // Nothing is given up yet: anything that is not an object is recognised by its whole text.
   do {
     await more();
     pos = 0;

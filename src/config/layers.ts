@@ -45,7 +45,7 @@ export function optionsOf(document: JsonObject): JsonObject {
 }
 
 /**
- * Adds configuration to a document without replacing anything that stands there: objects are joined, a value that is
+ * Adds configuration to a document without replacing anything that is there: objects are joined, a value that is
  * set stays. Gives the new document and the paths of what was added.
  */
 export function addConfiguration(

@@ -31,7 +31,7 @@ export function globalRoot(
 
 /**
  * The tree to work in: the global one, or the user's where that cannot be written and `BPBROKER_HOME` is not set. It is the
- * global one as well for a user who has no place of his own.
+ * global one as well for a user without a home.
  */
 export function findHome(env: Environment = process.env): Home {
   const root = globalRoot(env);

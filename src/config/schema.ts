@@ -112,7 +112,7 @@ export interface BrokerConfig extends BrokerSections {
   readonly [module: string]: ModuleConfig | undefined;
 }
 
-/** Every default, spelled out: what a broker that was told nothing runs with. */
+/** Every default, spelled out: what a broker without a configuration runs with. */
 export const defaults: Config = {
   api: { listen_port: 20_443, listen_ip: '', ssl_cert: '', ssl_key: '' },
   discover: {},

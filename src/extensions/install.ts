@@ -5,7 +5,7 @@ import { reasonOf } from '../protocol/system-errors.ts';
 import { describe, type ExtensionKind, extensionsIn } from './lookup.ts';
 
 export interface Installed {
-  /** Where it stands now. */
+  /** Where it is now. */
   readonly path: string;
   /** The names under which its modules are enabled and called: `ossec`; of a folder, `pkg.mod` for each. */
   readonly modules: readonly string[];

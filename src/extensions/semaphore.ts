@@ -12,7 +12,7 @@ export interface Semaphore {
   idle(): Promise<void>;
 }
 
-/** @param onEnd is told how long each call had its turn, in seconds; default: nobody is. */
+/** @param onEnd gets how long each call had its turn, in seconds; default: nobody does. */
 export function createSemaphore(
   what: string,
   concurrency: number,

@@ -21,7 +21,7 @@ export function isBuiltIn(name: string): boolean {
   return Object.hasOwn(builtInNames, name);
 }
 
-/** @param waits is told of waits; default: nobody is. */
+/** @param waits gets notice of waits; default: nobody does. */
 export function builtIn(store: Store, waits?: WaitObserver): BuiltIn {
   return { ping, services: createServices(store, waits) };
 }

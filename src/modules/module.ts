@@ -58,7 +58,7 @@ export interface Reply {
   readonly body: string | Uint8Array<ArrayBuffer> | AsyncIterable<string | Uint8Array>;
 }
 
-/** What stands behind a top-level key of the configuration: built in, an extension, or given by who embeds a broker. */
+/** What is behind a top-level key of the configuration: built in, an extension, or given by the program that embeds a broker. */
 export interface Module {
   /**
    * Runs a method. It is never asked for a private one, which begins with `_`.

@@ -3,7 +3,7 @@ const SHORT = 4096;
 
 /**
  * Gives the text that `textOf` makes of an object; a long one as its bytes, which are made once for all who hold them at the
- * same time: what waits for a thousand readers is in memory once. Nothing is kept for who may come later. The object must
+ * same time: what waits for a thousand readers is in memory once. Nothing is kept for readers that may come later. The object must
  * never change.
  */
 export function sharedText<T extends object>(

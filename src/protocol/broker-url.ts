@@ -16,7 +16,7 @@ export interface BrokerUrl extends HostPort {
  * @throws BrokerError `usage`, naming `what`, for any other URL: one of another scheme, or with a user, query or fragment.
  */
 export function parseBrokerUrl(text: string, what: string): BrokerUrl {
-  // What stands before an @ may be a password.
+  // What comes before an @ may be a password.
   const shown = text.includes('@') ? what : `${what} '${text}'`;
   const refuse = (why: string): never => {
     throw new BrokerError('usage', `Invalid ${shown}: ${why}`);

@@ -177,7 +177,7 @@ function checkNested(value: Json, depth: number): number {
   return bound;
 }
 
-/** A UTF-16 unit takes six bytes at the most, as an escape. */
+/** A UTF-16 unit takes at most six bytes, as an escape. */
 function textBound(text: string): number {
   return 6 * text.length + 2;
 }

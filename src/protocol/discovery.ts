@@ -133,7 +133,7 @@ export function queryProblem(name: string): string | undefined {
 
 /**
  * The open query for `name`; {@link ANY_BROKER} asks any broker. Spaces before its newline make it as long as the reply, which
- * every broker strips, the original too: a reply that is no longer than its query is of no use to who forges senders, and needs
+ * every broker strips, the original too: a reply that is no longer than its query is of no use to anybody who forges senders, and needs
  * no limit that a fleet runs into. Throws `invalid_request` when no broker would answer it.
  */
 export function encodeQuery(name: string): Uint8Array {

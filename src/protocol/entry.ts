@@ -11,7 +11,7 @@ export interface Entry {
   readonly lastWriteIp: string;
   /** The registry's revision at the last write; grows with every write to any entry. */
   readonly revision: number;
-  /** Lifetime in milliseconds from the last write or renewal; without it the entry stands until it is deleted. */
+  /** Lifetime in milliseconds from the last write or renewal; without it the entry exists until it is deleted. */
   readonly ttlMs?: number;
 }
 
@@ -72,7 +72,7 @@ export function visibleData(stamped: JsonObject): string | JsonObject {
 
 /**
  * JSON with a space after `:` and `,`, as the original printed it: `{"a": 1, "b": [2, 3]}`. DEL and the controls of C1, which
- * JSON lets stand, are escaped as those of C0 are: a terminal takes them for orders.
+ * JSON leaves as they are, are escaped as those of C0 are: a terminal takes them for orders.
  */
 export function spacedJson(value: Json | undefined): string {
   if (value === undefined) return 'null';

@@ -34,7 +34,7 @@ export function parseMember(
     if (char === '\\') {
       char = text.charAt(++at);
       if (char !== '.' && char !== '\\')
-        fail(String.raw`a backslash stands before a dot or a backslash alone; write \\ for a backslash`);
+        fail(String.raw`a backslash may only come before a dot or a backslash; write \\ for a backslash`);
     }
     names.push(`${names.pop() ?? ''}${char}`);
   }

@@ -104,7 +104,7 @@ const ttl = v.pipe(
   duration,
   v.check((ms) => ms >= MIN_TTL_MS, `expected a duration of at least ${MIN_TTL_MS}ms`),
 );
-// Defaults stand where they are used: one given here would pass through its schema with every call.
+// Defaults are set where they are used: one given here would pass through its schema with every call.
 const wait = v.optional(
   v.pipe(
     duration,

@@ -10,7 +10,7 @@ export interface NetworkInterface {
   readonly ipv6: readonly string[];
   /** Its IPv6 link-local address without zone; absent where IPv6 is off. */
   readonly linkLocal?: string;
-  /** What stands after `%` to name this interface in an IPv6 address: its name, its number on Windows. */
+  /** What comes after `%` to name this interface in an IPv6 address: its name, its number on Windows. */
   readonly zone: string;
 }
 

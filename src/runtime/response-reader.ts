@@ -113,7 +113,7 @@ export class ResponseReader {
     const coding = headers.get('transfer-encoding');
     const size = headers.get('content-length');
     if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || size !== undefined || version === '0'))
-      throw malformed('its length is told in two ways, or in none that is known');
+      throw malformed('its length is given in two ways, or in none that is known');
     if (size !== undefined && !/^\d{1,15}$/.test(size))
       throw malformed(`its length is '${size.slice(0, 80)}'`);
     this.#parts.head(status, headers);

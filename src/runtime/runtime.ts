@@ -49,7 +49,7 @@ export interface Runtime {
    * request before `judge` has passed it. What only this needs is loaded with the first.
    */
   openSite(options: SiteOptions): Promise<Channel>;
-  /** `fetch` with authorities and a client certificate of one's own. What only this needs is loaded with the first. */
+  /** `fetch` with authorities and your own client certificate. What only this needs is loaded with the first. */
   openFetch(options: SecureFetchOptions): Promise<SecureFetch>;
   /**
    * The command that runs one of our own source files as a program, on this runtime. Nothing within an executable, whose
@@ -121,8 +121,8 @@ export interface HttpServer {
   /** Whether it refuses connections, or has done so within the last minute, because as many as may be are open. */
   refusing(): boolean;
   /**
-   * How many connections are open; nothing where the runtime does not tell. On Bun it is told by descriptors, and what else the
-   * process has opened since it began to listen is in it.
+   * How many connections are open; nothing where the runtime does not say. On Bun it is derived from descriptors, so whatever else
+   * the process has opened since it began to listen is in it.
    */
   connections(): number | undefined;
   /** Stops accepting, lets requests under way finish for at most `graceMs`, then ends every connection that is left. */
@@ -145,7 +145,7 @@ export interface ChannelOptions {
   mismatch(presented: string): BrokerError;
 }
 
-/** Who is believed, and who one is. */
+/** Which authorities are believed, and which certificate is presented. */
 export interface SecureFetchOptions {
   /** Certificates in PEM: the only authorities that count. Default: those of the runtime. */
   readonly authorities?: readonly string[];

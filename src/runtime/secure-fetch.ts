@@ -6,7 +6,7 @@ import type { SecureFetch, SecureFetchOptions } from './runtime.ts';
 /** Connections that are kept; more than these are made when they are needed. */
 const MAX_KEPT = 64;
 
-/** `fetch` with authorities and a client certificate of one's own, as Node and Deno make it: theirs takes neither. */
+/** `fetch` with authorities and your own client certificate, as Node and Deno make it: theirs takes neither. */
 export function openSecureFetch({ authorities, cert, key }: SecureFetchOptions): SecureFetch {
   const ca = authorities === undefined ? {} : { ca: [...authorities] };
   const own = cert === undefined ? {} : { cert, key };
@@ -23,7 +23,7 @@ export function openSecureFetch({ authorities, cert, key }: SecureFetchOptions):
         });
         sent.once('error', reject);
         sent.once('response', (answer) => {
-          // What breaks later is told by its body.
+          // The body of the answer reports what breaks later.
           sent.removeListener('error', reject);
           sent.on('error', () => undefined);
           const read = Readable.toWeb(answer) as ReadableStream<Uint8Array>;

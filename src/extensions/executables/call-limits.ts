@@ -12,7 +12,7 @@ export interface Guard {
   stop(): void;
 }
 
-/** @param exceeded is told once, of the first limit that the call goes past. */
+/** @param exceeded is called once, with the first limit that the call goes past. */
 export function guardCall(
   name: string,
   pid: number | undefined,

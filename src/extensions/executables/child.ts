@@ -58,7 +58,7 @@ export function startChild(options: ChildOptions): Child {
   const { stdin, stdout, stderr } = child;
   let running = true;
   stderr.on('data', options.onStderr);
-  // A process that has ended does not read; that it ended is told elsewhere.
+  // A process that has ended does not read; that it ended is reported elsewhere.
   stdin.on('error', () => undefined);
   const exited = new Promise<Ending>((resolve, reject) => {
     child.once('error', (error) => reject(notStarted(options.name, error)));
@@ -84,7 +84,7 @@ export function startChild(options: ChildOptions): Child {
     kill() {
       // Its number may be another's by now.
       if (running) killTree(child.pid);
-      // Who has left its group goes on; nobody listens to it any more.
+      // A process that has left its group goes on; nobody listens to it any more.
       stdout.destroy();
       stderr.destroy();
     },

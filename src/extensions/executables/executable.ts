@@ -34,7 +34,7 @@ export interface RunningExecutable {
   stop(error: BrokerError): void;
 }
 
-/** How long a program that has begun to print may go on before its output is handed on: a failure till then is told as one. */
+/** How long a program that has begun to print may go on before its output is handed on: a failure until then is reported as one. */
 const SETTLE_MS = 200;
 const SETTLE_BYTES = 64 * 1024;
 

@@ -23,7 +23,7 @@ export function createLineReader(
   let size = 0;
 
   const takeLine = (line: Buffer): void => {
-    // What was printed without a newline stands before the mark.
+    // Text that was printed without a newline comes before the mark.
     const at = line.indexOf(begin);
     if (at === -1) return onText(line);
     const frame = parseFrame(line.toString('utf8', at + begin.length));

@@ -49,7 +49,7 @@ export async function runHost(): Promise<void> {
     process.exit(1);
   };
 
-  // What an extension throws outside its methods ends its process; whoever waits for it is told why.
+  // What an extension throws outside its methods ends its process; whoever waits for it learns why.
   process.on('uncaughtException', (error) => {
     process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
     void failAll(messageOf(error));

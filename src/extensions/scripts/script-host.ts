@@ -51,7 +51,7 @@ export interface ScriptHostOptions {
 }
 
 const MIB = 1024 * 1024;
-/** How often, at the most, the memory of a host is looked at after a call. */
+/** How often, at most, the memory of a host is looked at after a call. */
 const LOOK_EVERY_MS = 1000;
 
 interface Running {

@@ -24,7 +24,7 @@ export interface DeleteOptions {
 }
 
 /**
- * Removes the entries whose names start with `prefix`, those after the name `after`: a page of them at the most, all in one
+ * Removes the entries whose names start with `prefix`, those after the name `after`: at most a page of them, all in one
  * commit of the store. Each goes by itself: one that is written meanwhile goes as it is then, or comes after it has gone.
  * @throws BrokerError what the store throws. Some of the batch may have gone then, and no entry in part: the error knows which.
  */

@@ -21,7 +21,7 @@ export interface Removal {
   readonly isAll: boolean;
 }
 
-/** Makes the entry; refused when the name stands, unless `ifSame` and its data is equal. */
+/** Makes the entry; refused when the name exists, unless `ifSame` and its data is equal. */
 export function register(write: Write, ifSame: boolean): Mutation {
   return (current) => {
     if (!current) return { action: 'put', entry: entryOf(write, write.data) };
@@ -31,7 +31,7 @@ export function register(write: Write, ifSame: boolean): Mutation {
   };
 }
 
-/** Stores the data, whatever stood. */
+/** Stores the data, whatever was there. */
 export function replace(write: Write, ifRevision?: number): Mutation {
   return (current) => {
     checkRevision(write.name, current, ifRevision);
@@ -40,8 +40,8 @@ export function replace(write: Write, ifRevision?: number): Mutation {
 }
 
 /**
- * Merges the data into what stands; makes the entry when there is none. A string replaces a string; beside an object it
- * is kept under `_str`, as the original did, so that neither is lost. A lifetime stands unless a new one is given. Members
+ * Merges the data into what is there; makes the entry when there is none. A string replaces a string; beside an object it
+ * is kept under `_str`, as the original did, so that neither is lost. A lifetime stays unless a new one is given. Members
  * that are to go do so before the data comes in; where nothing but that is asked, there must be an entry.
  */
 export function update(
@@ -68,7 +68,7 @@ export function remove(name: string, ifRevision?: number): Mutation {
   };
 }
 
-/** Starts the entry's lifetime anew; refused when it does not stand, or is not the one asked for. */
+/** Starts the entry's lifetime anew; refused when it does not exist, or is not the one asked for. */
 export function renew(name: string, ifRevision?: number): Mutation {
   return (current) => {
     if (!current) throw entryNotFound(name);
@@ -114,7 +114,7 @@ function entryOf(write: Write, data: EntryData): NewEntry {
 
 function checkRevision(name: string, current: Entry | undefined, wanted: number | undefined): void {
   if (wanted === undefined || wanted === current?.revision) return;
-  // 0 asks for an entry that does not stand yet.
+  // 0 asks for an entry that does not exist yet.
   if (wanted === 0 && !current) return;
   const present = current ? `is at revision ${current.revision}` : 'does not stand';
   throw new BrokerError('revision_conflict', `Entry '${name}' ${present}, not at revision ${wanted}`);

@@ -18,7 +18,7 @@ export interface PageText {
 
 /** Short entries travel together in pieces of about this length. */
 const PIECE = 16 * 1024;
-/** A page up to about this length is told with its length. */
+/** A page up to about this length is answered with its length. */
 const WHOLE = 64 * 1024;
 
 /** The entries that a piece is made of: some in a row, or the bytes of one that is long. */

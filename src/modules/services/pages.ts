@@ -53,7 +53,7 @@ export function createPages(store: Pick<Store, 'revision' | 'fresh' | 'list' | '
       const present = made.get(key);
       const held = present?.revision === store.revision ? present.text.deref() : undefined;
       if (held) return pageReply(held);
-      // Who asks while it is made gets a state that is not older than the question.
+      // A request that comes while it is made gets a state that is not older than the question.
       const underWay = `${store.revision} ${key}`;
       const text = making.get(underWay) ?? make(key, options).finally(() => making.delete(underWay));
       making.set(underWay, text);

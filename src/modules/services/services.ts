@@ -77,7 +77,7 @@ export function createServices(store: Store, waits?: WaitObserver): Module {
           ...scope,
           ...(resume === undefined ? {} : { after: resume }),
           signal: call.signal,
-          // Who does not read is not told either: only its connection can be closed, and resumed by who lives.
+          // A client that does not read gets no message either: only its connection can be closed, and a client that lives resumes.
           onBehind: () => call.drop(),
         };
         return { contentType: 'text/event-stream', body: eventStream(store, options) };

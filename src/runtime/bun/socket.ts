@@ -206,7 +206,7 @@ class OwnSocket implements BunSocket {
 
   receive(receiver: Receiver | undefined): void {
     this.#receiver = receiver;
-    // It may have ended before anybody was there to be told.
+    // It may have ended before anybody was there to learn of it.
     if (!this.#open) receiver?.closed(closedByPeer());
   }
 

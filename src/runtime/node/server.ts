@@ -98,7 +98,7 @@ function hostsOf({ rawHeaders }: IncomingMessage): number {
   return hosts;
 }
 
-/** Headers of a request, at the most: as many as Bun takes. */
+/** Headers of a request, at most: as many as Bun takes. */
 const MAX_HEADERS = 198;
 
 const refusals: Readonly<Record<string, string>> = {
