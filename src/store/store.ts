@@ -4,7 +4,7 @@ import type { Change, Entry } from '../protocol/entry.ts';
  * What a mutation decides for the entry it was shown.
  *
  * - `put`: this becomes the entry (the store gives it its revision).
- * - `delete`: the entry is gone; on an entry that does not stand, nothing changes. `expired` marks the end of a
+ * - `delete`: the entry is gone; on an entry that does not exist, nothing changes. `expired` marks the end of a
  *   lifetime, so that a watch can tell it from a deletion.
  * - `renew`: the entry stays as it is, its lifetime starts anew; neither revision nor stamps change.
  * - `keep`: nothing changes.
@@ -19,13 +19,13 @@ export type Outcome =
 export type NewEntry = Omit<Entry, 'revision'>;
 
 /**
- * Decides the next state of one entry from its present state (nothing, when it does not stand).
+ * Decides the next state of one entry from its present state (nothing, when it does not exist).
  * MUST be pure: a driver may run it again on a newer state before one result counts. Refuses by throwing a BrokerError.
  */
 export type Mutation = (current: Entry | undefined) => Outcome;
 
 /**
- * A condition on another entry, checked in the same moment as the mutation that it stands beside: between the two nothing
+ * A condition on another entry, checked in the same moment as the mutation that it goes with: between the two nothing
  * changes either entry. It may be about the very entry that is mutated.
  */
 export interface Guard {
@@ -36,7 +36,7 @@ export interface Guard {
 }
 
 export interface MutationResult {
-  /** The entry after the mutation; absent when it does not stand. */
+  /** The entry after the mutation; absent when it does not exist. */
   readonly entry?: Entry;
   /** The registry's revision of which this result is the state. */
   readonly revision: number;

@@ -6,14 +6,14 @@ import type { Mutation, Outcome, WatchItem } from '../store.ts';
 export const TS = 1_420_068_290;
 export const IP = '127.0.0.1';
 
-/** Stores `data`, whatever stood. */
+/** Stores `data`, whatever was there. */
 export function put(data: EntryData | string, ttlMs?: number): Mutation {
   const held = typeof data === 'string' ? { _str: data } : data;
   const entry = { name: '', data: held, lastWriteTs: TS, lastWriteIp: IP };
   return () => ({ action: 'put', entry: ttlMs === undefined ? entry : { ...entry, ttlMs } });
 }
 
-/** Stores `data` unless the entry stands. */
+/** Stores `data` unless the entry exists. */
 export function create(data: EntryData | string): Mutation {
   return (current) => {
     if (current) throw new BrokerError('already_exists', `Entry '${current.name}' already exists`);

@@ -143,8 +143,8 @@ export function writeRules({ group, rule, durableRule }: Rules): void {
         store.mutate('foo', create('c')),
       ]);
       // A driver that tries again may run them in another order; then still no state was seen by two creations.
-      const stands = await store.get('foo');
-      assert.ok(results.slice(0, 2).every((result) => result.status === 'fulfilled') || stands);
+      const present = await store.get('foo');
+      assert.ok(results.slice(0, 2).every((result) => result.status === 'fulfilled') || present);
       assert.ok(results.some((result) => result.status === 'rejected'));
     });
 

@@ -23,7 +23,7 @@ import { createCompactionPolicy } from './document/compaction-policy.ts';
 export interface FileStoreOptions extends StateLimits {
   /** The configuration file, whose key `services` holds the entries. The caller holds its lock (`lock.ts`). */
   readonly file: string;
-  /** The content of the file as it stands, which the store takes over; nothing where there is none yet. */
+  /** The content of the file as it is, which the store takes over; nothing where there is none yet. */
   readonly document: StoredDocument | undefined;
   /** The options to write beside the entries: all top-level keys, `services` with its `_…` keys alone. */
   readonly options: () => JsonObject;

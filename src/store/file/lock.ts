@@ -52,7 +52,7 @@ export async function lockHolder(file: string): Promise<number | undefined> {
 }
 
 /**
- * `FILE.lock` is a symbolic link to the holder's socket, `FILE.lock-PID-RANDOM`. Making a link fails where one stands,
+ * `FILE.lock` is a symbolic link to the holder's socket, `FILE.lock-PID-RANDOM`. Making a link fails where one exists,
  * so one contender makes it. A dead holder's link is not removed but succeeded: whoever makes the link
  * `<dead socket>.next` to its own socket is next; so links lead from `FILE.lock` over the dead to the one holder. Names
  * are never used again, so a contender that looked at an older chain cannot pass for its end: it checks from the start

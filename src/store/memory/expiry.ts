@@ -9,7 +9,7 @@ export interface Expiry {
   forget(name: string): void;
   /**
    * Names whose lifetimes are over by a second and more, though no timer has come: a platform may stop timers between
-   * requests. A process that stood still has renewals to read first, so each is drawn out once. Costs nothing while there can be none.
+   * requests. A process that was suspended has renewals to read first, so each is drawn out once. Costs nothing while there can be none.
    */
   overdue(): string[];
   /** Milliseconds until a lifetime ends; nothing where there is none. */
@@ -53,7 +53,7 @@ export function createExpiry(expire: (name: string) => Promise<unknown>): Expiry
   /** No lifetime is over before. */
   let earliest = Infinity;
 
-  /** The monotonic time. Notices when the process has stood still: what its clients sent meanwhile is still to be read. */
+  /** The monotonic time. Notices when the process was suspended: what its clients sent meanwhile is still to be read. */
   function look(): number {
     const now = performance.now();
     if (ticking !== undefined && now - lastTick > TICK_MS + LATE_MS) graceUntil = now + GRACE_MS;

@@ -25,7 +25,7 @@ const rules: OptionRules<MemoryStoreOptions> = {
  * other process sees them. It keeps every other rule of the store's contract: one winner, revisions, watches, lifetimes.
  *
  * Lifetimes are counted by timers. Where a platform stops them between requests, an entry ends at a use after: 3 seconds after the first
- * use that finds its lifetime over, which may be one of a process that stood still, with the renewals still to be read.
+ * use that finds its lifetime over, which may be one of a process that was suspended, with the renewals still to be read.
  *
  * @throws BrokerError `invalid_config` for a limit that is unknown, or no number above 0.
  * @example

@@ -9,7 +9,7 @@ type TreeClass = new (entries: undefined, compare: typeof compareNames) => NameT
 
 const NODE_ENTRIES = 32;
 
-// CommonJS modules: what they export stands under the default export's `default` under Node and Deno, not under Bun.
+// CommonJS modules: what they export is under the default export's `default` under Node and Deno, not under Bun.
 const exported = sortedBtree.default as unknown;
 const BTree = (
   typeof exported === 'function' ? exported : (exported as { default: unknown }).default

@@ -26,7 +26,7 @@ interface Waiter {
 
 type Waiters = Set<Waiter>;
 
-/** Who waits for numbers of entries under one prefix. */
+/** The waits for numbers of entries under one prefix. */
 interface Barrier {
   readonly count: PrefixCount;
   /** By the number that they wait for. */

@@ -6,11 +6,11 @@ import type { RangeResponse } from './messages.ts';
 import { within } from '../../../protocol/within.ts';
 import type { Deadline } from '../times.ts';
 
-/** Who serves the registry now: each broker has a key of its own, which ends with its lease soon after it has died. */
+/** The brokers that serve the registry now: each broker has a key of its own, which ends with its lease soon after it has died. */
 export interface Members {
   /** Writes `about` under `id`, and keeps it there until {@link Members.leave}. To be called once. */
   join(id: string, about: string): void;
-  /** What those that live have written, 1,000 at the most, in the order of their ids. */
+  /** What those that live have written, at most 1,000, in the order of their ids. */
   list(deadline: Deadline): Promise<string[]>;
   /** Takes the own key away. It throws where etcd cannot be asked: the key ends by itself then. */
   leave(deadline: Deadline): Promise<void>;

@@ -10,7 +10,7 @@ import { within } from '../../../protocol/within.ts';
 export interface Freshness {
   /**
    * Settles once the mirror holds every write that was settled, by whichever broker, when this was called. Any number of calls
-   * at once cost two rounds to etcd at the most.
+   * at once cost at most two rounds to etcd.
    * @throws BrokerError `unavailable` when etcd, or a majority of it, does not answer in time, or its changes do not arrive.
    */
   fresh(): Promise<void>;

@@ -37,7 +37,7 @@ export interface Mirror {
   put(stored: StoredEntry): void;
   remove(type: 'delete' | 'expire', name: string, mod: number): void;
   /**
-   * Takes over the whole registry as of a revision of etcd. Waits are answered by what is new in it; watches that are open are told of a
+   * Takes over the whole registry as of a revision of etcd. Waits are answered by what is new in it; watches that are open get a
    * reset.
    */
   fill(entries: readonly StoredEntry[], mod: number): void;

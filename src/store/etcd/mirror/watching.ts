@@ -24,7 +24,7 @@ export function watchLater(
   opening: Promise<AsyncIterableIterator<WatchItem>>,
 ): AsyncIterableIterator<WatchItem> {
   let isOver = false;
-  // Whoever reads is told.
+  // Whoever reads gets the failure.
   opening.catch(() => undefined);
   return {
     async next() {

@@ -10,7 +10,7 @@ import {
 } from '../identity.ts';
 import { type RangeResponse, revisionOf, type TxnResponse } from '../gateway/messages.ts';
 
-/** Who moves a registry: the host and the configuration file. */
+/** What moves a registry: the host and the configuration file. */
 export type Mover = Pick<Closure, 'host' | 'file'>;
 
 /** Longest that one request of a migration takes: an election is over by then. */

@@ -15,7 +15,7 @@ export interface Leases {
   renew(lease: string): Promise<boolean>;
   /**
    * Milliseconds until a lease ends, in whole seconds; nothing where it has ended. Any number who ask at once, as those do who were
-   * released by its entry, cost two requests at the most.
+   * released by its entry, cost at most two requests.
    */
   left(lease: string): Promise<number | undefined>;
   /** Ends a lease that no key has any more. It would end by itself: nobody waits, and a failure does no harm. */

@@ -22,7 +22,7 @@ import { createNameQueues, type Turn } from './name-queue.ts';
 import { createWriteLine } from './write-line.ts';
 
 export interface Writes {
-  /** {@link file://../store.ts}. Throws `outcome_unknown` where etcd's answer was lost and what became of it cannot be told. */
+  /** {@link file://../store.ts}. Throws `outcome_unknown` where etcd's answer was lost and what became of it is unknown. */
   mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult>;
   /** The watch reports this write, at a revision of etcd. */
   seen(id: string, revision: number): void;
@@ -46,7 +46,7 @@ export interface WritesOptions {
 
 /** Transactions under way at once. More are no faster, and each has a connection of its own, of which runtimes keep about as many. */
 const AT_ONCE = 64;
-/** Longest that a write waits for others before it is sent, in all. With what it takes itself, a client that waits for 10 seconds is told in time. */
+/** Longest that a write waits for others before it is sent, in all. With what it takes itself, a client that waits for 10 seconds has its answer in time. */
 const LINE_MS = 8000;
 
 /** How often one write is tried again because the entry had changed. */

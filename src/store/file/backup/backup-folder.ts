@@ -3,7 +3,7 @@ import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ifPresent, runsAsRoot } from '../../../config/atomic-write.ts';
 
-/** The backups of one configuration file in their folder; backups of other files may stand beside them. */
+/** The backups of one configuration file in their folder; backups of other files may be beside them. */
 export interface BackupFile {
   readonly path: string;
   /** By its name; milliseconds of Unix time. */
@@ -29,7 +29,7 @@ export async function listBackups(dir: string, file: string): Promise<BackupFile
   return found.toSorted((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Makes a folder for what belongs to `file`, readable by the owner of that file alone, unless it stands. */
+/** Makes a folder for what belongs to `file`, readable by the owner of that file alone, unless it exists. */
 export async function makeFolder(dir: string, file: string): Promise<void> {
   const made = await mkdir(dir, { recursive: true, mode: 0o700 });
   const model = made === undefined || !runsAsRoot() ? undefined : await ifPresent(stat(file));

@@ -136,7 +136,7 @@ export async function checkBackup(file: string): Promise<BackupHead> {
 type Reading<T> = (
   handle: FileHandle,
   onBytes: (bytes: Uint8Array) => void,
-  /** To be called when all has been read, with what stands under `_backup`. Gives when the backup was made. */
+  /** To be called when all has been read, with what is under `_backup`. Gives when the backup was made. */
   checkSeal: (described: Json | undefined) => string,
 ) => Promise<T>;
 
@@ -152,7 +152,7 @@ async function withSeal<T>(file: string, read: Reading<T>): Promise<T> {
   }
 }
 
-/** What reading says of any file, as a reason: its name is told already. */
+/** What reading says of any file, as a reason: its name has been given already. */
 function withoutFile(message: string, file: string): string {
   if (message.startsWith(`${file} is not valid UTF-8`)) return 'it is not valid UTF-8';
   if (!message.startsWith(`${file}:`)) return message;

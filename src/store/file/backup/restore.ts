@@ -30,7 +30,7 @@ export interface Restored {
   readonly entries: number;
   /** The revision that the registry goes on from. */
   readonly revision: number;
-  /** The folder that file and journals are kept in, just as they stood; absent where there was nothing. */
+  /** The folder that file and journals are kept in, just as they were; absent where there was nothing. */
   readonly keptIn?: string;
   /** A backup of the state that was replaced; absent where there was none, or it was damaged. */
   readonly backup?: string;
@@ -47,7 +47,7 @@ const UNKNOWN_REVISIONS = 1_000_000;
  * for one that it knows. A crash leaves the present state or the restored one.
  *
  * @throws BrokerError `invalid_config` when the backup is not whole, or a broker runs on the file: nothing is changed.
- *   `storage_full`, `unavailable` when the disk does not let it be written; the present state stands then.
+ *   `storage_full`, `unavailable` when the disk does not let it be written; the present state is kept then.
  */
 export async function restoreBackup(options: RestoreOptions): Promise<Restored> {
   const { from, backupDir, onStep = (): void => undefined } = options;

@@ -5,7 +5,7 @@ import type { Opened } from '../opening.ts';
 import type { Compactor } from './compactor.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 
-/** When the file is rewritten, and who gives way on a full disk. */
+/** When the file is rewritten, and what gives way on a full disk. */
 export interface CompactionPolicy {
   /** Whether the disk has been made ready for writes. */
   readonly isReady: boolean;

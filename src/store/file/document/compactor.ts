@@ -180,7 +180,7 @@ export function createCompactor(setup: CompactorOptions): Compactor {
     }
   }
 
-  /** A failure may come after the name was changed. Where that cannot be told, neither journal can be relied on. */
+  /** A failure may come after the name was changed. Where that is unknown, neither journal can be relied on. */
   async function currentBase(): Promise<number | Error | undefined> {
     try {
       return (await readCurrent(file))?.base;

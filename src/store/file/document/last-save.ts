@@ -48,7 +48,7 @@ function whatIsKept(journal: Journal): string {
       ? 'every acknowledged write is in the journals'
       : 'writes that were acknowledged are lost with this process';
   } catch (error) {
-    return `whether the journals hold every acknowledged write cannot be told: ${messageOf(error)}`;
+    return `whether the journals hold every acknowledged write is unknown: ${messageOf(error)}`;
   }
 }
 

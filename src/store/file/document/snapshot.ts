@@ -20,10 +20,10 @@ const PAUSE_MS = 20;
 
 /**
  * Reads file and journals as recovery does, and touches nothing: for use beside a broker that runs on them. The journals
- * must lead from the file's revision without a gap, and a frame counts only when all of it stands, so what can be read
+ * must lead from the file's revision without a gap, and a frame counts only when all of it is there, so what can be read
  * is the state of one moment. Where a broker was replacing files meanwhile, they are read again.
  *
- * @throws BrokerError `not_found` where there is no such file, `invalid_config` when what stands is damaged.
+ * @throws BrokerError `not_found` where there is no such file, `invalid_config` when what is there is damaged.
  */
 export async function readSnapshot(given: string): Promise<RegistrySnapshot> {
   const file = await resolveFile(given);
@@ -42,7 +42,7 @@ export async function readSnapshot(given: string): Promise<RegistrySnapshot> {
 async function readOnce(file: string): Promise<RegistrySnapshot> {
   const content = await readStored(file);
   if (content === undefined) {
-    // Journals without a file are told of first.
+    // Journals without a file are reported first.
     await recover({ file, document: content, table: createTable() });
     throw new BrokerError('not_found', `There is no registry: no file ${file}`);
   }

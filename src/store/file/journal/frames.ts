@@ -24,7 +24,7 @@ export interface JournalText {
   /** Where the last good frame ends: the file's length, unless `tail` says more. */
   readonly end: number;
   /**
-   * What follows `end`, where that is no good frame. `torn`: a write that a crash cut short, which nobody was told of.
+   * What follows `end`, where that is no good frame. `torn`: a write that a crash cut short, and that was acknowledged to nobody.
    * `damaged`: more than a crash explains.
    */
   readonly tail?: 'torn' | 'damaged';

@@ -80,7 +80,7 @@ async function openJournal(
   function link(): JournalLink {
     const named = statSync(path, { throwIfNoEntry: false });
     if (named === undefined) return 'missing';
-    // Windows numbers files anew at each look, so nothing can be told by the number there.
+    // Windows numbers files anew at each look, so the number says nothing there.
     if (process.platform === 'win32' || (named.ino === own.ino && named.dev === own.dev)) return 'own';
     return 'replaced';
   }
