@@ -47,9 +47,9 @@ export interface ApiOptions {
   readonly config: ModuleOptions;
   /** What `/metrics` tells of the registry. */
   readonly registry: Pick<Store, 'revision' | 'count' | 'health'>;
-  /** What is measured while the API serves; waits are told to it by the module `services`. */
+  /** What is measured while the API serves; the module `services` reports waits to it. */
   readonly measures: Measures;
-  /** Is told what callers do; what `services` writes, it is told by the module itself. Default: there is no trail. */
+  /** Gets what callers do; what `services` writes, it gets from the module itself. Default: there is no trail. */
   readonly audit?: Audit;
   /** What else `/metrics` tells, by whoever serves the API; default: nothing. */
   readonly others?: () => readonly Metric[];
@@ -70,7 +70,7 @@ export interface ApiOptions {
   /** What the status page says of the broker besides its registry and instance, by name; nothing secret. */
   readonly about?: () => Readonly<Record<string, string>>;
   readonly discovery?: DiscoveryExchange | undefined;
-  /** Who serves the same registry; default: nobody else does. */
+  /** The brokers that serve the same registry; default: no other does. */
   readonly cluster?: (() => Promise<Cluster>) | undefined;
   /** Host names under which the app's own pages are fetched, besides `localhost`, `bpbroker` and IP addresses. */
   readonly ownNames?: readonly string[];

@@ -18,7 +18,7 @@ export interface PastCall {
 export interface CallsOfModule {
   /** How many are under way. */
   readonly running: number;
-  /** The latest first, {@link KEPT} at the most. */
+  /** The latest first, at most {@link KEPT}. */
   readonly calls: readonly PastCall[];
 }
 
@@ -84,9 +84,9 @@ function outcomeOf(error: unknown, { signal }: Call): string {
   return signal.aborted ? 'gone' : 'internal';
 }
 
-/** An answer whose end is told: at once where it is there whole, else when its last part has been taken. */
+/** An answer whose end is reported: at once where it is there whole, else when its last part has been taken. */
 function observed(reply: Reply, call: Call, end: (outcome: string) => void): Reply {
-  // A module in one's own process may answer with what is none, which is told to its caller elsewhere.
+  // A module in your own process may answer with what is none, which its caller learns elsewhere.
   const { status = 200 } = reply ?? {};
   const outcome = status < 400 ? 'ok' : `status ${status}`;
   if (!comesInParts(reply)) {

@@ -11,7 +11,7 @@ import type { Readiness } from './readiness.ts';
 import { bearer } from './requests/request.ts';
 import { requestIdOf, withRequestId } from './requests/request-id.ts';
 
-/** What the routes of the API stand on. */
+/** What the routes of the API need. */
 export interface RoutesOptions extends AnswerOptions {
   /** Who calls, where the server that carries the app does not tell, or not rightly. */
   readonly clientAddress?: ClientAddress | undefined;

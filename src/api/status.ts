@@ -24,7 +24,7 @@ export interface ClusterBroker {
 /** The brokers that serve one registry. */
 export interface Cluster {
   readonly brokers: readonly ClusterBroker[];
-  /** Why it cannot be told now: `brokers` are those last known then. */
+  /** Why it is unknown now: `brokers` are those last known then. */
   readonly problem?: string;
 }
 
@@ -71,7 +71,7 @@ export function createStatus(options: StatusOptions): GuardedPage {
     check(caller) {
       refuseForeignPage(caller, ownNames);
       const key = caller.key();
-      // A wrong key counts as one wherever it is presented, and a source of too many is told nothing.
+      // A wrong key counts as one wherever it is presented, and a source of too many learns nothing.
       const [first] = guarded;
       if (key === undefined || first === undefined) return;
       const opened = guarded.find((name) => accessKeys.opens(name, key));

@@ -50,7 +50,7 @@ export interface BrokerOptions {
   /** Where backups go; made when the first is. Default: `backups` beside the file. */
   readonly backupDir?: string;
   /**
-   * Called after each self-check that found that the broker answers: what a watchdog of the system is told. Other failures,
+   * Called after each self-check that found that the broker answers: for a watchdog of the system. Other failures,
    * such as a full disk, do not count: a restart would not mend them. It must not throw.
    */
   readonly onAlive?: () => void;
@@ -249,7 +249,7 @@ function compose(parts: Parts): Broker {
     const steps = [
       // While the doors are open, so that callers hear what became of their calls.
       () => extensions.close(EXTENSION_GRACE_MS),
-      // Listeners that never opened were told of when they were asked for.
+      // Listeners that never opened were reported when they were asked for.
       async () => (await listeners?.catch(() => undefined))?.close(CLOSE_GRACE_MS),
       ...[...modules.values()].map((module) => async () => module.close?.()),
       () => backups.close(),

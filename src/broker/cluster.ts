@@ -9,11 +9,11 @@ import type { SharedRegistry } from './opening/broker-store.ts';
 export interface ClusterView {
   /** This broker answers at `url` from now on. */
   announce(url: string): void;
-  /** Who serves it now; what was last known, and why, where that cannot be told. Never rejects. */
+  /** The brokers that serve it now; what was last known, and why, where that is unknown. Never rejects. */
   look(): Promise<Cluster>;
 }
 
-/** However many ask, etcd is asked so often at the most. */
+/** However many ask, etcd is asked at most so often. */
 const LOOK_EVERY_MS = 1000;
 
 /** @param instance tells this process from all others. */

@@ -14,7 +14,7 @@ import { preparePlace } from './opening/place.ts';
 export interface Additions {
   /** Paths of what was added, such as `ossec._access_key`. */
   readonly added: readonly string[];
-  /** Paths whose value stands already, with another value: they were left as they are. */
+  /** Paths that have another value already: they were left as they are. */
   readonly kept: readonly string[];
 }
 

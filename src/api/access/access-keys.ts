@@ -47,7 +47,7 @@ const limits = { perSource: 10, windowMs: 60_000, maxSources: 10_000 };
 /**
  * Reads `_access_key` (a string, or a list of which any passes) of every module. An empty string asks for no key, as in
  * the original.
- * @param refused is told of each call that is refused.
+ * @param refused gets each call that is refused.
  * @param nameKey names a key without giving it away.
  */
 export function createAccessKeys(

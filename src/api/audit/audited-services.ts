@@ -1,7 +1,7 @@
 import type { Module } from '../../modules/module.ts';
 import type { Audit } from './audit.ts';
 
-/** The module `services`, whose writes the audit trail is told of, whoever makes them: a request, or an extension for its caller. */
+/** The module `services`, whose writes go to the audit trail, whoever makes them: a request, or an extension for its caller. */
 export function auditedServices(services: Module, audit: Pick<Audit, 'isOn' | 'write'>): Module {
   return {
     ...services,

@@ -55,7 +55,7 @@ export interface AuditRecord {
   readonly instance?: string;
 }
 
-/** Longest JSON of data in a line, in characters; longer data is told by its length. */
+/** Longest JSON of data in a line, in characters; of longer data the line has the length. */
 const MAX_DATA_LENGTH = 16_384;
 /** Longest text of anything that a caller chooses, in UTF-16 units: an entry's name may have 512 bytes. */
 const MAX_TEXT_LENGTH = 512;

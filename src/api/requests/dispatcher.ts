@@ -27,7 +27,7 @@ export interface DispatcherOptions {
   /** The configuration: its top-level keys are the whitelist of modules. */
   readonly config: Readonly<Record<string, JsonObject>>;
   readonly accessKeys: AccessKeys;
-  /** The module of a name that is built in or was given by who embeds the broker, or nothing. */
+  /** The module of a name that is built in or was given by the program that embeds the broker, or nothing. */
   readonly findModule: (name: string) => Module | undefined;
   /** The extension of a name, or nothing when none is installed. */
   readonly findExtension: (name: string) => Promise<Module | undefined>;

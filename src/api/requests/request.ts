@@ -79,7 +79,7 @@ function fromJson(text: string): Record<string, unknown> {
   }
   if (!isObject(value)) throw new BrokerError('invalid_request', 'The body must be a JSON object');
   checkNumbers(text);
-  // The data may be as deep as data may be, and stands one level down.
+  // The data may be as deep as data may be, and is one level down.
   checkJson(value, MAX_DATA_DEPTH + 1);
   return value;
 }

@@ -20,7 +20,7 @@ export interface BackupMade {
  * Makes a backup of a configuration file in `dir`, whether or not a broker runs on it: the file and its journals are
  * read, and nothing of the broker's is touched. It counts as one of `backup_retain_n`.
  *
- * @throws BrokerError `not_found` where there is no such file, `invalid_config` when what stands is damaged,
+ * @throws BrokerError `not_found` where there is no such file, `invalid_config` when what is there is damaged,
  *   `storage_full` or `unavailable` when the backup cannot be written.
  */
 export async function backUpNow(file: string, dir: string): Promise<BackupMade> {
@@ -59,7 +59,7 @@ async function backUpCluster(file: string, dir: string): Promise<BackupMade> {
   }
 }
 
-/** The backup stands: that older ones cannot be removed is worth a word, and no failure. */
+/** The backup is there: that older ones cannot be removed is worth a word, and no failure. */
 async function prune(file: string, dir: string): Promise<string | undefined> {
   try {
     const { effective } = await loadConfiguration(file, undefined);

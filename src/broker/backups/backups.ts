@@ -31,7 +31,7 @@ export interface BackupsOptions {
   readonly dir: string;
   readonly store: BrokerStore;
   readonly config: Config['_config'];
-  /** The options that stand in the file. */
+  /** The options in the file. */
   readonly options: () => JsonObject;
   /** Shows that the schedule goes on. */
   readonly heartbeat: Heartbeat;
@@ -48,7 +48,7 @@ const nothing = (): undefined => undefined;
 
 /**
  * Starts them. None are made with `backup_freq_secs` or `backup_retain_n` 0. The period runs by the monotonic clock;
- * only the age of what an earlier run left is told by its name.
+ * only the age of what an earlier run left is read from its name.
  */
 export function startBackups(setup: BackupsOptions): Backups {
   const { file, dir, store, log, heartbeat } = setup;

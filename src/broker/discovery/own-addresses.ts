@@ -10,8 +10,8 @@ import {
 
 /**
  * The addresses, without zones, at which this host may be reached from `source`, the likeliest first: those of the link
- * that the source is on, then the others. Loopback stands among them only for who asks from this host, link-local ones only
- * for who asks on that link: elsewhere they lead nowhere.
+ * that the source is on, then the others. Loopback is among them only for a client on this host, link-local ones only
+ * for a client on that link: elsewhere they lead nowhere.
  * @param listenIp as the configuration has it: `''` or `'::'` is every address, `'0.0.0.0'` every IPv4 one.
  */
 export function ownAddresses(

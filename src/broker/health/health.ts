@@ -10,7 +10,7 @@ import type { Heartbeat } from '../../protocol/heartbeat.ts';
 export type Check = () => Finding | undefined | Promise<Finding | undefined>;
 
 export interface HealthOptions {
-  /** Looked at every period, and told as they were found then. */
+  /** Looked at every period, and reported as they were found then. */
   readonly checks: Readonly<Record<string, Check>>;
   /** Cheap enough to be asked anew whenever somebody asks. Gives nothing where there is nothing to look at now. */
   readonly live: Readonly<Record<string, () => Finding | undefined>>;
@@ -107,7 +107,7 @@ export function startHealth(options: HealthOptions): Health {
     try {
       await (onAlive?.() as unknown);
     } catch (error) {
-      log.warn('what is to be told of the health failed', { error: messageOf(error) });
+      log.warn('onAlive failed', { error: messageOf(error) });
     }
   }
 

@@ -35,7 +35,7 @@ export interface SharedRegistry {
   common(name: string, make: () => Promise<string>): Promise<string>;
   /** Lists this process among those that serve the registry: what it says of itself, under an id of its own. */
   join(id: string, about: string): void;
-  /** What those that serve it now have said. Throws a BrokerError where that cannot be told. */
+  /** What those that serve it now have said. Throws a BrokerError where that is unknown. */
   members(): Promise<readonly string[]>;
   /** Whether a private key may be kept in it: whether nobody but the cluster can read what is sent there. */
   readonly isPrivate: boolean;

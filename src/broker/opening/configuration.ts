@@ -8,7 +8,7 @@ import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { readStored, type StoredDocument } from '../../store/file/document/document.ts';
 
-/** A broker's configuration as it stands on disk, merged with what holds for this run. */
+/** A broker's configuration as it is on disk, merged with what holds for this run. */
 export interface LoadedConfiguration extends Configuration {
   /** The content of the broker's own file, registry included; nothing when there is no file yet. */
   readonly document: StoredDocument | undefined;

@@ -28,7 +28,7 @@ export async function closeToOthers(
 }
 
 /**
- * Takes a private key away from the other users of the host, or refuses it: who reads it can be taken for the broker.
+ * Takes a private key away from the other users of the host, or refuses it: anybody who reads it can pass for the broker.
  * @throws BrokerError `invalid_config` when others can read it and its mode cannot be changed.
  */
 export async function closePrivateKey(file: string, log: Logger): Promise<void> {

@@ -23,8 +23,8 @@ export interface Opened {
  * The one way into a broker's file: its place, its lock, its options, who else may read it, its registry. Each step needs those
  * before it, and a failure undoes them.
  * @param options over those of the file, for this run only.
- * @param onOptions is told the options, before the registry is opened with them.
- * @param onDurable is told how long each commit took, in seconds.
+ * @param onOptions gets the options, before the registry is opened with them.
+ * @param onDurable gets how long each commit took, in seconds.
  * @throws BrokerError what is in the way, of any step.
  */
 export async function openRegistry(

@@ -6,7 +6,7 @@ import type { Logger } from '../../protocol/logger.ts';
 import type { FileEdits } from '../../store/file/document/compactor.ts';
 import { type LoadedConfiguration, loadConfiguration } from './configuration.ts';
 
-/** The options of a broker that runs: those it works by, and those that stand in its file. */
+/** The options of a broker that runs: those it works by, and those in its file. */
 export interface Settings {
   /** What it runs with: all layers, as of the last reload. */
   readonly effective: Config;
