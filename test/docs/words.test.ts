@@ -51,12 +51,12 @@ const banned: ReadonlyArray<readonly [turn: RegExp, instead: string]> = [
   [/\b(?:stands?|stood)\b(?!-| (?:for|in)\b)/i, 'is, exists'],
   [/^Who [a-z]/, 'a client that …, whoever …'],
   [/\blater wins\b/, 'a later layer overrides an earlier one'],
-  [/\b(?:is|are|was|were|be) told\b(?! (?:apart|from)\b)/, 'learns, gets'],
+  [/\b(?:is|are|was|were|be|been) told\b(?! (?:apart|from)\b)/, 'learns, gets'],
   [/\baffair\b/, 'decides'],
   [/\bone['’]s own\b/, 'your own'],
   [/\b(?:of|on) (?:his|her) own\b/, 'of their own'],
   [/\bWhat is no\b/, 'anything that is not'],
-  [/\bat the most\b/, 'at most'],
+  [/\bat the (?:most|least)\b/, 'at most, at least'],
 ];
 
 /** What a run of `npm run prove` printed: figures, and no sentences. */
