@@ -58,7 +58,7 @@ export interface CreateAppOptions {
   /** Where to say what happens; default: nowhere. */
   readonly log?: Logger;
   /**
-   * Is given each record of the audit trail: writes, executions and refusals; default: there is none. What it returns is waited for
+   * Gets each record of the audit trail: writes, executions and refusals; default: there is none. What it returns is waited for
    * before the call is answered. If it throws or rejects, the call is answered all the same, which is logged once and counted
    * in `/metrics`.
    */

@@ -51,7 +51,7 @@ export interface BrokerOptions {
   readonly backupDir?: string;
   /**
    * Called after each self-check that found that the broker answers: for a watchdog of the system. Other failures,
-   * such as a full disk, do not count: a restart would not mend them. It must not throw.
+   * such as a full disk, do not count: a restart would not correct them. It must not throw.
    */
   readonly onAlive?: () => void;
   /** Self-checks come at least this often, in milliseconds, whatever `_global.healthcheck_freq_sec` says. */
@@ -321,7 +321,7 @@ function compose(parts: Parts): Broker {
         health.checkSoon();
         return open.address;
       } catch (error) {
-        // The port may be free, or the certificate mended, when it is asked again.
+        // The port may be free, or the certificate corrected, when it is asked again.
         listeners = undefined;
         throw error;
       }

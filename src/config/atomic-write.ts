@@ -110,7 +110,7 @@ export async function removeLeftovers(file: string): Promise<void> {
 }
 
 /**
- * The absolute path at which `file` really stands: symbolic links are followed, except by root, who must not be led to
+ * The absolute path at which `file` really is: symbolic links are followed, except by root, who must not be led to
  * write elsewhere. Throws `invalid_config` for a link when running as root.
  */
 export async function resolveFile(file: string): Promise<string> {

@@ -125,7 +125,7 @@ function createLooks(): (root: string) => Promise<string | undefined> {
     last = unsafePart(root).then(
       (reason) => {
         const now = performance.now();
-        // What was refused may have been mended.
+        // What was refused may have been corrected.
         until = reason === undefined ? now + (now - began) * LOOK_PAUSE : 0;
         return reason;
       },

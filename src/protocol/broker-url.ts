@@ -28,7 +28,7 @@ export function parseBrokerUrl(text: string, what: string): BrokerUrl {
   if (url.username !== '' || url.password !== '' || text.includes('@'))
     refuse('a URL carries no user and no password here; an access key has an option of its own');
   if (/[?#]/.test(text)) refuse('the URL of a broker has no query and no fragment');
-  if (url.port === '0') refuse('port 0 is none that a broker listens on');
+  if (url.port === '0') refuse('a broker cannot listen on port 0');
   const prefix = url.pathname.replace(/\/+$/, '');
   return {
     href: `https://${url.host}${prefix}`,

@@ -164,7 +164,7 @@ export async function examineSite(
       ? {
           cause: 'identity_unknown',
           message: sentence(says),
-          advice: 'Name the authority that has signed for it (--ca FILE), or have its certificate mended.',
+          advice: 'Name the authority that has signed for it (--ca FILE), or have its certificate corrected.',
           where: 'here',
         }
       : {

@@ -137,7 +137,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
       } catch (error) {
         // Frames come from the extension's own process, and need not be what they ought to be.
         stopWith(
-          failed(`Extension '${name}' was stopped: its host sent a frame that is none: ${messageOf(error)}`),
+          failed(`Extension '${name}' was stopped: its host sent a malformed frame: ${messageOf(error)}`),
         );
       }
     },

@@ -58,7 +58,7 @@ export function createPageText(page: Page, count: number, maxBytes: number = MAX
       if (known === undefined) {
         bytes += 1 + (typeof item === 'string' ? Buffer.byteLength(item) : item.length);
         if (at > 0 && bytes > maxBytes) {
-          // One entry is a page at the least, or the next page would be this one again.
+          // A page has at least one entry, or the next page would be this one again.
           end = at;
           break;
         }

@@ -10,7 +10,7 @@ import { winsw } from './winsw.ts';
 
 /**
  * Windows takes a program for a service only if it speaks the protocol of services, which no runtime does. NSSM and WinSW
- * do so in its stead; where neither is on the PATH, a task that starts at boot takes their place. A service that exists
+ * do so for it; where neither is on the PATH, a task that starts at boot takes their place. A service that exists
  * stays with the one that it was installed with.
  */
 export async function windows(system: System, root: string): Promise<ServiceManager> {

@@ -13,7 +13,7 @@ export interface Lifetimes {
   close(drop: boolean): Promise<void>;
 }
 
-/** Between two renewals of all: etcd grants 1 second at the least. */
+/** Between two renewals of all: etcd grants at least 1 second. */
 const EVERY_MS = 300;
 
 export function openLifetimes({ gateway }: Cluster): Lifetimes {

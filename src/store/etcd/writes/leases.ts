@@ -9,7 +9,7 @@ import type { Deadline } from '../times.ts';
  * one. Renewals that come together are one request.
  */
 export interface Leases {
-  /** A new lease; etcd counts whole seconds, 2 at the least with its defaults. */
+  /** A new lease; etcd counts whole seconds, at least 2 with its defaults. */
   grant(ttlMs: number, deadline: Deadline): Promise<string>;
   /** Starts a lease anew; false where it has ended. */
   renew(lease: string): Promise<boolean>;

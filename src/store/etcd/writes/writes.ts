@@ -55,7 +55,7 @@ const MAX_TRIES = 50;
 const MAX_PAUSE_MS = 100;
 /** While the lease of an entry has ended and etcd has not removed it yet. */
 const ENDING_MS = 50;
-/** How long a lost answer is looked into at the least. */
+/** How long a lost answer is looked into, at least. */
 const SETTLE_MS = 2000;
 /** Longest that a write which is done waits for the mirror to have it. */
 const ARRIVAL_MS = 1000;

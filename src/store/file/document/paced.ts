@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 
-/** How much longer than a piece of work took the event loop is left to others after it, and a millisecond at the least. */
+/** How much longer than a piece of work took the event loop is left to others after it, and at least a millisecond. */
 const REST = 1;
 /** Work that is shorter has no rest of its own: one piece of the file takes about as long. */
 const MIN_WORK_MS = 0.1;
