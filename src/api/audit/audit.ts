@@ -140,7 +140,7 @@ export function createAudit(sink: AuditSink): Audit {
         await ended(outcomeOf(error, call));
         throw error;
       }
-      // A module in one's own process may answer with what is no answer: its caller gets 'internal' for that.
+      // A module in your own process may answer with what is no answer: its caller gets 'internal' for that.
       const { status, body } = reply ?? {};
       const ok = { outcome: 'ok', status: status ?? 200 };
       if (comesInParts(reply))

@@ -25,7 +25,7 @@ export type ReplyInParts = Reply & { readonly body: AsyncIterable<string | Uint8
 
 /**
  * Whether an answer is sent in parts over time. One whose status goes without a body is not, whatever its module gives; nor is what is no
- * answer at all, as a module in one's own process may give it: its caller is told elsewhere.
+ * answer at all, as a module in your own process may give it: its caller learns that elsewhere.
  */
 export function comesInParts(reply: Reply): reply is ReplyInParts {
   const { status = 200, body } = reply ?? {};
@@ -46,7 +46,7 @@ export type Responder = (reply: Reply, parting?: Parting) => Response;
 /** Headers in the form in which responses that share them cost a runtime the least. */
 export type ShareHeaders = (headers: Readonly<Record<string, string>>) => Record<string, string> | Headers;
 
-/** @param log is told what a module fails with as its answer is ended unread; default: nobody is. */
+/** @param log gets what a module fails with as its answer is ended unread; default: nobody does. */
 export function createResponder(
   shareHeaders: ShareHeaders = (headers) => ({ ...headers }),
   log: Logger = silentLogger,

@@ -1,7 +1,7 @@
 # bash completion for PROGRAM; to load it: eval "$(PROGRAM completion bash)"
 
 # Bash splits words at `=` and `:` too, and replaces only what follows the last of them. So words are put together again
-# from the line, and what stands before the last `=` or `:` is taken off the candidates. From bash 3.2 on (macOS).
+# from the line, and what comes before the last `=` or `:` is taken off the candidates. From bash 3.2 on (macOS).
 _PROGRAM() {
   local rest=${COMP_LINE:0:COMP_POINT} word i n=-1
   local -a words=() args=()
@@ -12,7 +12,7 @@ _PROGRAM() {
     fi
     rest=${rest#"${rest%%[![:space:]]*}"}
     word=${COMP_WORDS[i]}
-    # Of the last word only what stands before the cursor.
+    # Of the last word only what comes before the cursor.
     if ((i == COMP_CWORD)); then word=$rest; fi
     words[n]+=$word
     rest=${rest#"$word"}
