@@ -46,7 +46,7 @@ export interface EtcdStore extends Store {
   /** Lists this process among those that serve the registry, from now on until it is closed: `about` under an id of its own. Once. */
   join(id: string, about: string): void;
   /**
-   * What those that serve it now have said of themselves, 1,000 at the most. One that has died is listed for 15 seconds.
+   * What those that serve it now have said of themselves, at most 1,000. One that has died is listed for 15 seconds.
    * @throws BrokerError `unavailable`
    */
   members(): Promise<readonly string[]>;
@@ -61,7 +61,7 @@ const TIDY_MS = 1000;
  * A registry in an etcd cluster (3.4 or newer), by its JSON gateway and `fetch` alone. Any number of brokers and apps may use one
  * registry: all rules of the store's contract hold between them. One watch of etcd serves all clients of this store.
  *
- * Lifetimes are leases: they are rounded up to whole seconds, 2 at the least with etcd's defaults. Without a majority of the cluster
+ * Lifetimes are leases: they are rounded up to whole seconds, at least 2 with etcd's defaults. Without a majority of the cluster
  * reads and writes throw `unavailable`; waits and watches go on once it is back. It needs a process that lives on between requests.
  *
  * @throws BrokerError `invalid_config` for an option that is missing, wrong or unknown.

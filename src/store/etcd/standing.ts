@@ -30,7 +30,7 @@ const LOST = 'the registry in etcd was removed: put it back, or restart the brok
 export function createStanding(log: (level: 'info' | 'error', message: string) => void): Standing {
   let identity: Identity = { id: '', offset: 0, mod: 0 };
   let mod = 0;
-  /** The latest revision that was told. */
+  /** The latest revision that was reported. */
   let latest = 0;
   let problem: string | undefined;
   /** What comes after that is another registry, whatever it looks like: its changes were not followed as such. */

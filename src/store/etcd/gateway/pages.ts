@@ -7,7 +7,7 @@ import type { KeyValue, RangeResponse } from './messages.ts';
 const PAGE_BYTES = 4 * 1024 * 1024;
 /** So many entries come in any case: 11 MiB, where all are as large as can be. */
 const FEW = 8;
-/** A page is at the most so many times as long as the one before it, whose entries may have been small ones. */
+/** A page is at most so many times as long as the one before it, whose entries may have been small ones. */
 const GROWTH = 8;
 const MAX_PAGE = 1024;
 /** Longest that one page may take. */

@@ -37,7 +37,7 @@ export interface FollowerOptions {
 
 /** Revisions before the present one that a new broker reads change by change, so that watches can resume across its start. */
 const BEHIND = 1000;
-/** What it reads so at the most; above that it begins with the present. */
+/** What it reads so, at most; above that it begins with the present. */
 const BEHIND_BYTES = 16 * 1024 * 1024;
 const MIN_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 1000;
@@ -54,7 +54,7 @@ export function createFollower(options: FollowerOptions): Follower {
   let deletion = { revision: 0, expired: false };
   /**
    * Entries whose lifetime has ended in etcd since the registry is on its way out, with etcd's revision. Where it goes, they live on, and
-   * others get these revisions: a watch that had been told of them would not notice what it misses there.
+   * others get these revisions: a watch that had got them would not notice what it misses there.
    */
   const ended = new Map<string, number>();
 
@@ -63,7 +63,7 @@ export function createFollower(options: FollowerOptions): Follower {
     const { entries, revision } = await loadEntries(loading);
     if (isClosed) return;
     if (standing.isOver) end();
-    // What is there now is nothing that watches and waits may be told of.
+    // What is there now is nothing that watches and waits may get.
     if (standing.problem !== undefined) throw new BrokerError('unavailable', standing.problem);
     ended.clear();
     mirror.fill(entries, revision);
