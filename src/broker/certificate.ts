@@ -48,7 +48,7 @@ export async function loadCertificate(
   if (shared?.isPrivate) return await loadCommon(shared);
   if (shared) {
     log.warn(
-      'this broker has a certificate of its own, since etcd is reached without TLS: clients that know another broker of the registry do not know it; use https endpoints, or give all of them one api.ssl_cert',
+      'this broker has a certificate of its own, since etcd is reached without TLS: clients that know another broker of the registry do not know it. Use https endpoints, or give all of them one api.ssl_cert',
     );
   }
   const { certFile, keyFile } = ownFiles(configFile);

@@ -27,7 +27,7 @@ export function siteOf(args: Arguments, discoverKey: string | undefined): Site {
   if (discoverKey !== undefined)
     throw new BrokerError(
       'usage',
-      `A discovery key (--discover-key-file, BPBROKER_DISCOVER_KEY) has no meaning beside the URL ${href}: a proxy presents a certificate of its own, which the holder of the key cannot vouch for; name the broker by HOST:PORT, or give no key`,
+      `A discovery key (--discover-key-file, BPBROKER_DISCOVER_KEY) has no meaning beside the URL ${href}: a proxy presents a certificate of its own, which the holder of the key cannot vouch for. Name the broker by HOST:PORT, or give no key`,
     );
   const file = args.text('ca');
   return { url: href, ca: file === undefined ? undefined : readAuthorities(file, '--ca') };
