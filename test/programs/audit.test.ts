@@ -65,7 +65,7 @@ async function live({ broker }: Day, from: string, rounds: number, seen: Seen[])
   }
 }
 
-describe('the audit trail', { skip: unix }, () => {
+describe('row "audit": the trail of a broker', { skip: unix }, () => {
   for (const launcher of launchers) {
     it(
       `of a day of three sources is complete and in order after a kill -9 in the midst of it, on ${launcher.name}`,

@@ -96,7 +96,7 @@ const short = ({ event, method, entry, revision, outcome }: AuditRecord): unknow
   outcome,
 ];
 
-describe('the audit trail of an app', () => {
+describe('row "audit": the trail of an app', () => {
   it('has a record of each write, with what became of it, and none of what reads', async () => {
     const { call, records } = makeApp();
     await call('/services/Register', { name: 'a', data: 'secret' });

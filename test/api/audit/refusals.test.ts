@@ -12,7 +12,7 @@ const refusal = (source: string, outcome = 'access_denied'): AuditRecord => ({
   outcome,
 });
 
-describe('what was refused', () => {
+describe('row "audit": what was refused', () => {
   it('has a line each up to the limit of its source, then a count by outcome', async () => {
     const records: AuditRecord[] = [];
     const write = async (record: AuditRecord): Promise<number> => records.push(record);
