@@ -38,7 +38,7 @@ export async function toFile(migration: Migration): Promise<Omit<Migrated, 'plac
   await removeJournals(journals);
   await removeCurrent(file);
   await moving.finish().catch((error: unknown) => {
-    throw unfinished(`The registry is in ${file} now, which etcd has not been told`, error);
+    throw unfinished(`The registry is in ${file} now, and etcd does not know it yet`, error);
   });
   const { size: entries, revision } = placed;
   return { outcome: 'moved', entries, revision, ...(keptIn !== undefined && { keptIn }), notes: [] };

@@ -137,7 +137,7 @@ describe('the migration of a registry', { skip, timeout: 120_000 }, () => {
     await assert.rejects(out.move('file'), {
       code: 'unavailable',
       message:
-        /^The registry is in .*bpbroker\.json now, which etcd has not been told \(.*\): run this again$/,
+        /^The registry is in .*bpbroker\.json now, and etcd does not know it yet \(.*\): run this again$/,
     });
     assert.deepEqual([out.read()._store.driver, Object.keys(out.read().services)], ['file', ['foo']]);
     assert.match(await registryAt(out.prefix), /"state":"moved"/);
