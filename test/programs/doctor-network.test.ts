@@ -96,6 +96,46 @@ describe('doctor, on hosts of a network,', { skip: netnsProblem() ?? false, conc
     await net.close();
   });
 
+  it('says that the queries went to another port than that of the broker', async () => {
+    const { net, broker, prints, doctor, does } = await hostsOf({ hosts: lan });
+    await broker('a');
+    await prints('a', ...register('foo', 'x'));
+    const wrong = [...name('foo'), '--port', '20444'];
+    // Who has never met the broker is told which port was asked, and to try the usual one.
+    const unmet = await doctor('b', wrong, 'no_broker', 6);
+    assert.match(unmet.json.message ?? '', /^Nobody answered .* in 10\.77\.1\.0\/24 on UDP port 20444/);
+    assert.match(unmet.json.advice?.text ?? '', /^Leave --port out.* 20443/);
+    assert.equal(unmet.json.advice?.command, 'bpclient doctor --name foo');
+    assert.match(await does('b', unmet), /10\.77\.1\.1/);
+    await prints('b', ...ping);
+    const met = await doctor('b', wrong, 'no_broker', 6);
+    assert.match(met.json.message ?? '', /^The queries went to UDP port 20444; a broker answers on 20443/);
+    assert.equal(met.json.advice?.command, 'bpclient doctor --name foo');
+    await does('b', met);
+    // The broker has another port than the usual one.
+    await broker('c', '--listen-port', '20445');
+    await prints('c', '-b', '127.0.0.1:20445', ...register('bar', 'x').slice(2));
+    await prints('a', '-b', '10.77.1.3:20445', 'ping', '--data', 'x');
+    const other = await doctor('a', [...name('bar'), '--port', '20446'], 'no_broker', 6);
+    assert.equal(other.json.advice?.command, 'bpclient doctor --name bar --port 20445');
+    await does('a', other);
+    await net.close();
+  });
+
+  it('says how to ask a broker of another subnet, whatever port was asked', async () => {
+    const { net, broker, prints, doctor, does } = await hostsOf({
+      hosts: { a: ['10.77.1.1/24'], r: ['10.77.1.254/24', '10.77.2.254/24'], c: ['10.77.2.1/24'] },
+      routes: { a: ['default via 10.77.1.254'], c: ['default via 10.77.2.254'] },
+      routers: ['r'],
+    });
+    await broker('a');
+    await prints('a', ...register('foo', 'x'));
+    await prints('c', ...ping);
+    const far = await doctor('c', [...name('foo'), '--port', '20444'], 'other_subnet', 6);
+    assert.equal(await does('c', far), '10.77.1.1');
+    await net.close();
+  });
+
   it('says that UDP is blocked, on the client and at the broker', { skip: noNft }, async () => {
     const { net, on, broker, prints, doctor, does, firewall } = await hostsOf({ hosts: lan });
     await broker('a');

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../protocol/data.ts';
-import { formatAddress } from '../../protocol/address.ts';
+import { DEFAULT_PORT, formatAddress } from '../../protocol/address.ts';
 import type { Deadline } from '../../client/connection/retry.ts';
 import { proveBroker } from '../../client/trust/proof.ts';
 import { BrokerError } from '../../protocol/errors.ts';
@@ -32,6 +32,8 @@ export interface Tried extends Candidate {
   readonly isBroker: boolean;
   /** Whether it answers on UDP, when it is asked alone. */
   readonly answersUdp: boolean;
+  /** Whether it says on UDP that it has the entry. */
+  readonly holds: boolean;
   readonly isOpen: boolean;
   /** Whether it proves that it has the discovery key; nothing where that was not asked. */
   readonly proves: boolean | undefined;
@@ -78,6 +80,7 @@ export async function tryCandidates(
         proves,
         isBroker,
         answersUdp,
+        holds: answer?.holds ?? false,
         isOpen: tcp.ok,
         isNear: isNear(candidate.host, interfaces),
         facts: {
@@ -106,7 +109,7 @@ async function hasKey(address: Candidate, key: string, deadline: Deadline): Prom
 /** Why nobody answers, as far as can be seen, and what helps. */
 export function silenceProblem(silence: Silence, subject: Subject, firewall: Firewall): Problem {
   const { tried, host } = silence;
-  const found = tried.find(({ isBroker }) => isBroker);
+  const found = likeliest(tried, subject.port);
   const { port } = subject;
   const lost = { protocol: 'udp', port } as const;
   const drop =
@@ -132,6 +135,12 @@ export function silenceProblem(silence: Silence, subject: Subject, firewall: Fir
   return nowhere(silence, subject);
 }
 
+/** The broker that is meant: one that has the entry; else one at the port that was asked; else any. */
+function likeliest(tried: readonly Tried[], asked: number): Tried | undefined {
+  const brokers = tried.filter(({ isBroker }) => isBroker);
+  return brokers.find(({ holds }) => holds) ?? brokers.find(({ port }) => port === asked) ?? brokers[0];
+}
+
 function foundElsewhere(found: Tried, { subnets, rejected }: Silence, subject: Subject): Problem {
   const at = place(found);
   const target = { host: found.host, port: found.port };
@@ -143,6 +152,7 @@ function foundElsewhere(found: Tried, { subnets, rejected }: Silence, subject: S
       where: 'here',
       command: commandLine(subject, 'discover', { target }),
     };
+  if (found.answersUdp && found.port !== subject.port) return wrongPort(found, subject);
   if (found.answersUdp)
     return {
       cause: 'broadcast_blocked',
@@ -172,6 +182,18 @@ function foundElsewhere(found: Tried, { subnets, rejected }: Silence, subject: S
   };
 }
 
+/** Broadcasts went to another port than the broker has: that they do not reach it says nothing of the network. */
+function wrongPort(found: Tried, subject: Subject): Problem {
+  const isUsual = found.port === DEFAULT_PORT;
+  return {
+    cause: 'no_broker',
+    message: `The queries went to UDP port ${subject.port}; a broker answers on ${found.port}, at ${found.host}.`,
+    advice: isUsual ? 'Leave --port out:' : 'Correct --port:',
+    where: 'here',
+    command: commandLine({ ...subject, port: found.port }, 'doctor'),
+  };
+}
+
 function keyMissing(subject: Subject): Problem {
   return {
     cause: 'discovery_key_missing',
@@ -192,7 +214,9 @@ function nowhere({ tried, host, subnets, isInside, isSent }: Silence, subject: S
       advice: 'Look at the network of this host: its addresses and routes.',
     };
   const where = subnets.length > 0 ? ` in ${subnets.join(', ')}` : ' on this host';
-  const what = `Nobody answered for ${brokerOf(subject)}${where}`;
+  const isUsual = subject.port === DEFAULT_PORT;
+  const asked = isUsual ? '' : ` on UDP port ${subject.port}`;
+  const what = `Nobody answered for ${brokerOf(subject)}${where}${asked}`;
   if (host.file !== undefined && host.isRunning === false)
     return {
       ...base,
@@ -207,10 +231,18 @@ function nowhere({ tried, host, subnets, isInside, isSent }: Silence, subject: S
       : '';
   const inside = isInside ? ' This is a container, whose broadcasts may end at its host.' : '';
   const elsewhere = `If one runs where broadcasts do not reach, name it: ${subject.program} doctor --target ADDRESS`;
+  const message = `${what}${before}.${inside}`;
+  if (!isUsual)
+    return {
+      ...base,
+      message,
+      advice: `Leave --port out first: a broker has port ${DEFAULT_PORT} unless its configuration says another. To start one on port ${subject.port}: bpbroker start --listen-port ${subject.port}. ${elsewhere}. Without --port:`,
+      command: commandLine({ ...subject, port: DEFAULT_PORT }, 'doctor'),
+    };
   return {
     ...base,
     where: 'broker',
-    message: `${what}${before}.${inside}`,
+    message,
     advice: `Start one on the host that is to be the broker. ${elsewhere}.`,
     command: 'bpbroker start',
   };

@@ -44,7 +44,8 @@ export function commandLine(
     ...(takesName && isNamed && name !== undefined ? ['--name', shellWord(name)] : []),
     ...(broker ? ['--bpbroker', typeof broker === 'string' ? shellWord(broker) : place(broker)] : []),
     ...(target ? ['--target', place(target)] : []),
-    ...(!broker && port !== DEFAULT_PORT ? ['--port', String(port)] : []),
+    // A target says its own port: with --port, one that says none would be asked there.
+    ...(!broker && !target && port !== DEFAULT_PORT ? ['--port', String(port)] : []),
     ...(broker ? [] : repeated.interfaces.flatMap((one) => ['--interface', shellWord(one)])),
     ...option('--ca', repeated.ca),
     ...option('--discover-key-file', repeated.discoverKeyFile),
