@@ -193,8 +193,8 @@ describe('bpbroker migrate', { skip, timeout: 240_000 }, () => {
     await other.stop();
     const usage: [readonly string[], RegExp][] = [
       [['--from', 'file', '--to', 'file'], /from file to file/],
-      [['--from', 'disk', '--to', 'etcd'], /Invalid --from 'disk'.*file, etcd/],
-      [['--from', 'file', '--to', 'mysql'], /Invalid --to 'mysql'.*file, etcd/],
+      [['--from', 'disk', '--to', 'etcd'], /Invalid --from 'disk': expected file or etcd/],
+      [['--from', 'file', '--to', 'mysql'], /Invalid --to 'mysql': expected file or etcd/],
       [['--to', 'etcd'], /needs --from DRIVER/],
     ];
     for (const [args, reason] of usage) {

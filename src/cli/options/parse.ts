@@ -125,12 +125,16 @@ function add(values: Values, name: OptionName, value: string): void {
   }
 }
 
+function oneOf(choices: readonly string[]): string {
+  return [choices.slice(0, -1).join(', '), ...choices.slice(-1)].filter(Boolean).join(' or ');
+}
+
 function checkChoice(name: OptionName, value: string, command: Command): string {
   const { choices } = optionOf(name, command);
   if (choices && !choices.includes(value)) {
     throw new BrokerError(
       'usage',
-      `Invalid --${name} '${value}'${suggestion(value, choices)}; there are ${choices.join(', ')}`,
+      `Invalid --${name} '${value}'${suggestion(value, choices)}: expected ${oneOf(choices)}`,
     );
   }
   return value;
