@@ -20,7 +20,7 @@ const otherVariables: Readonly<Record<string, string>> = {
 const givenVariables: Readonly<Record<string, string>> = {
   BPBROKER_DETACHED_READY_FILE:
     'To the broker that `start --detach` starts: the file by which it tells that it is ready. It is not for users.',
-  BPBROKER_EVENT_TYPE: 'To `service watch --exec`: `put`, `delete` or `reset`.',
+  BPBROKER_EVENT_TYPE: 'To `service watch --exec`: `put`, `delete`, `expire` or `reset`.',
   BPBROKER_EVENT_NAME: 'To `service watch --exec`: the name of the entry; empty for `reset`.',
   BPBROKER_EVENT_REVISION: 'To `service watch --exec`: the revision of the change.',
   BPBROKER_LOCK_NAME: 'To the command of `lock`: the name of its lock. `--if-locked` reads it.',

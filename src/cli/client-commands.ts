@@ -132,7 +132,7 @@ const service: Command = {
     watch: {
       description: 'Print each change as it happens, a JSON line each',
       details:
-        'It goes on after a broken connection, and no change is lost. It ends with its reader, also when no change follows. --exec gets the line on its standard input, and BPBROKER_EVENT_TYPE, BPBROKER_EVENT_NAME and BPBROKER_EVENT_REVISION in its environment; the next change waits for its end.',
+        'It goes on after a broken connection, and no change is lost. It ends with its reader, also when no change follows. --exec gets the line on its standard input, and BPBROKER_EVENT_TYPE (put, delete, expire or reset), BPBROKER_EVENT_NAME and BPBROKER_EVENT_REVISION in its environment; the next change waits for its end.',
       prints: 'A JSON line for each change.',
       options: ['name', 'prefix', 'exec', 'initial', 'after', 'count', ...connectionOptions],
       oneOf: [['name', 'prefix']],

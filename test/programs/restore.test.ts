@@ -21,7 +21,9 @@ import { bpbroker, connectTo, reference } from './support.ts';
 async function withBackup(): Promise<{ dir: string; backup: string }> {
   const broker = await startBroker(reference, { config: { services: {}, mine: { x: 'before' } } });
   await broker.client(['service', 'register', '--name', 'foo', '--data', 'before']);
-  const backup = (await backUp(broker.dir)).stdout.trim();
+  const { stdout, stderr } = await backUp(broker.dir);
+  assert.match(stderr, /: 1 entry, \d+ bytes\n/);
+  const backup = stdout.trim();
   await broker.client(['service', 'replace', '--name', 'foo', '--data', 'after']);
   await broker.kill();
   return { dir: broker.dir, backup };
@@ -35,6 +37,7 @@ describe('bpbroker restore', () => {
     const stood = Object.entries(treeOf(dir)).filter(([name]) => /^bpbroker\.json(\.journal.*)?$/.test(name));
     const { code, stdout, stderr } = await restore(dir, backup);
     assert.equal(code, 0, stderr);
+    assert.match(stderr, /^1 entry as of /);
     const [restored, kept, before] = stdout.split('\n');
     assert.equal(restored, `restored ${file}`);
     const keptIn = /^kept (.*)$/.exec(kept ?? '')?.[1] ?? '';

@@ -1,12 +1,13 @@
 import { backUpNow } from '../../broker/backups/backup-now.ts';
 import type { Run } from '../command.ts';
 import { brokerFile } from '../broker-file.ts';
+import { entryCount } from '../output/count.ts';
 import { writeError, writeOut } from '../terminal.ts';
 
 export const run: Run = async (args) => {
   const { file, backups } = brokerFile(args);
   const { path, revision, entries, bytes, problem } = await backUpNow(file, backups);
   writeOut(`${path}\n`);
-  writeError(`${file} at revision ${revision}: ${entries} entries, ${bytes} bytes\n`);
+  writeError(`${file} at revision ${revision}: ${entryCount(entries)}, ${bytes} bytes\n`);
   if (problem !== undefined) writeError(`older backups stay: ${problem}\n`);
 };

@@ -56,9 +56,7 @@ function report(
     writeOut(`migrated ${file}\n`);
     if (keptIn !== undefined) writeOut(`kept ${keptIn}\n`);
     if (backup !== undefined) writeOut(`backup ${backup}\n`);
-    writeError(
-      `${entries} entries, each compared, are in ${where}; the registry goes on at revision ${revision}\n`,
-    );
+    writeError(`${compared(entries ?? 0)} in ${where}; the registry goes on at revision ${revision}\n`);
   } else {
     writeOut(`${outcome} ${file}\n`);
     writeError(`${said[outcome]} ${where}\n`);
@@ -71,6 +69,10 @@ function report(
   writeError(`To go back, with what is written from now on: bpbroker migrate ${back} --config ${config}\n`);
 }
 
+function compared(entries: number): string {
+  return entries === 1 ? '1 entry, compared, is' : `${entries} entries, each compared, are`;
+}
+
 const said = {
   completed: 'The registry is in its new place, which an earlier run had not opened yet:',
   reopened: 'The registry stays, and is open again, in',
@@ -79,8 +81,9 @@ const said = {
 
 function lineOf({ step, done, total }: MigrationProgress): string {
   const of = total === undefined ? '' : ` of ${total.toLocaleString('en')}`;
+  const noun = (total ?? done) === 1 ? 'entry' : 'entries';
   const verb = { read: 'Read', copied: 'Copied', verified: 'Compared' }[step];
-  return `${verb} ${done.toLocaleString('en')}${of} entries`;
+  return `${verb} ${done.toLocaleString('en')}${of} ${noun}`;
 }
 
 interface Interruption {

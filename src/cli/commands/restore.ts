@@ -5,6 +5,7 @@ import { restoreBackup } from '../../store/file/backup/restore.ts';
 import { brokerFile } from '../broker-file.ts';
 import { shellWord } from '../../protocol/shell-word.ts';
 import type { Run } from '../command.ts';
+import { entryCount } from '../output/count.ts';
 import { writeError, writeOut } from '../terminal.ts';
 
 export const run: Run = async (args) => {
@@ -24,7 +25,7 @@ export const run: Run = async (args) => {
   writeOut(`restored ${file}\n`);
   if (keptIn !== undefined) writeOut(`kept ${keptIn}\n`);
   if (backup !== undefined) writeOut(`backup ${backup}\n`);
-  writeError(`${entries} entries as of ${taken}; the registry goes on at revision ${revision}\n`);
+  writeError(`${entryCount(entries)} as of ${taken}; the registry goes on at revision ${revision}\n`);
   if (backup !== undefined)
     writeError(`To go back: bpbroker restore --config ${shellWord(file)} --from ${shellWord(backup)}\n`);
   if (problem !== undefined) writeError(`No backup of what was replaced, which cannot be read: ${problem}\n`);
