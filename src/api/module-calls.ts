@@ -48,7 +48,8 @@ export function createModuleCalls(): ModuleCalls {
       if (isOver) return;
       isOver = true;
       record.running -= 1;
-      const seconds = (performance.now() - began) / 1000;
+      // In microseconds: what is beyond them is noise of the arithmetic.
+      const seconds = Math.round((performance.now() - began) * 1000) / 1e6;
       const past = {
         at,
         method: method.slice(0, METHOD_LENGTH),
@@ -90,7 +91,7 @@ function observed(reply: Reply, call: Call, end: (outcome: string) => void): Rep
   const { status = 200 } = reply ?? {};
   const outcome = status < 400 ? 'ok' : `status ${status}`;
   if (!comesInParts(reply)) {
-    end(outcome);
+    end(call.hasCallerGone ? 'gone' : outcome);
     return reply;
   }
   const { body } = reply;

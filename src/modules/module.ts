@@ -36,6 +36,8 @@ export interface Call {
   drop(): void;
   /** What the audit trail tells of a call besides its address. It is the broker's own, and not for modules. */
   readonly origin?: CallOrigin | undefined;
+  /** Whether the caller has gone, which a broker that stops does not mean. It is the broker's own, and not for modules. */
+  readonly hasCallerGone?: boolean;
 }
 
 /** Where a call came in. */

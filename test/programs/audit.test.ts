@@ -15,6 +15,7 @@ import {
   call,
   config,
   type Day,
+  get,
   KEY,
   nameOf,
   ready,
@@ -107,6 +108,56 @@ describe('row "audit": the trail of a broker', { skip: unix }, () => {
         for (const { call: number, event, outcome } of lines.slice(before.length))
           if (event === 'execution' && outcome === 'begun')
             assert.ok(lines.some((line) => line.call === number && line.outcome === 'ok'));
+      },
+    );
+  }
+
+  for (const launcher of launchers) {
+    it(
+      `says of a call whose caller did not wait for its end that he has gone, on ${launcher.name}`,
+      { skip: skipOf(launcher) },
+      async () => {
+        const dir = tempDir();
+        const go = JSON.stringify(path.join(dir, 'go'));
+        writeExtensions(dir, {
+          'slow.sh': `#!/bin/sh\nuntil [ -e ${go} ]; do sleep 0.1; done\nsleep 0.5\necho late\n`,
+          'late.js': `import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+export async function Run() { while (!existsSync(${go})) await sleep(100); await sleep(500); return 'late'; }
+`,
+        });
+        const { broker, trail } = await begin(
+          {},
+          { dir, config: { slow: {}, late: {}, _audit: { to: 'file' } } },
+          launcher,
+        );
+        const modules = ['slow', 'late'];
+        for (const module of modules) {
+          const { code } = await broker.client([
+            'execute',
+            '--method',
+            `${module}.Run`,
+            '--timeout',
+            '500ms',
+          ]);
+          assert.equal(code, 9);
+        }
+        writeFileSync(path.join(dir, 'go'), '');
+        const ends = (): unknown[] =>
+          readTrail(trail)
+            .filter(({ event, outcome }) => event === 'execution' && outcome !== 'begun')
+            .map(({ outcome, status: code }) => [outcome, code]);
+        const gone = ['gone', 200];
+        await waitFor('both calls to end', () => ends().length === 2);
+        assert.deepEqual(ends(), [gone, gone]);
+        const status = JSON.parse(await get(broker, '/status')) as {
+          modules: { calls: { outcome: string }[] }[];
+        };
+        assert.deepEqual(
+          status.modules.map(({ calls }) => calls.map(({ outcome }) => outcome)),
+          [['gone'], ['gone']],
+        );
+        await broker.stop();
       },
     );
   }

@@ -147,7 +147,8 @@ export function createAudit(sink: AuditSink): Audit {
         return watched(reply, (end) =>
           ended('error' in end ? outcomeOf(end.error, call) : { ...ok, outcome: end.outcome }),
         );
-      await ended(status === undefined && body === undefined ? { outcome: 'internal', status: 500 } : ok);
+      if (status === undefined && body === undefined) await ended({ outcome: 'internal', status: 500 });
+      else await ended(call.hasCallerGone ? { ...ok, outcome: 'gone' } : ok);
       return reply;
     },
     async refused(asked, error) {

@@ -66,6 +66,11 @@ export class RequestCall implements Call {
     return this.#signal.signal;
   }
 
+  get hasCallerGone(): boolean {
+    // A broker that stops closes connections, too.
+    return this.#request.signal.aborted && !this.#context.closing.aborted;
+  }
+
   get requestId(): string {
     this.#isNamed = true;
     return requestIdOf(this.#request);

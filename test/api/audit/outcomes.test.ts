@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { type AuditSink, createAudit } from '../../../src/api/audit/audit.ts';
 import { refusalLimits } from '../../../src/api/audit/refusals.ts';
 import type { AuditRecord } from '../../../src/api/audit/record.ts';
+import type { PastCall } from '../../../src/api/module-calls.ts';
 import { createApp } from '../../../src/api/create-app.ts';
 import type { Call, Module, Reply } from '../../../src/modules/module.ts';
 import { BrokerError } from '../../../src/protocol/errors.ts';
@@ -36,6 +37,50 @@ describe('what became of a call, in the audit trail,', () => {
         ['Empty', 'ok', 204],
         ['None', 'begun', undefined],
         ['None', 'internal', 500],
+      ],
+    );
+  });
+
+  it('is told of an answer that came whole after its caller had gone; not of one while the broker stops, nor of a write', async () => {
+    const records: AuditRecord[] = [];
+    const left = new AbortController();
+    const closing = new AbortController();
+    const late: Module = {
+      async call(method, { registry }): Promise<Reply> {
+        if (method === 'Write') await registry.replace('late', 'x');
+        left.abort();
+        if (method === 'Stop') closing.abort();
+        return { status: 404, body: 'unread' };
+      },
+    };
+    const app = createApp({
+      store: memoryStore(),
+      config: { late: {}, services: {} },
+      modules: { late },
+      audit: (record) => void records.push(record),
+      signal: closing.signal,
+    });
+    await app.request('/services/Replace?name=own&data=x', { signal: AbortSignal.abort() });
+    await app.request('/late/Write', { signal: left.signal });
+    await app.request('/late/Stop', { signal: left.signal });
+    assert.deepEqual(
+      records.map(({ method, outcome, status }) => [method, outcome, status]),
+      [
+        ['Replace', 'ok', undefined],
+        ['Write', 'begun', undefined],
+        ['Replace', 'ok', undefined],
+        ['Write', 'gone', 404],
+        ['Stop', 'begun', undefined],
+        ['Stop', 'ok', 404],
+      ],
+    );
+    assert.deepEqual(
+      (
+        await ((await app.request('/status')).json() as Promise<{ modules: { calls: PastCall[] }[] }>)
+      ).modules[0]?.calls.map(({ method, outcome }) => [method, outcome]),
+      [
+        ['Stop', 'status 404'],
+        ['Write', 'gone'],
       ],
     );
   });
