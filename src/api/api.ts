@@ -28,7 +28,7 @@ import {
   type MetricsCaller,
   type RoutesOptions,
 } from './routes.ts';
-import { type Cluster, createStatus, type GuardedPage } from './status.ts';
+import { type Cluster, createStatus, type GuardedPage, STATUS_PAGE } from './status.ts';
 import { createStreamLimit } from './requests/streams.ts';
 
 /** The API over a set of modules: the Hono app, and what can change under it while it serves. */
@@ -85,9 +85,6 @@ interface Served {
   readonly metrics: (caller: MetricsCaller) => Promise<Reply>;
   readonly status: (caller: MetricsCaller) => Promise<Reply>;
 }
-
-/** What the audit trail calls `/status`. */
-const STATUS_PAGE = '_status';
 
 /** Event streams that may be open at a time: those of one access key, and all of them (security page). */
 const streamLimits = { perHolder: 64, overall: 1000 };

@@ -46,6 +46,10 @@ export function createCallKeys(): CallKeys {
         if (valid.size > 0 && module === MODULE && valid.has(presented() ?? '')) return;
         keys.check(module, presented, caller);
       },
+      checkAny(page, modules, presented, caller) {
+        if (valid.size > 0 && modules.includes(MODULE) && valid.has(presented() ?? '')) return;
+        keys.checkAny(page, modules, presented, caller);
+      },
       nameOf: (module, presented) =>
         valid.size > 0 && module === MODULE && valid.has(presented() ?? '')
           ? 'extension'

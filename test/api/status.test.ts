@@ -70,6 +70,24 @@ describe('/status', () => {
     for (let i = 0; i < 20; i++) assert.equal((await read(bearer('ossec'), '10.8.0.2')).status, 200);
   });
 
+  it('names no module to whoever presents a wrong key, nor does the log', async () => {
+    const lines: string[] = [];
+    const note = (...said: unknown[]): void => void lines.push(JSON.stringify(said));
+    const logged = await openApp({
+      config,
+      modules: { open: module, ossec: module, backup: module },
+      log: { debug: note, info: note, warn: note, error: note },
+    });
+    const before_ = lines.length;
+    const { status, body } = await logged.send('/status', bearer('wrong'));
+    assert.deepEqual([status, body['message']], [401, "Incorrect access key: it opens no extension's calls"]);
+    const said = lines.slice(before_).filter((line) => line.includes('wrong access key'));
+    assert.equal(said.length, 1);
+    assert.match(said[0] ?? '', /"module":"_status"/);
+    assert.doesNotMatch(lines.slice(before_).join(), /ossec|backup|services/);
+    await logged.broker.close();
+  });
+
   it('is not for pages of other sites', async () => {
     const { status } = await read({
       headers: { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' },
@@ -97,6 +115,7 @@ describe('/status', () => {
     );
     const [{ at, source, seconds } = { at: '', source: '', seconds: -1 }] = open?.calls ?? [];
     assert.equal(source, '10.8.0.3');
+    for (const call of open?.calls ?? []) assert.match(String(call.seconds), /^\d(\.\d{1,6})?$|^\de-\d$/);
     assert.ok(seconds >= 0 && Math.abs(Date.parse(at) - Date.now()) < 60_000);
     assert.doesNotMatch(text, /secret/);
   });

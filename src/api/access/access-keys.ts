@@ -30,6 +30,18 @@ export interface AccessKeys {
    */
   check(module: string, presented: () => string | undefined, caller: Caller): void;
   /**
+   * Passes when what `presented` gives is a key of any of the modules that ask for one, or none of them does. Whoever is refused
+   * learns the name of none.
+   * @param page what the log calls the page that was asked for.
+   * @throws BrokerError as {@link AccessKeys.check} does.
+   */
+  checkAny(
+    page: string,
+    modules: readonly string[],
+    presented: () => string | undefined,
+    caller: Caller,
+  ): void;
+  /**
    * Who a call counts for where a key may have only so many of something: its key, or its address without one; nobody where
    * the server does not tell the address.
    */
@@ -77,6 +89,43 @@ export function createAccessKeys(
     if (failures.waitMs(source, now) > 0) log.warn('too many wrong access keys', { source });
   };
 
+  /** @param asked what the log says was asked for: the module whose key it is, or a page that any of several keys opens. */
+  const pass = (
+    asked: { readonly module: string } | { readonly page: string },
+    accepted: readonly Buffer[],
+    present: () => string | undefined,
+    caller: Caller,
+  ): void => {
+    // Before the key is looked at: else a right guess would still be told from a wrong one.
+    if (failures.sources > 0) {
+      const { clientAddress } = caller;
+      const waitMs = failures.waitMs(networkOf(clientAddress), performance.now());
+      if (waitMs > 0) {
+        refused('limited');
+        throw blocked(clientAddress, waitMs);
+      }
+    }
+    const presented = present();
+    if (presented === undefined || presented === '') {
+      refused('missing');
+      throw new BrokerError(
+        'access_denied',
+        'page' in asked
+          ? 'An access key is asked for, and none was given'
+          : `Module '${asked.module}' asks for an access key, and none was given`,
+      );
+    }
+    if (matches(accepted, presented)) return;
+    refused('wrong');
+    failed('page' in asked ? asked.page : asked.module, caller);
+    throw new BrokerError(
+      'access_denied',
+      'page' in asked
+        ? "Incorrect access key: it opens no extension's calls"
+        : `Incorrect access key for module '${asked.module}'`,
+    );
+  };
+
   return {
     guards: (module) => digests.has(module),
     opens(module, key) {
@@ -85,28 +134,11 @@ export function createAccessKeys(
     },
     check(module, present, caller) {
       const accepted = digests.get(module);
-      if (!accepted) return;
-      // Before the key is looked at: else a right guess would still be told from a wrong one.
-      if (failures.sources > 0) {
-        const { clientAddress } = caller;
-        const waitMs = failures.waitMs(networkOf(clientAddress), performance.now());
-        if (waitMs > 0) {
-          refused('limited');
-          throw blocked(clientAddress, waitMs);
-        }
-      }
-      const presented = present();
-      if (presented === undefined || presented === '') {
-        refused('missing');
-        throw new BrokerError(
-          'access_denied',
-          `Module '${module}' asks for an access key, and none was given`,
-        );
-      }
-      if (matches(accepted, presented)) return;
-      refused('wrong');
-      failed(module, caller);
-      throw new BrokerError('access_denied', `Incorrect access key for module '${module}'`);
+      if (accepted) pass({ module }, accepted, present, caller);
+    },
+    checkAny(page, modules, present, caller) {
+      const accepted = modules.flatMap((module) => digests.get(module) ?? []);
+      if (accepted.length > 0) pass({ page }, accepted, present, caller);
     },
     holderOf(module, present, { clientAddress }) {
       if (digests.has(module)) return `key ${sha256(present() ?? '').toString('hex')}`;
