@@ -60,10 +60,14 @@ function mean(title: string, name: string): Series {
 }
 
 const REQUESTS = 'bpbroker_http_requests_total';
-const of = (route: string) => (labels: Labels) => labels['route'] === `/services/${route}`;
+const of =
+  (...methods: readonly string[]) =>
+  (labels: Labels) =>
+    methods.some((method) => labels['route'] === `/services/${method}`);
 
 const series: readonly Series[] = [
   rate('Registrations', REQUESTS, of('Register')),
+  rate('Writes', REQUESTS, of('Register', 'Replace', 'Update', 'Delete')),
   rate('Gets', REQUESTS, of('Get')),
   rate('Discovery answers', 'bpbroker_discovery_queries_total', ({ outcome }) => outcome === 'answered'),
   gauge('Waiting clients', 'bpbroker_waiting_clients'),
@@ -76,7 +80,7 @@ export function createActivity({ api, plots, process, now }: ActivityOptions): A
   let last: { readonly samples: Samples; readonly at: number } | undefined;
   let drawn: Map<Series, Plot> | undefined;
 
-  /** Those that this broker has: an app without files has no fsync. */
+  /** Those that this broker has: an app without files has no fsync, nor has a registry in etcd. */
   function plotsOf(samples: Samples): Map<Series, Plot> {
     const there = series.filter((item) => item.value(samples, samples, 1) !== undefined);
     const made = new Map(there.map((item) => [item, createPlot(item.title, item.format)] as const));

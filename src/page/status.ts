@@ -121,8 +121,8 @@ function callRow({ at, method, source, outcome, seconds }: PastCall): HTMLElemen
     'tr',
     {},
     element('td', {}, when),
-    element('td', { text: method }),
-    element('td', { text: source === '' ? 'unknown' : source }),
+    element('td', { class: 'method', text: method }),
+    element('td', { class: 'source', text: source === '' ? 'unknown' : source }),
     element('td', { class: outcome === 'ok' ? 'good' : 'bad', text: outcome.replaceAll('_', ' ') }),
     element('td', { text: latency(seconds) }),
   );

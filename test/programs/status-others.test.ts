@@ -39,18 +39,24 @@ describe(
         'hello.sh': '#!/bin/sh\n[ "$1" = Fail ] && { echo no >&2; exit 1; }\necho hi\n',
         'ossec.sh': '#!/bin/sh\necho added\n',
       });
+      const long = 'AMethodWithANameOfThirtyNineCharactersX';
       const config = { hello: {}, idle: {}, ossec: { _access_key: 'ossec' } };
       const broker = await startBroker(reference, { dir, config: { api: { listen_port: 0 }, ...config } });
       const call = async (method: string, ...args: string[]): Promise<void> =>
         void (await broker.client(['execute', '--method', method, ...args]));
+      await call(`hello.${long}`);
       await call('hello.Greet');
       await call('hello.Fail');
       await call('ossec.AddAgent', '--access-key', 'ossec');
+      const isCutOff =
+        "[...document.querySelectorAll('.scroller')].some((at) => at.scrollWidth > at.clientWidth)";
       for (const screen of screens) {
         const page = await open(`127.0.0.1:${broker.port}`, screen);
         const rows = page.locator('#modules tbody tr');
         await rows.filter({ hasText: 'Greet' }).getByText('ok', { exact: true }).waitFor();
         await rows.filter({ hasText: 'Fail' }).getByText('extension failed').waitFor();
+        await rows.filter({ hasText: long }).waitFor();
+        assert.equal(await page.evaluate(isCutOff), false, 'a column is out of sight');
         assert.match(await rows.first().innerText(), /Fail\s+127\.0\.0\.1/);
         await page.locator('.module', { hasText: 'idle' }).getByText('not called yet').waitFor();
         assert.equal(await page.getByText('AddAgent').count(), 0, 'it asks for a key');
@@ -93,6 +99,13 @@ describe(
       for (const n of [2, 3, 4]) await items.filter({ hasText: `https://127.0.0.${n}:${port}` }).waitFor();
       assert.equal(await items.count(), 3);
       assert.match(await items.filter({ hasText: '127.0.0.2' }).innerText(), /this one[^]*version 1\./);
+      const plot = (title: string): ReturnType<Page['locator']> => page.locator('.plot', { hasText: title });
+      await plot('Writes').waitFor();
+      assert.equal(await plot('Time of a commit').count(), 0, 'there is no journal');
+      assert.doesNotMatch(
+        await page.evaluate<string>("fetch('metrics').then((answer) => answer.text())"),
+        /bpbroker_journal/,
+      );
       assert.deepEqual(await violations(page), []);
       await picture(page, 'cluster');
       await second.stop();

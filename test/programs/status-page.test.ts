@@ -78,6 +78,7 @@ for (const launcher of tried) {
       await page.locator('#changes').getByText('node/web1').first().waitFor();
       for (const title of [
         'Registrations',
+        'Writes',
         'Gets',
         'Discovery answers',
         'Waiting clients',

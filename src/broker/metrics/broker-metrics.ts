@@ -24,7 +24,7 @@ export function createBrokerMeasures(): BrokerMeasures {
 }
 
 export interface BrokerSources extends BrokerMeasures {
-  readonly store: { readonly journalBytes: number };
+  readonly store: { readonly journalBytes?: number };
   readonly backups: Pick<Backups, 'lastWell'>;
   /** The doors, once they are open. */
   listeners(): Listeners | undefined;
@@ -42,12 +42,7 @@ export function createBrokerMetrics(sources: BrokerSources): () => Metric[] {
   return () => {
     const open = sources.listeners();
     return [
-      one('gauge', 'bpbroker_journal_bytes', 'Size of the journal that is written to.', store.journalBytes),
-      histogram(
-        'bpbroker_journal_commit_duration_seconds',
-        'Time to write a batch of changes to the journal and sync it (fdatasync).',
-        durable,
-      ),
+      ...ofJournal(store.journalBytes, durable),
       histogram('bpbroker_extension_duration_seconds', 'How long calls of extensions ran.', extensions),
       ...(open ? ofListeners(open, expiryOf) : []),
       ...maybe(
@@ -66,6 +61,19 @@ export function createBrokerMetrics(sources: BrokerSources): () => Metric[] {
       ...ofProcess(),
     ];
   };
+}
+
+/** A registry in etcd has no journal. */
+function ofJournal(bytes: number | undefined, durable: Histogram): Metric[] {
+  if (bytes === undefined) return [];
+  return [
+    one('gauge', 'bpbroker_journal_bytes', 'Size of the journal that is written to.', bytes),
+    histogram(
+      'bpbroker_journal_commit_duration_seconds',
+      'Time to write a batch of changes to the journal and sync it (fdatasync).',
+      durable,
+    ),
+  ];
 }
 
 function ofAudit(counts: AuditCounts | undefined): Metric[] {

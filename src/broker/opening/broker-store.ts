@@ -21,8 +21,8 @@ export interface BrokerStore extends Store {
   readonly recovery: { readonly replayed: number; readonly tornBytes: number } | undefined;
   /** Why the file could not be rewritten at the last attempt; nothing when all is well. */
   rewriteProblem(): string | undefined;
-  /** Bytes of the journal that is written to; 0 where there is none. */
-  readonly journalBytes: number;
+  /** Bytes of the journal that is written to; absent where there is none. */
+  readonly journalBytes?: number;
   /** Bytes that what is written beside the entries' own writes takes on the disk of this host. */
   neededBytes(): number;
   /** What a look at the disk of this host shows to be amiss; nothing when all is well. */

@@ -66,7 +66,6 @@ export async function openEtcdRegistry(file: string, settings: Settings, log: Lo
       backUp: (target: (revision: number) => string) => backUp(store, file, settings, target),
       recovery: undefined,
       rewriteProblem: () => undefined,
-      journalBytes: 0,
       neededBytes: () => 0,
       diskProblem: () => Promise.resolve(undefined),
     }),
