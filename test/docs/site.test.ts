@@ -104,6 +104,21 @@ describe('the site in a browser, from a folder', { skip: lacking('chromium') }, 
     await page.close();
   });
 
+  it('breaks no name in a table on a phone: the table can be scrolled, and the page is no wider than the screen', async () => {
+    for (const name of ['docs/audit.html', 'docs/monitoring.html', 'docs/cli.html']) {
+      const page = await open(name);
+      await page.setViewportSize({ width: 390, height: 800 });
+      const broken: string[] = await page.evaluate(
+        `[...document.querySelectorAll('td code')]
+          .filter((code) => /^[\\w.]+$/.test(code.textContent) && code.getClientRects().length > 1)
+          .map((code) => code.textContent)`,
+      );
+      assert.deepEqual(broken, [], name);
+      assert.equal(await page.evaluate('document.documentElement.scrollWidth > innerWidth'), false, name);
+      await page.close();
+    }
+  });
+
   for (const scheme of ['light', 'dark'] as const) {
     for (const name of [
       'index.html',
