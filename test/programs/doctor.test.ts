@@ -94,12 +94,16 @@ describe('doctor, of keys and identities,', () => {
       ['warn', 'warn'],
     );
     assert.deepEqual([first.json.ok, first.json.untried], [false, ['access_key']]);
-    assert.match(first.text, /^Nothing was found in the way .*\nWhat is not known: .* access key/m);
+    assert.match(
+      first.text,
+      /^No fault was found on the way to the broker at .*\nWhat is not known: .* access key/m,
+    );
     await user.types(advised(first));
     const met = await user.doctor(at(broker), null, 0);
     assert.equal(met.check('access_key').status, 'ok');
     assert.deepEqual([met.json.ok, met.json.untried], [true, []]);
-    assert.match(met.text, /^Nothing is in the way /m);
+    assert.match(met.text, /^skip +discovery key +none is set: brokers are asked without a discovery key$/m);
+    assert.match(met.text, /^There is no fault on the way to the broker at /m);
     const pinned = await userOf({ BPBROKER_ACCESS_KEY: canary }).doctor(
       [...at(broker), '--fingerprint', broker.fingerprint],
       null,
@@ -117,7 +121,7 @@ describe('doctor, of a port that is not that of the broker,', () => {
     await user.types([...reference.bpclient, ...at(broker), 'ping', '--data', 'x']);
     const wrong = await user.doctor(['-b', `127.0.0.1:${await freePort()}`], 'no_broker', 6);
     assert.ok(wrong.json.message?.endsWith(`one answers on its port ${broker.port}.`), wrong.text);
-    assert.match(await user.types(advised(wrong)), /Nothing is in the way/);
+    assert.match(await user.types(advised(wrong)), /There is no fault/);
     await broker.kill();
   });
 

@@ -198,7 +198,7 @@ function keyCheck({ key, repeated }: Subject): Check {
     return {
       id: 'discovery_key',
       status: 'skip',
-      says: 'none is set: brokers are asked in the open form',
+      says: 'none is set: brokers are asked without a discovery key',
       facts: { is_set: false },
     };
   const from = repeated.discoverKeyFile ?? 'BPBROKER_DISCOVER_KEY';

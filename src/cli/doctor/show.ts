@@ -78,7 +78,7 @@ function ending({ checks, problem, advice, broker }: Report, look: Look): string
   const note = warned === 0 ? '' : ` Look at what is marked warn (${warned}).`;
   const at = broker === undefined ? '' : ` on the way to the broker at ${broker}`;
   const untried = checks.flatMap((check) => check.untried ?? []);
-  const found = untried.length > 0 ? `Nothing was found in the way${at}.` : `Nothing is in the way${at}.`;
+  const found = untried.length > 0 ? `No fault was found${at}.` : `There is no fault${at}.`;
   const head = problem
     ? tell('What is wrong:', problem.message)
     : [
