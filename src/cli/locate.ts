@@ -22,6 +22,8 @@ export interface LocateOptions {
   readonly orAny?: boolean;
   /** The discovery key: brokers that have it are looked for, and no others. */
   readonly key: string | undefined;
+  /** The command takes no `--bpbroker`, so that no message advises it; default false. */
+  readonly isOnlySearch?: boolean;
   /** Ends the search. */
   readonly signal?: AbortSignal;
 }
@@ -49,13 +51,14 @@ export async function findBrokers(
   notices: Notices,
   options: LocateOptions,
 ): Promise<FoundBroker[]> {
-  const { name = '', key, wait, timeoutMs, all = false, orAny = false, signal } = options;
+  const { name = '', key, wait, timeoutMs, all = false, orAny = false, isOnlySearch, signal } = options;
   const what = name === '' ? 'a broker' : `a broker that holds '${name}'`;
   const search = discover({
     name,
     key,
     all,
     orAny,
+    isOnlySearch,
     signal,
     timeoutMs: wait ? timeoutMs : (timeoutMs ?? DISCOVER_TIMEOUT_MS),
     port: readCount(args, 'port') ?? DEFAULT_PORT,

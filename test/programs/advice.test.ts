@@ -88,6 +88,42 @@ describe('every command that a message advises', { skip: onLinux }, () => {
   }
 });
 
+describe('what a search advises', { skip: onLinux }, () => {
+  it('is only options that discover takes, and the port that was asked', async () => {
+    const home = tempDir();
+    const env = cleanEnv(home);
+    const discover = (...args: string[]): Promise<RunResult> =>
+      run([...reference.bpclient, 'discover', ...args], { cwd: home, env });
+    const { stdout: help } = await discover('--help');
+    /** The message, once it has been made sure that the options in it are options of the command. */
+    const messageOf = async (code: number, ...args: string[]): Promise<string> => {
+      const { code: ended, stderr } = await discover(...args, '--timeout', '1s');
+      assert.equal(ended, code, stderr);
+      const options = stderr.match(/--[a-z-]+/g) ?? [];
+      assert.notEqual(options.length, 0, stderr);
+      for (const option of options) assert.match(help, new RegExp(`^ .*${option}\\b`, 'm'), stderr);
+      return stderr;
+    };
+    const port = await freePort();
+    const find = ['--port', String(port)];
+    for (const args of [[], ['--wait'], ['--name', 'nope']]) {
+      const silent = await messageOf(args[0] === '--wait' ? 9 : 6, ...args, ...find);
+      assert.match(silent, new RegExp(`\\(asked on 1 interface \\(lo\\), UDP port ${port}\\)`));
+      assert.match(silent, /ask it with --target, or leave --port out \(the usual port is 20443\)/);
+    }
+    const config = { api: { listen_port: port }, services };
+    const brokers = await Promise.all(
+      ['127.0.0.1', '127.0.0.2'].map((ip) => startBroker(reference, { args: ['--listen-ip', ip], config })),
+    );
+    await messageOf(7, '--name', 'foo', ...find);
+    // Other commands can name the broker.
+    const get = ['service', 'get', '--name', 'foo', ...find];
+    const { stderr } = await run([...reference.bpclient, ...get], { cwd: home, env });
+    assert.match(stderr, /Choose one with --bpbroker, register a name/);
+    for (const broker of brokers) await broker.kill();
+  });
+});
+
 describe('trust by name', () => {
   it('lists, keeps and forgets; names follow their broker to its new identity', async () => {
     const home = tempDir();

@@ -23,6 +23,7 @@ export const run: Run = async (args) => {
     wait: args.flag('wait'),
     timeoutMs: timeout === undefined ? undefined : parseDuration(timeout, '--timeout'),
     all: args.flag('all'),
+    isOnlySearch: true,
   });
   if (name !== undefined && key === undefined && !args.flag('all')) await checkName(found, name);
   // Several without --all share a registry: the best of them will do.

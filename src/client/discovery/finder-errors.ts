@@ -13,11 +13,13 @@ interface Asked {
   readonly port?: number | undefined;
   /** In the keyed form: how many replies were not made with the key. */
   readonly rejected?: number | undefined;
+  /** Whether whoever asks takes no `--bpbroker`, as `discover` does not: then none is advised; default false. */
+  readonly isOnlySearch?: boolean | undefined;
 }
 
 /** Nobody answered: says what was tried, and what went wrong where something did. */
 export function noneAnswered(
-  { name, rejected }: Asked,
+  { name, port = DEFAULT_PORT, rejected, isOnlySearch = false }: Asked,
   elapsedMs: number,
   attempts: readonly Attempt[],
 ): BrokerError {
@@ -33,13 +35,13 @@ export function noneAnswered(
     );
   }
   const failed = problems.length > 0 ? `; failed: ${problems.join('; ')}` : '';
-  const hint =
-    name === ANY_BROKER
-      ? 'Is one running on this network? If so, name it with --bpbroker, or ask it with --target'
-      : 'Is one running on this network, and is the name registered? If so, name it with --bpbroker, or ask it with --target';
+  const isUsual = port === DEFAULT_PORT;
+  const question = name === ANY_BROKER ? '' : ', and is the name registered';
+  const ways = isOnlySearch ? 'ask it with --target' : 'name it with --bpbroker, or ask it with --target';
+  const hint = `Is one running on this network${question}? If so, ${ways}${isUsual ? '' : `, or leave --port out (the usual port is ${DEFAULT_PORT})`}`;
   return new BrokerError(
     'unreachable',
-    `${what} answered within ${formatDuration(elapsedMs)} (asked ${asked(attempts)}${failed}). ${hint}${ofKey(rejected)}`,
+    `${what} answered within ${formatDuration(elapsedMs)} (asked ${asked(attempts)}${isUsual ? '' : `, UDP port ${port}`}${failed}). ${hint}${ofKey(rejected)}`,
   );
 }
 
@@ -74,7 +76,7 @@ function count(n: number, noun: string): string {
 /** Several brokers answered where one was asked for. */
 export function ambiguous(
   brokers: readonly FoundBroker[],
-  { name, port: udpPort = DEFAULT_PORT }: Asked,
+  { name, port: udpPort = DEFAULT_PORT, isOnlySearch = false }: Asked,
   isHolder: boolean,
 ): BrokerError {
   const addresses = brokers.map(({ host, port }) => formatAddress({ host, port })).join(', ');
@@ -89,9 +91,10 @@ export function ambiguous(
   const by = name === ANY_BROKER ? '' : ` --name ${shellWord(name)}`;
   // Where none holds the name, all that answer are to be listed.
   const advice = `discover${isHolder ? by : ''} --all${udpPort === DEFAULT_PORT ? '' : ` --port ${udpPort}`}`;
+  const choice = isOnlySearch ? 'Register' : 'Choose one with --bpbroker, register';
   return new BrokerError(
     'ambiguous_broker',
-    `${what}: ${addresses}${hint}. Choose one with --bpbroker, register a name that only one of them holds, or list them with: bpbroker ${advice}`,
+    `${what}: ${addresses}${hint}. ${choice} a name that only one of them holds, or list them with: bpbroker ${advice}`,
     { advice },
   );
 }

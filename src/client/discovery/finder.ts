@@ -45,6 +45,8 @@ export interface DiscoverOptions {
    * first answer took, where that is longer; at most a second.
    */
   readonly gatherMs?: number | undefined;
+  /** The caller has no `--bpbroker`, which errors otherwise advise; default false. */
+  readonly isOnlySearch?: boolean | undefined;
   /** Told of each responder as it comes, of holders of the name and (`orAny`) of others. */
   readonly onReply?: ((responder: RespondingBroker, isHolder: boolean) => void) | undefined;
   /** Told at the end how the queries fared. */
@@ -131,7 +133,7 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
       // Where any broker would do, none having answered says more than none holding the name.
       const name = options.orAny === true ? ANY_BROKER : options.name;
       const rejected = options.key === undefined ? undefined : search.rejected();
-      throw noneAnswered({ name, rejected }, performance.now() - began, attempts);
+      throw noneAnswered({ ...options, name, rejected }, performance.now() - began, attempts);
     }
     const isHolder = names[answered] !== ANY_BROKER;
     return { responders: (answers[answered] ?? []).toSorted(byRank), isHolder };
