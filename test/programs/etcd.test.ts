@@ -13,6 +13,7 @@ import { tempDir } from '../support/temp.ts';
 import { lacking } from '../support/tools.ts';
 import { readTrail } from '../support/trail.ts';
 import { waitFor } from '../support/wait.ts';
+import { userOf } from './doctor-support.ts';
 import { bpbroker, freePort, reference, skipOf, start } from './support.ts';
 
 const skip = lacking('etcd') || skipOf(reference);
@@ -34,9 +35,9 @@ describe('brokers over one etcd cluster', { skip, timeout: 180_000 }, () => {
       Array.from({ length: count }, (_, i) =>
         startBroker(reference, {
           config: {
+            services: {},
             ...config,
             api: { listen_ip: `127.0.0.${i + 2}`, listen_port: port },
-            services: {},
             _store: { driver: 'etcd', endpoints: cluster.endpoints, prefix },
           },
         }),
@@ -119,7 +120,8 @@ describe('brokers over one etcd cluster', { skip, timeout: 180_000 }, () => {
 
   it('keep the options in their files, and the entries in etcd; back them up; and say when there is no majority', async () => {
     const [broker] = await doors(1);
-    assert.ok(broker);
+    const [keyed] = await doors(1, { services: { _access_key: KEY } });
+    assert.ok(broker && keyed);
     const { client, dir, configFile } = broker;
     const here = at(broker);
     const env = { BPBROKER: here[1] ?? '' };
@@ -142,9 +144,21 @@ describe('brokers over one etcd cluster', { skip, timeout: 180_000 }, () => {
     assert.equal(elsewhere.code, 0, elsewhere.stderr);
     const [first, second] = cluster.members;
     await Promise.all([first?.kill(), second?.kill()]);
-    const ready = (): ReturnType<typeof fetched> => fetched(`${broker.url}/readyz`);
+    const ready = (of = broker): ReturnType<typeof fetched> => fetched(`${of.url}/readyz`);
     await waitFor('it to be said', async () => (await ready()).status === 503);
-    await waitFor('the reason', async () => /majority/.test((await ready()).body));
+    for (const one of [broker, keyed])
+      await waitFor('the reason', async () => /majority/.test((await ready(one)).body));
+    const key = ['--fingerprint', keyed.fingerprint];
+    for (const args of [at(broker), [...at(broker), '--name', 'none'], [...at(keyed), ...key]]) {
+      const unwell = await userOf({ BPBROKER_ACCESS_KEY: KEY }).doctor(args, 'broker_unwell', 1);
+      assert.deepEqual(
+        ['access_key', 'health'].map((id) => unwell.check(id).status),
+        ['skip', 'fail'],
+        unwell.text,
+      );
+      assert.match(unwell.json.message ?? '', /is not ready: store: .*majority/);
+      assert.match(unwell.json.advice?.text ?? '', /members of the etcd cluster.*_store\.endpoints/);
+    }
     first?.start();
     second?.start();
     await waitFor('it to be over', async () => (await ready()).status === 200);

@@ -17,6 +17,8 @@ export interface AccessOptions {
   readonly named: string | undefined;
   /** Whether it has said on UDP that it holds the name; nothing where it was not asked there. */
   readonly isHolder: boolean | undefined;
+  /** Whether it has said itself that it is not ready: then that is the fault, and no call can tell more. */
+  readonly isUnready: boolean;
   readonly timeoutMs: number;
 }
 
@@ -36,7 +38,7 @@ export async function examineAccess(options: AccessOptions): Promise<Check[]> {
     rpc = open;
     key = { id: 'access_key', status: 'ok', says: `the registry asks for none; ${given}` };
   } catch (error) {
-    if (!isDenied(error)) key = failed(error, line);
+    if (!isDenied(error)) key = failed(error, options);
     else if (accessKey === undefined) key = missing(line);
     else if (!isSure)
       key = {
@@ -46,7 +48,7 @@ export async function examineAccess(options: AccessOptions): Promise<Check[]> {
         untried: `Whether the broker at ${line.place} takes the access key is not known: it is sent to no broker whose identity is not kept or named.`,
       };
     else {
-      key = await present(withKey, line);
+      key = await present(withKey, options);
       if (key.status === 'ok') rpc = withKey;
     }
   }
@@ -56,6 +58,9 @@ export async function examineAccess(options: AccessOptions): Promise<Check[]> {
   return checks;
 }
 
+/** What a check says that was not made, since the broker has said itself that it is not ready. */
+const UNUSABLE = 'not known while the broker is not ready';
+
 function count(rpc: Rpc): Promise<unknown> {
   return rpc.call('services', 'List', { entries: false });
 }
@@ -64,12 +69,12 @@ function isDenied(error: unknown): boolean {
   return error instanceof BrokerError && error.code === 'access_denied';
 }
 
-async function present(rpc: Rpc, line: Line): Promise<Check> {
+async function present(rpc: Rpc, options: AccessOptions): Promise<Check> {
   try {
     await count(rpc);
     return { id: 'access_key', status: 'ok', says: 'one is set, and the registry takes it' };
   } catch (error) {
-    return isDenied(error) ? wrong(line) : failed(error, line);
+    return isDenied(error) ? wrong(options.line) : failed(error, options);
   }
 }
 
@@ -102,9 +107,11 @@ function missing(line: Line): Check {
   };
 }
 
-function failed(error: unknown, { place: at }: Line): Check {
+function failed(error: unknown, { line: { place: at }, isUnready }: AccessOptions): Check {
   const says = messageOf(error);
   const code = error instanceof BrokerError ? error.code : undefined;
+  if (isUnready && code === 'unavailable')
+    return { id: 'access_key', status: 'skip', says: `${UNUSABLE}: ${says}` };
   if (code === 'module_not_found') return { id: 'access_key', status: 'skip', says };
   const isBlocked = code === 'too_many_requests';
   const problem: Problem = isBlocked
@@ -125,9 +132,11 @@ function failed(error: unknown, { place: at }: Line): Check {
 
 /** @param rpc lets into the registry; nothing where nothing does. */
 async function examineName(options: AccessOptions, name: string, rpc: Rpc | undefined): Promise<Check> {
-  const { isHolder, line } = options;
+  const { isHolder, isUnready, line } = options;
   if (isHolder === true) return { id: 'name', status: 'ok', says: `'${messageOf(name)}' is there` };
   if (!rpc) {
+    // Its answers to discovery come of the same registry.
+    if (isUnready) return { id: 'name', status: 'skip', says: UNUSABLE };
     if (isHolder === undefined)
       return { id: 'name', status: 'skip', says: 'the registry does not let this host look' };
     return absent(options, name, undefined);

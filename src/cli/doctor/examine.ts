@@ -93,7 +93,8 @@ export async function examine(options: ExamineOptions): Promise<Report> {
   if (identified && line) {
     try {
       const timeoutMs = atMost(deadline, CALL_MS);
-      checks.push(...(await examineHealth(line, host, timeoutMs)));
+      const health = await examineHealth(line, host, timeoutMs);
+      checks.push(...health);
       const { isSure } = identified;
       checks.push(
         ...(await examineAccess({
@@ -103,6 +104,7 @@ export async function examine(options: ExamineOptions): Promise<Report> {
           isSure,
           named: args.text('bpbroker'),
           isHolder,
+          isUnready: health.some(({ id, status }) => id === 'health' && status === 'fail'),
           timeoutMs: atMost(deadline, CALL_MS),
         })),
       );

@@ -135,6 +135,13 @@ function unwell(says: string, place: string, { file, isRunning }: Host): Problem
       message: sentence(`The broker at ${place} is read-only: ${says}`),
       advice: 'Mend its disk, then restart it; reads go on meanwhile.',
     };
+  if (/\bno majority of the etcd cluster\b/.test(says))
+    return {
+      ...base,
+      message: sentence(`The broker at ${place} is not ready: ${says}`),
+      advice:
+        "Look at the members of the etcd cluster, which _store.endpoints in the broker's configuration names: whether more than half of them run, and reach each other.",
+    };
   return {
     ...base,
     message: sentence(`The broker at ${place} is not ready: ${says}`),
