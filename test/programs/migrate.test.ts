@@ -11,6 +11,7 @@ import { tempDir } from '../support/temp.ts';
 import { lacking } from '../support/tools.ts';
 import { treeOf } from '../support/tree.ts';
 import { waitFor } from '../support/wait.ts';
+import { get } from './audit-support.ts';
 import {
   contentOf,
   fileIn,
@@ -121,7 +122,11 @@ describe('bpbroker migrate', { skip, timeout: 240_000 }, () => {
     );
     const refused = await elsewhere.client(['service', 'get', '--name', 'foo']);
     assert.equal(refused.code, 1);
-    assert.match(refused.stderr, /was moved from etcd to .*bpbroker\.json/);
+    assert.match(refused.stderr, /was moved from etcd to a file/);
+    const body = await get(elsewhere, '/readyz');
+    assert.match(body, /was moved from etcd to a file/);
+    assert.ok(![refused.stderr, body].some((said) => said.includes(dir)), 'no caller is told where');
+    assert.ok(elsewhere.stderr().includes(`was moved from etcd to ${fileIn(dir)} on `));
     await elsewhere.stop();
 
     const home = await startBroker(reference, { dir });

@@ -129,7 +129,15 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : '?';
 }
 
-/** Why a registry may not be used, and what helps. */
+/** Why a registry may not be used, for every caller: it names no host, file or command, which are nobody's but the operator's. */
+export function closureNotice({ state }: Closure): string {
+  if (state === 'moved')
+    return 'the registry was moved from etcd to a file; use the broker of that file, which the log names';
+  if (state === 'moving') return 'the registry is on its way from etcd to a file, which the log names';
+  return 'the registry is on its way from a file into etcd; the log names that file';
+}
+
+/** The same for the operator, with what helps. */
 export function closureProblem({ state, host, file, since }: Closure): string {
   const command = (from: string, to: string): string =>
     `bpbroker migrate --from ${from} --to ${to} --config ${shellWord(file)}`;

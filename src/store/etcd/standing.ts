@@ -1,5 +1,5 @@
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { closureProblem, type Identity, identityOf } from './identity.ts';
+import { closureNotice, closureProblem, type Identity, identityOf } from './identity.ts';
 import { type KeyValue, modRevisionOf } from './gateway/messages.ts';
 
 /** What this store knows of the registry's identity, and whether the registry may be used. */
@@ -10,7 +10,7 @@ export interface Standing {
   readonly offset: number;
   /** etcd's revision in which `m/registry` was written that opened the registry: every write compares it, so that none is done after it was closed. */
   readonly mod: number;
-  /** Why the registry may not be used, for people; nothing while it may. */
+  /** Why the registry may not be used, for callers; nothing while it may. The log is told more. */
   readonly problem: string | undefined;
   /** etcd's revision from which on the registry has been closed, for as long as it is on its way out; else nothing. */
   readonly leftAt: number | undefined;
@@ -24,6 +24,13 @@ export interface Standing {
   check(): void;
 }
 
+interface Found {
+  /** Why the registry may not be used, for callers; nothing while it may. */
+  readonly notice?: string;
+  /** The same for the log; default: the notice. */
+  readonly detail?: string;
+}
+
 const REPLACED = 'another registry has taken its place in etcd: restart the broker';
 const LOST = 'the registry in etcd was removed: put it back, or restart the broker to begin an empty one';
 
@@ -33,27 +40,29 @@ export function createStanding(log: (level: 'info' | 'error', message: string) =
   /** The latest revision that was reported. */
   let latest = 0;
   let problem: string | undefined;
+  let logged: string | undefined;
   /** What comes after that is another registry, whatever it looks like: its changes were not followed as such. */
   let isOver = false;
   let leftAt: number | undefined;
 
-  function tell(found: string | undefined): void {
-    if (found === problem) return;
-    if (found !== undefined) log('error', `the registry cannot be used: ${found}`);
+  function tell({ notice, detail = notice }: Found): void {
+    problem = notice;
+    if (detail === logged) return;
+    logged = detail;
+    if (detail !== undefined) log('error', `the registry cannot be used: ${detail}`);
     else log('info', 'the registry can be used again');
-    problem = found;
   }
 
-  function problemOf(kv: KeyValue): string | undefined {
+  function problemOf(kv: KeyValue): Found {
     try {
       const now = identityOf(kv);
       const isSame = now.id === identity.id && now.offset === identity.offset;
       isOver ||= !isSame || (now.closed !== undefined && now.closed.state !== 'moving');
       if (now.closed?.state === 'moving') leftAt = now.mod;
-      if (now.closed) return closureProblem(now.closed);
-      return isOver ? REPLACED : undefined;
+      if (now.closed) return { notice: closureNotice(now.closed), detail: closureProblem(now.closed) };
+      return isOver ? { notice: REPLACED } : {};
     } catch (error) {
-      return messageOf(error);
+      return { notice: messageOf(error) };
     }
   }
 
@@ -92,8 +101,8 @@ export function createStanding(log: (level: 'info' | 'error', message: string) =
       if (written <= latest) return;
       latest = written;
       leftAt = undefined;
-      const found = kv ? problemOf(kv) : LOST;
-      if (found === undefined) mod = written;
+      const found = kv ? problemOf(kv) : { notice: LOST };
+      if (found.notice === undefined) mod = written;
       tell(found);
     },
     check() {
