@@ -1,5 +1,6 @@
 import { servedWith } from './detach/served-with.ts';
 import type { Command } from './command.ts';
+import { checkKeyPrefix } from './options/option-checks.ts';
 
 /** The commands that only `bpbroker` has. */
 export const brokerCommands: Readonly<Record<string, Command>> = {
@@ -54,7 +55,7 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
   migrate: {
     description: 'Move the registry between its file and an etcd cluster, with the broker stopped',
     details:
-      'It copies every entry, reads it back and compares it, and then switches _store in the configuration. Entries keep their revisions, and clients the identity that they know. Brokers over etcd are refused every read and write from the beginning. Interrupted, it is run again with the same options. What etcd needs besides --endpoint and --prefix (ca, cert, key, username, password) is read from _store of the configuration.',
+      'It copies every entry, reads it back and compares it, and then switches _store in the configuration. Entries keep their revisions, and clients the identity that they know. From the beginning of a move out of etcd, brokers over it are refused every read and write. Interrupted, it is run again with the same options. What etcd needs besides --endpoint and --prefix (ca, cert, key, username, password) is read from _store of the configuration.',
     prints: 'The path of the configuration, and of what was kept of it.',
     options: ['from', 'to', 'endpoint', 'prefix', 'config'],
     required: ['from', 'to'],
@@ -66,8 +67,9 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
     defaults: { prefix: "the file's _store.prefix, else /bpbroker/" },
     valued: { from: 'DRIVER' },
     choices: { from: ['file', 'etcd'] },
+    checks: { prefix: checkKeyPrefix },
     exits: {
-      4: 'the target holds anything that could be lost',
+      4: 'the target already holds something',
       130: 'it was interrupted; the registry is where it was',
     },
     examples: [

@@ -35,6 +35,8 @@ export interface Command {
   readonly valued?: Partial<Readonly<Record<OptionName, string>>>;
   /** The values that an option takes in this command, where others take any. */
   readonly choices?: Partial<Readonly<Record<OptionName, readonly string[]>>>;
+  /** How the value of an option is checked in this command, where that differs; it throws BrokerError `usage`. */
+  readonly checks?: Partial<Readonly<Record<OptionName, (value: string, option: string) => void>>>;
   /** Those of them that must be given. */
   readonly required?: readonly OptionName[];
   /** Sets of options of which exactly one must be given. The command checks it. */

@@ -143,6 +143,21 @@ describe('a command line', () => {
     assert.equal(parse([...get, 'b,c']).args.text('cols'), 'b,c');
   });
 
+  it('refuses what is no place in etcd before the command runs, and repeats no password', () => {
+    const migrate = ['migrate', '--from', 'file', '--to', 'etcd'];
+    for (const [more, message] of [
+      [['--endpoint', '127.0.0.1:2379'], /^Invalid --endpoint '127\.0\.0\.1:2379': expected a URL such as /],
+      [['--endpoint', 'http://a:2379', '--endpoint', 'b'], /^Invalid --endpoint 'b': /],
+      [['--endpoint', 'http://me:geheim@a:2379'], /^Invalid --endpoint: (?!.*geheim)/],
+      [['--prefix', 'foo'], /^Invalid --prefix 'foo': expected a text that ends with '\/'/],
+      [['--prefix', ''], /^Invalid --prefix '': /],
+    ] as const)
+      assert.throws(() => parse([...migrate, ...more]), { code: 'usage', message });
+    // No entry may be named so, but keys in etcd may.
+    for (const prefix of ['_x/', '/bpbroker/'])
+      assert.equal(parse([...migrate, '--prefix', prefix]).args.text('prefix'), prefix);
+  });
+
   it('refuses a value that is no choice, from the environment too', () => {
     assert.throws(() => parse(['ping', '--format', 'jsn']), {
       message: "Invalid --format 'jsn' (did you mean 'json'?): expected text, json, csv, csv-noheader or env",

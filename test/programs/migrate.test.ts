@@ -183,9 +183,7 @@ describe('bpbroker migrate', { skip, timeout: 240_000 }, () => {
     const untouched = treeOf(dir);
     const cases: [readonly string[], number, RegExp][] = [
       [placeOf(cluster, taken), 4, /holds another registry \('[0-9a-f]{16}'\).*--prefix/],
-      [['--prefix', newPrefix()], 1, /_store\.endpoints is missing/],
-      [['--endpoint', '10.0.0.1'], 1, /expected a URL/],
-      [placeOf(cluster, '/x'), 1, /ends with '\/'/],
+      [['--prefix', newPrefix()], 2, /No endpoint of etcd is given: add --endpoint URL/],
       [['--endpoint', `http://127.0.0.1:${await freePort()}`], 1, /etcd does not answer/],
     ];
     for (const [more, exit, reason] of cases) {
@@ -197,7 +195,8 @@ describe('bpbroker migrate', { skip, timeout: 240_000 }, () => {
     assert.equal((await (await connectTo(other)).get('theirs')).data, 'x');
     await other.stop();
     const usage: [readonly string[], RegExp][] = [
-      [['--from', 'file', '--to', 'file'], /from file to file/],
+      [['--from', 'file', '--to', 'file'], /Invalid --to 'file': expected etcd, since --from is file/],
+      [['--from', 'etcd', '--to', 'etcd'], /Invalid --to 'etcd': expected file, since --from is etcd/],
       [['--from', 'disk', '--to', 'etcd'], /Invalid --from 'disk': expected file or etcd/],
       [['--from', 'file', '--to', 'mysql'], /Invalid --to 'mysql': expected file or etcd/],
       [['--to', 'etcd'], /needs --from DRIVER/],
@@ -207,6 +206,12 @@ describe('bpbroker migrate', { skip, timeout: 240_000 }, () => {
       assert.equal(code, 2, stderr);
       assert.match(stderr, reason);
     }
+    const here = await migrate(dir, 'file', placeOf(cluster, newPrefix()));
+    assert.equal(here.code, 1);
+    assert.match(
+      here.stderr,
+      /is already in the file, .*'_store\.endpoints' is not there, not .*; leave --endpoint out/,
+    );
     const none = await bpbroker(
       dir,
       migration(path.join(dir, 'none'), 'etcd', placeOf(cluster, newPrefix())),

@@ -21,7 +21,8 @@ import { toFile } from './to-file.ts';
  * copied, read back and compared; then one step switches the configuration; then the other side is opened. What it came from stays,
  * and is closed. Interrupted anywhere, and run again, it ends rightly.
  *
- * @throws BrokerError `invalid_config` where a broker runs on the file, or an option is wrong; `already_exists` where the target
+ * @throws BrokerError `invalid_config` where a broker runs on the file, or an option of it is wrong; `usage` where endpoints
+ *   are missing; `already_exists` where the target
  *   holds anything that could be lost; `storage_full`, `unavailable` for either side. The registry is where it was then, unless the message says
  *   that the configuration has been switched already.
  */
@@ -91,13 +92,21 @@ function storeOf(
   const moved = Object.entries(given).find(([key, value]) => isHere && differs(here[key], value));
   if (moved) {
     const [key, value] = moved;
+    const option = key === 'prefix' ? '--prefix' : '--endpoint';
+    const there = here[key] === undefined ? 'not there' : JSON.stringify(here[key]);
     throw new BrokerError(
       'invalid_config',
-      `The registry of ${file} is where it is to be moved already, and its '_store.${key}' is another one (${JSON.stringify(here[key] ?? null)}, not ${JSON.stringify(value)}); leave the option out`,
+      `The registry of ${file} is already in ${store.driver === 'etcd' ? 'etcd' : 'the file'}, and ${option} is not what the file has: '_store.${key}' is ${there}, not ${JSON.stringify(value)}; leave ${option} out`,
     );
   }
   const next: JsonObject = { ...store, ...given };
   if (isHere && store.driver === 'file' && next['endpoints'] === undefined) return undefined;
+  if (next['endpoints'] === undefined) {
+    throw new BrokerError(
+      'usage',
+      `No endpoint of etcd is given: add --endpoint URL, such as --endpoint https://10.0.0.1:2379, for ${file} has no '_store.endpoints'`,
+    );
+  }
   // As etcd's driver will be given them.
   return checkConfig({ ...written, _store: { ...next, driver: 'etcd' } }, file)._store;
 }

@@ -14,7 +14,7 @@ export const run: Run = async (args) => {
   if (from === to)
     throw new BrokerError(
       'usage',
-      `The registry is to be moved from ${from} to ${to}; one of them is another`,
+      `Invalid --to '${to}': expected ${to === 'etcd' ? 'file' : 'etcd'}, since --from is ${from}`,
     );
   const endpoints = args.list('endpoint');
   const prefix = args.text('prefix');

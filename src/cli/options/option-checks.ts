@@ -1,4 +1,5 @@
 import { parseDuration } from '../../protocol/duration.ts';
+import { isEndpoint, isPrefix } from '../../protocol/endpoint.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { parseMember } from '../../protocol/members.ts';
 import { nameProblem } from '../../protocol/names.ts';
@@ -39,4 +40,27 @@ export function checkDuration(value: string, option: string): void {
 export function checkWhole(value: string, option: string): void {
   if (!/^\d{1,15}$/.test(value))
     throw new BrokerError('usage', `Invalid ${option} '${value}': expected a whole number`);
+}
+
+export function checkEndpoint(value: string, option: string): void {
+  if (isEndpoint(value)) return;
+  // It may hold a password, which no message repeats.
+  if (value.includes('@'))
+    throw new BrokerError(
+      'usage',
+      `Invalid ${option}: expected a URL without a user, such as https://10.0.0.1:2379; '_store.username' and '_store.password' of the configuration name one`,
+    );
+  throw new BrokerError(
+    'usage',
+    `Invalid ${option} '${value}': expected a URL such as https://10.0.0.1:2379 or http://127.0.0.1:2379`,
+  );
+}
+
+/** What keys in etcd begin with, which is no beginning of a name. */
+export function checkKeyPrefix(value: string, option: string): void {
+  if (!isPrefix(value))
+    throw new BrokerError(
+      'usage',
+      `Invalid ${option} '${value}': expected a text that ends with '/', such as /bpbroker/`,
+    );
 }

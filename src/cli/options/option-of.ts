@@ -4,16 +4,18 @@ import { type OptionDefinition, optionDefinitions, type OptionName } from './opt
 /** An option as a command takes it: with its meaning there, and with a value where only this command gives it one. */
 export function optionOf(
   name: OptionName,
-  { meanings, valued, choices }: Pick<Command, 'meanings' | 'valued' | 'choices'>,
+  { meanings, valued, choices, checks }: Pick<Command, 'meanings' | 'valued' | 'choices' | 'checks'>,
 ): OptionDefinition {
   const definition = optionDefinitions[name];
   const description = meanings?.[name] ?? definition.description;
   const valueHint = valued?.[name];
   const taken = choices?.[name];
+  const check = checks?.[name];
   return {
     ...definition,
     description,
     ...(valueHint !== undefined && { type: 'string', valueHint }),
     ...(taken && { choices: taken }),
+    ...(check && { check }),
   };
 }

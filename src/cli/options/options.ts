@@ -1,6 +1,7 @@
 import {
   checkCols,
   checkDuration,
+  checkEndpoint,
   checkEntryName,
   checkMember,
   checkPrefix,
@@ -317,6 +318,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   to: text('DRIVER', 'Where the registry is to be kept: file or etcd', { choices: ['file', 'etcd'] }),
   endpoint: text('URL', 'Client URL of a member of the etcd cluster, such as https://10.0.0.1:2379', {
     default: "the file's _store.endpoints",
+    check: checkEndpoint,
     repeatable: true,
   }),
   script: text('PATH', 'File or folder of the extension'),

@@ -175,7 +175,7 @@ function checkOptions(values: Values, command: Command, path: readonly string[],
     for (const value of given) {
       // An option may have come before its command, which alone knows all that it takes.
       checkChoice(name, value, command);
-      definition(name).check?.(value, `--${name}`);
+      optionOf(name, command).check?.(value, `--${name}`);
     }
   }
   for (const name of command.required ?? []) {
@@ -222,7 +222,7 @@ function argumentsOf(values: Values, command: Command, env: Variables): Omit<Arg
     // Any other empty variable counts as none: scripts export variables that they have not filled.
     const value = env[variable] || undefined;
     if (value === undefined) return undefined;
-    definition(name).check?.(value, variable);
+    optionOf(name, command).check?.(value, variable);
     return checkChoice(name, value, command);
   };
   const text = (name: OptionName): string | undefined => values.get(name)?.[0] ?? fromEnvironment(name);
