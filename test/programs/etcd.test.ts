@@ -59,6 +59,10 @@ describe('brokers over one etcd cluster', { skip, timeout: 180_000 }, () => {
     const [a, b] = brokers;
     assert.ok(a && b);
     assert.equal(a.fingerprint, b.fingerprint);
+    assert.match(
+      a.stderr(),
+      / info opened the registry file=\S+ driver=etcd endpoints="?http:.* prefix=\/doors\/\d+\/ registry=/,
+    );
     const home = tempDir();
     const client = (...args: string[]): ReturnType<typeof run> =>
       run([...reference.bpclient, ...args], { cwd: home, env: cleanEnv(home) });
@@ -228,7 +232,13 @@ describe('brokers over one etcd cluster', { skip, timeout: 180_000 }, () => {
     assert.match(await refusal({ endpoints, prefix: '/x' }), /ends with '\/'/);
     assert.match(await refusal({ endpoints, cert: 'x.pem' }), /_store\.cert and _store\.key/);
     assert.match(await refusal({ endpoints, ca: '/none.pem' }), /_store\.ca: cannot read \/none\.pem/);
-    assert.match(await refusal({ endpoints: [`http://127.0.0.1:${await freePort()}`] }), /does not answer/);
+    const silent = `http://127.0.0.1:${await freePort()}`;
+    const unanswered = await refusal({ endpoints: [silent] });
+    assert.match(unanswered, /does not answer/);
+    assert.ok(
+      unanswered.includes(` info waiting for etcd endpoints=${silent} prefix=/bpbroker/\n`),
+      unanswered,
+    );
     await askEtcd(endpoints[2] ?? '', '/v3/kv/put', { key: btoa('/taken/m/registry'), value: btoa('{}') });
     assert.match(await refusal({ endpoints, prefix: '/taken/' }), /no registry of a broker/);
   });

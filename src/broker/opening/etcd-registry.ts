@@ -4,7 +4,7 @@ import { replaceFile } from '../../config/atomic-write.ts';
 import type { Config } from '../../config/schema.ts';
 import { isObject, type JsonObject } from '../../protocol/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import type { Logger } from '../../protocol/logger.ts';
+import type { LogFields, Logger } from '../../protocol/logger.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 import type { SecureFetch } from '../../runtime/runtime.ts';
 import { etcdStore, type EtcdStore } from '../../store/etcd/etcd-store.ts';
@@ -47,6 +47,7 @@ export async function openEtcdRegistry(file: string, settings: Settings, log: Lo
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
   });
+  log.info('waiting for etcd', placeOf(options));
   try {
     await store.ready();
   } catch (error) {
@@ -77,6 +78,11 @@ export async function openEtcdRegistry(file: string, settings: Settings, log: Lo
     },
     release: () => secure?.close(),
   };
+}
+
+/** Where a registry in etcd is, for the log. An endpoint holds no password. */
+export function placeOf({ endpoints = [], prefix = '/bpbroker/' }: Config['_store']): LogFields {
+  return { endpoints: endpoints.join(' '), prefix };
 }
 
 /** The first start spells out the options, as with any other driver. */

@@ -1,7 +1,7 @@
 import type { Config } from '../../config/schema.ts';
 import { unknownOptions } from '../../config/unknown.ts';
 import type { JsonObject } from '../../protocol/data.ts';
-import type { Logger } from '../../protocol/logger.ts';
+import type { LogFields, Logger } from '../../protocol/logger.ts';
 import { openFileStore } from '../../store/file/file-store.ts';
 import { acquireLock } from '../../store/file/lock.ts';
 import type { BrokerStore, SharedRegistry } from './broker-store.ts';
@@ -43,9 +43,9 @@ export async function openRegistry(
     for (const problem of unknownOptions(settings.written)) log.warn(problem, { file });
     await closeToOthers(file, document?.options, log);
     if (settings.effective._store.driver === 'etcd') {
-      const { openEtcdRegistry } = await import('./etcd-registry.ts');
+      const { openEtcdRegistry, placeOf } = await import('./etcd-registry.ts');
       const { store, shared, release } = await openEtcdRegistry(file, settings, log);
-      await sayOpened(file, store, log);
+      await sayOpened({ file, driver: 'etcd', ...placeOf(settings.effective._store) }, store, log);
       const letGo = async (): Promise<void> => {
         release();
         await lock.release();
@@ -61,7 +61,7 @@ export async function openRegistry(
       maxBytes: settings.effective._store.max_bytes,
       log: (level, message) => log[level](message),
     });
-    await sayOpened(file, store, log);
+    await sayOpened({ file }, store, log);
     return { settings, store, shared: undefined, release: () => lock.release() };
   } catch (error) {
     await lock.release();
@@ -70,14 +70,14 @@ export async function openRegistry(
 }
 
 /** Says what there is, and what a crash has cost: nothing that was acknowledged. */
-async function sayOpened(file: string, store: BrokerStore, log: Logger): Promise<void> {
+async function sayOpened(place: LogFields, store: BrokerStore, log: Logger): Promise<void> {
   const { recovery, revision } = store;
   if (recovery) {
     log.warn('the broker was not stopped cleanly the last time; nothing that was acknowledged is lost', {
-      file,
+      ...place,
       replayed: recovery.replayed,
       torn_bytes: recovery.tornBytes,
     });
   }
-  log.info('opened the registry', { file, registry: store.id, entries: await store.count(''), revision });
+  log.info('opened the registry', { ...place, registry: store.id, entries: await store.count(''), revision });
 }
