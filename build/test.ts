@@ -28,11 +28,17 @@ async function main(args: readonly string[]): Promise<number> {
   return exitCode(results, noSkip);
 }
 
-/** The passes that run one after another. Those of the other runtimes mostly wait, so they go side by side. */
+/**
+ * The passes, in groups that run one after another. Two files run at a time in all: those of Node by themselves, those of Bun and Deno,
+ * which run one file at a time, side by side.
+ */
 function grouped(chosen: readonly Pass[]): Pass[][] {
-  const widest = chosen.filter(({ name }) => name === 'node24');
-  const others = chosen.filter(({ name }) => name !== 'node24');
-  return [widest, others].filter((group) => group.length > 0);
+  const one = new Set(['bun', 'deno']);
+  const [wide, narrow] = [
+    chosen.filter(({ name }) => !one.has(name)),
+    chosen.filter(({ name }) => one.has(name)),
+  ];
+  return [...wide.map((pass) => [pass]), narrow].filter((group) => group.length > 0);
 }
 
 /** The tests of the programs run what is in `dist`. */
