@@ -115,10 +115,11 @@ describe('doctor, on hosts of a network,', { skip: netnsProblem() ?? false, conc
     // The broker has another port than the usual one.
     await broker('c', '--listen-port', '20445');
     await prints('c', '-b', '127.0.0.1:20445', ...register('bar', 'x').slice(2));
-    await prints('a', '-b', '10.77.1.3:20445', 'ping', '--data', 'x');
-    const other = await doctor('a', [...name('bar'), '--port', '20446'], 'no_broker', 6);
+    await prints('b', '-b', '10.77.1.3:20445', 'ping', '--data', 'x');
+    // Of two that this user has met, it is the one that has the entry.
+    const other = await doctor('b', [...name('bar'), '--port', '20446'], 'no_broker', 6);
     assert.equal(other.json.advice?.command, 'bpclient doctor --name bar --port 20445');
-    await does('a', other);
+    await does('b', other);
     await net.close();
   });
 
