@@ -40,4 +40,20 @@ describe('a registry that is closed', () => {
       assert.match(logged[1] ?? '', /other-host/);
     });
   }
+
+  it('is refused to a store that begins with it, in the same words, until it is open', () => {
+    const logged: string[] = [];
+    const standing = createStanding((_level, message) => logged.push(message));
+    for (let tries = 0; tries < 2; tries++) {
+      assert.throws(() => standing.begin(identityOf(registry(2, 'moved'))), {
+        code: 'invalid_config',
+        message: /^Cannot use the registry in etcd: (?!.*secret)the registry was moved from etcd to a file/,
+      });
+    }
+    assert.equal(logged.length, 1);
+    assert.match(logged[0] ?? '', /secret-host .*bpbroker migrate --from file --to etcd/);
+    standing.begin(identityOf(registry(3)));
+    standing.check();
+    assert.equal(logged[1], 'the registry can be used again');
+  });
 });

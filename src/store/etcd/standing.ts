@@ -87,11 +87,11 @@ export function createStanding(log: (level: 'info' | 'error', message: string) =
     },
     begin(found) {
       if (found.closed) {
-        throw new BrokerError(
-          'invalid_config',
-          `Cannot use the registry in etcd: ${closureProblem(found.closed)}`,
-        );
+        const notice = closureNotice(found.closed);
+        tell({ notice, detail: closureProblem(found.closed) });
+        throw new BrokerError('invalid_config', `Cannot use the registry in etcd: ${notice}`);
       }
+      tell({});
       identity = found;
       ({ mod } = found);
       latest = mod;
