@@ -110,7 +110,9 @@ describe('a name that no entry can have', () => {
   const names = ['', '_access_key', 'a\tb', 'x'.repeat(513)];
 
   it('is exit code 2 on every command that takes one, before any broker is looked for', async () => {
-    const takers = allCommands().flatMap(({ program, path: words, command }) =>
+    // What `migrate` takes as a prefix is one of etcd's keys.
+    const ofEntries = allCommands().filter(({ path: [first] }) => first !== 'migrate');
+    const takers = ofEntries.flatMap(({ program, path: words, command }) =>
       command.load
         ? (['name', 'prefix'] as const)
             .filter((one) => command.options?.includes(one))
@@ -123,7 +125,7 @@ describe('a name that no entry can have', () => {
       // To begin with the shortest: a prefix may be empty.
       for (const name of option === 'prefix' ? names.slice(1) : names) {
         const args = [...words, `--${option}`, name, '--port', String(nobody)];
-        const taken = ['trust', 'migrate'].includes(words[0] ?? '') ? args.slice(0, -2) : args;
+        const taken = words[0] === 'trust' ? args.slice(0, -2) : args;
         const { code, stdout, stderr } = await run([...reference[program], ...taken], {
           env: { ...env, XDG_CONFIG_HOME: path.join(home, 'none') },
           cwd: home,

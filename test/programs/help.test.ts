@@ -172,7 +172,11 @@ describe('help', () => {
       return other === rivals[name] || (forSearch.has(other) && named);
     };
     // What a backup is restored from is a file; what a registry is moved from is not. Silence shows after a second.
-    const ofCommand: Readonly<Record<string, string>> = { 'migrate from': 'file', 'doctor timeout': '1s' };
+    const ofCommand: Readonly<Record<string, string>> = {
+      'migrate from': 'file',
+      'migrate prefix': '/x/',
+      'doctor timeout': '1s',
+    };
     const valueOf = (name: string, path: readonly string[] = []): string =>
       ofCommand[`${path[0]} ${name}`] ?? values.get(name) ?? 'x';
     // Authorities vouch for a broker that is named by a URL.
