@@ -192,6 +192,25 @@ describe('several stores over one registry in etcd', { skip, timeout: 120_000 },
     assert.ok(refused > 0);
   });
 
+  it('report what comes after a start as changes, and never as a reset, however much it is', async () => {
+    const [store] = await openAll(1);
+    assert.ok(store);
+    const types: string[] = [];
+    const reading = (async () => {
+      for await (const { type, ...item } of store.watch()) {
+        types.push(type);
+        if ('name' in item && item.name === 'last') return;
+      }
+    })();
+    for (let i = 0; i < 20; i++) await store.mutate('big', put('x'.repeat(900_000)));
+    await store.mutate('last', put('x'));
+    await reading;
+    assert.deepEqual(
+      types,
+      Array.from({ length: 21 }, () => 'put'),
+    );
+  });
+
   it('keep to a limit of their own', async () => {
     const { endpoints } = cluster;
     const store = await openEtcd({ endpoints, prefix: newPrefix(), maxBytes: 3000 });

@@ -47,6 +47,8 @@ export function createFollower(options: FollowerOptions): Follower {
   let isClosed = false;
   let isFilled = false;
   let behind = BEHIND;
+  /** etcd's revision when the registry was read; up to here the watch makes up for what was left out. */
+  let present = 0;
   let stream = new AbortController();
   let endpoint: string | undefined;
   let problem: string | undefined;
@@ -60,13 +62,14 @@ export function createFollower(options: FollowerOptions): Follower {
 
   async function fill(): Promise<void> {
     const loading = { gateway, keys, behind, standing, onProblem: (text: string) => log('error', text) };
-    const { entries, revision } = await loadEntries(loading);
+    const { entries, revision, present: seen } = await loadEntries(loading);
     if (isClosed) return;
     if (standing.isOver) end();
     // What is there now is nothing that watches and waits may get.
     if (standing.problem !== undefined) throw new BrokerError('unavailable', standing.problem);
     ended.clear();
     mirror.fill(entries, revision);
+    present = seen;
     isFilled = true;
     if (mirror.fillings > 1) log('warn', `the registry was read anew, as of revision ${mirror.reached}`);
   }
@@ -85,7 +88,7 @@ export function createFollower(options: FollowerOptions): Follower {
       read += take(message);
       endpoint = opened.endpoint;
       problem = undefined;
-      if (behind > 0 && read > BEHIND_BYTES && mirror.fillings === 1) {
+      if (behind > 0 && read > BEHIND_BYTES && mirror.progress.position < present && mirror.fillings === 1) {
         behind = 0;
         isFilled = false;
         return;

@@ -12,6 +12,8 @@ export interface Loaded {
   readonly entries: readonly StoredEntry[];
   /** etcd's. */
   readonly revision: number;
+  /** etcd's, when the reading began: what is between the two comes as changes. */
+  readonly present: number;
 }
 
 export interface Loading {
@@ -36,14 +38,14 @@ export async function loadEntries(loading: Loading): Promise<Loaded> {
   standing.take(kv, present);
   const opened = Math.max(1, modRevisionOf(kv));
   try {
-    return await loadAt(loading, Math.max(opened, present - behind));
+    return { ...(await loadAt(loading, Math.max(opened, present - behind))), present };
   } catch (error) {
     if (grpcOf(error) !== OUT_OF_RANGE || behind === 0) throw error;
-    return await loadAt(loading, present);
+    return { ...(await loadAt(loading, present)), present };
   }
 }
 
-async function loadAt(loading: Loading, revision: number): Promise<Loaded> {
+async function loadAt(loading: Loading, revision: number): Promise<Omit<Loaded, 'present'>> {
   const { gateway, keys } = loading;
   const entries: StoredEntry[] = [];
   for await (const kvs of readPages(gateway, keys.entries, revision)) {
