@@ -172,7 +172,7 @@ const MAX_RESERVE = 1024;
 const MIN_CONNECTIONS = 8;
 
 /** How many connections may be open, of a process that may have `limit` open files and has `open` of them already. */
-export function connectionLimit(limit: number, open: number): number {
+function connectionLimit(limit: number, open: number): number {
   const reserve = Math.min(Math.max(MIN_RESERVE, Math.floor(limit / 8)), MAX_RESERVE);
   return Math.max(MIN_CONNECTIONS, limit - open - reserve);
 }

@@ -22,7 +22,7 @@ export interface Clocks {
   steady(): number;
 }
 
-export const systemClocks: Clocks = { wall: () => Date.now(), steady: () => performance.now() };
+const systemClocks: Clocks = { wall: () => Date.now(), steady: () => performance.now() };
 
 /** What of a query says how old it is. */
 export interface Dated {

@@ -23,7 +23,7 @@ import {
 } from './keyed-discovery.ts';
 
 /** How long a reply to a query is taken, in milliseconds from when the query was made. */
-export const OUTSTANDING_MS = 2000;
+const OUTSTANDING_MS = 2000;
 
 /** Most replies to one query that are taken: only brokers that have the key can make any. */
 const MAX_ANSWERS = 1024;

@@ -10,7 +10,7 @@ export interface RateLimit {
   idle(now: number): boolean;
 }
 
-export function createRateLimit(count: number, windowMs: number): RateLimit {
+function createRateLimit(count: number, windowMs: number): RateLimit {
   const times: number[] = [];
   const trim = (now: number): void => {
     while (times[0] !== undefined && times[0] <= now - windowMs) times.shift();

@@ -1,7 +1,7 @@
 import type { Reply } from '../../modules/module.ts';
 
 /** Header in which a request may bring an id of its own, and in which an answer says what its lines of the log have. */
-export const REQUEST_ID = 'x-request-id';
+const REQUEST_ID = 'x-request-id';
 
 /** What a proxy or a client may choose: short, one word, and nothing that a log or a terminal would have to escape. */
 const plain = /^[\w.:-]{1,64}$/;

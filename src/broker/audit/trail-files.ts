@@ -11,7 +11,7 @@ export function asidePath(file: string, firstSeq: number): string {
 }
 
 /** Those that were put aside, oldest first. Whatever else has such a name, a link say, is none. */
-export function asideFiles(file: string): string[] {
+function asideFiles(file: string): string[] {
   const { dir, name, ext } = path.parse(file);
   return readdirSync(dir)
     .filter((entry) => {

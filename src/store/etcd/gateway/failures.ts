@@ -17,7 +17,7 @@ export interface Failure {
 }
 
 /** gRPC status codes. */
-export const INVALID_ARGUMENT = 3;
+const INVALID_ARGUMENT = 3;
 export const NOT_FOUND = 5;
 const PERMISSION_DENIED = 7;
 const RESOURCE_EXHAUSTED = 8;
