@@ -28,17 +28,11 @@ async function main(args: readonly string[]): Promise<number> {
   return exitCode(results, noSkip);
 }
 
-/**
- * The passes, in groups that run one after another. Two files run at a time in all: those of Node by themselves, those of Bun and Deno,
- * which run one file at a time, side by side.
- */
+/** The passes, in groups that run one after another. Three files run at a time: those of one pass, or one of each of three passes. */
 function grouped(chosen: readonly Pass[]): Pass[][] {
-  const one = new Set(['bun', 'deno']);
-  const [wide, narrow] = [
-    chosen.filter(({ name }) => !one.has(name)),
-    chosen.filter(({ name }) => one.has(name)),
-  ];
-  return [...wide.map((pass) => [pass]), narrow].filter((group) => group.length > 0);
+  const alone = chosen.filter(({ name }) => name === 'node24');
+  const sideBySide = chosen.filter(({ name }) => name !== 'node24');
+  return [alone, sideBySide].filter((group) => group.length > 0);
 }
 
 /** The tests of the programs run what is in `dist`. */
