@@ -42,7 +42,7 @@ function edgesOf(file: string, files: ParsedFiles): Edge[] {
   });
 }
 
-/** `protocol` for `src/protocol/names.ts`, `index.ts` for `src/index.ts`. */
+/** `protocol` for `src/protocol/registry/names.ts`, `index.ts` for `src/index.ts`. */
 function layerOf(file: string): string {
   return file.split('/')[1] ?? '';
 }

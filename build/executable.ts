@@ -94,7 +94,7 @@ async function smokeRun(file: string, version: string): Promise<void> {
 }
 
 /** What loads the code of the broker's commands. */
-const brokerCommands = path.join(root, 'src', 'cli', 'broker-commands.ts');
+const brokerCommands = path.join(root, 'src', 'cli', 'programs', 'broker-commands.ts');
 
 /** The source file that a product starts with. */
 function entryOf(product: Program): string {

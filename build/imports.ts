@@ -28,7 +28,7 @@ export interface ParsedFile {
   readonly lines: number;
 }
 
-/** Sources by path, such as `src/protocol/names.ts`. */
+/** Sources by path, such as `src/protocol/registry/names.ts`. */
 export type Sources = Readonly<Record<string, string>>;
 
 /** Parses sources with TypeScript's own parser; nothing is resolved or checked. */

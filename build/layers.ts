@@ -80,11 +80,11 @@ export const unloaded: readonly { readonly from: string; readonly never: readonl
     '@hono/',
     'node:https',
     // A broker that is named by a URL.
-    'src/cli/site.ts',
+    'src/cli/session/site.ts',
     'src/client/connect-url.ts',
     'src/client/connection/site-line.ts',
-    'src/runtime/authorities.ts',
-    'src/runtime/site-channel.ts',
+    'src/runtime/tls/authorities.ts',
+    'src/runtime/tls/site-channel.ts',
   ],
 }));
 

@@ -1,10 +1,10 @@
-import { brokerRoot } from '../src/cli/broker-root.ts';
-import { clientCommands } from '../src/cli/client-commands.ts';
+import { brokerRoot } from '../src/cli/programs/broker-root.ts';
+import { clientCommands } from '../src/cli/programs/client-commands.ts';
 import type { Command } from '../src/cli/command.ts';
 import { exitCodes } from '../src/cli/help/exit-codes.ts';
 import { groupsOf, optionRow, pageOf, type Row } from '../src/cli/help/page.ts';
 import { type OptionGroup, optionDefinitions, type OptionName } from '../src/cli/options/options.ts';
-import { wholeProgram } from '../src/cli/whole-program.ts';
+import { wholeProgram } from '../src/cli/programs/whole-program.ts';
 
 /** Variables that stand in for no option. */
 const otherVariables: Readonly<Record<string, string>> = {

@@ -29,5 +29,5 @@ export type {
   ExtensionRequest,
 } from './extensions/host/request.ts';
 export type { LogFields, Logger } from './protocol/logger.ts';
-export type { Entry } from './protocol/entry.ts';
+export type { Entry } from './protocol/registry/entry.ts';
 export { VERSION } from './protocol/version.ts';

@@ -1,7 +1,7 @@
 import type { Hono } from 'hono';
 import { METRICS_SECTION } from '../config/schema.ts';
 import type { Module, Reply } from '../modules/module.ts';
-import type { JsonObject } from '../protocol/data.ts';
+import type { JsonObject } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import type { Store } from '../store/store.ts';

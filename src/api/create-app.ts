@@ -5,7 +5,7 @@ import { isModuleKey, METRICS_SECTION, type ModuleConfig } from '../config/schem
 import { builtIn, checkOwnModules } from '../modules/built-in.ts';
 import type { Module } from '../modules/module.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { isObject } from '../protocol/data.ts';
+import { isObject } from '../protocol/formats/data.ts';
 import { harmless, isLogger, type Logger, silentLogger } from '../protocol/logger.ts';
 import {
   checkOptions,

@@ -1,7 +1,7 @@
 import { isModuleKey } from '../config/schema.ts';
 import { isBuiltIn } from '../modules/built-in.ts';
 import { jsonReply, type Reply } from '../modules/module.ts';
-import type { JsonObject } from '../protocol/data.ts';
+import type { JsonObject } from '../protocol/formats/data.ts';
 import type { AccessKeys } from './access/access-keys.ts';
 import type { CallsOfModule, ModuleCalls } from './module-calls.ts';
 import { refuseForeignPage } from './access/origin.ts';

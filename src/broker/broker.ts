@@ -12,7 +12,7 @@ import { createExtensions } from '../extensions/extensions.ts';
 import { builtIn } from '../modules/built-in.ts';
 import { scriptHostCommand } from '../extensions/host/command.ts';
 import { pythonHostCommand } from '../extensions/host/python.ts';
-import type { JsonObject } from '../protocol/data.ts';
+import type { JsonObject } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { harmless, type LogFields, type Logger, silentLogger } from '../protocol/logger.ts';
 import type { Store } from '../store/store.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Access } from '../extensions/loaded-extension.ts';
-import { formatAddress } from '../protocol/address.ts';
+import { formatAddress } from '../protocol/addresses/address.ts';
 import type { AccessKeys } from '../api/access/access-keys.ts';
 
 /** Keys that the broker gives to the programs it runs as extensions: for the registry alone, and for one call each. */

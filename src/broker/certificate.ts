@@ -5,7 +5,7 @@ import { replaceFile } from '../config/atomic-write.ts';
 import type { Config } from '../config/schema.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
-import { isObject } from '../protocol/data.ts';
+import { isObject } from '../protocol/formats/data.ts';
 import { reasonOf } from '../protocol/system-errors.ts';
 import type { SharedRegistry } from './opening/broker-store.ts';
 import type { KeyPair } from './self-signed.ts';

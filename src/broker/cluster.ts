@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { Cluster, ClusterBroker } from '../api/status.ts';
-import { isObject, parseObject } from '../protocol/data.ts';
+import { isObject, parseObject } from '../protocol/formats/data.ts';
 import { messageOf } from '../protocol/errors.ts';
 import { VERSION } from '../protocol/version.ts';
 import type { SharedRegistry } from './opening/broker-store.ts';

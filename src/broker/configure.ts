@@ -1,9 +1,9 @@
 import { addConfiguration, mergeLayers, optionsOf } from '../config/layers.ts';
-import { isObject, type JsonObject, sameData, STRING_KEY, toEntryData } from '../protocol/data.ts';
-import { unstamp } from '../protocol/entry.ts';
+import { isObject, type JsonObject, sameData, STRING_KEY, toEntryData } from '../protocol/formats/data.ts';
+import { unstamp } from '../protocol/registry/entry.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { silentLogger } from '../protocol/logger.ts';
-import { checkName } from '../protocol/names.ts';
+import { checkName } from '../protocol/registry/names.ts';
 import { openFileStore } from '../store/file/file-store.ts';
 import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';

@@ -3,7 +3,7 @@ import { givenConfig } from '../config/given.ts';
 import type { BrokerConfig, BrokerSections } from '../config/schema.ts';
 import { checkOwnModules } from '../modules/built-in.ts';
 import type { Module } from '../modules/module.ts';
-import { isObject } from '../protocol/data.ts';
+import { isObject } from '../protocol/formats/data.ts';
 import { isLogger, type Logger } from '../protocol/logger.ts';
 import { checkOptions, isFunction, isText, type OptionRules } from '../protocol/options.ts';
 import { type Broker, openBroker } from './broker.ts';

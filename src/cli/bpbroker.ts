@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { brokerRoot } from './broker-root.ts';
+import { brokerRoot } from './programs/broker-root.ts';
 import { main } from './main.ts';
 
 await main('bpbroker', brokerRoot, process.argv.slice(2));

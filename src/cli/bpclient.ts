@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { clientRoot } from './client-root.ts';
+import { clientRoot } from './programs/client-root.ts';
 import { main } from './main.ts';
 
 await main('bpclient', clientRoot, process.argv.slice(2));

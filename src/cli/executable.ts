@@ -1,6 +1,6 @@
-import { brokerRoot } from './broker-root.ts';
-import { calledAs } from './called-as.ts';
-import { clientRoot } from './client-root.ts';
+import { brokerRoot } from './programs/broker-root.ts';
+import { calledAs } from './programs/called-as.ts';
+import { clientRoot } from './programs/client-root.ts';
 import { main } from './main.ts';
 
 /*

@@ -3,8 +3,8 @@ import { BrokerError } from '../protocol/errors.ts';
 import { describeError } from '../protocol/system-errors.ts';
 import type { Command } from './command.ts';
 import { parseCommandLine } from './options/parse.ts';
-import { flushErrors, writeError, writeOut } from './terminal.ts';
-import { commandAt, topicOf, wholeProgram } from './whole-program.ts';
+import { flushErrors, writeError, writeOut } from './terminal/terminal.ts';
+import { commandAt, topicOf, wholeProgram } from './programs/whole-program.ts';
 
 /**
  * Runs a program: reads its command line, does the command, and sets the exit code. A failure is one line on standard
@@ -38,7 +38,7 @@ async function dispatch(program: string, own: Command, argv: readonly string[]):
   const root = wholeProgram(program, own);
   const { path, command, args } = parseCommandLine(argv, root);
   if (args.flag('version')) {
-    const { versionLine } = await import('./version-line.ts');
+    const { versionLine } = await import('./programs/version-line.ts');
     writeOut(`${versionLine(program)}\n`);
     return 0;
   }

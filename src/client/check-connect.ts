@@ -1,4 +1,4 @@
-import { isObject } from '../protocol/data.ts';
+import { isObject } from '../protocol/formats/data.ts';
 import type { ConnectOptions } from './connect-options.ts';
 import {
   checkOptions,

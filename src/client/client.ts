@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { type HostPort, isUrl, parseAddress } from '../protocol/address.ts';
-import { isObject, type Json, type JsonObject, stringOf } from '../protocol/data.ts';
+import { type HostPort, isUrl, parseAddress } from '../protocol/addresses/address.ts';
+import { isObject, type Json, type JsonObject, stringOf } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { ClientChange, ClientList, EntryShape } from './registry/answers.ts';
 import { checkConnect } from './check-connect.ts';

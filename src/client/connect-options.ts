@@ -1,5 +1,5 @@
-import type { HostPort } from '../protocol/address.ts';
-import type { Json } from '../protocol/data.ts';
+import type { HostPort } from '../protocol/addresses/address.ts';
+import type { Json } from '../protocol/formats/data.ts';
 import type { Fetch } from './connection/fetch-channel.ts';
 import type { FindAgain } from './connection/reconnect.ts';
 import type { FoundBroker } from './discovery/responders.ts';

@@ -1,4 +1,4 @@
-import { parseBrokerUrl } from '../protocol/broker-url.ts';
+import { parseBrokerUrl } from '../protocol/addresses/broker-url.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { ConnectOptions } from './connect-options.ts';
 import type { Settle } from './connection/line.ts';

@@ -1,10 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { BrokerError, codeForStatus, type ErrorCode, isErrorCode } from '../protocol/errors.ts';
-import { type Head, JSON_TYPE, MAX_FRAME_BYTES, partBytes } from '../protocol/extension.ts';
-import { FRAMES_TYPE, type OutputFrame, SILENCE_MS } from '../protocol/output-frames.ts';
-import { boundedText, tooLong } from '../runtime/bounded-text.ts';
+import { type Head, JSON_TYPE, MAX_FRAME_BYTES, partBytes } from '../protocol/messages/extension.ts';
+import { FRAMES_TYPE, type OutputFrame, SILENCE_MS } from '../protocol/messages/output-frames.ts';
+import { boundedText, tooLong } from '../runtime/http/bounded-text.ts';
 import type { ChannelResponse } from '../runtime/runtime.ts';
-import { formatDuration, MAX_TIMER_MS } from '../protocol/duration.ts';
+import { formatDuration, MAX_TIMER_MS } from '../protocol/formats/duration.ts';
 import type { CallParams, Rpc } from './connection/rpc.ts';
 
 export interface ExecuteOptions {

@@ -28,5 +28,5 @@ export type { CallOptions, CallParams } from './connection/rpc.ts';
 export type { FoundBroker, Proof, Seen } from './discovery/responders.ts';
 export type { WatchScope } from './registry/watch.ts';
 export { BrokerError, type ErrorCode } from '../protocol/errors.ts';
-export type { HostPort } from '../protocol/address.ts';
-export type { Json, JsonObject } from '../protocol/data.ts';
+export type { HostPort } from '../protocol/addresses/address.ts';
+export type { Json, JsonObject } from '../protocol/formats/data.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { trimSecret } from '../protocol/secret.ts';
+import { trimSecret } from '../protocol/formats/secret.ts';
 
 /**
  * Access keys as the configuration holds them: the key itself, or `sha256:` and the 64 hex digits of its SHA-256. One fast

@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject } from '../protocol/data.ts';
+import { isObject, type Json, type JsonObject } from '../protocol/formats/data.ts';
 
 const KEY = '_access_key';
 const NO_GUARD = `a key here guards no module: put "${KEY}" into the object of each module`;

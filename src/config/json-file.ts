@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { isObject, type JsonObject, kindOf } from '../protocol/data.ts';
+import { isObject, type JsonObject, kindOf } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { parseJson } from '../protocol/json.ts';
+import { parseJson } from '../protocol/formats/json.ts';
 import { findJsonProblem, placeIn } from './json-error.ts';
 import { type Malformed, readMembers, type Section } from './json-members.ts';
 import { reasonOf } from '../protocol/system-errors.ts';

@@ -1,5 +1,5 @@
-import { parseJson } from '../protocol/json.ts';
-import type { Json } from '../protocol/data.ts';
+import { parseJson } from '../protocol/formats/json.ts';
+import type { Json } from '../protocol/formats/data.ts';
 import type { TextSource } from './text-source.ts';
 
 /** An object within a JSON document whose members are given one by one, instead of all of them at once. */

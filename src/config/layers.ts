@@ -1,4 +1,4 @@
-import { isObject, type Json, type JsonObject, mergeData } from '../protocol/data.ts';
+import { isObject, type Json, type JsonObject, mergeData } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { Environment } from './paths.ts';
 import { checkConfig, type Config, defaults } from './schema.ts';

@@ -1,9 +1,9 @@
 import * as v from 'valibot';
-import { isObject, type Json, type JsonObject, kindOf } from '../protocol/data.ts';
-import { discoveryKeyProblem } from '../protocol/discovery-key.ts';
+import { isObject, type Json, type JsonObject, kindOf } from '../protocol/formats/data.ts';
+import { discoveryKeyProblem } from '../protocol/discovery/discovery-key.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { ipVersion } from '../protocol/ip.ts';
-import { isEndpoint, isPrefix } from '../protocol/endpoint.ts';
+import { ipVersion } from '../protocol/addresses/ip.ts';
+import { isEndpoint, isPrefix } from '../protocol/addresses/endpoint.ts';
 import { accessKeyProblem } from './access-key.ts';
 import { guardProblem, otherProblem, strayProblem } from './guards.ts';
 

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../protocol/data.ts';
+import { isObject, type JsonObject } from '../protocol/formats/data.ts';
 import { suggest } from '../protocol/suggestion.ts';
 import { auditFileKeys, defaults, etcdKeys, METRICS_SECTION } from './schema.ts';
 

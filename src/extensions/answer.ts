@@ -1,5 +1,5 @@
 import { BrokerError, codeForStatus, messageOf } from '../protocol/errors.ts';
-import { type FromHost, type Head, type Part, partBytes } from '../protocol/extension.ts';
+import { type FromHost, type Head, type Part, partBytes } from '../protocol/messages/extension.ts';
 import type { Reply } from '../modules/module.ts';
 import { type Body, type BodyOptions, createBody } from './body.ts';
 

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../protocol/data.ts';
+import type { JsonObject } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { within } from '../protocol/within.ts';
 import type { Module } from '../modules/module.ts';

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import type { JsonObject } from '../protocol/data.ts';
-import { MAX_TIMER_MS } from '../protocol/duration.ts';
+import type { JsonObject } from '../protocol/formats/data.ts';
+import { MAX_TIMER_MS } from '../protocol/formats/duration.ts';
 import { BrokerError } from '../protocol/errors.ts';
 
 /** What an extension may take, from its object in the configuration (docs/extensions.md, "Limits"). */

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../protocol/data.ts';
+import type { JsonObject } from '../protocol/formats/data.ts';
 import type { Logger } from '../protocol/logger.ts';
 import type { Module } from '../modules/module.ts';
 import type { Limits } from './limits.ts';

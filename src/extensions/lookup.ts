@@ -1,7 +1,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { BrokerError } from '../protocol/errors.ts';
-import { compareNames } from '../protocol/names.ts';
+import { compareNames } from '../protocol/registry/names.ts';
 import { unsafePart, writableByOthers } from './ownership.ts';
 
 /** `script`: TypeScript or JavaScript; `python`; `executable`: a program of any language. */

@@ -1,6 +1,6 @@
 import type { Registry } from '../client/registry/registry.ts';
-import { isObject, type Json, kindOf } from '../protocol/data.ts';
-import type { Envelope } from '../protocol/envelope.ts';
+import { isObject, type Json, kindOf } from '../protocol/formats/data.ts';
+import type { Envelope } from '../protocol/messages/envelope.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import { checkOptions, isFunction, type OptionRules } from '../protocol/options.ts';

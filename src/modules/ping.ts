@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { parseObject, STRING_KEY } from '../protocol/data.ts';
+import { parseObject, STRING_KEY } from '../protocol/formats/data.ts';
 import { defineMethod, defineModule, jsonReply, type Module } from './module.ts';
 
 /** What `Ping` takes. */

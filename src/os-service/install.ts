@@ -1,11 +1,11 @@
 import path from 'node:path';
 import { type Environment, globalRoot, type Home, homeAt } from '../config/paths.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { SERVICE_USER } from './account.ts';
-import { checkOwnFolder, dataFolders } from './data-files.ts';
+import { SERVICE_USER } from './linux/account.ts';
+import { checkOwnFolder, dataFolders } from './files/data-files.ts';
 import { requireElevation } from './elevation.ts';
 import { findManager } from './manager.ts';
-import { checkPaths } from './safe-paths.ts';
+import { checkPaths } from './files/safe-paths.ts';
 import { type OwnProgram, removeCopySteps, serviceProgram } from './program.ts';
 import type { ServiceRecord } from './record.ts';
 import type { ServiceManager, ServiceSpec } from './service.ts';

@@ -1,9 +1,9 @@
 import { BrokerError } from '../protocol/errors.ts';
-import { launchd } from './launchd.ts';
+import { launchd } from './macos/launchd.ts';
 import type { ServiceManager } from './service.ts';
 import type { System } from './system.ts';
-import { systemd } from './systemd.ts';
-import { sysv } from './sysv.ts';
+import { systemd } from './linux/systemd.ts';
+import { sysv } from './linux/sysv.ts';
 import { windows } from './windows/windows.ts';
 
 /**

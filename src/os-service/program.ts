@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Home } from '../config/paths.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { unfitToRun } from './safe-paths.ts';
+import { unfitToRun } from './files/safe-paths.ts';
 import type { ServiceRecord } from './record.ts';
 import type { ServiceSpec } from './service.ts';
 import type { Step, Steps } from './step.ts';

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { replaceFile } from '../config/atomic-write.ts';
 import type { Environment } from '../config/paths.ts';
 import { messageOf } from '../protocol/errors.ts';
-import { makeFolder } from './folder.ts';
+import { makeFolder } from './files/folder.ts';
 
 export interface CommandResult {
   /** 127 where there is no such program, as a shell has it. */

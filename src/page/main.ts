@@ -1,13 +1,13 @@
-import { createActivity } from './activity.ts';
-import { ApiError, createBrokerApi } from './broker-api.ts';
-import { createChangeList } from './changes.ts';
+import { createActivity } from './status/activity.ts';
+import { ApiError, createBrokerApi } from './api/broker-api.ts';
+import { createChangeList } from './registry/changes.ts';
 import { byId, element, setText } from './element.ts';
-import { createEntryPanel } from './entry-panel.ts';
-import { createEntryTree } from './entry-tree.ts';
-import { showHealth, showState } from './health.ts';
-import { createRegistryFeed, type FeedState, MAX_ENTRIES } from './registry-feed.ts';
-import { createStatusView } from './status.ts';
-import { createTreeView } from './tree-view.ts';
+import { createEntryPanel } from './registry/entry-panel.ts';
+import { createEntryTree } from './registry/entry-tree.ts';
+import { showHealth, showState } from './status/health.ts';
+import { createRegistryFeed, type FeedState, MAX_ENTRIES } from './registry/registry-feed.ts';
+import { createStatusView } from './status/status.ts';
+import { createTreeView } from './registry/tree-view.ts';
 
 const POLL_MS = 2000;
 const LIFETIMES_MS = 5000;

@@ -1,4 +1,4 @@
-import { isObject, kindOf } from './data.ts';
+import { isObject, kindOf } from './formats/data.ts';
 import { BrokerError, type ErrorCode } from './errors.ts';
 import { suggest } from './suggestion.ts';
 

@@ -1,7 +1,7 @@
 import { openBunChannel, openBunSite } from './bun/channel.ts';
 import { BunConnection } from './bun/connection.ts';
 import { bunFiles } from './bun/files.ts';
-import { peerMethods } from './peer.ts';
+import { peerMethods } from './tls/peer.ts';
 import type { HttpServer, Runtime } from './runtime.ts';
 
 /**

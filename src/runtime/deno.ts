@@ -1,11 +1,11 @@
 import { Socket } from 'node:net';
 import { runtime as node } from './node.ts';
-import { libcNames } from './libc.ts';
+import { libcNames } from './system/libc.ts';
 import { serveNode } from './node/server.ts';
-import { hasReader, lookForReader, type Poll } from './reader-gone.ts';
+import { hasReader, lookForReader, type Poll } from './stdio/reader-gone.ts';
 import type { Runtime } from './runtime.ts';
-import { streamWriter } from './stream-writer.ts';
-import { writeAll } from './write-all.ts';
+import { streamWriter } from './stdio/stream-writer.ts';
+import { writeAll } from './stdio/write-all.ts';
 
 interface Stream {
   writeSync(bytes: Uint8Array): number;

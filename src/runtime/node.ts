@@ -1,11 +1,11 @@
 import fs from 'node:fs';
 import { isatty } from 'node:tty';
 import { serveNode } from './node/server.ts';
-import { peerMethods } from './peer.ts';
+import { peerMethods } from './tls/peer.ts';
 import type { Runtime } from './runtime.ts';
-import { streamWriter } from './stream-writer.ts';
-import { writeAll } from './write-all.ts';
-import { openPeer, openVerifiedChannel } from './verified-channel.ts';
+import { streamWriter } from './stdio/stream-writer.ts';
+import { writeAll } from './stdio/write-all.ts';
+import { openPeer, openVerifiedChannel } from './tls/verified-channel.ts';
 
 /** The seam on Node. */
 export const runtime: Runtime = {
@@ -28,11 +28,11 @@ export const runtime: Runtime = {
   },
   openChannel: openVerifiedChannel,
   async openSite(options) {
-    const { openSiteChannel } = await import('./site-channel.ts');
+    const { openSiteChannel } = await import('./tls/site-channel.ts');
     return openSiteChannel(options);
   },
   async openFetch(options) {
-    const { openSecureFetch } = await import('./secure-fetch.ts');
+    const { openSecureFetch } = await import('./tls/secure-fetch.ts');
     return openSecureFetch(options);
   },
   ...peerMethods(openPeer),

@@ -1,4 +1,4 @@
-import type { HostPort } from '../protocol/address.ts';
+import type { HostPort } from '../protocol/addresses/address.ts';
 import type { ConnectionInfo } from '../protocol/connection.ts';
 import type { BrokerError } from '../protocol/errors.ts';
 

@@ -17,4 +17,4 @@ export type {
   WatchOptions,
 } from './store.ts';
 export type { StateLimits } from './memory/state.ts';
-export type { Change, Entry } from '../protocol/entry.ts';
+export type { Change, Entry } from '../protocol/registry/entry.ts';

@@ -1,4 +1,4 @@
-import type { Change, Entry } from '../protocol/entry.ts';
+import type { Change, Entry } from '../protocol/registry/entry.ts';
 
 /**
  * What a mutation decides for the entry it was shown.

@@ -5,7 +5,7 @@ import { createAccessKeys } from '../../src/api/access/access-keys.ts';
 import { createFailureLimit } from '../../src/api/access/rate-limit.ts';
 import { hashAccessKey } from '../../src/config/access-key.ts';
 import { mergeLayers } from '../../src/config/layers.ts';
-import { networkOf } from '../../src/protocol/address.ts';
+import { networkOf } from '../../src/protocol/addresses/address.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import type { Logger, LogFields } from '../../src/protocol/logger.ts';
 import { atEnd } from '../support/cleanup.ts';

@@ -3,8 +3,8 @@ import { before, describe, it } from 'node:test';
 import * as v from 'valibot';
 import { type Broker, openBroker } from '../../src/broker/broker.ts';
 import { MAX_BODY_BYTES } from '../../src/api/requests/request.ts';
-import type { JsonObject } from '../../src/protocol/data.ts';
-import { envelopeSchema } from '../../src/protocol/envelope.ts';
+import type { JsonObject } from '../../src/protocol/formats/data.ts';
+import { envelopeSchema } from '../../src/protocol/messages/envelope.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { tempDir } from '../support/temp.ts';
 

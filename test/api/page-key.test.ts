@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { serve } from '@hono/node-server';
 import { createApp } from '../../src/api/create-app.ts';
-import { createBrokerApi } from '../../src/page/broker-api.ts';
+import { createBrokerApi } from '../../src/page/api/broker-api.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
 import { atEnd } from '../support/cleanup.ts';
 

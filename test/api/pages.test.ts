@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { createPageText, pageReply } from '../../src/modules/services/page.ts';
-import type { JsonObject } from '../../src/protocol/data.ts';
+import type { JsonObject } from '../../src/protocol/formats/data.ts';
 import { type Asked, openApp } from '../broker/support.ts';
 
 interface Listed {

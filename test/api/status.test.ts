@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import type { PastCall } from '../../src/api/module-calls.ts';
 import type { Module } from '../../src/modules/module.ts';
-import type { JsonObject } from '../../src/protocol/data.ts';
+import type { JsonObject } from '../../src/protocol/formats/data.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import { type Answer, type Asked, openApp } from '../broker/support.ts';
 import { atEnd } from '../support/cleanup.ts';

@@ -1,6 +1,6 @@
 import { type Broker, openBroker } from '../../src/broker/broker.ts';
 import type { Module } from '../../src/modules/module.ts';
-import type { JsonObject } from '../../src/protocol/data.ts';
+import type { JsonObject } from '../../src/protocol/formats/data.ts';
 import type { Logger } from '../../src/protocol/logger.ts';
 import { tempDir } from '../support/temp.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { brokerCommands } from '../../src/cli/broker-commands.ts';
-import { clientCommands } from '../../src/cli/client-commands.ts';
+import { brokerCommands } from '../../src/cli/programs/broker-commands.ts';
+import { clientCommands } from '../../src/cli/programs/client-commands.ts';
 import type { Command } from '../../src/cli/command.ts';
 import { complete, type Completion } from '../../src/cli/completion/candidates.ts';
 import { optionDefinitions } from '../../src/cli/options/options.ts';

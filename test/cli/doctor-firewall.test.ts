@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { searchPath } from '../../src/cli/doctor/firewall.ts';
-import { dropsBy, type Packets, readChains } from '../../src/cli/doctor/nft.ts';
+import { searchPath } from '../../src/cli/doctor/host/firewall.ts';
+import { dropsBy, type Packets, readChains } from '../../src/cli/doctor/host/nft.ts';
 
 const query: Packets = { protocol: 'udp', end: 'dport', port: 20443 };
 

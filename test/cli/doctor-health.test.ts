@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { judgeClock, judgeHealth } from '../../src/cli/doctor/health.ts';
+import { judgeClock, judgeHealth } from '../../src/cli/doctor/broker/health.ts';
 import { type Check, conclude } from '../../src/cli/doctor/report.ts';
 
 const nowhere = { checks: [] };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createLineQueue } from '../../src/cli/line-queue.ts';
+import { createLineQueue } from '../../src/cli/terminal/line-queue.ts';
 
 type Done = (isWritten: boolean) => void;
 

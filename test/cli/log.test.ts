@@ -7,7 +7,7 @@ import { run } from '../support/run.ts';
 /** What the broker's log writes for one event. */
 async function logged(format: string, message: string, fields: Record<string, string>): Promise<string> {
   const script = `
-    const { createLog } = await import(${JSON.stringify(path.join(root, 'src/cli/log.ts'))});
+    const { createLog } = await import(${JSON.stringify(path.join(root, 'src/cli/terminal/log.ts'))});
     createLog(${JSON.stringify(format)}, 'debug').warn(${JSON.stringify(message)}, ${JSON.stringify(fields)});
   `;
   const { stderr, code } = await run([tool('node'), '--input-type=module', '-e', script], { cwd: root });

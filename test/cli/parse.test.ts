@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { brokerCommands } from '../../src/cli/broker-commands.ts';
-import { clientCommands } from '../../src/cli/client-commands.ts';
+import { brokerCommands } from '../../src/cli/programs/broker-commands.ts';
+import { clientCommands } from '../../src/cli/programs/client-commands.ts';
 import { parseCommandLine, type ParsedCommandLine } from '../../src/cli/options/parse.ts';
 
 const root = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import path from 'node:path';
-import { signalProcess } from '../../src/cli/process-group.ts';
+import { signalProcess } from '../../src/cli/child-processes/process-group.ts';
 import { asNobody, otherUserProblem } from '../support/other-user.ts';
 import { run } from '../support/run.ts';
 
@@ -13,7 +13,7 @@ describe('signalProcess()', () => {
   });
 
   it('says that one is there that may not be signalled', { skip: otherUserProblem }, async () => {
-    const module = pathToFileURL(path.resolve('src/cli/process-group.ts')).href;
+    const module = pathToFileURL(path.resolve('src/cli/child-processes/process-group.ts')).href;
     const script = `const m = await import('${module}'); console.log(m.signalProcess(1, 'SIGTERM'))`;
     const { stdout, stderr } = await run(asNobody([process.execPath, '--input-type=module', '-e', script]));
     assert.equal(stdout, 'true\n', stderr);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { brokerRoot } from '../../src/cli/broker-root.ts';
+import { brokerRoot } from '../../src/cli/programs/broker-root.ts';
 import { parseCommandLine } from '../../src/cli/options/parse.ts';
-import { wholeProgram } from '../../src/cli/whole-program.ts';
+import { wholeProgram } from '../../src/cli/programs/whole-program.ts';
 
 const root = wholeProgram('bpbroker', brokerRoot);
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { JsonObject } from '../../src/protocol/data.ts';
+import type { JsonObject } from '../../src/protocol/formats/data.ts';
 import { execute } from '../../src/client/execute.ts';
 import { createRegistry } from '../../src/client/registry/registry.ts';
 import { deadlineIn } from '../../src/client/connection/retry.ts';

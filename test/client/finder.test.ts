@@ -10,7 +10,7 @@ import { chooseInterfaces, planRoutes } from '../../src/client/discovery/routes.
 import type { Attempt, RespondingBroker } from '../../src/client/discovery/search.ts';
 import { byRank, type Seen } from '../../src/client/discovery/responders.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
-import { directedBroadcast, inSubnet, type NetworkInterface } from '../../src/runtime/interfaces.ts';
+import { directedBroadcast, inSubnet, type NetworkInterface } from '../../src/runtime/network/interfaces.ts';
 
 const open: { close(): unknown }[] = [];
 after(async () => {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { parseJsonText, readJsonFile } from '../../src/config/json-file.ts';
 import type { Section } from '../../src/config/json-members.ts';
-import type { Json, JsonObject } from '../../src/protocol/data.ts';
+import type { Json, JsonObject } from '../../src/protocol/formats/data.ts';
 import { memoryDir } from '../store/memory-dir.ts';
 import { chooseSeed, createRandom, type Random } from '../support/random.ts';
 

@@ -4,7 +4,7 @@ import type { Hono } from 'hono';
 import * as v from 'valibot';
 import { createApp, type CreateAppOptions } from '../../src/api/create-app.ts';
 import { type Call, defineMethod, defineModule, jsonReply, type Module } from '../../src/modules/module.ts';
-import type { JsonObject } from '../../src/protocol/data.ts';
+import type { JsonObject } from '../../src/protocol/formats/data.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import type { LogFields, Logger } from '../../src/protocol/logger.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';

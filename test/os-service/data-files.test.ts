@@ -14,7 +14,7 @@ import {
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { homeAt } from '../../src/config/paths.ts';
-import { checkOwnFolder, prepareData } from '../../src/os-service/data-files.ts';
+import { checkOwnFolder, prepareData } from '../../src/os-service/files/data-files.ts';
 import { thisSystem } from '../../src/os-service/system.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { run } from '../support/run.ts';

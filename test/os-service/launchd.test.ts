@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { homeAt } from '../../src/config/paths.ts';
 import { installService, uninstallService } from '../../src/os-service/install.ts';
-import { launchdPlist } from '../../src/os-service/launchd.ts';
+import { launchdPlist } from '../../src/os-service/macos/launchd.ts';
 import { recordOf } from '../../src/os-service/record.ts';
 import { run } from '../support/run.ts';
 import { type MemorySystem, memorySystem } from './memory-system.ts';

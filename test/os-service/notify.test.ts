@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { waitFor } from '../support/wait.ts';
-import { createNotify, takeNotifyVariables } from '../../src/os-service/notify.ts';
+import { createNotify, takeNotifyVariables } from '../../src/os-service/linux/notify.ts';
 
 describe('createNotify()', () => {
   it('says nothing where no manager listens', async () => {

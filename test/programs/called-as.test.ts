@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, realpathSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { calledAs } from '../../src/cli/called-as.ts';
+import { calledAs } from '../../src/cli/programs/called-as.ts';
 import { cleanEnv, launchers, run, type RunResult, startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
 import { skipOf } from './support.ts';

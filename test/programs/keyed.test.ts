@@ -10,7 +10,7 @@ import { createKeyedDiscovery } from '../../src/broker/discovery/keyed-discovery
 import { startResponder } from '../../src/broker/discovery/responder.ts';
 import { connect } from '../../src/client/client.ts';
 import { defaults } from '../../src/config/schema.ts';
-import { keyedQuestion } from '../../src/protocol/keyed-forms.ts';
+import { keyedQuestion } from '../../src/protocol/discovery/keyed-forms.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { atEnd } from '../support/cleanup.ts';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import type { BrokerClient } from '../../src/client/client.ts';
-import type { JsonObject } from '../../src/protocol/data.ts';
+import type { JsonObject } from '../../src/protocol/formats/data.ts';
 import { readBackup } from '../../src/store/file/backup/backup-text.ts';
 import { type RunningBroker, startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';

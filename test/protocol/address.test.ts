@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { canonicalAddress, formatAddress, parseAddress } from '../../src/protocol/address.ts';
+import { canonicalAddress, formatAddress, parseAddress } from '../../src/protocol/addresses/address.ts';
 
 const spellings: Readonly<Record<string, readonly string[]>> = {
   'localhost:20443': ['localhost', 'LOCALHOST', 'LocalHost.', 'localhost:20443'],

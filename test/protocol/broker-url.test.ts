@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isUrl } from '../../src/protocol/address.ts';
-import { parseBrokerUrl } from '../../src/protocol/broker-url.ts';
+import { isUrl } from '../../src/protocol/addresses/address.ts';
+import { parseBrokerUrl } from '../../src/protocol/addresses/broker-url.ts';
 
 describe('parseBrokerUrl()', () => {
   it('reads a URL in any spelling, and gives it in one', () => {

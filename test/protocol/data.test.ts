@@ -9,7 +9,7 @@ import {
   sameData,
   stringOf,
   toEntryData,
-} from '../../src/protocol/data.ts';
+} from '../../src/protocol/formats/data.ts';
 
 describe('toEntryData()', () => {
   it('stores text that is a JSON object as that object', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { discoveryKeyProblem } from '../../src/protocol/discovery-key.ts';
+import { discoveryKeyProblem } from '../../src/protocol/discovery/discovery-key.ts';
 
 describe('a discovery key', () => {
   it('may be anything random of 128 bits, in hex or base64', () => {

@@ -9,8 +9,8 @@ import {
   openForm,
   openQuestion,
   queryProblem,
-} from '../../src/protocol/discovery.ts';
-import { nameProblem } from '../../src/protocol/names.ts';
+} from '../../src/protocol/discovery/discovery.ts';
+import { nameProblem } from '../../src/protocol/registry/names.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'utf8');
 const text = (datagram: Uint8Array | undefined): string => Buffer.from(datagram ?? []).toString('utf8');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isMethodName, isPrivate, parseFrame, partBytes } from '../../src/protocol/extension.ts';
+import { isMethodName, isPrivate, parseFrame, partBytes } from '../../src/protocol/messages/extension.ts';
 
 describe('isPrivate()', () => {
   it('is true of what begins with an underscore', () => {

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { type KeyedReply, type Query, type QueryForm, type Question } from '../../src/protocol/discovery.ts';
-import { createFreshness, QUERY_LIFETIME_MS } from '../../src/protocol/freshness.ts';
-import { keyedForm, keyedQuestion } from '../../src/protocol/keyed-forms.ts';
+import {
+  type KeyedReply,
+  type Query,
+  type QueryForm,
+  type Question,
+} from '../../src/protocol/discovery/discovery.ts';
+import { createFreshness, QUERY_LIFETIME_MS } from '../../src/protocol/discovery/freshness.ts';
+import { keyedForm, keyedQuestion } from '../../src/protocol/discovery/keyed-forms.ts';
 
 const key = randomBytes(32).toString('hex');
 const now = Date.UTC(2026, 5, 1);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Json } from '../../src/protocol/data.ts';
-import { parseJson } from '../../src/protocol/json.ts';
+import type { Json } from '../../src/protocol/formats/data.ts';
+import { parseJson } from '../../src/protocol/formats/json.ts';
 import { chooseSeed, createRandom } from '../support/random.ts';
 
 describe('parseJson()', () => {

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { root } from '../../build/root.ts';
-import { encodeQuery, openForm } from '../../src/protocol/discovery.ts';
+import { encodeQuery, openForm } from '../../src/protocol/discovery/discovery.ts';
 import {
   type Announcement,
   decodeKeyedQuery,
@@ -19,8 +19,8 @@ import {
   formatNonce,
   nonceOfReply,
   QUERY_SIZES,
-} from '../../src/protocol/keyed-discovery.ts';
-import { nameProblem } from '../../src/protocol/names.ts';
+} from '../../src/protocol/discovery/keyed-discovery.ts';
+import { nameProblem } from '../../src/protocol/registry/names.ts';
 
 interface Vector {
   readonly what: string;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { BrokerError } from '../../src/protocol/errors.ts';
-import { parseMember, withoutMembers } from '../../src/protocol/members.ts';
+import { parseMember, withoutMembers } from '../../src/protocol/registry/members.ts';
 
 describe('parseMember()', () => {
   it('leads inwards by dots, and takes a dot or a backslash for itself behind a backslash', () => {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { formatAddress, parseAddress, plainAddress } from '../../src/protocol/address.ts';
-import { parseDuration } from '../../src/protocol/duration.ts';
-import { spacedJson, stamp, unstamp, visibleData } from '../../src/protocol/entry.ts';
+import { formatAddress, parseAddress, plainAddress } from '../../src/protocol/addresses/address.ts';
+import { parseDuration } from '../../src/protocol/formats/duration.ts';
+import { spacedJson, stamp, unstamp, visibleData } from '../../src/protocol/registry/entry.ts';
 import { BrokerError, codeForStatus, errorCodes, messageOf } from '../../src/protocol/errors.ts';
-import { checkName, compareNames, MAX_NAME_BYTES } from '../../src/protocol/names.ts';
+import { checkName, compareNames, MAX_NAME_BYTES } from '../../src/protocol/registry/names.ts';
 import { VERSION } from '../../src/protocol/version.ts';
 
 describe('names', () => {

@@ -4,7 +4,7 @@ import net from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { runtime } from '#runtime';
 import type { Certificate } from '../../src/broker/certificate.ts';
-import { openDescriptors } from '../../src/runtime/descriptors.ts';
+import { openDescriptors } from '../../src/runtime/system/descriptors.ts';
 import type { HttpServer, ServeOptions } from '../../src/runtime/runtime.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { connectRaw } from '../support/raw.ts';

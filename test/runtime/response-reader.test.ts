@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ResponseReader } from '../../src/runtime/response-reader.ts';
+import { ResponseReader } from '../../src/runtime/http/response-reader.ts';
 
 /** One response as it was read: status, some headers, body, and what became of the connection. */
 interface Seen {

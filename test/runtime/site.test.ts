@@ -6,7 +6,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import tls from 'node:tls';
 import { runtime } from '#runtime';
-import { parseAuthorities, readAuthorities, systemAuthorities } from '../../src/runtime/authorities.ts';
+import { parseAuthorities, readAuthorities, systemAuthorities } from '../../src/runtime/tls/authorities.ts';
 import type { SiteCertificate } from '../../src/runtime/runtime.ts';
 import { type Authority, createAuthority, type Leaf, type LeafPair } from '../support/authority.ts';
 import { tempDir } from '../support/temp.ts';

@@ -1,7 +1,7 @@
 import { runtime } from '#runtime';
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
-import { openUdp, sourceTowards, type UdpOptions, type UdpSocket } from '../../src/runtime/udp.ts';
+import { openUdp, sourceTowards, type UdpOptions, type UdpSocket } from '../../src/runtime/network/udp.ts';
 import { waitFor } from '../support/wait.ts';
 
 const open: UdpSocket[] = [];

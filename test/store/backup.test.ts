@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import type { Entry } from '../../src/protocol/entry.ts';
+import type { Entry } from '../../src/protocol/registry/entry.ts';
 import { backupPath, listBackups, pruneBackups } from '../../src/store/file/backup/backup-folder.ts';
 import { readBackup } from '../../src/store/file/backup/backup-text.ts';
 import { readSnapshot } from '../../src/store/file/document/snapshot.ts';

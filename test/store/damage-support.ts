@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Entry } from '../../src/protocol/entry.ts';
+import type { Entry } from '../../src/protocol/registry/entry.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import { readJournal, withoutSpare } from '../../src/store/file/journal/frames.ts';
 import { tempDir } from '../support/temp.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { Entry } from '../../src/protocol/entry.ts';
+import type { Entry } from '../../src/protocol/registry/entry.ts';
 import { type Cluster, openCluster } from '../../src/store/etcd/gateway/cluster.ts';
 import { type EtcdFetch, type EtcdStore, etcdStore } from '../../src/store/etcd/etcd-store.ts';
 import { moveIn } from '../../src/store/etcd/moving/move-in.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Entry } from '../../src/protocol/entry.ts';
+import type { Entry } from '../../src/protocol/registry/entry.ts';
 import { createExpiry } from '../../src/store/memory/expiry.ts';
 import { waitFor } from '../support/wait.ts';
 

@@ -12,7 +12,7 @@ import {
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Entry } from '../../src/protocol/entry.ts';
+import type { Entry } from '../../src/protocol/registry/entry.ts';
 import type { FileStore } from '../../src/store/file/file-store.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { Entry } from '../../src/protocol/entry.ts';
+import type { Entry } from '../../src/protocol/registry/entry.ts';
 import { readJournal } from '../../src/store/file/journal/frames.ts';
 import { tempDir } from '../support/temp.ts';
 import { crashedImage, scratch, SPARES, tryOpen } from './damage-support.ts';

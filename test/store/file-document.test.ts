@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readFileSync, rmSync, statSync, symlinkSync, wri
 import path from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 import { readJsonFile } from '../../src/config/json-file.ts';
-import type { JsonObject } from '../../src/protocol/data.ts';
+import type { JsonObject } from '../../src/protocol/formats/data.ts';
 import { openFileStore } from '../../src/store/file/file-store.ts';
 import { tempDir } from '../support/temp.ts';
 import { contentOf, journalsIn, openIn, OPTIONS, put, remove, take } from './support.ts';

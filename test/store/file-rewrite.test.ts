@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import type { Change } from '../../src/protocol/entry.ts';
+import type { Change } from '../../src/protocol/registry/entry.ts';
 import { createTable } from '../../src/store/memory/table.ts';
 import { readDocument, readStored } from '../../src/store/file/document/document.ts';
 import { tempDir } from '../support/temp.ts';

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { JsonObject } from '../../src/protocol/data.ts';
+import type { JsonObject } from '../../src/protocol/formats/data.ts';
 import { readStored } from '../../src/store/file/document/document.ts';
 import { type FileStore, type FileStoreOptions, openFileStore } from '../../src/store/file/file-store.ts';
 import { withoutSpare } from '../../src/store/file/journal/frames.ts';

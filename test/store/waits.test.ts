@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BrokerError } from '../../src/protocol/errors.ts';
-import type { Entry } from '../../src/protocol/entry.ts';
+import type { Entry } from '../../src/protocol/registry/entry.ts';
 import type { PrefixCount, PrefixCounts } from '../../src/store/memory/prefix-counts.ts';
 import { createRegistryState, type RegistryState } from '../../src/store/memory/state.ts';
 import { createWaits } from '../../src/store/memory/waits.ts';

@@ -1,7 +1,7 @@
-import { brokerRoot } from '../../src/cli/broker-root.ts';
-import { clientRoot } from '../../src/cli/client-root.ts';
+import { brokerRoot } from '../../src/cli/programs/broker-root.ts';
+import { clientRoot } from '../../src/cli/programs/client-root.ts';
 import type { Command } from '../../src/cli/command.ts';
-import { wholeProgram } from '../../src/cli/whole-program.ts';
+import { wholeProgram } from '../../src/cli/programs/whole-program.ts';
 
 /** A command of one of the programs, and the words that lead to it. */
 export interface VisibleCommand {

@@ -1,5 +1,5 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import type { JsonObject } from '../../src/protocol/data.ts';
+import type { JsonObject } from '../../src/protocol/formats/data.ts';
 import { documentText } from '../../src/store/file/document/document.ts';
 import { createTable } from '../../src/store/memory/table.ts';
 

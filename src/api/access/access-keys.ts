@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { acceptedDigest } from '../../config/access-key.ts';
-import { networkOf } from '../../protocol/address.ts';
-import type { JsonObject } from '../../protocol/data.ts';
+import { networkOf } from '../../protocol/addresses/address.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { type Logger, silentLogger } from '../../protocol/logger.ts';
 import { createKeyNames } from '../audit/key-names.ts';

@@ -1,5 +1,5 @@
 import type { Context } from 'hono';
-import { plainAddress } from '../../protocol/address.ts';
+import { plainAddress } from '../../protocol/addresses/address.ts';
 import type { ConnectionInfo } from '../../protocol/connection.ts';
 
 /** What the servers that may carry the app hand it as its environment. */

@@ -1,6 +1,6 @@
 import type { Call } from '../../modules/module.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { ipVersion } from '../../protocol/ip.ts';
+import { ipVersion } from '../../protocol/addresses/ip.ts';
 
 /** Names under which a page of any broker's own may have been fetched; an attacker can point neither at one. */
 const commonNames: readonly string[] = ['localhost', 'bpbroker'];

@@ -1,5 +1,5 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
-import { discoveryKeyProblem } from '../../protocol/discovery-key.ts';
+import { discoveryKeyProblem } from '../../protocol/discovery/discovery-key.ts';
 
 /** Hexadecimal digits that tell keys apart. */
 const DIGITS = 8;

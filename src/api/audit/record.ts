@@ -1,4 +1,4 @@
-import type { Json } from '../../protocol/data.ts';
+import type { Json } from '../../protocol/formats/data.ts';
 import { escapeControls } from '../../protocol/errors.ts';
 
 /** What a line of the audit trail is about. */

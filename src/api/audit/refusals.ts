@@ -1,4 +1,4 @@
-import { networkOf } from '../../protocol/address.ts';
+import { networkOf } from '../../protocol/addresses/address.ts';
 import type { AuditRecord } from './record.ts';
 
 /**

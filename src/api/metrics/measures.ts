@@ -1,5 +1,5 @@
 import type { WaitObserver, WaitOutcome } from '../../modules/services/wait.ts';
-import { params } from '../../protocol/services.ts';
+import { params } from '../../protocol/registry/services.ts';
 import type { KeyRefusal } from '../access/access-keys.ts';
 import { createHistogram, type Histogram } from './histogram.ts';
 import { each, type Metric, one } from './metric.ts';

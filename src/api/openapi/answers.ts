@@ -1,5 +1,5 @@
-import type { JsonObject } from '../../protocol/data.ts';
-import { envelopeSchema } from '../../protocol/envelope.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
+import { envelopeSchema } from '../../protocol/messages/envelope.ts';
 import { inputSchema } from './schemas.ts';
 
 export const ref = (kind: string, name: string): JsonObject => ({ $ref: `#/components/${kind}/${name}` });

@@ -1,5 +1,5 @@
 import { METRICS_SECTION } from '../../config/schema.ts';
-import type { JsonObject } from '../../protocol/data.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import { VERSION } from '../../protocol/version.ts';
 import { answers, json, ref, responses, schemas } from './answers.ts';
 import { type Operation, operations } from './operations.ts';

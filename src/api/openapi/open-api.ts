@@ -1,5 +1,5 @@
 import { isModuleKey } from '../../config/schema.ts';
-import type { JsonObject } from '../../protocol/data.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import type { AccessKeys } from '../access/access-keys.ts';
 
 export interface OpenApiOptions {

@@ -1,9 +1,9 @@
 import type * as v from 'valibot';
 import { pingParams } from '../../modules/ping.ts';
-import type { JsonObject } from '../../protocol/data.ts';
-import { MAX_UNSET } from '../../protocol/members.ts';
-import { MAX_NAME_BYTES } from '../../protocol/names.ts';
-import { MAX_PAGE, params } from '../../protocol/services.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
+import { MAX_UNSET } from '../../protocol/registry/members.ts';
+import { MAX_NAME_BYTES } from '../../protocol/registry/names.ts';
+import { MAX_PAGE, params } from '../../protocol/registry/services.ts';
 import { json, ref } from './answers.ts';
 import type { ParameterNote } from './schemas.ts';
 

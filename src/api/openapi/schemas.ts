@@ -1,6 +1,6 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
 import type * as v from 'valibot';
-import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
+import { isObject, type Json, type JsonObject } from '../../protocol/formats/data.ts';
 
 /** What a document says of a parameter besides what its schema tells by itself. */
 export interface ParameterNote {

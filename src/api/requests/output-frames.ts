@@ -2,8 +2,8 @@ import { withKeepAlive } from '../../modules/keep-alive.ts';
 import { within } from '../../protocol/within.ts';
 import type { Reply } from '../../modules/module.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
-import { JSON_TYPE, type Part } from '../../protocol/extension.ts';
-import { FRAMES_TYPE, HEARTBEAT_MS, type OutputFrame } from '../../protocol/output-frames.ts';
+import { JSON_TYPE, type Part } from '../../protocol/messages/extension.ts';
+import { FRAMES_TYPE, HEARTBEAT_MS, type OutputFrame } from '../../protocol/messages/output-frames.ts';
 import { EVENT_STREAM, isWhole } from './response.ts';
 
 /** How long an answer may take to begin before its frames do: a refusal until then has the status of its own. */

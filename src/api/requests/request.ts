@@ -5,9 +5,9 @@ import {
   isObject,
   MAX_DATA_BYTES,
   MAX_DATA_DEPTH,
-} from '../../protocol/data.ts';
+} from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { parseJson } from '../../protocol/json.ts';
+import { parseJson } from '../../protocol/formats/json.ts';
 import type { ConnectionInfo } from '../../protocol/connection.ts';
 
 /**

@@ -1,7 +1,7 @@
 import type { Reply } from '../../modules/module.ts';
 import { type Logger, silentLogger } from '../../protocol/logger.ts';
 import { abandon, sayFailure } from './abandon.ts';
-import { JSON_TYPE } from '../../protocol/extension.ts';
+import { JSON_TYPE } from '../../protocol/messages/extension.ts';
 import { type ConnectionInfo, UNREAD_TIMEOUT_MS } from '../../protocol/connection.ts';
 
 /** With every answer, should a browser show it: it is of one type, kept nowhere, framed by nobody, and runs nothing. */

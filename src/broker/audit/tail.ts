@@ -1,5 +1,5 @@
 import { readSync } from 'node:fs';
-import { isObject } from '../../protocol/data.ts';
+import { isObject } from '../../protocol/formats/data.ts';
 
 /** How much of the end of a trail is looked at: a line has less than 128 KiB. */
 const TAIL_BYTES = 256 * 1024;

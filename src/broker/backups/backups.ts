@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { Config } from '../../config/schema.ts';
-import { type JsonObject, sameData } from '../../protocol/data.ts';
-import { formatDuration, MAX_TIMER_MS } from '../../protocol/duration.ts';
+import { type JsonObject, sameData } from '../../protocol/formats/data.ts';
+import { formatDuration, MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
 import { describeError } from '../../protocol/system-errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { Heartbeat } from '../../protocol/heartbeat.ts';

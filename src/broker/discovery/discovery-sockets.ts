@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import { DISCOVERY_GROUP } from '../../protocol/discovery.ts';
+import { DISCOVERY_GROUP } from '../../protocol/discovery/discovery.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import {
@@ -8,8 +8,8 @@ import {
   isLinkLocal,
   listInterfaces,
   type NetworkInterface,
-} from '../../runtime/interfaces.ts';
-import { openUdp, socketErrorName, type UdpPeer, type UdpSocket } from '../../runtime/udp.ts';
+} from '../../runtime/network/interfaces.ts';
+import { openUdp, socketErrorName, type UdpPeer, type UdpSocket } from '../../runtime/network/udp.ts';
 
 /** The sockets on which a broker hears queries. */
 export interface DiscoverySockets {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Config } from '../../config/schema.ts';
-import { ANY_BROKER, type QueryForm } from '../../protocol/discovery.ts';
-import { type Clocks, createFreshness } from '../../protocol/freshness.ts';
-import { keyedForm } from '../../protocol/keyed-forms.ts';
-import { listInterfaces, type NetworkInterface } from '../../runtime/interfaces.ts';
+import { ANY_BROKER, type QueryForm } from '../../protocol/discovery/discovery.ts';
+import { type Clocks, createFreshness } from '../../protocol/discovery/freshness.ts';
+import { keyedForm } from '../../protocol/discovery/keyed-forms.ts';
+import { listInterfaces, type NetworkInterface } from '../../runtime/network/interfaces.ts';
 import { ownAddresses } from './own-addresses.ts';
 
 /** Keyed discovery (contract, section 6) on a broker that has a key: the same answers over UDP and over HTTPS. */

@@ -6,7 +6,7 @@ import {
   listInterfaces,
   type NetworkInterface,
   withoutZone,
-} from '../../runtime/interfaces.ts';
+} from '../../runtime/network/interfaces.ts';
 
 /**
  * The addresses, without zones, at which this host may be reached from `source`, the likeliest first: those of the link

@@ -1,7 +1,13 @@
-import { ANY_BROKER, type NoQuery, openForm, type Query, type QueryForm } from '../../protocol/discovery.ts';
+import {
+  ANY_BROKER,
+  type NoQuery,
+  openForm,
+  type Query,
+  type QueryForm,
+} from '../../protocol/discovery/discovery.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
-import type { UdpPeer } from '../../runtime/udp.ts';
+import type { UdpPeer } from '../../runtime/network/udp.ts';
 import { createDatagramQueue } from './datagram-queue.ts';
 import { openDiscoverySockets } from './discovery-sockets.ts';
 import { createReplyLimit, type ReplyLimit } from '../../api/access/rate-limit.ts';

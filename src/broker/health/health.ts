@@ -1,5 +1,5 @@
 import { setTimeout } from 'node:timers';
-import { formatDuration, MAX_TIMER_MS } from '../../protocol/duration.ts';
+import { formatDuration, MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
 import type { Finding, Readiness } from '../../api/readiness.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';

@@ -1,5 +1,5 @@
 import { type Metric, one } from '../../api/metrics/metric.ts';
-import { descriptorLimit, openDescriptors } from '../../runtime/descriptors.ts';
+import { descriptorLimit, openDescriptors } from '../../runtime/system/descriptors.ts';
 
 /** How long the number of open files counts: with thousands of them it takes a while to tell. */
 const LOOK_MS = 1000;

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { checkConfig, type Config } from '../../config/schema.ts';
 import { ifPresent, resolveFile } from '../../config/atomic-write.ts';
-import type { JsonObject } from '../../protocol/data.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { silentLogger } from '../../protocol/logger.ts';
 import { openCluster } from '../../store/etcd/gateway/cluster.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { ifPresent, replaceFile } from '../../config/atomic-write.ts';
 import { silentLogger } from '../../protocol/logger.ts';
-import type { JsonObject } from '../../protocol/data.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import { moveIn } from '../../store/etcd/moving/move-in.ts';
 import { removeCurrent } from '../../store/file/journal/current-journal.ts';
 import { optionsOf } from '../../store/file/document/document.ts';

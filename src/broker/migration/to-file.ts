@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { ifPresent, replaceFile } from '../../config/atomic-write.ts';
-import type { JsonObject } from '../../protocol/data.ts';
-import type { Entry } from '../../protocol/entry.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
+import type { Entry } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { type MovingOut, moveOut, reopenAfter } from '../../store/etcd/moving/move-out.ts';
 import { unfinished } from '../../store/etcd/moving/move-in.ts';

@@ -4,7 +4,7 @@ import { ifPresent } from '../../config/atomic-write.ts';
 import { servicesProblem } from '../../config/guards.ts';
 import { type Configuration, environmentLayer, mergeLayers, optionsOf } from '../../config/layers.ts';
 import { type Environment, globalRoot, homeAt } from '../../config/paths.ts';
-import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
+import { isObject, type Json, type JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { readStored, type StoredDocument } from '../../store/file/document/document.ts';
 

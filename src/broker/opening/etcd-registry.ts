@@ -2,7 +2,7 @@ import { runtime } from '#runtime';
 import { readFile } from 'node:fs/promises';
 import { replaceFile } from '../../config/atomic-write.ts';
 import type { Config } from '../../config/schema.ts';
-import { isObject, type JsonObject } from '../../protocol/data.ts';
+import { isObject, type JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { LogFields, Logger } from '../../protocol/logger.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
@@ -118,7 +118,7 @@ export async function openEtcdFetch(
 }
 
 async function readAuthoritiesOf(file: string): Promise<readonly string[]> {
-  const { parseAuthorities } = await import('../../runtime/authorities.ts');
+  const { parseAuthorities } = await import('../../runtime/tls/authorities.ts');
   try {
     return parseAuthorities(await readPem(file, '_store.ca'), `_store.ca: ${file}`);
   } catch (error) {

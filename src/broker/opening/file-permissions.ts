@@ -1,5 +1,5 @@
 import { chmod, stat } from 'node:fs/promises';
-import type { JsonObject } from '../../protocol/data.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';

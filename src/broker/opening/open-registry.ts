@@ -1,6 +1,6 @@
 import type { Config } from '../../config/schema.ts';
 import { unknownOptions } from '../../config/unknown.ts';
-import type { JsonObject } from '../../protocol/data.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import type { LogFields, Logger } from '../../protocol/logger.ts';
 import { openFileStore } from '../../store/file/file-store.ts';
 import { acquireLock } from '../../store/file/lock.ts';

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import type { Config } from '../../config/schema.ts';
-import type { JsonObject } from '../../protocol/data.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { FileEdits } from '../../store/file/document/compactor.ts';

@@ -1,8 +1,8 @@
 import { backUpNow } from '../../broker/backups/backup-now.ts';
 import type { Run } from '../command.ts';
-import { brokerFile } from '../broker-file.ts';
+import { brokerFile } from '../options/broker-file.ts';
 import { entryCount } from '../output/count.ts';
-import { writeError, writeOut } from '../terminal.ts';
+import { writeError, writeOut } from '../terminal/terminal.ts';
 
 export const run: Run = async (args) => {
   const { file, backups } = brokerFile(args);

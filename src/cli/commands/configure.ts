@@ -1,11 +1,11 @@
 import { addToConfiguration } from '../../broker/configure.ts';
 import { parseJsonText } from '../../config/json-file.ts';
-import { newBrokerFile } from '../broker-file.ts';
+import { newBrokerFile } from '../options/broker-file.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { writeData } from '../output/data-output.ts';
-import { readText } from '../data.ts';
-import { writeError } from '../terminal.ts';
+import { readText } from '../options/data.ts';
+import { writeError } from '../terminal/terminal.ts';
 
 export const run: Run = async (args) => {
   const source = args.text('config-file') ?? '-';

@@ -3,7 +3,7 @@ import type { Run } from '../command.ts';
 import { readHeldLock } from '../lock/held-lock.ts';
 import { readRevision } from '../options/numbers.ts';
 import { printRaw } from '../output/output.ts';
-import { withSession } from '../session.ts';
+import { withSession } from '../session/session.ts';
 
 export const run: Run = async (args) => {
   const name = args.text('name');

@@ -3,12 +3,12 @@ import type { FoundBroker } from '../../client/discovery/finder.ts';
 import { knownBrokersFile, openKnownBrokers } from '../../client/trust/known-brokers.ts';
 import { nameKey } from '../../client/trust/name-key.ts';
 import { nameMismatch } from '../../client/trust/name-trust.ts';
-import { DEFAULT_PORT, formatAddress } from '../../protocol/address.ts';
-import { parseDuration } from '../../protocol/duration.ts';
+import { DEFAULT_PORT, formatAddress } from '../../protocol/addresses/address.ts';
+import { parseDuration } from '../../protocol/formats/duration.ts';
 import type { Run } from '../command.ts';
-import { findBrokers } from '../locate.ts';
+import { findBrokers } from '../session/locate.ts';
 import { readDiscoverKey } from '../options/keys.ts';
-import { createNotices } from '../notices.ts';
+import { createNotices } from '../terminal/notices.ts';
 import { print } from '../output/output.ts';
 
 const CHECK_MS = 3000;

@@ -1,16 +1,16 @@
 import { deadlineIn } from '../../client/connection/retry.ts';
-import { DEFAULT_PORT, isUrl } from '../../protocol/address.ts';
-import { parseDuration } from '../../protocol/duration.ts';
+import { DEFAULT_PORT, isUrl } from '../../protocol/addresses/address.ts';
+import { parseDuration } from '../../protocol/formats/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { examine } from '../doctor/examine.ts';
 import { toJson } from '../doctor/report.ts';
 import { show } from '../doctor/show.ts';
 import { readAccessKey, readDiscoverKey } from '../options/keys.ts';
-import { createNotices } from '../notices.ts';
+import { createNotices } from '../terminal/notices.ts';
 import { readCount } from '../options/numbers.ts';
 import { print } from '../output/output.ts';
-import { isTerminal, writeResult } from '../terminal.ts';
+import { isTerminal, writeResult } from '../terminal/terminal.ts';
 
 const DEFAULT_TIMEOUT = '10s';
 /** In less, a broker that is well may not have answered, and silence would be taken for a fault. */
@@ -20,7 +20,7 @@ export const run: Run = async (args, program) => {
   const deadline = deadlineIn(timeLimit(args.text('timeout') ?? DEFAULT_TIMEOUT));
   const key = readDiscoverKey(args);
   const isSite = isUrl(args.text('bpbroker') ?? '') || args.flag('ca');
-  const site = isSite ? (await import('../site.ts')).siteOf(args, key) : undefined;
+  const site = isSite ? (await import('../session/site.ts')).siteOf(args, key) : undefined;
   const subject = {
     program,
     name: args.text('name'),

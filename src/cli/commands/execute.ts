@@ -1,12 +1,12 @@
 import type { Execution } from '../../client/execute.ts';
-import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
-import { parseDuration } from '../../protocol/duration.ts';
-import { spacedJson } from '../../protocol/entry.ts';
+import { isObject, type Json, type JsonObject } from '../../protocol/formats/data.ts';
+import { parseDuration } from '../../protocol/formats/duration.ts';
+import { spacedJson } from '../../protocol/registry/entry.ts';
 import type { Run } from '../command.ts';
 import { openDataStream } from '../output/data-output.ts';
-import { readOptionalData } from '../data.ts';
+import { readOptionalData } from '../options/data.ts';
 import { print, type Result } from '../output/output.ts';
-import { withSession } from '../session.ts';
+import { withSession } from '../session/session.ts';
 
 export const run: Run = async (args) => {
   const method = args.required('method');

@@ -1,10 +1,10 @@
-import { isEntryMissing } from '../../protocol/entry.ts';
+import { isEntryMissing } from '../../protocol/registry/entry.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { readDefault } from '../output/default-output.ts';
 import { entryResult } from '../output/entry-output.ts';
 import { print, printRaw, type Result } from '../output/output.ts';
-import { withSession } from '../session.ts';
+import { withSession } from '../session/session.ts';
 
 export const run: Run = async (args) => {
   const name = args.required('name');

@@ -5,11 +5,11 @@ import { addToConfiguration } from '../../broker/configure.ts';
 import { findHome } from '../../config/paths.ts';
 import { hindranceOf } from '../../extensions/host/runnable.ts';
 import { stageExtension, type StagedExtension } from '../../extensions/install.ts';
-import { isObject, type JsonObject } from '../../protocol/data.ts';
+import { isObject, type JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { describeError } from '../../protocol/system-errors.ts';
 import type { Run } from '../command.ts';
-import { writeError, writeOut } from '../terminal.ts';
+import { writeError, writeOut } from '../terminal/terminal.ts';
 
 export const run: Run = async (args) => {
   const home = findHome();

@@ -6,10 +6,10 @@ import { installService, serviceHome } from '../../os-service/install.ts';
 import type { OwnProgram } from '../../os-service/program.ts';
 import { thisSystem } from '../../os-service/system.ts';
 import { VERSION } from '../../protocol/version.ts';
-import { calledAs } from '../called-as.ts';
+import { calledAs } from '../programs/called-as.ts';
 import type { Run } from '../command.ts';
-import { tellSteps } from '../service-steps.ts';
-import { writeError, writeOut } from '../terminal.ts';
+import { tellSteps } from '../output/service-steps.ts';
+import { writeError, writeOut } from '../terminal/terminal.ts';
 
 export const run: Run = async (args) => {
   const system = thisSystem();

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hashAccessKey } from '../../config/access-key.ts';
-import { readSecret } from '../../protocol/secret.ts';
+import { readSecret } from '../../protocol/formats/secret.ts';
 import type { Run } from '../command.ts';
 import { readKeyFile } from '../options/keys.ts';
-import { writeError, writeOut } from '../terminal.ts';
+import { writeError, writeOut } from '../terminal/terminal.ts';
 
 /** Shorter keys may be found by trying, once their hash is known. */
 const LONG_ENOUGH = 22;

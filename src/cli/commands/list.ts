@@ -2,7 +2,7 @@ import type { Run } from '../command.ts';
 import { countResult, listResult } from '../output/entry-output.ts';
 import { readCount } from '../options/numbers.ts';
 import { print } from '../output/output.ts';
-import { withSession } from '../session.ts';
+import { withSession } from '../session/session.ts';
 
 export const run: Run = async (args) => {
   const prefix = args.text('prefix') ?? '';

@@ -4,16 +4,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { marginOf } from '../../client/registry/lease.ts';
 import type { BrokerClient } from '../../client/client.ts';
 import { type Lock, type LockOptions, SHORTEST_TTL_MS } from '../../client/registry/lock.ts';
-import { MAX_TIMER_MS } from '../../protocol/duration.ts';
+import { MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
 import type { Run } from '../command.ts';
 import { LOCK_NAME_VARIABLE, LOCK_REVISION_VARIABLE } from '../lock/held-lock.ts';
 import { type WatchedCommand, startWithWatchdog } from '../lock/watchdog.ts';
 import { endings, listenToSignals, type LockSignals } from '../lock/lock-signals.ts';
-import { endAs } from '../hook.ts';
-import { endGroup, killGroup, signalGroup, signalProcess } from '../process-group.ts';
+import { endAs } from '../child-processes/hook.ts';
+import { endGroup, killGroup, signalGroup, signalProcess } from '../child-processes/process-group.ts';
 import { readLifetime } from '../options/numbers.ts';
-import { withSession } from '../session.ts';
-import { flushErrors, writeError } from '../terminal.ts';
+import { withSession } from '../session/session.ts';
+import { flushErrors, writeError } from '../terminal/terminal.ts';
 
 const DEFAULT_TTL_MS = 10_000;
 /** Longest to wait for our own signal to end us. */

@@ -2,11 +2,11 @@ import { constants } from 'node:os';
 import { migrateRegistry } from '../../broker/migration/migrate.ts';
 import type { Driver, Migrated, MigrationProgress } from '../../broker/migration/migration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { shellWord } from '../../protocol/shell-word.ts';
-import { brokerFile } from '../broker-file.ts';
+import { shellWord } from '../../protocol/formats/shell-word.ts';
+import { brokerFile } from '../options/broker-file.ts';
 import type { Run } from '../command.ts';
-import { openProgress } from '../progress.ts';
-import { writeError, writeOut } from '../terminal.ts';
+import { openProgress } from '../terminal/progress.ts';
+import { writeError, writeOut } from '../terminal/terminal.ts';
 
 export const run: Run = async (args) => {
   const { file, backups } = brokerFile(args);

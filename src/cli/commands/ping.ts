@@ -1,8 +1,8 @@
 import { untilReached } from '../../client/connection/retry.ts';
-import { spacedJson } from '../../protocol/entry.ts';
+import { spacedJson } from '../../protocol/registry/entry.ts';
 import type { Run } from '../command.ts';
 import { print, printRaw } from '../output/output.ts';
-import { withSession } from '../session.ts';
+import { withSession } from '../session/session.ts';
 
 /** Longest that one ping of those that wait takes, in milliseconds. */
 const ATTEMPT_MS = 10_000;

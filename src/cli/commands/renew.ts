@@ -2,7 +2,7 @@ import type { Run } from '../command.ts';
 import { readRevision } from '../options/numbers.ts';
 import { entryResult } from '../output/entry-output.ts';
 import { print, printRaw } from '../output/output.ts';
-import { withSession } from '../session.ts';
+import { withSession } from '../session/session.ts';
 
 export const run: Run = async (args) => {
   const name = args.required('name');

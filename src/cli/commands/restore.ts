@@ -2,11 +2,11 @@ import path from 'node:path';
 import { loadConfiguration } from '../../broker/opening/configuration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { restoreBackup } from '../../store/file/backup/restore.ts';
-import { brokerFile } from '../broker-file.ts';
-import { shellWord } from '../../protocol/shell-word.ts';
+import { brokerFile } from '../options/broker-file.ts';
+import { shellWord } from '../../protocol/formats/shell-word.ts';
 import type { Run } from '../command.ts';
 import { entryCount } from '../output/count.ts';
-import { writeError, writeOut } from '../terminal.ts';
+import { writeError, writeOut } from '../terminal/terminal.ts';
 
 export const run: Run = async (args) => {
   const { file, backups } = brokerFile(args);

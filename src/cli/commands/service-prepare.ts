@@ -1,5 +1,5 @@
-import { ownerOf } from '../../os-service/account.ts';
-import { prepareData } from '../../os-service/data-files.ts';
+import { ownerOf } from '../../os-service/linux/account.ts';
+import { prepareData } from '../../os-service/files/data-files.ts';
 import { serviceHome } from '../../os-service/install.ts';
 import { thisSystem } from '../../os-service/system.ts';
 import type { Run } from '../command.ts';

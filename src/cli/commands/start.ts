@@ -2,22 +2,22 @@ import { type Broker, openBroker } from '../../broker/broker.ts';
 import { parsePort } from '../../config/layers.ts';
 import { scriptHostCommand } from '../../extensions/host/command.ts';
 import type { Config, LogLevel } from '../../config/schema.ts';
-import type { Json, JsonObject } from '../../protocol/data.ts';
+import type { Json, JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
-import { createNotify, takeNotifyVariables } from '../../os-service/notify.ts';
-import { newBrokerFile } from '../broker-file.ts';
+import { createNotify, takeNotifyVariables } from '../../os-service/linux/notify.ts';
+import { newBrokerFile } from '../options/broker-file.ts';
 import type { Arguments, Run } from '../command.ts';
-import { createLog, type LogFormat } from '../log.ts';
-import { takeReadyFile, writeReadyFile } from '../detach/ready-file.ts';
-import { type Announcement, announce, sayAnnouncement } from '../ready-line.ts';
-import { isTerminal, lostLines } from '../terminal.ts';
-import { build } from '../version-line.ts';
-import { handleSignals, logProblems } from '../process-events.ts';
+import { createLog, type LogFormat } from '../terminal/log.ts';
+import { takeReadyFile, writeReadyFile } from '../start/ready-file.ts';
+import { type Announcement, announce, sayAnnouncement } from '../start/ready-line.ts';
+import { isTerminal, lostLines } from '../terminal/terminal.ts';
+import { build } from '../programs/version-line.ts';
+import { handleSignals, logProblems } from '../start/process-events.ts';
 
 export const run: Run = async (args) => {
   if (args.flag('detach')) {
-    const { startDetached } = await import('../detach/detach.ts');
+    const { startDetached } = await import('../start/detach.ts');
     return startDetached(args);
   }
   for (const option of ['log-file', 'timeout'] as const)

@@ -8,13 +8,13 @@ import {
   type HostPort,
   isUrl,
   parseAddress,
-} from '../../protocol/address.ts';
-import { parseDuration } from '../../protocol/duration.ts';
+} from '../../protocol/addresses/address.ts';
+import { parseDuration } from '../../protocol/formats/duration.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { Run } from '../command.ts';
 import { writeData } from '../output/data-output.ts';
-import { createNotices, type Notices } from '../notices.ts';
+import { createNotices, type Notices } from '../terminal/notices.ts';
 
 export const run: Run = async (args) => {
   const known = openKnownBrokers(knownBrokersFile());

@@ -1,8 +1,8 @@
 import { uninstallService } from '../../os-service/install.ts';
 import { thisSystem } from '../../os-service/system.ts';
 import type { Run } from '../command.ts';
-import { tellSteps } from '../service-steps.ts';
-import { writeError, writeOut } from '../terminal.ts';
+import { tellSteps } from '../output/service-steps.ts';
+import { writeError, writeOut } from '../terminal/terminal.ts';
 
 export const run: Run = async (args) => {
   const dryRun = args.flag('dry-run');

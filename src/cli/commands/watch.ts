@@ -1,14 +1,14 @@
 import { runtime } from '#runtime';
 import type { ClientChange } from '../../client/registry/answers.ts';
-import { MAX_TIMER_MS } from '../../protocol/duration.ts';
-import { spacedJson } from '../../protocol/entry.ts';
+import { MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
+import { spacedJson } from '../../protocol/registry/entry.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
-import { runHook } from '../hook.ts';
-import type { Notices } from '../notices.ts';
+import { runHook } from '../child-processes/hook.ts';
+import type { Notices } from '../terminal/notices.ts';
 import { readCount } from '../options/numbers.ts';
-import { withSession } from '../session.ts';
-import { writeOut } from '../terminal.ts';
+import { withSession } from '../session/session.ts';
+import { writeOut } from '../terminal/terminal.ts';
 
 const TIME_IS_OVER = 'the time is over';
 

@@ -1,16 +1,16 @@
 import type { ClientEntry } from '../../client/registry/answers.ts';
 import type { BrokerClient } from '../../client/client.ts';
-import { MIN_TTL_MS } from '../../protocol/duration.ts';
+import { MIN_TTL_MS } from '../../protocol/formats/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { MAX_UNSET } from '../../protocol/members.ts';
+import { MAX_UNSET } from '../../protocol/registry/members.ts';
 import type { Run } from '../command.ts';
-import { checkIsObject, GIVE_DATA, readData, readOptionalData } from '../data.ts';
+import { checkIsObject, GIVE_DATA, readData, readOptionalData } from '../options/data.ts';
 import { entryResult } from '../output/entry-output.ts';
 import { print, printRaw } from '../output/output.ts';
 import type { Arguments } from '../command.ts';
 import { readHeldLock } from '../lock/held-lock.ts';
 import { readLifetime, readRevision } from '../options/numbers.ts';
-import { withSession } from '../session.ts';
+import { withSession } from '../session/session.ts';
 
 type Write<TData> = (
   client: BrokerClient,

@@ -23,7 +23,7 @@ export function completionCommands(program: string, root: () => Command): Readon
     load: async () => {
       const [{ scriptFor }, { writeOut }] = await Promise.all([
         import('./scripts.ts'),
-        import('../terminal.ts'),
+        import('../terminal/terminal.ts'),
       ]);
       return { run: async () => writeOut(scriptFor(shell, program)) };
     },

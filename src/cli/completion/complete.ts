@@ -1,13 +1,13 @@
 import { pageOf } from '../../client/registry/answers.ts';
 import { connect } from '../../client/client.ts';
 import { knownBrokersFile, openKnownBrokers } from '../../client/trust/known-brokers.ts';
-import { formatAddress, isUrl, parseAddress } from '../../protocol/address.ts';
+import { formatAddress, isUrl, parseAddress } from '../../protocol/addresses/address.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { nameProblem } from '../../protocol/names.ts';
+import { nameProblem } from '../../protocol/registry/names.ts';
 import type { Command } from '../command.ts';
 import { readKeyFile } from '../options/keys.ts';
 import { optionDefinitions, type OptionName } from '../options/options.ts';
-import { writeOut } from '../terminal.ts';
+import { writeOut } from '../terminal/terminal.ts';
 import { type Candidate, complete } from './candidates.ts';
 
 /** Longest that a TAB may wait for a broker. */
@@ -66,6 +66,6 @@ function requireKnown(broker: string, fingerprint: string | undefined): object {
 
 async function authorities(file: string | undefined): Promise<readonly string[] | undefined> {
   if (file === undefined) return undefined;
-  const { readAuthorities } = await import('../../runtime/authorities.ts');
+  const { readAuthorities } = await import('../../runtime/tls/authorities.ts');
   return readAuthorities(file, '--ca');
 }

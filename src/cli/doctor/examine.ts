@@ -1,27 +1,32 @@
 import { chooseInterfaces } from '../../client/discovery/routes.ts';
 import { isNameKey } from '../../client/trust/name-key.ts';
 import type { Deadline } from '../../client/connection/retry.ts';
-import { DEFAULT_PORT, type HostPort, parseAddress, readAddress } from '../../protocol/address.ts';
+import { DEFAULT_PORT, type HostPort, parseAddress, readAddress } from '../../protocol/addresses/address.ts';
 import {
   interfaceNames,
   isLoopback,
   listInterfaces,
   type NetworkInterface,
-} from '../../runtime/interfaces.ts';
+} from '../../runtime/network/interfaces.ts';
 import type { Arguments } from '../command.ts';
-import type { Site } from '../site.ts';
-import { examineAccess } from './access.ts';
-import { questionsFor } from './ask.ts';
-import { examineFirewall } from './firewall.ts';
-import { examineHealth } from './health.ts';
-import { examineHost, type Host } from './host.ts';
-import { examineIdentity, examineSite, type Identified, openKnown } from './identity.ts';
-import { examineAddress, type Network, searchNetwork } from './network.ts';
-import { candidatesOf } from './reach.ts';
+import type { Site } from '../session/site.ts';
+import { examineAccess } from './broker/access.ts';
+import { questionsFor } from './network/ask.ts';
+import { examineFirewall } from './host/firewall.ts';
+import { examineHealth } from './broker/health.ts';
+import { examineHost, type Host } from './host/host.ts';
+import { examineIdentity, examineSite, type Identified, openKnown } from './broker/identity.ts';
+import { examineAddress, type Network, searchNetwork } from './network/network.ts';
+import { candidatesOf } from './network/reach.ts';
 import { type Check, type CheckId, conclude, type Report } from './report.ts';
-import { subnetsOf, tryCandidates } from './silence.ts';
+import { subnetsOf, tryCandidates } from './network/silence.ts';
 import { place, type Subject } from './subject.ts';
-import { examineContainer, examineInterfaces, examineProgram, examineProxy } from './host-environment.ts';
+import {
+  examineContainer,
+  examineInterfaces,
+  examineProgram,
+  examineProxy,
+} from './host/host-environment.ts';
 import { atMost } from './time.ts';
 
 export interface ExamineOptions {

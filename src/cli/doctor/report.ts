@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../../protocol/data.ts';
+import type { Json, JsonObject } from '../../protocol/formats/data.ts';
 
 /** What came of one check. `skip`: it was not made, and it is said why. */
 export type Status = 'ok' | 'warn' | 'fail' | 'skip';

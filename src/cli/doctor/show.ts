@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
-import type { Json } from '../../protocol/data.ts';
-import { spacedJson } from '../../protocol/entry.ts';
+import type { Json } from '../../protocol/formats/data.ts';
+import { spacedJson } from '../../protocol/registry/entry.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Check, CheckId, Report, Status } from './report.ts';
 

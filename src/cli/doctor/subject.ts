@@ -1,5 +1,5 @@
-import { DEFAULT_PORT, formatAddress, type HostPort } from '../../protocol/address.ts';
-import { shellWord } from '../../protocol/shell-word.ts';
+import { DEFAULT_PORT, formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
+import { shellWord } from '../../protocol/formats/shell-word.ts';
 
 /** What is examined, and how its commands are spelt. */
 export interface Subject {

@@ -1,5 +1,5 @@
 import type { Command } from '../command.ts';
-import { isTerminal, writeError, writeOut } from '../terminal.ts';
+import { isTerminal, writeError, writeOut } from '../terminal/terminal.ts';
 import { renderHelp } from './render.ts';
 import { helpWidth } from './width.ts';
 

@@ -1,7 +1,7 @@
 import { runtime } from '#runtime';
 import { checkDiscoveryKey } from '../../client/trust/proof.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { readSecret } from '../../protocol/secret.ts';
+import { readSecret } from '../../protocol/formats/secret.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 import type { Arguments } from '../command.ts';
 

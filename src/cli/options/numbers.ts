@@ -1,4 +1,4 @@
-import { parseDuration } from '../../protocol/duration.ts';
+import { parseDuration } from '../../protocol/formats/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Arguments } from '../command.ts';
 import { checkWhole } from './option-checks.ts';

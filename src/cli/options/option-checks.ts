@@ -1,8 +1,8 @@
-import { parseDuration } from '../../protocol/duration.ts';
-import { isEndpoint, isPrefix } from '../../protocol/endpoint.ts';
+import { parseDuration } from '../../protocol/formats/duration.ts';
+import { isEndpoint, isPrefix } from '../../protocol/addresses/endpoint.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { parseMember } from '../../protocol/members.ts';
-import { nameProblem } from '../../protocol/names.ts';
+import { parseMember } from '../../protocol/registry/members.ts';
+import { nameProblem } from '../../protocol/registry/names.ts';
 
 /*
  * What the value of an option must be, asked of every command that takes it, before the command looks for a broker. Each

@@ -1,5 +1,5 @@
 import { suggest } from '../../protocol/suggestion.ts';
-import { shellWord } from '../../protocol/shell-word.ts';
+import { shellWord } from '../../protocol/formats/shell-word.ts';
 import type { Command } from '../command.ts';
 import type { OptionName } from './options.ts';
 

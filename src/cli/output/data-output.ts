@@ -1,5 +1,5 @@
 import { escapeControls } from '../../protocol/errors.ts';
-import { isTerminal, writeOut, writeResult } from '../terminal.ts';
+import { isTerminal, writeOut, writeResult } from '../terminal/terminal.ts';
 
 /**
  * Output of data, which others may have written: on a terminal its control characters are shown and never sent, since a

@@ -1,4 +1,4 @@
-import { type JsonObject, parseObject } from '../../protocol/data.ts';
+import { type JsonObject, parseObject } from '../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Arguments } from '../command.ts';
 import { columnsOf, type Result } from './output.ts';

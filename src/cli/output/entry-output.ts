@@ -1,6 +1,6 @@
 import type { ClientEntry } from '../../client/registry/answers.ts';
-import type { JsonObject } from '../../protocol/data.ts';
-import { spacedJson } from '../../protocol/entry.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
+import { spacedJson } from '../../protocol/registry/entry.ts';
 import type { Result } from './output.ts';
 
 export interface EntryOutput {

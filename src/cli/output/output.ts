@@ -1,6 +1,6 @@
-import type { Json, JsonObject } from '../../protocol/data.ts';
+import type { Json, JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { spacedJson } from '../../protocol/entry.ts';
+import { spacedJson } from '../../protocol/registry/entry.ts';
 import type { Arguments } from '../command.ts';
 import { writeData } from './data-output.ts';
 

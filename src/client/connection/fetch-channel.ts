@@ -1,5 +1,5 @@
-import { boundedText } from '../../runtime/bounded-text.ts';
-import type { BrokerUrl } from '../../protocol/broker-url.ts';
+import { boundedText } from '../../runtime/http/bounded-text.ts';
+import type { BrokerUrl } from '../../protocol/addresses/broker-url.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Channel, ChannelRequest, ChannelResponse } from '../../runtime/runtime.ts';
 import { untilAborted } from './until-aborted.ts';

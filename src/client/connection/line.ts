@@ -1,5 +1,5 @@
 import { runtime } from '#runtime';
-import { formatAddress, type HostPort } from '../../protocol/address.ts';
+import { formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
 import type { Channel, ChannelRequest, ChannelResponse, Pin } from '../../runtime/runtime.ts';
 import { identityMismatch, type PinSource } from '../trust/identity.ts';

@@ -1,5 +1,5 @@
 import { runtime } from '#runtime';
-import { formatAddress, type HostPort } from '../../protocol/address.ts';
+import { formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { ambiguous } from '../discovery/finder-errors.ts';
 import { identityMismatch } from '../trust/identity.ts';

@@ -1,4 +1,4 @@
-import { formatDuration } from '../../protocol/duration.ts';
+import { formatDuration } from '../../protocol/formats/duration.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 
 /** A time by which something must have happened. */

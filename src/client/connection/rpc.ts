@@ -1,5 +1,5 @@
-import { isObject, type Json, MAX_DATA_BYTES } from '../../protocol/data.ts';
-import { formatDuration } from '../../protocol/duration.ts';
+import { isObject, type Json, MAX_DATA_BYTES } from '../../protocol/formats/data.ts';
+import { formatDuration } from '../../protocol/formats/duration.ts';
 import { BrokerError, codeForStatus, type ErrorCode, isErrorCode } from '../../protocol/errors.ts';
 import type { ChannelResponse } from '../../runtime/runtime.ts';
 import { withTimeout } from './time-limit.ts';

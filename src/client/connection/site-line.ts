@@ -1,6 +1,6 @@
 import { runtime } from '#runtime';
-import { parseAuthorities, systemAuthorities } from '../../runtime/authorities.ts';
-import type { BrokerUrl } from '../../protocol/broker-url.ts';
+import { parseAuthorities, systemAuthorities } from '../../runtime/tls/authorities.ts';
+import type { BrokerUrl } from '../../protocol/addresses/broker-url.ts';
 import type { Channel, ChannelRequest, ChannelResponse } from '../../runtime/runtime.ts';
 import { type Fetch, openFetchChannel } from './fetch-channel.ts';
 import { withTimeout } from './time-limit.ts';

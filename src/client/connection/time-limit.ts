@@ -1,4 +1,4 @@
-import { MAX_TIMER_MS } from '../../protocol/duration.ts';
+import { MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
 
 /** A time limit on a request. */
 export interface TimeLimit {

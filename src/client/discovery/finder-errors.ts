@@ -1,8 +1,8 @@
-import { DEFAULT_PORT, formatAddress } from '../../protocol/address.ts';
-import { ANY_BROKER } from '../../protocol/discovery.ts';
-import { formatDuration } from '../../protocol/duration.ts';
+import { DEFAULT_PORT, formatAddress } from '../../protocol/addresses/address.ts';
+import { ANY_BROKER } from '../../protocol/discovery/discovery.ts';
+import { formatDuration } from '../../protocol/formats/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { shellWord } from '../../protocol/shell-word.ts';
+import { shellWord } from '../../protocol/formats/shell-word.ts';
 import type { Attempt, RespondingBroker } from './search.ts';
 import type { FoundBroker } from './responders.ts';
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DEFAULT_PORT } from '../../protocol/address.ts';
-import { MAX_TIMER_MS } from '../../protocol/duration.ts';
-import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../../protocol/discovery.ts';
-import { nameProblem } from '../../protocol/names.ts';
+import { DEFAULT_PORT } from '../../protocol/addresses/address.ts';
+import { MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
+import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../../protocol/discovery/discovery.ts';
+import { nameProblem } from '../../protocol/registry/names.ts';
 import { ambiguous, noneAnswered, unreachable } from './finder-errors.ts';
 import { type Attempt, openSearch, type RespondingBroker } from './search.ts';
 import { identifyBroker } from '../trust/identify.ts';
@@ -146,7 +146,7 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
 /** How to ask for a name. What the keyed form needs is loaded only for those who have a key. */
 async function questionsOf({ key }: DiscoverOptions): Promise<(name: string) => Question> {
   if (key === undefined) return openQuestion;
-  const { keyedQuestion } = await import('../../protocol/keyed-forms.ts');
+  const { keyedQuestion } = await import('../../protocol/discovery/keyed-forms.ts');
   return (name) => keyedQuestion(name, key);
 }
 

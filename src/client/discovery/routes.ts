@@ -1,6 +1,6 @@
-import { DISCOVERY_GROUP } from '../../protocol/discovery.ts';
+import { DISCOVERY_GROUP } from '../../protocol/discovery/discovery.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { isLoopback, type NetworkInterface } from '../../runtime/interfaces.ts';
+import { isLoopback, type NetworkInterface } from '../../runtime/network/interfaces.ts';
 
 /** One way out of this host: a local address to send from, and whom to ask from there. */
 export interface QueryRoute {

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
-import { formatAddress, type HostPort, parseAddress } from '../../protocol/address.ts';
-import type { Challenge, Question, Reply } from '../../protocol/discovery.ts';
+import { formatAddress, type HostPort, parseAddress } from '../../protocol/addresses/address.ts';
+import type { Challenge, Question, Reply } from '../../protocol/discovery/discovery.ts';
 import {
   inSubnet,
   interfaceNames,
@@ -9,8 +9,14 @@ import {
   listInterfaces,
   type NetworkInterface,
   withoutZone,
-} from '../../runtime/interfaces.ts';
-import { openUdp, socketErrorName, sourceTowards, type UdpPeer, type UdpSocket } from '../../runtime/udp.ts';
+} from '../../runtime/network/interfaces.ts';
+import {
+  openUdp,
+  socketErrorName,
+  sourceTowards,
+  type UdpPeer,
+  type UdpSocket,
+} from '../../runtime/network/udp.ts';
 import { chooseInterfaces, planRoutes } from './routes.ts';
 
 /** A broker's reply: the first from this address and port to this question. */

@@ -1,5 +1,5 @@
-import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
-import { type StampedData, unstamp, visibleData } from '../../protocol/entry.ts';
+import { isObject, type Json, type JsonObject } from '../../protocol/formats/data.ts';
+import { type StampedData, unstamp, visibleData } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 
 /** What an entry may hold, as a type of the user's own describes it: a string or an object. */

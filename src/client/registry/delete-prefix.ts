@@ -1,4 +1,4 @@
-import { isObject } from '../../protocol/data.ts';
+import { isObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { ClientCount } from './answers.ts';
 import { leadsOn, MAX_LISTED, noEnd } from './paging.ts';

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { formatDuration } from '../../protocol/duration.ts';
-import type { JsonObject } from '../../protocol/data.ts';
+import { formatDuration } from '../../protocol/formats/duration.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { checkOptions, isSignal, isTime, type OptionRules } from '../../protocol/options.ts';
 import { createLeaseClock } from './lease-clock.ts';

@@ -1,5 +1,5 @@
 import { BrokerError } from '../../protocol/errors.ts';
-import { compareNames } from '../../protocol/names.ts';
+import { compareNames } from '../../protocol/registry/names.ts';
 
 /** Most entries that a list may have: far more than a registry holds in memory. */
 export const MAX_LISTED = 10_000_000;

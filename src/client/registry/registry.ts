@@ -1,4 +1,4 @@
-import type { Json, JsonObject } from '../../protocol/data.ts';
+import type { Json, JsonObject } from '../../protocol/formats/data.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
 import { checkNames } from '../../protocol/options.ts';
 import {

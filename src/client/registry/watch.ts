@@ -1,7 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
-import type { JsonObject } from '../../protocol/data.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { MAX_ANSWER_BYTES, tooLong } from '../../runtime/bounded-text.ts';
+import { MAX_ANSWER_BYTES, tooLong } from '../../runtime/http/bounded-text.ts';
 import type { ClientChange, ClientList } from './answers.ts';
 import type { Reconnect } from '../connection/reconnect.ts';
 import { backoff, type Deadline, isPassing } from '../connection/retry.ts';

@@ -1,5 +1,5 @@
 import { runtime } from '#runtime';
-import { isObject } from '../../protocol/data.ts';
+import { isObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Identify, Seen } from '../discovery/responders.ts';
 

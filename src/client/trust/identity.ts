@@ -1,7 +1,7 @@
 import { runtime } from '#runtime';
-import { formatAddress, type HostPort } from '../../protocol/address.ts';
+import { formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { trimSecret } from '../../protocol/secret.ts';
+import { trimSecret } from '../../protocol/formats/secret.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { KnownBrokers } from './known-brokers.ts';
 import { resolveNamedPin } from './name-trust.ts';

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { runtime } from '#runtime';
 import { userRoot } from '../../config/user-root.ts';
-import { canonicalAddress, formatAddress, readAddress } from '../../protocol/address.ts';
+import { canonicalAddress, formatAddress, readAddress } from '../../protocol/addresses/address.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';

@@ -1,6 +1,6 @@
-import { canonicalAddress, formatAddress, readAddress } from '../../protocol/address.ts';
+import { canonicalAddress, formatAddress, readAddress } from '../../protocol/addresses/address.ts';
 import { messageOf } from '../../protocol/errors.ts';
-import { toPem } from '../../protocol/pem.ts';
+import { toPem } from '../../protocol/formats/pem.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import { isNameKey } from './name-key.ts';
 

@@ -1,7 +1,7 @@
 import { runtime } from '#runtime';
-import { formatAddress, type HostPort } from '../../protocol/address.ts';
+import { formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { shellWord } from '../../protocol/shell-word.ts';
+import { shellWord } from '../../protocol/formats/shell-word.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { KnownBrokers } from './known-brokers.ts';
 import { nameKey } from './name-key.ts';

@@ -1,7 +1,7 @@
 import { runtime } from '#runtime';
-import { formatAddress, type HostPort } from '../../protocol/address.ts';
-import { ANY_BROKER, type Challenge, type Reply } from '../../protocol/discovery.ts';
-import { discoveryKeyProblem } from '../../protocol/discovery-key.ts';
+import { formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
+import { ANY_BROKER, type Challenge, type Reply } from '../../protocol/discovery/discovery.ts';
+import { discoveryKeyProblem } from '../../protocol/discovery/discovery-key.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { PeerCertificate, Pin } from '../../runtime/runtime.ts';
 import { identityMismatch } from './identity.ts';
@@ -38,7 +38,7 @@ export async function proveBroker(
   fingerprint: string | undefined,
   timeoutMs: number,
 ): Promise<ProvedBroker> {
-  const { keyedQuestion } = await import('../../protocol/keyed-forms.ts');
+  const { keyedQuestion } = await import('../../protocol/discovery/keyed-forms.ts');
   // The connection bounds the time here, and ties the answer to the certificate; a slow one is as good.
   const question = keyedQuestion(ANY_BROKER, key, Infinity);
   const deadline = deadlineIn(timeoutMs);

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import type { BrokerUrl } from '../../protocol/broker-url.ts';
+import type { BrokerUrl } from '../../protocol/addresses/broker-url.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { isFor } from '../../runtime/site-name.ts';
+import { isFor } from '../../runtime/tls/site-name.ts';
 import type { SiteCertificate } from '../../runtime/runtime.ts';
 import { identityMismatch } from './identity.ts';
 

@@ -1,4 +1,4 @@
-import { type Json, parseObject } from '../../protocol/data.ts';
+import { type Json, parseObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Call, Reply } from '../../modules/module.ts';
 import { runExecutable } from './executable.ts';

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { BrokerError } from '../../protocol/errors.ts';
-import { BYTES_TYPE, JSON_TYPE, TEXT_TYPE } from '../../protocol/extension.ts';
+import { BYTES_TYPE, JSON_TYPE, TEXT_TYPE } from '../../protocol/messages/extension.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { Reply } from '../../modules/module.ts';
 import { type Body, createBody } from '../body.ts';

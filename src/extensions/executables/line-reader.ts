@@ -1,4 +1,4 @@
-import { type FromHost, parseFrame } from '../../protocol/extension.ts';
+import { type FromHost, parseFrame } from '../../protocol/messages/extension.ts';
 
 export interface LineReaderOptions {
   onFrame(frame: FromHost): void;

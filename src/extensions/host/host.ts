@@ -1,8 +1,8 @@
 import { pathToFileURL } from 'node:url';
 import { createRegistry, type Registry } from '../../client/registry/registry.ts';
-import { isObject, type JsonObject, parseObject } from '../../protocol/data.ts';
+import { isObject, type JsonObject, parseObject } from '../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { type CallFrame, hostVariables, type ToHost } from '../../protocol/extension.ts';
+import { type CallFrame, hostVariables, type ToHost } from '../../protocol/messages/extension.ts';
 import { sendAnswer } from './answer.ts';
 import { createLine, type Line } from './line.ts';
 import type { ExtensionMethod, ExtensionRequest } from './request.ts';

@@ -1,5 +1,5 @@
 import type { Registry } from '../../client/registry/registry.ts';
-import type { Json, JsonObject } from '../../protocol/data.ts';
+import type { Json, JsonObject } from '../../protocol/formats/data.ts';
 
 /** What a method of a TypeScript or JavaScript extension is called with (docs/extensions.md). */
 export interface ExtensionRequest {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { JsonObject } from '../../protocol/data.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import {
   type CallFrame,
@@ -8,7 +8,7 @@ import {
   MAX_FRAME_BYTES,
   type Question,
   type ToHost,
-} from '../../protocol/extension.ts';
+} from '../../protocol/messages/extension.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { Reply } from '../../modules/module.ts';
 import { type Answer, createAnswer } from '../answer.ts';

@@ -1,5 +1,5 @@
-import type { JsonObject } from '../../protocol/data.ts';
-import type { Question } from '../../protocol/extension.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
+import type { Question } from '../../protocol/messages/extension.ts';
 import type { Call, Reply } from '../../modules/module.ts';
 import { callServices } from '../../modules/services/call-services.ts';
 import { type LoadedExtension, orRelease, type Parts } from '../loaded-extension.ts';

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../../protocol/data.ts';
+import { isObject, type JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Call, Module, Reply } from '../module.ts';
 

@@ -1,4 +1,4 @@
-import type { Entry } from '../../protocol/entry.ts';
+import type { Entry } from '../../protocol/registry/entry.ts';
 import type { Mutation } from '../../store/store.ts';
 
 /** What a call of `services` has done to one entry. */

@@ -1,4 +1,4 @@
-import { MAX_PAGE } from '../../protocol/services.ts';
+import { MAX_PAGE } from '../../protocol/registry/services.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Guard, Store } from '../../store/store.ts';
 import { type EntryChange, noted, withChanges } from './changes.ts';

@@ -1,7 +1,7 @@
-import { checkData, type EntryData, mergeData, sameData } from '../../protocol/data.ts';
-import { type Entry, entryNotFound } from '../../protocol/entry.ts';
+import { checkData, type EntryData, mergeData, sameData } from '../../protocol/formats/data.ts';
+import { type Entry, entryNotFound } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { type MemberPath, withoutMembers } from '../../protocol/members.ts';
+import { type MemberPath, withoutMembers } from '../../protocol/registry/members.ts';
 import type { Guard, Mutation, NewEntry } from '../../store/store.ts';
 
 /** What a write brings: who, when, what, and for how long. */

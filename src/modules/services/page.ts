@@ -1,5 +1,5 @@
-import { type Entry, lifetimeOf, stamp } from '../../protocol/entry.ts';
-import { MAX_PAGE_BYTES } from '../../protocol/services.ts';
+import { type Entry, lifetimeOf, stamp } from '../../protocol/registry/entry.ts';
+import { MAX_PAGE_BYTES } from '../../protocol/registry/services.ts';
 import type { Page } from '../../store/store.ts';
 import type { Reply } from '../module.ts';
 import { sharedText } from '../shared-text.ts';

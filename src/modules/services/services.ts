@@ -1,6 +1,6 @@
-import { type EntryData, toEntryData } from '../../protocol/data.ts';
-import type { Envelope } from '../../protocol/envelope.ts';
-import { type Entry, entryNotFound, lifetimeOf, stamp } from '../../protocol/entry.ts';
+import { type EntryData, toEntryData } from '../../protocol/formats/data.ts';
+import type { Envelope } from '../../protocol/messages/envelope.ts';
+import { type Entry, entryNotFound, lifetimeOf, stamp } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Guard, Mutation, MutationResult, Store } from '../../store/store.ts';
 import {
@@ -24,7 +24,7 @@ import {
   params,
   type RegisterParams,
   type WriteParams,
-} from '../../protocol/services.ts';
+} from '../../protocol/registry/services.ts';
 import { deletePrefix } from './delete-prefix.ts';
 import { createPages, type Pages } from './pages.ts';
 import { createQueues, type Queues, removeIfIs } from './queue.ts';

@@ -1,4 +1,4 @@
-import { lifetimeOf, visibleData } from '../../protocol/entry.ts';
+import { lifetimeOf, visibleData } from '../../protocol/registry/entry.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Store, WatchItem, WatchOptions } from '../../store/store.ts';
 import { withKeepAlive } from '../keep-alive.ts';

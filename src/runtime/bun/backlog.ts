@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { libcNames } from '../libc.ts';
+import { libcNames } from '../system/libc.ts';
 
 /**
  * Lets more connections wait to be accepted on a port that this process listens on. Bun has no option for it and takes 512; hosts whose

@@ -1,9 +1,9 @@
-import { formatAddress, type HostPort } from '../../protocol/address.ts';
+import { formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
 import { type BunSocket, connectBun, type Handshake } from './socket.ts';
-import { unreachable } from '../connection-errors.ts';
-import { IncomingBody } from '../incoming-body.ts';
-import type { PeerConnection } from '../peer.ts';
-import { ResponseReader } from '../response-reader.ts';
+import { unreachable } from '../network/connection-errors.ts';
+import { IncomingBody } from '../http/incoming-body.ts';
+import type { PeerConnection } from '../tls/peer.ts';
+import { ResponseReader } from '../http/response-reader.ts';
 import type { ChannelRequest, ChannelResponse, PeerCertificate } from '../runtime.ts';
 
 /** How long a connection may rest and be used again: brokers close one that has rested for 10 seconds. */

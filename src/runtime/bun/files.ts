@@ -1,6 +1,6 @@
 import type NodeFs from 'node:fs';
 import type { Runtime } from '../runtime.ts';
-import { writeAll } from '../write-all.ts';
+import { writeAll } from '../stdio/write-all.ts';
 
 /**
  * The longest text that a pipe takes whole or not at all, on every system, in bytes: `_POSIX_PIPE_BUF` of POSIX, which is

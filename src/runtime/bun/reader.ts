@@ -1,6 +1,6 @@
 import type { FileSystem } from '../runtime.ts';
-import { libcNames } from '../libc.ts';
-import { hasReader, lookForReader, type Poll } from '../reader-gone.ts';
+import { libcNames } from '../system/libc.ts';
+import { hasReader, lookForReader, type Poll } from '../stdio/reader-gone.ts';
 
 /** Calls `action` once the reader of standard output has gone; never where there is no poll(2). */
 export async function onReaderGone(fs: FileSystem, action: () => void): Promise<void> {

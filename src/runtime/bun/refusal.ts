@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net';
-import type { HostPort } from '../../protocol/address.ts';
-import { codeOf } from '../connection-errors.ts';
+import type { HostPort } from '../../protocol/addresses/address.ts';
+import { codeOf } from '../network/connection-errors.ts';
 
 /** A connection that a host refuses itself is refused within a round trip; one to a host that is not there takes seconds. */
 const SLOW_MS = 900;
@@ -11,7 +11,7 @@ const SLOW_MS = 900;
  */
 export async function refusal({ host, port }: HostPort, error: unknown, tookMs: number): Promise<unknown> {
   if (codeOf(error) !== 'ECONNREFUSED' && codeOf(error) !== 'EINVAL') return error;
-  const { openUdp, socketErrorName } = await import('../udp.ts');
+  const { openUdp, socketErrorName } = await import('../network/udp.ts');
   const family = isIPv6(host) ? 6 : 4;
   const sent = await openUdp({
     family,

@@ -1,9 +1,9 @@
-import { plainAddress } from '../../protocol/address.ts';
+import { plainAddress } from '../../protocol/addresses/address.ts';
 import { extendBacklog } from './backlog.ts';
-import { openDescriptors } from '../descriptors.ts';
+import { openDescriptors } from '../system/descriptors.ts';
 import type { ConnectionInfo } from '../../protocol/connection.ts';
 import type { HttpServer, ServeOptions } from '../runtime.ts';
-import { BACKLOG, createRefusals } from '../server-limits.ts';
+import { BACKLOG, createRefusals } from '../http/server-limits.ts';
 
 type Server = Bun.Server<undefined>;
 

@@ -1,11 +1,11 @@
 import type { X509Certificate } from 'node:crypto';
-import type { HostPort } from '../../protocol/address.ts';
-import { toPem } from '../../protocol/pem.ts';
+import type { HostPort } from '../../protocol/addresses/address.ts';
+import { toPem } from '../../protocol/formats/pem.ts';
 import { refusal } from './refusal.ts';
-import { connectFirst } from '../connect-first.ts';
-import { checkZone, closedByPeer, codeOf, unreachable } from '../connection-errors.ts';
+import { connectFirst } from '../network/connect-first.ts';
+import { checkZone, closedByPeer, codeOf, unreachable } from '../network/connection-errors.ts';
 import type { PeerCertificate } from '../runtime.ts';
-import { isFor } from '../site-name.ts';
+import { isFor } from '../tls/site-name.ts';
 
 /** A TLS connection as a stream of bytes. */
 export interface BunSocket {

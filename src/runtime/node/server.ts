@@ -3,12 +3,12 @@ import type { IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { plainAddress } from '../../protocol/address.ts';
+import { plainAddress } from '../../protocol/addresses/address.ts';
 import { oneAtATime } from './answers.ts';
 import { type Connections, watchConnections } from './connections.ts';
 import { type ConnectionInfo, UNREAD_TIMEOUT_MS } from '../../protocol/connection.ts';
 import type { HttpServer, ServeOptions } from '../runtime.ts';
-import { BACKLOG, createRefusals } from '../server-limits.ts';
+import { BACKLOG, createRefusals } from '../http/server-limits.ts';
 
 /** What a runtime needs besides. */
 interface AcceptOptions {

@@ -1,4 +1,4 @@
-import type { EntryData } from '../../protocol/data.ts';
+import type { EntryData } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { within } from '../../protocol/within.ts';
 import type { Mutation, Outcome, WatchItem } from '../store.ts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Entry } from '../../protocol/entry.ts';
+import type { Entry } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Mutation } from '../store.ts';
 import type { Rules } from './rule.ts';

@@ -1,7 +1,7 @@
-import { isObject, type Json, type JsonObject } from '../../protocol/data.ts';
-import { type Entry, stamp, unstamp } from '../../protocol/entry.ts';
+import { isObject, type Json, type JsonObject } from '../../protocol/formats/data.ts';
+import { type Entry, stamp, unstamp } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { parseJson } from '../../protocol/json.ts';
+import { parseJson } from '../../protocol/formats/json.ts';
 import { makeEntry } from '../memory/new-entry.ts';
 import { decode, encode } from './keys.ts';
 import { type KeyValue, modRevisionOf } from './gateway/messages.ts';

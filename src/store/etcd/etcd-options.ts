@@ -7,7 +7,7 @@ import {
   type OptionRules,
 } from '../../protocol/options.ts';
 import type { EtcdFetch } from './gateway/gateway.ts';
-import { isEndpoint, isPrefix } from '../../protocol/endpoint.ts';
+import { isEndpoint, isPrefix } from '../../protocol/addresses/endpoint.ts';
 import type { StateLimits } from '../memory/state.ts';
 
 export interface EtcdStoreOptions extends StateLimits {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { isObject, type JsonObject } from '../../protocol/data.ts';
+import { isObject, type JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { shellWord } from '../../protocol/shell-word.ts';
+import { shellWord } from '../../protocol/formats/shell-word.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { decode, encode, type Keys } from './keys.ts';
 import { type KeyValue, modRevisionOf, type RangeResponse } from './gateway/messages.ts';

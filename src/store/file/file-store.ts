@@ -2,7 +2,7 @@ import { access, constants } from 'node:fs/promises';
 import path from 'node:path';
 import { clearInterval, setInterval } from 'node:timers';
 import { resolveFile } from '../../config/atomic-write.ts';
-import type { JsonObject } from '../../protocol/data.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Guard, Mutation, MutationResult, Store, StoreHealth } from '../store.ts';
 import { stateOf } from '../memory/new-entry.ts';

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { ifPresent, removeLeftovers, replaceFile } from '../../config/atomic-write.ts';
-import type { JsonObject } from '../../protocol/data.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { removeCurrent, writeCurrent } from './journal/current-journal.ts';
 import { asBrokerError, isFull } from './disk-errors.ts';

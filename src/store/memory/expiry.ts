@@ -1,4 +1,4 @@
-import type { Entry } from '../../protocol/entry.ts';
+import type { Entry } from '../../protocol/registry/entry.ts';
 
 /** Lifetimes of entries, counted on the monotonic clock: setting the system's clock changes none of them. */
 export interface Expiry {

@@ -1,4 +1,4 @@
-import type { Change } from '../../protocol/entry.ts';
+import type { Change } from '../../protocol/registry/entry.ts';
 
 /** The latest changes, without gaps: one for every revision after `floor`. */
 export interface History {

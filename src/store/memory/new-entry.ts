@@ -1,4 +1,4 @@
-import type { Entry } from '../../protocol/entry.ts';
+import type { Entry } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { NewEntry } from '../store.ts';
 

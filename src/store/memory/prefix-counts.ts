@@ -1,4 +1,4 @@
-import { compareNames, MAX_NAME_BYTES } from '../../protocol/names.ts';
+import { compareNames, MAX_NAME_BYTES } from '../../protocol/registry/names.ts';
 import type { Table } from './table.ts';
 import { nextTurn } from './turns.ts';
 

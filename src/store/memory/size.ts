@@ -1,5 +1,5 @@
-import type { JsonObject } from '../../protocol/data.ts';
-import type { Entry } from '../../protocol/entry.ts';
+import type { JsonObject } from '../../protocol/formats/data.ts';
+import type { Entry } from '../../protocol/registry/entry.ts';
 
 /**
  * What an entry counts for `_store.max_bytes` besides its name and data: about what it takes of memory for itself, so that

@@ -1,4 +1,4 @@
-import type { Change, Entry } from '../../protocol/entry.ts';
+import type { Change, Entry } from '../../protocol/registry/entry.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
 import type { Mutation, Store, WatchItem } from '../store.ts';
 import { createExpiry, type Expiry } from './expiry.ts';

@@ -1,5 +1,5 @@
-import type { Change, Entry } from '../../protocol/entry.ts';
-import { compareNames } from '../../protocol/names.ts';
+import type { Change, Entry } from '../../protocol/registry/entry.ts';
+import { compareNames } from '../../protocol/registry/names.ts';
 import type { ListOptions, Page } from '../store.ts';
 import { sizeOf } from './size.ts';
 import { createNameTree, loadNameTree } from './tree.ts';

@@ -1,6 +1,6 @@
 import * as bulk from 'sorted-btree/extended/bulkLoad.js';
 import * as sortedBtree from 'sorted-btree';
-import { compareNames } from '../../protocol/names.ts';
+import { compareNames } from '../../protocol/registry/names.ts';
 
 /** Names in the order of their bytes, each with what its entry counts ({@link sizeOf}). */
 export type NameTree = sortedBtree.default<string, number>;

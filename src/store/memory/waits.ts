@@ -1,5 +1,5 @@
 import * as sortedBtree from 'sorted-btree';
-import type { Entry } from '../../protocol/entry.ts';
+import type { Entry } from '../../protocol/registry/entry.ts';
 import type { CountWait } from '../store.ts';
 import type { PrefixCount, PrefixCounts } from './prefix-counts.ts';
 import type { Table } from './table.ts';

@@ -1,4 +1,4 @@
-import type { Change } from '../../protocol/entry.ts';
+import type { Change } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { WatchItem, WatchOptions } from '../store.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { Hono } from 'hono';
-import { isObject, type Json, type JsonObject } from '../../../src/protocol/data.ts';
+import { isObject, type Json, type JsonObject } from '../../../src/protocol/formats/data.ts';
 
 /** An operation of a document, as a client that knows nothing else sees it. */
 export interface DocumentedOperation {

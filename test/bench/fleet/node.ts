@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pauseAfter } from '../../../src/client/discovery/finder.ts';
-import { openQuestion, type Question, type Reply } from '../../../src/protocol/discovery.ts';
-import { keyedQuestion } from '../../../src/protocol/keyed-forms.ts';
-import { openUdp, type UdpPeer, type UdpSocket } from '../../../src/runtime/udp.ts';
+import { openQuestion, type Question, type Reply } from '../../../src/protocol/discovery/discovery.ts';
+import { keyedQuestion } from '../../../src/protocol/discovery/keyed-forms.ts';
+import { openUdp, type UdpPeer, type UdpSocket } from '../../../src/runtime/network/udp.ts';
 
 /** Where a fleet's broker answers, or each of several over one registry. */
 export interface Target {

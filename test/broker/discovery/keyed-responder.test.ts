@@ -10,9 +10,9 @@ import {
   startResponder,
 } from '../../../src/broker/discovery/responder.ts';
 import { defaults } from '../../../src/config/schema.ts';
-import type { Json } from '../../../src/protocol/data.ts';
-import { ANY_BROKER, type KeyedReply, type Question } from '../../../src/protocol/discovery.ts';
-import { keyedQuestion } from '../../../src/protocol/keyed-forms.ts';
+import type { Json } from '../../../src/protocol/formats/data.ts';
+import { ANY_BROKER, type KeyedReply, type Question } from '../../../src/protocol/discovery/discovery.ts';
+import { keyedQuestion } from '../../../src/protocol/discovery/keyed-forms.ts';
 import { silentLogger } from '../../../src/protocol/logger.ts';
 import { waitFor } from '../../support/wait.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ownAddresses } from '../../../src/broker/discovery/own-addresses.ts';
-import type { NetworkInterface } from '../../../src/runtime/interfaces.ts';
+import type { NetworkInterface } from '../../../src/runtime/network/interfaces.ts';
 
 const netmask = '255.255.255.0';
 const links: readonly NetworkInterface[] = [

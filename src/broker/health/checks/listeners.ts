@@ -1,7 +1,7 @@
 import { runtime } from '#runtime';
-import { formatAddress } from '../../../protocol/address.ts';
+import { formatAddress } from '../../../protocol/addresses/address.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
-import { listInterfaces } from '../../../runtime/interfaces.ts';
+import { listInterfaces } from '../../../runtime/network/interfaces.ts';
 import type { Finding } from '../../../api/readiness.ts';
 import type { BrokerAddress } from '../../listeners.ts';
 import { noAnswer, type SelfQuery } from './self-query.ts';

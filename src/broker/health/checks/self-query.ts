@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { isIPv6 } from 'node:net';
-import { openUdp } from '../../../runtime/udp.ts';
+import { openUdp } from '../../../runtime/network/udp.ts';
 
 /**
  * A broker's question to itself, whether its UDP port hears and answers. It is no query of any form: a random token, sent

@@ -1,4 +1,4 @@
-import type { Change, Entry } from '../../../protocol/entry.ts';
+import type { Change, Entry } from '../../../protocol/registry/entry.ts';
 import type { BrokerError } from '../../../protocol/errors.ts';
 import { createPrefixCounts, type PrefixCounts } from '../../memory/prefix-counts.ts';
 import { sizeOf } from '../../memory/size.ts';

@@ -1,4 +1,4 @@
-import type { Change } from '../../../protocol/entry.ts';
+import type { Change } from '../../../protocol/registry/entry.ts';
 import type { HistoryLimits } from '../../memory/history.ts';
 
 /** The latest changes of the registry. Their revisions have gaps: etcd counts what else is written too. */

@@ -1,4 +1,4 @@
-import type { Entry } from '../../../protocol/entry.ts';
+import type { Entry } from '../../../protocol/registry/entry.ts';
 import { encodeEntry } from '../entry-value.ts';
 
 /** Entries that one transaction brings in. */

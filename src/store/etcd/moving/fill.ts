@@ -1,4 +1,4 @@
-import type { Entry } from '../../../protocol/entry.ts';
+import type { Entry } from '../../../protocol/registry/entry.ts';
 import { BrokerError } from '../../../protocol/errors.ts';
 import type { Table } from '../../memory/table.ts';
 import type { Cluster } from '../gateway/cluster.ts';

@@ -1,4 +1,4 @@
-import type { Entry } from '../../../protocol/entry.ts';
+import type { Entry } from '../../../protocol/registry/entry.ts';
 import type { Guard, Mutation, Outcome } from '../../store.ts';
 
 /** What a mutation says of a state. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Entry } from '../../../protocol/entry.ts';
+import type { Entry } from '../../../protocol/registry/entry.ts';
 import { BrokerError } from '../../../protocol/errors.ts';
 import { stateOf } from '../../memory/new-entry.ts';
 import type { Quota } from '../../memory/quota.ts';

@@ -5,10 +5,10 @@ import { replaceFile } from '../../../config/atomic-write.ts';
 import { readJson } from '../../../config/json-file.ts';
 import type { Section } from '../../../config/json-members.ts';
 import { mergeLayers } from '../../../config/layers.ts';
-import { checkData, isObject, type Json, type JsonObject } from '../../../protocol/data.ts';
-import { type Entry, unstamp } from '../../../protocol/entry.ts';
+import { checkData, isObject, type Json, type JsonObject } from '../../../protocol/formats/data.ts';
+import { type Entry, unstamp } from '../../../protocol/registry/entry.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
-import { nameProblem } from '../../../protocol/names.ts';
+import { nameProblem } from '../../../protocol/registry/names.ts';
 import {
   documentText,
   readDocument,

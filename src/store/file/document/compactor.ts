@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { replaceFile } from '../../../config/atomic-write.ts';
-import type { JsonObject } from '../../../protocol/data.ts';
+import type { JsonObject } from '../../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import type { Committer } from '../journal/committer.ts';
 import { writeBackup } from '../backup/backup-text.ts';

@@ -1,7 +1,7 @@
 import { readJson, type JsonFileOptions, readJsonFile } from '../../../config/json-file.ts';
 import type { FileHandle } from 'node:fs/promises';
-import { isObject, type Json, type JsonObject } from '../../../protocol/data.ts';
-import { type Entry, stamp } from '../../../protocol/entry.ts';
+import { isObject, type Json, type JsonObject } from '../../../protocol/formats/data.ts';
+import { type Entry, stamp } from '../../../protocol/registry/entry.ts';
 import { BrokerError } from '../../../protocol/errors.ts';
 import { type Checksum, createChecksum, servicesLine } from '../journal/checksum.ts';
 import {

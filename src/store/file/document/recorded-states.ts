@@ -1,4 +1,4 @@
-import type { Entry } from '../../../protocol/entry.ts';
+import type { Entry } from '../../../protocol/registry/entry.ts';
 
 /** What `_registry` holds of an entry. */
 export interface Recorded {

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { JsonFileOptions } from '../../../config/json-file.ts';
-import { isObject, type Json, type JsonObject, STRING_KEY } from '../../../protocol/data.ts';
-import { type Entry, stamp, unstamp } from '../../../protocol/entry.ts';
+import { isObject, type Json, type JsonObject, STRING_KEY } from '../../../protocol/formats/data.ts';
+import { type Entry, stamp, unstamp } from '../../../protocol/registry/entry.ts';
 import { BrokerError } from '../../../protocol/errors.ts';
 import { createChecksum, servicesLine } from '../journal/checksum.ts';
 import { createRecordedStates, setState } from './recorded-states.ts';

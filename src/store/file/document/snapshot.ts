@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { resolveFile } from '../../../config/atomic-write.ts';
-import type { JsonObject } from '../../../protocol/data.ts';
+import type { JsonObject } from '../../../protocol/formats/data.ts';
 import { BrokerError } from '../../../protocol/errors.ts';
 import { optionsOf, readStored, type RegistryIdentity } from './document.ts';
 import { listJournals } from '../journal/journal-files.ts';

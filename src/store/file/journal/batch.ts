@@ -1,4 +1,4 @@
-import type { Change, Entry } from '../../../protocol/entry.ts';
+import type { Change, Entry } from '../../../protocol/registry/entry.ts';
 import type { EntryText } from '../../memory/size.ts';
 import type { MutationResult } from '../../store.ts';
 

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import type { JsonObject } from '../../../protocol/data.ts';
+import type { JsonObject } from '../../../protocol/formats/data.ts';
 
 /**
  * Covers every entry's line, revision and lifetime, and the registry's own. The sum does not depend on the order of the

@@ -1,6 +1,6 @@
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
-import { formatDuration } from '../../../protocol/duration.ts';
-import type { Change, Entry } from '../../../protocol/entry.ts';
+import { formatDuration } from '../../../protocol/formats/duration.ts';
+import type { Change, Entry } from '../../../protocol/registry/entry.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import type { MutationResult } from '../../store.ts';
 import { type Batch, newBatch, type NewState, type Pending, settle } from './batch.ts';

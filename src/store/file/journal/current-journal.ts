@@ -1,7 +1,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ifPresent, replaceFile, syncDirectory } from '../../../config/atomic-write.ts';
-import { isObject } from '../../../protocol/data.ts';
+import { isObject } from '../../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import { isRevision } from './records.ts';
 

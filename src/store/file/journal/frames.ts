@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
-import { isObject } from '../../../protocol/data.ts';
-import { parseJson } from '../../../protocol/json.ts';
+import { isObject } from '../../../protocol/formats/data.ts';
+import { parseJson } from '../../../protocol/formats/json.ts';
 import { isRevision } from './records.ts';
 
 /**

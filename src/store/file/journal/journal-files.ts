@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { ifPresent, runsAsRoot } from '../../../config/atomic-write.ts';
-import type { Change } from '../../../protocol/entry.ts';
+import type { Change } from '../../../protocol/registry/entry.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import { type JournalText, readJournal, withoutSpare } from './frames.ts';
 import { decodeRecord } from './records.ts';

@@ -1,5 +1,5 @@
-import { isObject } from '../../../protocol/data.ts';
-import type { Change } from '../../../protocol/entry.ts';
+import { isObject } from '../../../protocol/formats/data.ts';
+import type { Change } from '../../../protocol/registry/entry.ts';
 import { makeEntry } from '../../memory/new-entry.ts';
 import { type EntryText, textOf } from '../../memory/size.ts';
 

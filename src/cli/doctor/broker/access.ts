@@ -1,0 +1,204 @@
+import type { Line } from '../../../client/connection/line.ts';
+import { createRpc, type Rpc } from '../../../client/connection/rpc.ts';
+import { isObject } from '../../../protocol/formats/data.ts';
+import { BrokerError, messageOf } from '../../../protocol/errors.ts';
+import { suggest } from '../../../protocol/suggestion.ts';
+import { shellWord } from '../../../protocol/formats/shell-word.ts';
+import { type Check, type Problem, sentence } from '../report.ts';
+import { commandLine, type Subject } from '../subject.ts';
+
+export interface AccessOptions {
+  readonly line: Line;
+  readonly subject: Subject;
+  readonly accessKey: string | undefined;
+  /** Whether the broker is one to which a secret may be sent. */
+  readonly isSure: boolean;
+  /** The broker as the command line names it; nothing where it was found. */
+  readonly named: string | undefined;
+  /** Whether it has said on UDP that it holds the name; nothing where it was not asked there. */
+  readonly isHolder: boolean | undefined;
+  /** Whether it has said itself that it is not ready: then that is the fault, and no call can tell more. */
+  readonly isUnready: boolean;
+  readonly timeoutMs: number;
+}
+
+/** How many names are looked through for one that may have been meant. */
+const MAX_NAMES = 1000;
+
+/** Whether the registry lets this host in, and whether it has the entry. The key is presented once, and only where it is asked for. */
+export async function examineAccess(options: AccessOptions): Promise<Check[]> {
+  const { line, subject, accessKey, isSure, timeoutMs } = options;
+  const open = createRpc({ line, timeoutMs });
+  const withKey = createRpc({ line, accessKey, timeoutMs });
+  const given = accessKey === undefined ? 'none is set' : 'one is set';
+  let rpc: Rpc | undefined;
+  let key: Check;
+  try {
+    await count(open);
+    rpc = open;
+    key = { id: 'access_key', status: 'ok', says: `the registry asks for none; ${given}` };
+  } catch (error) {
+    if (!isDenied(error)) key = failed(error, options);
+    else if (accessKey === undefined) key = missing(line);
+    else if (!isSure)
+      key = {
+        id: 'access_key',
+        status: 'warn',
+        says: 'one is asked for and set, and was not tried: it is not sent to a broker never met before',
+        untried: `Whether the broker at ${line.place} takes the access key is not known: it is sent to no broker whose identity is not kept or named.`,
+      };
+    else {
+      key = await present(withKey, options);
+      if (key.status === 'ok') rpc = withKey;
+    }
+  }
+  const facts = { is_set: accessKey !== undefined };
+  const checks: Check[] = [{ ...key, facts }];
+  if (subject.name !== undefined) checks.push(await examineName(options, subject.name, rpc));
+  return checks;
+}
+
+/** What a check says that was not made, since the broker has said itself that it is not ready. */
+const UNUSABLE = 'not known while the broker is not ready';
+
+function count(rpc: Rpc): Promise<unknown> {
+  return rpc.call('services', 'List', { entries: false });
+}
+
+function isDenied(error: unknown): boolean {
+  return error instanceof BrokerError && error.code === 'access_denied';
+}
+
+async function present(rpc: Rpc, options: AccessOptions): Promise<Check> {
+  try {
+    await count(rpc);
+    return { id: 'access_key', status: 'ok', says: 'one is set, and the registry takes it' };
+  } catch (error) {
+    return isDenied(error) ? wrong(options.line) : failed(error, options);
+  }
+}
+
+function wrong(line: Line): Check {
+  return {
+    id: 'access_key',
+    status: 'fail',
+    says: 'one is set, and the registry does not take it',
+    problem: {
+      cause: 'wrong_key',
+      message: `The broker at ${line.place} does not take the access key for its registry (module services).`,
+      advice:
+        "Give the key that services._access_key has in the broker's configuration, by --access-key-file FILE or the variable BPBROKER_ACCESS_KEY.",
+      where: 'here',
+    },
+  };
+}
+
+function missing(line: Line): Check {
+  return {
+    id: 'access_key',
+    status: 'fail',
+    says: 'the registry asks for one, and none is set',
+    problem: {
+      cause: 'key_missing',
+      message: `The broker at ${line.place} asks for an access key for its registry (module services), and none was given.`,
+      advice: 'Give it, by --access-key-file FILE or the variable BPBROKER_ACCESS_KEY.',
+      where: 'here',
+    },
+  };
+}
+
+function failed(error: unknown, { line: { place: at }, isUnready }: AccessOptions): Check {
+  const says = messageOf(error);
+  const code = error instanceof BrokerError ? error.code : undefined;
+  if (isUnready && code === 'unavailable')
+    return { id: 'access_key', status: 'skip', says: `${UNUSABLE}: ${says}` };
+  if (code === 'module_not_found') return { id: 'access_key', status: 'skip', says };
+  const isBlocked = code === 'too_many_requests';
+  const problem: Problem = isBlocked
+    ? {
+        cause: 'key_attempts_used_up',
+        message: sentence(`The broker at ${at} takes no key from here for a while: ${says}`),
+        advice: 'Wait a minute, correct the key that is used here, then run doctor again.',
+        where: 'here',
+      }
+    : {
+        cause: 'broker_unwell',
+        message: sentence(`The broker at ${at} did not answer a call to its registry: ${says}`),
+        advice: 'Look at its log.',
+        where: 'broker',
+      };
+  return { id: 'access_key', status: 'fail', says, problem };
+}
+
+/** @param rpc lets into the registry; nothing where nothing does. */
+async function examineName(options: AccessOptions, name: string, rpc: Rpc | undefined): Promise<Check> {
+  const { isHolder, isUnready, line } = options;
+  if (isHolder === true) return { id: 'name', status: 'ok', says: `'${messageOf(name)}' is there` };
+  if (!rpc) {
+    // Its answers to discovery come of the same registry.
+    if (isUnready) return { id: 'name', status: 'skip', says: UNUSABLE };
+    if (isHolder === undefined)
+      return { id: 'name', status: 'skip', says: 'the registry does not let this host look' };
+    return absent(options, name, undefined);
+  }
+  try {
+    await rpc.call('services', 'Get', { name });
+    // By its name alone it cannot be found, where it has spaces around it, say.
+    if (isHolder === undefined) return { id: 'name', status: 'ok', says: `'${messageOf(name)}' is there` };
+    return {
+      id: 'name',
+      status: 'warn',
+      says: `'${messageOf(name)}' is there now, and was not a moment ago`,
+    };
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== 'not_found')
+      return { id: 'name', status: 'fail', says: messageOf(error), ...unreadable(error, line) };
+    return absent(options, name, await nearestTo(name, rpc));
+  }
+}
+
+function unreadable(error: unknown, { place: at }: Line): { problem: Problem } {
+  return {
+    problem: {
+      cause: 'broker_unwell',
+      message: sentence(`The broker at ${at} did not give the entry: ${messageOf(error)}`),
+      advice: 'Look at its log.',
+      where: 'broker',
+    },
+  };
+}
+
+function absent({ subject, line, named }: AccessOptions, name: string, near: string | undefined): Check {
+  const broker = named === undefined ? {} : { broker: named };
+  const problem: Problem = {
+    cause: 'wrong_name',
+    message: `The broker at ${line.place} has no entry '${messageOf(name)}'${near === undefined ? '' : `; it has '${near}'`}.`,
+    advice:
+      near === undefined
+        ? 'Correct the name, or register it. The names that are there:'
+        : 'Correct the name:',
+    where: 'here',
+    command:
+      near === undefined
+        ? commandLine(subject, 'service list', broker)
+        : commandLine({ ...subject, name: near }, 'service get', broker),
+  };
+  const says = `no entry '${messageOf(name)}'${near === undefined ? '' : `; did you mean '${near}'?`}`;
+  return { id: 'name', status: 'fail', says, facts: { nearest: near ?? null }, problem };
+}
+
+/** The name of an entry that may have been meant. It is only a hint: without it, the names are there to be listed. */
+async function nearestTo(name: string, rpc: Rpc): Promise<string | undefined> {
+  try {
+    const answer = await rpc.call('services', 'List', { limit: MAX_NAMES });
+    const data = isObject(answer) ? answer['data'] : undefined;
+    const entries = isObject(data) && Array.isArray(data['entries']) ? data['entries'] : [];
+    const names = (entries as readonly unknown[]).flatMap((entry) =>
+      isObject(entry) && typeof entry['name'] === 'string' ? entry['name'] : [],
+    );
+    const near = suggest(name, names);
+    return near !== undefined && shellWord(near) === near ? near : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs';
+import { parseObject } from '../../protocol/formats/data.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
+import type { Arguments } from '../command.ts';
+
+/** What to do where there is no data. */
+export const GIVE_DATA = 'Give the data: --data DATA or --data-file FILE (- is standard input)';
+
+/**
+ * The data that a command line gives: `--data`, taken literally, or `--data-file`, where `-` is standard input. A file's
+ * last newline, which editors and `echo` put there, is not part of it.
+ * @throws BrokerError `usage` when neither or both are given, or the file cannot be read or is not UTF-8.
+ */
+export function readData(args: Arguments): string {
+  const data = readOptionalData(args);
+  if (data !== undefined) return data;
+  throw new BrokerError('usage', GIVE_DATA);
+}
+
+/** As {@link readData}; nothing when neither is given. */
+export function readOptionalData(args: Arguments): string | undefined {
+  const data = args.text('data');
+  const file = args.text('data-file');
+  if (data !== undefined && file !== undefined)
+    throw new BrokerError('usage', 'Give --data or --data-file, not both');
+  if (file === undefined) return data;
+  return readText(file, '--data-file').replace(/\r?\n$/, '');
+}
+
+/**
+ * For `--json`: that the data is a JSON object, which would else be stored as the text it is.
+ * @throws BrokerError `usage`, with line and column where it is no JSON at all.
+ */
+export async function checkIsObject(data: string | undefined, args: Arguments): Promise<void> {
+  if (data === undefined) throw new BrokerError('usage', `Option --json is about the data. ${GIVE_DATA}`);
+  const file = args.text('data-file');
+  const source = file === undefined ? 'The data' : `The data of --data-file ${file}`;
+  const { parseJsonText } = await import('../../config/json-file.ts');
+  try {
+    await parseJsonText(data, source);
+    parseObject(data);
+  } catch (error) {
+    throw new BrokerError('usage', `${messageOf(error)} (--json takes a JSON object alone)`, {
+      cause: error,
+    });
+  }
+}
+
+/** The text of a file, or of standard input for `-`. Throws `usage` naming `option`. */
+export function readText(file: string, option: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file === '-' ? 0 : file));
+  } catch (error) {
+    const reason = error instanceof TypeError ? 'it is not valid UTF-8' : reasonOf(error);
+    throw new BrokerError('usage', `Cannot read ${option} ${file}: ${reason}`, { cause: error });
+  }
+}

@@ -1,0 +1,111 @@
+import { runtime } from '#runtime';
+import { ambiguous } from '../../client/discovery/finder-errors.ts';
+import { discover, DISCOVER_TIMEOUT_MS, type FoundBroker } from '../../client/discovery/finder.ts';
+import { parseFingerprint } from '../../client/trust/identity.ts';
+import { areRivals } from '../../client/discovery/responders.ts';
+import { DEFAULT_PORT, formatAddress } from '../../protocol/addresses/address.ts';
+import { formatDuration } from '../../protocol/formats/duration.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { Notices } from '../terminal/notices.ts';
+import { readCount } from '../options/numbers.ts';
+import type { Arguments } from '../command.ts';
+
+export interface LocateOptions {
+  /** The entry whose holder is looked for; without it, any broker will do. */
+  readonly name?: string | undefined;
+  /** Look until there is one, or `timeoutMs` is over; else for 3 s at most. */
+  readonly wait: boolean;
+  readonly timeoutMs: number | undefined;
+  /** Take several brokers for an answer. */
+  readonly all?: boolean;
+  /** Take the only broker that answers when none holds the entry: a command may be about to make it. */
+  readonly orAny?: boolean;
+  /** The discovery key: brokers that have it are looked for, and no others. */
+  readonly key: string | undefined;
+  /** The command takes no `--bpbroker`, so that no message advises it; default false. */
+  readonly isOnlySearch?: boolean;
+  /** Ends the search. */
+  readonly signal?: AbortSignal;
+}
+
+/** The one broker for a command that was not told which (contract, section 2). */
+export async function locateBroker(
+  args: Arguments,
+  notices: Notices,
+  options: LocateOptions,
+): Promise<FoundBroker> {
+  const fingerprint = args.text('fingerprint');
+  // A command that waits for an entry waits for the broker that will hold it, and not at some other one.
+  const orAny = options.name !== undefined && (options.orAny ?? !options.wait);
+  if (fingerprint === undefined) return first(await findBrokers(args, notices, { ...options, orAny }));
+  const found = await findBrokers(args, notices, { ...options, orAny, all: true });
+  return withIdentity(found, parseFingerprint(fingerprint), {
+    name: options.name ?? '',
+    port: readCount(args, 'port'),
+  });
+}
+
+/** Brokers on the network, the nearest address of each first. */
+export async function findBrokers(
+  args: Arguments,
+  notices: Notices,
+  options: LocateOptions,
+): Promise<FoundBroker[]> {
+  const { name = '', key, wait, timeoutMs, all = false, orAny = false, isOnlySearch, signal } = options;
+  const what = name === '' ? 'a broker' : `a broker that holds '${name}'`;
+  const search = discover({
+    name,
+    key,
+    all,
+    orAny,
+    isOnlySearch,
+    signal,
+    timeoutMs: wait ? timeoutMs : (timeoutMs ?? DISCOVER_TIMEOUT_MS),
+    port: readCount(args, 'port') ?? DEFAULT_PORT,
+    targets: args.list('target'),
+    interfaces: args.list('interface'),
+    onReply: ({ address, port }) => notices.detail(`Answer from ${formatAddress({ host: address, port })}`),
+  });
+  try {
+    return await notices.during(what, search);
+  } catch (error) {
+    if (wait && error instanceof BrokerError && error.code === 'unreachable') {
+      throw new BrokerError(
+        'timeout',
+        `Gave up waiting for ${what} after ${formatDuration(timeoutMs ?? 0)}: ${messageOf(error)}`,
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+}
+
+/** Those of them that have an identity are one broker: copies of it, which run as well, are too much. */
+async function withIdentity(
+  found: readonly FoundBroker[],
+  fingerprint: string,
+  asked: { readonly name: string; readonly port: number | undefined },
+): Promise<FoundBroker> {
+  const matching: FoundBroker[] = [];
+  for (const broker of found) {
+    const { seen } = broker;
+    const presented = seen?.fingerprint ?? (await runtime.peerCertificate(broker, IDENTIFY_MS)).fingerprint;
+    if (presented === fingerprint) matching.push(broker);
+  }
+  if (areRivals(matching)) throw ambiguous(matching, asked, true);
+  const [broker] = matching;
+  if (broker) return broker;
+  const addresses = found.map((one) => formatAddress(one)).join(', ');
+  throw new BrokerError(
+    'identity_mismatch',
+    `No broker that answered (${addresses}) has the identity sha256:${fingerprint}`,
+  );
+}
+
+const IDENTIFY_MS = 2000;
+
+function first(found: readonly FoundBroker[]): FoundBroker {
+  const [broker] = found;
+  if (!broker) throw new BrokerError('unreachable', 'No broker answered');
+  return broker;
+}

@@ -1,0 +1,122 @@
+import type { BrokerClient } from '../../client/client.ts';
+import { connect, type ConnectOptions, connectProved } from '../../client/client.ts';
+import { deadlineIn, untilReached } from '../../client/connection/retry.ts';
+import type { FoundBroker } from '../../client/discovery/responders.ts';
+import { formatAddress, type HostPort, isUrl, parseAddress } from '../../protocol/addresses/address.ts';
+import type { Json } from '../../protocol/formats/data.ts';
+import { parseDuration } from '../../protocol/formats/duration.ts';
+import { readAccessKey, readDiscoverKey } from '../options/keys.ts';
+import { createNotices, type Notices, silentNotices } from '../terminal/notices.ts';
+import type { Arguments } from '../command.ts';
+import type { Site } from './site.ts';
+
+/** A command's line to its broker. */
+export interface Session {
+  readonly client: BrokerClient;
+  readonly notices: Notices;
+  /** Milliseconds left of `--timeout` for a command that waits; nothing without a limit. */
+  timeLeft(): number | undefined;
+  /** The broker's last answer, whole. */
+  answer(): Json | undefined;
+}
+
+export interface SessionOptions {
+  /** The entry that the command is about: the broker that holds it is the one to find. */
+  readonly name?: string | undefined;
+  /** Whether the command waits: until a broker is there, and for what it asks of it. */
+  readonly wait?: boolean;
+  /** Whether one that waits may go to any broker, since it is about to make the entry. */
+  readonly orAny?: boolean;
+  /** Whether it looks for its broker again when that is lost, even where it does not wait for it at first. */
+  readonly keeps?: boolean;
+}
+
+/** Longest for one attempt of a command that waits to make sure of its broker, in milliseconds. */
+const SETTLE_MS = 10_000;
+
+/** Runs `work` with a client of the broker that the command line names, or that is found on the network. */
+export async function withSession<T>(
+  args: Arguments,
+  options: SessionOptions,
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const notices = createNotices(args);
+  const timeout = args.text('timeout');
+  const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout, '--timeout');
+  const deadline = deadlineIn(timeoutMs);
+  const timeLeft = (): number | undefined =>
+    timeoutMs === undefined ? undefined : Math.ceil(deadline.left());
+  const accessKey = readAccessKey(args);
+  const discoverKey = readDiscoverKey(args);
+  const site = await readSite(args, discoverKey);
+  let answer: Json | undefined;
+  let talkingTo = '';
+  const talkTo = (place: string): void => {
+    if (place !== talkingTo) notices.detail(`Talking to the broker at ${place}`);
+    talkingTo = place;
+  };
+  const connection = {
+    accessKey,
+    notify: (line: string) => notices.note(line),
+    onAnswer: (last: Json) => {
+      answer = last;
+    },
+    ...(timeoutMs === undefined || options.wait ? {} : { timeoutMs }),
+    foundBy: args.text('bpbroker') === undefined ? options.name : undefined,
+    findAgain: options.wait || options.keeps ? await searchAgain(args, options.name, discoverKey) : undefined,
+  };
+  // One that waits looks for its broker anew each time: what was found may have moved before it was reached.
+  const client = await untilReached(options.wait ? (timeLeft() ?? Infinity) : 0, async () => {
+    const within = options.wait ? { settleMs: Math.min(timeLeft() ?? Infinity, SETTLE_MS) } : {};
+    const named = { ...connection, ...within, fingerprint: args.text('fingerprint') };
+    if (site) {
+      talkTo(site.url);
+      return connect({ ...named, broker: site.url, ca: site.ca });
+    }
+    const broker = await locate(args, notices, { ...options, key: discoverKey }, timeLeft());
+    talkTo(formatAddress(broker));
+    if ('proof' in broker) return connectProved(broker, { ...connection, ...within });
+    return connect({ ...named, broker, discoverKey });
+  });
+  try {
+    return await work({ client, notices, timeLeft, answer: () => answer });
+  } finally {
+    client.close();
+  }
+}
+
+/** The broker where the command line names it by a URL. What only that needs is loaded only then. */
+async function readSite(args: Arguments, discoverKey: string | undefined): Promise<Site | undefined> {
+  if (!isUrl(args.text('bpbroker') ?? '') && !args.flag('ca')) return undefined;
+  const { siteOf } = await import('./site.ts');
+  return siteOf(args, discoverKey);
+}
+
+/** How a command that was not told its broker looks for it again. */
+async function searchAgain(
+  args: Arguments,
+  name: string | undefined,
+  key: string | undefined,
+): Promise<ConnectOptions['findAgain'] | undefined> {
+  if (args.text('bpbroker') !== undefined) return undefined;
+  const { findBrokers } = await import('./locate.ts');
+  return async (timeoutMs, signal) => {
+    const find = (by?: string): Promise<FoundBroker[]> =>
+      findBrokers(args, silentNotices, { name: by, key, wait: false, timeoutMs, all: true, signal });
+    // Any broker is asked, whatever it holds: the identity tells which one it was.
+    const holding = name === undefined ? [] : find(name).catch(() => []);
+    return { brokers: await find(), holders: await holding };
+  };
+}
+
+async function locate(
+  args: Arguments,
+  notices: Notices,
+  { name, key, wait = false, orAny }: SessionOptions & { readonly key: string | undefined },
+  timeoutMs: number | undefined,
+): Promise<HostPort | FoundBroker> {
+  const given = args.text('bpbroker');
+  if (given !== undefined) return parseAddress(given, '--bpbroker');
+  const { locateBroker } = await import('./locate.ts');
+  return locateBroker(args, notices, { name, key, wait, timeoutMs, ...(orAny ? { orAny } : {}) });
+}

@@ -1,0 +1,164 @@
+import { runtime } from '#runtime';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { formatDuration, parseDuration } from '../../protocol/formats/duration.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { Arguments } from '../command.ts';
+import { newBrokerFile } from '../options/broker-file.ts';
+import type { OptionName } from '../options/options.ts';
+import { type Announcement, sayAnnouncement } from './ready-line.ts';
+import { writeError } from '../terminal/terminal.ts';
+import { closeLog, type LogFile, openLog } from './log-file.ts';
+import { makeReadyFile, type ReadyFile } from './ready-file.ts';
+import { servedWith } from './served-with.ts';
+
+/** Longest that a broker has to get ready, unless `--timeout` says otherwise: as long as systemd gives it. */
+const READY_MS = 5 * 60_000;
+const LOOK_EVERY_MS = 20;
+/**
+ * What ends a broker that is not ready, and how long each has for that. It may be writing, so the first signal ends it where it can be
+ * ended, and the second one where it hangs.
+ */
+const steps = [
+  ['SIGTERM', 2000],
+  ['SIGTERM', 8000],
+  ['SIGKILL', 10_000],
+] as const;
+
+/** The options that the broker itself takes. */
+const passedOn: readonly OptionName[] = ['config', ...servedWith];
+
+const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** What has become of the broker that was started. */
+type Outcome =
+  | { readonly ready: Announcement }
+  | { readonly ended: number | NodeJS.Signals }
+  | { readonly error: Error }
+  | { readonly signal: (typeof endings)[number] }
+  | 'late';
+
+/**
+ * Starts a broker in a session of its own, and returns once it is ready. It keeps the folder that it was started in, so that
+ * paths mean what they mean in the foreground; it reads nothing, and what it writes goes to its log.
+ * @returns the exit code: that of a broker that has failed, whose message is repeated.
+ * @throws BrokerError `usage`, `invalid_config`; `timeout` when it is not ready in time: it is ended then.
+ */
+export async function startDetached(args: Arguments): Promise<number> {
+  const timeout = args.text('timeout');
+  const limitMs = timeout === undefined ? READY_MS : parseDuration(timeout, '--timeout');
+  const log = openLog(args, newBrokerFile(args));
+  const ready = makeReadyFile();
+  try {
+    const child = start(args, log, ready);
+    const outcome = await outcomeOf(child, ready, limitMs);
+    return await conclude(outcome, child, { log, limitMs });
+  } finally {
+    ready.remove();
+    closeLog(log);
+  }
+}
+
+function start(args: Arguments, { fd }: LogFile, ready: ReadyFile): ChildProcess {
+  const options = passedOn.flatMap((name) => {
+    const value = args.text(name);
+    return value === undefined ? [] : [`--${name}=${value}`];
+  });
+  const [program = '', ...words] = runtime.ownCommand();
+  return spawn(program, [...words, 'start', ...options], {
+    // By the name that this program was called with: an executable is the broker or the client by that.
+    argv0: process.argv0,
+    stdio: ['ignore', fd, fd],
+    env: { ...process.env, ...ready.env },
+    // A session of its own: no terminal can interrupt it, or end it by being closed.
+    detached: true,
+    windowsHide: true,
+  });
+}
+
+function outcomeOf(child: ChildProcess, ready: ReadyFile, limitMs: number): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const deadline = performance.now() + limitMs;
+    const settle = (outcome: Outcome): void => {
+      clearInterval(timer);
+      for (const signal of endings) process.off(signal, interrupted);
+      resolve(outcome);
+    };
+    const interrupted = (signal: NodeJS.Signals): void =>
+      settle({ signal: signal as (typeof endings)[number] });
+    const timer = setInterval(() => {
+      const announcement = ready.read();
+      if (announcement) settle({ ready: announcement });
+      else if (performance.now() > deadline) settle('late');
+    }, LOOK_EVERY_MS);
+    for (const signal of endings) process.once(signal, interrupted);
+    child.once('error', (error) => settle({ error }));
+    child.once('exit', (code, signal) => settle({ ended: code ?? signal ?? 1 }));
+  });
+}
+
+async function conclude(
+  outcome: Outcome,
+  child: ChildProcess,
+  { log, limitMs }: { readonly log: LogFile; readonly limitMs: number },
+): Promise<number> {
+  if (outcome === 'late') {
+    // Before it is ended: what it writes then says nothing of what kept it.
+    const last = lastOf(log);
+    await end(child);
+    throw new BrokerError(
+      'timeout',
+      `Gave up waiting for the broker to be ready after ${formatDuration(limitMs)}, and ended it; ${last}`,
+    );
+  }
+  if ('ready' in outcome) {
+    child.unref();
+    await sayAnnouncement(outcome.ready, { pid: child.pid ?? 0, log: log.path });
+    return 0;
+  }
+  if ('error' in outcome)
+    throw new BrokerError('internal', `Cannot start the broker: ${messageOf(outcome.error)}`, {
+      cause: outcome.error,
+    });
+  if ('signal' in outcome) {
+    await end(child);
+    return 128 + (constants.signals[outcome.signal] ?? 0);
+  }
+  const { ended } = outcome;
+  // What it has failed for, as it says it in the foreground.
+  const fatal = log.newLines().findLast((line) => line.startsWith('Fatal error: '));
+  const how = typeof ended === 'number' ? `with exit code ${ended}` : `by ${ended}`;
+  writeError(`${fatal ?? `Fatal error: The broker ended ${how} before it was ready; ${lastOf(log)}`}\n`);
+  return typeof ended === 'number' ? ended || 1 : 128 + (constants.signals[ended] ?? 0);
+}
+
+function lastOf(log: LogFile): string {
+  const last = log.newLines().at(-1);
+  return last === undefined
+    ? `it has written nothing to its log ${log.path}`
+    : `the last line of its log ${log.path} is: ${messageOf(last)}`;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  let isOver = false;
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => {
+      isOver = true;
+      resolve();
+    });
+  });
+  for (const [signal, ms] of steps) {
+    if (isOver || child.pid === undefined) return;
+    sendTo(child.pid, signal);
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, ms))]);
+  }
+}
+
+/** Not by way of the child's own `kill`, which sends one signal alone under Deno. */
+function sendTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}

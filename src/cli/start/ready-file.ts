@@ -1,0 +1,62 @@
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { BrokerError } from '../../protocol/errors.ts';
+import { reasonOf } from '../../protocol/system-errors.ts';
+import type { Announcement } from './ready-line.ts';
+
+/**
+ * How a detached broker tells the command that has started it that it is ready: by a file, in a folder for the two of them alone.
+ * Every runtime and system has files; not each of them lets a child inherit more than its three standard streams.
+ */
+
+/** Names the file to the broker. */
+const VARIABLE = 'BPBROKER_DETACHED_READY_FILE';
+
+export interface ReadyFile {
+  /** What the broker's environment needs. */
+  readonly env: Readonly<Record<string, string>>;
+  /** What the broker has said; nothing yet. */
+  read(): Announcement | undefined;
+  remove(): void;
+}
+
+/** @throws BrokerError `invalid_config` where no temporary file can be made. */
+export function makeReadyFile(): ReadyFile {
+  let dir: string;
+  try {
+    dir = mkdtempSync(path.join(tmpdir(), 'bpbroker-'));
+  } catch (error) {
+    throw new BrokerError('invalid_config', `Cannot make a temporary folder: ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+  const file = path.join(dir, 'ready');
+  return {
+    env: { [VARIABLE]: file },
+    read() {
+      try {
+        return JSON.parse(readFileSync(file, 'utf8')) as Announcement;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+        throw error;
+      }
+    },
+    remove: () => rmSync(dir, { recursive: true, force: true }),
+  };
+}
+
+/** The file that whoever has started this broker waits for, if anybody does. What the broker starts itself is not told of it. */
+export function takeReadyFile(env: NodeJS.ProcessEnv): string | undefined {
+  const file = env[VARIABLE];
+  delete env[VARIABLE];
+  return file;
+}
+
+/** @throws the system's error where nobody waits any more. */
+export function writeReadyFile(file: string, announcement: Announcement): void {
+  const written = `${file}.new`;
+  writeFileSync(written, JSON.stringify(announcement), { mode: 0o600, flag: 'wx' });
+  // It is there whole, or not at all.
+  renameSync(written, file);
+}

@@ -1,0 +1,52 @@
+import { formatDuration } from '../../protocol/formats/duration.ts';
+import { messageOf } from '../../protocol/errors.ts';
+import type { Arguments } from '../command.ts';
+import { isTerminal, writeError } from './terminal.ts';
+
+/** What a command tells a person besides its result, all of it on standard error. */
+export interface Notices {
+  /** Something the user should hear of; not with `--quiet`. */
+  note(line: string): void;
+  /** A detail; only with `--verbose`. */
+  detail(line: string): void;
+  /** Shows on a terminal that something is being waited for, from the first second on, until `work` is done. */
+  during<T>(waitedFor: string, work: Promise<T>): Promise<T>;
+}
+
+export function createNotices(args: Arguments): Notices {
+  const quiet = args.flag('quiet');
+  return {
+    note(line) {
+      if (!quiet) write(line);
+    },
+    detail(line) {
+      if (args.flag('verbose')) write(line);
+    },
+    async during(waitedFor, work) {
+      if (quiet || !(await isTerminal(2))) return work;
+      const started = performance.now();
+      const timer = setInterval(() => {
+        writeError(
+          `\r\u001b[KWaiting for ${messageOf(waitedFor)} … ${formatDuration(performance.now() - started)}`,
+        );
+      }, 1000);
+      try {
+        return await work;
+      } finally {
+        clearInterval(timer);
+        if (performance.now() - started > 1000) writeError('\r\u001b[K');
+      }
+    },
+  };
+}
+
+/** For what is done in passing. */
+export const silentNotices: Notices = {
+  note: () => undefined,
+  detail: () => undefined,
+  during: (_waitedFor, work) => work,
+};
+
+function write(line: string): void {
+  writeError(`${messageOf(line)}\n`);
+}

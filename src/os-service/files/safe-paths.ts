@@ -1,0 +1,81 @@
+import path from 'node:path';
+import type { Home } from '../../config/paths.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import type { System } from '../system.ts';
+
+/**
+ * Checks that a service may keep its things where the options say: whoever else could change the folders above could have
+ * root run or give away what they like.
+ * @param user the service's user, who has to get there too.
+ * @throws BrokerError `usage` naming the folder and what is wrong with it.
+ */
+export async function checkPaths(
+  system: System,
+  home: Home,
+  config: string | undefined,
+  user: string,
+): Promise<void> {
+  if (system.platform === 'win32') return;
+  await checkPlace(system, home.root, 'BPBROKER_HOME', user);
+  if (config !== undefined) await checkPlace(system, path.dirname(path.dirname(config)), '--config', user);
+}
+
+async function checkPlace(system: System, dir: string, option: string, user: string): Promise<void> {
+  const refuse = (at: string, why: string): never => {
+    throw new BrokerError(
+      'usage',
+      `Invalid ${option}: ${at} ${why}; expected a place of root's, such as /usr/local`,
+    );
+  };
+  if (/^\/(?:run|var\/run|dev)(?:\/|$)/.test(dir)) refuse(dir, 'is emptied at every boot');
+  for (let at = dir; ; at = path.dirname(at)) {
+    const standing = await system.stat(at);
+    if (standing) {
+      if (standing.kind === 'other') refuse(at, 'is a link');
+      if (standing.uid !== 0 || (standing.mode & 0o022) !== 0)
+        refuse(at, 'can be changed by others than root');
+      if (user !== 'root' && (standing.mode & 0o001) === 0)
+        refuse(at, `cannot be entered by the user ${user}`);
+    }
+    if (at === path.dirname(at)) return;
+  }
+}
+
+/** Why a program is not to be run by a service from where it is; nothing when it may. */
+export async function unfitToRun(system: System, file: string): Promise<string | undefined> {
+  return system.platform === 'win32' ? unfitOnWindows(system, file) : unfitOnUnix(system, file);
+}
+
+/** Users may write to most other places, and the service runs as the system itself. */
+function unfitOnWindows({ env }: System, file: string): string | undefined {
+  const places = [env['ProgramW6432'], env['ProgramFiles'], env['ProgramFiles(x86)'], env['SystemRoot']];
+  const lower = file.toLowerCase();
+  const fit = places.some((place) => place && lower.startsWith(`${place.toLowerCase()}\\`));
+  return fit ? undefined : `${file} is not below ${env['ProgramFiles'] ?? String.raw`C:\Program Files`}`;
+}
+
+/** Homes, what a boot empties, and what may not be mounted yet. */
+const passing = [
+  '/home',
+  '/root',
+  '/Users',
+  '/tmp',
+  '/var/tmp',
+  '/private',
+  '/run',
+  '/dev',
+  '/media',
+  '/mnt',
+];
+
+async function unfitOnUnix(system: System, file: string): Promise<string | undefined> {
+  const place = passing.find((folder) => file.startsWith(`${folder}/`));
+  if (place !== undefined) return `${file} lies in ${place}`;
+  for (let at = file; ; at = path.posix.dirname(at)) {
+    const standing = await system.stat(at);
+    if (!standing || standing.uid !== 0 || (standing.mode & 0o022) !== 0) {
+      return `${at} can be changed by others than root`;
+    }
+    if (at === '/') return undefined;
+  }
+}

@@ -1,0 +1,51 @@
+import { BrokerError } from '../../protocol/errors.ts';
+import type { Owner } from '../files/data-files.ts';
+import type { Step, Steps } from '../step.ts';
+import type { System } from '../system.ts';
+
+/** The user that a service on Linux runs as unless another is given; made where there is none. */
+export const SERVICE_USER = 'bpbroker';
+
+/** By this a user is known as one that install-service has made. */
+const COMMENT = 'bpbroker service';
+
+/** Numbers of a user. @throws BrokerError `usage` where there is no such user. */
+export async function ownerOf(system: System, user: string): Promise<Owner> {
+  const [uid, gid] = await Promise.all(['-u', '-g'].map((flag) => system.run(['id', flag, '--', user])));
+  if (uid?.code === 0 && gid?.code === 0) return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
+  throw new BrokerError('usage', `There is no user '${user}' here; make it, or leave --user out`);
+}
+
+/** Makes the service's user where it is missing. @throws BrokerError `usage` when it is another one that is missing. */
+export async function accountSteps(
+  system: System,
+  steps: Steps,
+  user: string,
+  home: string,
+): Promise<Step[]> {
+  if (user !== SERVICE_USER) {
+    await ownerOf(system, user);
+    return [];
+  }
+  const command = ['useradd', '--system', '--user-group', '--no-create-home', '--home-dir', home];
+  return [
+    steps.run([...command, '--shell', '/usr/sbin/nologin', '--comment', COMMENT, user], {
+      needed: async () => (await system.run(['id', '-u', '--', user])).code !== 0,
+    }),
+  ];
+}
+
+/** Takes the data away from the service's user and removes it, if install-service has made it. */
+export async function removeAccountSteps(
+  system: System,
+  steps: Steps,
+  user: string,
+  folders: readonly string[],
+): Promise<Step[]> {
+  const line = await system.run(['getent', 'passwd', user]);
+  if (line.code !== 0 || line.stdout.split(':')[4] !== COMMENT) return [];
+  const standing: string[] = [];
+  for (const dir of folders) if (await system.stat(dir)) standing.push(dir);
+  const give = standing.length > 0 ? [steps.run(['chown', '-R', 'root:root', ...standing])] : [];
+  return [...give, steps.run(['userdel', user])];
+}

@@ -1,0 +1,96 @@
+import { spawn } from 'node:child_process';
+import type { Environment } from '../../config/paths.ts';
+import { messageOf } from '../../protocol/errors.ts';
+
+/**
+ * What the broker tells the service manager that started it (`sd_notify(3)`). Without one, every call does nothing. No
+ * call rejects: a manager that cannot be reached ends no broker.
+ */
+export interface Notify {
+  /** It answers now; `status` is what `systemctl status` shows. */
+  ready(status: string): Promise<void>;
+  /** It takes over its options anew; {@link ready} is to follow. */
+  reloading(): Promise<void>;
+  stopping(): Promise<void>;
+  /** It is well. Once it is called, it has to be called anew within {@link watchdogMs}, or the broker is restarted. */
+  watchdog(): Promise<void>;
+  status(text: string): Promise<void>;
+  /** Resolves when the manager has taken all that was said; what is still under way when a service ends is killed. */
+  delivered(): Promise<void>;
+  /** The longest time between two calls of `watchdog`, in milliseconds; absent where the manager watches nothing. */
+  readonly watchdogMs: number | undefined;
+}
+
+export interface NotifyOptions {
+  /** Default: the environment of this process; see {@link takeNotifyVariables}. */
+  readonly env: Environment;
+  /** Sends assignments such as `READY=1`; default: `systemd-notify` does. */
+  readonly send?: (assignments: readonly string[], env: Environment) => Promise<void>;
+  /** Told of a message that could not be sent. */
+  readonly onError: (reason: string) => void;
+}
+
+export function createNotify({ env, send = sendByProgram, onError }: NotifyOptions): Notify {
+  let last: Promise<void> = Promise.resolve();
+  // One after another, so that readiness said again cannot overtake the word of a stop.
+  const tell = (...assignments: string[]): Promise<void> => {
+    if (env['NOTIFY_SOCKET'])
+      last = last.then(() => send(assignments, env)).catch((error: unknown) => onError(messageOf(error)));
+    return last;
+  };
+  const microseconds = Number(env['WATCHDOG_USEC']);
+  const watchdogMs = env['NOTIFY_SOCKET'] && microseconds > 0 ? microseconds / 1000 : undefined;
+  // Said again with every sign of life while it holds: before version 246, systemd may lose what a child that has ended said.
+  let again: readonly string[] = [];
+  return {
+    watchdogMs,
+    async ready(status) {
+      again = ['READY=1'];
+      await tell('READY=1', `STATUS=${oneLine(status)}`);
+    },
+    async reloading() {
+      again = [];
+      await tell('RELOADING=1');
+    },
+    async stopping() {
+      again = [];
+      await tell('STOPPING=1');
+    },
+    watchdog: async () => (watchdogMs === undefined ? undefined : tell(...again, 'WATCHDOG=1')),
+    status: (text) => tell(`STATUS=${oneLine(text)}`),
+    delivered: () => last,
+  };
+}
+
+const variables = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
+
+/** Takes the variables of this protocol out of `env` and gives them: no extension shall speak for the broker. */
+export function takeNotifyVariables(env: Record<string, string | undefined>): Environment {
+  const taken = Object.fromEntries(variables.map((name) => [name, env[name]]));
+  for (const name of variables) delete env[name];
+  return taken;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/[\r\n]+/g, ' ');
+}
+
+/**
+ * The socket takes datagrams of the unix domain, which no runtime can send; the program that comes with systemd can. It
+ * ends when the manager has taken the message.
+ */
+function sendByProgram(assignments: readonly string[], env: Environment): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('systemd-notify', assignments, {
+      env: { PATH: process.env['PATH'], NOTIFY_SOCKET: env['NOTIFY_SOCKET'] },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let printed = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (printed += text));
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new Error(printed.trim() || `systemd-notify ended with ${code ?? signal}`));
+    });
+  });
+}

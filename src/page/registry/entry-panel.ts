@@ -1,0 +1,199 @@
+import type { BrokerApi, PageEntry } from '../api/broker-api.ts';
+import { element } from '../element.ts';
+import { dateAndTime, lifetime } from '../format.ts';
+
+/** The form with one entry: what it is, and what can be done with it. */
+export interface EntryPanel {
+  /** Shows an entry; a form that is being filled in is kept. */
+  show(name: string): void;
+  /** A new entry. */
+  create(): void;
+  /** The registry has changed. */
+  update(): void;
+}
+
+export interface EntryPanelOptions {
+  readonly api: BrokerApi;
+  readonly place: HTMLElement;
+  readonly find: (name: string) => PageEntry | undefined;
+  readonly now: () => number;
+  /** Says what was done, with a way to take it back where there is one. */
+  readonly announce: (message: string, undo?: () => Promise<void>) => void;
+}
+
+/** What a form is for. */
+interface Form {
+  readonly title: string;
+  readonly name?: PageEntry;
+}
+
+export function createEntryPanel({ api, place, find, now, announce }: EntryPanelOptions): EntryPanel {
+  let shown: string | undefined;
+  let editing = false;
+
+  function show(name: string): void {
+    shown = name;
+    editing = false;
+    draw();
+  }
+
+  function draw(): void {
+    if (shown === undefined || editing) return;
+    const entry = find(shown);
+    if (entry === undefined) {
+      const gone = element('p', { class: 'quiet', text: `No entry '${shown}' exists any more.` });
+      place.replaceChildren(heading(shown), gone, buttons(button('Close', close)));
+      return;
+    }
+    const facts = element(
+      'dl',
+      { class: 'facts' },
+      ...fact('Revision', String(entry.revision)),
+      ...fact('Last written', dateAndTime(entry.writtenAt)),
+      ...fact('By', entry.writtenBy === '' ? 'unknown' : entry.writtenBy),
+      ...fact('Lifetime', lifetime(entry, now()) ?? 'until it is deleted'),
+    );
+    const data = element('pre', { text: editText(entry.data), attributes: { tabindex: '0' } });
+    data.setAttribute('aria-label', `Data of ${entry.name}`);
+    const actions = buttons(
+      button('Edit', () => edit(entry)),
+      button('Delete', () => void attempt(() => remove(entry))),
+      button('Close', close),
+    );
+    place.replaceChildren(heading(entry.name), facts, data, actions);
+  }
+
+  function close(): void {
+    shown = undefined;
+    editing = false;
+    place.replaceChildren(element('p', { class: 'quiet', text: 'Choose an entry to see it whole.' }));
+  }
+
+  function edit(entry: PageEntry): void {
+    form({ title: `Edit ${entry.name}`, name: entry });
+  }
+
+  function form({ title, name: entry }: Form): void {
+    editing = true;
+    const name = element('input', { attributes: { id: 'form-name', required: '', maxlength: '512' } });
+    const data = element('textarea', { attributes: { id: 'form-data', rows: '8', spellcheck: 'false' } });
+    const ttl = element('input', { attributes: { id: 'form-ttl', placeholder: 'such as 30s or 10m' } });
+    const problem = element('p', { class: 'problem', attributes: { role: 'alert' } });
+    if (entry) data.value = editText(entry.data);
+    if (entry?.ttl !== undefined) ttl.value = `${entry.ttl}s`;
+    const save = element('button', { class: 'primary', text: entry ? 'Save' : 'Register' });
+    const fields = element(
+      'form',
+      {},
+      ...(entry ? [] : labelled('Name', name)),
+      ...labelled('Data: a JSON object, or any text', data),
+      ...labelled('Lifetime (empty: until it is deleted)', ttl),
+      problem,
+      buttons(
+        save,
+        button('Cancel', () => {
+          editing = false;
+          if (entry) draw();
+          else close();
+        }),
+      ),
+    );
+    fields.addEventListener('submit', (event) => {
+      event.preventDefault();
+      const params = {
+        data: data.value,
+        ...(ttl.value.trim() === '' ? {} : { ttl: ttl.value.trim() }),
+      };
+      problem.textContent = '';
+      save.disabled = true;
+      const saved = entry ? replace(entry, params) : register(name.value, params);
+      saved
+        .catch((error: unknown) => {
+          problem.textContent = error instanceof Error ? error.message : String(error);
+        })
+        .finally(() => {
+          save.disabled = false;
+        });
+    });
+    place.replaceChildren(heading(title), fields);
+    (entry ? data : name).focus();
+  }
+
+  async function register(name: string, params: WriteParams): Promise<void> {
+    const revision = await api.write('Register', { name, ...params });
+    show(name);
+    announce(`'${name}' is registered.`, async () => {
+      await api.write('Delete', { name, if_revision: revision });
+    });
+  }
+
+  async function replace(entry: PageEntry, params: WriteParams): Promise<void> {
+    const { name } = entry;
+    const revision = await api.write('Replace', { name, ...params, if_revision: entry.revision });
+    show(name);
+    announce(`'${name}' is changed.`, async () => {
+      await api.write('Replace', { ...before(entry), if_revision: revision });
+    });
+  }
+
+  async function remove(entry: PageEntry): Promise<void> {
+    const { name, revision } = entry;
+    await api.write('Delete', { name, if_revision: revision });
+    announce(`'${name}' is deleted.`, async () => {
+      // Only where nobody has registered the name since.
+      await api.write('Register', before(entry));
+    });
+  }
+
+  async function attempt(task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      announce(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  close();
+  return {
+    show,
+    create() {
+      shown = undefined;
+      form({ title: 'Register an entry' });
+    },
+    update: draw,
+  };
+}
+
+interface WriteParams {
+  readonly data: string;
+  readonly ttl?: string;
+}
+
+/** The write that makes an entry what it was. */
+function before({ name, data, ttl }: PageEntry): Record<string, unknown> {
+  return { name, data, ...(ttl === undefined ? {} : { ttl }) };
+}
+
+function editText(data: unknown): string {
+  return typeof data === 'string' ? data : JSON.stringify(data, undefined, 2);
+}
+
+function heading(text: string): HTMLElement {
+  return element('h3', { text });
+}
+
+function fact(name: string, value: string): HTMLElement[] {
+  return [element('dt', { text: name }), element('dd', { text: value })];
+}
+
+function button(text: string, press: () => void): HTMLButtonElement {
+  return element('button', { text, attributes: { type: 'button' }, on: { click: press } });
+}
+
+function buttons(...children: readonly HTMLElement[]): HTMLElement {
+  return element('p', { class: 'buttons' }, ...children);
+}
+
+function labelled(text: string, field: HTMLElement): HTMLElement[] {
+  return [element('label', { text, attributes: { for: field.id } }), field];
+}

@@ -1,0 +1,165 @@
+import { ApiError, type BrokerApi, entryOf, type PageEntry, type StampedData } from '../api/broker-api.ts';
+import type { EntryTree } from './entry-tree.ts';
+import { eventsOf } from '../api/event-stream.ts';
+
+/** What the feed has come to. */
+export type FeedState =
+  | { readonly kind: 'reading'; readonly count: number }
+  | { readonly kind: 'live' }
+  /** An access key is needed; `message` says why the one given was refused. */
+  | { readonly kind: 'key'; readonly message: string }
+  | { readonly kind: 'absent'; readonly message: string }
+  | { readonly kind: 'lost'; readonly message: string };
+
+/** One change, for the list of recent ones. */
+export interface FeedChange {
+  readonly type: 'put' | 'delete' | 'expire';
+  readonly name: string;
+  readonly revision: number;
+  /** Unix time in seconds. */
+  readonly at: number;
+}
+
+export interface FeedOptions {
+  readonly api: BrokerApi;
+  readonly tree: EntryTree;
+  readonly now: () => number;
+  readonly onState: (state: FeedState) => void;
+  /** The tree has changed. */
+  readonly onTree: () => void;
+  readonly onChange: (change: FeedChange) => void;
+}
+
+/** Keeps the tree as the registry is: reads it, follows its changes, and begins again where the connection broke. */
+export interface RegistryFeed {
+  /** Begins anew, with the key that is set now. */
+  start(): void;
+  /** Asks anew for entries whose lifetime ends: a renewal is no change, and so no event tells of it. */
+  refresh(names: readonly string[]): Promise<void>;
+  /** How many entries exist, also those that the page does not hold. */
+  readonly count: number;
+}
+
+/** Entries that the page holds; beyond them a filter by prefix is for the command line. */
+export const MAX_ENTRIES = 20_000;
+const FIRST_RETRY_MS = 500;
+const LAST_RETRY_MS = 5000;
+
+export function createRegistryFeed(options: FeedOptions): RegistryFeed {
+  const { api, tree, now, onState, onTree } = options;
+  let running = new AbortController();
+  let count = 0;
+
+  async function read(): Promise<number> {
+    const begun = await api.list({});
+    const known = new Set<string>();
+    for (let page = begun; ;) {
+      for (const entry of page.entries) {
+        tree.put(entry);
+        known.add(entry.name);
+      }
+      ({ count } = page);
+      onState({ kind: 'reading', count });
+      if (page.next === undefined || known.size >= MAX_ENTRIES) break;
+      page = await api.list({ after: page.next });
+    }
+    for (const name of tree.names()) if (!known.has(name)) tree.remove(name);
+    onTree();
+    // What changed while the pages were read comes as changes.
+    return begun.revision;
+  }
+
+  async function follow(after: number, signal: AbortSignal): Promise<number> {
+    let revision = after;
+    for await (const { type, data } of eventsOf(await api.watch(after, signal))) {
+      const change = JSON.parse(data) as ChangeEvent;
+      if (type === 'watching') onState({ kind: 'live' });
+      else if (type === 'reset') return -1;
+      else if (type === 'error') throw new ApiError(change.message ?? 'The watch ended', 503, 'unavailable');
+      else {
+        take(change);
+        ({ revision } = change);
+      }
+    }
+    return revision;
+  }
+
+  function take(change: ChangeEvent): void {
+    const { type, name, revision } = change;
+    const existed = tree.get(name) !== undefined;
+    if (type === 'put' && (existed || tree.size < MAX_ENTRIES)) tree.put(changedEntry(change, now()));
+    if (type !== 'put') tree.remove(name);
+    if (tree.size < MAX_ENTRIES) count = tree.size;
+    options.onChange({ type, name, revision, at: change.last_write_ts ?? now() });
+    onTree();
+  }
+
+  async function run(signal: AbortSignal): Promise<void> {
+    let revision = -1;
+    let retryMs = FIRST_RETRY_MS;
+    while (!signal.aborted) {
+      try {
+        if (revision < 0) revision = await read();
+        if (signal.aborted) return;
+        revision = await follow(revision, signal);
+        retryMs = FIRST_RETRY_MS;
+      } catch (error) {
+        if (signal.aborted) return;
+        const state = stateOf(error);
+        onState(state);
+        if (state.kind !== 'lost') return;
+        await new Promise((resolve) => setTimeout(resolve, retryMs));
+        retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
+      }
+    }
+  }
+
+  return {
+    start() {
+      running.abort();
+      running = new AbortController();
+      onState({ kind: 'reading', count });
+      void run(running.signal);
+    },
+    async refresh(names) {
+      for (const name of names) {
+        try {
+          tree.put(await api.get(name));
+        } catch (error) {
+          // Gone meanwhile: the feed says so.
+          if (!(error instanceof ApiError) || error.status !== 404) throw error;
+        }
+      }
+      onTree();
+    },
+    get count(): number {
+      return count;
+    },
+  };
+}
+
+interface ChangeEvent {
+  readonly type: 'put' | 'delete' | 'expire';
+  readonly name: string;
+  readonly revision: number;
+  readonly data?: unknown;
+  readonly last_write_ts?: number;
+  readonly last_write_ip?: string;
+  readonly ttl?: number;
+  readonly message?: string;
+}
+
+function changedEntry(change: ChangeEvent, now: number): PageEntry {
+  const { name, revision, data, last_write_ts = 0, last_write_ip = '', ttl } = change;
+  const members = typeof data === 'string' ? { _str: data } : (data as StampedData);
+  const entry = entryOf(name, revision, { ...members, last_write_ts, last_write_ip }, ttl);
+  return ttl === undefined ? entry : { ...entry, endsAt: now + ttl };
+}
+
+function stateOf(error: unknown): FeedState {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof ApiError)) return { kind: 'lost', message };
+  if (error.status === 401) return { kind: 'key', message };
+  if (error.status === 403 || error.status === 404) return { kind: 'absent', message };
+  return { kind: 'lost', message };
+}

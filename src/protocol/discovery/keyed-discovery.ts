@@ -1,0 +1,258 @@
+import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { isObject } from '../formats/data.ts';
+import { ANY_BROKER, DISCOVERY_VERSION, type KeyedReply } from './discovery.ts';
+import { BrokerError } from '../errors.ts';
+import { nameProblem } from '../registry/names.ts';
+
+/**
+ * The keyed form's datagrams (docs/protocol.md): a line `BPD2 q MAC` or `BPD2 r MAC`, then JSON. A query is padded with
+ * spaces to one of two lengths, and a reply is never longer than its query. The MAC covers every byte after the line;
+ * that of a reply covers the query's hash too.
+ */
+
+/** The lengths of a query in bytes: one for nearly all names, and one that every name fits in however it is escaped. */
+export const QUERY_SIZES: readonly number[] = [512, 1280];
+
+const NONCE_BYTES = 16;
+const MAC_HEX = 64;
+/** `BPD2 q `, the MAC, a newline. */
+const LINE_BYTES: number = 7 + MAC_HEX + 1;
+const SPACE = 0x20;
+
+/** One discovery key, made into a key for each direction, so that no datagram of one can pass for one of the other. */
+export interface DirectionKeys {
+  readonly query: Uint8Array;
+  readonly reply: Uint8Array;
+}
+
+/** HKDF-SHA-256 without salt over the key's text; the keys are of 32 bytes. */
+export function deriveKeys(key: string): DirectionKeys {
+  const derive = (info: string): Uint8Array =>
+    new Uint8Array(hkdfSync('sha256', Buffer.from(key, 'utf8'), new Uint8Array(), info, 32));
+  return { query: derive('bpbroker discovery 2 query'), reply: derive('bpbroker discovery 2 reply') };
+}
+
+/** What a keyed query asks, and how it shows that it is fresh. */
+export type KeyedQuery = NameQuery | ChallengeQuery;
+
+/** Asks whether a broker holds a name. It has a time or a challenge: one without either is not answered. */
+export interface NameQuery {
+  /** Name of an entry; {@link ANY_BROKER} asks any broker that has the key. */
+  readonly name: string;
+  /** 16 random bytes, 32 lower-case hex digits. */
+  readonly nonce: string;
+  /** When it was made, in Unix milliseconds. */
+  readonly time?: number;
+  /** What the broker gave out. */
+  readonly challenge?: string;
+}
+
+/** Asks for a challenge, and for nothing else. */
+export interface ChallengeQuery {
+  readonly nonce: string;
+  readonly challenge: '';
+}
+
+/** Throws `invalid_request` for a name that no entry may have. */
+export function encodeKeyedQuery(keys: DirectionKeys, query: KeyedQuery): Uint8Array {
+  const name = 'name' in query ? query.name : ANY_BROKER;
+  const problem = name === ANY_BROKER ? undefined : nameProblem(name);
+  if (problem !== undefined) {
+    throw new BrokerError('invalid_request', `Invalid name to discover: ${problem}`);
+  }
+  const { nonce, time, challenge } = { time: undefined, ...query };
+  const asked = 'name' in query ? { name } : {};
+  const json = Buffer.from(
+    JSON.stringify({ versions: [DISCOVERY_VERSION], nonce, time, challenge, ...asked }),
+    'utf8',
+  );
+  const size = QUERY_SIZES.find((bytes) => LINE_BYTES + json.length <= bytes) ?? 0;
+  const body = Buffer.alloc(size - LINE_BYTES, SPACE);
+  json.copy(body);
+  return frame('q', hmac(keys.query, body), body);
+}
+
+/** A query that was made with one of a broker's keys. */
+export type AuthenticQuery = KeyedQuery & {
+  /** The keys that it was made with: its reply is made with them too. */
+  readonly keys: DirectionKeys;
+};
+
+/**
+ * Why a datagram is no query to be answered. `unauthenticated`: it has the form of one, and none of the keys fits.
+ * `outdated`: it shows in no way that it is fresh.
+ */
+export type NoKeyedQuery = 'malformed' | 'unauthenticated' | 'outdated';
+
+/** The query in a datagram. Nothing of it is looked at before its MAC has been found to be of one of the keys. */
+export function decodeKeyedQuery(
+  accepted: readonly DirectionKeys[],
+  datagram: Uint8Array,
+): AuthenticQuery | NoKeyedQuery {
+  if (!QUERY_SIZES.includes(datagram.length)) return 'malformed';
+  const framed = unframe('q', datagram);
+  if (!framed) return 'malformed';
+  const keys = accepted.find(({ query }) => timingSafeEqual(hmac(query, framed.body), framed.mac));
+  if (!keys) return 'unauthenticated';
+  const { versions, nonce, name, time, challenge } = parse(framed.body);
+  if (!Array.isArray(versions) || !versions.includes(DISCOVERY_VERSION) || !isNonce(nonce))
+    return 'malformed';
+  if (name === undefined && challenge === '') return { nonce, challenge, keys };
+  if (typeof name !== 'string' || (name !== ANY_BROKER && nameProblem(name) !== undefined))
+    return 'malformed';
+  if (isChallenge(challenge)) return { name, nonce, challenge, keys };
+  if (time === undefined && challenge === undefined) return 'outdated';
+  return Number.isSafeInteger(time) ? { name, nonce, time: time as number, keys } : 'malformed';
+}
+
+/** What a broker says of itself in a reply; its addresses in the order in which they should be tried. */
+export type Announcement = Omit<KeyedReply, 'form'>;
+
+/** The reply to a query, which it fits in: of the addresses, as many as there is room for. */
+export function encodeKeyedReply(
+  keys: DirectionKeys,
+  query: { readonly datagram: Uint8Array; readonly nonce: string },
+  { id, instance, shared, port, addresses, fingerprint }: Announcement,
+): Uint8Array {
+  const encode = (some: readonly string[]): Buffer =>
+    Buffer.from(
+      JSON.stringify({
+        version: DISCOVERY_VERSION,
+        nonce: query.nonce,
+        id,
+        instance,
+        shared: shared || undefined,
+        port,
+        fingerprint: `sha256:${fingerprint}`,
+        addresses: some,
+      }),
+      'utf8',
+    );
+  const room = query.datagram.length - LINE_BYTES;
+  let body = encode(addresses);
+  if (body.length > room) {
+    const fitting: string[] = [];
+    for (const address of addresses) if (encode([...fitting, address]).length <= room) fitting.push(address);
+    body = encode(fitting);
+  }
+  return frame('r', hmac(keys.reply, sha256(query.datagram), body), body);
+}
+
+/** The reply to a query that asks for a challenge. */
+export function encodeChallenge(
+  keys: DirectionKeys,
+  query: { readonly datagram: Uint8Array; readonly nonce: string },
+  challenge: string,
+): Uint8Array {
+  const said = { version: DISCOVERY_VERSION, nonce: query.nonce, challenge };
+  const body = Buffer.from(JSON.stringify(said), 'utf8');
+  return frame('r', hmac(keys.reply, sha256(query.datagram), body), body);
+}
+
+/** The nonce that a reply says it answers. Nothing is proved by it: it tells which query to check the reply against. */
+export function nonceOfReply(datagram: Uint8Array): string | undefined {
+  if (datagram.length > (QUERY_SIZES.at(-1) ?? 0)) return undefined;
+  const framed = unframe('r', datagram);
+  const { nonce } = framed ? parse(framed.body) : {};
+  return isNonce(nonce) ? nonce : undefined;
+}
+
+/** The challenge that a broker has given out. */
+export interface GivenChallenge {
+  readonly form: 'challenge';
+  readonly challenge: string;
+}
+
+/** What a reply says, if it was made with the key for this very query, and is no longer than it. */
+export function decodeKeyedReply(
+  keys: DirectionKeys,
+  query: { readonly datagram: Uint8Array; readonly nonce: string },
+  datagram: Uint8Array,
+): KeyedReply | GivenChallenge | undefined {
+  if (datagram.length > query.datagram.length) return undefined;
+  const framed = unframe('r', datagram);
+  if (!framed) return undefined;
+  const { mac, body } = framed;
+  if (!timingSafeEqual(hmac(keys.reply, sha256(query.datagram), body), mac)) return undefined;
+  const { version, nonce, ...said } = parse(body);
+  if (version !== DISCOVERY_VERSION || nonce !== query.nonce) return undefined;
+  return isChallenge(said['challenge'])
+    ? { form: 'challenge', challenge: said['challenge'] }
+    : announcementIn(said);
+}
+
+function announcementIn(said: Record<string, unknown>): KeyedReply | undefined {
+  const { id, instance, shared, port, fingerprint, addresses } = said;
+  const hex = typeof fingerprint === 'string' ? /^sha256:([0-9a-f]{64})$/.exec(fingerprint)?.[1] : undefined;
+  if (hex === undefined || typeof id !== 'string' || !isPort(port) || !isTexts(addresses)) return undefined;
+  return {
+    form: 'keyed',
+    id,
+    ...(typeof instance === 'string' ? { instance } : {}),
+    ...(shared === true ? { shared } : {}),
+    port,
+    fingerprint: hex,
+    addresses,
+  };
+}
+
+/** A new nonce's bytes as they travel. */
+export function formatNonce(bytes: Uint8Array): string {
+  if (bytes.length !== NONCE_BYTES) throw new RangeError(`a nonce has ${NONCE_BYTES} bytes`);
+  return Buffer.from(bytes).toString('hex');
+}
+
+type Direction = 'q' | 'r';
+
+function frame(direction: Direction, mac: Uint8Array, body: Uint8Array): Uint8Array {
+  const line = `BPD2 ${direction} ${Buffer.from(mac).toString('hex')}\n`;
+  return new Uint8Array(Buffer.concat([Buffer.from(line, 'latin1'), body]));
+}
+
+function unframe(
+  direction: Direction,
+  datagram: Uint8Array,
+): { readonly mac: Uint8Array; readonly body: Uint8Array } | undefined {
+  const line = Buffer.from(datagram.subarray(0, LINE_BYTES)).toString('latin1');
+  if (!line.startsWith(`BPD2 ${direction} `)) return undefined;
+  const hex = /^([0-9a-f]{64})\n$/.exec(line.slice(7))?.[1];
+  return hex === undefined
+    ? undefined
+    : { mac: Buffer.from(hex, 'hex'), body: datagram.subarray(LINE_BYTES) };
+}
+
+function parse(body: Uint8Array): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    return isObject(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  const mac = createHmac('sha256', key);
+  for (const part of parts) mac.update(part);
+  return mac.digest();
+}
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  return createHash('sha256').update(bytes).digest();
+}
+
+function isNonce(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
+}
+
+/** Any name must fit beside it into the longer query. */
+function isChallenge(value: unknown): value is string {
+  return typeof value === 'string' && /^[\w.-]{1,64}$/.test(value);
+}
+
+function isPort(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65_535;
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string');
+}

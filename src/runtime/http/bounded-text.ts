@@ -1,0 +1,30 @@
+import { BrokerError } from '../../protocol/errors.ts';
+
+/** Longest answer that is read as one text: twice what a broker's may have. */
+export const MAX_ANSWER_BYTES: number = 16 * 1024 * 1024;
+
+/**
+ * The whole of an answer as text. Whoever sends it may never stop.
+ * @throws BrokerError `internal` when it is longer than `maxBytes`; the rest is not read.
+ */
+export async function boundedText(
+  parts: AsyncIterable<Uint8Array>,
+  maxBytes: number = MAX_ANSWER_BYTES,
+): Promise<string> {
+  const all: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of parts) {
+    bytes += part.length;
+    if (bytes > maxBytes) throw tooLong(maxBytes);
+    all.push(part);
+  }
+  return Buffer.concat(all).toString('utf8');
+}
+
+/** The error for an answer of which no more is read. */
+export function tooLong(maxBytes: number): BrokerError {
+  return new BrokerError(
+    'internal',
+    `The answer is longer than ${maxBytes / 1024 / 1024} MiB; it was not read on`,
+  );
+}

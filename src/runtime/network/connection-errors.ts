@@ -1,0 +1,91 @@
+import { formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+
+// System codes as Node, Bun and Deno report them, in words.
+const reasons: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ConnectionRefused: 'connection refused',
+  ECONNRESET: 'the connection was reset',
+  ConnectionClosed: 'the connection was closed',
+  EPIPE: 'the connection was closed',
+  ETIMEDOUT: 'the connection timed out',
+  EHOSTUNREACH: 'no route to that host',
+  ENETUNREACH: 'no route to that network',
+  ENOTFOUND: 'no such host',
+  EAI_NONAME: 'no such host',
+  DNS_ENOTFOUND: 'no such host',
+  DNS_ENODATA: 'the host name has no address',
+  ENODATA: 'the host name has no address',
+  EAI_AGAIN: 'the host name could not be looked up',
+  EAI_FAIL: 'the host name could not be looked up',
+  DNS_ESERVFAIL: 'the host name could not be looked up',
+  DNS_ETIMEOUT: 'the host name could not be looked up',
+  DNS_ECONNREFUSED: 'the host name could not be looked up',
+  EADDRNOTAVAIL: 'no such address',
+  ENETDOWN: 'the network is down',
+  EHOSTDOWN: 'the host is down',
+  EACCES: 'not permitted (a firewall of this host, or a broadcast address)',
+  EPERM: 'not permitted (a firewall of this host)',
+  EAFNOSUPPORT: 'this host has no addresses of that family',
+};
+
+// What the TLS libraries say of an answer that is no TLS at all: BoringSSL, OpenSSL, rustls.
+const noTls =
+  /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|HTTPS_PROXY_REQUEST|UNEXPECTED_MESSAGE|UNKNOWN_PROTOCOL|wrong version number|packet length too long|http request|corrupt message|InvalidContentType|record overflow/i;
+
+/** The `unreachable` error for a connection that failed, in plain words where the system's code is known. */
+export function unreachable(address: HostPort, error: unknown): BrokerError {
+  if (error instanceof BrokerError) return error;
+  const reason = reasonOf(error);
+  return new BrokerError('unreachable', `No broker reached at ${formatAddress(address)}: ${reason}`, {
+    cause: error,
+  });
+}
+
+/**
+ * Looks at the zone of an address before it is connected to: each system has another error for one that is wrong, and some
+ * have none that says so.
+ * @throws BrokerError `unreachable`.
+ */
+export async function checkZone(address: HostPort): Promise<void> {
+  const { host } = address;
+  if (!host.includes(':')) return;
+  const { interfaceNames, isLinkLocal, listInterfaces } = await import('./interfaces.ts');
+  const [, zone] = host.split('%');
+  const fail = (reason: string): never => {
+    throw unreachable(address, new Error(reason));
+  };
+  if (zone === undefined) {
+    if (isLinkLocal(host) && process.platform !== 'win32')
+      fail('a link-local address needs the name of its interface, as in fe80::1%eth0');
+    return;
+  }
+  const known = interfaceNames();
+  if (/^\d+$/.test(zone) || [...known, ...listInterfaces().map((link) => link.zone)].includes(zone)) return;
+  fail(`no interface is named '${zone}'; this host has ${known.join(', ') || 'none'}`);
+}
+
+function reasonOf(error: unknown): string {
+  const code = codeOf(error) ?? '';
+  const known = reasons[code];
+  if (known !== undefined) return known;
+  const message = messageOf(error);
+  if (noTls.test(code) || noTls.test(message)) return 'something answers there, but not with TLS';
+  return message;
+}
+
+/** The system's code of an error, looked for in its causes too (Deno and fetch wrap theirs). */
+export function codeOf(error: unknown): string | undefined {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    const { code } = at as NodeJS.ErrnoException;
+    if (typeof code === 'string') return code;
+    // Happy Eyeballs failures carry one error for each address that was tried.
+    if (at instanceof AggregateError) return codeOf(at.errors[0]);
+  }
+  return undefined;
+}
+
+/** For a connection that the peer closed without a word. */
+export function closedByPeer(): Error {
+  return Object.assign(new Error('closed'), { code: 'ConnectionClosed' });
+}
