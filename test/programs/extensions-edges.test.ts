@@ -34,7 +34,10 @@ def Fine(rh): rh.data = json.dumps("fine")
 `;
 const shell = `#!/bin/sh
 case "$1" in
-  Escapes) setsid sh -c 'i=0; while [ $i -lt 100 ]; do echo x; sleep 0.1; i=$((i+1)); done' & exit 0 ;;
+  Escapes)
+    # Two that print without a pause: an answer is whole once nothing more has come for a while.
+    for n in 1 2; do setsid sh -c 'i=0; while [ $i -lt 9999999 ]; do echo x; i=$((i+1)); done' & done
+    exit 0 ;;
   *) echo fine ;;
 esac
 `;
