@@ -41,7 +41,7 @@ const rules: OptionRules<ConnectOptions> = {
 };
 
 /**
- * Checks the names of what `connect` was given, and what kind of value each has.
+ * Checks the names of the options of `connect`, and the kind of each value.
  * @throws BrokerError `usage`.
  */
 export function checkConnect(options: unknown): void {

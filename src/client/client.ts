@@ -21,57 +21,67 @@ import type { WatchScope } from './registry/watch.ts';
 export type { ConnectOptions } from './connect-options.ts';
 
 export interface WatchClientOptions extends WatchScope {
-  /** Begin after this revision; default: with the next change. */
+  /** Begins after this revision; default: with the next change. */
   readonly after?: number | undefined;
   /**
-   * Give what exists first, each entry as a `put`, in the order of their last writes, and then the changes, with none missing and
-   * none twice; default false. It has no meaning with `after`.
+   * Sends the existing entries first, each as a `put`, in the order of their last writes; default false. The
+   * changes follow, none missing and none twice. It cannot be combined with `after`.
    */
   readonly initial?: boolean | undefined;
-  /** End after so many changes: those of `initial` count, a `reset` does not; default: no limit. */
+  /** Ends after so many changes; default: no limit. Those of `initial` count, a `reset` does not. */
   readonly count?: number | undefined;
   /** How long a broken connection is tried again, in milliseconds from the start; default: no limit. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A broker's registry and modules, from afar. Every method throws BrokerError with the codes of the error table. */
+/**
+ * A broker's registry and modules, over the network. Every method throws BrokerError with the codes of the
+ * error table.
+ */
 export interface BrokerClient extends Registry {
-  /** Where the broker is that it talks to; another address once a waiting call has found it there. */
+  /** Address of the broker. It changes when a waiting call has found the broker at another address. */
   readonly address: HostPort;
-  /** Why the broker is out of reach, while a waiting call looks for it; nothing else. */
+  /** Why the broker is out of reach, while a waiting call looks for it; else `undefined`. */
   outOfReach(): unknown;
-  /** Sends `data` there and back. Gives what came back and the address the broker saw. */
+  /**
+   * Sends `data` to the broker and back. Returns the data that came back, and the address of this client as
+   * the broker saw it.
+   */
   ping(
     data?: string,
     options?: CallOptions,
   ): Promise<{ readonly data: string | JsonObject; readonly src: string }>;
-  /** Changes as they happen; ends when `signal` is aborted. */
+  /** Changes as they happen. It ends when `signal` is aborted. */
   watch<T extends EntryShape = string | JsonObject>(
     options?: WatchClientOptions,
   ): AsyncIterableIterator<ClientChange<T>>;
   /**
-   * Calls any module's method and gives the JSON that it answers, whatever it is: an object, a list, a string, a number, `null`.
-   * `call<T>` types it, which nobody checks.
+   * Calls a method of any module and returns the JSON of its answer: an object, a list, a string, a number or
+   * `null`. `call<T>` types the answer; nothing checks that type.
    */
   call<T = Json>(module: string, method: string, params?: CallParams, options?: CallOptions): Promise<T>;
   /**
-   * Runs an extension's method on the broker and gives its output as it arrives.
-   * @param method such as `ossec.AddAgent`: what comes before the last dot is the module.
-   * @throws BrokerError `module_not_found`, `not_found`, `access_denied`; `extension_failed` with the extension's own
-   *   message, `extension_timeout`; `timeout` after `options.timeoutMs`.
+   * Runs an extension's method on the broker and returns its output as it arrives.
+   * @param method MODULE.METHOD, such as `ossec.AddAgent`; the module ends at the last dot.
+   * @throws BrokerError `module_not_found`, `not_found`, `access_denied`.
+   * @throws BrokerError `extension_failed` with the extension's own message, `extension_timeout`.
+   * @throws BrokerError `timeout` after `options.timeoutMs`.
    */
   execute(method: string, params?: CallParams, options?: ExecuteOptions): Promise<Execution>;
   /**
-   * Takes a lock: registers the entry `name` for as long as the lock is held, and renews it meanwhile. One holder at a time has it.
-   * Release it, or declare it with `await using`.
-   * @throws BrokerError `already_exists` while another holds it; `timeout` where it has waited; `usage`.
+   * Takes a lock: registers the entry `name` for as long as the lock is held, and renews it meanwhile. One
+   * holder has it at a time. Release it, or declare it with `await using`.
+   * @throws BrokerError `already_exists` while another holds it.
+   * @throws BrokerError `timeout` when the wait for it took too long; `usage`.
    */
   lock(name: string, options?: LockOptions): Promise<Lock>;
   /**
-   * Runs `work` while the lock is held, releases it at the end, however that comes, and gives what `work` gives.
-   * @throws what {@link BrokerClient.lock} and `work` throw; BrokerError `lock_lost` when the lock was lost before `work` ended,
-   *   what `work` threw then being its cause.
+   * Runs `work` while the lock is held, and returns its result. The lock is released at the end, also when
+   * `work` throws.
+   * @throws what {@link BrokerClient.lock} and `work` throw.
+   * @throws BrokerError `lock_lost` when the lock was lost before `work` ended; its cause is what `work`
+   * threw.
    */
   withLock<T>(name: string, options: LockOptions, work: (lock: Lock) => Promise<T> | T): Promise<T>;
   /** Closes its connections. */
@@ -81,12 +91,16 @@ export interface BrokerClient extends Registry {
 }
 
 /**
- * A client of a broker, whose identity is settled here: checked against the fingerprint, or against the one kept from first
- * contact, which is what connects if there was none yet; by the discovery key; or, for a URL, by the authorities.
+ * Connects to a broker, after its identity has been checked. The check goes by the fingerprint, or by the
+ * identity kept from first contact; at first contact, the present one is kept. With `discoverKey`, the broker
+ * must prove that it has the key. With a URL, an authority must vouch for the certificate. Nothing secret is
+ * sent before the check has passed (contract, section 6).
  *
- * @throws BrokerError `unreachable`, or with `retryForMs` `timeout`; `usage` (a malformed address, fingerprint, key or
- *   authority, and options that have no meaning together); `identity_mismatch`, with nothing secret sent, when the broker
- *   does not present the certificate asked for, does not prove that it has `discoverKey`, or no authority vouches for it.
+ * @throws BrokerError `unreachable`; with `retryForMs`, `timeout`.
+ * @throws BrokerError `usage` for a malformed address, fingerprint, key or authority, and for options that
+ * exclude each other.
+ * @throws BrokerError `identity_mismatch` when the broker presents another certificate than the one asked
+ * for, does not prove that it has `discoverKey`, or no authority vouches for it.
  * @example
  * ```ts
  * import { connect } from 'bpbroker/client';
@@ -132,7 +146,10 @@ export async function connect(options: ConnectOptions): Promise<BrokerClient> {
   return open({ ...options, foundBy }, pinTo(fingerprint === undefined ? 'kept' : 'named', settle));
 }
 
-/** A client of a broker that keyed discovery has found: it is reached at one of its addresses, with its certificate. */
+/**
+ * A client of a broker that keyed discovery has found. It connects to one of the broker's addresses, and
+ * accepts its certificate alone.
+ */
 export function connectProved(
   found: FoundBroker,
   options: Omit<ConnectOptions, 'broker' | 'fingerprint' | 'discoverKey' | 'knownBrokers' | 'ca' | 'fetch'>,
@@ -158,7 +175,7 @@ async function open(options: Omit<ConnectOptions, 'broker'>, settle: Settle): Pr
   return createClient(rpc, reconnectWhenLost({ line, findAgain, foundBy, notify }), notify);
 }
 
-/** What only a client needs that has lost its broker is loaded when it has. */
+/** Loads the code that looks for a lost broker only when the broker is lost. */
 function reconnectWhenLost(options: ReconnectOptions): Reconnect {
   let reconnect: Reconnect | undefined;
   const load = async (): Promise<Reconnect> =>
@@ -186,7 +203,7 @@ function createClient(rpc: Rpc, reconnect: Reconnect, notify: (line: string) => 
         src: typeof src === 'string' ? src : '',
       };
     },
-    // A generator, so that what only a watch needs is loaded when it is first asked for a change.
+    // A generator, so that the code of a watch is loaded with the first change that is asked for.
     async *watch<T extends EntryShape>(watched: WatchClientOptions = {}) {
       const { after, initial, count, timeoutMs, signal, ...scope } = watched;
       if (initial && after !== undefined)

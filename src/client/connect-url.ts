@@ -4,15 +4,18 @@ import type { ConnectOptions } from './connect-options.ts';
 import type { Settle } from './connection/line.ts';
 import { openSiteLine } from './connection/site-line.ts';
 
-/** Options that say how a broker is found on a network, or proved there, and why they are not for a URL. */
+/** Options that concern discovery or its proof, and why they cannot be combined with a URL. */
 const foreign = {
   discoverKey:
     'a proxy presents a certificate of its own, which the holder of the key cannot vouch for; name the broker by HOST:PORT, or leave the key out',
-  foundBy: 'a broker that is named by a URL was not looked for; leave one of them out',
+  foundBy: 'a broker that is named by a URL is not searched for; leave one of them out',
   findAgain: 'a broker that is named by a URL is reached by its name again; leave one of them out',
 } as const;
 
-/** How a client makes sure of a broker that is named by a URL. Throws `usage` for options that cannot hold there. */
+/**
+ * How a client checks the identity of a broker that a URL names. Throws `usage` for options that cannot be
+ * combined with a URL.
+ */
 export async function settleSite(options: ConnectOptions & { readonly broker: string }): Promise<Settle> {
   const url = parseBrokerUrl(options.broker, 'broker URL');
   for (const [name, why] of Object.entries(foreign))
@@ -30,7 +33,7 @@ export async function settleSite(options: ConnectOptions & { readonly broker: st
       await line.probe(ms);
       return line;
     } catch (error) {
-      // A proxy keeps its connections open, and whoever waits for a broker makes many attempts.
+      // A proxy keeps its connections open, and a client that waits for a broker makes many attempts.
       line.close();
       throw error;
     }

@@ -7,19 +7,25 @@ export interface DiscoverOptions {
   /** Name of an entry that the broker holds. Default: any broker that answers. */
   readonly name?: string | undefined;
   /**
-   * The discovery key, as `bpbroker keygen` makes it: brokers that have it are found, and no others are believed. Default: the
-   * open form, which proves nothing.
+   * The discovery key, as `bpbroker keygen` makes it. Only brokers that have it are found and believed.
+   * Default: the open form, which proves nothing.
    */
   readonly key?: string | undefined;
-  /** Longest to look for a first answer, in milliseconds; default 3000. `Infinity`: until there is one, or `signal` is aborted. */
+  /**
+   * Time limit of the first answer, in milliseconds; default 3000. `Infinity`: until there is one, or
+   * `signal` is aborted.
+   */
   readonly timeoutMs?: number | undefined;
-  /** Addresses to ask besides the neighbourhood, where broadcasts do not reach: HOST or HOST:PORT. Default: none. */
+  /**
+   * Addresses to ask besides the local network, for brokers that broadcasts do not reach: HOST or HOST:PORT.
+   * Default: none.
+   */
   readonly targets?: readonly string[] | undefined;
   /** Names of the only interfaces to use (`lo`: loopback, on any system). Default: every one that is up. */
   readonly interfaces?: readonly string[] | undefined;
   /** UDP port that brokers listen on; default 20443. */
   readonly port?: number | undefined;
-  /** Takes several brokers for an answer, and listens for them for 500 ms; default false. */
+  /** Accepts several brokers as an answer, and listens for them for 500 ms; default false. */
   readonly all?: boolean | undefined;
   /** Ends the search; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
@@ -42,13 +48,16 @@ const rules: OptionRules<DiscoverOptions> = {
 };
 
 /**
- * Finds the broker that holds a name, on the links of this host and at the targets given. `connect` takes what is found as it
- * is: one found with a key is reached with the very certificate that it has proved; of one found without (and without `all`),
- * the identity is kept for the name too.
+ * Finds the broker that holds a name, on the links of this host and at the targets given. `connect` accepts
+ * the result as it is. A broker that was found with a key is reached with the certificate that it has proved.
+ * For one that was found without a key (and without `all`), the identity is kept for the name too.
  *
- * @returns One broker, or several that share one registry; with `all`, every one that answered. The nearest is first.
- * @throws BrokerError `unreachable` when none answered in time, `ambiguous_broker` when several did; `usage` for an unknown
- *   interface, a malformed target or key, an option that is unknown or of another kind; `invalid_request` for a name that no entry may have.
+ * @returns One broker, or several that share one registry; with `all`, every one that answered. The nearest
+ * is first.
+ * @throws BrokerError `unreachable` when none answered in time, `ambiguous_broker` when several did.
+ * @throws BrokerError `usage` for an unknown interface, a malformed target or key, and an option that is
+ * unknown or of the wrong kind.
+ * @throws BrokerError `invalid_request` for an invalid name.
  * @example
  * ```ts
  * import { connect, discover } from 'bpbroker/client';
@@ -65,7 +74,7 @@ export async function discover(options: DiscoverOptions = {}): Promise<[FoundBro
   const { discover: find, DISCOVER_TIMEOUT_MS } = await import('./discovery/finder.ts');
   const limit = timeoutMs ?? DISCOVER_TIMEOUT_MS;
   const found = await find({ name, key, timeoutMs: limit, port, targets, interfaces, all, signal });
-  // Of several, none is the broker of that name.
+  // Of several brokers, none is the one broker of that name.
   const isNamed = name !== '' && key === undefined && all !== true;
   const [first, ...others] = found.map((one) => (isNamed ? { ...one, foundBy: name } : one));
   if (!first) throw new BrokerError('unreachable', 'No broker answered');

@@ -8,29 +8,37 @@ import { formatDuration, MAX_TIMER_MS } from '../protocol/formats/duration.ts';
 import type { CallParams, Rpc } from './connection/rpc.ts';
 
 export interface ExecuteOptions {
-  /** Longest for the whole call, its output included, in milliseconds; default: as long as the broker lets it run. */
+  /**
+   * Time limit of the whole call, its output included, in milliseconds; default: the broker's limit alone.
+   */
   readonly timeoutMs?: number | undefined;
-  /** Gives up the call; its reason is thrown. */
+  /** Ends the call; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What an extension answers. */
+/** The answer of an extension. */
 export interface Execution {
   /** Such as `text/plain; charset=utf-8` or `application/json`. */
   readonly contentType: string;
-  /** Whether its output comes over time, and may fail midway. */
+  /** Whether the output arrives over time, and may fail midway. */
   readonly isStream: boolean;
-  /** Its output as it arrives; to be read once. Throws BrokerError where the call fails midway. */
+  /** The output as it arrives; it can be read once. Throws BrokerError when the call fails midway. */
   readonly output: AsyncIterable<Uint8Array>;
-  /** All of its output as text. Throws BrokerError `internal` for more than 256 MiB: read {@link Execution.output} then. */
+  /**
+   * The whole output as text. Throws BrokerError `internal` for more than 256 MiB: read {@link
+   * Execution.output} then.
+   */
   text(): Promise<string>;
-  /** `await using execution = await client.execute(…)`: gives the call up at the end of the block, unless it is over. */
+  /**
+   * `await using execution = await client.execute(…)` ends the call at the end of the block, if it still
+   * runs.
+   */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Longest output that is given as one text, in bytes: a text cannot be much longer. */
+/** Longest output that is returned as one text, in bytes: JavaScript's strings cannot be much longer. */
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
-/** Longest line that carries a frame, whose content JSON may make six times as long. */
+/** Longest line that carries a frame. JSON may make the frame's content six times as long. */
 const MAX_LINE = 6 * MAX_FRAME_BYTES;
 
 /** Runs a method of an extension: see `BrokerClient.execute`. */
@@ -79,7 +87,7 @@ async function read(response: ChannelResponse, limit: Watchdog): Promise<Executi
   };
 }
 
-/** The error of an answer whose status the extension has chosen; what it says is the message. */
+/** The error of an answer whose status the extension has chosen; its text is the message. */
 function failureOf(status: number, text: string): BrokerError {
   const code = status === 500 ? 'extension_failed' : codeForStatus(status);
   return new BrokerError(code, text.trim() || `The extension answered with status ${status}`, { status });
@@ -115,7 +123,7 @@ function errorOf({
 }
 
 function brokenOff(): BrokerError {
-  return new BrokerError('unreachable', 'The broker broke the answer off before its end');
+  return new BrokerError('unreachable', 'The broker broke off its answer');
 }
 
 async function* framesOf(response: ChannelResponse, limit: Watchdog): AsyncGenerator<OutputFrame> {
@@ -141,15 +149,15 @@ async function* guarded(parts: AsyncIterable<Uint8Array>, limit: Watchdog): Asyn
   }
 }
 
-/** Ends a call whose time is over, or whose broker has fallen silent. */
+/** Ends a call that has reached its time limit, or whose broker sends nothing any more. */
 interface Watchdog {
   readonly signal: AbortSignal;
-  /** Something has come. */
+  /** Reports that something arrived. */
   heard(): void;
-  /** Why it was ended, if it was ended here. */
+  /** Why the call was ended; `undefined` when this watchdog did not end it. */
   reason(): BrokerError | undefined;
   stop(): void;
-  /** Ends a call that is not over, since nobody wants what is still to come. */
+  /** Ends a call that still runs, because nobody wants the rest of its output. */
   giveUp(): void;
 }
 

@@ -99,7 +99,7 @@ describe('discover() with a key', () => {
     for (const { port } of [plain, other]) {
       await assert.rejects(find({ port, timeoutMs: 400 }), {
         code: 'unreachable',
-        message: /A broker that has not this discovery key keeps silent$/,
+        message: /A broker without this discovery key does not answer$/,
       });
     }
     const { malformed, received, answered } = plain.stats();

@@ -180,7 +180,7 @@ describe(`connect() with a function in place of the network, on ${runtime.name}`
     const moved = await connect(answering(() => Response.redirect('https://elsewhere.test/x', 302)));
     await assert.rejects(moved.get('a'), {
       code: 'internal',
-      message: /sends its callers to 'https:\/\/elsewhere/,
+      message: /redirects its callers to 'https:\/\/elsewhere/,
     });
     const failing = connect({ broker: url, fetch: () => Promise.reject(new Error('no way there')) });
     await assert.rejects(failing, {

@@ -110,7 +110,7 @@ describe('discovery between hosts', { skip: problem ?? false, concurrency: 3 }, 
     assert.equal(refused.code, 'unreachable');
     assert.match(
       refused.message ?? '',
-      /10\.77\.2\.1:20443: the route leads out of an interface that is not allowed/,
+      /10\.77\.2\.1:20443: the route uses an interface that is not allowed/,
     );
     assert.deepEqual(await b.stats(), before);
     assert.ok((await a.stats()).notHeld > 0);

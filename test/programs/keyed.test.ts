@@ -189,7 +189,7 @@ for (const launcher of launchers) {
       const env = { BPBROKER_ACCESS_KEY: canary };
       const result = await told(between.port, [...get, ...withKey], env);
       assert.deepEqual(outcome(result), [8, '']);
-      assert.match(result.stderr, /Somebody stands between .*; nothing secret was sent/);
+      assert.match(result.stderr, /Another host intercepts the connection .*; nothing secret was sent/);
       for (const part of [broker.fingerprint, between.fingerprint]) assert.ok(result.stderr.includes(part));
       assert.ok(!between.received().includes(canary));
     });

@@ -126,7 +126,7 @@ describe('a URL on the command line', () => {
       const { code, stderr } = await client(reference, [...to, ...get]);
       proxy.answer(undefined);
       assert.equal(code, 1, stderr);
-      assert.ok(stderr.includes(`sends its callers to '${target}' (HTTP status ${status})`), stderr);
+      assert.ok(stderr.includes(`redirects its callers to '${target}' (HTTP status ${status})`), stderr);
     }
     assert.deepEqual(elsewhere.requests, []);
   });

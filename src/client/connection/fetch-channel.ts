@@ -4,10 +4,13 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Channel, ChannelRequest, ChannelResponse } from '../../runtime/runtime.ts';
 import { untilAborted } from './until-aborted.ts';
 
-/** What takes the place of the network: `app.fetch` of a mounted app, or the runtime's own `fetch`. */
+/** Replaces the network: `app.fetch` of a mounted app, or the runtime's own `fetch`. */
 export type Fetch = (request: Request) => Response | Promise<Response>;
 
-/** A channel that hands its requests to a function. That function decides about connections, and whom they lead to. */
+/**
+ * A channel that passes its requests to a function. This function decides about connections, and to whom they
+ * lead.
+ */
 export function openFetchChannel({ href, prefix }: BrokerUrl, fetch: Fetch): Channel {
   const origin = href.slice(0, href.length - prefix.length);
   return {
@@ -33,9 +36,9 @@ async function attempt(fetch: Fetch, request: Request, href: string): Promise<Re
   } catch (error) {
     throw lost(href, error);
   }
-  // What a browser makes of a redirect: it does not say where to.
+  // A browser shows a redirect this way, without its target.
   if (response.type === 'opaqueredirect')
-    throw new BrokerError('internal', `What answers at ${href} sends its callers elsewhere: not followed`);
+    throw new BrokerError('internal', `The server at ${href} redirects its callers, which is not followed`);
   return response;
 }
 
@@ -53,7 +56,7 @@ function toResponse(response: Response, href: string, signal: ChannelRequest['si
         yield value;
       }
     } finally {
-      // Whoever makes the answer learns that nobody reads on, and decides what to do about it.
+      // The producer of the answer learns that nobody reads on, and decides what to do.
       if (!isOver) reader.cancel().catch(() => undefined);
     }
   }

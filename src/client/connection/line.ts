@@ -7,23 +7,23 @@ import { identityMismatch, type PinSource } from '../trust/identity.ts';
 /** Finds out where the broker is and who it is, within so many milliseconds. */
 export type Settle = (ms: number) => Promise<Line>;
 
-/** How requests get to one broker whose identity has been settled. */
+/** The connection to one broker whose identity has been checked. */
 export interface Line {
-  /** Where the broker is; another address once it has moved. */
+  /** Where the broker is. It changes when the broker has moved. */
   readonly address: HostPort;
   /** The broker, as messages name it. */
   readonly place: string;
-  /** Whether what answers may be a proxy, and not the broker. */
+  /** Whether a proxy may answer instead of the broker. */
   readonly isProxied: boolean;
   /** Sends a request whose path begins at the broker. Throws as `Channel.request` does. */
   request(request: ChannelRequest): Promise<ChannelResponse>;
   /**
-   * Looks whether the broker is in reach, within so many milliseconds; nothing secret is sent.
+   * Checks that the broker is in reach, within so many milliseconds. Nothing secret is sent.
    * @throws BrokerError `unreachable`, `unavailable`, `identity_mismatch`.
    */
   probe(ms: number): Promise<void>;
   close(): void;
-  /** Of a broker that is known by its certificate, wherever it is. */
+  /** Present for a broker that is known by its certificate, wherever it is. */
   readonly pinned?: Pinned;
 }
 
@@ -31,7 +31,9 @@ export interface Pinned {
   /** The certificate that the broker must present. */
   readonly pin: Pin;
   readonly pinSource: PinSource;
-  /** From now on, requests go to another address of the same broker. Those that are under way at the former one end. */
+  /**
+   * Sends later requests to another address of the same broker. Requests that run at the former address end.
+   */
   moveTo(address: HostPort): void;
 }
 

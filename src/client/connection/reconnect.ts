@@ -10,18 +10,20 @@ import { areRivals, type FoundBroker } from '../discovery/responders.ts';
 import { untilAborted } from './until-aborted.ts';
 
 /**
- * How calls that wait come back to a broker that they have lost: at its address, whose host name is looked up again, or
- * where a search finds it now. It must be the same one, by its certificate.
+ * How waiting calls come back to a broker that they have lost. They try its address, whose host name is
+ * resolved again, and the addresses that a search finds now. It must be the same broker, by its certificate.
  */
 export interface Reconnect {
   /**
-   * Looks for the broker once, after `error`. Gives why it is out of reach still, and nothing when it is in reach.
-   * @throws BrokerError `identity_mismatch` when another one has taken its place; `ambiguous_broker` for copies of it.
+   * Looks for the broker once, after `error`. Returns why it is still out of reach, or `undefined` when it is
+   * in reach.
+   * @throws BrokerError `identity_mismatch` when another broker has taken its place.
+   * @throws BrokerError `ambiguous_broker` for copies of it.
    */
   (error: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown>;
-  /** Why it is out of reach now, if it is. */
+  /** Why the broker is out of reach now; else `undefined`. */
   cause(): unknown;
-  /** A call has found the broker by itself, before a look did. */
+  /** Reports that a call has reached the broker by itself. */
   reached(): void;
 }
 
@@ -29,9 +31,9 @@ export interface Reconnect {
 export type FindAgain = (ms: number, signal: AbortSignal) => Promise<FoundAgain>;
 
 export interface FoundAgain {
-  /** All that answer, whatever they hold. */
+  /** All brokers that answer, whatever they hold. */
   readonly brokers: readonly FoundBroker[];
-  /** Those that hold the name that the broker was found by; empty where it was found without. */
+  /** Those that hold the name by which the broker was found; empty without a name. */
   readonly holders: readonly FoundBroker[];
 }
 
@@ -39,15 +41,15 @@ export interface ReconnectOptions {
   readonly line: Line;
   /** Absent for a broker that was given by its address, or by a URL. */
   readonly findAgain?: FindAgain | undefined;
-  /** The name that it was found by. */
+  /** The name by which it was found. */
   readonly foundBy?: string | undefined;
-  /** Told when the broker is out of reach, and when it is back: one line. */
+  /** Called with one line when the broker is out of reach, and when it is back. */
   notify(line: string): void;
 }
 
-/** Longest to try one address, in milliseconds. */
+/** Time limit of one address, in milliseconds. */
 const PROBE_MS = 3000;
-/** Longest to search at a time: meanwhile the address is not tried again. */
+/** Time limit of one search, in milliseconds: meanwhile the address is not tried again. */
 const SEARCH_MS = 1500;
 
 export function createReconnect(options: ReconnectOptions): Reconnect {
@@ -76,7 +78,8 @@ export function createReconnect(options: ReconnectOptions): Reconnect {
     } catch (error) {
       const errors = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
       const [atAddress, inSearch = atAddress] = errors;
-      // Another host may have got the address of a broker that has moved: there the search decides.
+      // Another host may now have the address of a broker that has moved. Then the result of the search
+      // decides.
       if (!isPassing(inSearch)) throw inSearch;
       cause = atAddress;
     } finally {
@@ -85,14 +88,14 @@ export function createReconnect(options: ReconnectOptions): Reconnect {
   };
 
   const reconnect = async (why: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown> => {
-    // It answers, though not as it should: so it has not been lost.
+    // The broker answers, though with an error. So it is not lost.
     if (!(why instanceof BrokerError) || why.code !== 'unreachable') return why;
     if (cause === undefined) {
       const how = findAgain ? 'looking for it again' : 'trying again';
       notify(`The broker at ${line.place} is out of reach (${messageOf(why)}); ${how}`);
       cause = why;
     }
-    // Calls that wait at the same time look once.
+    // Calls that wait at the same time share one look.
     looking ??= look(deadline.left()).finally(() => (looking = undefined));
     await untilAborted(looking, signal);
     return cause;
@@ -101,7 +104,7 @@ export function createReconnect(options: ReconnectOptions): Reconnect {
 }
 
 /**
- * The first address of ours among the brokers found that can be reached.
+ * The first reachable address of our broker among the brokers found.
  * @throws BrokerError `identity_mismatch` when another broker holds the name, and ours does not answer.
  */
 async function pick(

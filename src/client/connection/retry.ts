@@ -1,15 +1,15 @@
 import { formatDuration } from '../../protocol/formats/duration.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 
-/** A time by which something must have happened. */
+/** The time by which something must have happened. */
 export interface Deadline {
   /** Milliseconds left, never below 0; `Infinity` without a limit. */
   left(): number;
-  /** The error for when it has passed; `cause` says what was in the way, where that is known. */
+  /** The error of a deadline that has passed; `cause` says what prevented success, if that is known. */
   error(waitedFor: string, cause?: unknown): BrokerError;
 }
 
-/** A deadline `ms` from now, by the monotonic clock. */
+/** A deadline `ms` from now, by the monotonic clock. `undefined` or `Infinity`: no limit. */
 export function deadlineIn(ms: number = Infinity): Deadline {
   const at = performance.now() + ms;
   return {
@@ -25,7 +25,10 @@ export function deadlineIn(ms: number = Infinity): Deadline {
   };
 }
 
-/** Pauses between attempts: 100 ms, doubling to 2 s, each a little different so that many clients do not come at once. */
+/**
+ * Pauses between attempts: 100 ms, doubling to 2 s. Each varies a little by chance, so that many clients do
+ * not come at once.
+ */
 export function backoff(): { pause(deadline: Deadline, signal?: AbortSignal): Promise<void>; reset(): void } {
   let ms = 100;
   return {
@@ -40,7 +43,10 @@ export function backoff(): { pause(deadline: Deadline, signal?: AbortSignal): Pr
   };
 }
 
-/** Rejects with the reason of `signal` when it is aborted. Made of what every runtime has, since the app is to run anywhere. */
+/**
+ * Rejects with the reason of `signal` when it is aborted. It uses only features of every runtime, since the
+ * app must run anywhere.
+ */
 function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = (): void => {
@@ -59,17 +65,17 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
 const passing: ReadonlySet<string> = new Set(['unreachable', 'unavailable', 'too_many_requests']);
 
 /**
- * Whether a broker that failed so may answer a later attempt: it cannot be reached now, is not ready, or has had enough
- * for the moment.
+ * Whether a later attempt may succeed after this error: the broker cannot be reached now, is not ready, or
+ * has too many requests.
  */
 export function isPassing(error: unknown): boolean {
   return error instanceof BrokerError && passing.has(error.code);
 }
 
 /**
- * Tries until it succeeds, for as long as what fails may pass.
- * @param ms longest, in milliseconds; 0: once.
- * @param attempt is given the milliseconds that are left for it.
+ * Tries until it succeeds, as long as the failures may pass.
+ * @param ms time limit, in milliseconds; 0: one attempt.
+ * @param attempt receives the milliseconds that are left for it.
  * @throws BrokerError `timeout` with the last cause.
  */
 export async function untilReached<T>(ms: number, attempt: (leftMs: number) => Promise<T>): Promise<T> {
@@ -82,7 +88,7 @@ export async function untilReached<T>(ms: number, attempt: (leftMs: number) => P
       return await attempt(deadline.left());
     } catch (error) {
       if (!isPassing(error)) throw error;
-      // An attempt that the end of the time has cut off says less than the one before.
+      // An attempt that the time limit has cut off says less than the one before.
       if (cause === undefined || deadline.left() > 0) cause = error;
       await retry.pause(deadline);
       if (deadline.left() === 0) throw deadline.error('the broker', cause);

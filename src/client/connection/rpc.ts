@@ -5,16 +5,17 @@ import type { ChannelResponse } from '../../runtime/runtime.ts';
 import { withTimeout } from './time-limit.ts';
 import type { Line } from './line.ts';
 
-/** Calls to one broker whose identity has been settled. */
+/** Calls to one broker whose identity has been checked. */
 export interface Rpc {
   readonly line: Line;
   /**
-   * Calls a method and gives the JSON that it answers.
-   * @throws BrokerError what the broker reports; `unreachable` when it cannot be reached or takes longer than the
-   *   timeout; `identity_mismatch`, with nothing sent. An aborted `signal` throws its reason.
+   * Calls a method and returns the JSON of its answer. An aborted `signal` throws its reason.
+   * @throws BrokerError what the broker reports.
+   * @throws BrokerError `unreachable` when it cannot be reached or takes longer than the timeout.
+   * @throws BrokerError `identity_mismatch`, with nothing sent.
    */
   call(module: string, method: string, params: CallParams, options?: CallOptions): Promise<Json>;
-  /** Calls a method and gives the answer itself, once its status has been found good. */
+  /** Calls a method and returns the answer itself, once its status is known to be good. */
   open(module: string, method: string, params: CallParams, options?: CallOptions): Promise<ChannelResponse>;
   close(): void;
 }
@@ -22,7 +23,7 @@ export interface Rpc {
 export type CallParams = Readonly<Record<string, Json | undefined>>;
 
 export interface CallOptions {
-  /** Longest for connection and answer, in milliseconds; default: the client's. `Infinity` sets no limit. */
+  /** Time limit of connection and answer, in milliseconds; default: the client's. `Infinity`: no limit. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
   readonly headers?: Readonly<Record<string, string>>;
@@ -36,7 +37,8 @@ export interface RpcOptions {
 }
 
 export function createRpc({ line, accessKey, timeoutMs: defaultTimeoutMs, onAnswer }: RpcOptions): Rpc {
-  // A header carries printable ASCII alike on every runtime; any other key goes with the parameters.
+  // A header carries printable ASCII in the same way on every runtime. Any other key goes with the
+  // parameters.
   const inHeader = accessKey !== undefined && /^[!-~](?:[ -~]*[!-~])?$/.test(accessKey);
   const authorization: Readonly<Record<string, string>> = inHeader
     ? { authorization: `Bearer ${accessKey}` }
@@ -93,16 +95,16 @@ export function createRpc({ line, accessKey, timeoutMs: defaultTimeoutMs, onAnsw
   };
 }
 
-/** Modules that answer with an envelope, whatever they answer: without one, it was not they. */
+/** Modules that always answer with an envelope: an answer without one is not theirs. */
 const builtIn: ReadonlySet<string> = new Set(['ping', 'services']);
 
-/** Whoever sends a client elsewhere does not get its key sent there. */
+/** Refuses redirects: the access key is not sent to another server. */
 export function checkRedirect({ place }: Line, { status, header }: ChannelResponse): void {
   const location = header('location');
   if (status < 300 || status > 399 || location === undefined) return;
   throw new BrokerError(
     'internal',
-    `What answers at ${place} sends its callers to '${location.slice(0, 200)}' (HTTP status ${status}), which is not followed: name the broker by the URL at which it answers itself`,
+    `The server at ${place} redirects its callers to '${location.slice(0, 200)}' (HTTP status ${status}), which is not followed: name the broker by the URL at which it answers itself`,
     { status },
   );
 }
@@ -125,13 +127,13 @@ function parseAnswer(text: string, module: string, method: string): Json {
   return answer;
 }
 
-/** Whose answer it is. */
+/** Who sent the answer, for messages. */
 interface Origin {
   readonly line: Line;
   readonly isBuiltIn: boolean;
 }
 
-/** The error that a failed answer carries: its envelope's code and message, or what its status says. */
+/** The error of a failed answer: the code and message of its envelope, or else by its HTTP status. */
 export function failureOf(status: number, text: string, origin?: Origin): BrokerError {
   let envelope: unknown;
   try {
@@ -150,12 +152,15 @@ export function failureOf(status: number, text: string, origin?: Origin): Broker
   );
 }
 
-/** What an answer says that no broker has made: a server of another kind, or a proxy in place of a broker that it does not reach. */
+/**
+ * The error of an answer that no broker has made: from a server of another kind, or from a proxy that does
+ * not reach its broker.
+ */
 function failureOfAnother(status: number, { line, isBuiltIn }: Origin): BrokerError | undefined {
   const { place, isProxied } = line;
   const failure = (code: ErrorCode, why: string): BrokerError =>
     new BrokerError(code, `Something answers at ${place}, but ${why} (HTTP status ${status})`, { status });
-  // Every broker has the modules that are built in.
+  // Every broker has the built-in modules.
   if (status === 404 && isBuiltIn)
     return failure('unreachable', `it is no broker: check the ${isProxied ? 'path of the URL' : 'address'}`);
   if (!isProxied) return undefined;
@@ -170,10 +175,10 @@ function failureOfAnother(status: number, { line, isBuiltIn }: Origin): BrokerEr
   }
 }
 
-/** What an answer without an envelope says: a proxy made it, or the server before it reached the broker's code. */
+/** The error of an answer without an envelope: from a proxy, or from the server before the broker's code. */
 function bareStatus(status: number, line: Line | undefined): string {
   if (status === 413)
-    return `The request is too large for the broker: data takes at most ${MAX_DATA_BYTES} bytes of JSON`;
+    return `The request is too large for the broker: data may have at most ${MAX_DATA_BYTES} bytes of JSON`;
   const who = line?.isProxied ? `The broker at ${line.place}, or a proxy before it,` : 'The broker';
   return `${who} answered with HTTP status ${status}`;
 }

@@ -10,15 +10,18 @@ import { judgeSite } from '../trust/site-trust.ts';
 
 /** How a broker that is named by a URL is reached. */
 export interface SiteLineOptions {
-  /** Texts in PEM with the authorities that count; default: those of the system. */
+  /** Texts in PEM with the authorities to trust; default: those of the system. */
   readonly ca?: string | readonly string[] | undefined;
-  /** The only certificate that will do even so: 64 lower-case hex digits. */
+  /** The only certificate to accept, besides the authorities' word: 64 lower-case hex digits. */
   readonly fingerprint?: string | undefined;
-  /** Takes the place of the network. */
+  /** Replaces the network. */
   readonly fetch?: Fetch | undefined;
 }
 
-/** Answers to `/identity` by which the broker is out of reach. Others may be a proxy's that wants a key, which is not sent here. */
+/**
+ * Statuses of `/identity` that mean that the broker is out of reach. Other errors may come from a proxy that
+ * wants a key, which is not sent here.
+ */
 const absent: ReadonlySet<number> = new Set([404, 502, 503, 504]);
 
 /**
@@ -31,7 +34,7 @@ export async function openSiteLine(url: BrokerUrl, options: SiteLineOptions): Pr
     channel.request({
       ...rest,
       path: url.prefix + path,
-      // A function that takes the place of the network has the URL itself.
+      // A function that replaces the network receives the URL itself.
       headers: options.fetch ? headers : { host: url.authority, ...headers },
     });
   const line: Line = {
@@ -49,7 +52,7 @@ export async function openSiteLine(url: BrokerUrl, options: SiteLineOptions): Pr
         const { status } = response;
         if (!absent.has(status)) return;
         const failure = failureOf(status, text, { line, isBuiltIn: true });
-        // A broker that does not know the question says so in its own words.
+        // A broker without `/identity` answers with its own error.
         if (failure.code !== 'not_found') throw failure;
       } catch (error) {
         throw limit.timedOut() ? tooSlow(line, ms) : error;

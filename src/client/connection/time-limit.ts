@@ -3,14 +3,14 @@ import { MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
 /** A time limit on a request. */
 export interface TimeLimit {
   readonly signal: AbortSignal | undefined;
-  /** Takes the time limit away; the caller's own signal goes on counting. */
+  /** Removes the time limit; the caller's signal still applies. */
   clear(): void;
-  /** Lets go of the caller's signal too. */
+  /** Stops following the caller's signal too. */
   release(): void;
   timedOut(): boolean;
 }
 
-/** A signal that follows `signal` and is aborted after `ms` as well, until it is cleared. */
+/** A signal that follows `signal`, and is also aborted after `ms`, until it is cleared. */
 export function withTimeout(ms: number, signal: AbortSignal | undefined): TimeLimit {
   if (ms > MAX_TIMER_MS)
     return { signal, clear: () => undefined, release: () => undefined, timedOut: () => false };

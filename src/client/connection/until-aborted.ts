@@ -1,7 +1,7 @@
-/** Waits for `work`, which need not heed the signal. An aborted one throws its reason. */
+/** Waits for `work`, which may ignore the signal. Throws the reason of a signal that is aborted. */
 export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work;
-  // What comes of it after an abort is for nobody.
+  // After an abort, nobody uses the outcome.
   work.catch(() => undefined);
   signal.throwIfAborted();
   let giveUp: (() => void) | undefined;

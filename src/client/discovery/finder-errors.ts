@@ -6,18 +6,21 @@ import { shellWord } from '../../protocol/formats/shell-word.ts';
 import type { Attempt, RespondingBroker } from './search.ts';
 import type { FoundBroker } from './responders.ts';
 
-/** The name that answers were asked for; {@link ANY_BROKER} where any answer would do. */
+/** The question that was asked. */
 interface Asked {
   readonly name: string;
   /** UDP port asked; default 20443. */
   readonly port?: number | undefined;
   /** In the keyed form: how many replies were not made with the key. */
   readonly rejected?: number | undefined;
-  /** Whether whoever asks takes no `--bpbroker`, as `discover` does not: then none is advised; default false. */
+  /**
+   * Whether the caller has no option `--bpbroker`, as `discover`: then the message does not advise it;
+   * default false.
+   */
   readonly isOnlySearch?: boolean | undefined;
 }
 
-/** Nobody answered: says what was tried, and what went wrong where something did. */
+/** The error when nobody answered: what was tried, and what failed. */
 export function noneAnswered(
   { name, port = DEFAULT_PORT, rejected, isOnlySearch = false }: Asked,
   elapsedMs: number,
@@ -45,13 +48,13 @@ export function noneAnswered(
   );
 }
 
-/** What else may be the reason for silence: a key on one side alone, or another one. */
+/** Other reasons for silence: a key on one side alone, or different keys. */
 function ofKey(rejected: number | undefined): string {
-  if (rejected === undefined) return '. A broker that has a discovery key answers only those who have it too';
-  const silent = '. A broker that has not this discovery key keeps silent';
+  if (rejected === undefined) return '. A broker with a discovery key answers only clients that have it too';
+  const silent = '. A broker without this discovery key does not answer';
   if (rejected === 0) return silent;
   const were = rejected === 1 ? 'reply was' : 'replies were';
-  return `${silent}; ${rejected} ${were} not made with this key, or late, and not believed`;
+  return `${silent}; ${rejected} ${were} ignored: not made with this key, or too late`;
 }
 
 function describe({ interface: on, to, error }: Attempt): string {
@@ -73,7 +76,7 @@ function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? '' : 's'}`;
 }
 
-/** Several brokers answered where one was asked for. */
+/** The error when several brokers answered a search for one. */
 export function ambiguous(
   brokers: readonly FoundBroker[],
   { name, port: udpPort = DEFAULT_PORT, isOnlySearch = false }: Asked,
@@ -86,10 +89,10 @@ export function ambiguous(
     : `${brokers.length} brokers answered${held}`;
   const copies = new Set(brokers.map(({ seen }) => seen?.fingerprint ?? '')).size < brokers.length;
   const hint = copies
-    ? '. Some have the same identity: copies of one broker (an image, or a move whose old broker still runs), of which one must be stopped'
+    ? '. Some have the same identity. They are copies of one broker (an image, or a move whose old broker still runs): stop all but one'
     : '';
   const by = name === ANY_BROKER ? '' : ` --name ${shellWord(name)}`;
-  // Where none holds the name, all that answer are to be listed.
+  // When none holds the name, the list must show all that answer.
   const advice = `discover${isHolder ? by : ''} --all${udpPort === DEFAULT_PORT ? '' : ` --port ${udpPort}`}`;
   const choice = isOnlySearch ? 'Register' : 'Choose one with --bpbroker, register';
   return new BrokerError(
@@ -99,7 +102,7 @@ export function ambiguous(
   );
 }
 
-/** Brokers answered, but none of their addresses lets a client in. */
+/** The error when brokers answered, but none of their addresses can be reached over TCP. */
 export function unreachable(
   responders: readonly RespondingBroker[],
   failures: readonly string[],
@@ -107,6 +110,6 @@ export function unreachable(
   const addresses = responders.map(({ address, port }) => formatAddress({ host: address, port })).join(', ');
   return new BrokerError(
     'unreachable',
-    `Discovery was answered from ${addresses} (UDP), but none of them can be reached over TCP: ${failures.join('; ')}`,
+    `Brokers answered from ${addresses} (UDP), but none of them can be reached over TCP: ${failures.join('; ')}`,
   );
 }

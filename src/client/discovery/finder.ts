@@ -19,57 +19,61 @@ export type { Attempt, RespondingBroker } from './search.ts';
 export type { FoundBroker, Identify } from './responders.ts';
 
 export interface DiscoverOptions {
-  /** Name of an entry that the broker holds; `''` is answered by every broker. */
+  /** Name of an entry that the broker holds. Every broker answers to `''`. */
   readonly name: string;
-  /** Speaks the keyed form with this key, and takes no other answer; default: the open form. */
+  /** Uses the keyed form with this key, and accepts no other answer; default: the open form. */
   readonly key?: string | undefined;
-  /** Longest to look for a first answer, in milliseconds; `undefined`: until aborted. */
+  /** Time limit of the first answer, in milliseconds; `undefined`: until aborted. */
   readonly timeoutMs: number | undefined;
   /**
-   * Tells which broker a responder is of; asked only when several addresses answered, and not in the keyed form. Default: by
-   * the certificate that it presents, and by what it says of itself behind it.
+   * Finds out which broker a responder belongs to. Called only in the open form, when several addresses
+   * answered. Default: {@link identifyBroker}, by the certificate and by what the broker says of itself.
    */
   readonly identify?: Identify | undefined;
   /** UDP port to ask; default 20443. */
   readonly port?: number | undefined;
-  /** Addresses to ask besides the neighbourhood, unicast or directed: HOST or HOST:PORT. */
+  /** Addresses to ask besides the local network, unicast or directed: HOST or HOST:PORT. */
   readonly targets?: readonly string[] | undefined;
   /** Names of the only interfaces to use (`lo`: loopback, on any system); absent or empty: every one that is up. */
   readonly interfaces?: readonly string[] | undefined;
-  /** Takes several brokers for an answer; default false. */
+  /** Accepts several brokers as an answer; default false. */
   readonly all?: boolean | undefined;
-  /** Takes the one broker that answers at all when none that answers holds the name; default false. */
+  /**
+   * Accepts the one broker that answers at all, when no broker that answers holds the name; default false.
+   */
   readonly orAny?: boolean | undefined;
   /**
-   * How long to go on listening after the first answer, in milliseconds; default 150, with `all` 500. Twice the time that the
-   * first answer took, where that is longer; at most a second.
+   * How long to listen after the first answer, in milliseconds; default 150, with `all` 500. When the first
+   * answer was slow, it is twice the time that this took, at most a second.
    */
   readonly gatherMs?: number | undefined;
-  /** The caller has no `--bpbroker`, which errors otherwise advise; default false. */
+  /** The caller has no option `--bpbroker`, which errors otherwise advise; default false. */
   readonly isOnlySearch?: boolean | undefined;
-  /** Told of each responder as it comes, of holders of the name and (`orAny`) of others. */
+  /** Called with each responder as it comes: holders of the name and (`orAny`) others. */
   readonly onReply?: ((responder: RespondingBroker, isHolder: boolean) => void) | undefined;
-  /** Told at the end how the queries fared. */
+  /** Called at the end with the outcome of the queries. */
   readonly onAttempts?: ((attempts: readonly Attempt[]) => void) | undefined;
   /** Ends the search; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** How long to look for a broker unless another time is given. */
+/** Time limit of a search without a `timeoutMs` of its own, in milliseconds. */
 export const DISCOVER_TIMEOUT_MS = 3000;
 
-/** Pause before asking anew when brokers answered but none could be reached. */
+/** Pause before the next search when brokers answered but none could be reached. */
 const RETRY_MS = 500;
 
-/** When to ask, in milliseconds from the start; about every second after the last of these. */
+/** When to ask, in milliseconds from the start. After the last of these, about once a second. */
 const ASK_AT: readonly number[] = [0, 100, 250, 500, 1000];
 
 /**
  * Finds the broker that holds a name, on the links of this host and at the targets given.
  *
  * @returns One broker, or several that share one registry; with `all`, every one that answered.
- * @throws BrokerError `unreachable` when none answered, `ambiguous_broker` when several did; `usage` for an unknown
- *   interface or a malformed target; `invalid_request` for a name that no entry may have. The signal's reason.
+ * @throws BrokerError `unreachable` when none answered, `ambiguous_broker` when several did.
+ * @throws BrokerError `usage` for an unknown interface or a malformed target.
+ * @throws BrokerError `invalid_request` for an invalid name.
+ * @throws the reason of an aborted signal.
  */
 export async function discover(options: DiscoverOptions): Promise<FoundBroker[]> {
   const { timeoutMs = Infinity, identify = identifyBroker, signal } = options;
@@ -82,7 +86,7 @@ export async function discover(options: DiscoverOptions): Promise<FoundBroker[]>
     const { brokers, failures } = await identifyBrokers(responders, identify, signal);
     if (areRivals(brokers) && options.all !== true) throw ambiguous(brokers, options, isHolder);
     if (brokers.length > 0) return [...brokers];
-    // It may be about to open its API, which who waits for it should not take for a failure.
+    // The broker may be about to open its API. A client that waits for it should not see a failure.
     if (performance.now() + RETRY_MS > deadline) throw unreachable(responders, failures);
     await sleep(RETRY_MS, undefined, { signal }).catch(() => signal?.throwIfAborted());
   }
@@ -91,11 +95,11 @@ export async function discover(options: DiscoverOptions): Promise<FoundBroker[]>
 interface Gathered {
   /** The best first; at least one. */
   readonly responders: readonly RespondingBroker[];
-  /** Whether those who answered hold the name, or only answer at all. */
+  /** Whether the responders hold the name; else they only answered at all. */
   readonly isHolder: boolean;
 }
 
-/** Asks until the first answer, then for a little longer, for others to answer too. */
+/** Asks until the first answer, and then a little longer, so that others can answer too. */
 async function gather(options: DiscoverOptions, deadline: number): Promise<Gathered> {
   const { gatherMs = options.all === true ? 500 : 150, signal } = options;
   const names = namesToAsk(options);
@@ -109,7 +113,8 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
     targets: options.targets,
     interfaces: options.interfaces,
     onReply(responder, question) {
-      // The first holder opens a window anew: that any broker answered says nothing of how soon holders do.
+      // The first holder starts a new window: an answer without the name says nothing about how soon holders
+      // answer.
       if (answers.slice(0, question + 1).every(({ length }) => length === 0)) {
         clock.endIn(windowAfter(performance.now() - askedAt, gatherMs));
       }
@@ -121,7 +126,7 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
   try {
     await askUntilEnd(clock, () => {
       const now = performance.now();
-      // Nothing tells which of the first queries, which follow closely, an answer is for: the slowest it may have been counts.
+      // The first queries follow closely, and an answer may belong to any of them. Assume the slowest case.
       if (now - askedAt > CLOSE_MS) askedAt = now;
       void search.ask();
     });
@@ -130,7 +135,7 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
     options.onAttempts?.(attempts);
     const answered = answers.findIndex(({ length }) => length > 0);
     if (answered === -1) {
-      // Where any broker would do, none having answered says more than none holding the name.
+      // When any broker would do, "no broker answered" says more than "no broker holds the name".
       const name = options.orAny === true ? ANY_BROKER : options.name;
       const rejected = options.key === undefined ? undefined : search.rejected();
       throw noneAnswered({ ...options, name, rejected }, performance.now() - began, attempts);
@@ -143,46 +148,50 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
   }
 }
 
-/** How to ask for a name. What the keyed form needs is loaded only for those who have a key. */
+/** How to ask for a name. The code of the keyed form is loaded only when there is a key. */
 async function questionsOf({ key }: DiscoverOptions): Promise<(name: string) => Question> {
   if (key === undefined) return openQuestion;
   const { keyedQuestion } = await import('../../protocol/discovery/keyed-forms.ts');
   return (name) => keyedQuestion(name, key);
 }
 
-/** The names to ask for, the wanted one first. A name that cannot be asked for is left to any broker, if one may do. */
+/**
+ * The names to ask for, the wanted one first. A name that a query cannot carry is replaced by "any broker",
+ * if `orAny` allows that.
+ */
 function namesToAsk({ name, key, orAny = false }: DiscoverOptions): string[] {
   const problem = key === undefined ? queryProblem : nameProblem;
   if (name === ANY_BROKER || (orAny && problem(name) !== undefined)) return [ANY_BROKER];
   return orAny ? [name, ANY_BROKER] : [name];
 }
 
-/** @param ask must not wait: a host name that takes long to resolve must not hold up the next round. */
+/** @param ask must not wait: a host name that takes long to resolve must not delay the next round. */
 async function askUntilEnd(clock: Clock, ask: () => void): Promise<void> {
   for (let round = 0; !clock.ended(); round++) {
     ask();
     await clock.pause(pauseAfter(round));
   }
-  // On a busy host the clock may come late, and answers have arrived that nobody has read yet.
+  // On a busy host the clock may be late, and answers may be unread. This pause lets them be read.
   await new Promise((resolve) => setTimeout(resolve, LAST_LOOK_MS));
 }
 
-/** A turn of the event loop would do, which Bun may go through without a look at its sockets. */
+/** A turn of the event loop is not enough: Bun may go through one without reading its sockets. */
 const LAST_LOOK_MS = 5;
 
-/** Queries that are no further apart than this are one question. */
+/** Queries at most this far apart count as one question. */
 const CLOSE_MS = 600;
-/** Longest that a slow first answer draws the window out to. */
+/** Longest window after a slow first answer. */
 const LONGEST_WINDOW_MS = 1000;
 
-/** How long to wait for others after the first answer: where that one was slow, theirs may be as well. */
+/** How long to wait for others after the first answer: after a slow one, theirs may be slow as well. */
 function windowAfter(firstMs: number, gatherMs: number): number {
   return Math.max(gatherMs, Math.min(2 * firstMs, LONGEST_WINDOW_MS));
 }
 
 /**
- * Milliseconds to the next round: soon at first, then each second, after 10 rounds every two and after 40 every four. Each is a
- * quarter shorter or longer by chance: hosts that were switched on together must not go on asking together.
+ * Milliseconds to the next round: short at first, then a second, after 10 rounds two seconds, after 40 four.
+ * Each varies by up to a quarter by chance, so that hosts that were switched on together do not keep asking
+ * together.
  */
 export function pauseAfter(round: number, random: () => number = Math.random): number {
   const at = ASK_AT[round];
@@ -195,19 +204,19 @@ interface Clock {
   ended(): boolean;
   /** Moves the end to `ms` from now. */
   endIn(ms: number): void;
-  /** Waits, at the longest to the end. */
+  /** Waits, at most until the end. */
   pause(ms: number): Promise<void>;
   stop(): void;
 }
 
-/** A time limit that may be moved while it is waited for; it ends at once when the signal is aborted. */
+/** A time limit that can be moved during the wait. It ends at once when the signal is aborted. */
 function createClock(end: number, signal: AbortSignal | undefined): Clock {
   let until = end;
   let timer: NodeJS.Timeout | undefined;
   let wake: (() => void) | undefined;
   const set = (at: number): void => {
     clearTimeout(timer);
-    // One more, for timers may be early by a part of a millisecond.
+    // One more, because timers may fire a fraction of a millisecond early.
     const ms = Math.ceil(Math.min(at, until) - performance.now()) + 1;
     timer = setTimeout(() => wake?.(), Math.min(Math.max(0, ms), MAX_TIMER_MS));
   };

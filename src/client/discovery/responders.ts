@@ -6,21 +6,21 @@ import { isLinkLocal, isLoopback, withoutZone } from '../../runtime/network/inte
 import type { RespondingBroker } from './search.ts';
 
 /**
- * Tells which broker a responder is of. Rejects, or gives nothing, when that address cannot be reached. A text stands for
- * an identity that has nothing but it.
+ * Finds out which broker a responder belongs to. Rejects, or returns nothing, when that address cannot be
+ * reached. A string is the identity's fingerprint alone.
  */
 export type Identify = (
   responder: RespondingBroker,
   signal: AbortSignal,
 ) => Promise<Seen | string | undefined>;
 
-/** Which running broker answers at an address. */
+/** The running broker that answers at an address. */
 export interface Seen {
   /** SHA-256 of the certificate that it presents, 64 lower-case hex digits. */
   readonly fingerprint: string;
-  /** Tells its registry from all others; older brokers do not say. */
+  /** Id of its registry; older brokers do not send one. */
   readonly id?: string;
-  /** Tells the running process from all others; older brokers do not say. */
+  /** Id of the running process; older brokers do not send one. */
   readonly instance?: string;
   /** Whether other brokers serve the same registry. */
   readonly shared?: boolean;
@@ -28,22 +28,28 @@ export interface Seen {
 
 /** A broker that answered. */
 export interface FoundBroker {
-  /** Its best address: IPv4 before IPv6 link-local before loopback, then the first to answer. */
+  /** Its best address: IPv4 first, then IPv6 link-local, then loopback; among equals, the first to answer. */
   readonly host: string;
   readonly port: number;
-  /** All addresses that it answered from, the best first; in the keyed form, also others that its reply names. */
+  /**
+   * All addresses that it answered from, the best first. In the keyed form, also the others that its reply
+   * names.
+   */
   readonly addresses: readonly string[];
-  /** Which one it is, where that was asked: in the open form only when several addresses answered. */
+  /** Which broker it is, if known. In the open form it is asked only when several addresses answered. */
   readonly seen?: Seen;
   /** What a keyed reply proves. */
   readonly proof?: Proof;
-  /** The name that it answered for in the open form: its identity is kept for that too. Set by `discover` of the library. */
+  /**
+   * The name that it answered for in the open form: its identity is kept for that name too. Set by `discover`
+   * of the library.
+   */
   readonly foundBy?: string;
 }
 
-/** What whoever has the key said of a broker. */
+/** What the holder of the key said about a broker. */
 export interface Proof {
-  /** Tells its registry from all others. */
+  /** Id of its registry. */
   readonly id: string;
   /** SHA-256 of the one certificate that it may present, 64 lower-case hex digits. */
   readonly fingerprint: string;
@@ -56,10 +62,10 @@ export interface Identified {
   readonly failures: readonly string[];
 }
 
-/** Longest to wait for the identity at one address. */
+/** Time limit of the identification of one address, in milliseconds. */
 const IDENTIFY_MS = 5000;
 
-/** Orders responders: addresses of use to other hosts first, then those that answered first. */
+/** Orders responders: first the addresses that other hosts can use, then by the time of the answer. */
 export function byRank(a: RespondingBroker, b: RespondingBroker): number {
   return rank(a.address) - rank(b.address) || a.at - b.at;
 }
@@ -70,7 +76,10 @@ function rank(address: string): number {
   return address.includes(':') ? 1 : 0;
 }
 
-/** The broker behind responders that are all of it; of a keyed one, only addresses that it names itself. */
+/**
+ * The broker behind responders that all belong to it. For a keyed one, only the addresses that its replies
+ * name.
+ */
 export function foundBroker(
   responders: readonly [RespondingBroker, ...RespondingBroker[]],
   identity?: Seen,
@@ -87,12 +96,18 @@ export function foundBroker(
   return { host: addresses[0] ?? '', port, addresses, ...seen, proof: { id, fingerprint } };
 }
 
-/** Whether a keyed reply came from an address that it names: others are not to be trusted, for anybody may relay it. */
+/**
+ * Whether a keyed reply came from an address that it names. Other sources are not trusted, because anybody
+ * can relay a reply.
+ */
 function isOwn({ address, reply }: RespondingBroker): boolean {
   return reply.form === 'keyed' && reply.addresses.includes(withoutZone(address));
 }
 
-/** The addresses that keyed replies name; link-local ones by the link that the reply came in on. */
+/**
+ * The addresses that keyed replies name. A link-local one is completed with the link on which the reply
+ * arrived.
+ */
 function named(responders: readonly RespondingBroker[]): string[] {
   return responders.flatMap(({ address: source, reply }) => {
     if (reply.form === 'open') return [];
@@ -106,8 +121,8 @@ function named(responders: readonly RespondingBroker[]): string[] {
 }
 
 /**
- * Tells the brokers behind ranked responders apart. Keyed replies say it themselves; where `identify` has to be asked,
- * what cannot be identified is left out, with the reason.
+ * Groups ranked responders by broker. Keyed replies name their broker; for others `identify` is asked. A
+ * responder that cannot be identified is left out, with the reason.
  */
 export async function identifyBrokers(
   responders: readonly RespondingBroker[],
@@ -158,15 +173,15 @@ function seenIn({ id, instance, shared, fingerprint }: KeyedReply): Seen {
 }
 
 /**
- * Whether brokers are rivals: different running processes which may hold different entries. Those that say that they share
- * one registry are not, whichever of them is asked.
+ * Whether brokers are rivals: different running processes that may hold different entries. Brokers that say
+ * that they share one registry are not rivals.
  */
 export function areRivals(brokers: readonly FoundBroker[]): boolean {
   const registries = brokers.map(({ seen }) => (seen?.shared === true ? seen.id : undefined));
   return brokers.length > 1 && (registries.includes(undefined) || new Set(registries).size > 1);
 }
 
-/** Gives up on an identity that is late even when `identify` heeds no signal. */
+/** Ends a slow identification, even when `identify` ignores its signal. */
 async function withinTime(
   identify: Identify,
   responder: RespondingBroker,

@@ -2,20 +2,21 @@ import { DISCOVERY_GROUP } from '../../protocol/discovery/discovery.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { isLoopback, type NetworkInterface } from '../../runtime/network/interfaces.ts';
 
-/** One way out of this host: a local address to send from, and whom to ask from there. */
+/** One way out of this host: a local address to send from, and the addresses to ask from there. */
 export interface QueryRoute {
   /** Name of the interface. */
   readonly interface: string;
   readonly family: 4 | 6;
   /** Local address to bind, so that the query leaves by this interface with the right source. */
   readonly from: string;
-  /** Addresses that reach whoever is there. */
+  /** Destination addresses on that link. */
   readonly to: readonly string[];
 }
 
 /**
- * The routes that reach the neighbours of this host without knowing them: from each IPv4 address the broadcast address of
- * its own subnet and 255.255.255.255, on each link with IPv6 the multicast group, and this host itself.
+ * The routes that reach the neighbours of this host without knowing their addresses. For each IPv4 address:
+ * the broadcast address of its subnet, and 255.255.255.255. On each link with IPv6: the multicast group.
+ * Last, this host itself.
  */
 export function planRoutes(interfaces: readonly NetworkInterface[]): QueryRoute[] {
   return interfaces.flatMap((link) => (link.loopback ? loopbackRoutes(link) : linkRoutes(link)));
@@ -25,7 +26,7 @@ function linkRoutes({ name, ipv4, linkLocal, zone }: NetworkInterface): QueryRou
   const routes: QueryRoute[] = [];
   const asked = new Set<string>();
   for (const { address, broadcast } of ipv4) {
-    // A second address in the same subnet would only ask the same hosts twice.
+    // A second address in the same subnet would only ask the same hosts again.
     if (broadcast === undefined || asked.has(broadcast)) continue;
     asked.add(broadcast);
     routes.push({ interface: name, family: 4, from: address, to: [broadcast, '255.255.255.255'] });
@@ -48,9 +49,10 @@ function loopbackRoutes({ name, ipv4 }: NetworkInterface): QueryRoute[] {
 }
 
 /**
- * Those of `present` that the user asked for; all of them when nothing was asked for. The loopback interface answers to
- * `lo` on every system. `known` names all interfaces of this host, also those that have no address yet.
- * @throws BrokerError `usage` for a name that is none of them.
+ * Those of `present` that the user asked for; all of them when the user named none. The loopback interface
+ * has the name `lo` on every system. `known` names all interfaces of this host, also those without an
+ * address.
+ * @throws BrokerError `usage` for an unknown name.
  */
 export function chooseInterfaces(
   present: readonly NetworkInterface[],

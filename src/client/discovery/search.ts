@@ -23,18 +23,18 @@ import { chooseInterfaces, planRoutes } from './routes.ts';
 export interface RespondingBroker {
   /** IP address that the reply came from; an IPv6 link-local one with its zone. */
   readonly address: string;
-  /** TCP port of the API: what the reply says, or, in the open form, the UDP port that it came from. */
+  /** TCP port of the API: from the reply, or, in the open form, the UDP port that the reply came from. */
   readonly port: number;
-  /** Interface that it was seen on, where the query went out of a known one. */
+  /** Interface that the reply was seen on, if the query left by a known one. */
   readonly interface?: string;
   /** Milliseconds since the search began. */
   readonly at: number;
   readonly reply: Reply;
 }
 
-/** How the queries to one address fared. */
+/** The outcome of the queries to one address. */
 export interface Attempt {
-  /** Interface that they left by; absent for targets, which the routes decide. */
+  /** Interface that they left by; absent for targets, for which the system's routes decide. */
   readonly interface?: string;
   /** Address and port asked, or the target as it was given. */
   readonly to: string;
@@ -45,24 +45,27 @@ export interface Attempt {
 }
 
 export interface SearchOptions {
-  /** The questions, each asked from sockets of its own: that is how their replies are told apart. */
+  /** The questions. Each has its own sockets, by which its replies are recognised. */
   readonly questions: readonly Question[];
-  /** UDP port to ask, for targets too that name none. */
+  /** UDP port to ask, also for targets that name none. */
   readonly port: number;
-  /** Unicast or directed addresses to ask as well: HOST or HOST:PORT. */
+  /** Unicast or directed addresses to ask too: HOST or HOST:PORT. */
   readonly targets?: readonly string[] | undefined;
   /** Names of the only interfaces to use; absent or empty: every one that is up. */
   readonly interfaces?: readonly string[] | undefined;
-  /** Told of each responder; `question` is the index of the question it answers. */
+  /** Called with each responder; `question` is the index of the question that it answers. */
   onReply(responder: RespondingBroker, question: number): void;
 }
 
-/** A search for brokers: sockets that ask when told to, and listen all the time. */
+/** A search for brokers: its sockets listen all the time, and send when `ask` is called. */
 export interface Search {
-  /** Asks every question everywhere once, by the interfaces that are up now. Never rejects: see `attempts`. */
+  /**
+   * Asks every question everywhere once, over the interfaces that are up now. It never rejects: see
+   * `attempts`.
+   */
   ask(): Promise<void>;
   attempts(): Attempt[];
-  /** How many datagrams came that answer none of the questions. */
+  /** How many datagrams arrived that answer none of the questions. */
   rejected(): number;
   close(): Promise<void>;
 }
@@ -76,7 +79,10 @@ interface Way {
   readonly zone?: string | undefined;
 }
 
-/** Throws BrokerError `usage` for a target that is no address and an interface that this host does not have. */
+/**
+ * @throws BrokerError `usage` for a target that is not an address, and for an interface that this host does
+ * not have.
+ */
 export function openSearch(options: SearchOptions): Search {
   const { questions, interfaces: wanted, onReply } = options;
   const began = performance.now();
@@ -113,13 +119,16 @@ export function openSearch(options: SearchOptions): Search {
     onReply({ address, port, ...on, at, reply }, index);
   };
 
-  /** Asks a broker anew that wants to know whether the question is fresh. What becomes of it, a later round may mend. */
+  /**
+   * Repeats the question to a broker that asks for proof that it is fresh. A failure is left to the next
+   * round.
+   */
   const takeUp = async ({ query }: Challenge, index: number, way: Way, to: UdpPeer): Promise<void> => {
     const socket = await socketOf(index, way).catch(() => undefined);
     if (!closed) await socket?.send(query, to);
   };
 
-  /** The socket of one question on one way; opened once, and once more each time that failed. */
+  /** The socket of one question on one way. It is opened once, and again after a failure. */
   const socketOf = (index: number, way: Way): Promise<UdpSocket> => {
     const id = idOf(index, way);
     const open = sockets.get(id);
@@ -135,7 +144,10 @@ export function openSearch(options: SearchOptions): Search {
     return socket;
   };
 
-  /** A link that was replaced under its old name needs a new socket: an IPv6 one is bound to the link itself. */
+  /**
+   * A link that was replaced under its old name needs a new socket, because an IPv6 socket is bound to the
+   * link itself.
+   */
   const drop = async (index: number, way: Way, socket: UdpSocket): Promise<void> => {
     sockets.delete(idOf(index, way));
     await socket.close();
@@ -187,7 +199,7 @@ export function openSearch(options: SearchOptions): Search {
   return {
     async ask() {
       const round = rounds++;
-      // One that has gone meanwhile may come back.
+      // An interface that is gone now may come back.
       const chosen = chooseInterfaces(listInterfaces(), wanted, wanted ?? []);
       const routes = planRoutes(chosen).flatMap((route) => {
         const zone = route.from.split('%')[1];
@@ -211,8 +223,9 @@ function idOf(question: number, way: Way): string {
 }
 
 /**
- * How to reach a target: as the routes say. When only some interfaces may be used, it must be by one of them.
- * @throws Error when it is not, or when that is unknown.
+ * How to reach a target: as the system routes. When only some interfaces may be used, the route must use one
+ * of them.
+ * @throws Error when it does not, or when the route is unknown.
  */
 async function wayTo(to: UdpPeer, allowed: readonly NetworkInterface[] | undefined): Promise<Way> {
   const family = isIPv6(to.address) ? 6 : 4;
@@ -220,17 +233,20 @@ async function wayTo(to: UdpPeer, allowed: readonly NetworkInterface[] | undefin
   const [, zone] = to.address.split('%');
   if (!allowed || allowed.some((link) => link.zone === zone)) return anywhere;
   const from = zone === undefined ? await sourceTowards(family, to) : undefined;
-  if (from === undefined) throw new Error('no route by the interfaces allowed');
-  // Where the runtime does not tell its routes, only the interfaces' own subnets are certain.
+  if (from === undefined) throw new Error('no route over the allowed interfaces');
+  // When the runtime does not say which route it uses, only the interfaces' own subnets are certain.
   const isBy = ({ ipv4, ipv6 }: NetworkInterface): boolean =>
     from === 'unknown'
       ? family === 4 && ipv4.some((own) => inSubnet(to.address, own))
       : ipv4.some(({ address }) => address === from) || ipv6.includes(withoutZone(from));
-  if (!allowed.some(isBy)) throw new Error('the route leads out of an interface that is not allowed');
+  if (!allowed.some(isBy)) throw new Error('the route uses an interface that is not allowed');
   return anywhere;
 }
 
-/** Resolves host names, each at most once a second, for a search may take long, and a name may move meanwhile. */
+/**
+ * Resolves host names, each at most once a second: a search may take long, and a name may get another address
+ * meanwhile.
+ */
 function createResolver(): (host: string) => Promise<readonly string[]> {
   const cache = new Map<string, { readonly at: number; readonly found: Promise<readonly string[]> }>();
   return (host) => {

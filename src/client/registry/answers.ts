@@ -2,48 +2,49 @@ import { isObject, type Json, type JsonObject } from '../../protocol/formats/dat
 import { type StampedData, unstamp, visibleData } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 
-/** What an entry may hold, as a type of the user's own describes it: a string or an object. */
+/** What an entry may hold, as the user's own type describes it: a string or an object. */
 export type EntryShape = string | object;
 
-/** An entry as a client sees it. `T` is what its reader takes its data to be; nobody checks that. */
+/** An entry as a client sees it. `T` is the type that its reader expects; nothing checks it. */
 export interface ClientEntry<T extends EntryShape = string | JsonObject> {
   readonly name: string;
-  /** What was stored: the string, or the object without its stamps. */
+  /** The stored data: the string, or the object without its stamps. */
   readonly data: T;
-  /** The registry's revision at its last write; give it as `ifRevision` for a conditional write. */
+  /** The registry's revision at the entry's last write. Pass it as `ifRevision` for a conditional write. */
   readonly revision: number;
   /** When it was last written, Unix time in seconds. */
   readonly lastWriteTs: number;
   /** Address of the client that wrote it. */
   readonly lastWriteIp: string;
-  /** Its data led by its stamps, a string as `_str`: the form in which it travels. */
+  /** The data led by its stamps, a string as `_str`: the form of the API (contract, section 5). */
   readonly stamped: StampedData;
 }
 
-/** A list's answer: all of its pages. */
+/** The answer of a list: all of its pages. */
 export interface ClientList<T extends EntryShape = string | JsonObject> {
   /** In the byte order of their names. */
   readonly entries: readonly ClientEntry<T>[];
-  /** The registry's revision of which the first page is the state; later pages may show later changes. */
+  /** The registry's revision at the first page; later pages may show later changes. */
   readonly revision: number;
 }
 
 /** How many entries there are. */
 export interface ClientCount {
   readonly count: number;
-  /** The registry's revision of which this is the state. */
+  /** The registry's revision at the time of the count. */
   readonly revision: number;
 }
 
-/** One page of a list, as it travels. */
+/** One page of a list, as the API sends it. */
 export interface PageAnswer extends ClientList {
   readonly count: number;
   readonly next: string | undefined;
 }
 
 /**
- * A change, as a watch reports it: what an entry holds now (`put`), that it is gone (`delete`, `expire`); or `reset`: the
- * broker no longer held every change since the connection broke. The entries that exist follow a reset as `put`.
+ * A change, as a watch reports it. `put`: an entry was written. `delete`, `expire`: it is gone. `reset`: the
+ * connection broke, and the broker no longer had every change since. The existing entries follow a reset as
+ * `put`.
  */
 export type ClientChange<T extends EntryShape = string | JsonObject> =
   | ClientPut<T>
@@ -62,7 +63,7 @@ export interface ClientPut<T extends EntryShape = string | JsonObject> {
   readonly lastWriteIp: string;
 }
 
-/** The entry that an envelope of `services` carries. */
+/** The entry in an envelope of `services`. */
 export function entryOf(name: string, envelope: Json): ClientEntry {
   const { data, revision } = isObject(envelope) ? envelope : {};
   if (!isObject(data)) throw new BrokerError('internal', `The answer for entry '${name}' carries no data`);
@@ -78,7 +79,7 @@ export function entryOf(name: string, envelope: Json): ClientEntry {
   };
 }
 
-/** The page that an envelope of `services.List` carries. */
+/** The page in an envelope of `services.List`. */
 export function pageOf(envelope: Json): PageAnswer {
   const { data, revision } = isObject(envelope) ? envelope : {};
   const { entries, count, next } = isObject(data) ? data : {};

@@ -4,7 +4,7 @@ import type { ClientCount } from './answers.ts';
 import { leadsOn, MAX_LISTED, noEnd } from './paging.ts';
 import type { CallParams, Rpc } from '../connection/rpc.ts';
 
-/** Removes all entries under a prefix, batch by batch, and gives how many there were. */
+/** Removes all entries under a prefix, batch by batch. Returns how many there were. */
 export async function deletePrefix(
   rpc: Pick<Rpc, 'call'>,
   prefix: string,

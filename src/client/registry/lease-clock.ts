@@ -1,16 +1,19 @@
 import { uptime } from 'node:os';
 
-/** A clock that nobody sets, and that goes on while the machine sleeps. In milliseconds. */
+/** A clock in milliseconds that nobody sets, and that goes on while the machine sleeps. */
 export interface LeaseClock {
   now(): number;
 }
 
-/** Less than this between the two clocks is no sleep: some runtimes tell the time since the boot in whole seconds. */
+/**
+ * A smaller difference between the two clocks does not show a sleep: some runtimes give the time since boot
+ * in whole seconds.
+ */
 const COARSE_MS = 2000;
 
 /**
- * The monotonic clock does not move while the machine sleeps (Linux), and the broker's goes on. The time since the boot counts sleep, so
- * what it is ahead by is added.
+ * The monotonic clock stops while the machine sleeps (Linux), and the broker's clock goes on. The time since
+ * boot counts sleep, so its lead is added.
  */
 export function createLeaseClock(): LeaseClock {
   const offset = sinceBoot() - performance.now();
@@ -23,7 +26,7 @@ export function createLeaseClock(): LeaseClock {
   };
 }
 
-/** Where a program may not ask for it (Deno without `--allow-sys`), the monotonic clock is all there is. */
+/** Without the right to ask for it (Deno without `--allow-sys`), only the monotonic clock is used. */
 function sinceBoot(): number {
   try {
     return uptime() * 1000;

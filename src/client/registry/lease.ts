@@ -10,38 +10,45 @@ export interface LeaseOptions {
   readonly reconnect: Reconnect;
   readonly clock: LeaseClock;
   readonly name: string;
-  /** That of the registration: only the entry that it made is renewed. */
+  /** Revision of the registration: only the entry that it made is renewed. */
   readonly revision: number;
   readonly ttlMs: number;
 }
 
-/** A lifetime that is kept up, as its holder may count on it: from the moment at which a renewal was sent. */
+/**
+ * A lifetime that is renewed. It is counted from the moment at which a renewal was sent, so that its holder
+ * may rely on it.
+ */
 export interface Lease {
   readonly ttlMs: number;
   /** Aborted with BrokerError `lock_lost`. */
   readonly signal: AbortSignal;
-  /** Counts it from then on, and renews it. */
+  /** Starts the lifetime at `since`, and renews it. */
   hold(since: number): void;
   /**
-   * Holds it once a renewal has shown that it is ours, or gives it up when it is not. Throws the reason of an aborted `signal`, and
-   * `timeout` where nothing has shown it by the deadline.
+   * Starts the lifetime once a renewal has shown that the entry is ours; ends it when it is not.
+   * @throws the reason of an aborted `signal`.
+   * @throws BrokerError `timeout` when no renewal has succeeded by the deadline.
    */
   confirm(by: Deadline, signal: AbortSignal | undefined): Promise<void>;
-  /** Whether it can be counted on now. */
+  /** Whether the lock is held now. */
   isHeld(): boolean;
-  /** Milliseconds until it is given up unless it is renewed. */
+  /** Milliseconds until the lock counts as lost, without another renewal. */
   left(): number;
   /** Ends the renewals. */
   stop(): void;
 }
 
-/** Longest for one renewal: one on a connection that is dead says nothing until then. */
+/** Time limit of one renewal, in milliseconds: on a dead connection, nothing arrives until then. */
 const LONGEST_ATTEMPT_MS = 10_000;
 
-/** How often the clock is looked at: timers do not run while the machine sleeps, so that one of them comes late by as much. */
+/**
+ * How often the clock is read, in milliseconds. Timers do not run while the machine sleeps, so they may be
+ * late by the whole sleep.
+ */
 const LOOK_EVERY_MS = 1000;
 
-/** A holder has so long, in milliseconds, to stop what it does before another may have the lock. */
+/** The time that a holder has to stop its work before another may get the lock, in milliseconds. */
 export function marginOf(ttlMs: number): number {
   return Math.min(ttlMs / 4, 10_000);
 }
@@ -71,7 +78,7 @@ export function startLease({ rpc, reconnect, clock, name, revision, ttlMs }: Lea
     lose(`it could not be renewed in time${reason}`, lastCause);
   }
 
-  /** The only thing that says that it is ours still. */
+  /** A renewal is the only proof that the lock is still ours. */
   async function renew(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
     const sentAt = clock.now();
     isAsking = true;
@@ -97,7 +104,7 @@ export function startLease({ rpc, reconnect, clock, name, revision, ttlMs }: Lea
     try {
       await reconnect(lastCause, deadline, signal);
     } catch (error) {
-      // Such as another broker in its place: it may come back while there is time.
+      // Another broker may be in its place. Ours may come back while there is time.
       if (!signal.aborted) lastCause = error;
     }
   }
@@ -120,14 +127,14 @@ export function startLease({ rpc, reconnect, clock, name, revision, ttlMs }: Lea
     if (!isOver()) schedule();
   }
 
-  /** The next renewal, or the end where there is none in time. */
+  /** Plans the next renewal, or the end if none can come in time. */
   function schedule(): void {
     clearTimeout(timer);
     const due = heldSince + ttlMs / 3 - clock.now();
     timer = setTimeout(renewAndWatch, Math.min(Math.max(0, due), LOOK_EVERY_MS));
   }
 
-  /** Whatever a renewal waits for, the end comes in time. */
+  /** The end comes in time, whatever a renewal waits for. */
   function watch(): void {
     check();
     if (!isOver()) timer = setTimeout(watch, Math.min(left(), LOOK_EVERY_MS));

@@ -11,48 +11,58 @@ import { backoff, deadlineIn, isPassing } from '../connection/retry.ts';
 import type { Rpc } from '../connection/rpc.ts';
 
 export interface LockOptions {
-  /** What its entry holds meanwhile; default `''`. */
+  /** Data of the lock's entry; default `''`. */
   readonly data?: string | JsonObject | undefined;
-  /** Milliseconds for which it outlives its holder, from 1000 on; default 10,000. It is renewed at a third of it. */
+  /**
+   * How long the lock outlives a holder that has died, in milliseconds, at least 1000; default 10,000. It is
+   * renewed after a third of that.
+   */
   readonly ttlMs?: number | undefined;
-  /** Whether to wait for it, in the order of asking; default false. */
+  /** Whether to wait for the lock, in the order of asking; default false. */
   readonly wait?: boolean | undefined;
-  /** Longest to wait, in milliseconds; default: no limit. Without `wait`: longest for the call. */
+  /** Time limit of the wait, in milliseconds; default: no limit. Without `wait`: time limit of the call. */
   readonly timeoutMs?: number | undefined;
-  /** Gives up waiting; its reason is thrown. It has no part in what happens once the lock is held. */
+  /** Ends the wait; its reason is thrown. It has no effect once the lock is held. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A lock that is held; give it as `ifLocked` for writes that only count while it is. */
+/** A lock that is held. Pass it as `ifLocked` to writes that must fail once it is lost. */
 export interface Lock extends HeldLock {
-  /** Tells its holders apart: greater than that of every holder before, also across restarts of the broker. */
+  /** Fencing token: greater than that of every holder before, also across restarts of the broker. */
   readonly revision: number;
   /**
-   * Aborted when it is lost, with a BrokerError `lock_lost` as the reason: its entry is gone or another's, or it could not be renewed.
-   * In that case it is aborted a quarter of the lifetime (at most 10 s) before another may have the lock.
+   * Aborted when the lock is lost, with a BrokerError `lock_lost` as the reason. Either its entry is gone or
+   * another's, or it could not be renewed. In the second case, the abort comes before another may get the
+   * lock: a quarter of the lifetime before, at most 10 s.
    */
   readonly signal: AbortSignal;
-  /** Looks at the clock at once, as is wise after the process was suspended, and gives whether the lock is held. */
+  /**
+   * Reads the clock at once, and returns whether the lock is held. Call it after the process may have been
+   * suspended.
+   */
   isHeld(): boolean;
-  /** Ends it. Does nothing where it has been lost or released, and does not throw: what cannot be released ends by itself. */
+  /**
+   * Ends the lock. Does nothing when it is lost or released already. It does not throw: a lock that cannot be
+   * released expires.
+   */
   release(): Promise<void>;
   /** `await using lock = await client.lock(…)` releases it at the end of the block. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** What a lock works with. */
+/** What a lock needs. */
 export interface LockTools {
   readonly rpc: Rpc;
   readonly registry: Registry;
   readonly reconnect: Reconnect;
-  /** Told what a person should hear of. */
+  /** Called with one line that a person should read. */
   notify(line: string): void;
 }
 
 const TTL_MS = 10_000;
-/** Shortest lifetime of a lock. */
+/** Shortest lifetime of a lock, in milliseconds. */
 export const SHORTEST_TTL_MS = 1000;
-/** Longest to try to release a lock whose broker is out of reach. */
+/** Time limit of a release when the broker is out of reach, in milliseconds. */
 const RELEASE_MS = 5000;
 
 const rules: OptionRules<LockOptions> = {
@@ -93,7 +103,7 @@ export async function withLock<T>(
   const lock = await takeLock(tools, name, options);
   try {
     const result = await work(lock);
-    // A moment at which nobody has looked at the clock yet, such as right after the process was suspended.
+    // Nobody may have read the clock yet at this moment, such as right after the process was suspended.
     lock.isHeld();
     lock.signal.throwIfAborted();
     return result;
@@ -124,11 +134,12 @@ async function acquire(
         throw heldByAnother(name, error);
       });
     const lease = startLease({ rpc, reconnect, clock, name, revision, ttlMs });
-    // Its lifetime began when the broker took it, which may have been long after it was asked for: only a renewal shows.
+    // The lifetime began when the broker registered the entry, perhaps long after the request. Only a renewal
+    // shows whether it still runs.
     if (clock.now() - askedAt < ttlMs / 3) lease.hold(askedAt);
     else {
       try {
-        // By the end of its lifetime it is free again: a caller that does not wait for it has not got it.
+        // After its lifetime the entry is gone: a caller that does not wait has not got the lock.
         await lease.confirm(wait ? deadline : deadlineIn(Math.min(deadline.left(), ttlMs)), signal);
       } catch (error) {
         await giveUp(tools, { name, revision }, lease);
@@ -137,7 +148,7 @@ async function acquire(
     }
     if (lease.isHeld()) return { revision, lease };
     lease.stop();
-    // It expired before its broker could be reached again, or was taken away.
+    // The entry expired before the broker could be reached again, or somebody removed it.
     if (!wait || deadline.left() === 0) lease.signal.throwIfAborted();
   }
 }
@@ -147,7 +158,7 @@ function heldByAnother(name: string, error: unknown): unknown {
   return new BrokerError('already_exists', `Lock '${name}' is held by another`, { cause: error });
 }
 
-/** Removes the entry of a lock, and of no other holder. */
+/** Removes the entry of a lock, but not that of another holder. */
 async function giveUp({ rpc, notify }: LockTools, { name, revision }: HeldLock, lease: Lease): Promise<void> {
   lease.stop();
   if (lease.signal.aborted) return;
@@ -160,12 +171,12 @@ async function giveUp({ rpc, notify }: LockTools, { name, revision }: HeldLock, 
       await rpc.call('services', 'Delete', { name, if_revision: revision }, { timeoutMs });
       return;
     } catch (error) {
-      // It is gone, or another's: an attempt whose answer was lost may have removed it.
+      // The entry is gone, or another's: an attempt whose answer was lost may have removed it.
       if (error instanceof BrokerError && error.code === 'revision_conflict') return;
       if (isPassing(error) && deadline.left() > 0) await retry.pause(deadline);
       if (isPassing(error) && deadline.left() > 0) continue;
       const free = formatDuration(Math.max(0, lease.left() + marginOf(lease.ttlMs)));
-      notify(`Lock '${name}' could not be released (${messageOf(error)}): it is free in ${free} by itself`);
+      notify(`Lock '${name}' could not be released (${messageOf(error)}): it expires in ${free}`);
       return;
     }
   }

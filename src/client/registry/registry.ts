@@ -21,68 +21,72 @@ export interface HeldLock {
   readonly revision: number;
 }
 export interface LockedOptions {
-  /** Write only while this lock is held: its entry is still at that revision. Throws `revision_conflict` else. */
+  /**
+   * Writes only while this lock is held: its entry is still at that revision. Else throws
+   * `revision_conflict`.
+   */
   readonly ifLocked?: HeldLock | undefined;
 }
 export interface WriteOptions extends LockedOptions {
-  /** Milliseconds after which the entry expires unless it is renewed; default: never. */
+  /** Lifetime of the entry in milliseconds: it expires unless it is renewed; default: none. */
   readonly ttlMs?: number | undefined;
 }
 export interface RegisterOptions extends WriteOptions, WaitOptions {
-  /** Whether the name may exist already if its data is equal; default false. */
+  /** Whether to accept an existing entry whose data is equal; default false. */
   readonly ifSame?: boolean;
   /**
-   * Whether to wait until the name is free, in the order of asking, through broken connections and restarts too; default false.
-   * `timeoutMs` and `signal` end it. Has no meaning beside `ifSame` and `ifLocked`.
+   * Whether to wait until the name is free, in the order of asking; default false. The wait survives broken
+   * connections and restarts. `timeoutMs` and `signal` end it. It cannot be combined with `ifSame` or
+   * `ifLocked`.
    */
   readonly wait?: boolean;
 }
 export interface ConditionalOptions {
-  /** Write only if the entry is at this revision; 0: only if it does not exist. */
+  /** Writes only if the entry is at this revision; 0: only if it does not exist. */
   readonly ifRevision?: number | undefined;
 }
 export interface UpdateOptions extends WriteOptions, ConditionalOptions {
   /**
-   * Members to remove before the data is merged in, at most 1,000: dots lead inwards (`db.host`), `\\.` is a dot within a
-   * name. What is not there is no error.
+   * Members to remove before the data is merged in, at most 1,000. Dots lead inwards (`db.host`); `\\.` is a
+   * dot within a name. A missing member is no error.
    */
   readonly unset?: readonly string[] | undefined;
 }
 export interface WaitOptions {
-  /** Longest to wait, in milliseconds; default: no limit. */
+  /** Time limit of the wait, in milliseconds; default: no limit. */
   readonly timeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface CountOptions extends WaitOptions {
-  /** Whether the entries are asked for as well, and not their number alone; default false. */
+  /** Whether to return the entries, and not their number alone; default false. */
   readonly entries?: boolean;
 }
 
-/** The registry, from afar. Every method throws BrokerError with the codes of the error table. */
+/** The registry, over the network. Every method throws BrokerError with the codes of the error table. */
 export interface Registry {
-  /** Makes an entry. Throws `already_exists` when the name exists; `timeout` where it has waited. */
+  /** Makes an entry. Throws `already_exists` when the name exists; with `wait`, `timeout`. */
   register(name: string, data: string | JsonObject, options?: RegisterOptions): Promise<ClientEntry>;
-  /** Stores, whatever was there. Throws `revision_conflict`. */
+  /** Stores data, and replaces an entry that exists. Throws `revision_conflict`. */
   replace(
     name: string,
     data: string | JsonObject,
     options?: WriteOptions & ConditionalOptions,
   ): Promise<ClientEntry>;
   /**
-   * Merges into what exists, once the members of `unset` are gone, all in one write.
-   * @param data `undefined`: members are only removed, of an entry that must exist.
+   * Merges data into an existing entry, after the members of `unset` are removed, in one write.
+   * @param data `undefined`: only removes members, of an entry that must exist.
    * @throws BrokerError `revision_conflict`; `not_found` without data.
    */
   update(name: string, data: string | JsonObject | undefined, options?: UpdateOptions): Promise<ClientEntry>;
-  /** Starts an entry's lifetime anew. Throws `not_found`, `revision_conflict`. */
+  /** Restarts an entry's lifetime. Throws `not_found`, `revision_conflict`. */
   renew(name: string, options?: ConditionalOptions): Promise<ClientEntry>;
   /**
-   * Reads an entry. `get<T>` types its data, which nobody checks: what is read is what was written.
+   * Reads an entry. `get<T>` types its data; nothing checks that type.
    * @throws BrokerError `not_found`.
    */
   get<T extends EntryShape = string | JsonObject>(name: string): Promise<ClientEntry<T>>;
-  /** Waits until the entry exists, through broken connections and restarts too. Throws `timeout`. */
+  /** Waits until the entry exists. The wait survives broken connections and restarts. Throws `timeout`. */
   waitFor<T extends EntryShape = string | JsonObject>(
     name: string,
     options?: WaitOptions,
@@ -90,9 +94,9 @@ export interface Registry {
   /** Removes an entry; succeeds when there is none. Throws `revision_conflict`. */
   delete(name: string, options?: ConditionalOptions & LockedOptions): Promise<void>;
   /**
-   * Removes all entries whose names start with `prefix`, which must not be empty, and gives how many there were: each by itself,
-   * 1,000 in one request. An entry that is written meanwhile goes as it is then, or comes after its name has been passed, and
-   * stays. Throws `usage` for an empty prefix.
+   * Removes all entries whose names start with `prefix`, and returns how many there were. Each is removed by
+   * itself, 1,000 in one request. An entry that is written meanwhile is removed too, or stays if its name has
+   * been passed already. Throws `usage` for an empty prefix.
    */
   deletePrefix(prefix: string, options?: LockedOptions): Promise<ClientCount>;
   /** All entries whose names start with `prefix`. */
@@ -100,8 +104,9 @@ export interface Registry {
   /** How many entries have names that start with `prefix`. */
   count(prefix?: string): Promise<ClientCount>;
   /**
-   * Waits until at least `count` entries exist under `prefix` (a barrier), and gives how many there are. With `entries` it lists
-   * them: for a fleet of N that costs N times N entries on the network. Throws `timeout`.
+   * Waits until at least `count` entries exist under `prefix` (a barrier), and returns how many there are.
+   * With `entries` it lists them: in a fleet of N, that sends N times N entries over the network. Throws
+   * `timeout`.
    */
   waitForCount<T extends EntryShape = string | JsonObject>(
     count: number,
@@ -111,27 +116,29 @@ export interface Registry {
   waitForCount(count: number, prefix?: string, options?: CountOptions): Promise<ClientCount>;
 }
 
-/** How long one request waits at the broker, in milliseconds; a longer wait is made of several. */
+/** How long one request waits at the broker, in milliseconds. A longer wait takes several requests. */
 const POLL_MS = 30_000;
-/** The same by way of a proxy: many give up on a server that is silent for 30 seconds. */
+/**
+ * The same through a proxy, in milliseconds: many proxies close a connection that is silent for 30 seconds.
+ */
 export const PROXIED_POLL_MS = 20_000;
 
 /**
- * The registry behind calls of `services`, whatever carries them.
- * @param reconnect what calls that wait do when they have lost their broker; default: try again.
- * @param pollMs how long one request of theirs waits at the broker; default 30 s.
+ * The registry over calls of `services`.
+ * @param reconnect what a waiting call does when it has lost its broker; default: it tries again.
+ * @param pollMs how long one request waits at the broker, in milliseconds; default 30,000.
  */
 export function createRegistry(
   rpc: Pick<Rpc, 'call'>,
   reconnect: Retry = async (error) => error,
   pollMs: number = POLL_MS,
 ): Registry {
-  // What the data of an entry is to be taken for is a matter of types alone.
+  // The types of entries exist for the compiler alone.
   return withChecks(createUntyped(rpc, { reconnect, pollMs })) as Registry;
 }
 
 const waits = ['timeoutMs', 'signal'];
-/** The options of each method, and the place of them among its arguments. */
+/** The options of each method, and their position among its arguments. */
 const taken: Readonly<Record<string, readonly [place: number, names: readonly string[]]>> = {
   register: [2, ['ttlMs', 'ifSame', 'ifLocked', 'wait', ...waits]],
   replace: [2, ['ttlMs', 'ifRevision', 'ifLocked']],
@@ -143,7 +150,9 @@ const taken: Readonly<Record<string, readonly [place: number, names: readonly st
   waitForCount: [2, [...waits, 'entries']],
 };
 
-/** A condition that a program without types misspells must not turn into a write without one. */
+/**
+ * Refuses unknown options: a program without types may misspell a condition, and must not write without it.
+ */
 function withChecks(registry: Untyped): Untyped {
   const checked = Object.entries(taken).map(([method, [place, names]]) => {
     const call = registry[method as keyof Untyped] as (...args: unknown[]) => Promise<unknown>;
@@ -156,7 +165,7 @@ function withChecks(registry: Untyped): Untyped {
   return { ...registry, ...Object.fromEntries(checked) } as Untyped;
 }
 
-/** A registry whose readers say nothing of what they expect. */
+/** A registry without types for the data of entries. */
 type Untyped = {
   readonly [K in Exclude<keyof Registry, 'waitForCount'>]: (
     ...args: Parameters<Registry[K]>
@@ -181,7 +190,7 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
   const page = async (params: CallParams, options?: CallOptions): Promise<PageAnswer> =>
     pageOf(await rpc.call('services', 'List', params, options));
 
-  /** A page without its entries, of a broker that knows how; an older one says that it does not, and gives them along. */
+  /** A page without its entries. An older broker refuses that option; then the page has one entry. */
   const countPage = async (params: CallParams, options?: CallOptions): Promise<PageAnswer> => {
     try {
       return await page({ ...params, entries: false }, options);
@@ -194,7 +203,8 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
 
   const listAll = async (prefix: string, first?: PageAnswer): Promise<ClientList> => {
     let last = first ?? (await page({ prefix }));
-    // That of the first page: a watch that goes on from there reports what changed while the others were read.
+    // The revision of the first page: a watch that starts there reports what changed while the others were
+    // read.
     const { revision } = last;
     const entries = [...last.entries];
     let after: string | undefined;
@@ -212,13 +222,13 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
     register: (name, data, { ttlMs, ifSame = false, ifLocked, wait = false, ...until } = {}) => {
       const params = { data, ttl: ttlText(ttlMs), if_same: ifSame || undefined, ...lockParams(ifLocked) };
       if (!wait) return write('Register', name, params, callWithin(until));
-      // Tells it from all others that wait.
+      // Tells this wait from all others.
       const ticket = crypto.randomUUID();
       const asked = performance.now();
       return poll(waiting, until, `'${name}' to be free`, async (ms, call) => {
         const waited = `${Math.floor(performance.now() - asked)}ms`;
         try {
-          // A wait that is shorter than usual is its last.
+          // A wait that is shorter than usual is the last one.
           const final = ms !== `${waiting.pollMs}ms` || undefined;
           return await write('Register', name, { ...params, ticket, waited, wait: ms, final }, call);
         } catch (error) {
@@ -275,14 +285,17 @@ function countOf({ count, revision }: PageAnswer): ClientCount {
   return { count, revision };
 }
 
-/** Gets ready for another attempt after one that failed; gives what is in the way still, if anything is. */
+/**
+ * Prepares another attempt after one that failed. Returns why the broker is still out of reach, or
+ * `undefined`.
+ */
 interface Retry {
   (error: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown>;
-  /** Told that an attempt has had an answer. */
+  /** Reports that an attempt was answered. */
   reached?(): void;
 }
 
-/** Asks again and again, each time waiting at the broker, until there is something or the time is up. */
+/** Repeats a request that waits at the broker, until it has a result or the time is up. */
 async function poll<T>(
   { reconnect, pollMs }: Waiting,
   { timeoutMs, signal }: WaitOptions,
@@ -295,7 +308,8 @@ async function poll<T>(
   for (;;) {
     const left = deadline.left();
     const wait = Math.min(pollMs, left);
-    // An answer that is due and does not come means a dead connection: some time more, and it is made anew.
+    // An answer that is due and does not come means a dead connection. After this extra time a new one is
+    // made.
     const grace = left > pollMs ? 5000 : 1000;
     try {
       const found = await ask(`${Math.ceil(wait)}ms`, { timeoutMs: wait + grace, signal });
@@ -313,7 +327,7 @@ async function poll<T>(
   }
 }
 
-/** Each page must lead on: a broker that gives the same one again would be asked for ever. */
+/** Each page must advance the list: a broker that sends the same page again would be asked for ever. */
 function checkProgress({ entries }: PageAnswer, next: string, after: string | undefined): void {
   if (entries.length === 0 || !leadsOn(next, after))
     throw noEnd(`a page that does not advance, after '${next.slice(0, 80)}'`);

@@ -8,10 +8,10 @@ import { backoff, type Deadline, isPassing } from '../connection/retry.ts';
 import type { Rpc } from '../connection/rpc.ts';
 import { untilAborted } from '../connection/until-aborted.ts';
 
-/** Longer than two of the broker's heartbeats: a stream that is silent for so long has died. */
+/** Longer than two of the broker's heartbeats: a stream that is silent for so long is dead. */
 const SILENCE_MS = 40_000;
 
-/** What an event of the stream carries: a change as it travels, or a note. */
+/** The data of an event of the stream: a change as the API sends it, or a note. */
 type StreamEvent =
   | {
       readonly type: 'put';
@@ -31,8 +31,8 @@ export interface WatchScope {
 }
 
 /**
- * The first `count` changes of a watch: what exists first counts, a `reset` does not.
- * @throws BrokerError `usage` where `count` is no whole number above 0.
+ * The first `count` changes of a watch. Entries of `initial` count, a `reset` does not.
+ * @throws BrokerError `usage` when `count` is not a whole number above 0.
  */
 export async function* firstChanges(
   changes: AsyncIterable<ClientChange>,
@@ -49,10 +49,10 @@ export async function* firstChanges(
 }
 
 /**
- * Every change under `scope`, in order, each once. A connection that breaks is made again, and goes on after the last
- * change that was given. With `initial` the entries that exist come first, in the order of their last writes: a reader of
- * some of them goes on after the revision of the last one, as with changes.
- * @param listNow reads the entries under `scope` as they are, for after a reset.
+ * Every change under `scope`, in order, each once. A broken connection is made again, and goes on after the
+ * last change that was reported. With `initial`, the existing entries come first, in the order of their last
+ * writes. A reader that has seen some of them can go on after the revision of the last one, as with changes.
+ * @param listNow reads the present entries under `scope`, for after a reset.
  */
 export async function* watchChanges(
   rpc: Rpc,
@@ -90,7 +90,7 @@ export async function* watchChanges(
           continue;
         }
         yield event;
-        // Until they have all been read, the broker is to be asked for a reset again.
+        // Until all entries have been read, the watch must ask for a reset again.
         const now = await untilAborted(listNow(), options.signal);
         yield* putsOf(now);
         ({ revision } = now);
@@ -99,11 +99,12 @@ export async function* watchChanges(
     } catch (error) {
       if (options.signal?.aborted) return;
       if (!isPassing(error) || options.deadline.left() === 0) throw error;
-      // A first watch for which there is no room is refused; one that was open comes back before its old place is free.
+      // A first watch is refused when there is no room. One that was open may come back before its old place
+      // is free.
       if (!wasOpen && error instanceof BrokerError && error.code === 'too_many_requests') throw error;
       lost = error;
     }
-    // An aborted pause ends the watch as an aborted connection does.
+    // An aborted pause ends the watch in the same way as an aborted connection.
     await retry.pause(options.deadline, options.signal).catch(() => undefined);
     try {
       if (!options.signal?.aborted && lost !== undefined)
@@ -121,7 +122,10 @@ function changeOf(event: Exclude<StreamEvent, { type: 'error' | 'watching' | 're
   return { type, name, revision, data, lastWriteTs, lastWriteIp };
 }
 
-/** The entries of a list as changes. What was written while they were read is left to the watch that goes on from there. */
+/**
+ * The entries of a list as changes. An entry that was written during the reading is left to the watch that
+ * goes on from there.
+ */
 function putsOf({ entries, revision: until }: ClientList): ClientChange[] {
   return entries
     .filter(({ revision }) => revision <= until)

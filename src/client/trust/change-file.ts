@@ -2,9 +2,11 @@ import path from 'node:path';
 import { runtime } from '#runtime';
 import { BrokerError } from '../../protocol/errors.ts';
 
-/** A lock older than this was left by a program that died: to change the file takes milliseconds. */
+/** A lock older than this was left by a program that died: changing the file takes milliseconds. */
 const STALE_MS = 5000;
-/** Longest to wait for the lock: what is left of a dead program is taken over within it. */
+/**
+ * Time limit of the wait for the lock, in milliseconds. The lock of a dead program is taken over within it.
+ */
 const PATIENCE_MS = 10_000;
 
 interface Owner {
@@ -13,10 +15,12 @@ interface Owner {
 }
 
 /**
- * Changes a small file of the user's that several programs may change at once, and readers see whole at any time: a lock
- * file keeps writers apart, a rename puts the new text in place. A symbolic link is followed.
- * @param edit makes the new text from the present one, `''` where there is no file; nothing leaves it as it is.
- * @throws the system's error; BrokerError `unavailable` when another program holds the lock for too long.
+ * Changes a small file of the user. Several programs may change it at once, and a reader always sees a whole
+ * text. A lock file keeps writers apart; a rename puts the new text in place. A symbolic link is followed.
+ * @param edit makes the new text from the present one, `''` if there is no file; `undefined` leaves the file
+ * as it is.
+ * @throws the system's error.
+ * @throws BrokerError `unavailable` when another program holds the lock for too long.
  */
 export function changeFile(file: string, edit: (text: string) => string | undefined): void {
   const fs = runtime.fs();
@@ -33,7 +37,7 @@ export function changeFile(file: string, edit: (text: string) => string | undefi
       const temporary = `${target}.${token}.tmp`;
       try {
         writeNew(temporary, text, ownerFor(target));
-        // A program that was stopped for long may have lost its lock: then what it read is old.
+        // A program that was stopped for long may have lost its lock. Then the text that it read is old.
         if (readIfThere(lock) !== token) continue;
         patiently(() => fs.renameSync(temporary, target), deadline);
         return;
@@ -56,7 +60,7 @@ function takeLock(lock: string, token: string, deadline: number): void {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST' && !isPassing(error, deadline)) throw error;
     }
     if (isStale(lock)) {
-      // Moved away and not removed at once: of several that find it, one succeeds.
+      // The lock is renamed before it is removed: of several programs that find it, only one succeeds.
       const dead = `${lock}.${token}`;
       try {
         fs.renameSync(lock, dead);
@@ -80,7 +84,7 @@ function pause(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2 + Math.random() * 10);
 }
 
-/** On Windows a reader, a scanner or a removal that is not over yet may hold a file for a moment. */
+/** On Windows a reader, a scanner or an unfinished removal may hold a file for a moment. */
 function isPassing(error: unknown, deadline: number): boolean {
   const { code = '' } = error as NodeJS.ErrnoException;
   return (
@@ -102,7 +106,7 @@ function patiently(work: () => void, deadline: number): void {
   }
 }
 
-/** Whether a lock's time is long ago, or to come: then a clock was set. */
+/** Whether a lock's time is long ago, or in the future (the clock was set back). */
 function isStale(lock: string): boolean {
   try {
     return Math.abs(Date.now() - runtime.fs().statSync(lock).mtimeMs) > STALE_MS;
@@ -112,7 +116,7 @@ function isStale(lock: string): boolean {
   }
 }
 
-/** For root, who may work in the home of another (`sudo`): the owner of the file, or else of its folder. */
+/** For root, who may work in another user's home (`sudo`): the owner of the file, or else of its folder. */
 function ownerFor(target: string): Owner | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const { statSync } = runtime.fs();

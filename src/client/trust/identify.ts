@@ -3,16 +3,16 @@ import { isObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Identify, Seen } from '../discovery/responders.ts';
 
-/** Longest to look at who answers at one address, in milliseconds. */
+/** Time limit of the look at one address, in milliseconds. */
 const IDENTIFY_MS = 2000;
-/** Longest answer that is read. */
+/** Longest answer that is read, in bytes. */
 const MAX_BYTES = 4096;
 
 /**
- * Which running broker answers at an address: the certificate that it presents, and what it says of itself on that very
- * connection (`POST /identity`; nothing is sent with it). Copies of one broker have the same certificate, and differ in what
- * they say. A broker that does not know the question, an older one, is recognised by its certificate alone.
- * @throws BrokerError `unreachable`; `unavailable` when it cannot say now.
+ * Which running broker answers at an address. It presents a certificate, and says its ids on the same
+ * connection (`POST /identity`, without a secret). Copies of one broker have the same certificate and
+ * different ids. An older broker without `/identity` is known by its certificate alone.
+ * @throws BrokerError `unreachable`; `unavailable` when it cannot answer now.
  */
 export const identifyBroker: Identify = async ({ address, port }): Promise<Seen> => {
   const { certificate, status, body } = await runtime.exchange(
@@ -36,7 +36,7 @@ function parse(body: Uint8Array): Partial<Seen> {
   try {
     said = JSON.parse(Buffer.from(body).toString('utf8'));
   } catch {
-    // An older broker, or another server altogether: its certificate tells enough.
+    // An older broker, or another kind of server: its certificate is enough.
     return {};
   }
   const { id, instance, shared } = isObject(said) ? said : {};

@@ -8,16 +8,21 @@ import { resolveNamedPin } from './name-trust.ts';
 
 /** How a client decides which certificate a broker must present (contract, section 6). */
 export interface IdentityOptions {
-  /** The only one that will do: 64 lower-case hex digits. Without it, the one kept from first contact. */
+  /**
+   * The only certificate to accept: 64 lower-case hex digits. Without it, the one kept from first contact.
+   */
   readonly fingerprint?: string | undefined;
-  /** The name that found the broker by open discovery, where one did: trust is kept by it too. */
+  /** The name by which open discovery found the broker, if it did: trust is kept for it too. */
   readonly foundBy?: string | undefined;
   readonly knownBrokers: KnownBrokers;
-  /** Told of a first contact, and of anything else the user should hear of: one line of text. */
+  /** Called with one line at first contact, and when the user should know of something else. */
   notify(line: string): void;
 }
 
-/** The certificate that the broker at `address` must present; on first contact, the one that it does present. */
+/**
+ * The certificate that the broker at `address` must present. At first contact, it is the one that the broker
+ * presents.
+ */
 export async function resolvePin(
   address: HostPort,
   timeoutMs: number,
@@ -36,19 +41,19 @@ export async function resolvePin(
   return presented;
 }
 
-/** The kept certificate, where it is the one that is named, makes the handshake faster. It decides nothing. */
+/** The kept certificate makes the handshake faster, if it is the named one. It decides nothing. */
 function namedPin(address: HostPort, fingerprint: string, knownBrokers: KnownBrokers): Pin {
   try {
     const known = knownBrokers.get(formatAddress(address));
     return known?.fingerprint === fingerprint ? known : { fingerprint };
   } catch (error) {
-    // A file that cannot be read does not matter to a user who names the identity.
+    // A file that cannot be read does not matter when the user names the identity.
     if (error instanceof BrokerError && error.code === 'identity_mismatch') return { fingerprint };
     throw error;
   }
 }
 
-/** Where the identity that is expected of a broker is from: named by the user, kept from first contact, or proved. */
+/** Where the expected identity comes from: named by the user, kept from first contact, or proved. */
 export type PinSource = 'named' | 'kept' | 'proved';
 
 /** The error for a broker that presents another certificate than the one asked for. */
@@ -88,7 +93,7 @@ function keep(address: HostPort, presented: Pin, { knownBrokers, notify }: Ident
   }
 }
 
-/** The 64 hex digits of `sha256:HEX`, colons and case aside. Throws `usage` for anything else. */
+/** The 64 hex digits of `sha256:HEX`, without colons and in lower case. Throws `usage` for anything else. */
 export function parseFingerprint(text: string): string {
   const hex = trimSecret(text)
     .replace(/^sha256:/i, '')

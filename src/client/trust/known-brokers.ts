@@ -11,28 +11,31 @@ import { type Line, formatLine, readLines } from './known-lines.ts';
 
 /** The identities of brokers that a user has met, by `HOST:PORT` (contract, section 6: trust on first use). */
 export interface KnownBrokers {
-  /** The file behind it; nothing where this user has no folder to keep one in. */
+  /** Path of the file; `undefined` when this user has no folder for it. */
   readonly file: string | undefined;
   /**
-   * The identity kept for an address, in whatever spelling.
-   * @throws BrokerError `identity_mismatch` when the file, or a line of it that may be about the address, cannot be read:
-   *   what cannot be read is not absent.
+   * The identity kept for an address, in any spelling.
+   * @throws BrokerError `identity_mismatch` when the file, or a line that may concern the address, cannot be
+   * read: an unreadable identity does not count as absent.
    */
   get(address: string): Pin | undefined;
-  /** All of them, in the order in which they were met. Throws as `get` for the file, not for a line. */
+  /** All of them, in the order in which they were met. Throws as `get` does for the file, not for a line. */
   list(): ReadonlyMap<string, Pin>;
-  /** The lines that cannot be read: where and why, one text for each. */
+  /** The lines that cannot be read: a text for each, with its place and the reason. */
   problems(): readonly string[];
   /**
-   * Keeps an identity, in place of the one kept before. Programs that do so at once lose nothing of each other.
+   * Keeps an identity, and replaces the one kept before. Programs that do so at once do not undo each other's
+   * changes.
    * @throws BrokerError `invalid_config` when the file cannot be written.
    */
   set(address: string, pin: Pin): void;
-  /** Forgets an address; gives whether it was known. Throws as `set`. */
+  /** Forgets an address; returns whether it was known. Throws as `set`. */
   forget(address: string): boolean;
 }
 
-/** The user's own file; nothing where there is no place for one: no HOME, and an account that has no home. */
+/**
+ * Path of the user's own file; `undefined` without a place for it: no HOME, and an account without a home.
+ */
 export function knownBrokersFile(
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): string | undefined {
@@ -40,20 +43,20 @@ export function knownBrokersFile(
   return root === undefined ? undefined : path.join(root, 'known_brokers');
 }
 
-/** What to set where {@link knownBrokersFile} finds no place. */
+/** Advice when {@link knownBrokersFile} finds no place. */
 const NO_PLACE =
   'this user has no home folder: set HOME (or XDG_CONFIG_HOME), or name the identity with --fingerprint';
 
 /**
- * Opens a file with a line for each broker: `HOST:PORT sha256:FINGERPRINT [certificate in base64 DER]`. Later lines win. It
- * need not exist, and is read each time it is asked.
+ * Opens a file with one line for each broker: `HOST:PORT sha256:FINGERPRINT [certificate in base64 DER]`. A
+ * later line overrides an earlier one. The file need not exist, and is read at each call.
  */
 export function openKnownBrokers(file: string | undefined): KnownBrokers {
   const change = (edit: (lines: Line[]) => Line[] | undefined): void => {
     if (file === undefined) throw new BrokerError('invalid_config', NO_PLACE);
     try {
       changeFile(file, (text) => {
-        // To write what was not read as it is would spoil it.
+        // A rewrite would destroy text that is not UTF-8.
         if (/[\0\uFFFD]/.test(text))
           throw new BrokerError('invalid_config', `${file} is not UTF-8; save it as UTF-8 first`);
         const lines = edit(readLines(text));
@@ -82,7 +85,7 @@ export function openKnownBrokers(file: string | undefined): KnownBrokers {
       if (problem === undefined) return found;
       throw new BrokerError(
         'identity_mismatch',
-        `${problem}. It may say which identity the broker at ${key} must have, so nothing was sent there. Mend or remove the line, or keep the identity anew with the command trust: --bpbroker ${key} --fingerprint sha256:HEX`,
+        `${problem}. It may say which identity the broker at ${key} must have, so nothing was sent there. Correct or remove the line, or keep the identity again with the command trust: --bpbroker ${key} --fingerprint sha256:HEX`,
       );
     },
     list: () =>
@@ -105,7 +108,7 @@ export function openKnownBrokers(file: string | undefined): KnownBrokers {
     forget(address) {
       const key = keyOf(address);
       let known = false;
-      // Without a place to keep anything, nothing is known.
+      // Without a file, no identity is known.
       if (file === undefined) return false;
       change((lines) => {
         known = lines.some((line) => line.key === key);
@@ -116,7 +119,7 @@ export function openKnownBrokers(file: string | undefined): KnownBrokers {
   };
 }
 
-/** The one spelling of an address; any other text is itself. */
+/** The one spelling of an address; any other text stays as it is. */
 function keyOf(text: string): string {
   if (isNameKey(text)) return text;
   const address = readAddress(text);
@@ -134,7 +137,7 @@ function readText(file: string): string {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
     throw new BrokerError(
       'identity_mismatch',
-      `Cannot read ${file}, which keeps the identities of brokers: ${reasonOf(error)}. Or name the broker's identity with --fingerprint`,
+      `Cannot read ${file}, which keeps the identities of brokers: ${reasonOf(error)}. You can name the broker's identity with --fingerprint instead`,
       { cause: error },
     );
   }

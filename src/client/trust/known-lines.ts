@@ -6,9 +6,12 @@ import { isNameKey } from './name-key.ts';
 
 /** One line of `known_brokers`. */
 export interface Line {
-  /** As it is in the file, without its end and without spaces around it. */
+  /** As it is in the file, without its line end and the spaces around it. */
   readonly text: string;
-  /** Whom it is about: an address in its one spelling. Nothing for an empty line, a comment, and where it may be anyone. */
+  /**
+   * The address that it is about, in its one spelling. Absent for an empty line, a comment, and a line that
+   * may be about any address.
+   */
   readonly key?: string;
   readonly pin?: Pin;
   /** Why it cannot be read. */
@@ -16,8 +19,9 @@ export interface Line {
 }
 
 /**
- * The lines of the file. What cannot matter is taken: line ends of any system, a byte order mark, spaces and tabs, upper
- * and lower case, colons in a fingerprint, a missing newline at the end. Empty lines and those that begin with `#` say nothing.
+ * The lines of the file. Harmless differences are accepted: line ends of any system, a byte order mark,
+ * spaces and tabs, upper and lower case, colons in a fingerprint, no newline at the end. Empty lines and
+ * those that begin with `#` are ignored.
  */
 export function readLines(text: string): Line[] {
   if (isUtf16(text)) {
@@ -40,7 +44,7 @@ function readLine(text: string): Line {
   const [, subject, hex, der] = form.exec(text) ?? [];
   if (subject === undefined || hex === undefined) return unreadable(text);
   const fingerprint = hex.replaceAll(':', '').toLowerCase();
-  // The fingerprint decides. A certificate that is cut short would only fail the handshake.
+  // The fingerprint decides. A certificate that was cut short would only make the handshake fail.
   const pin = der === undefined || !isWhole(der) ? { fingerprint } : { fingerprint, certificate: toPem(der) };
   return { text, key: subjectOf(subject) ?? subject, pin };
 }
@@ -49,13 +53,13 @@ function unreadable(text: string): Line {
   const [first = '', ...rest] = text.split(/[ \t]+/);
   const shown = messageOf(text.length > 60 ? `${text.slice(0, 60)}…` : text);
   const problem = `cannot read the line '${shown}': expected HOST:PORT sha256:HEX, and the certificate if it is known`;
-  // Another line may be stuck to the end of this one; then it may be about anybody.
+  // Another line may be joined to the end of this one. Then the line may be about any address.
   const alone = rest.length <= 2 && rest.every((word) => /^(?:[\w-]*:)?[\w+/=-]*$/.test(word));
   const key = alone ? subjectOf(first) : undefined;
   return key === undefined ? { text, problem } : { text, key, problem };
 }
 
-/** As it looks when it has been read as UTF-8. */
+/** The start of a UTF-16 file when it is read as UTF-8. */
 function isUtf16(text: string): boolean {
   return text.includes('\0') || text.startsWith('\uFFFD\uFFFD');
 }
@@ -66,7 +70,10 @@ function subjectOf(word: string): string | undefined {
   return address && formatAddress(canonicalAddress(address));
 }
 
-/** Whether DER in base64 has the length that it says (X.690, section 8.1.3): of a certificate, always in two bytes. */
+/**
+ * Whether the base64 text has the length that its DER states (X.690, section 8.1.3). A certificate's length
+ * is always in two bytes.
+ */
 function isWhole(base64: string): boolean {
   const bytes = Buffer.from(base64, 'base64');
   return bytes[0] === 0x30 && bytes[1] === 0x82 && bytes.length === 4 + bytes.readUInt16BE(2);

@@ -1,6 +1,6 @@
 const PREFIX = 'name=';
 
-/** What `known_brokers` keeps the identity under of the broker that a name has found; it can be no address. */
+/** The key in `known_brokers` for the identity of the broker that a name has found. It can be no address. */
 export function nameKey(name: string): string {
   return `${PREFIX}${encodeURIComponent(name)}`;
 }
@@ -9,13 +9,13 @@ export function isNameKey(key: string): boolean {
   return key.startsWith(PREFIX);
 }
 
-/** The name of such a key; where the key was spoilt, what is left of it. */
+/** The name in such a key. From a damaged key, it returns the readable rest. */
 export function nameOf(key: string): string {
   const encoded = key.slice(PREFIX.length);
   try {
     return decodeURIComponent(encoded);
   } catch {
-    // Percent signs that begin no byte: the file was edited.
+    // A percent sign without hex digits: the file was edited.
     return encoded;
   }
 }

@@ -7,15 +7,16 @@ import type { KnownBrokers } from './known-brokers.ts';
 import { nameKey } from './name-key.ts';
 
 /**
- * Trust by name: what open discovery has found by the name of an entry must have the identity that was kept for that name
- * the first time, at whatever address it answers now.
+ * Trust by name: open discovery finds a broker by an entry's name. The broker must have the identity that was
+ * kept for that name at first contact, whatever its address is now.
  */
 
 /**
- * The certificate that a broker must present which was found by a name: the one kept for the name and for its address. What
- * is kept for neither, or for one of them, is kept for both.
- * @param keepAddress keeps a first contact with an address, and says so.
- * @throws BrokerError `identity_mismatch` when it presents another one than is kept for either; `unreachable`.
+ * The certificate that a broker found by name must present: the one kept for the name and for its address. If
+ * one of them has none yet, the identity is kept for it now.
+ * @param keepAddress keeps a first contact with an address, and reports it.
+ * @throws BrokerError `identity_mismatch` when the broker presents another certificate than one of the kept
+ * ones; `unreachable`.
  */
 export async function resolveNamedPin(
   address: HostPort,
@@ -43,7 +44,7 @@ export async function resolveNamedPin(
   return presented;
 }
 
-/** The error for a broker that answers for a name, or at an address, in place of the one that was met there. */
+/** The error when another broker answers for a name, or at an address, than the one met before. */
 export function nameMismatch(
   address: HostPort,
   name: string,

@@ -8,18 +8,21 @@ import { identityMismatch } from './identity.ts';
 import { deadlineIn } from '../connection/retry.ts';
 import type { FoundBroker } from '../discovery/responders.ts';
 
-/** How a client with a discovery key makes sure of a broker (contract, section 6). Neither keeps nor asks known_brokers. */
+/**
+ * How a client with a discovery key checks a broker (contract, section 6). It neither uses nor changes
+ * known_brokers.
+ */
 
-/** Longest to try one address while others wait, in milliseconds. */
+/** Time limit of one address while others wait, in milliseconds. */
 const MAX_EACH_MS = 3000;
 
-/** A broker whose certificate the holder of the discovery key has vouched for. */
+/** A broker whose certificate a holder of the discovery key has vouched for. */
 export interface ProvedBroker {
   readonly address: HostPort;
   readonly pin: Pin;
 }
 
-/** What came of one request. */
+/** The outcome of one request. */
 interface Asked {
   readonly certificate: PeerCertificate;
   readonly status: number;
@@ -27,10 +30,11 @@ interface Asked {
 }
 
 /**
- * Has a broker at a given address prove that it has the key, by `POST /discover`, and that the certificate it presents is
- * its own. Nothing secret is sent: queries and no more.
- * @param fingerprint the only certificate that will do even so, where the user names one.
- * @throws BrokerError `identity_mismatch` when it does not; `unreachable`, or `unavailable` when it cannot answer now.
+ * Makes a broker at a given address prove, by `POST /discover`, that it has the key and that its certificate
+ * is its own. Nothing secret is sent, only queries.
+ * @param fingerprint the only certificate to accept, if the user names one.
+ * @throws BrokerError `identity_mismatch` when it does not.
+ * @throws BrokerError `unreachable`; `unavailable` when it cannot answer now.
  */
 export async function proveBroker(
   address: HostPort,
@@ -39,7 +43,8 @@ export async function proveBroker(
   timeoutMs: number,
 ): Promise<ProvedBroker> {
   const { keyedQuestion } = await import('../../protocol/discovery/keyed-forms.ts');
-  // The connection bounds the time here, and ties the answer to the certificate; a slow one is as good.
+  // The connection limits the time, and binds the answer to the certificate. So a slow answer is as good as a
+  // fast one.
   const question = keyedQuestion(ANY_BROKER, key, Infinity);
   const deadline = deadlineIn(timeoutMs);
   const ask = async (query: Uint8Array | undefined): Promise<Asked> => {
@@ -56,7 +61,7 @@ export async function proveBroker(
     return { certificate, status, said: status === 200 ? question.read(body) : undefined };
   };
   let asked = await ask(question.queries(0)[0]);
-  // It may be the clock: then a challenge tells it that the query is fresh.
+  // The clocks may differ. Then the broker's challenge proves that the query is fresh.
   if (asked.status === 404) asked = await ask(question.queries(1).at(-1));
   if (asked.said?.form === 'challenge') asked = await ask(asked.said.query);
   const { certificate, status, said: reply } = asked;
@@ -70,22 +75,22 @@ export async function proveBroker(
     const how = status === 200 ? 'its answer was not made with it' : `HTTP status ${status}`;
     throw new BrokerError(
       'identity_mismatch',
-      `The broker at ${place} does not prove that it has the discovery key (${how}); nothing secret was sent to it. It has none or another one (discover._access_key), or another host answers at that address`,
+      `The broker at ${place} does not prove that it has the discovery key (${how}); nothing secret was sent to it. It has no key or another one (discover._access_key), or another host answers at that address`,
     );
   }
   if (reply.fingerprint !== certificate.fingerprint) {
     throw new BrokerError(
       'identity_mismatch',
-      `Somebody stands between this host and the broker at ${place}: it presented the identity sha256:${certificate.fingerprint}, and the broker that has the discovery key says that its own is sha256:${reply.fingerprint}; nothing secret was sent`,
+      `Another host intercepts the connection to the broker at ${place}: it presented the identity sha256:${certificate.fingerprint}, but the holder of the discovery key has sha256:${reply.fingerprint}; nothing secret was sent`,
     );
   }
   return { address, pin: certificate };
 }
 
 /**
- * Tries the addresses that a broker's own reply names, until one presents its certificate; nothing is sent.
- * @param timeoutMs for all of them together.
- * @throws BrokerError `identity_mismatch` when other certificates alone were seen, else `unreachable`.
+ * Tries the addresses that a broker's own reply names, until one presents its certificate. Nothing is sent.
+ * @param timeoutMs for all addresses together.
+ * @throws BrokerError `identity_mismatch` when only other certificates were seen, else `unreachable`.
  */
 export async function reachBroker(
   { addresses, port, proof }: FoundBroker,
@@ -97,7 +102,7 @@ export async function reachBroker(
   for (const [n, host] of addresses.entries()) {
     const address = { host, port };
     const waiting = addresses.length - n;
-    // One that leads nowhere must not take all the time of those after it.
+    // A dead address must not use up the time of those after it.
     const shareMs = Math.min(deadline.left() / waiting, waiting > 1 ? MAX_EACH_MS : Infinity);
     try {
       const presented = await runtime.peerCertificate(address, shareMs);
@@ -114,7 +119,7 @@ export async function reachBroker(
   );
 }
 
-/** Throws `usage` for a key that is too weak to be one, naming what it was given by. */
+/** Throws `usage` for a key that is too weak; `what` names its source. */
 export function checkDiscoveryKey(key: string, what: string): string {
   const problem = discoveryKeyProblem(key);
   if (problem !== undefined) throw new BrokerError('usage', `Invalid ${what}: ${problem}`);

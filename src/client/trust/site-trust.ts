@@ -7,15 +7,15 @@ import { identityMismatch } from './identity.ts';
 
 /** The authorities that vouch for a broker that is named by a URL (contract, section 2). */
 export interface SiteTrust {
-  /** Whether the user has named the authorities, and does not go by those of the system. */
+  /** Whether the user has named the authorities (`ca`); else the system's apply. */
   readonly isOwn: boolean;
-  /** The only certificate that will do even so: 64 lower-case hex digits. */
+  /** The only certificate to accept, besides the authorities' word: 64 lower-case hex digits. */
   readonly fingerprint: string | undefined;
 }
 
 /**
- * Judges what the site behind a URL has presented, before anything is sent to it.
- * @throws BrokerError `identity_mismatch` with what is wrong, and what helps.
+ * Checks the certificate of the site behind a URL, before anything is sent to it.
+ * @throws BrokerError `identity_mismatch`, with what is wrong and the remedy.
  */
 export function judgeSite(url: BrokerUrl, presented: SiteCertificate, trust: SiteTrust): void {
   if (!presented.isVouchedFor) {
