@@ -2,61 +2,75 @@ import type { OptionName } from './options/options.ts';
 
 /** The options of a command line, as given. */
 export interface Arguments {
-  /** The value of an option, or of the variable that stands in for it; nothing when neither was given. */
+  /** The value of an option or of its variable; `undefined` when neither was given. */
   text(name: OptionName): string | undefined;
   /** The value of an option that the command requires. */
   required(name: OptionName): string;
   flag(name: OptionName): boolean;
-  /** The values of a repeatable option; its variable holds them with commas between. */
+  /** The values of a repeatable option; its variable holds them separated by commas. */
   list(name: OptionName): readonly string[];
-  /** The words behind `--`, as they are; empty for a command that takes none. */
+  /** The words after `--`, as they are; empty for a command that takes none. */
   readonly rest: readonly string[];
 }
 
-/** One command, or a group of commands. What help and the reference say of it is here too. */
+/** One command, or a group of commands, with its texts for help and the reference. */
 export interface Command {
   /** One line: what it does, as a command to the program, without a full stop. */
   readonly description: string;
-  /** What there is to know besides, in whole sentences. */
+  /** Further information, in whole sentences. */
   readonly details?: string;
   /** What it writes to standard output, in whole sentences. */
   readonly prints?: string;
-  /** The exit codes that have a meaning of their own here; those of every command need not be here. */
+  /** The exit codes with a special meaning here. Those of every command need not be repeated. */
   readonly exits?: Readonly<Record<number, string>>;
-  /** Left out of help and suggestions: it is not for people. */
+  /** Hidden from help and suggestions: for programs, not for people. */
   readonly hidden?: true;
-  /** The options it takes; `help` besides. */
+  /** The options it takes, besides `help`. */
   readonly options?: readonly OptionName[];
-  /** What options mean to this command, where that differs from what they mean to others; no variable stands in for these. */
+  /**
+   * The meaning of options for this command, if it is not the common one. Their variables are not used then.
+   */
   readonly meanings?: Partial<Readonly<Record<OptionName, string>>>;
-  /** What holds without an option, where that differs from what holds for others. `timeout` is always here. */
+  /**
+   * The defaults of options, as help states them, if they are not the common ones. `timeout` always has one
+   * here.
+   */
   readonly defaults?: Partial<Readonly<Record<OptionName, string>>>;
-  /** How help names the value of an option in this command: of a flag that takes one here, or where it is another than elsewhere. */
+  /**
+   * How help names an option's value in this command: for a flag that takes a value here, or for an uncommon
+   * one.
+   */
   readonly valued?: Partial<Readonly<Record<OptionName, string>>>;
-  /** The values that an option takes in this command, where others take any. */
+  /** The values that an option accepts in this command, when others accept any. */
   readonly choices?: Partial<Readonly<Record<OptionName, readonly string[]>>>;
-  /** How the value of an option is checked in this command, where that differs; it throws BrokerError `usage`. */
+  /**
+   * The check of an option's value in this command, if it is not the common one; it throws BrokerError
+   * `usage`.
+   */
   readonly checks?: Partial<Readonly<Record<OptionName, (value: string, option: string) => void>>>;
-  /** Those of them that must be given. */
+  /** The options that must be given. */
   readonly required?: readonly OptionName[];
   /** Sets of options of which exactly one must be given. The command checks it. */
   readonly oneOf?: readonly (readonly OptionName[])[];
-  /** The options that a word without an option is probably meant for; default: `required`, then those of `oneOf`. */
+  /**
+   * The options that a word without an option may be meant for; default: `required`, then those of `oneOf`.
+   */
   readonly positionals?: readonly OptionName[];
-  /** Command lines, without the program's name, that help shows. */
+  /** Command lines that help shows, without the program's name. */
   readonly examples?: readonly string[];
-  /** What follows `--`, which must be given: `CMD…`. */
+  /** What must follow `--`: `CMD…`. */
   readonly rest?: string;
   readonly subCommands?: Readonly<Record<string, Command>>;
-  /** A group whose commands help lists one by one where it lists the group. */
+  /** For a group: help lists its commands one by one where it lists the group. */
   readonly expanded?: true;
-  /** Loads what the command does: only the one that runs is loaded. */
+  /** Loads the command's code: only the command that runs is loaded. */
   readonly load?: () => Promise<{ run: Run }>;
 }
 
 /**
- * What a command does. It writes its result to standard output and throws BrokerError on failure.
- * @param program the name of the program that was called, `bpbroker` or `bpclient`, for command lines that it advises.
- * @returns the exit code, where it is not 0.
+ * Runs a command. It writes its result to standard output and throws BrokerError on failure.
+ * @param program the name of the program that was called, `bpbroker` or `bpclient`, for the command lines
+ * that it advises.
+ * @returns the exit code, if it is not 0.
  */
 export type Run = (args: Arguments, program: string) => Promise<number | void>;

@@ -4,8 +4,8 @@ import { clientRoot } from './programs/client-root.ts';
 import { main } from './main.ts';
 
 /*
- * The executable that is both programs. No more is loaded here than the tables of their commands, and each command loads
- * itself. A broker starts its own file as the host of an extension, whatever that file is called.
+ * The executable that is both programs. It loads only the tables of their commands; each command loads
+ * itself. A broker starts its own file as the host of an extension, whatever the name of that file is.
  */
 const words = process.argv.slice(2);
 const program = words[0] === 'extension-host' ? 'bpbroker' : calledAs(process.argv0);

@@ -7,11 +7,11 @@ import { flushErrors, writeError, writeOut } from './terminal/terminal.ts';
 import { commandAt, topicOf, wholeProgram } from './programs/whole-program.ts';
 
 /**
- * Runs a program: reads its command line, does the command, and sets the exit code. A failure is one line on standard
- * error, `Fatal error: MESSAGE` (contract, section 2).
+ * Runs a program: reads its command line, runs the command, and sets the exit code. A failure is one line on
+ * standard error, `Fatal error: MESSAGE` (contract, section 2).
  */
 export async function main(program: string, root: Command, argv: readonly string[]): Promise<never> {
-  // Everything has been written by then, so nothing is lost by not waiting for idle connections to close.
+  // Everything has been written by then, so this loses nothing and does not wait for idle connections.
   const code = await exitCodeOf(program, root, argv);
   await flushErrors();
   runtime.exit(code);
@@ -26,7 +26,7 @@ async function exitCodeOf(program: string, root: Command, argv: readonly string[
   }
 }
 
-/** The message of an error; the command line that it advises is one of the program that was called. */
+/** The message of an error. The command line that it advises is one of the program that was called. */
 function adviseFor(program: string, error: unknown): string {
   const message = describeError(error);
   if (!(error instanceof BrokerError) || error.advice === undefined) return message;

@@ -114,7 +114,12 @@ describe('launchd', () => {
   it('runs a copy of a file that is the client by its name, even from a place that is fit', async () => {
     const system = macos();
     const file = '/usr/local/bin/bpclient';
-    const own = { file, args: [], version: '1.0.0', misnamed: `${file} is the client by its name` };
+    const own = {
+      file,
+      args: [],
+      version: '1.0.0',
+      misnamed: `${file} runs as the client, because of its name`,
+    };
     for (const dir of ['/usr', '/usr/local', '/usr/local/bin']) system.folders.add(dir);
     system.files.set(file, 'version 1');
     await installService(system, { ...options, own });

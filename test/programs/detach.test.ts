@@ -247,7 +247,7 @@ describe('start --detach', { skip: posix }, () => {
       wrong.push([['--log-file', 'link'], /give the path of the file itself \[ELOOP\]/]);
     if (!linux) {
       spawnSync('mkfifo', [path.join(dir, 'pipe')]);
-      wrong.push([['--log-file', 'pipe'], /Cannot open --log-file pipe: it is no file\n$/]);
+      wrong.push([['--log-file', 'pipe'], /Cannot open --log-file pipe: it is not a file\n$/]);
     }
     for (const [args, message] of wrong) {
       const { code, stderr } = await detach(...args);

@@ -147,7 +147,7 @@ describe('doctor, on hosts of a network,', { skip: netnsProblem() ?? false, conc
       'table inet f { chain i { type filter hook input priority 0; udp dport 20443 drop; }; }',
     );
     const blocked = await doctor('b', name('foo'), 'udp_blocked', 6);
-    assert.match(blocked.json.message ?? '', /10\.77\.1\.1 takes connections on TCP.*UDP port 20443/);
+    assert.match(blocked.json.message ?? '', /10\.77\.1\.1 accepts connections on TCP.*UDP port 20443/);
     assert.equal(blocked.json.advice?.where, 'broker');
     await does('b', blocked);
     // Who names the broker needs no UDP.

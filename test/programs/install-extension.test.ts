@@ -118,7 +118,10 @@ describe('install-extension', () => {
     assert.equal((await broker.client(['-a', key, ...say])).stdout, 'one\n');
     await broker.stop();
     const again = await install(dir, at('say.mjs'), '--enable', '--force', '--config', file);
-    assert.deepEqual([again.code, again.stderr], [0, 'say is enabled already; its access key stands\n']);
+    assert.deepEqual(
+      [again.code, again.stderr],
+      [0, 'say is enabled already; its access key is unchanged\n'],
+    );
     assert.ok(!again.stdout.includes('enabled'));
     assert.deepEqual(read(file)['say'], { _access_key: key });
   });
@@ -180,13 +183,13 @@ describe('install-extension', () => {
       JSON.stringify({ say: { _access_key: 'k' }, 'pkg.a': {}, 'pkg.b': { _access_key: ['k'] } }),
     );
     const say = await install(dir, at('say.mjs'), '--config', file);
-    assert.deepEqual([say.code, say.stderr], [0, 'say is enabled already; its access key stands\n']);
+    assert.deepEqual([say.code, say.stderr], [0, 'say is enabled already; its access key is unchanged\n']);
     assert.match(say.stdout, /^installed \S+\n$/);
     const pkg = await install(dir, at('pkg'), '--config', file);
     assert.match(pkg.stdout, /^installed \S+\n"pkg\.c": \{"_access_key": "[0-9a-f]{64}"\}\n$/);
     assert.match(
       pkg.stderr,
-      /^pkg\.a is enabled already, without an access key\npkg\.b is enabled already; its access key stands\nTo enable it, /,
+      /^pkg\.a is enabled already, without an access key\npkg\.b is enabled already; its access key is unchanged\nTo enable it, /,
     );
   });
 

@@ -148,8 +148,11 @@ for (const launcher of launchers) {
 
     it('says what is wrong with how it is called', async () => {
       for (const [args, message] of [
-        [['--name', 'x'], /Command 'lock' needs what to run: -- CMD…/],
-        [['--name', 'x', 'true'], /Unexpected argument 'true' after 'lock'; what to run comes after --/],
+        [['--name', 'x'], /Command 'lock' needs a command to run: -- CMD…/],
+        [
+          ['--name', 'x', 'true'],
+          /Unexpected argument 'true' after 'lock'; the command to run comes after --/,
+        ],
         [['--', 'true'], /Command 'lock' needs --name/],
         [
           ['--name', 'x', '--ttl', '10ms', '--', 'true'],

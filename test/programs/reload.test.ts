@@ -53,7 +53,7 @@ describe('SIGHUP', { skip: noSignal }, () => {
       it('keeps its keys when the file is gone, at a reload and at a stop', async () => {
         const broker = await startBroker(launcher, { config: { services: { _access_key: 'the key' } } });
         unlinkSync(broker.configFile);
-        await reload(broker, 'the options were not taken over; the old ones go on');
+        await reload(broker, 'the options were not taken over; the old ones remain in force');
         assert.equal(await outcomeOf((await connectTo(broker, {})).get('a')), 'access_denied');
         await broker.stop();
         assert.equal(read(broker)['services']?.['_access_key'], 'the key');
@@ -121,7 +121,7 @@ describe('SIGHUP', { skip: noSignal }, () => {
         edit(broker, (options) => {
           options['services'] = { ...options['services'], _access_key: 'not to be taken over' };
         });
-        await reload(broker, 'the options were not taken over; the old ones go on');
+        await reload(broker, 'the options were not taken over; the old ones remain in force');
         assert.equal((await reached.get('a')).data, 'b');
         const again = await connectTo({ ...broker, fingerprint: second });
         assert.equal((await again.get('a')).data, 'b');
@@ -174,7 +174,7 @@ describe('SIGHUP', { skip: noSignal }, () => {
     await client.replace('a', 'b');
     const text = '{\n  "api": {"listen_port": 0},\n  "services": oops\n}\n';
     writeFileSync(broker.configFile, text);
-    await reload(broker, 'the options were not taken over; the old ones go on');
+    await reload(broker, 'the options were not taken over; the old ones remain in force');
     assert.match(broker.stderr(), /bpbroker\.json:3:15: malformed JSON/);
     await client.replace('a', 'c');
     assert.equal((await client.get('a')).data, 'c');

@@ -126,7 +126,10 @@ describe('bpbroker restore', () => {
     const { code, stdout, stderr } = await restore(dir, backup);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^restored .*\nkept .*\n$/);
-    assert.match(stderr, /No backup of what was replaced, which cannot be read: .*malformed JSON/);
+    assert.match(
+      stderr,
+      /The replaced registry was not backed up, because it cannot be read: .*malformed JSON/,
+    );
     const broker = await startBroker(reference, { dir });
     const client = await connectTo(broker);
     assert.ok((await client.replace('foo', 'new')).revision > 1_000_000);

@@ -127,7 +127,7 @@ describe('service watch, where it begins and ends', () => {
           const pid = Number(readFileSync(out, 'utf8'));
           assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
           await waitFor('the note', () =>
-            run.stderr().endsWith('it was ended, since the reader of the output has gone\n'),
+            run.stderr().endsWith('it was ended, because the reader of the output has gone\n'),
           );
         });
 

@@ -141,7 +141,8 @@ describe('service watch', () => {
         const { watch, pids } = await watchWith(exec, '--timeout', '2s');
         assert.equal(await endOf(watch), 9, watch.stderr());
         assert.deepEqual(pids.filter(isRunning), [], exec);
-        const last = /it was ended, since the time is over\nFatal error: The time to watch, 2s, is over\n$/;
+        const last =
+          /it was ended, because the time has passed\nFatal error: The time to watch \(2s\) has passed\n$/;
         await waitFor('what it says of it', () => last.test(watch.stderr()));
       }
     });
@@ -220,7 +221,7 @@ describe('service watch, where the broker has gone', () => {
     assert.equal(await watch.ended, 9, watch.stderr());
     assert.match(
       watch.stderr(),
-      /^Fatal error: The time to watch, 1500ms, is over: No broker reached at \S+: connection refused\n$/,
+      /^Fatal error: The time to watch \(1500ms\) has passed: No broker reached at \S+: connection refused\n$/,
     );
     assert.equal(watch.lines().length, seen);
   });

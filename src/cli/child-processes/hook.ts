@@ -6,31 +6,31 @@ import { endGroup } from './process-group.ts';
 export interface Hook {
   /** For the shell of the system. */
   readonly command: string;
-  /** What it gets on standard input. */
+  /** Its standard input. */
   readonly input: string;
-  /** Variables of its environment besides our own. */
+  /** Variables of its environment, besides ours. */
   readonly env: Readonly<Record<string, string>>;
-  /** Ends it, with whatever it has started. */
+  /** Ends it, with all that it has started. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const windows = process.platform === 'win32';
 
-/** What ends this program by default. */
+/** The signals that end this program by default. */
 const endings = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
 
 /**
- * Runs a command, and gives what went wrong with it; `''` for nothing. It does not outlive this program: a signal that ends
- * us ends it first, with all of its process group, and so does `signal`.
+ * Runs a command. Returns what went wrong with it; `''` when nothing did. The command does not outlive this
+ * program. A signal that ends us, and an aborted `signal`, end the command's process group first.
  */
 export async function runHook({ signal, ...hook }: Hook): Promise<string> {
-  if (signal?.aborted) return `it was not begun, since ${messageOf(signal.reason)}`;
+  if (signal?.aborted) return `it was not started, because ${messageOf(signal.reason)}`;
   let child: ChildProcess | undefined;
   let cut: Promise<void> | undefined;
   const end = (by: NodeJS.Signals): Promise<void> =>
     (cut ??= child?.pid === undefined ? Promise.resolve() : endGroup(child.pid, by));
   const late = (): void => void end('SIGTERM');
-  // Before it starts: a signal that comes as it does would end us, and not it.
+  // Set before the command starts: a signal during the start must not end us alone.
   passOnSignals();
   endRunning = end;
   signal?.addEventListener('abort', late, { once: true });
@@ -38,7 +38,7 @@ export async function runHook({ signal, ...hook }: Hook): Promise<string> {
     child = startShell(hook);
     const outcome = await endOf(child);
     await cut;
-    return signal?.aborted && cut ? `it was ended, since ${messageOf(signal.reason)}` : outcome;
+    return signal?.aborted && cut ? `it was ended, because ${messageOf(signal.reason)}` : outcome;
   } finally {
     signal?.removeEventListener('abort', late);
     endRunning = undefined;
@@ -50,15 +50,15 @@ let endRunning: ((by: NodeJS.Signals) => Promise<void>) | undefined;
 let isPassingOn = false;
 
 /**
- * From the first command on, for as long as this program runs: a runtime that has a signal at hand and finds its listener removed
- * forgets the signal, and nothing would end.
+ * Listens from the first command until this program ends. Some runtimes forget a pending signal when its
+ * listener has been removed, and then nothing would end.
  */
 function passOnSignals(): void {
   if (isPassingOn) return;
   isPassingOn = true;
   let isEnding = false;
   for (const by of endings) {
-    // A second one, as of somebody who presses Ctrl-C again, must not end us before what we have started.
+    // A second signal, such as another Ctrl-C, must not end us before the processes that we started.
     process.on(by, () => {
       if (isEnding) return;
       isEnding = true;
@@ -70,14 +70,14 @@ function passOnSignals(): void {
 function startShell({ command, input, env }: Omit<Hook, 'signal'>): ChildProcess {
   const child = spawn(command, {
     shell: true,
-    // What it prints is no result: standard output stays ours.
+    // Its output is not our result: standard output stays ours.
     stdio: ['pipe', 2, 2],
     env: { ...process.env, ...env },
-    // A process group of its own, so that whatever it starts can be ended with it.
+    // A process group of its own, so that all that it starts can be ended with it.
     detached: !windows,
     windowsHide: true,
   });
-  // A command that does not read its input is in its right.
+  // A command may ignore its input.
   child.stdin?.on('error', () => undefined);
   child.stdin?.end(input);
   return child;
@@ -91,8 +91,9 @@ function endOf(child: ChildProcess): Promise<string> {
 }
 
 /**
- * Ends this program as the signal would have done, had it not been waited for. A shell has 128 and its number of it, as of an
- * exit code; and bash, which was sent SIGINT as well, goes on with its script after an exit code and ends after the signal.
+ * Ends this program as the signal would have done without a listener. A shell sees 128 plus its number, as
+ * with an exit code. But bash, which received SIGINT too, stops its script only after a signal, and not after
+ * an exit code.
  */
 export function endAs(by: NodeJS.Signals): void {
   for (const one of endings) process.removeAllListeners(one);

@@ -1,17 +1,17 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** How long what was asked to end has for that; then it is killed. */
+/** Time for a process to end after it was asked; then it is killed. In milliseconds. */
 const GRACE_MS = 2000;
-/** How long to wait for the system to end what was killed. */
+/** Longest wait for the system to end killed processes, in milliseconds. */
 const KILL_MS = 2000;
 const LOOK_EVERY_MS = 20;
 
 const windows = process.platform === 'win32';
 
 /**
- * Asks all of a process group to end, kills what has not done so within `graceMs`, and waits for that. On Windows, which has no
- * groups, a process and all that it has started are ended at once.
+ * Asks a whole process group to end, kills those that have not done so within `graceMs`, and waits for their
+ * end. On Windows, which has no groups, a process and all that it has started are ended at once.
  */
 export async function endGroup(pid: number, by: NodeJS.Signals, graceMs: number = GRACE_MS): Promise<void> {
   if (windows) return killTree(pid);
@@ -23,20 +23,23 @@ export async function endGroup(pid: number, by: NodeJS.Signals, graceMs: number 
   }
 }
 
-/** Kills a process group, and waits until the system has ended it: whoever comes after us may count on that. */
+/** Kills a process group, and waits until the system has ended it: whatever runs next may rely on that. */
 export async function killGroup(pid: number): Promise<void> {
   if (windows) return killTree(pid);
   const deadline = performance.now() + KILL_MS;
-  // One that the system cannot end, such as one that waits for a disk, is not waited for any longer.
+  // Some processes cannot be ended, such as one that waits for a disk. The wait for them has a limit.
   while (signalGroup(pid, 'SIGKILL') && isThere(pid) && performance.now() < deadline) await pause();
 }
 
-/** Gives whether any of a process group was there. */
+/** Sends a signal to a process group. Returns whether any of its processes existed. */
 export function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
   return signalProcess(-pid, signal);
 }
 
-/** Gives whether a process was there, be it one of another user, such as one that sudo has started, which nothing of ours reaches. */
+/**
+ * Sends a signal to a process. Returns whether it existed. A process of another user (such as one that sudo
+ * has started) exists, though our signal does not reach it.
+ */
 export function signalProcess(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(pid, signal);
@@ -49,8 +52,8 @@ export function signalProcess(pid: number, signal: NodeJS.Signals | 0): boolean 
 }
 
 /**
- * Whether any of a process group has not ended. Where the first process of a system waits for nobody, as in many a container, what
- * has ended stays in its group for ever.
+ * Whether a process of the group still runs. Zombies do not count: in many containers, process 1 waits for
+ * nobody, and they stay in their group for ever.
  */
 function isThere(group: number): boolean {
   if (!signalGroup(group, 0)) return false;
@@ -65,10 +68,10 @@ function isMember(pid: string, group: number): boolean {
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   } catch {
-    // It has gone meanwhile.
+    // The process has ended meanwhile.
     return false;
   }
-  // Behind the name, which may have anything in it: state, parent, group.
+  // After the name, which may contain anything, come state, parent and group.
   const [state, , own] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return Number(own) === group && state !== 'Z' && state !== 'X';
 }

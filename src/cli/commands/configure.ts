@@ -15,7 +15,7 @@ export const run: Run = async (args) => {
   );
   const { file } = newBrokerFile(args);
   const { added, kept } = await addToConfiguration(file, addition);
-  // The paths alone: values may be keys.
+  // Only the paths: values may be keys.
   for (const option of added) await writeData(`added ${option}\n`);
   for (const option of kept) writeError(`kept ${messageOf(option)}: it has another value already\n`);
   if (added.length === 0) writeError(`nothing to add to ${file}\n`);

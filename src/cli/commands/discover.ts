@@ -26,7 +26,7 @@ export const run: Run = async (args) => {
     isOnlySearch: true,
   });
   if (name !== undefined && key === undefined && !args.flag('all')) await checkName(found, name);
-  // Several without --all share a registry: the best of them will do.
+  // Without --all, several brokers share one registry: the best one is enough.
   const told = args.flag('all') ? found : found.slice(0, 1);
   const rows = told.map(({ host, port, addresses, seen, proof }) => ({
     address: host,
@@ -38,7 +38,7 @@ export const run: Run = async (args) => {
   const [best] = told;
   await print(
     {
-      // The port is printed where a client would not think of it by itself.
+      // The port is printed when it is not the usual one, which clients assume.
       text: rows.map(({ address: host, port }) =>
         port === DEFAULT_PORT ? host : formatAddress({ host, port }),
       ),
@@ -50,7 +50,10 @@ export const run: Run = async (args) => {
   );
 };
 
-/** Of a name that was met before, another broker's address is not given out: a script would send its keys there. */
+/**
+ * For a name that was met before, the address of another broker is not printed: a script would send its keys
+ * there.
+ */
 async function checkName(found: readonly FoundBroker[], name: string): Promise<void> {
   const kept = openKnownBrokers(knownBrokersFile()).get(nameKey(name));
   if (!kept) return;

@@ -13,7 +13,7 @@ import { print } from '../output/output.ts';
 import { isTerminal, writeResult } from '../terminal/terminal.ts';
 
 const DEFAULT_TIMEOUT = '10s';
-/** In less, a broker that is well may not have answered, and silence would be taken for a fault. */
+/** In less time, a healthy broker may not have answered, and its silence would look like a fault. */
 const LEAST_MS = 1000;
 
 export const run: Run = async (args, program) => {
@@ -47,7 +47,7 @@ export const run: Run = async (args, program) => {
     verbose: args.flag('verbose'),
   });
   if ((args.text('format') ?? 'text') === 'text' && !args.flag('cols')) {
-    // Its colours are for the terminal; what comes from elsewhere has been made harmless.
+    // The colours are for the terminal; texts from elsewhere have no control characters any more.
     await writeResult(`${text.join('\n')}\n`);
     return report.exitCode;
   }
@@ -72,6 +72,6 @@ function timeLimit(given: string): number {
   if (ms >= LEAST_MS) return ms;
   throw new BrokerError(
     'usage',
-    `Invalid --timeout '${given}': in less than 1s nothing can be told from silence; give 1s or more`,
+    `Invalid --timeout '${given}': in less than 1s, silence shows nothing; give 1s or more`,
   );
 }

@@ -22,7 +22,7 @@ export const run: Run = async (args) => {
   });
 };
 
-/** Prints output as it arrives, to the byte; text gets a newline where its last line has none. */
+/** Prints output as it arrives, to the byte. Text gets a final newline if it has none. */
 async function pass({ contentType, isStream, output }: Execution): Promise<void> {
   const isText = /^(?:text\/|application\/json\b)/i.test(contentType);
   const out = openDataStream();
@@ -34,17 +34,20 @@ async function pass({ contentType, isStream, output }: Execution): Promise<void>
     last = chunk.at(-1) ?? last;
   }
   const newline = isText && last !== undefined && last !== 0x0a ? '\n' : '';
-  // What is there whole is written in one piece: several commands may write to one file.
+  // Complete output is written in one piece, because several commands may write to one file.
   await out.write(Buffer.concat([...held, Buffer.from(newline)]));
 }
 
-/** Output as columns: those of an object, or of each of a list of them; anything else is one column, `data`. */
+/**
+ * Output as columns: the members of an object, or of each object of a list. Anything else is one column,
+ * `data`.
+ */
 function resultOf(text: string): Result {
   let value: Json = text;
   try {
     value = JSON.parse(text) as Json;
   } catch {
-    // Not JSON: it is text.
+    // It is not JSON, so it is text.
   }
   const items: readonly Json[] = Array.isArray(value) ? (value as readonly Json[]) : [value];
   const rows = items.map((item): JsonObject => (isObject(item) ? item : { data: item }));

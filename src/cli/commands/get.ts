@@ -25,7 +25,7 @@ export const run: Run = async (args) => {
     try {
       await print(result, args);
     } catch (error) {
-      // Of an entry that has no such column, nothing has been printed.
+      // If the entry lacks a column, nothing has been printed yet.
       if (!instead || (error as BrokerError).code !== 'not_found') throw error;
       await print(instead, args);
     }

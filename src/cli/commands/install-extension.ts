@@ -24,7 +24,9 @@ export const run: Run = async (args) => {
   }
 };
 
-/** Both or nothing: a copy without its key could not be enabled by the same command again. */
+/**
+ * Copies and enables, or does neither: the same command could not enable a copy that it left without a key.
+ */
 async function enable(file: string, { modules, put, path: place }: StagedExtension): Promise<void> {
   const keys = new Map(modules.map((module) => [module, newKey()]));
   const addition = Object.fromEntries([...keys].map(([module, key]) => [module, { _access_key: key }]));
@@ -62,7 +64,10 @@ async function putAlone(file: string, { modules, put, path: place }: StagedExten
   for (const module of others) writeOut(`"${module}": {"_access_key": "${newKey()}"}\n`);
 }
 
-/** What the configuration says, as far as this user may read it: it only saves him a line that he does not need. */
+/**
+ * What the configuration says, as far as this user may read it. It only avoids advice that the user does not
+ * need.
+ */
 async function optionsIn(file: string): Promise<JsonObject> {
   try {
     return (await loadConfiguration(file, undefined)).document?.options ?? {};
@@ -73,7 +78,7 @@ async function optionsIn(file: string): Promise<JsonObject> {
 }
 
 function enabledAlready(module: string): string {
-  return `${module} is enabled already; its access key stands\n`;
+  return `${module} is enabled already; its access key is unchanged\n`;
 }
 
 function newKey(): string {

@@ -24,7 +24,7 @@ export const run: Run = async (args) => {
     ...(user !== undefined && { user }),
     firewall: args.flag('firewall'),
     async port() {
-      // The environment of whoever installs the service is not the service's.
+      // The service does not have the environment of the user who installs it.
       const env = { BPBROKER_HOME: system.env['BPBROKER_HOME'] };
       return (await loadConfiguration(file, undefined, env)).effective.api.listen_port;
     },
@@ -40,17 +40,17 @@ export const run: Run = async (args) => {
   writeError(`Its configuration: ${file}\nIts log: ${manager.log}\n`);
 };
 
-/** The command that runs this very program, for another process to repeat. */
+/** The command line of this program, for another process to repeat. */
 function ownProgram(): OwnProgram {
   const script = runtime.moduleCommand(realpathOf(process.argv[1] ?? ''));
   const [given = '', ...args] = script ?? [process.execPath];
   const file = realpathOf(given);
-  // Started as the broker by a link, it may yet be a file that is the client when it is started by its own path.
-  const misnamed = calledAs(file) === 'bpclient' && `${file} is the client by its name`;
+  // A link may have started it as the broker, and the file itself may have the client's name.
+  const misnamed = calledAs(file) === 'bpclient' && `${file} runs as the client, because of its name`;
   return { file, args, version: VERSION, ...(misnamed && { misnamed }) };
 }
 
-/** Within an executable, the path of our script is none of the file system. */
+/** Within an executable, the path of our script is not in the file system. */
 function realpathOf(file: string): string {
   try {
     return realpathSync(file);

@@ -6,10 +6,10 @@ import type { Run } from '../command.ts';
 import { readKeyFile } from '../options/keys.ts';
 import { writeError, writeOut } from '../terminal/terminal.ts';
 
-/** Shorter keys may be found by trying, once their hash is known. */
+/** A shorter key can be found by trying, from its hash. */
 const LONG_ENOUGH = 22;
 
-/** A key of 256 bits in hex: it needs no quoting in a shell, in JSON or in a URL. */
+/** A key of 256 bits in hex. It needs no quoting in a shell, in JSON or in a URL. */
 export const run: Run = async (args) => {
   const file = args.text('key-file');
   if (file !== undefined) {
@@ -20,11 +20,11 @@ export const run: Run = async (args) => {
   writeOut(args.flag('hash') ? `${key}\n${hashAccessKey(key)}\n` : `${key}\n`);
 };
 
-/** The key as `--access-key-file` would take it from the same file. */
+/** The key as `--access-key-file` reads it from the same file. */
 function readKey(file: string): string {
   const key = file === '-' ? readSecret(readFileSync(0), 'Standard input') : readKeyFile(file, '--key-file');
   if (key.length < LONG_ENOUGH) {
-    writeError('This key is short: whoever reads its hash may find it by trying. keygen makes a long one\n');
+    writeError('This key is short: a reader of its hash may find it by trying. keygen makes a long one\n');
   }
   return key;
 }

@@ -16,7 +16,7 @@ import { withSession } from '../session/session.ts';
 import { flushErrors, writeError } from '../terminal/terminal.ts';
 
 const DEFAULT_TTL_MS = 10_000;
-/** Longest to wait for our own signal to end us. */
+/** Longest wait for our own signal to end us, in milliseconds. */
 const ENDING_MS = 1000;
 
 const windows = process.platform === 'win32';
@@ -47,13 +47,16 @@ export const run: Run = async (args) => {
   if (isInterrupted && code === codeOf('SIGINT') && !windows) {
     await flushErrors();
     endAs('SIGINT');
-    // Deno ends in a moment; where nothing ends us, the exit code has to do.
+    // Deno ends after a moment. If the signal does not end us, the exit code must do.
     await sleep(ENDING_MS);
   }
   return code;
 };
 
-/** The lock; or the exit code where a signal came first, which ends the asking before it ends us: nobody is left with the lock. */
+/**
+ * Takes the lock. Returns the exit code instead if a signal came first. Then the request is ended, or the
+ * lock released, before this program ends.
+ */
 async function takeLock(
   client: BrokerClient,
   name: string,
@@ -65,13 +68,13 @@ async function takeLock(
   signals.handTo((signal) => {
     if (signal === 'SIGTSTP') process.kill(process.pid, 'SIGSTOP');
     if (!endings.includes(signal)) return;
-    // Whoever sends a second one does not want to wait.
+    // A second signal ends the program at once.
     if (code !== undefined) runtime.exit(code);
     code = codeOf(signal);
     giveUp.abort();
   });
   try {
-    // Without a wait the answer is near, and says whether there is something to release.
+    // Without a wait, the answer comes soon and shows whether there is a lock to release.
     const lock = await client.lock(name, options.wait ? { ...options, signal: giveUp.signal } : options);
     if (code === undefined) return lock;
     await lock.release();
@@ -94,7 +97,9 @@ interface HeldOptions {
   readonly isForeground: boolean;
 }
 
-/** Runs the command and gives its exit code. Throws `lock_lost` where it was ended because the lock was lost. */
+/**
+ * Runs the command and returns its exit code. Throws `lock_lost` when it was ended because the lock was lost.
+ */
 async function runHeld(
   command: readonly string[],
   lock: Lock,
@@ -118,17 +123,17 @@ async function runHeld(
   }
   signals.keep();
   child.letGo();
-  // What it has left running, and was to end as well.
+  // Processes that the command has left running, and that the signal was meant for too.
   if (isEnding && child.hasGroup) await endGroup(child.pid, 'SIGTERM');
   return code ?? 1;
 }
 
-/** What a terminal sends to all of its foreground process group. */
+/** Signals that a terminal sends to its whole foreground process group. */
 const ofTerminal: ReadonlySet<NodeJS.Signals> = new Set(['SIGINT', 'SIGQUIT', 'SIGWINCH']);
 
 function passOn(signal: NodeJS.Signals, child: WatchedCommand, lock: Lock): void {
   const { pid } = child;
-  // Windows tells everybody at the console itself; all that is left to do is to outlive the command.
+  // On Windows the console itself signals every process. Here it is enough to outlive the command.
   if (windows) return;
   if (!child.hasGroup) {
     if (signal === 'SIGTSTP') process.kill(process.pid, 'SIGSTOP');
@@ -138,12 +143,12 @@ function passOn(signal: NodeJS.Signals, child: WatchedCommand, lock: Lock): void
   }
   switch (signal) {
     case 'SIGTSTP':
-      // Its session has no shell that would wake it again, so that the system does not let SIGTSTP stop it.
+      // The system ignores SIGTSTP in a session without a shell that could continue it. So SIGSTOP is sent.
       signalGroup(pid, 'SIGSTOP');
       process.kill(process.pid, 'SIGSTOP');
       break;
     case 'SIGCONT':
-      // Before the command goes on: time has passed, and the lock may be another's.
+      // Checked before the command continues: after the pause, the lock may be another's.
       if (lock.isHeld()) signalGroup(pid, 'SIGCONT');
       break;
     default:
@@ -151,7 +156,7 @@ function passOn(signal: NodeJS.Signals, child: WatchedCommand, lock: Lock): void
   }
 }
 
-/** Resolves with nothing when the lock is lost. */
+/** Resolves with `undefined` when the lock is lost. */
 function untilLost({ signal }: Lock): Promise<undefined> {
   return new Promise((resolve) => {
     signal.addEventListener('abort', () => resolve(undefined), { once: true });
@@ -159,22 +164,22 @@ function untilLost({ signal }: Lock): Promise<undefined> {
   });
 }
 
-/** Ends the command and its group: asks first, and kills what is left before another may have the lock. */
+/** Ends the command and its group. It asks first, and kills the rest before another may get the lock. */
 async function endLost(child: WatchedCommand, graceMs: number): Promise<void> {
   if (windows) return killGroup(child.pid);
   const deadline = performance.now() + graceMs;
   const send = child.hasGroup ? signalGroup : signalProcess;
   send(child.pid, 'SIGTERM');
-  // One that is stopped ends as well.
+  // A stopped command must continue in order to end.
   send(child.pid, 'SIGCONT');
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>((resolve) => {
     timer = setTimeout(resolve, Math.min(graceMs, MAX_TIMER_MS), 'late');
   });
-  // A timer may come a moment before its time, so the clock does not say which of the two it was.
+  // A timer may fire slightly early, so the clock cannot show which of the two came first.
   const isLate = (await Promise.race([child.ended, late])) === 'late';
   clearTimeout(timer);
-  // Of the group as a whole: the command may have ended, and what it has started not.
+  // The whole group is ended: processes of the command may still run after it.
   child.letGo();
   if (child.hasGroup) await endGroup(child.pid, 'SIGTERM', Math.max(0, deadline - performance.now()));
   else if (isLate) signalProcess(child.pid, 'SIGKILL');

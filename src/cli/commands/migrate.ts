@@ -37,7 +37,8 @@ export const run: Run = async (args) => {
     progress.end();
     const { code, signal } = interruption;
     const { cause } = error as { cause?: unknown };
-    // Once the configuration has been switched, a signal ends nothing any more: what fails then is another matter.
+    // After the switch of the configuration, a signal no longer ends the migration. A later failure has
+    // another cause.
     if (code === undefined || ![error, cause].includes(signal.reason)) throw error;
     writeError(`Fatal error: ${(error as Error).message}\n`);
     return code;
@@ -74,8 +75,8 @@ function compared(entries: number): string {
 }
 
 const said = {
-  completed: 'The registry is in its new place, which an earlier run had not opened yet:',
-  reopened: 'The registry stays, and is open again, in',
+  completed: 'An earlier run moved the registry but did not open it; it is open now, in',
+  reopened: 'The registry was not moved, and is open again, in',
   already: 'Nothing to do: the registry is already in',
 };
 
@@ -88,12 +89,12 @@ function lineOf({ step, done, total }: MigrationProgress): string {
 
 interface Interruption {
   readonly signal: AbortSignal;
-  /** The exit code that goes with the signal that came; nothing while none did. */
+  /** The exit code of the signal that came; `undefined` before one. */
   readonly code: number | undefined;
   end(): void;
 }
 
-/** The first SIGINT or SIGTERM gives the migration up in an orderly way, and a second one ends the process. */
+/** The first SIGINT or SIGTERM ends the migration in an orderly way, and a second one ends the process. */
 function onInterrupt(): Interruption {
   const ending = new AbortController();
   let code: number | undefined;

@@ -4,7 +4,7 @@ import type { Run } from '../command.ts';
 import { print, printRaw } from '../output/output.ts';
 import { withSession } from '../session/session.ts';
 
-/** Longest that one ping of those that wait takes, in milliseconds. */
+/** Longest time for one ping of a command that waits, in milliseconds. */
 const ATTEMPT_MS = 10_000;
 
 export const run: Run = async (args) => {

@@ -14,7 +14,7 @@ export const run: Run = async (args) => {
   if (await isInEtcd(file)) {
     throw new BrokerError(
       'invalid_config',
-      `The registry of ${file} is in etcd, which no file is restored into: give another file with --config, to serve the backup by itself`,
+      `The registry of ${file} is in etcd, and a backup cannot be restored there. Give another file with --config to serve the backup from that file`,
     );
   }
   const { taken, entries, revision, keptIn, backup, problem } = await restoreBackup({
@@ -28,10 +28,14 @@ export const run: Run = async (args) => {
   writeError(`${entryCount(entries)} as of ${taken}; the registry goes on at revision ${revision}\n`);
   if (backup !== undefined)
     writeError(`To go back: bpbroker restore --config ${shellWord(file)} --from ${shellWord(backup)}\n`);
-  if (problem !== undefined) writeError(`No backup of what was replaced, which cannot be read: ${problem}\n`);
+  if (problem !== undefined)
+    writeError(`The replaced registry was not backed up, because it cannot be read: ${problem}\n`);
 };
 
-/** Whether the registry of a configuration is in etcd. One that cannot be read says nothing of it: a backup is there to replace it. */
+/**
+ * Whether a configuration has its registry in etcd. An unreadable file counts as "no": the backup will
+ * replace it.
+ */
 async function isInEtcd(file: string): Promise<boolean> {
   try {
     const { document, effective } = await loadConfiguration(file, undefined);

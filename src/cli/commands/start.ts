@@ -24,7 +24,7 @@ export const run: Run = async (args) => {
     if (args.flag(option))
       throw new BrokerError(
         'usage',
-        `Option --${option} has no meaning without --detach; leave it out, or add that`,
+        `Option --${option} has no meaning without --detach; leave it out, or add --detach`,
       );
   return runBroker(args);
 };
@@ -83,13 +83,13 @@ async function runBroker(args: Arguments): Promise<number | void> {
   }
 }
 
-/** `auto` is text for the person at a terminal, and JSON for whatever else reads the log. */
+/** `auto`: text for a person at a terminal, JSON for any other reader of the log. */
 async function formatOf(given = 'text'): Promise<LogFormat> {
   if (given === 'auto') return (await isTerminal(2)) ? 'text' : 'json';
   return given as LogFormat;
 }
 
-/** The command that started this broker with `--detach` waits for that, unless it was ended meanwhile. */
+/** Notifies the command that started this broker with `--detach`, if it still waits. */
 function tellStarter(file: string, announcement: Announcement, log: Logger): void {
   try {
     writeReadyFile(file, announcement);
@@ -100,9 +100,9 @@ function tellStarter(file: string, announcement: Announcement, log: Logger): voi
   }
 }
 
-/** Whoever is process 1 inherits every process whose parent has ended, and no runtime of ours can wait for those. */
+/** Process 1 inherits every process whose parent has ended, and no runtime of ours can wait for those. */
 const AS_FIRST_PROCESS =
-  'the broker is process 1 here: what an extension leaves running stays a zombie once it has ended; ' +
+  'the broker is process 1 here, so processes that an extension leaves running become zombies when they end: ' +
   'run the container with an init (docker run --init)';
 
 /** The executable is its own host for scripts: see `commands/extension-host.ts`. */
@@ -125,17 +125,17 @@ async function reload(broker: Broker, log: Logger): Promise<void> {
   try {
     await broker.reload();
   } catch (error) {
-    log.error('the options were not taken over; the old ones go on', { error: messageOf(error) });
+    log.error('the options were not taken over; the old ones remain in force', { error: messageOf(error) });
   }
 }
 
-/** Closes the broker and gives the exit code. */
+/** Closes the broker and returns the exit code. */
 async function close(broker: Broker, log: Logger): Promise<number> {
   try {
     await broker.close();
     return 0;
   } catch (error) {
-    log.error('could not close cleanly; what was acknowledged is in the journal', {
+    log.error('could not close cleanly; every acknowledged write is in the journal', {
       error: messageOf(error),
     });
     return 1;

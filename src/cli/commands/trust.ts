@@ -41,7 +41,7 @@ export const run: Run = async (args) => {
   const pin = address
     ? await complete(address, wanted, timeoutMs, createNotices(args))
     : { fingerprint: wanted };
-  // The names that found the broker at this address go on finding it under its new identity.
+  // The names that found the broker at this address are kept with its new identity too.
   const followers = place === undefined ? [] : namesOf(known, known.list().get(place)?.fingerprint);
   for (const key of new Set([...keys, ...followers])) {
     known.set(key, key === place ? pin : { fingerprint: wanted });
@@ -53,14 +53,14 @@ async function list(known: KnownBrokers, only: readonly string[]): Promise<void>
   const pins = [...known.list()].filter(([key]) => only.length === 0 || only.includes(key));
   for (const [key, pin] of pins) await print(key, pin);
   const [problem] = known.problems();
-  // What cannot be read may be what was asked for.
+  // The unreadable line may be the one that was asked for.
   if (problem !== undefined && (only.length === 0 || pins.length === 0))
-    throw new BrokerError('identity_mismatch', `${problem}. Mend or remove the line`);
+    throw new BrokerError('identity_mismatch', `${problem}. Correct or remove the line`);
   if (only.length > 0 && pins.length === 0)
     throw new BrokerError('not_found', `No identity is kept for ${only.join(' and ')}`);
 }
 
-/** Forgets also the names that found a broker which is kept for no other address. */
+/** Also forgets the names by which a broker was found that is kept for no other address. */
 function forget(known: KnownBrokers, keys: readonly string[], place: string | undefined): void {
   const identity = place === undefined ? undefined : known.list().get(place)?.fingerprint;
   let count = 0;
@@ -72,14 +72,14 @@ function forget(known: KnownBrokers, keys: readonly string[], place: string | un
   if (!isElsewhere) for (const key of namesOf(known, identity)) known.forget(key);
 }
 
-/** The names that an identity is kept for. */
+/** The names for which an identity is kept. */
 function namesOf(known: KnownBrokers, identity: string | undefined): string[] {
   return [...known.list()]
     .filter(([key, { fingerprint }]) => isNameKey(key) && fingerprint === identity)
     .map(([key]) => key);
 }
 
-/** Adds the certificate itself where the broker answers: clients then check it faster. */
+/** Adds the certificate itself if the broker answers: clients then check it faster. */
 async function complete(
   address: HostPort,
   fingerprint: string,

@@ -10,7 +10,7 @@ import { readCount } from '../options/numbers.ts';
 import { withSession } from '../session/session.ts';
 import { writeOut } from '../terminal/terminal.ts';
 
-const TIME_IS_OVER = 'the time is over';
+const TIME_IS_OVER = 'the time has passed';
 
 export const run: Run = async (args) => {
   const name = args.text('name');
@@ -27,7 +27,7 @@ export const run: Run = async (args) => {
   const count = readCount(args, 'count');
   let watching: AbortController | undefined;
   runtime.onReaderGone(() => {
-    // Until there is a watch, or a command that it runs, there is nothing else to end.
+    // Before a watch or one of its commands runs, there is nothing else to end.
     if (!watching) runtime.exit(0);
     watching.abort(new Error('the reader of the output has gone'));
   });
@@ -47,12 +47,12 @@ export const run: Run = async (args) => {
     if (signal.aborted && messageOf(signal.reason) === TIME_IS_OVER) {
       const cause = client.outOfReach();
       const reason = cause === undefined ? '' : `: ${messageOf(cause)}`;
-      throw new BrokerError('timeout', `The time to watch, ${args.text('timeout')}, is over${reason}`);
+      throw new BrokerError('timeout', `The time to watch (${args.text('timeout')}) has passed${reason}`);
     }
   });
 };
 
-/** A change in the form in which it travels. */
+/** A change in the form of the API. */
 function lineOf(change: ClientChange): string {
   if (change.type !== 'put') return `${spacedJson({ ...change })}\n`;
   const { type, name, revision, data, lastWriteTs, lastWriteIp } = change;
@@ -60,7 +60,7 @@ function lineOf(change: ClientChange): string {
   return `${spacedJson({ type, name, revision, data, ...stamps })}\n`;
 }
 
-/** Runs the user's command for one change, and says when it fails; the next change waits for it. */
+/** Runs the user's command for one change, and reports a failure. The next change waits for the command. */
 async function execute(
   command: string,
   { change, line }: { readonly change: ClientChange; readonly line: string },

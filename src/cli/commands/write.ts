@@ -51,13 +51,13 @@ export const update: Run = command(readUpdate, (client, name, data, ttlMs, args)
   }),
 );
 
-/** The data to merge in; none where members are only removed. */
+/** The data to merge in; `undefined` when members are only removed. */
 function readUpdate(args: Arguments): string | undefined {
   const unset = args.list('unset');
   if (unset.length > MAX_UNSET)
     throw new BrokerError('usage', `Option --unset is given ${unset.length} times: at most ${MAX_UNSET}`);
   const data = readOptionalData(args);
   if (data === undefined && unset.length === 0)
-    throw new BrokerError('usage', `${GIVE_DATA}, or what to remove: --unset KEY`);
+    throw new BrokerError('usage', `${GIVE_DATA}, or name a member to remove: --unset KEY`);
   return data;
 }

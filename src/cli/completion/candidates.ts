@@ -2,18 +2,18 @@ import type { Command } from '../command.ts';
 import { optionOf } from '../options/option-of.ts';
 import { type OptionDefinition, optionDefinitions, type OptionName } from '../options/options.ts';
 
-/** One word that may come where the cursor is. */
+/** A word that may be completed at the cursor. */
 export interface Candidate {
   readonly value: string;
   readonly description?: string;
 }
 
-/** What a command line that is being typed may go on with. */
+/** What can be completed at the cursor of a command line. */
 export type Completion =
   | { readonly kind: 'words'; readonly candidates: readonly Candidate[] }
-  /** The shell's own completion of file names. */
+  /** File names, which the shell completes itself. */
   | { readonly kind: 'files' }
-  /** Names of entries that begin with `prefix`, which only a broker knows. */
+  /** Names of entries that begin with `prefix`; only a broker knows them. */
   | { readonly kind: 'entries'; readonly prefix: string };
 
 export interface TypedLine {
@@ -23,8 +23,8 @@ export interface TypedLine {
 }
 
 /**
- * Reads the words of a command line up to the cursor, the last of them being the one that is typed (maybe empty), by the
- * rules of the parser. Where it is `--option=VALUE`, candidates are values.
+ * Reads the words of a command line up to the cursor by the rules of the parser. The last word is the one
+ * that is typed; it may be empty. After `--option=`, candidates are values.
  */
 export function complete(root: Command, words: readonly string[]): TypedLine {
   const given = new Map<OptionName, string>();
@@ -36,7 +36,7 @@ export function complete(root: Command, words: readonly string[]): TypedLine {
       pending = undefined;
       continue;
     }
-    // Behind it are the words of another program.
+    // The words after `--` are those of another program.
     if (word === '--' && command.rest !== undefined) return { given, completion: { kind: 'files' } };
     if (!isOption(word)) {
       command = command.subCommands?.[word] ?? { description: '' };
@@ -75,7 +75,10 @@ function completeWord(
   );
 }
 
-/** Those of a command with what it requires first; a group's are those of its commands, as options may come before them. */
+/**
+ * The options of a command, required ones first. A group has those of all its commands, as options may come
+ * before the command.
+ */
 function optionsOf(command: Command): OptionName[] {
   const below = Object.values(command.subCommands ?? {}).filter(({ hidden }) => !hidden);
   const own = [...(command.required ?? []), ...(command.options ?? [])];
@@ -101,7 +104,7 @@ function completeValue(name: OptionName, prefix: string, command: Command): Comp
 
 function choose(candidates: readonly Candidate[], prefix: string): Completion {
   const fitting = candidates.filter(({ value }) => value.startsWith(prefix));
-  // A letter says less than the name that it stands for.
+  // A letter says less than the option's name.
   const long = fitting.filter(({ value }) => value.startsWith('--'));
   return { kind: 'words', candidates: prefix.length < 2 && long.length > 0 ? long : fitting };
 }
@@ -110,7 +113,7 @@ function isOption(word: string): boolean {
   return word.startsWith('-') && word !== '-';
 }
 
-/** `--name`, `--name=VALUE`, `-n`, `-nVALUE`; no name for one that there is not. */
+/** The option in `--name`, `--name=VALUE`, `-n` or `-nVALUE`; without a name when there is no such option. */
 function readOption(word: string): { name: OptionName | undefined; value?: string } {
   if (word.startsWith('--')) {
     const [, text = '', value] = /^--([^=]*)(?:=([^]*))?$/.exec(word) ?? [];

@@ -2,7 +2,7 @@ import type { Command } from '../command.ts';
 import { type Shell, shells } from './shells.ts';
 
 const places: Readonly<Record<Shell, (program: string) => string>> = {
-  // Not `source <(…)`, of which bash 3.2 (macOS) reads nothing.
+  // Not `source <(…)`: bash 3.2 (macOS) reads nothing from that.
   bash: (program) => `eval "$(${program} completion bash)"`,
   zsh: (program) => `source <(${program} completion zsh)`,
   fish: (program) => `${program} completion fish | source`,
@@ -10,9 +10,9 @@ const places: Readonly<Record<Shell, (program: string) => string>> = {
 };
 
 /**
- * `completion SHELL`, which prints a script for that shell, and the hidden `complete`, which the script calls at each TAB:
- * what there is to complete is always what this very program takes.
- * @param root gives all commands of the program.
+ * `completion SHELL` prints a script for that shell. The script calls the hidden command `complete` at each
+ * TAB. So the completions always match this very program.
+ * @param root returns all commands of the program.
  */
 export function completionCommands(program: string, root: () => Command): Readonly<Record<string, Command>> {
   const script = (shell: Shell): Command => ({

@@ -10,12 +10,12 @@ import { optionDefinitions, type OptionName } from '../options/options.ts';
 import { writeOut } from '../terminal/terminal.ts';
 import { type Candidate, complete } from './candidates.ts';
 
-/** Longest that a TAB may wait for a broker. */
+/** Longest time that a TAB waits for a broker, in milliseconds. */
 const PATIENCE_MS = 300;
 
 /**
- * Prints what `words` may go on with: a line that says which kind, `words` or `files`, then for `words` a line each, the
- * word, a tab and what it means.
+ * Prints the completions of `words`. The first line says which kind, `words` or `files`. For `words`, each
+ * further line has the word, a tab and its meaning.
  */
 export async function runComplete(root: Command, words: readonly string[]): Promise<void> {
   const { completion, given } = complete(root, words);
@@ -27,8 +27,9 @@ export async function runComplete(root: Command, words: readonly string[]): Prom
 }
 
 /**
- * Names of entries on the broker that the command line or `BPBROKER` names, whose identity is pinned or kept already. Nobody
- * asked for more than a word here: no search of the network, no first contact, no complaint, and nothing where it takes long.
+ * Names of entries on the broker that the command line or `BPBROKER` names, if its identity is pinned or kept
+ * already. The user only pressed TAB, so there is no search of the network, no first contact and no error
+ * message. A slow broker has no names here.
  */
 async function entryNames(prefix: string, given: ReadonlyMap<OptionName, string>): Promise<Candidate[]> {
   const deadline = new Promise<Candidate[]>((resolve) => setTimeout(resolve, PATIENCE_MS, []));
@@ -50,7 +51,7 @@ async function askForNames(prefix: string, given: ReadonlyMap<OptionName, string
     timeoutMs: PATIENCE_MS,
     ...(isUrl(broker) ? { ca: await authorities(text('ca')) } : requireKnown(broker, fingerprint)),
   });
-  // As many as a person may look through.
+  // The most that a person may look through.
   const { entries } = pageOf(await client.call('services', 'List', { prefix, limit: 100 }));
   // A shell shows them on a terminal.
   return entries.filter(({ name }) => nameProblem(name) === undefined).map(({ name }) => ({ value: name }));

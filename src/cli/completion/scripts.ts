@@ -9,8 +9,8 @@ const files: Readonly<Record<Shell, string>> = {
 };
 
 /**
- * The script that makes a shell ask `PROGRAM complete` for what a command line may go on with. They are beside this file,
- * inside an executable too.
+ * The script that makes a shell call `PROGRAM complete` to complete a command line. The scripts are beside
+ * this file, also inside an executable.
  */
 export function scriptFor(shell: Shell, program: string): string {
   return readFileSync(new URL(files[shell], import.meta.url), 'utf8').replaceAll('PROGRAM', program);

@@ -1,3 +1,3 @@
-/** The shells that `completion` has a script for. */
+/** The shells for which `completion` has a script. */
 export const shells = ['bash', 'zsh', 'fish', 'powershell'] as const;
 export type Shell = (typeof shells)[number];

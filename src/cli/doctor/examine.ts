@@ -42,9 +42,9 @@ const LOCAL_MS = 2500;
 const CALL_MS = 3000;
 
 /**
- * Walks the whole way to the broker, and further on as far as it gets. Nothing is changed, here or there, and nothing secret
- * is sent to a broker whose identity is not known.
- * @throws BrokerError `usage` for options that are no good.
+ * Checks the whole way to the broker, and goes on as far as possible. It changes nothing, here or there. It
+ * sends nothing secret to a broker whose identity is not known.
+ * @throws BrokerError `usage` for wrong options.
  */
 export async function examine(options: ExamineOptions): Promise<Report> {
   const { args, subject, site, accessKey, deadline } = options;
@@ -168,7 +168,9 @@ async function examineNetwork(
   });
 }
 
-/** Addresses of brokers that this user has met; a file that cannot be read is reported where an identity is asked for. */
+/**
+ * Addresses of brokers that this user has met. An unreadable file is reported by the check of the identity.
+ */
 function knownPlaces(): string[] {
   try {
     return [...openKnown().list().keys()].filter((key) => !isNameKey(key));
@@ -184,7 +186,10 @@ function hasAddress({ ipv4, ipv6 }: NetworkInterface, host: string): boolean {
 /** How many other ports of a host are tried. */
 const MAX_PORTS = 8;
 
-/** Where else a host that is named may have its broker: the port of its own file, those it was met at, and the usual one. */
+/**
+ * Other ports where a named host may have its broker: that of this host's own file, those where a broker was
+ * met, and the usual one.
+ */
 function likelyPorts({ host, port }: HostPort, own: number | undefined): number[] {
   const met = knownPlaces()
     .flatMap((text) => readAddress(text, DEFAULT_PORT) ?? [])
@@ -193,7 +198,7 @@ function likelyPorts({ host, port }: HostPort, own: number | undefined): number[
   return [...new Set(ports)].filter((one) => one !== 0 && one !== port).slice(0, MAX_PORTS);
 }
 
-/** Whoever names the broker can do without interfaces to search on. */
+/** A named broker needs no interfaces to search on. */
 function interfacesCheck(args: Arguments, check: Check): Check {
   if (args.text('bpbroker') === undefined || check.status !== 'fail') return check;
   const { problem: _searching, ...rest } = check;
@@ -212,7 +217,7 @@ function keyCheck({ key, repeated }: Subject): Check {
   return { id: 'discovery_key', status: 'ok', says: `one is set, by ${from}`, facts: { is_set: true } };
 }
 
-/** A broker of this host that its own firewall keeps others from. */
+/** The problem of a broker of this host whose own firewall drops the packets of others. */
 function examineFirewallHere(
   check: Check,
   { isRunning, port: own }: Host,
@@ -240,7 +245,7 @@ function examineFirewallHere(
   return check;
 }
 
-/** What could not be looked at, since something before it failed. */
+/** Checks that were not made, because something before them failed. */
 function notMade(made: readonly Check[], subject: Subject): Check[] {
   const ids: readonly CheckId[] = [
     'discovery_key',

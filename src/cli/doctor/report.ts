@@ -1,9 +1,9 @@
 import type { Json, JsonObject } from '../../protocol/formats/data.ts';
 
-/** What came of one check. `skip`: it was not made, and it is said why. */
+/** The outcome of one check. `skip`: it was not made, and `says` has the reason. */
 export type Status = 'ok' | 'warn' | 'fail' | 'skip';
 
-/** The parts that are looked at, in the order of the way from this host to the broker's disk. The ids are stable. */
+/** The checks, in the order of the way from this host to the broker's disk. The ids are stable. */
 const checkIds = [
   'program',
   'interfaces',
@@ -32,19 +32,19 @@ export interface Check {
   readonly status: Status;
   /** One line for people. */
   readonly says: string;
-  /** What it found, for programs. */
+  /** The findings, for programs. */
   readonly facts?: JsonObject;
-  /** What is wrong, and what helps; of checks that failed. */
+  /** The fault and the remedy; only of checks that failed. */
   readonly problem?: Problem;
-  /** One sentence: what could not be tried, so that it is not known whether all is well. */
+  /** One sentence: what could not be tried, so that the state is not known. */
   readonly untried?: string;
-  /** What is good to do even so; of checks that did not fail. */
+  /** Advice without a fault; only of checks that did not fail. */
   readonly hint?: Advice;
 }
 
 /**
- * What may be found to be wrong, with the exit code that says which part it is: as client commands end with it (contract,
- * section 2). The names are stable.
+ * The possible faults, each with the exit code that client commands have for it (contract, section 2). The
+ * names are stable.
  */
 export const causes = {
   disk_full: 1,
@@ -74,34 +74,34 @@ export type Cause = keyof typeof causes;
 
 export interface Problem extends Advice {
   readonly cause: Cause;
-  /** What is wrong: one sentence. */
+  /** The fault, in one sentence. */
   readonly message: string;
 }
 
 export interface Advice {
-  /** The one thing to do: one sentence or two. */
+  /** The one thing to do, in one sentence or two. */
   readonly advice: string;
-  /** Where to do it: on this host, or on the broker's. */
+  /** Where to do it: on this host, or on the broker's host. */
   readonly where: 'here' | 'broker';
-  /** A command line that does it, where there is one. */
+  /** A command line that does it, if there is one. */
   readonly command?: string;
 }
 
-/** A text that may end with a full stop or without, as one that does. */
+/** The text with a full stop at its end. */
 export function sentence(text: string): string {
   return text.endsWith('.') ? text : `${text}.`;
 }
 
-/** All that was found. */
+/** The result of all checks. */
 export interface Report {
   /** In the order of {@link checkIds}. */
   readonly checks: readonly Check[];
-  /** The one that is in the way of all others; nothing where all is well. */
+  /** The first fault on the way; `undefined` when all is well. */
   readonly problem: Problem | undefined;
-  /** The problem's, or what is good to do where there is none. */
+  /** The problem's advice, or else that of a check without a fault. */
   readonly advice: Advice | undefined;
   readonly exitCode: number;
-  /** The broker that was examined, `HOST:PORT` or its URL; nothing where there was none. */
+  /** The broker that was examined, `HOST:PORT` or its URL; `undefined` when there was none. */
   readonly broker: string | undefined;
   readonly tookMs: number;
 }
@@ -110,7 +110,7 @@ export interface Report {
 export function toJson({ checks, problem, advice, exitCode, broker, tookMs }: Report): JsonObject {
   const untried = checks.filter((check) => check.untried !== undefined).map(({ id }) => id);
   return {
-    // What was not tried is not known to be well.
+    // A check that could not be tried leaves the result unknown.
     ok: problem === undefined && untried.length === 0,
     untried,
     exit_code: exitCode,
@@ -136,7 +136,7 @@ export function conclude(
 ): Report {
   const checks = checkIds.flatMap((id) => found.filter((check) => check.id === id));
   const failed = checks.flatMap(({ problem }) => problem ?? []);
-  // A broker that cannot start on this very host is why none answers.
+  // A broker on this host that cannot start is the reason why none answers.
   const local = failed.find(({ cause }) => localCauses.has(cause));
   const [first] = failed;
   const problem = first?.cause === 'no_broker' ? (local ?? first) : first;

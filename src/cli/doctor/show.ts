@@ -6,11 +6,11 @@ import type { Check, CheckId, Report, Status } from './report.ts';
 
 export interface Look {
   readonly colour: boolean;
-  /** Columns of the terminal; nothing where it is none: then each check is one line, however long. */
+  /** Columns of the terminal; `undefined` when it is not one: then each check is one line, however long. */
   readonly width: number | undefined;
-  /** Checks that were well or were not made are left out; only what is wrong is printed. */
+  /** Leaves out checks that succeeded or were not made; prints only faults. */
   readonly quiet: boolean;
-  /** What each check found is printed below it. */
+  /** Prints the findings below each check. */
   readonly verbose: boolean;
 }
 
@@ -38,10 +38,10 @@ const colours: Readonly<Record<Status, number>> = { ok: 32, warn: 33, fail: 31, 
 const LABEL_WIDTH = 13;
 const FACT_INDENT = 4 + 2;
 const INDENT = FACT_INDENT + LABEL_WIDTH + 2;
-/** A terminal narrower than this gets lines of this width, and folds them itself. */
+/** Narrower terminals get lines of this width, and fold them themselves. */
 const LEAST_WIDTH = 40;
 
-/** The checklist, what is wrong, and what to do. */
+/** The checklist, the fault, and the remedy. */
 export function show(report: Report, look: Look): string[] {
   const { checks } = report;
   const shown = look.quiet ? checks.filter(({ status }) => status === 'warn' || status === 'fail') : checks;
@@ -63,7 +63,7 @@ function showCheck({ id, status, says, facts = {} }: Check, look: Look): string[
   ];
 }
 
-/** A line for a fact, or one for each member of a list; as JSON, so that nothing of it is lost. */
+/** A line for a fact, or one for each member of a list, as JSON, so that nothing of it is lost. */
 function tellFact(name: string, value: Json): string[] {
   if (!Array.isArray(value)) return [`${name}: ${spacedJson(value)}`];
   return (value as readonly Json[]).map((one) => `${name}: ${spacedJson(one)}`);
@@ -90,7 +90,7 @@ function ending({ checks, problem, advice, broker }: Report, look: Look): string
   return [
     ...head,
     ...tell(where, advice.advice),
-    // Never folded: it is to be copied.
+    // Never folded: the user copies it.
     ...(advice.command === undefined ? [] : [`  ${messageOf(advice.command)}`]),
   ];
 }
@@ -99,7 +99,7 @@ function paint(text: string, code: number, { colour }: Look): string {
   return colour ? `\u001b[${code}m${text}\u001b[0m` : text;
 }
 
-/** Lines of at most `width` less `indent` columns, broken at spaces; a word that is longer has a line of its own. */
+/** Lines of at most `width` less `indent` columns, broken at spaces. A longer word has a line of its own. */
 function fold(text: string, width: number | undefined, indent: number): string[] {
   if (width === undefined) return [text];
   const room = Math.max(LEAST_WIDTH, width) - indent;

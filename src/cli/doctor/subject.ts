@@ -1,16 +1,19 @@
 import { DEFAULT_PORT, formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
 import { shellWord } from '../../protocol/formats/shell-word.ts';
 
-/** What is examined, and how its commands are spelt. */
+/** What is examined, and how to write commands for it. */
 export interface Subject {
-  /** The program that was called, which advised commands begin with. */
+  /** The program that was called; advised commands begin with it. */
   readonly program: string;
-  /** The entry that is looked for. */
+  /** The entry that is searched for. */
   readonly name: string | undefined;
   /** UDP port that is asked. */
   readonly port: number;
   readonly key: string | undefined;
-  /** Options that advised commands repeat: files of keys, interfaces, an identity. What the environment says holds for them too. */
+  /**
+   * Options that advised commands repeat: files of keys, interfaces, an identity. Variables of the
+   * environment need no repetition.
+   */
   readonly repeated: Repeated;
 }
 
@@ -22,12 +25,12 @@ export interface Repeated {
   readonly interfaces: readonly string[];
 }
 
-/** An address as options take it: without the port where it is the usual one. */
+/** An address as options take it: without the port if it is the usual one. */
 export function place({ host, port }: HostPort): string {
   return port === DEFAULT_PORT ? host : formatAddress({ host, port });
 }
 
-/** A command line of the program: options that say which broker, the command, and what it takes. */
+/** A command line of the program: the options that name the broker, the command, and its own options. */
 export function commandLine(
   { program, name, port, repeated }: Subject,
   command: 'discover' | 'doctor' | 'ping' | 'service list' | 'service get',
@@ -44,7 +47,7 @@ export function commandLine(
     ...(takesName && isNamed && name !== undefined ? ['--name', shellWord(name)] : []),
     ...(broker ? ['--bpbroker', typeof broker === 'string' ? shellWord(broker) : place(broker)] : []),
     ...(target ? ['--target', place(target)] : []),
-    // A target says its own port: with --port, one that says none would be asked there.
+    // A target has its own port: with --port, a target without one would be asked at that port.
     ...(!broker && !target && port !== DEFAULT_PORT ? ['--port', String(port)] : []),
     ...(broker ? [] : repeated.interfaces.flatMap((one) => ['--interface', shellWord(one)])),
     ...option('--ca', repeated.ca),
@@ -58,7 +61,7 @@ function option(name: string, value: string | undefined): string[] {
   return value === undefined ? [] : [name, shellWord(value)];
 }
 
-/** How a sentence speaks of the entry's broker. */
+/** How a sentence refers to the entry's broker. */
 export function brokerOf({ name }: Subject): string {
   return name === undefined ? 'a broker' : `a broker that holds '${name}'`;
 }

@@ -1,4 +1,4 @@
-/** What the exit codes of every command mean (contract, section 2). */
+/** The meaning of the exit codes of every command (contract, section 2). */
 export const exitCodes: Readonly<Record<number, string>> = {
   0: 'done',
   1: 'the broker or an extension reported an error',

@@ -4,7 +4,7 @@ import { optionOf } from '../options/option-of.ts';
 import { usageOf } from './usage.ts';
 import { type OptionGroup, optionDefinitions, type OptionName } from '../options/options.ts';
 
-/** A term and what is said of it: an option, a command or an exit code. */
+/** A term and its description: an option, a command or an exit code. */
 export interface Row {
   readonly term: string;
   readonly text: string;
@@ -14,17 +14,17 @@ export interface Section {
   /** In capitals. */
   readonly title: string;
   readonly rows: readonly Row[];
-  /** A sentence below them. */
+  /** A sentence below the items. */
   readonly note?: string;
 }
 
-/** The help of one command, before it is laid out for a terminal or the reference. */
+/** The help of one command, before the layout for a terminal or the reference. */
 export interface Page {
   /** One line, without a full stop. */
   readonly summary: string;
   /** Paragraphs of whole sentences. */
   readonly details: readonly string[];
-  /** The command line in general, of pieces that are not to be broken. */
+  /** The command line in general, as pieces that are not to be broken. */
   readonly synopsis: readonly string[];
   readonly commands: Section;
   readonly options: readonly Section[];
@@ -41,7 +41,7 @@ const titles: Readonly<Record<OptionGroup, string>> = {
   output: 'OUTPUT',
 };
 
-/** What there is to say of a command. `path` leads to it from the program, whose own path is empty. */
+/** The help of a command. `path` is the way to it from the program, whose own path is empty. */
 export async function pageOf(program: string, path: readonly string[], command: Command): Promise<Page> {
   const { description, details, prints, examples = [] } = command;
   const printed = prints === undefined ? undefined : `It prints ${lowerFirst(prints)}`;
@@ -61,7 +61,7 @@ function withValue(name: OptionName, command: Pick<Command, 'valued'> = {}): str
   return valueHint === undefined ? `--${name}` : `--${name} ${valueHint}`;
 }
 
-/** The commands of a group, those of an expanded group within it one by one. */
+/** The commands of a group. For an expanded group within it, its commands one by one. */
 function commandRows({ subCommands = {} }: Command): Row[] {
   return Object.entries(subCommands)
     .filter(([, { hidden }]) => !hidden)
@@ -78,7 +78,10 @@ function optionSections(command: Command): Section[] {
   }));
 }
 
-/** The options of a command by group: its own in its own order, the others in that of all options. */
+/**
+ * The options of a command by group. Its own come in the command's order, the others in the order of all
+ * options.
+ */
 export function groupsOf(
   command: Command,
 ): { readonly group: OptionGroup; readonly names: readonly OptionName[] }[] {
@@ -92,13 +95,13 @@ export function groupsOf(
     .filter(({ names }) => names.length > 0);
 }
 
-/** What a command means by a connection option of its own is what it is about. */
+/** A connection option with a meaning of its own here belongs to the command's options. */
 function groupOf(name: OptionName, { meanings }: Command): OptionGroup {
   const { group = 'command' } = optionDefinitions[name];
   return group === 'connection' && meanings?.[name] !== undefined ? 'command' : group;
 }
 
-/** An option of a command, with its letter, its value and all that is said of it. */
+/** An option of a command, with its letter, its value and its description. */
 export function optionRow(name: OptionName, command: Command): Row {
   const { alias } = optionDefinitions[name];
   return {
@@ -109,7 +112,7 @@ export function optionRow(name: OptionName, command: Command): Row {
   };
 }
 
-/** Whether an option must be given, what holds without it, and its variable. No-break spaces hold pieces together. */
+/** Whether an option must be given, its default, and its variable. No-break spaces hold pieces together. */
 function remarks(name: OptionName, command: Command): string[] {
   const variable = variableOf(name, command);
   const need = needOf(name, command);
@@ -125,19 +128,19 @@ function remarks(name: OptionName, command: Command): string[] {
   ];
 }
 
-/** `required`, or beside which others one is required; nothing for an option that may be left out. */
+/** `required`, or the options of which one is required; `undefined` for an optional one. */
 export function needOf(name: OptionName, { required = [], oneOf = [] }: Command): string | undefined {
   if (required.includes(name)) return 'required';
   const others = oneOf.find((names) => names.includes(name))?.filter((other) => other !== name);
   return others && `this or ${others.map((other) => `--${other}`).join(' or ')} is required`;
 }
 
-/** What holds without an option; nothing for a flag, which is then off. */
+/** The default of an option; `undefined` for a flag, which is then off. */
 export function defaultOf(name: OptionName, { defaults }: Command): string | undefined {
   return defaults?.[name] ?? optionDefinitions[name].default;
 }
 
-/** The variable that stands in for an option of a command. */
+/** The variable of an option of a command. */
 export function variableOf(name: OptionName, { meanings }: Command): string | undefined {
   const { env, contentEnv } = optionDefinitions[name];
   if (contentEnv !== undefined) return `${contentEnv}, the\u00a0key\u00a0itself`;

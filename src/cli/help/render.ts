@@ -11,7 +11,7 @@ export interface Look {
 
 /** Longest term that has its text beside it. */
 const LONGEST_TERM = 24;
-/** Where a text would have fewer characters in a line, it is below its term. */
+/** A text with fewer characters than this in a line goes below its term. */
 const NARROWEST_TEXT = 36;
 
 /** The help of a command, laid out in lines no longer than `look.width`. */
@@ -78,7 +78,7 @@ function examples(lines: readonly string[], look: Look): string[] {
   return [title('EXAMPLES', look), ...lines.flatMap((line) => example(line, look.width))];
 }
 
-/** A command line that is too long goes on behind a backslash, so that it works as it is shown. */
+/** A command line that is too long continues after a backslash, so that it works as it is shown. */
 function example(line: string, width: number): string[] {
   const room = width - 4;
   const [first = '', ...more] = wrapPieces(withValues(shellWords(line), room - 2), room, 2);
@@ -86,7 +86,7 @@ function example(line: string, width: number): string[] {
   return lines.map((text, n) => (n < lines.length - 1 ? `${text} \\` : text));
 }
 
-/** Keeps an option and its value in one line where they fit. */
+/** Keeps an option and its value in one line if they fit. */
 function withValues(words: readonly string[], room: number): string[] {
   const pieces: string[] = [];
   for (const word of words) {

@@ -4,8 +4,8 @@ import { renderHelp } from './render.ts';
 import { helpWidth } from './width.ts';
 
 /**
- * Shows the help of a command: on standard output where it was asked for, on standard error where a command is missing. Colours are
- * for terminals alone, and for those only without NO_COLOR.
+ * Shows the help of a command: on standard output when it was asked for, on standard error when a command is
+ * missing. Colours are only for terminals, and only without NO_COLOR.
  */
 export async function showHelp(
   program: string,

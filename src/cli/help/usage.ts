@@ -4,7 +4,7 @@ import type { Command } from '../command.ts';
 import { optionOf } from '../options/option-of.ts';
 import { optionDefinitions, type OptionName } from '../options/options.ts';
 
-/** The command line of a command in general, as citty writes it, in pieces that are not to be broken. */
+/** The command line of a command in general, in the form of citty, as pieces that are not to be broken. */
 export async function usageOf(
   program: string,
   path: readonly string[],
@@ -22,7 +22,7 @@ export async function usageOf(
   ];
 }
 
-/** What citty's line tells apart: options that must be given, whether there are others, and a command's name. */
+/** The parts of citty's line: options that must be given, whether there are others, and a command's name. */
 function argumentsOf(command: Command): ArgsDef {
   const { subCommands, required = [], options = [] } = command;
   const given = required.map((name): [string, ArgsDef[string]] => [
@@ -36,7 +36,7 @@ function argumentsOf(command: Command): ArgsDef {
   };
 }
 
-/** citty has no word for options of which one must be given. */
+/** citty has no notation for options of which one must be given. */
 function alternatives({ oneOf = [] }: Command): string[] {
   return oneOf.flatMap((names) => `(${names.map(withValue).join(' |\n')})`.split('\n'));
 }

@@ -4,7 +4,7 @@ const WIDEST = 100;
 const UNKNOWN = 80;
 
 /**
- * How many columns help may take: those that the variable COLUMNS says, else those of the terminal, else 80. At least 40,
+ * The columns that help may use: the variable COLUMNS, else the width of the terminal, else 80. At least 40,
  * at most 100.
  */
 export function helpWidth(columns: string | undefined, terminal: number | undefined): number {

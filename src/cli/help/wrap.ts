@@ -19,7 +19,7 @@ export function wrapPieces(pieces: readonly string[], width: number, reserved: n
   return lines;
 }
 
-/** The words of a POSIX shell's command line, as they are written, quotes included. */
+/** The words of a POSIX shell's command line, as they are written, with their quotes. */
 export function shellWords(line: string): string[] {
   return line.match(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g) ?? [];
 }

@@ -2,13 +2,13 @@ import type { HeldLock } from '../../client/registry/registry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Arguments } from '../command.ts';
 
-/** The variables in which `lock` tells its command which lock it holds. */
+/** The variables in which `lock` names its lock to its command. */
 export const LOCK_NAME_VARIABLE = 'BPBROKER_LOCK_NAME';
 export const LOCK_REVISION_VARIABLE = 'BPBROKER_LOCK_REVISION';
 
 /**
- * The lock that `--if-locked` makes a write conditional on; nothing without that option.
- * @throws BrokerError `usage` where the variables do not name one.
+ * The lock of a write with `--if-locked`; `undefined` without that option.
+ * @throws BrokerError `usage` when the variables do not name one.
  */
 export function readHeldLock(
   args: Arguments,

@@ -1,30 +1,30 @@
 const windows = process.platform === 'win32';
 
-/** Those that end a program by default. */
+/** Signals that end a program by default. */
 export const endings: readonly NodeJS.Signals[] = windows
   ? ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK']
   : ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
 
-/** Those that may tell a program something else. */
+/** Signals with another meaning to a program. */
 const others: readonly NodeJS.Signals[] = windows
   ? []
   : ['SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGTSTP', 'SIGCONT'];
 
 type Handler = (signal: NodeJS.Signals) => void;
 
-/** What this program is sent, for whoever it is for at the moment. */
+/** The signals that this program receives, for their present handler. */
 export interface LockSignals {
-  /** Hands each signal to `handler` from now on; first those that came while it was for nobody. */
+  /** Passes each signal to `handler` from now on; first those that came without a handler. */
   handTo(handler: Handler): void;
-  /** Keeps signals until somebody is there for them. */
+  /** Keeps signals until there is a handler again. */
   keep(): void;
-  /** Whether this one has come so far. */
+  /** Whether this signal has come so far. */
   haveCome(signal: NodeJS.Signals): boolean;
-  /** Lets the system do with signals as by default. */
+  /** Restores the system's default for all signals. */
   stop(): void;
 }
 
-/** Most signals that are kept. */
+/** Most signals that are kept; more are dropped. */
 const MOST_KEPT = 100;
 
 export function listenToSignals(): LockSignals {

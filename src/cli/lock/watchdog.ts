@@ -8,38 +8,45 @@ import { reasonOf } from '../../protocol/system-errors.ts';
 /** A user's command that does not outlive this program. */
 export interface WatchedCommand {
   readonly pid: number;
-  /** Whether it has a process group of its own: signals are then for all of it, and it is ended as a whole. */
+  /**
+   * Whether it has a process group of its own. Then signals go to the whole group, and the whole group is
+   * ended.
+   */
   readonly hasGroup: boolean;
-  /** How it ended: its exit code, or 128 and the number of the signal that ended it. */
+  /** How it ended: its exit code, or 128 plus the number of the signal that ended it. */
   readonly ended: Promise<number>;
-  /** Lets what it has left running go on after us. To be called once it has ended. */
+  /** Lets the processes that it has left running outlive us. Call it once the command has ended. */
   letGo(): void;
 }
 
 const SHELL = '/bin/sh';
 
 /*
- * The command begins as a shell that waits until the one is there that watches over it: a shell in a session of its own, which waits
- * at a pipe whose other end only this program holds. When we end, however that comes, it kills the command's group, unless it has learnt
- * that all is done. Where we end before the command has begun, its shell ends with us.
+ * The command starts as a shell that waits for its watchdog. The watchdog is a shell in a session of its own,
+ * which waits at a pipe whose other end only this program has. When we end for any reason, the watchdog kills
+ * the command's group, unless it has received `done`. If we end before the command has begun, its shell ends
+ * with us.
  */
 const BEGIN = 'read -r go <&3 && exec "$@" 3<&-';
 const WATCH = 'read -r whom && { read -r done || kill -9 "$whom"; }';
 
-/** What shells exit with for a command that is not there, and for one that cannot be run. */
+/** Exit codes of shells for a command that does not exist, and for one that cannot be run. */
 const NOT_FOUND = 127;
 const NOT_RUNNABLE = 126;
 
 const windows = process.platform === 'win32';
 
 export interface WatchdogOptions {
-  /** Besides our own environment. */
+  /** Variables besides our own environment. */
   readonly env: Readonly<Record<string, string>>;
   /** Whether it stays in our process group, and so in that of the terminal. */
   readonly isForeground: boolean;
 }
 
-/** Starts a command with our standard streams. Gives the exit code and the message where it cannot be started. */
+/**
+ * Starts a command with our standard streams. Returns the exit code and the message when it cannot be
+ * started.
+ */
 export async function startWithWatchdog(
   command: readonly string[],
   { env, isForeground }: WatchdogOptions,
@@ -68,27 +75,27 @@ export async function startWithWatchdog(
   if (watcher) {
     await written(watcher, `${hasGroup ? -pid : pid}\n`);
     const begin = child.stdio[3] as Writable;
-    // One that has been ended already reads nothing.
+    // A command that has ended already reads nothing.
     begin.on('error', () => undefined);
     begin.end('go\n');
   }
   return { pid, hasGroup, ended, letGo: () => void watcher?.end('done\n') };
 }
 
-/** Starts the one that ends the command when we end, and gives what it reads. */
+/** Starts the watchdog, which ends the command when we end. Returns the stream to it. */
 async function startWatcher(): Promise<Writable> {
   const child = spawn(SHELL, ['-c', WATCH], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
   const problem = await startOf(child);
   if (problem) throw new BrokerError('internal', `Cannot run ${SHELL}: ${reasonOf(problem)}`);
   const { stdin } = child;
   if (!stdin) throw new BrokerError('internal', `Cannot run ${SHELL}: no pipe to it`);
-  // One that was killed reads nothing: then the command is not watched over.
+  // A watchdog that was killed reads nothing. Then nothing watches over the command.
   stdin.on('error', () => undefined);
   child.unref();
   return stdin;
 }
 
-/** Waits until a text is on its way, or there is nobody to read it. */
+/** Waits until a text is written, or its reader is gone. */
 function written(stream: Writable, text: string): Promise<void> {
   return new Promise((resolve) => {
     stream.once('close', resolve);
@@ -96,7 +103,7 @@ function written(stream: Writable, text: string): Promise<void> {
   });
 }
 
-/** Shells drop variables whose names they cannot have themselves: those are handed on behind their back. */
+/** Shells drop variables whose names they cannot have themselves. `env` passes these on. */
 function withOddNames(command: readonly string[]): readonly string[] {
   const odd = Object.entries(process.env).filter(([name]) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name));
   return odd.length > 0

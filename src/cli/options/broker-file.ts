@@ -7,7 +7,7 @@ import type { Arguments } from '../command.ts';
 export interface BrokerFile {
   readonly file: string;
   readonly backups: string;
-  /** The tree of this machine or user, which holds the file unless `--config` names another. */
+  /** The tree of this machine or user. It holds the file unless `--config` names another. */
   readonly home: Home;
   /** Whether `--config` names it. */
   readonly isGiven: boolean;
@@ -22,9 +22,9 @@ export function brokerFile(args: Arguments): BrokerFile {
 }
 
 /**
- * For a command that makes the file where there is none.
- * @throws BrokerError `invalid_config` where `--config` names a folder that does not exist: a misspelt path would begin an
- *   empty registry, and nobody would notice.
+ * For a command that makes a missing file.
+ * @throws BrokerError `invalid_config` when `--config` names a folder that does not exist: a misspelt path
+ * would begin an empty registry unnoticed.
  */
 export function newBrokerFile(args: Arguments): BrokerFile {
   const place = brokerFile(args);

@@ -1,6 +1,6 @@
 import type { OptionName } from './options.ts';
 
-/** The options that every command which talks to a broker takes. */
+/** The options of every command that connects to a broker. */
 export const connectionOptions: readonly OptionName[] = [
   'bpbroker',
   'access-key',
@@ -16,5 +16,5 @@ export const connectionOptions: readonly OptionName[] = [
   'verbose',
 ];
 
-/** The options that every command which prints a result takes. */
+/** The options of every command that prints a result. */
 export const outputOptions: readonly OptionName[] = ['format', 'cols', 'raw'];

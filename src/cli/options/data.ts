@@ -4,12 +4,12 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 import type { Arguments } from '../command.ts';
 
-/** What to do where there is no data. */
+/** The advice when there is no data. */
 export const GIVE_DATA = 'Give the data: --data DATA or --data-file FILE (- is standard input)';
 
 /**
- * The data that a command line gives: `--data`, taken literally, or `--data-file`, where `-` is standard input. A file's
- * last newline, which editors and `echo` put there, is not part of it.
+ * The data of a command line: `--data`, taken literally, or `--data-file`, where `-` is standard input. A
+ * file's last newline, which editors and `echo` add, is not part of it.
  * @throws BrokerError `usage` when neither or both are given, or the file cannot be read or is not UTF-8.
  */
 export function readData(args: Arguments): string {
@@ -18,7 +18,7 @@ export function readData(args: Arguments): string {
   throw new BrokerError('usage', GIVE_DATA);
 }
 
-/** As {@link readData}; nothing when neither is given. */
+/** As {@link readData}; `undefined` when neither is given. */
 export function readOptionalData(args: Arguments): string | undefined {
   const data = args.text('data');
   const file = args.text('data-file');
@@ -29,8 +29,8 @@ export function readOptionalData(args: Arguments): string | undefined {
 }
 
 /**
- * For `--json`: that the data is a JSON object, which would else be stored as the text it is.
- * @throws BrokerError `usage`, with line and column where it is no JSON at all.
+ * For `--json`: checks that the data is a JSON object; else it would be stored as a text.
+ * @throws BrokerError `usage`, with line and column when it is not JSON at all.
  */
 export async function checkIsObject(data: string | undefined, args: Arguments): Promise<void> {
   if (data === undefined) throw new BrokerError('usage', `Option --json is about the data. ${GIVE_DATA}`);
@@ -41,13 +41,16 @@ export async function checkIsObject(data: string | undefined, args: Arguments): 
     await parseJsonText(data, source);
     parseObject(data);
   } catch (error) {
-    throw new BrokerError('usage', `${messageOf(error)} (--json takes a JSON object alone)`, {
+    throw new BrokerError('usage', `${messageOf(error)} (--json accepts only a JSON object)`, {
       cause: error,
     });
   }
 }
 
-/** The text of a file, or of standard input for `-`. Throws `usage` naming `option`. */
+/**
+ * The text of a file, or of standard input for `-`.
+ * @throws BrokerError `usage` that names `option`.
+ */
 export function readText(file: string, option: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file === '-' ? 0 : file));

@@ -5,17 +5,21 @@ import { readSecret } from '../../protocol/formats/secret.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 import type { Arguments } from '../command.ts';
 
-/** Stands in for `--discover-key-file`, and holds the key itself: no option does, for the process list shows options. */
+/**
+ * The variable for `--discover-key-file`. It holds the key itself; no option does, because the process list
+ * shows options.
+ */
 const DISCOVER_KEY_VARIABLE = 'BPBROKER_DISCOVER_KEY';
 
-/** Stands in for `--access-key`. */
+/** The variable for `--access-key`. */
 const ACCESS_KEY_VARIABLE = 'BPBROKER_ACCESS_KEY';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * The access key to present, from the option, its variable, or the file.
- * @throws BrokerError `usage` for one that cannot be read, and for an empty one: it is not the same as none.
+ * @throws BrokerError `usage` for one that cannot be read, and for an empty one, which is not the same as
+ * none.
  */
 export function readAccessKey(args: Arguments, env: Environment = process.env): string | undefined {
   const file = args.text('access-key-file');
@@ -29,8 +33,8 @@ export function readAccessKey(args: Arguments, env: Environment = process.env): 
 }
 
 /**
- * The discovery key: with one, brokers are found and connected to in the keyed form alone.
- * @throws BrokerError `usage` for one that cannot be read, that is empty or too weak.
+ * The discovery key. With one, only the keyed form is used to find brokers and connect to them.
+ * @throws BrokerError `usage` for one that cannot be read, or is empty or too weak.
  */
 export function readDiscoverKey(args: Arguments, env: Environment = process.env): string | undefined {
   const file = args.text('discover-key-file');
@@ -42,7 +46,7 @@ export function readDiscoverKey(args: Arguments, env: Environment = process.env)
 
 /**
  * The key in a file, which may be a named pipe.
- * @throws BrokerError `usage` naming `option` and the file.
+ * @throws BrokerError `usage` that names `option` and the file.
  */
 export function readKeyFile(file: string, option: string): string {
   let bytes: Uint8Array;
@@ -55,8 +59,8 @@ export function readKeyFile(file: string, option: string): string {
 }
 
 /**
- * An empty variable is refused, unlike those that hold no key: it comes of a command that failed (`$(cat FILE)`), and
- * without its key a client would search in the open form, or ask as one that has none.
+ * An empty variable is refused, unlike other empty variables. It is the result of a command that failed
+ * (`$(cat FILE)`). Without its key a client would search in the open form, or call without a key.
  */
 function readVariable(env: Environment, name: string): string | undefined {
   const value = env[name];

@@ -25,7 +25,8 @@ export function readCount(
 }
 
 /**
- * The lifetime that `--ttl` gives, in milliseconds; nothing where it is not given. It is asked before a broker is looked for.
+ * The lifetime of `--ttl`, in milliseconds; `undefined` without it. It is checked before a broker is searched
+ * for.
  * @throws BrokerError `usage` for one that is shorter than `leastMs`.
  */
 export function readLifetime(args: Arguments, leastMs: number): number | undefined {

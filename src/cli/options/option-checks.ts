@@ -5,8 +5,8 @@ import { parseMember } from '../../protocol/registry/members.ts';
 import { nameProblem } from '../../protocol/registry/names.ts';
 
 /*
- * What the value of an option must be, asked of every command that takes it, before the command looks for a broker. Each
- * throws BrokerError `usage` that names `option`, such as `--name`.
+ * Checks of the values of options, for every command that takes them. They run before the command searches
+ * for a broker. Each throws BrokerError `usage` that names `option`, such as `--name`.
  */
 
 export function checkEntryName(value: string, option: string): void {
@@ -14,17 +14,17 @@ export function checkEntryName(value: string, option: string): void {
   if (problem !== undefined) throw new BrokerError('usage', `Invalid ${option}: ${problem}`);
 }
 
-/** The beginning of a name; nothing is the beginning of every name. */
+/** The beginning of a name; `''` is the beginning of every name. */
 export function checkPrefix(value: string, option: string): void {
   if (value !== '') checkEntryName(value, option);
 }
 
-/** The name of a member, with dots that lead inwards. */
+/** The path of a member, with dots that lead inwards. */
 export function checkMember(value: string, option: string): void {
   parseMember(value, option, 'usage');
 }
 
-/** At least one name: an empty variable of a script would choose nothing, and print an empty line. */
+/** At least one name: an empty variable of a script would choose no column, and print an empty line. */
 export function checkCols(value: string, option: string): void {
   if (/^,*$/.test(value))
     throw new BrokerError(
@@ -44,7 +44,7 @@ export function checkWhole(value: string, option: string): void {
 
 export function checkEndpoint(value: string, option: string): void {
   if (isEndpoint(value)) return;
-  // It may hold a password, which no message repeats.
+  // The value may hold a password, so no message repeats it.
   if (value.includes('@'))
     throw new BrokerError(
       'usage',
@@ -56,7 +56,7 @@ export function checkEndpoint(value: string, option: string): void {
   );
 }
 
-/** What keys in etcd begin with, which is no beginning of a name. */
+/** The beginning of keys in etcd, unlike the beginning of a name. */
 export function checkKeyPrefix(value: string, option: string): void {
   if (!isPrefix(value))
     throw new BrokerError(

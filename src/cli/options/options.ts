@@ -8,38 +8,39 @@ import {
   checkWhole,
 } from './option-checks.ts';
 
-/** The heading in help under which an option is listed; `command` is what the command is about. */
+/** The heading in help that lists an option; `command` is the subject of the command itself. */
 export type OptionGroup = 'command' | 'connection' | 'output' | 'network' | 'log';
 
 /**
- * Every option of every command, in one place. A name means the same thing wherever it is taken, so the parser knows
- * which options carry a value before it knows the command: options may come before or after it (contract, section 2).
+ * Every option of every command, in one place. A name has the same type in every command. So the parser knows
+ * which options carry a value before it knows the command: options may come before or after it (contract,
+ * section 2).
  */
 export interface OptionDefinition {
   /** `string` takes the next argument as its value, whatever it looks like. */
   readonly type: 'string' | 'boolean';
   readonly description: string;
-  /** How help names the value. */
+  /** The name of the value in help. */
   readonly valueHint?: string;
   /** Default: `command`. */
   readonly group?: OptionGroup;
-  /** What holds without it, as help says it. An option with a value has one here or in `defaults` of its commands. */
+  /** The default, as help states it. An option with a value has one here or in `defaults` of its commands. */
   readonly default?: string;
-  /** Throws BrokerError `usage` for a value that it cannot have; `option` is its name as a message has it. */
+  /** Throws BrokerError `usage` for an invalid value; `option` is its name for the message. */
   readonly check?: (value: string, option: string) => void;
   /** One letter. */
   readonly alias?: string;
-  /** The values that are taken; default: any. */
+  /** The accepted values; default: any. */
   readonly choices?: readonly string[];
   /** May be given more than once. */
   readonly repeatable?: boolean;
-  /** Variable of the environment that stands in for the option. */
+  /** Variable of the environment that is used without the option. */
   readonly env?: string;
-  /** Variable of the environment that holds what the option's file would hold. */
+  /** Variable of the environment that holds the content of the option's file. */
   readonly contentEnv?: string;
-  /** Options that have no meaning beside it, with what to do instead. */
+  /** Options that it cannot be combined with, and what to do instead. */
   readonly excludes?: Partial<Readonly<Record<OptionName, string>>>;
-  /** An empty variable is refused and not taken for unset: to lose the value would weaken what the command checks. */
+  /** An empty variable is refused, and not ignored: without its value, the command would check less. */
   readonly refusesEmpty?: boolean;
   /** Its value is never repeated in a message. */
   readonly secret?: boolean;
@@ -132,7 +133,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   // broker
   config: text('FILE', 'Configuration file, which holds the registry too', {
     alias: 'c',
-    default: "the machine's file, or the user's own where that one cannot be written",
+    default: "the machine's file, or the user's own if the machine's cannot be written",
     env: 'BPBROKER_CONFIG',
   }),
   'listen-ip': text('ADDRESS', 'Address to listen on', {
@@ -183,9 +184,9 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     default: 'the broker that is found on the network',
     env: 'BPBROKER',
     excludes: {
-      port: 'a broker that is named is not looked for; its port belongs to its name, --bpbroker HOST:PORT',
-      target: 'a broker that is named is not looked for; leave one of them out',
-      interface: 'a broker that is named is not looked for; leave one of them out',
+      port: 'a named broker is not searched for; its port belongs to its name, --bpbroker HOST:PORT',
+      target: 'a named broker is not searched for; leave one of them out',
+      interface: 'a named broker is not searched for; leave one of them out',
     },
   }),
   'access-key': text(
@@ -236,8 +237,8 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     excludes: {
       'data-only': 'one asks for the whole answer, the other for a part of it; leave one of them out',
       cols: 'one asks for the whole answer, the other for a part of it; leave one of them out',
-      default: 'where there is no entry, there is no answer to print; leave one of them out',
-      prefix: 'there may be several answers, none of which is the whole; leave --raw out',
+      default: 'a missing entry has no answer to print; leave one of them out',
+      prefix: 'there may be several answers; leave --raw out',
     },
   }),
   'data-only': flag('Print the data without last_write_ts and last_write_ip', { group: 'output' }),
@@ -270,7 +271,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   }),
   default: text('DATA', 'Print this if there is no such entry or column', {
     default: 'exit code 3',
-    excludes: { wait: 'what waits finds the entry, or gives up with exit code 9; leave one of them out' },
+    excludes: { wait: 'a command that waits finds the entry, or exits with code 9; leave one of them out' },
   }),
   wait: flag('Wait until it exists'),
   all: flag('Print every broker that answers, a line each'),
@@ -288,7 +289,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     check: checkWhole,
   }),
   foreground: flag(
-    'Leave the command in the process group of the terminal, so that it may ask for a password there; what it has started is not ended with it',
+    'Leave the command in the process group of the terminal, so that it may ask for a password there; the processes that it starts are not ended with it',
   ),
   'if-locked': flag('Write only while the lock of the surrounding lock command is held'),
   prefix: text('PREFIX', 'Only entries whose names start with this', {
@@ -300,9 +301,9 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   count: flag('Print how many entries there are, and not the entries', {
     excludes: { 'data-only': 'a number has no stamps; leave --data-only out' },
   }),
-  initial: flag('Print what exists first, in the order of its last writes', {
+  initial: flag('Print the existing entries first, in the order of their last writes', {
     excludes: {
-      after: 'one begins with what exists now, the other after a former change; leave one of them out',
+      after: 'one begins with the present entries, the other after an earlier change; leave one of them out',
     },
   }),
   after: text('R', 'Go on with the changes after revision R', {
@@ -315,7 +316,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
   forget: flag('Forget the identity that is kept'),
   method: text('MODULE.METHOD', 'The method to run, such as ossec.AddAgent'),
   from: text('FILE', 'The backup to restore'),
-  to: text('DRIVER', 'Where the registry is to be kept: file or etcd', { choices: ['file', 'etcd'] }),
+  to: text('DRIVER', 'Where to move the registry: file or etcd', { choices: ['file', 'etcd'] }),
   endpoint: text('URL', 'Client URL of a member of the etcd cluster, such as https://10.0.0.1:2379', {
     default: "the file's _store.endpoints",
     check: checkEndpoint,

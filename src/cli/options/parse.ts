@@ -12,7 +12,7 @@ import {
 } from './suggest.ts';
 
 export interface ParsedCommandLine {
-  /** The names that lead to the command, such as `service`, `get`. */
+  /** The words that lead to the command, such as `service`, `get`. */
   readonly path: readonly string[];
   readonly command: Command;
   readonly args: Arguments;
@@ -21,8 +21,9 @@ export interface ParsedCommandLine {
 type Values = Map<OptionName, string[]>;
 
 /**
- * Reads a command line against a program's commands. A value is taken literally, also one that looks like an option.
- * @throws BrokerError `usage` naming what is unknown (and the nearest that is known) or missing.
+ * Reads a command line against a program's commands. A value is taken literally, also one that looks like an
+ * option.
+ * @throws BrokerError `usage` that names what is unknown (and the nearest known one) or missing.
  */
 export function parseCommandLine(
   argv: readonly string[],
@@ -63,7 +64,10 @@ export function parseCommandLine(
   if (!isHelp && !values.has('version')) {
     checkOptions(values, command, path, env);
     if (command.rest !== undefined && rest.length === 0)
-      throw new BrokerError('usage', `Command '${path.join(' ')}' needs what to run: -- ${command.rest}`);
+      throw new BrokerError(
+        'usage',
+        `Command '${path.join(' ')}' needs a command to run: -- ${command.rest}`,
+      );
   }
   return { path, command, args: { ...argumentsOf(values, command, env), rest } };
 }
@@ -79,7 +83,7 @@ function descend(command: Command, token: string, path: string[], root: Command,
   if (known.length === 0 && command.rest !== undefined)
     throw new BrokerError(
       'usage',
-      `Unexpected argument '${token}' after '${path.join(' ')}'; what to run comes after --: -- ${command.rest}`,
+      `Unexpected argument '${token}' after '${path.join(' ')}'; the command to run comes after --: -- ${command.rest}`,
     );
   if (known.length === 0) {
     const meant = positionalSuggestion(token, command, (name) => values.has(name));
@@ -97,7 +101,7 @@ function readOption(token: string, command: Command): { name: OptionName; value?
   if (token.startsWith('--')) {
     const equals = token.indexOf('=');
     const name = equals === -1 ? token.slice(2) : token.slice(2, equals);
-    // Without the value: it may be a key, behind a misspelt --access-key.
+    // Without the value, which may be a key after a misspelt --access-key.
     if (!isOption(name)) throw unknownOption(`--${name}`, optionSuggestion(name, command));
     return equals === -1 ? { name } : { name, value: token.slice(equals + 1) };
   }
@@ -141,8 +145,8 @@ function checkChoice(name: OptionName, value: string, command: Command): string 
 }
 
 /**
- * Whether an option carries a value. One that does so in some commands alone, and comes before its command, carries a number
- * where one follows it.
+ * Whether an option carries a value. Some options carry one only in some commands. Before the command, such
+ * an option carries a value if a number follows it.
  */
 function takesValue(name: OptionName, command: Command, next: string | undefined, root: Command): boolean {
   if (command.load || optionDefinitions[name].type === 'string')
@@ -158,7 +162,7 @@ type Variables = Readonly<Record<string, string | undefined>>;
 
 function checkOptions(values: Values, command: Command, path: readonly string[], env: Variables): void {
   const taken = command.options ?? [];
-  // A group of commands, with none named, is answered with its usage and not with what is wrong about its options.
+  // A group without a command shows its usage, and no error about its options.
   if (!command.load) return;
   for (const [name, [value]] of values) {
     if (taken.includes(name)) checkHasValue(name, value, command);
@@ -170,10 +174,10 @@ function checkOptions(values: Values, command: Command, path: readonly string[],
     }
   }
   for (const name of taken) checkExclusions(name, values, env);
-  // Before anything is done with them: no broker is looked for with a name that no entry can have.
+  // Checked before anything is done: no broker is searched for with an invalid name.
   for (const [name, given] of values) {
     for (const value of given) {
-      // An option may have come before its command, which alone knows all that it takes.
+      // An option may have come before its command, which alone knows what it accepts.
       checkChoice(name, value, command);
       optionOf(name, command).check?.(value, `--${name}`);
     }
@@ -184,7 +188,7 @@ function checkOptions(values: Values, command: Command, path: readonly string[],
   }
 }
 
-/** For an option that came before its command, which alone says whether it takes a value. */
+/** For an option that came before its command, which alone knows whether it takes a value. */
 function checkHasValue(name: OptionName, value: string | undefined, command: Command): void {
   if (optionDefinitions[name].type === 'string') return;
   const { type, valueHint } = optionOf(name, command);
@@ -194,7 +198,7 @@ function checkHasValue(name: OptionName, value: string | undefined, command: Com
     throw new BrokerError('usage', `Option --${name} takes no value, got '${value}'`);
 }
 
-/** An option that is taken and then not looked at would leave its user guessing. */
+/** Refuses options that would be ignored: the user would not know it. */
 function checkExclusions(name: OptionName, values: Values, env: Variables): void {
   const { excludes, env: variable } = definition(name);
   if (!excludes) return;
@@ -212,14 +216,14 @@ function argumentsOf(values: Values, command: Command, env: Variables): Omit<Arg
   const fromEnvironment = (name: OptionName): string | undefined => {
     const variable = definition(name).env;
     if (variable === undefined || !command.options?.includes(name)) return undefined;
-    // What an option means to all other commands is not what this one means by it.
+    // The variable has the common meaning, which is not the meaning of this command.
     if (command.meanings?.[name] !== undefined) return undefined;
     if (env[variable] === '' && definition(name).refusesEmpty)
       throw new BrokerError(
         'usage',
         `The variable ${variable} is empty: expected ${hint(name, command)}, or unset it`,
       );
-    // Any other empty variable counts as none: scripts export variables that they have not filled.
+    // Any other empty variable counts as unset: scripts export variables that they have not filled.
     const value = env[variable] || undefined;
     if (value === undefined) return undefined;
     optionOf(name, command).check?.(value, variable);

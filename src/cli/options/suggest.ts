@@ -4,13 +4,13 @@ import type { Command } from '../command.ts';
 import type { OptionName } from './options.ts';
 
 /*
- * What a command line that cannot be read was probably meant to be. Each of these gives a text to put behind a message, such
- * as ` (did you mean '--name'?)`, or nothing.
+ * Suggestions for a command line that cannot be read. Each function returns a text to append to a message,
+ * such as ` (did you mean '--name'?)`, or `''`.
  */
 
 /**
- * Words that people try in place of an option, which a usage error answers with the option itself. Where several fit, the
- * first one of them does.
+ * Words that people try instead of an option. A usage error answers with the option. If several options fit,
+ * the first one counts.
  */
 export const optionSynonyms: Partial<Readonly<Record<OptionName, readonly string[]>>> = {
   'access-key': ['key', 'token', 'password', 'auth', 'secret', 'api-key'],
@@ -55,7 +55,7 @@ export const optionSynonyms: Partial<Readonly<Record<OptionName, readonly string
   user: ['username', 'account'],
 };
 
-/** Words that people try in place of a command, by the words of the command. */
+/** Words that people try instead of a command, by the words of the command. */
 export const commandSynonyms: Readonly<Record<string, readonly string[]>> = {
   start: ['run', 'serve', 'server', 'up', 'daemon'],
   configure: ['config'],
@@ -73,16 +73,16 @@ export const commandSynonyms: Readonly<Record<string, readonly string[]>> = {
   'service watch': ['subscribe', 'follow', 'tail'],
 };
 
-/** More than so many options that begin with a letter say nothing. */
+/** A letter that begins more options than this suggests nothing. */
 const MAX_LETTERS = 3;
 
-/** For a value, or a word of a list, that is none of `known`. */
+/** For a value, or a word of a list, that is not in `known`. */
 export function suggestion(given: string, known: readonly string[], mark = ''): string {
   const near = suggest(given, known);
   return near === undefined ? '' : didYouMean([`${mark}${near}`]);
 }
 
-/** For an option that does not exist: by the options of the command that it was given to, or of those below it. */
+/** For an unknown option: searches the options of the command, or of the commands below it. */
 export function optionSuggestion(given: string, command: Command): string {
   const scope = [...optionsBelow(command)];
   const found = synonymOf(given, scope) ?? suggest(given, scope);
@@ -95,20 +95,20 @@ export function letterSuggestion(letter: string, command: Command): string {
   return fitting.length > MAX_LETTERS ? '' : didYouMean(fitting.map((name) => `--${name}`));
 }
 
-/** For an option that exists, but not for this command. */
+/** For an option that exists, but not in this command. */
 export function otherOptionSuggestion(given: string, { options = [] }: Command): string {
   const found = synonymOf(given, options) ?? suggest(given, options);
   return found === undefined ? '' : didYouMean([`--${found}`]);
 }
 
-/** For a word that is no command of the group that it was given to. */
+/** For a word that is not a command of the group. */
 export function commandSuggestion(
   given: string,
   group: Command,
   path: readonly string[],
   root: Command,
 ): string {
-  // Help comes before what it is about; the word alone would be the one that was just refused.
+  // The word `help` comes before the command; alone, it would be refused again.
   if (given === 'help' && path.length > 0) return didYouMean([`help ${path.join(' ')}`]);
   const own = visible(group);
   const below = own.flatMap((name) => visible(group.subCommands?.[name]).map((sub) => `${name} ${sub}`));
@@ -124,7 +124,7 @@ export function commandSuggestion(
   return found === undefined ? '' : didYouMean([found]);
 }
 
-/** For a word behind a command that takes only options: the first option that it may be meant for and that is not given. */
+/** For a word after a command that takes only options: the first option that fits and is not given. */
 export function positionalSuggestion(
   given: string,
   command: Command,
@@ -145,7 +145,7 @@ function synonymOf(given: string, names: readonly OptionName[]): OptionName | un
   return synonyms.find(([name, words]) => names.includes(name) && words.includes(given))?.[0];
 }
 
-/** The options of a command and of those below it, which may come before the command's name. */
+/** The options of a command and of those below it: they may come before the command's name. */
 function optionsBelow({ options = [], subCommands = {} }: Command): ReadonlySet<OptionName> {
   const below = Object.values(subCommands).filter(({ hidden }) => !hidden);
   return new Set([...options, ...below.flatMap((sub) => [...optionsBelow(sub)]), 'help', 'version']);

@@ -2,29 +2,30 @@ import { escapeControls } from '../../protocol/errors.ts';
 import { isTerminal, writeOut, writeResult } from '../terminal/terminal.ts';
 
 /**
- * Output of data, which others may have written: on a terminal its control characters are shown and never sent, since a
- * terminal takes them for orders (a title, a colour, an answer typed for the user). A pipe or a file gets the bytes.
+ * Output of data, which others may have written. On a terminal its control characters are shown and never
+ * sent, because a terminal obeys them (a title, a colour, an answer typed for the user). A pipe or a file
+ * gets the bytes.
  */
 
-/** A result, or one of several. */
+/** Writes a result, or one of several. */
 export async function writeData(text: string): Promise<void> {
   await writeResult(await forTerminal(text));
 }
 
-/** Output that arrives in pieces, which may end within a character. */
+/** Writes output that arrives in pieces; a piece may end within a character. */
 export interface DataStream {
   write(bytes: Uint8Array): Promise<void>;
 }
 
 export function openDataStream(): DataStream {
-  // Whether this is a terminal is asked when it first matters: for plain ASCII it never does.
+  // Plain ASCII does not need to know whether this is a terminal.
   let decoder: TextDecoder | undefined;
   let isPlain = true;
   return {
     async write(bytes) {
       if (isPlain && bytes.some((byte) => !isHarmless(byte))) {
         isPlain = false;
-        // Anything that is not UTF-8 could be a control character of eight bits.
+        // Bytes that are not UTF-8 could be control characters of eight bits.
         if (await isTerminal(1)) decoder = new TextDecoder('utf-8', { ignoreBOM: true });
       }
       writeOut(decoder ? shown(decoder.decode(bytes, { stream: true })) : bytes);
@@ -37,7 +38,7 @@ async function forTerminal(text: string): Promise<string> {
   return safe !== text && (await isTerminal(1)) ? safe : text;
 }
 
-/** Lines and tabs stay what they are; a carriage return alone would overwrite its line. */
+/** Newlines and tabs stay as they are; a carriage return alone would overwrite its line. */
 function shown(text: string): string {
   return text.replaceAll(/[^\n\t]+/g, escapeControls);
 }

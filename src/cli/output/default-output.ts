@@ -4,9 +4,9 @@ import type { Arguments } from '../command.ts';
 import { columnsOf, type Result } from './output.ts';
 
 /**
- * What `--default` gives in place of what is not found: the text as it is, for a column too. A JSON object stands in for the
- * data of the entry, so that `--cols` chooses from it. Nothing where the option is not given.
- * @throws BrokerError `usage`, before anything is asked, where the default lacks a column that `--cols` names.
+ * The output of `--default` for something that is not found: the text as it is, also for a column. A JSON
+ * object replaces the data of the entry, so `--cols` chooses from it. `undefined` without the option.
+ * @throws BrokerError `usage`, before any request, when the default lacks a column that `--cols` names.
  */
 export function readDefault(args: Arguments): Result | undefined {
   const text = args.text('default');
@@ -25,7 +25,7 @@ export function readDefault(args: Arguments): Result | undefined {
   if (cols && cols.length > 1)
     throw new BrokerError(
       'usage',
-      `The text of --default stands in for one column, and --cols names ${cols.length}; give --default a JSON object with all of them`,
+      `The text of --default replaces one column, and --cols names ${cols.length}; give --default a JSON object with all of them`,
     );
   return { text: [text], json: text, rows: [{ [cols?.[0] ?? 'data']: text }] };
 }

@@ -9,8 +9,8 @@ export interface EntryOutput {
 }
 
 /**
- * How one entry is printed: a string as it is, an object led by its stamps (contract, section 3). `--cols` may name what is
- * known of the entry besides, unless its data has a member of that name.
+ * How one entry is printed: a string as it is, an object led by its stamps (contract, section 3). `--cols`
+ * may also name the entry's stamps and revision, unless its data has a member of that name.
  */
 export function entryResult(entry: ClientEntry, { dataOnly = false }: EntryOutput = {}): Result {
   const { name, revision, data, lastWriteTs, lastWriteIp } = entry;
@@ -21,7 +21,7 @@ export function entryResult(entry: ClientEntry, { dataOnly = false }: EntryOutpu
   return { text: [spacedJson(shown)], json: shown, rows: [shown], more };
 }
 
-/** How a list of entries is printed: a line each, name and data with a tab between. */
+/** How a list of entries is printed: a line for each, name and data with a tab between. */
 export function listResult(entries: readonly ClientEntry[], { dataOnly = false }: EntryOutput = {}): Result {
   const rows = entries.map(({ name, data, revision, lastWriteTs, lastWriteIp }): JsonObject => ({
     name,
@@ -36,7 +36,7 @@ export function countResult(count: number): Result {
   return { text: [String(count)], json: count, rows: [{ count }] };
 }
 
-/** Data on one line: a string that would break the line is shown as JSON. */
+/** Data on one line: a string with a line break is shown as JSON. */
 function lineOf({ data, stamped }: ClientEntry, dataOnly: boolean): string {
   if (typeof data !== 'string') return spacedJson(dataOnly ? data : stamped);
   // oxlint-disable-next-line no-control-regex -- those are what it looks for

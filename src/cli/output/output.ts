@@ -4,17 +4,20 @@ import { spacedJson } from '../../protocol/registry/entry.ts';
 import type { Arguments } from '../command.ts';
 import { writeData } from './data-output.ts';
 
-/** A command's result, ready for every output format. */
+/** A command's result, prepared for every output format. */
 export interface Result {
-  /** What `text` prints: one line for each. */
+  /** The output of `text`: one line for each. */
   readonly text: readonly string[];
-  /** What `json` prints. */
+  /** The output of `json`. */
   readonly json: Json;
-  /** What `csv` and `env` print, and `--cols` chooses from. */
+  /** The output of `csv` and `env`, from which `--cols` chooses. */
   readonly rows: readonly JsonObject[];
-  /** For each row, columns that are printed only where `--cols` names them. Those of the row win over them. */
+  /**
+   * For each row, columns that are printed only if `--cols` names them. A column of the row itself comes
+   * first.
+   */
   readonly more?: readonly JsonObject[];
-  /** The variables of `env`, where they are more than the first row's columns. */
+  /** The variables of `env`, if they are more than the first row's columns. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -29,7 +32,7 @@ export function columnsOf(args: Arguments): readonly string[] | undefined {
   return args.text('cols')?.split(',').filter(Boolean);
 }
 
-/** Prints the whole answer of the broker. */
+/** Prints the broker's whole answer. */
 export async function printRaw(envelope: Json | undefined): Promise<void> {
   await writeData(`${spacedJson(envelope)}\n`);
 }
@@ -77,7 +80,7 @@ function selectJson({ json, rows }: Result, cols: readonly string[]): Json {
   return Array.isArray(json) ? selected : (selected[0] ?? null);
 }
 
-/** RFC 4180. */
+/** One line of CSV (RFC 4180). */
 function csvLines(rows: readonly JsonObject[], columns: readonly string[]): string[] {
   return rows.map((row) => columns.map((column) => csvField(plain(row[column]))).join(','));
 }
@@ -91,10 +94,10 @@ function tsvField(value: Json | undefined): string {
 }
 
 /**
- * Assignments for a POSIX shell to `eval`. The names are upper-case behind `BPB_`: whoever may write an entry must not
- * be able to set PATH in the script that reads it.
- * @throws BrokerError `usage` where two columns would become one variable, and for a column without a name: a script would
- *   read the one for the other.
+ * Assignments for a POSIX shell to `eval`. The names are in upper case after `BPB_`: a writer of the entry
+ * must not be able to set PATH in the script that reads it.
+ * @throws BrokerError `usage` when two columns would become one variable, and for a column without a name: a
+ * script would read a wrong value.
  */
 function envLines({ rows, env }: Result, cols: readonly string[] | undefined): string[] {
   if (env && !cols) return Object.entries(env).map(([name, value]) => `${name}=${shellQuote(value)}`);
@@ -128,7 +131,7 @@ function shellQuote(value: string): string {
   return `'${value.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-/** A value as text: a string as it is, anything else as JSON, nothing as the empty string. */
+/** A value as text: a string as it is, `undefined` as the empty string, anything else as JSON. */
 function plain(value: Json | undefined): string {
   if (value === undefined || value === null) return '';
   return typeof value === 'string' ? value : spacedJson(value);

@@ -1,7 +1,10 @@
 import type { Step } from '../../os-service/step.ts';
 import { writeError, writeOut } from '../terminal/terminal.ts';
 
-/** Tells a person of each step: a note as it is done, or the whole of it, with the content of files, in a dry run. */
+/**
+ * Reports each step to a person: a note when it is done; in a dry run, the whole step with the content of
+ * files.
+ */
 export function tellSteps(dryRun: boolean): (step: Step) => void {
   return ({ text, content }) => {
     if (!dryRun) return writeError(`${text}\n`);

@@ -7,11 +7,11 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
   start: {
     description: 'Run the broker until it is interrupted',
     details:
-      'It runs in the foreground until SIGINT or SIGTERM. SIGHUP makes it read the options of its file again. One line on standard error says that it is ready, with its address and its fingerprint. With --detach the command returns then, or repeats why the broker failed and exits with its code. The file of the machine is etc/bpbroker.json in /usr/local/bpbroker, or in %ProgramFiles%\\bpbroker on Windows.',
+      'It runs in the foreground until SIGINT or SIGTERM. SIGHUP makes it read the options of its file again. One line on standard error says that it is ready, with its address and its fingerprint. With --detach the command returns at that point. If the broker fails, the command repeats the reason and exits with its code. The file of the machine is etc/bpbroker.json in /usr/local/bpbroker, or in %ProgramFiles%\\bpbroker on Windows.',
     prints: 'Nothing; the log is on standard error.',
     positionals: ['config'],
     options: ['config', 'detach', 'timeout', ...servedWith, 'log-file'],
-    meanings: { timeout: 'Longest time for a detached broker to be ready' },
+    meanings: { timeout: 'Longest time that a detached broker may take to be ready' },
     defaults: { timeout: '5m' },
     exits: {
       1: 'the broker could not start, or not end cleanly',
@@ -19,7 +19,7 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
     },
     examples: ['start', 'start --config ./bpbroker.json --listen-port 20444', 'start --detach'],
     load: async () => {
-      // Node 20 opens all files of an import at once, more than a process may under 'ulimit -n 64'.
+      // Node 20 opens all files of an import at once: more than a process may open under 'ulimit -n 64'.
       await import('../../store/file/file-store.ts');
       await import('../../broker/listeners.ts');
       await import('../../broker/health/self-check.ts');
@@ -27,7 +27,7 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
     },
   },
   configure: {
-    description: 'Add configuration; what exists is not replaced',
+    description: 'Add configuration; nothing that exists is replaced',
     details: 'The broker must not be running on that file.',
     prints: 'A line for each option that was added.',
     options: ['config-file', 'config'],
@@ -45,7 +45,7 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
   },
   restore: {
     description: 'Put a backup in place, with the broker stopped; the present state is kept aside',
-    details: 'The backup is verified first. The registry goes on at a revision above all earlier ones.',
+    details: 'The backup is verified first. The registry continues at a revision above all earlier ones.',
     prints: 'The path of the file, and of what was kept.',
     options: ['from', 'config'],
     required: ['from'],
@@ -55,14 +55,14 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
   migrate: {
     description: 'Move the registry between its file and an etcd cluster, with the broker stopped',
     details:
-      'It copies every entry, reads it back and compares it, and then switches _store in the configuration. Entries keep their revisions, and clients the identity that they know. From the beginning of a move out of etcd, brokers over it are refused every read and write. Interrupted, it is run again with the same options. What etcd needs besides --endpoint and --prefix (ca, cert, key, username, password) is read from _store of the configuration.',
+      'It copies every entry, reads it back and compares it, and then switches _store in the configuration. Entries keep their revisions, and the broker keeps its identity. As soon as a move out of etcd begins, brokers over it are refused every read and write. If it is interrupted, run it again with the same options. The other options of etcd (ca, cert, key, username, password) are read from _store of the configuration.',
     prints: 'The path of the configuration, and of what was kept of it.',
     options: ['from', 'to', 'endpoint', 'prefix', 'config'],
     required: ['from', 'to'],
     positionals: ['config'],
     meanings: {
       from: 'Where the registry is now: file or etcd',
-      prefix: 'What the keys of the registry in etcd begin with; it ends with /',
+      prefix: 'Beginning of the keys in etcd; it ends with /',
     },
     defaults: { prefix: "the file's _store.prefix, else /bpbroker/" },
     valued: { from: 'DRIVER' },

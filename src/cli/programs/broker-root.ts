@@ -2,7 +2,7 @@ import { brokerCommands } from './broker-commands.ts';
 import { clientCommands } from './client-commands.ts';
 import type { Command } from '../command.ts';
 
-/** The commands of `bpbroker`: all. */
+/** All commands of `bpbroker`. */
 export const brokerRoot: Command = {
   description: 'Service broker for install scripts that span several servers',
   options: ['version'],

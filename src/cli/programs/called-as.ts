@@ -1,6 +1,7 @@
 /**
- * Which program an executable is that holds both, by the name it is called with, such as `/usr/bin/bpclient`, `-bpclient`
- * (a login shell) or, on Windows, `BPCLIENT.EXE`: the client by its own name, the broker, which has all commands, by any other.
+ * Which of its two programs an executable runs as. The name it is called with decides, such as
+ * `/usr/bin/bpclient`, `-bpclient` (a login shell) or, on Windows, `BPCLIENT.EXE`. Under any name but the
+ * client's, it is the broker, which has all commands.
  */
 export function calledAs(
   name: string,

@@ -6,7 +6,7 @@ const entry = [...client, 'data-only'] as const;
 const write = ['name', 'data', 'data-file', 'json', 'ttl'] as const;
 const data = [['data', 'data-file']] as const;
 
-/** Of a command that asks its broker once. */
+/** The default of a command that sends its broker one request. */
 const once = '10s per request, 3s to find the broker';
 
 const service: Command = {
@@ -62,7 +62,7 @@ const service: Command = {
       load: () => import('../commands/write.ts').then(({ update }) => ({ run: update })),
     },
     renew: {
-      description: 'Start the lifetime of an entry anew',
+      description: 'Restart the lifetime of an entry',
       details:
         'Neither its data nor its revision changes, and an entry without a lifetime stays as it is. For an entry that must live as long as a command runs, use lock.',
       prints: 'The data of the entry.',
@@ -71,7 +71,7 @@ const service: Command = {
       defaults: { timeout: once, 'if-revision': 'renew at any revision' },
       meanings: { 'if-revision': 'Renew only if the entry is at this revision' },
       exits: {
-        3: 'the entry does not exist, or its lifetime is over',
+        3: 'the entry does not exist, or has expired',
         4: 'the entry is not at the revision of --if-revision',
       },
       examples: ['service renew --name foo'],
@@ -142,7 +142,7 @@ const service: Command = {
       },
       valued: { count: 'K' },
       defaults: { timeout: 'no limit', count: 'no limit' },
-      exits: { 9: 'the time of --timeout is over' },
+      exits: { 9: 'the time of --timeout has passed' },
       examples: [
         'service watch --prefix web/',
         "service watch --name db --initial --exec './reconfigure.sh'",
@@ -169,7 +169,7 @@ export const clientCommands: Readonly<Record<string, Command>> = {
   discover: {
     description: 'Find the broker that holds an entry, or any broker, and print its address',
     details:
-      'It asks over UDP on the network. Where several brokers answer, it fails with exit code 7, unless --all is given.',
+      'It asks over UDP on the network. If several brokers answer, it fails with exit code 7, unless --all is given.',
     prints: 'The address, such as 10.0.0.1, with :PORT where the port is not 20443.',
     options: [
       'name',
@@ -196,14 +196,14 @@ export const clientCommands: Readonly<Record<string, Command>> = {
   lock: {
     description: 'Run a command while it holds a lock',
     details:
-      'The lock is an entry that exists as long as the command runs; one at a time has it. It is renewed at a third of its lifetime, and released at the end. Signals are passed on to the command and all of its process group. Where the lock is lost, they are ended before another can have it. The command finds its lock in BPBROKER_LOCK_NAME and BPBROKER_LOCK_REVISION; writes with --if-locked only count while it is held.',
+      'The lock is an entry that exists as long as the command runs; one at a time has it. It is renewed at a third of its lifetime, and released at the end. Signals are passed on to the command and all of its process group. If the lock is lost, they are ended before another can have it. The command finds its lock in BPBROKER_LOCK_NAME and BPBROKER_LOCK_REVISION; writes with --if-locked succeed only while it is held.',
     prints: 'What the command prints.',
     options: ['name', 'data', 'ttl', 'wait', 'foreground', ...connectionOptions],
     required: ['name'],
     rest: 'CMD…',
     meanings: {
       data: 'What the entry holds meanwhile: a text, or a JSON object',
-      ttl: 'How long the lock outlives a holder that is gone, from 1s on',
+      ttl: 'How long the lock outlives a holder that has died; at least 1s',
       wait: 'Wait for the lock, in the order of asking',
     },
     defaults: {
@@ -257,7 +257,7 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     },
     defaults: {
       name: 'any broker',
-      timeout: '10s for all of it',
+      timeout: '10s in all',
       config: "that of this host's broker, if there is one",
     },
     exits: {
@@ -285,7 +285,7 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     options: ['bpbroker', 'name', 'fingerprint', 'forget', 'timeout', 'quiet', 'verbose'],
     positionals: ['bpbroker'],
     meanings: {
-      // The variables that scripts export for other commands must not narrow a list, nor change what is kept.
+      // Variables that scripts export for other commands must neither narrow a list nor change what is kept.
       bpbroker: 'Address of the broker',
       name: 'Name of an entry by which a broker was found',
       fingerprint: 'The identity to keep from now on',

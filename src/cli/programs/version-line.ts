@@ -1,17 +1,17 @@
 import { VERSION } from '../../protocol/version.ts';
 import { runtimeName } from '../../runtime/name.ts';
 
-// What the build of a release fills in (build/executable.ts); elsewhere there is no such thing.
+// The build of a release defines these (build/executable.ts); elsewhere they do not exist.
 declare const BPBROKER_COMMIT: string;
 declare const BPBROKER_TARGET: string;
 
-/** What runs: `commit` is that of the sources, and known to the executables of a release alone. */
+/** The running program. `commit` is that of the sources; only the executables of a release know it. */
 export interface Build {
   readonly version: string;
   readonly commit: string | undefined;
   /** Such as `bun 1.4.5`. */
   readonly runtime: string;
-  /** Such as `linux-x64-musl`; outside of an executable without the C library. */
+  /** Such as `linux-x64-musl`; without the C library if it is not an executable. */
   readonly target: string;
 }
 
@@ -26,8 +26,8 @@ export const build: Build = {
 };
 
 /**
- * What `--version` prints: `bpbroker 1.0.0 (commit 1a2b3c4d5e6f, bun 1.4.5, linux-x64)`. Only the executable of a release
- * knows its commit and the whole name of its target, such as `linux-x64-musl`.
+ * The output of `--version`: `bpbroker 1.0.0 (commit 1a2b3c4d5e6f, bun 1.4.5, linux-x64)`. Only the
+ * executable of a release knows its commit and the whole name of its target, such as `linux-x64-musl`.
  */
 export function versionLine(program: string): string {
   const { version, commit, runtime, target } = build;

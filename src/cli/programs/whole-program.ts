@@ -1,7 +1,7 @@
 import type { Command } from '../command.ts';
 import { completionCommands } from '../completion/commands.ts';
 
-/** All commands of a program: its own, and those that every program has. */
+/** All commands of a program: its own, and those of every program. */
 export function wholeProgram(program: string, own: Command): Command {
   const root: Command = {
     ...own,
@@ -15,9 +15,9 @@ export function wholeProgram(program: string, own: Command): Command {
 }
 
 /**
- * The command `help`, below which is a topic for each command of the program: `help service get`. Neither it nor its topics
- * do anything by themselves; the program shows the help of what they name.
- * @param root gives all commands of the program.
+ * The command `help`, with a topic for each command of the program: `help service get`. Neither it nor its
+ * topics run anything; the program shows the help of the command that they name.
+ * @param root returns all commands of the program.
  */
 function helpCommand(root: () => Command): Command {
   return {
@@ -39,12 +39,12 @@ function topicsOf({ subCommands = {} }: Command): Readonly<Record<string, Comman
   );
 }
 
-/** The words of the command that a command line asks help for, where its words begin with `help`. */
+/** The words of the command whose help is asked for, when the command line begins with `help`. */
 export function topicOf(path: readonly string[]): readonly string[] {
   return path[0] === 'help' ? path.slice(1) : path;
 }
 
-/** The command that words lead to. */
+/** The command at the end of a path of words. */
 export function commandAt(root: Command, path: readonly string[]): Command {
   return path.reduce<Command>((command, word) => command.subCommands?.[word] ?? command, root);
 }

@@ -11,31 +11,31 @@ import { readCount } from '../options/numbers.ts';
 import type { Arguments } from '../command.ts';
 
 export interface LocateOptions {
-  /** The entry whose holder is looked for; without it, any broker will do. */
+  /** The entry whose holder is searched for; without it, any broker. */
   readonly name?: string | undefined;
-  /** Look until there is one, or `timeoutMs` is over; else for 3 s at most. */
+  /** Search until there is one, or `timeoutMs` has passed; else for at most 3 s. */
   readonly wait: boolean;
   readonly timeoutMs: number | undefined;
-  /** Take several brokers for an answer. */
+  /** Accept several brokers as an answer. */
   readonly all?: boolean;
-  /** Take the only broker that answers when none holds the entry: a command may be about to make it. */
+  /** Accept the only broker that answers when none holds the entry: a command may be about to make it. */
   readonly orAny?: boolean;
-  /** The discovery key: brokers that have it are looked for, and no others. */
+  /** The discovery key: only brokers that have it are found. */
   readonly key: string | undefined;
-  /** The command takes no `--bpbroker`, so that no message advises it; default false. */
+  /** The command has no option `--bpbroker`, so no message advises it; default false. */
   readonly isOnlySearch?: boolean;
   /** Ends the search. */
   readonly signal?: AbortSignal;
 }
 
-/** The one broker for a command that was not told which (contract, section 2). */
+/** The one broker for a command without `--bpbroker` (contract, section 2). */
 export async function locateBroker(
   args: Arguments,
   notices: Notices,
   options: LocateOptions,
 ): Promise<FoundBroker> {
   const fingerprint = args.text('fingerprint');
-  // A command that waits for an entry waits for the broker that will hold it, and not at some other one.
+  // A command that waits for an entry waits for the broker that will hold it, and not at another one.
   const orAny = options.name !== undefined && (options.orAny ?? !options.wait);
   if (fingerprint === undefined) return first(await findBrokers(args, notices, { ...options, orAny }));
   const found = await findBrokers(args, notices, { ...options, orAny, all: true });
@@ -80,7 +80,10 @@ export async function findBrokers(
   }
 }
 
-/** Those of them that have an identity are one broker: copies of it, which run as well, are too much. */
+/**
+ * Those of them that have an identity. They must be one broker: if copies of it run as well, that is an
+ * error.
+ */
 async function withIdentity(
   found: readonly FoundBroker[],
   fingerprint: string,

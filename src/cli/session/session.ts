@@ -10,28 +10,28 @@ import { createNotices, type Notices, silentNotices } from '../terminal/notices.
 import type { Arguments } from '../command.ts';
 import type { Site } from './site.ts';
 
-/** A command's line to its broker. */
+/** A command's connection to its broker. */
 export interface Session {
   readonly client: BrokerClient;
   readonly notices: Notices;
-  /** Milliseconds left of `--timeout` for a command that waits; nothing without a limit. */
+  /** Milliseconds left of `--timeout` for a command that waits; `undefined` without a limit. */
   timeLeft(): number | undefined;
   /** The broker's last answer, whole. */
   answer(): Json | undefined;
 }
 
 export interface SessionOptions {
-  /** The entry that the command is about: the broker that holds it is the one to find. */
+  /** The entry that the command is about: the broker that holds it is searched for. */
   readonly name?: string | undefined;
-  /** Whether the command waits: until a broker is there, and for what it asks of it. */
+  /** Whether the command waits: for a broker, and for the result. */
   readonly wait?: boolean;
-  /** Whether one that waits may go to any broker, since it is about to make the entry. */
+  /** Whether a command that waits may use any broker, because it is about to make the entry. */
   readonly orAny?: boolean;
-  /** Whether it looks for its broker again when that is lost, even where it does not wait for it at first. */
+  /** Whether a lost broker is searched for again, even if the command does not wait for it at first. */
   readonly keeps?: boolean;
 }
 
-/** Longest for one attempt of a command that waits to make sure of its broker, in milliseconds. */
+/** Time limit of one check of the broker's identity, for a command that waits, in milliseconds. */
 const SETTLE_MS = 10_000;
 
 /** Runs `work` with a client of the broker that the command line names, or that is found on the network. */
@@ -65,7 +65,7 @@ export async function withSession<T>(
     foundBy: args.text('bpbroker') === undefined ? options.name : undefined,
     findAgain: options.wait || options.keeps ? await searchAgain(args, options.name, discoverKey) : undefined,
   };
-  // One that waits looks for its broker anew each time: what was found may have moved before it was reached.
+  // A command that waits searches anew for each attempt: a broker may have moved before it was reached.
   const client = await untilReached(options.wait ? (timeLeft() ?? Infinity) : 0, async () => {
     const within = options.wait ? { settleMs: Math.min(timeLeft() ?? Infinity, SETTLE_MS) } : {};
     const named = { ...connection, ...within, fingerprint: args.text('fingerprint') };
@@ -85,14 +85,14 @@ export async function withSession<T>(
   }
 }
 
-/** The broker where the command line names it by a URL. What only that needs is loaded only then. */
+/** The broker that the command line names by a URL. The code for it is loaded only then. */
 async function readSite(args: Arguments, discoverKey: string | undefined): Promise<Site | undefined> {
   if (!isUrl(args.text('bpbroker') ?? '') && !args.flag('ca')) return undefined;
   const { siteOf } = await import('./site.ts');
   return siteOf(args, discoverKey);
 }
 
-/** How a command that was not told its broker looks for it again. */
+/** How a command without `--bpbroker` searches for its broker again. */
 async function searchAgain(
   args: Arguments,
   name: string | undefined,
@@ -103,7 +103,7 @@ async function searchAgain(
   return async (timeoutMs, signal) => {
     const find = (by?: string): Promise<FoundBroker[]> =>
       findBrokers(args, silentNotices, { name: by, key, wait: false, timeoutMs, all: true, signal });
-    // Any broker is asked, whatever it holds: the identity tells which one it was.
+    // All brokers are asked, whatever they hold: the identity shows which one it was.
     const holding = name === undefined ? [] : find(name).catch(() => []);
     return { brokers: await find(), holders: await holding };
   };

@@ -7,14 +7,14 @@ import type { Arguments } from '../command.ts';
 /** A broker that is named by a URL. */
 export interface Site {
   readonly url: string;
-  /** The authorities that count, in PEM; default: those of the system. */
+  /** The authorities to trust, in PEM; default: those of the system. */
   readonly ca: readonly string[] | undefined;
 }
 
 /**
  * The broker that the command line names by a URL.
- * @throws BrokerError `usage` for a malformed URL, for authorities that cannot be read, and for options that say how any other
- *   broker is known.
+ * @throws BrokerError `usage` for a malformed URL, for unreadable authorities, and for options that only
+ * concern other brokers.
  */
 export function siteOf(args: Arguments, discoverKey: string | undefined): Site {
   const broker = args.text('bpbroker') ?? '';

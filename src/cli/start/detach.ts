@@ -12,12 +12,12 @@ import { closeLog, type LogFile, openLog } from './log-file.ts';
 import { makeReadyFile, type ReadyFile } from './ready-file.ts';
 import { servedWith } from './served-with.ts';
 
-/** Longest that a broker has to get ready, unless `--timeout` says otherwise: as long as systemd gives it. */
+/** Longest time for a broker to become ready without `--timeout`, in milliseconds: systemd's default. */
 const READY_MS = 5 * 60_000;
 const LOOK_EVERY_MS = 20;
 /**
- * What ends a broker that is not ready, and how long each has for that. It may be writing, so the first signal ends it where it can be
- * ended, and the second one where it hangs.
+ * The signals that end a broker which is not ready, and the time that each has. The broker may be writing. So
+ * the first signal ends it in an orderly way, and the second one ends it when it hangs.
  */
 const steps = [
   ['SIGTERM', 2000],
@@ -30,7 +30,7 @@ const passedOn: readonly OptionName[] = ['config', ...servedWith];
 
 const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** What has become of the broker that was started. */
+/** The outcome of the broker that was started. */
 type Outcome =
   | { readonly ready: Announcement }
   | { readonly ended: number | NodeJS.Signals }
@@ -39,10 +39,11 @@ type Outcome =
   | 'late';
 
 /**
- * Starts a broker in a session of its own, and returns once it is ready. It keeps the folder that it was started in, so that
- * paths mean what they mean in the foreground; it reads nothing, and what it writes goes to its log.
+ * Starts a broker in a session of its own, and returns once it is ready. It keeps the current folder, so that
+ * paths mean the same as in the foreground. It reads no input, and its output goes to its log.
  * @returns the exit code: that of a broker that has failed, whose message is repeated.
- * @throws BrokerError `usage`, `invalid_config`; `timeout` when it is not ready in time: it is ended then.
+ * @throws BrokerError `usage`, `invalid_config`.
+ * @throws BrokerError `timeout` when it is not ready in time; then it is ended.
  */
 export async function startDetached(args: Arguments): Promise<number> {
   const timeout = args.text('timeout');
@@ -66,11 +67,11 @@ function start(args: Arguments, { fd }: LogFile, ready: ReadyFile): ChildProcess
   });
   const [program = '', ...words] = runtime.ownCommand();
   return spawn(program, [...words, 'start', ...options], {
-    // By the name that this program was called with: an executable is the broker or the client by that.
+    // By the name that this program was called with: an executable is the broker or the client by its name.
     argv0: process.argv0,
     stdio: ['ignore', fd, fd],
     env: { ...process.env, ...ready.env },
-    // A session of its own: no terminal can interrupt it, or end it by being closed.
+    // A session of its own, so that no terminal can interrupt it, or end it by closing.
     detached: true,
     windowsHide: true,
   });
@@ -103,7 +104,7 @@ async function conclude(
   { log, limitMs }: { readonly log: LogFile; readonly limitMs: number },
 ): Promise<number> {
   if (outcome === 'late') {
-    // Before it is ended: what it writes then says nothing of what kept it.
+    // Read before the broker is ended: later lines do not say what delayed it.
     const last = lastOf(log);
     await end(child);
     throw new BrokerError(
@@ -125,7 +126,7 @@ async function conclude(
     return 128 + (constants.signals[outcome.signal] ?? 0);
   }
   const { ended } = outcome;
-  // What it has failed for, as it says it in the foreground.
+  // The reason of the failure, in the words of the broker.
   const fatal = log.newLines().findLast((line) => line.startsWith('Fatal error: '));
   const how = typeof ended === 'number' ? `with exit code ${ended}` : `by ${ended}`;
   writeError(`${fatal ?? `Fatal error: The broker ended ${how} before it was ready; ${lastOf(log)}`}\n`);
@@ -154,7 +155,7 @@ async function end(child: ChildProcess): Promise<void> {
   }
 }
 
-/** Not by way of the child's own `kill`, which sends one signal alone under Deno. */
+/** Not the child's own `kill`, which sends only one signal under Deno. */
 function sendTo(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);

@@ -6,21 +6,21 @@ import { reasonOf } from '../../protocol/system-errors.ts';
 import type { Arguments } from '../command.ts';
 import type { BrokerFile } from '../options/broker-file.ts';
 
-/** The log of a detached broker, as the command that starts it has it. */
+/** The log of a detached broker, as seen by the command that starts it. */
 export interface LogFile {
   readonly path: string;
   /** For the broker's standard output and standard error. */
   readonly fd: number;
-  /** The lines that have been written since it was opened, of the last 64 KiB. */
+  /** The lines written since it was opened, of the last 64 KiB. */
   newLines(): string[];
 }
 
 const MAX_READ = 64 * 1024;
 
 /**
- * Opens the file that a detached broker appends its log to: that of `--log-file`, whose folder must exist, or the one beside its
- * configuration, `bpbroker.log` for `bpbroker.json`. A new one is readable by its owner alone.
- * @throws BrokerError `usage` for a `--log-file` that cannot be, `invalid_config` for the default.
+ * Opens the file to which a detached broker appends its log: that of `--log-file`, whose folder must exist,
+ * or the one beside its configuration, `bpbroker.log` for `bpbroker.json`. Only its owner can read a new one.
+ * @throws BrokerError `usage` for an unusable `--log-file`, `invalid_config` for the default.
  */
 export function openLog(args: Arguments, { file }: Pick<BrokerFile, 'file'>): LogFile {
   const given = args.text('log-file');
@@ -33,16 +33,16 @@ export function openLog(args: Arguments, { file }: Pick<BrokerFile, 'file'>): Lo
           { cause },
         )
       : new BrokerError('usage', `Cannot open --log-file ${given}: ${reason}`, { cause });
-  // Root is never led elsewhere by a symbolic link. Windows has no such flag.
+  // Root never follows a symbolic link here. Windows has no such flag.
   const noFollow = runsAsRoot() ? (constants.O_NOFOLLOW ?? 0) : 0;
   let fd: number;
   try {
     if (given === undefined && isFolder(file))
       throw new BrokerError('invalid_config', `${file} is a folder: give the path of a file`);
-    // As the broker itself would make it.
+    // The mode that the broker itself would use.
     if (given === undefined) mkdirSync(path.dirname(log), { recursive: true, mode: 0o700 });
-    // To open a pipe that nobody reads would wait for a reader.
-    if (isOther(log)) throw fail('it is no file');
+    // Opening a pipe without a reader would block.
+    if (isOther(log)) throw fail('it is not a file');
     fd = openSync(log, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | noFollow, 0o600);
   } catch (error) {
     if (error instanceof BrokerError) throw error;
@@ -81,7 +81,7 @@ function linesFrom(fd: number, start: number): string[] {
     .filter((line) => line !== '');
 }
 
-/** Lets go of the log: the broker has it open by then. */
+/** Closes the log here; the broker has it open by then. */
 export function closeLog({ fd }: LogFile): void {
   closeSync(fd);
 }

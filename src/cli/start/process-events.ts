@@ -3,20 +3,20 @@ import { constants } from 'node:os';
 import type { Logger } from '../../protocol/logger.ts';
 import { flushErrors } from '../terminal/terminal.ts';
 
-/** What the system asks of a broker that runs. */
+/** The system's requests to a running broker. */
 export interface Signals {
-  /** The first SIGINT or SIGTERM. Further ones change nothing: the stop that is under way is bounded. */
+  /** Resolves at the first SIGINT or SIGTERM. Further ones change nothing: the stop has a time limit. */
   readonly stopped: Promise<string>;
   /**
-   * Does `action` for each SIGHUP from now on, and for one that came earlier; those that come while it is under way count
-   * once. The action must not reject.
+   * Runs `action` for each SIGHUP from now on, and for one that came earlier. Several that come during a run
+   * count once. The action must not reject.
    */
   onReload(action: () => Promise<void>): void;
 }
 
 /**
- * Handles SIGINT, SIGTERM and SIGHUP. A terminal that closes sends SIGHUP as well: a reload does no harm then. Windows has
- * none: what is named so there ends the process.
+ * Handles SIGINT, SIGTERM and SIGHUP. A closing terminal sends SIGHUP too: a reload does no harm then.
+ * Windows has no SIGHUP: the event of that name ends the process.
  */
 export function handleSignals(log: Logger): Signals {
   let isOpen = false;
@@ -44,7 +44,7 @@ export function handleSignals(log: Logger): Signals {
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.on(signal, () => {
-        // A start that hangs can be ended, though not by one signal alone: it may be writing.
+        // A second signal ends a start that hangs. One alone does not, because the start may be writing.
         if (stopping !== undefined && !isOpen) runtime.exit(128 + constants.signals[signal]);
         if (stopping !== undefined) log.info('it is stopping already', { signal });
         stopping ??= signal;
@@ -62,14 +62,12 @@ export function handleSignals(log: Logger): Signals {
   };
 }
 
-/** Has the runtime's warnings, and what would end the process, logged like everything else: its own way may wait. */
+/** Logs the runtime's warnings and fatal errors like everything else: the runtime's own output may block. */
 export function logProblems(log: Logger): void {
   process.removeAllListeners('warning');
-  process.on('warning', ({ name, message }) =>
-    log.warn('warning of the runtime', { name, warning: message }),
-  );
+  process.on('warning', ({ name, message }) => log.warn('the runtime warns', { name, warning: message }));
   const end = async (error: unknown): Promise<void> => {
-    log.error('the broker ends, for an error that nothing handled', {
+    log.error('the broker ends because of an error that nothing handled', {
       error: error instanceof Error ? (error.stack ?? error.message) : String(error),
     });
     await flushErrors();

@@ -6,22 +6,23 @@ import { reasonOf } from '../../protocol/system-errors.ts';
 import type { Announcement } from './ready-line.ts';
 
 /**
- * How a detached broker tells the command that has started it that it is ready: by a file, in a folder for the two of them alone.
- * Every runtime and system has files; not each of them lets a child inherit more than its three standard streams.
+ * How a detached broker notifies the command that started it that it is ready: by a file in a folder for
+ * these two alone. Every runtime and system has files. Not each of them lets a child inherit more than its
+ * three standard streams.
  */
 
-/** Names the file to the broker. */
+/** The variable that names the file to the broker. */
 const VARIABLE = 'BPBROKER_DETACHED_READY_FILE';
 
 export interface ReadyFile {
-  /** What the broker's environment needs. */
+  /** Additions to the broker's environment. */
   readonly env: Readonly<Record<string, string>>;
-  /** What the broker has said; nothing yet. */
+  /** What the broker has written; `undefined` before it has. */
   read(): Announcement | undefined;
   remove(): void;
 }
 
-/** @throws BrokerError `invalid_config` where no temporary file can be made. */
+/** @throws BrokerError `invalid_config` when no temporary file can be made. */
 export function makeReadyFile(): ReadyFile {
   let dir: string;
   try {
@@ -46,17 +47,20 @@ export function makeReadyFile(): ReadyFile {
   };
 }
 
-/** The file that whoever has started this broker waits for, if anybody does. What the broker starts itself is not told of it. */
+/**
+ * The file that the command waits for which started this broker, if one waits. Programs that the broker
+ * starts do not inherit its name.
+ */
 export function takeReadyFile(env: NodeJS.ProcessEnv): string | undefined {
   const file = env[VARIABLE];
   delete env[VARIABLE];
   return file;
 }
 
-/** @throws the system's error where nobody waits any more. */
+/** @throws the system's error when nobody waits any more. */
 export function writeReadyFile(file: string, announcement: Announcement): void {
   const written = `${file}.new`;
   writeFileSync(written, JSON.stringify(announcement), { mode: 0o600, flag: 'wx' });
-  // It is there whole, or not at all.
+  // The rename makes the file appear whole, or not at all.
   renameSync(written, file);
 }

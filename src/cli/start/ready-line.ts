@@ -10,12 +10,12 @@ export interface Ready extends BrokerFile {
   readonly isNew: boolean;
 }
 
-/** What a broker says once it is ready. */
+/** The output of a broker once it is ready. */
 export interface Announcement {
   readonly format: LogFormat;
-  /** Where it answers: the one line that scripts wait for. */
+  /** Its addresses: the one line that scripts wait for. */
   readonly line: string;
-  /** For a person, what may be typed next. */
+  /** For a person: what to type next. */
   readonly steps: string;
 }
 
@@ -32,7 +32,7 @@ export function announce(ready: Ready): Announcement {
   return { format, line, steps: nextSteps(address) };
 }
 
-/** Says that the broker answers, and where, whatever the log's level is. */
+/** Reports that the broker answers, and where, whatever the log's level is. */
 export async function sayAnnouncement(
   { format, line, steps }: Announcement,
   detached?: Detached,
@@ -80,7 +80,7 @@ function asJson({ address, file, isNew, home, isGiven }: Ready): string {
 
 /** What a person may type next, in another terminal. */
 function nextSteps({ port, keyed }: BrokerAddress): string {
-  // Run by npm in a clone, the programs are found through npx.
+  // When npm runs them in a clone, the programs are found through npx.
   const program = process.env['npm_command'] === undefined ? 'bpbroker' : 'npx bpbroker';
   const broker = port === 20_443 ? '127.0.0.1' : `127.0.0.1:${port}`;
   const key = keyed ? ' --discover-key-file FILE' : '';

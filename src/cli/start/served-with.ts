@@ -1,6 +1,6 @@
 import type { OptionName } from '../options/options.ts';
 
-/** The options of `start` that the broker itself takes, and so those that a detached one is given as well. */
+/** The options of `start` that a detached broker receives too. */
 export const servedWith: readonly OptionName[] = [
   'listen-ip',
   'listen-port',

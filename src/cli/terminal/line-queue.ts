@@ -1,45 +1,45 @@
-/** Lines on their way to standard error. No call throws or waits for the reader. */
+/** Lines to be written to standard error. No call throws or waits for the reader. */
 export interface LineQueue {
-  /** Takes a line, or part of one; drops and counts it where there is no room. */
+  /** Accepts a line, or part of one. Without room, it drops the line and counts it. */
   write(text: string): void;
-  /** How the line reads that says how many were lost. */
+  /** Sets the text of the line that reports how many were lost. */
   sayLossAs(render: (lines: number) => string): void;
-  /** Waits until all is written: as long as the reader reads, and no longer than the limits say. */
+  /** Waits until all is written, as long as the reader reads, within the limits. */
   flush(): Promise<void>;
   /** How many lines were lost so far. */
   readonly lost: number;
 }
 
-/** Writes bytes and says whether that worked, at once or later. It must not throw. */
+/** Writes bytes and reports whether that worked, at once or later. It must not throw. */
 export type Send = (bytes: Uint8Array, done: (isWritten: boolean) => void) => void;
 
 export interface LineQueueLimits {
-  /** Bytes that may wait; default 256 KiB. */
+  /** Bytes that may wait; default 262,144 (256 KiB). */
   readonly bytes?: number;
-  /** Longest that `flush` waits for a reader that reads nothing; default 1 s. */
+  /** Longest time that `flush` waits for a reader that reads nothing, in milliseconds; default 1000. */
   readonly idleMs?: number;
-  /** Longest that `flush` takes; default 5 s. */
+  /** Longest time that `flush` takes, in milliseconds; default 5000. */
   readonly flushMs?: number;
 }
 
 interface Item {
   readonly bytes: Uint8Array;
-  /** The lines that are lost with it. */
+  /** How many lines are lost with it. */
   readonly lines: number;
-  /** Whether it says that they have been lost already. */
+  /** Whether their loss has been counted already. */
   readonly isLoss: boolean;
 }
 
 const POLL_MS = 5;
 
-/** Says how many lines could not be written. */
+/** The text that reports how many lines could not be written. */
 export function lossText(lines: number): string {
   return lines === 1 ? '1 line was lost' : `${lines} lines were lost`;
 }
 
 /**
- * A bounded queue with one write under way. Once it is full, lines are dropped until half of it is free again; then it
- * says how many there were, so that the loss is reported at its place.
+ * A bounded queue with one write at a time. Once it is full, lines are dropped until half of it is free
+ * again. Then it reports how many there were, so that the report is at the place of the loss.
  */
 export function createLineQueue(send: Send, limits: LineQueueLimits = {}): LineQueue {
   const { bytes: most = 256 * 1024, idleMs = 1000, flushMs = 5000 } = limits;
@@ -59,7 +59,7 @@ export function createLineQueue(send: Send, limits: LineQueueLimits = {}): LineQ
     size += bytes.byteLength;
   }
 
-  /** A line that is longer than the queue is still a line, where it finds the queue empty. */
+  /** An empty queue accepts also a line that is longer than the queue. */
   function hasRoom(text: string): boolean {
     return size === 0 || size + text.length <= most;
   }
@@ -77,7 +77,7 @@ export function createLineQueue(send: Send, limits: LineQueueLimits = {}): LineQ
   }
 
   function pump(): void {
-    // A write that ends at once must not deepen the stack by one for each line.
+    // Writes that end at once must not deepen the stack by one for each line.
     if (isPumping) return;
     isPumping = true;
     while (!isSending) {

@@ -9,17 +9,17 @@ import { logToErrors, writeError } from './terminal.ts';
 export type LogFormat = 'text' | 'json';
 const levels: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 3, debug: 4 };
 
-/** A log whose level may be changed while it is used. */
+/** A log whose level can be changed while it is used. */
 export interface Log extends Logger {
   setLevel(level: LogLevel): void;
-  /** Writes a line of the audit trail, at whatever level the log is. */
+  /** Writes a line of the audit trail, whatever the level of the log is. */
   audit(fields: LogFields): void;
 }
 
 /**
- * The broker's log, on standard error: one line an event, as text (`2026-01-31T12:00:00.000Z warn message key=value`) or
- * as JSON. Control characters never reach it raw. The journal gets text with the level as it wants it, `<4>message`, and
- * no time: it has its own.
+ * The broker's log, on standard error. Each event is one line, as text (`2026-01-31T12:00:00.000Z warn
+ * message key=value`) or as JSON. Control characters are escaped. The journal gets text with its own form of
+ * the level, `<4>message`, and without a time, which it adds itself.
  */
 export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean = isJournal()): Log {
   const renderLine = toJournal ? renderForJournal : renderText;
@@ -30,7 +30,7 @@ export function createLog(format: LogFormat, level: LogLevel, toJournal: boolean
   const write = (event: Rendered): void => writeError(`${escapeControls(render(event))}\n`);
   const consola = createConsola({
     level: levels[level],
-    // Repeated lines count: each is an event.
+    // Repeated lines are kept: each is an event.
     throttle: 0,
     reporters: [{ log: write }],
   });
@@ -63,7 +63,7 @@ function renderText(event: Rendered): string {
   return `${event.date.toISOString()} ${event.type} ${renderMessage(event)}`;
 }
 
-/** As syslog numbers them. */
+/** Severities as syslog numbers them (RFC 5424, section 6.2.1). */
 const priorities: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
 
 function renderForJournal(event: Rendered): string {
@@ -84,7 +84,7 @@ function escapeControls(line: string): string {
   return line.replaceAll(control, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** Whether standard error leads into the journal of systemd, which then names it by device and inode. */
+/** Whether standard error leads into systemd's journal. `JOURNAL_STREAM` names it by device and inode. */
 function isJournal(): boolean {
   const stream = process.env['JOURNAL_STREAM'];
   if (!stream) return false;
@@ -96,7 +96,7 @@ function isJournal(): boolean {
   }
 }
 
-/** A value as it is where it is one plain word, else as JSON. */
+/** A value as it is, if it is one plain word; else as JSON. */
 function quote(value: string): string {
   return /^[\w.:/@%+,[\]-]+$/.test(value) ? value : JSON.stringify(value);
 }

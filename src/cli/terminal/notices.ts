@@ -3,13 +3,13 @@ import { messageOf } from '../../protocol/errors.ts';
 import type { Arguments } from '../command.ts';
 import { isTerminal, writeError } from './terminal.ts';
 
-/** What a command tells a person besides its result, all of it on standard error. */
+/** What a command writes for a person besides its result, all of it on standard error. */
 export interface Notices {
-  /** Something the user should hear of; not with `--quiet`. */
+  /** Something that the user should know; not with `--quiet`. */
   note(line: string): void;
   /** A detail; only with `--verbose`. */
   detail(line: string): void;
-  /** Shows on a terminal that something is being waited for, from the first second on, until `work` is done. */
+  /** Shows on a terminal what the command waits for, from the first second on, until `work` is done. */
   during<T>(waitedFor: string, work: Promise<T>): Promise<T>;
 }
 
@@ -40,7 +40,7 @@ export function createNotices(args: Arguments): Notices {
   };
 }
 
-/** For what is done in passing. */
+/** For work without a user's attention: it writes nothing. */
 export const silentNotices: Notices = {
   note: () => undefined,
   detail: () => undefined,

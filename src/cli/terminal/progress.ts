@@ -1,9 +1,9 @@
 import { isTerminal, writeError } from './terminal.ts';
 
-/** One line on a terminal that says how far a command is. Elsewhere it says nothing. */
+/** One line on a terminal that shows the progress of a command. Elsewhere it writes nothing. */
 export interface ProgressLine {
   show(text: string): void;
-  /** Takes the line away, so that what is written next has it for itself. */
+  /** Removes the line, so that the next output has a line of its own. */
   end(): void;
 }
 

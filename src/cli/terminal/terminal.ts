@@ -4,8 +4,8 @@ import { writeAll } from '../../runtime/stdio/write-all.ts';
 import { createLineQueue } from './line-queue.ts';
 
 /**
- * Standard output and standard error, written straight to their descriptors. Under Bun, making the stream objects of
- * `process.stdout` and `process.stderr` costs a client command more than its request does.
+ * Standard output and standard error, written directly to their descriptors. Under Bun, making the stream
+ * objects `process.stdout` and `process.stderr` costs a client command more than its request.
  */
 export function writeOut(text: string | Uint8Array): void {
   try {
@@ -18,12 +18,18 @@ export function writeOut(text: string | Uint8Array): void {
 let isLog = false;
 const errors = createLineQueue(createErrorSink(runtime, { isInOrder: () => !isLog }));
 
-/** A line, or part of one, on standard error. What tells of the work never hurts it: this neither throws nor waits. */
+/**
+ * Writes a line, or part of one, to standard error. It neither throws nor waits, because messages must not
+ * harm the work.
+ */
 export function writeError(text: string): void {
   errors.write(text);
 }
 
-/** From now on standard error is a log, which waits for no reader even where it is one socket with standard output. */
+/**
+ * From now on standard error is a log. It waits for no reader, even if it is the same socket as standard
+ * output.
+ */
 export function logToErrors(lossLine: (lines: number) => string): void {
   isLog = true;
   errors.sayLossAs(lossLine);
@@ -34,7 +40,7 @@ export function lostLines(): number {
   return errors.lost;
 }
 
-/** Gives what is still to be written to standard error its time, which is bounded. For the end of a program. */
+/** Waits, within limits, until all lines for standard error are written. For the end of a program. */
 export const flushErrors: () => Promise<void> = errors.flush;
 
 /** Whether a descriptor (1: standard output, 2: standard error) is a terminal. */
@@ -43,7 +49,7 @@ export async function isTerminal(fd: 1 | 2): Promise<boolean> {
   return isatty(fd);
 }
 
-/** Standard output for the result of a command that ends with it: `writeOut`, but sooner. */
+/** Standard output for the result with which a command ends: `writeOut`, but sooner. */
 export async function writeResult(text: string): Promise<void> {
   try {
     await runtime.print(text);
@@ -52,7 +58,7 @@ export async function writeResult(text: string): Promise<void> {
   }
 }
 
-/** A reader that has seen enough (`| head -1`) is no error. */
+/** A reader that closes early (`| head -1`) is not an error. */
 function broken(error: unknown): void {
   if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
   process.exit(0);

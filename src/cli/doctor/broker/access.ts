@@ -11,21 +11,26 @@ export interface AccessOptions {
   readonly line: Line;
   readonly subject: Subject;
   readonly accessKey: string | undefined;
-  /** Whether the broker is one to which a secret may be sent. */
+  /** Whether a secret may be sent to this broker. */
   readonly isSure: boolean;
-  /** The broker as the command line names it; nothing where it was found. */
+  /** The broker as the command line names it; `undefined` when it was found. */
   readonly named: string | undefined;
-  /** Whether it has said on UDP that it holds the name; nothing where it was not asked there. */
+  /** Whether it has answered on UDP that it holds the name; `undefined` when it was not asked there. */
   readonly isHolder: boolean | undefined;
-  /** Whether it has said itself that it is not ready: then that is the fault, and no call can tell more. */
+  /**
+   * Whether it has reported itself that it is not ready. Then this is the fault, and no call can show more.
+   */
   readonly isUnready: boolean;
   readonly timeoutMs: number;
 }
 
-/** How many names are looked through for one that may have been meant. */
+/** How many names are searched for a similar one. */
 const MAX_NAMES = 1000;
 
-/** Whether the registry lets this host in, and whether it has the entry. The key is presented once, and only where it is asked for. */
+/**
+ * Whether the registry lets this host in, and whether it has the entry. The key is presented once, and only
+ * when it is asked for.
+ */
 export async function examineAccess(options: AccessOptions): Promise<Check[]> {
   const { line, subject, accessKey, isSure, timeoutMs } = options;
   const open = createRpc({ line, timeoutMs });
@@ -44,8 +49,8 @@ export async function examineAccess(options: AccessOptions): Promise<Check[]> {
       key = {
         id: 'access_key',
         status: 'warn',
-        says: 'one is asked for and set, and was not tried: it is not sent to a broker never met before',
-        untried: `Whether the broker at ${line.place} takes the access key is not known: it is sent to no broker whose identity is not kept or named.`,
+        says: 'one is asked for and set, but was not tried: it is not sent to a broker that was never met before',
+        untried: `It is not known whether the broker at ${line.place} accepts the access key: the key is sent only to a broker whose identity is kept or named.`,
       };
     else {
       key = await present(withKey, options);
@@ -58,7 +63,7 @@ export async function examineAccess(options: AccessOptions): Promise<Check[]> {
   return checks;
 }
 
-/** What a check says that was not made, since the broker has said itself that it is not ready. */
+/** The result of a check that was not made because the broker is not ready. */
 const UNUSABLE = 'not known while the broker is not ready';
 
 function count(rpc: Rpc): Promise<unknown> {
@@ -72,7 +77,7 @@ function isDenied(error: unknown): boolean {
 async function present(rpc: Rpc, options: AccessOptions): Promise<Check> {
   try {
     await count(rpc);
-    return { id: 'access_key', status: 'ok', says: 'one is set, and the registry takes it' };
+    return { id: 'access_key', status: 'ok', says: 'one is set, and the registry accepts it' };
   } catch (error) {
     return isDenied(error) ? wrong(options.line) : failed(error, options);
   }
@@ -82,10 +87,10 @@ function wrong(line: Line): Check {
   return {
     id: 'access_key',
     status: 'fail',
-    says: 'one is set, and the registry does not take it',
+    says: 'one is set, but the registry does not accept it',
     problem: {
       cause: 'wrong_key',
-      message: `The broker at ${line.place} does not take the access key for its registry (module services).`,
+      message: `The broker at ${line.place} does not accept the access key for its registry (module services).`,
       advice:
         "Give the key that services._access_key has in the broker's configuration, by --access-key-file FILE or the variable BPBROKER_ACCESS_KEY.",
       where: 'here',
@@ -117,7 +122,7 @@ function failed(error: unknown, { line: { place: at }, isUnready }: AccessOption
   const problem: Problem = isBlocked
     ? {
         cause: 'key_attempts_used_up',
-        message: sentence(`The broker at ${at} takes no key from here for a while: ${says}`),
+        message: sentence(`The broker at ${at} accepts no key from this host for a while: ${says}`),
         advice: 'Wait a minute, correct the key that is used here, then run doctor again.',
         where: 'here',
       }
@@ -130,25 +135,25 @@ function failed(error: unknown, { line: { place: at }, isUnready }: AccessOption
   return { id: 'access_key', status: 'fail', says, problem };
 }
 
-/** @param rpc lets into the registry; nothing where nothing does. */
+/** @param rpc calls to the registry; `undefined` when it does not let this host in. */
 async function examineName(options: AccessOptions, name: string, rpc: Rpc | undefined): Promise<Check> {
   const { isHolder, isUnready, line } = options;
-  if (isHolder === true) return { id: 'name', status: 'ok', says: `'${messageOf(name)}' is there` };
+  if (isHolder === true) return { id: 'name', status: 'ok', says: `'${messageOf(name)}' exists` };
   if (!rpc) {
-    // Its answers to discovery come of the same registry.
+    // The broker's answers to discovery come from the same registry.
     if (isUnready) return { id: 'name', status: 'skip', says: UNUSABLE };
     if (isHolder === undefined)
-      return { id: 'name', status: 'skip', says: 'the registry does not let this host look' };
+      return { id: 'name', status: 'skip', says: 'the registry does not let this host in' };
     return absent(options, name, undefined);
   }
   try {
     await rpc.call('services', 'Get', { name });
-    // By its name alone it cannot be found, where it has spaces around it, say.
-    if (isHolder === undefined) return { id: 'name', status: 'ok', says: `'${messageOf(name)}' is there` };
+    // Discovery by this name failed, perhaps because of spaces around it.
+    if (isHolder === undefined) return { id: 'name', status: 'ok', says: `'${messageOf(name)}' exists` };
     return {
       id: 'name',
       status: 'warn',
-      says: `'${messageOf(name)}' is there now, and was not a moment ago`,
+      says: `'${messageOf(name)}' exists now, and did not a moment ago`,
     };
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'not_found')
@@ -161,7 +166,7 @@ function unreadable(error: unknown, { place: at }: Line): { problem: Problem } {
   return {
     problem: {
       cause: 'broker_unwell',
-      message: sentence(`The broker at ${at} did not give the entry: ${messageOf(error)}`),
+      message: sentence(`The broker at ${at} did not return the entry: ${messageOf(error)}`),
       advice: 'Look at its log.',
       where: 'broker',
     },
@@ -174,9 +179,7 @@ function absent({ subject, line, named }: AccessOptions, name: string, near: str
     cause: 'wrong_name',
     message: `The broker at ${line.place} has no entry '${messageOf(name)}'${near === undefined ? '' : `; it has '${near}'`}.`,
     advice:
-      near === undefined
-        ? 'Correct the name, or register it. The names that are there:'
-        : 'Correct the name:',
+      near === undefined ? 'Correct the name, or register it. The names that exist:' : 'Correct the name:',
     where: 'here',
     command:
       near === undefined
@@ -187,7 +190,7 @@ function absent({ subject, line, named }: AccessOptions, name: string, near: str
   return { id: 'name', status: 'fail', says, facts: { nearest: near ?? null }, problem };
 }
 
-/** The name of an entry that may have been meant. It is only a hint: without it, the names are there to be listed. */
+/** The name of a similar entry. It is only a hint: without it, the user can list the names. */
 async function nearestTo(name: string, rpc: Rpc): Promise<string | undefined> {
   try {
     const answer = await rpc.call('services', 'List', { limit: MAX_NAMES });

@@ -8,12 +8,15 @@ import { type Cause, type Check, type Problem, sentence } from '../report.ts';
 import { shellWord } from '../../../protocol/formats/shell-word.ts';
 import path from 'node:path';
 
-/** The header says whole seconds, and the way takes its time: less than this says nothing. */
+/**
+ * Smaller differences show nothing: the header has whole seconds, and the answer needs time to arrive. In
+ * milliseconds.
+ */
 const CLOCK_NOTE_MS = 5000;
-/** From here on, what is stamped by the one clock and read by the other is misleading. */
+/** From this difference on, stamps of one clock mislead readers with the other. In milliseconds. */
 const CLOCK_WRONG_MS = 60_000;
 
-/** Asks the broker how it is (`/readyz`, for which no key is needed), and what time it has. */
+/** Asks the broker for its health (`/readyz`, which needs no key) and its time. */
 export async function examineHealth(line: Line, host: Host, ms: number): Promise<Check[]> {
   const limit = withTimeout(ms, undefined);
   const asked = Date.now();
@@ -28,7 +31,9 @@ export async function examineHealth(line: Line, host: Host, ms: number): Promise
     const says = limit.timedOut() ? 'no answer in time' : messageOf(error);
     const problem: Problem = {
       cause: 'broker_unwell',
-      message: sentence(`The broker at ${line.place} takes connections, and does not say how it is: ${says}`),
+      message: sentence(
+        `The broker at ${line.place} accepts connections, but does not report its health: ${says}`,
+      ),
       advice: 'Look at its log; restart it if it hangs.',
       where: 'broker',
     };
@@ -45,7 +50,7 @@ export async function examineHealth(line: Line, host: Host, ms: number): Promise
 export function judgeClock(header: string | undefined, here: number, now: number): Check {
   const there = header === undefined ? Number.NaN : Date.parse(header);
   if (Number.isNaN(there)) return { id: 'clock', status: 'skip', says: 'the broker does not say its time' };
-  // The header is cut to whole seconds.
+  // The header has whole seconds, without the fraction.
   const offset = there + 500 - here;
   const facts = { offset_ms: Math.round(offset), here: iso(now), broker: iso(there) };
   const size = formatDuration(Math.abs(offset));
@@ -73,7 +78,7 @@ function iso(time: number): string {
   return new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
-/** What `/readyz` says, in whatever form: its checks, and warnings beside them. */
+/** The checks and warnings in the answer of `/readyz`, in any known form. */
 export function judgeHealth(status: number, text: string, place: string, host: Host): Check {
   let said: unknown;
   try {
@@ -82,7 +87,7 @@ export function judgeHealth(status: number, text: string, place: string, host: H
     said = undefined;
   }
   if (!isObject(said))
-    return { id: 'health', status: 'skip', says: `it does not say how it is (HTTP status ${status})` };
+    return { id: 'health', status: 'skip', says: `it does not report its health (HTTP status ${status})` };
   const checks = isObject(said['checks']) ? said['checks'] : {};
   const failed: string[] = [];
   const warnings: string[] = [];
@@ -105,7 +110,7 @@ export function judgeHealth(status: number, text: string, place: string, host: H
   return { id: 'health', status: 'ok', says: 'ready', facts };
 }
 
-/** Texts of a list, whose members may be objects that carry one. */
+/** Texts of a list, whose members may be objects with a text. */
 function listOf(list: Json | undefined): string[] {
   if (!Array.isArray(list)) return [];
   return (list as readonly Json[]).flatMap((one) => {
@@ -126,30 +131,30 @@ function unwell(says: string, place: string, { file, isRunning }: Host): Problem
     return {
       ...base,
       message: sentence(`The disk of the broker at ${place} is full, so it refuses writes: ${says}`),
-      advice: `Make room on its disk; it then takes writes again. What is used there:`,
+      advice: `Make room on its disk; it then accepts writes again. What is used there:`,
       command: isHere ? `df -h ${shellWord(path.dirname(file))}` : 'df -h',
     };
   if (cause === 'read_only')
     return {
       ...base,
       message: sentence(`The broker at ${place} is read-only: ${says}`),
-      advice: 'Mend its disk, then restart it; reads go on meanwhile.',
+      advice: 'Repair its disk, then restart it; reads go on meanwhile.',
     };
   if (/\bno majority of the etcd cluster\b/.test(says))
     return {
       ...base,
       message: sentence(`The broker at ${place} is not ready: ${says}`),
       advice:
-        "Look at the members of the etcd cluster, which _store.endpoints in the broker's configuration names: whether more than half of them run, and reach each other.",
+        "Look at the members of the etcd cluster, which _store.endpoints in the broker's configuration names. More than half of them must run, and reach each other.",
     };
   return {
     ...base,
     message: sentence(`The broker at ${place} is not ready: ${says}`),
-    advice: 'Look at its log, and mend what it names.',
+    advice: 'Look at its log, and correct the problem that it names.',
   };
 }
 
-/** Its own words tell, of this version and of others. */
+/** The cause, by the words of the answer, of this version and of others. */
 function causeIn(says: string): Cause {
   if (/no room on the disk|no space left|ENOSPC|EDQUOT|\b0 B are free\b/i.test(says)) return 'disk_full';
   if (/read-only|EROFS/i.test(says)) return 'read_only';

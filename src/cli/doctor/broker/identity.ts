@@ -15,18 +15,18 @@ import { type Check, type Problem, sentence } from '../report.ts';
 import { place, type Subject } from '../subject.ts';
 import { atMost } from '../time.ts';
 
-/** A broker whose identity has been looked at. */
+/** A broker whose identity has been checked. */
 export interface Identified {
   readonly check: Check;
-  /** How to talk to it; nothing where it must not be talked to. */
+  /** The connection to it; `undefined` when nothing may be sent to it. */
   readonly line?: Line;
-  /** Whether a secret may be sent: the identity is one that was known before, or proved. */
+  /** Whether a secret may be sent: the identity was known before, or was proved. */
   readonly isSure: boolean;
 }
 
 const CHECK_MS = 3000;
 
-/** The identities that are kept, to be read alone: what would be kept is reported, and is not kept. */
+/** The kept identities, read only: a first contact is reported, and not kept. */
 function lookOnly(known: KnownBrokers, onSet: (key: string) => void): KnownBrokers {
   return { ...known, set: (key) => onSet(key), forget: () => false };
 }
@@ -35,7 +35,10 @@ export function openKnown(): KnownBrokers {
   return openKnownBrokers(knownBrokersFile());
 }
 
-/** Checks the identity of a broker at an address as a client command does; nothing is kept, and nothing sent to another one. */
+/**
+ * Checks the identity of a broker at an address as a client command does. It keeps nothing, and sends nothing
+ * to another broker.
+ */
 export async function examineIdentity(
   broker: HostPort | FoundBroker,
   options: {
@@ -77,7 +80,7 @@ export async function examineIdentity(
     const check: Check = {
       id: 'identity',
       status: 'warn',
-      says: `never met before; it says sha256:${pin.fingerprint.slice(0, 16)}…`,
+      says: `never met before; it presents sha256:${pin.fingerprint.slice(0, 16)}…`,
       facts: { fingerprint: `sha256:${pin.fingerprint}`, source: 'first contact' },
       hint: {
         advice:
@@ -113,7 +116,7 @@ function problemOf(address: HostPort, error: unknown, subject: Subject): Problem
   if (!(error instanceof BrokerError) || error.code !== 'identity_mismatch')
     return {
       cause: 'no_broker',
-      message: sentence(`The broker at ${at} could not be asked who it is: ${says}`),
+      message: sentence(`The broker at ${at} could not be identified: ${says}`),
       advice: 'Run doctor again, with a longer --timeout where the network is slow.',
       where: 'here',
     };
@@ -135,12 +138,12 @@ function problemOf(address: HostPort, error: unknown, subject: Subject): Problem
   return {
     cause: 'identity_unknown',
     message: sentence(says),
-    advice: 'Name the identity with --fingerprint, as the ready line of the broker says it.',
+    advice: 'Name the identity with --fingerprint, as the ready line of the broker shows it.',
     where: 'here',
   };
 }
 
-/** A broker behind a URL: whether an authority vouches for it. */
+/** Checks whether an authority vouches for a broker behind a URL. */
 export async function examineSite(
   url: string,
   options: {
@@ -179,7 +182,7 @@ export async function examineSite(
         };
     return {
       tcp: isIdentity
-        ? { id: 'tcp', status: 'ok', says: `${url} takes connections` }
+        ? { id: 'tcp', status: 'ok', says: `${url} accepts connections` }
         : { id: 'tcp', status: 'fail', says, problem },
       check: isIdentity
         ? { id: 'identity', status: 'fail', says, problem }

@@ -3,10 +3,10 @@ import type { Json } from '../../../protocol/formats/data.ts';
 import { type Chain, dropsBy, type Packets, readChains } from './nft.ts';
 import type { Check } from '../report.ts';
 
-/** What this host's own firewall is known to drop of what bpbroker needs. */
+/** The packets of bpbroker that this host's own firewall is known to drop. */
 export interface Firewall {
   readonly check: Check;
-  /** The drop of packets of that kind, where there is one. */
+  /** Finds the rule that drops packets of this kind; `undefined` when none is known. */
   drops(hook: Chain['hook'], packets: Packets): Drop | undefined;
 }
 
@@ -17,12 +17,12 @@ export interface Drop {
   readonly command: string;
 }
 
-/** Longest for the program that lists the rules. */
+/** Time limit of the program that lists the rules, in milliseconds. */
 const LIST_MS = 2000;
 /** Longest list of rules that is read, in bytes. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
-/** Reads the rules, where this system lets us. */
+/** Reads the rules, if this system and user can. */
 export async function examineFirewall(port: number, ms: number): Promise<Firewall> {
   const listed = await listRules(Math.min(ms, LIST_MS));
   if ('skip' in listed)
@@ -69,7 +69,7 @@ function describe({ table, name, hook }: Chain, by: string, { protocol, end, por
   };
 }
 
-/** Those who manage rules by a program of their own lose what is added behind its back. */
+/** Advice for firewalld and ufw: they remove rules that were added without them. */
 function commandFor(
   table: string,
   chain: string,
@@ -105,7 +105,7 @@ function run(program: string, args: readonly string[], ms: number): Promise<Ran>
     timeout: Math.max(1, Math.round(ms)),
     killSignal: 'SIGKILL',
     maxBuffer: MAX_BYTES,
-    // Those who are no root may lack the folders where such programs are.
+    // The PATH of a user other than root may lack the folders of such programs.
     env: { ...process.env, LC_ALL: 'C', PATH: searchPath(process.env['PATH']) },
   } as const;
   return new Promise((resolve) => {
@@ -119,7 +119,10 @@ function run(program: string, args: readonly string[], ms: number): Promise<Ran>
   });
 }
 
-/** Where programs are looked for. A folder without a name would be the current one, where anybody may have put an `nft`. */
+/**
+ * Where programs are searched for. An empty entry would be the current folder, where anybody may have put an
+ * `nft`.
+ */
 export function searchPath(path: string | undefined): string {
   return [...(path ?? '').split(':').filter(Boolean), '/usr/sbin', '/sbin'].join(':');
 }

@@ -5,7 +5,7 @@ import { runtimeName } from '../../../runtime/name.ts';
 import { VERSION } from '../../../protocol/version.ts';
 import type { Check } from '../report.ts';
 
-/** Which program this is, and what it runs on. */
+/** The name of this program, and its runtime and system. */
 export function examineProgram(program: string): Check {
   const facts = {
     version: VERSION,
@@ -21,7 +21,7 @@ export function examineProgram(program: string): Check {
   };
 }
 
-/** The interfaces that queries leave by, with the addresses that they go to. */
+/** The interfaces that queries leave by, with their destination addresses. */
 export function examineInterfaces(
   chosen: readonly NetworkInterface[],
   wanted: readonly string[],
@@ -62,7 +62,7 @@ export function examineInterfaces(
     return {
       id: 'interfaces',
       status: 'warn',
-      says: `loopback alone${named}: this host is asked, and no other`,
+      says: `loopback alone${named}: only this host is asked`,
       facts,
     };
   return { id: 'interfaces', status: 'ok', says: out.map(describe).join(', ') + named, facts };
@@ -84,12 +84,12 @@ const bridges: readonly (readonly [RegExp, string])[] = [
   [/^lx[cd]br\d+$/, 'LXC bridge'],
 ];
 
-/** Whom an interface leads to, where its name tells that it is no network of other hosts. */
+/** What an interface leads to, if its name shows that it does not lead to a network of other hosts. */
 function bridgeOf(name: string): string | undefined {
   return bridges.find(([pattern]) => pattern.test(name))?.[1];
 }
 
-/** Whether this is a container, whose broadcasts may end at its own host. */
+/** Whether this is a container: its broadcasts may end at its own host. */
 export async function examineContainer(
   present: readonly NetworkInterface[],
 ): Promise<Check & { isInside: boolean }> {
@@ -115,7 +115,7 @@ async function containerKind(): Promise<string | undefined> {
   if (process.env['KUBERNETES_SERVICE_HOST']) return 'Kubernetes';
   if (await exists('/.dockerenv')) return 'Docker';
   if (await exists('/run/.containerenv')) return 'Podman';
-  // Of process 1 alone, since a variable of that name may be anything elsewhere.
+  // Only for process 1: elsewhere a variable of that name may mean anything.
   const environ = await readFile('/proc/1/environ', 'utf8').catch(() => '');
   return environ
     .split('\0')
@@ -132,7 +132,7 @@ async function exists(file: string): Promise<boolean> {
 
 const proxyVariables = ['HTTPS_PROXY', 'https_proxy', 'ALL_PROXY', 'all_proxy', 'HTTP_PROXY', 'http_proxy'];
 
-/** Proxies that the environment names. Their addresses are shown without user and password. */
+/** Proxies in the environment. Their addresses are shown without user and password. */
 export function examineProxy(env: Readonly<Record<string, string | undefined>> = process.env): Check {
   const found = proxyVariables.flatMap((name) =>
     env[name] ? [`${name}=${withoutUser(env[name] ?? '')}`] : [],

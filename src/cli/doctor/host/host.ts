@@ -9,27 +9,30 @@ import type { Arguments } from '../../command.ts';
 import { type Check, sentence } from '../report.ts';
 import { within } from '../../../protocol/within.ts';
 
-/** What this host says of a broker of its own. */
+/** This host's own broker. */
 export interface Host {
   readonly checks: readonly Check[];
-  /** Its configuration file, where there is one. */
+  /** Its configuration file, if there is one. */
   readonly file?: string;
   /** The port that its configuration names. */
   readonly port?: number;
   /** Whether its configuration has a discovery key. */
   readonly isKeyed?: boolean;
-  /** Whether a broker runs on that file; nothing where that is unknown. */
+  /** Whether a broker runs on that file; `undefined` when that is unknown. */
   readonly isRunning?: boolean;
 }
 
-/** Below this, a broker can hardly write any more. */
+/** With fewer free bytes, a broker can hardly write any more. */
 const FULL_BYTES = 1024 * 1024;
-/** Below this, somebody should make room; the broker's self-check says so too. */
+/** With fewer free bytes, somebody should make room; the broker's self-check reports that too. */
 const LOW_BYTES = 100 * 1024 * 1024;
 
-/** Looks for the configuration of a broker on this host, and at what it needs, for so long. Nothing is changed. */
+/**
+ * Looks for the configuration of a broker on this host, and at the broker's needs, within a time limit. It
+ * changes nothing.
+ */
 export async function examineHost(args: Arguments, ms: number): Promise<Host> {
-  // A disk that hangs says nothing.
+  // A hanging disk gives no answer.
   const file = await within(ms, findFile(args), { why: 'its disk does not answer' });
   if (typeof file !== 'string') {
     const none = { status: 'skip', says: "no broker's configuration here" } as const;
@@ -102,7 +105,7 @@ async function examineConfig(file: string): Promise<{ check: Check; facts: Pick<
         problem: {
           cause: 'config_unusable',
           message: sentence(`The configuration of this host's broker cannot be used: ${says}`),
-          advice: 'Mend the file, then start the broker.',
+          advice: 'Correct the file, then start the broker.',
           where: 'here',
         },
       },
@@ -162,7 +165,7 @@ async function examineDisk(file: string): Promise<Check> {
       problem: {
         cause: 'disk_full',
         message: sentence(`The disk of this host's broker is full: ${says}`),
-        advice: `Make room on the disk of ${dir}; the broker then takes writes again by itself.`,
+        advice: `Make room on the disk of ${dir}; the broker then accepts writes again by itself.`,
         where: 'here',
         command: `df -h ${shellWord(dir)}`,
       },

@@ -1,4 +1,4 @@
-/** What a firewall does with the packets to, or from, one port. */
+/** The packets to, or from, one port. */
 export interface Packets {
   readonly protocol: 'udp' | 'tcp';
   /** Which of the two ports of a packet it is. */
@@ -16,7 +16,7 @@ export interface Chain {
   readonly rules: readonly string[];
 }
 
-/** The chains that packets to and from this host pass first, in the text that `nft list ruleset` prints. */
+/** The chains that packets to and from this host pass first, from the output of `nft list ruleset`. */
 export function readChains(ruleset: string): Chain[] {
   const chains: Chain[] = [];
   let table = '';
@@ -43,12 +43,15 @@ export function readChains(ruleset: string): Chain[] {
   return chains;
 }
 
-/** Why a chain drops packets: the rule, or its policy. Nothing where it lets them pass, or where that is unknown. */
+/**
+ * Why a chain drops packets: the rule, or its policy. `undefined` when it lets them pass, or when that is
+ * unknown.
+ */
 export function dropsBy({ policy, rules }: Chain, packets: Packets): string | undefined {
   for (const rule of rules) {
     const said = judge(rule, packets);
     if (said === 'drop') return rule;
-    // What other chains decide, or a rule for some of the packets, is not for a guess.
+    // Other chains, and rules for some of the packets, may decide otherwise: do not guess.
     if (said === 'accept' || said === 'unknown') return undefined;
   }
   return policy === 'drop' ? 'policy drop' : undefined;
@@ -56,12 +59,13 @@ export function dropsBy({ policy, rules }: Chain, packets: Packets): string | un
 
 type Said = 'accept' | 'drop' | 'none' | 'unknown';
 
-/** What one rule does with new packets of that kind. */
+/** What one rule does with new packets of this kind. */
 function judge(rule: string, { protocol, end, port }: Packets): Said {
   const [, before = '', verdict = ''] =
     /^(.*?)\b(accept|drop|reject|jump|goto|return|queue)\b[^"]*$/.exec(withoutAsides(rule)) ?? [];
   if (verdict === '') return 'none';
-  // Of a map, this is only its first verdict; those of the states of connections say nothing of new ones.
+  // Of a map, the match has only the first verdict. A map of connection states decides nothing about new
+  // packets.
   if (/\bvmap\b/.test(before) && !/\bct state vmap\b/.test(before)) return 'unknown';
   let rest = before.trim();
   let isOf = true;
@@ -71,14 +75,15 @@ function judge(rule: string, { protocol, end, port }: Packets): Said {
       return '';
     });
   };
-  // Ports in numbers alone: what is in a set with a name, in a map, or not these, stays and makes it a rule for some packets.
+  // Only ports in numbers are understood. A named set, a map or a negation stays in `rest`, and makes it a
+  // rule for some packets.
   take(/\b(udp|tcp|th) (dport|sport) (\{[^}]*\}|\d\S*)/, (of = '', which = '', ports = '') => {
     return (of === 'th' || of === protocol) && which === end && holds(ports, port);
   });
   take(/\b(?:meta l4proto|ip protocol|ip6 nexthdr) (\{[^}]*\}|\S+)/, (names = '') =>
     listed(names).includes(protocol),
   );
-  // A connection that begins is neither of these; nor is the answer to a broadcast.
+  // A new connection has neither of these states; nor has the answer to a broadcast.
   take(/\bct state (\{[^}]*\}|\S+)/, (states = '') => listed(states).includes('new'));
   take(/\biif(?:name)? "?lo"?/, () => false);
   if (!isOf) return 'none';
@@ -88,7 +93,7 @@ function judge(rule: string, { protocol, end, port }: Packets): Said {
   return verdict === 'return' && isAll ? 'none' : 'unknown';
 }
 
-/** Without counters, comments and log prefixes, which decide nothing. */
+/** The rule without counters, comments and log prefixes, which decide nothing. */
 function withoutAsides(rule: string): string {
   return rule
     .replaceAll(/"[^"]*"/g, (text) => (text === '"lo"' ? text : '""'))

@@ -15,12 +15,12 @@ import { nameProblem } from '../../../protocol/registry/names.ts';
 import { openUdp, socketErrorName } from '../../../runtime/network/udp.ts';
 import { within } from '../../../protocol/within.ts';
 
-/** What to ask for: the name, where there is one that can be asked for, and any broker. */
+/** What to ask for: the name, if it can be asked for, and any broker. */
 export interface Questions {
   readonly all: readonly Question[];
-  /** Whether the first of them is for the name. */
+  /** Whether the first question is for the name. */
   readonly hasName: boolean;
-  /** Why the name cannot be found by. */
+  /** Why discovery cannot find the name. */
   readonly problem: string | undefined;
 }
 
@@ -33,22 +33,24 @@ export async function questionsFor(name: string | undefined, key: string | undef
   return { all: names.map((one) => keyedQuestion(one, key)), hasName, problem };
 }
 
-/** What came of asking the neighbourhood. */
+/** The answers of the local network. */
 export interface Answers {
-  /** Of brokers that hold the name, the best first. */
+  /** Brokers that hold the name, the best first. */
   readonly holders: readonly RespondingBroker[];
-  /** Of brokers that answer at all, the best first. */
+  /** Brokers that answer at all, the best first. */
   readonly any: readonly RespondingBroker[];
   readonly attempts: readonly Attempt[];
-  /** When they were asked, in milliseconds from the start. */
+  /** The times of the queries, in milliseconds from the start. */
   readonly askedAt: readonly number[];
-  /** Datagrams that were no answer, or not made with the key. */
+  /** Datagrams that were not answers, or not made with the key. */
   readonly rejected: number;
 }
 
 /** When to ask, in milliseconds from the start; each second after the last of these. */
 const ASK_AT: readonly number[] = [0, 100, 250, 500, 1000];
-/** How long to listen on after the first answer: for holders of the name, and for other brokers. */
+/**
+ * How long to listen after the first answer, in milliseconds: for holders of the name, and for other brokers.
+ */
 const GATHER_MS = 700;
 
 /** Asks all questions everywhere, as a client command does, until a while after the first answers. */
@@ -102,7 +104,10 @@ export async function askNetwork(options: {
   }
 }
 
-/** Waits for a time, or for the end where that is sooner; looks again when it is woken, since the end may have moved. */
+/**
+ * Waits for a time, or until the end if that is sooner. When it is woken, it looks at the end again, which
+ * may have moved.
+ */
 async function pauseUntil(
   time: number,
   end: () => number,
@@ -120,7 +125,7 @@ async function pauseUntil(
   onWake(undefined);
 }
 
-/** What one address answered to the questions. */
+/** The answers of one address. */
 export interface AddressAnswers {
   readonly holds: boolean;
   readonly answers: boolean;
@@ -132,13 +137,16 @@ export interface AddressAnswers {
 
 const TRIES = 3;
 
-/** Asks one address, some times over. Never rejects, and takes no longer: a name server that hangs says nothing. */
+/**
+ * Asks one address several times. It never rejects, and never takes longer than `ms` and a tenth of a second,
+ * even when a name server hangs.
+ */
 export function askAddress(address: HostPort, questions: Questions, ms: number): Promise<AddressAnswers> {
   const late = { holds: false, answers: false, error: 'the host name could not be looked up in time' };
   return within(ms + LATE_MS, ask(address, questions, ms), late);
 }
 
-/** By then, whoever only waits for answers has given up. */
+/** Added so that a search that only waits for answers ends first. */
 const LATE_MS = 100;
 
 async function ask(
@@ -194,7 +202,7 @@ async function ask(
   };
 }
 
-/** What was asked and answered, for programs. */
+/** The queries and answers, for programs. */
 export function factsOf({ holders, any, attempts, askedAt, rejected }: Answers, form: string): JsonObject {
   const all = [
     ...holders.map((one) => ({ ...one, holds: true })),

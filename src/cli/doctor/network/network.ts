@@ -14,16 +14,16 @@ import { type Silence, silenceProblem } from './silence.ts';
 import { commandLine, place, type Subject } from '../subject.ts';
 import { atMost } from '../time.ts';
 
-/** What the network says. */
+/** The result of the checks of the network. */
 export interface Network {
   readonly checks: readonly Check[];
-  /** The broker to examine further; nothing where there is none, or several. */
+  /** The broker to examine further; `undefined` when there is none, or several. */
   readonly broker: FoundBroker | HostPort | undefined;
-  /** Whether it holds the name; nothing where that is not known yet. */
+  /** Whether it holds the name; `undefined` when that is not known yet. */
   readonly isHolder?: boolean;
 }
 
-/** Longest to listen for answers, and to try one address, in milliseconds. */
+/** Longest time to listen for answers, and to try one address, in milliseconds. */
 const ASK_MS = 3000;
 const CONNECT_MS = 2000;
 const UNICAST_MS = 1200;
@@ -33,13 +33,13 @@ interface Options {
   readonly questions: Questions;
   readonly deadline: Deadline;
   readonly firewall: Firewall;
-  /** The only identity that will do: it chooses one of several. */
+  /** The only identity to accept: it chooses one of several. */
   readonly fingerprint: string | undefined;
 }
 
 /**
- * A broker that is named: whether it answers UDP and TCP where it is said to be.
- * @param others ports at which the same host may have a broker, and what this host knows of its own.
+ * Checks a named broker: whether it answers UDP and TCP at its address.
+ * @param others ports at which the same host may have a broker, and what is known of this host's own.
  */
 export async function examineAddress(
   address: HostPort,
@@ -65,7 +65,7 @@ export async function examineAddress(
         facts: { answers: false, error: udp.error ?? null },
       };
   const seen = tcp.ok ? await whoIs(address, atMost(deadline, CONNECT_MS)) : undefined;
-  const none: Check = { id: 'brokers', status: 'skip', says: 'the broker is named, and not looked for' };
+  const none: Check = { id: 'brokers', status: 'skip', says: 'the broker is named, so none is searched for' };
   if (!tcp.ok) {
     const problem = udp.answers
       ? tcpBlocked(address, tcp, options)
@@ -75,7 +75,7 @@ export async function examineAddress(
   if (seen && 'why' in seen) {
     const problem: Problem = {
       cause: 'no_broker',
-      message: sentence(`Something listens at ${at}, and it is no broker that answers: ${seen.why}`),
+      message: sentence(`Something listens at ${at}, but it is not a working broker: ${seen.why}`),
       advice: `Check the address and the port; a broker is started with 'bpbroker start'.`,
       where: 'broker',
     };
@@ -91,7 +91,7 @@ export async function examineAddress(
   };
 }
 
-/** A broker that is not named: which brokers answer on the network, and where others may be. */
+/** Checks without a named broker: which brokers answer on the network, and where others may be. */
 export async function searchNetwork(
   options: Options & {
     readonly targets: readonly string[];
@@ -101,7 +101,7 @@ export async function searchNetwork(
   },
 ): Promise<Network> {
   const { subject, questions, deadline } = options;
-  // A third of the time is kept for what comes after.
+  // A third of the time is kept for the later steps.
   const askMs = Math.min(ASK_MS, (deadline.left() * 2) / 3);
   const answers = await askNetwork({
     questions,
@@ -179,7 +179,9 @@ async function examineResponders(
   if (!broker) {
     const problem: Problem = {
       cause: 'no_broker',
-      message: sentence(`What answers discovery cannot be reached as a broker: ${failures.join('; ')}`),
+      message: sentence(
+        `A host answers discovery, but no broker can be reached there: ${failures.join('; ')}`,
+      ),
       advice: 'Look at the log of that broker, or restart it.',
       where: 'broker',
     };
@@ -211,7 +213,10 @@ async function examineResponders(
   return { checks: [discovery, ...tcp, { id: 'brokers', status: 'ok', says, facts }], broker };
 }
 
-/** Those that have the identity that was named; where none has it, one, of which the check of the identity says so. */
+/**
+ * The brokers with the named identity. When none has it, one broker, so that the check of the identity
+ * reports the difference.
+ */
 function withIdentity(
   brokers: readonly FoundBroker[],
   fingerprint: string | undefined,
@@ -222,7 +227,7 @@ function withIdentity(
   return matching.length > 0 ? matching : byAddress(brokers).slice(0, 1);
 }
 
-/** Which of them answered first is chance, and another one each time. */
+/** Sorted, because the order of their answers is by chance and changes. */
 function byAddress(brokers: readonly FoundBroker[]): FoundBroker[] {
   return brokers.toSorted((a, b) => (formatAddress(a) < formatAddress(b) ? -1 : 1));
 }
@@ -258,17 +263,17 @@ function tcpCheck(address: HostPort, tcp: TcpOutcome, problem?: Problem): Check 
     ...(tcp.ok ? { ms: Math.round(tcp.ms) } : { reason: tcp.reason }),
   };
   if (tcp.ok && problem === undefined)
-    return { id: 'tcp', status: 'ok', says: `${at} takes connections, in ${Math.round(tcp.ms)} ms`, facts };
+    return { id: 'tcp', status: 'ok', says: `${at} accepts connections, in ${Math.round(tcp.ms)} ms`, facts };
   const says = tcp.ok ? at : `${at}: ${tcp.reason}`;
   return { id: 'tcp', status: 'fail', says, facts, ...(problem ? { problem } : {}) };
 }
 
-/** UDP gets through, and TCP does not. */
+/** The problem when UDP gets through, and TCP does not. */
 function tcpBlocked(address: HostPort, tcp: TcpOutcome, { firewall }: Options): Problem {
   const { port } = address;
   const drop = firewall.drops('output', { protocol: 'tcp', end: 'dport', port });
   const why = tcp.ok ? '' : ` (${tcp.reason})`;
-  const message = `The broker at ${place(address)} answers on UDP, and takes no connections on TCP port ${port}${why}: a firewall is in between.`;
+  const message = `The broker at ${place(address)} answers on UDP, but accepts no connections on TCP port ${port}${why}: a firewall is in between.`;
   if (drop)
     return {
       cause: 'tcp_blocked',
@@ -280,7 +285,7 @@ function tcpBlocked(address: HostPort, tcp: TcpOutcome, { firewall }: Options): 
   return {
     cause: 'tcp_blocked',
     message,
-    advice: `Let TCP port ${port} in at ${address.host}. 'bpbroker doctor' there names the rule where it can.`,
+    advice: `Let TCP port ${port} in at ${address.host}. 'bpbroker doctor' there names the rule if it can.`,
     where: 'broker',
   };
 }
@@ -295,7 +300,11 @@ function asked({ attempts }: Answers): string {
 function silentTcp({ tried }: Silence): Check {
   const open = tried.filter(({ isBroker }) => isBroker);
   if (open.length > 0)
-    return { id: 'tcp', status: 'ok', says: `${open.map((one) => place(one)).join(', ')} takes connections` };
+    return {
+      id: 'tcp',
+      status: 'ok',
+      says: `${open.map((one) => place(one)).join(', ')} accepts connections`,
+    };
   const says =
     tried.length === 0
       ? 'no address to try'

@@ -8,12 +8,15 @@ import { atMost } from '../time.ts';
 
 const CONNECT_MS = 2000;
 
-/** A broker of this very host that runs. */
+/** A broker that runs on this host. */
 export interface OwnBroker {
   readonly file: string;
 }
 
-/** Where the host has a broker, though not at the port that was named; nothing where none of the likely ports has one. */
+/**
+ * Where the host has a broker, at another port than the named one; `undefined` when none of the likely ports
+ * has one.
+ */
 export async function findElsewhere(
   { host }: HostPort,
   tcp: TcpOutcome,
@@ -29,7 +32,7 @@ export async function findElsewhere(
   return found.find((one) => one !== undefined);
 }
 
-/** Neither UDP nor TCP gets an answer. */
+/** The problem when neither UDP nor TCP gets an answer. */
 export function notThere(
   address: HostPort,
   tcp: TcpOutcome,
@@ -59,7 +62,7 @@ export function notThere(
       command: drop.command,
     };
   const isRefused = !tcp.ok && tcp.kind === 'refused';
-  const refused = `The host ${address.host} is there, and no broker listens on its port ${port} (${reason})`;
+  const refused = `The host ${address.host} answers, but no broker listens on its port ${port} (${reason})`;
   if (elsewhere)
     return {
       cause: 'no_broker',

@@ -12,10 +12,10 @@ import {
 import { messageOf } from '../../../protocol/errors.ts';
 import { inSubnet, isLoopback, type NetworkInterface } from '../../../runtime/network/interfaces.ts';
 
-/** What came of a connection to an address. */
+/** The result of a connection to an address. */
 export type TcpOutcome =
   | { readonly ok: true; readonly ms: number }
-  /** `refused`: the host answers, and nothing listens there, or a firewall rejects; `silent`: nothing came back. */
+  /** `refused`: the host answers, but nothing listens there, or a firewall rejects. `silent`: no answer. */
   | { readonly ok: false; readonly kind: 'refused' | 'silent' | 'other'; readonly reason: string };
 
 const reasons: Readonly<Record<string, readonly ['refused' | 'silent' | 'other', string]>> = {
@@ -31,7 +31,7 @@ const reasons: Readonly<Record<string, readonly ['refused' | 'silent' | 'other',
   EACCES: ['other', 'not permitted: a firewall of this host'],
 };
 
-/** Opens a connection and closes it; nothing is sent. Never rejects. */
+/** Opens a connection and closes it; sends nothing. It never rejects. */
 export function connectTcp({ host, port }: HostPort, ms: number): Promise<TcpOutcome> {
   const began = performance.now();
   return new Promise((resolve) => {
@@ -43,7 +43,7 @@ export function connectTcp({ host, port }: HostPort, ms: number): Promise<TcpOut
     };
     const timer = setTimeout(() => end({ ok: false, kind: 'silent', reason: 'nothing came back' }), ms);
     socket.once('connect', () => end({ ok: true, ms: performance.now() - began }));
-    // It stays: what comes after the end is nobody's concern.
+    // The listener stays: later errors do not matter.
     socket.on('error', (error: NodeJS.ErrnoException) => {
       const [kind, reason] = reasons[error.code ?? ''] ?? ['other', messageOf(error)];
       end({ ok: false, kind, reason });
@@ -51,7 +51,7 @@ export function connectTcp({ host, port }: HostPort, ms: number): Promise<TcpOut
   });
 }
 
-/** The broker that answers TLS at an address; nothing where it is no broker, and why. */
+/** The broker that answers TLS at an address; else why it is not a broker. */
 export async function whoIs({ host, port }: HostPort, ms: number): Promise<Seen | { readonly why: string }> {
   const limit = AbortSignal.timeout(Math.ceil(ms));
   try {
@@ -62,23 +62,24 @@ export async function whoIs({ host, port }: HostPort, ms: number): Promise<Seen 
         limit.addEventListener('abort', () => reject(new Error('no answer in time')), { once: true });
       }),
     ]);
-    return typeof seen === 'object' ? seen : { why: 'it does not say who it is' };
+    return typeof seen === 'object' ? seen : { why: 'it does not identify itself' };
   } catch (error) {
     return { why: messageOf(error) };
   }
 }
 
-/** An address at which a broker may be, though no search has found one there. */
+/** An address that may have a broker, though no search has found one there. */
 export interface Candidate extends HostPort {
   readonly from: 'target' | 'known' | 'neighbour' | 'host';
 }
 
-/** How many are tried, in the order of how likely they are. */
+/** How many are tried, the likeliest first. */
 const MAX_CANDIDATES = 32;
 
 /**
- * Where a broker may be: addresses that this user has met one at, and hosts that this one has spoken to lately (Linux tells).
- * @param allowed the interfaces that may be used, where they are limited.
+ * Addresses that may have a broker: those where this user has met one, and hosts that this one has exchanged
+ * packets with lately (Linux only).
+ * @param allowed the interfaces that may be used, if they are limited.
  */
 export async function candidatesOf(options: {
   readonly known: Iterable<string>;
@@ -114,7 +115,10 @@ function mayUse(host: string, allowed: readonly NetworkInterface[] | undefined):
   return isIpv4(host) && allowed.some(({ ipv4 }) => ipv4.some((own) => inSubnet(host, own)));
 }
 
-/** Whether an IPv4 address is in one of the subnets of this host; nothing where that says nothing. */
+/**
+ * Whether an IPv4 address is in one of the subnets of this host; `undefined` for a link-local or unknown
+ * form.
+ */
 export function isNear(host: string, interfaces: readonly NetworkInterface[]): boolean | undefined {
   if (isLoopback(host)) return true;
   if (!isIpv4(host)) return undefined;
@@ -125,7 +129,7 @@ function isIpv4(host: string): boolean {
   return /^\d+\.\d+\.\d+\.\d+$/.test(host);
 }
 
-/** Hosts in the tables of neighbours and routes, IPv4 alone. */
+/** Hosts in the tables of neighbours and routes, IPv4 only. */
 async function neighbours(): Promise<string[]> {
   const [arp, routes] = await Promise.all([table('/proc/net/arp'), table('/proc/net/route')]);
   const gateways = routes.flatMap(([, , gateway = '']) =>
@@ -136,7 +140,7 @@ async function neighbours(): Promise<string[]> {
   return [...met, ...gateways].filter((host) => isIpv4(host) && host !== '0.0.0.0');
 }
 
-/** The rows of a table of the kernel without its head; none where there is no such table. */
+/** The rows of a kernel table without its head; none when there is no such table. */
 async function table(file: string): Promise<string[][]> {
   const text = await readFile(file, 'utf8').catch(() => '');
   return text

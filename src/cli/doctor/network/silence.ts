@@ -27,15 +27,15 @@ export interface Silence {
   readonly rejected: number;
 }
 
-/** One address at which a broker may be. */
+/** One address that may have a broker. */
 export interface Tried extends Candidate {
   readonly isBroker: boolean;
-  /** Whether it answers on UDP, when it is asked alone. */
+  /** Whether it answers on UDP when it is asked alone. */
   readonly answersUdp: boolean;
-  /** Whether it says on UDP that it has the entry. */
+  /** Whether it answers on UDP that it has the entry. */
   readonly holds: boolean;
   readonly isOpen: boolean;
-  /** Whether it proves that it has the discovery key; nothing where that was not asked. */
+  /** Whether it proves that it has the discovery key; `undefined` when that was not asked. */
   readonly proves: boolean | undefined;
   /** Whether it is in a subnet of this host. */
   readonly isNear: boolean | undefined;
@@ -46,7 +46,7 @@ const CONNECT_MS = 1000;
 const IDENTIFY_MS = 1500;
 const UNICAST_MS = 1000;
 
-/** Looks whether a broker is at any of the addresses. */
+/** Looks for a broker at each of the addresses. */
 export async function tryCandidates(
   candidates: readonly Candidate[],
   options: {
@@ -96,7 +96,7 @@ export async function tryCandidates(
   return tried.filter(({ isBroker, answersUdp, from }) => isBroker || answersUdp || from !== 'neighbour');
 }
 
-/** Whether a broker proves that it has the key; nothing where it cannot be asked now. */
+/** Whether a broker proves that it has the key; `undefined` when it cannot be asked now. */
 async function hasKey(address: Candidate, key: string, deadline: Deadline): Promise<boolean | undefined> {
   try {
     await proveBroker(address, key, undefined, atMost(deadline, IDENTIFY_MS));
@@ -106,7 +106,7 @@ async function hasKey(address: Candidate, key: string, deadline: Deadline): Prom
   }
 }
 
-/** Why nobody answers, as far as can be seen, and what helps. */
+/** The likely reason why nobody answers, and the remedy. */
 export function silenceProblem(silence: Silence, subject: Subject, firewall: Firewall): Problem {
   const { tried, host } = silence;
   const found = likeliest(tried, subject.port);
@@ -128,14 +128,14 @@ export function silenceProblem(silence: Silence, subject: Subject, firewall: Fir
   if (silent)
     return {
       cause: 'tcp_blocked',
-      message: `The broker at ${place(silent)} answers on UDP when it is asked alone, and takes no connections on TCP: a firewall is in between.`,
-      advice: `Let TCP port ${silent.port} in at ${silent.host}. 'bpbroker doctor' there names the rule where it can.`,
+      message: `The broker at ${place(silent)} answers on UDP when it is asked alone, but accepts no connections on TCP: a firewall is in between.`,
+      advice: `Let TCP port ${silent.port} in at ${silent.host}. 'bpbroker doctor' there names the rule if it can.`,
       where: 'broker',
     };
   return nowhere(silence, subject);
 }
 
-/** The broker that is meant: one that has the entry; else one at the port that was asked; else any. */
+/** The likeliest broker: one that has the entry; else one at the port that was asked; else any. */
 function likeliest(tried: readonly Tried[], asked: number): Tried | undefined {
   const brokers = tried.filter(({ isBroker }) => isBroker);
   return brokers.find(({ holds }) => holds) ?? brokers.find(({ port }) => port === asked) ?? brokers[0];
@@ -147,7 +147,7 @@ function foundElsewhere(found: Tried, { subnets, rejected }: Silence, subject: S
   if (found.answersUdp && found.isNear !== true)
     return {
       cause: 'other_subnet',
-      message: `A broker is at ${at}, which is in none of this host's subnets (${subnets.join(', ') || 'none'}): broadcasts end at the router.`,
+      message: `A broker is at ${at}, outside of this host's subnets (${subnets.join(', ') || 'none'}): broadcasts end at the router.`,
       advice: 'Ask it by its address:',
       where: 'here',
       command: commandLine(subject, 'discover', { target }),
@@ -156,7 +156,7 @@ function foundElsewhere(found: Tried, { subnets, rejected }: Silence, subject: S
   if (found.answersUdp)
     return {
       cause: 'broadcast_blocked',
-      message: `The broker at ${at} answers when it is asked alone, and not to broadcasts: a switch, a firewall or a virtual network drops those.`,
+      message: `The broker at ${at} answers when it is asked alone, but not to broadcasts: a switch, a firewall or a virtual network drops those.`,
       advice: 'Ask it by its address:',
       where: 'here',
       command: commandLine(subject, 'discover', { target }),
@@ -164,7 +164,7 @@ function foundElsewhere(found: Tried, { subnets, rejected }: Silence, subject: S
   if (found.proves === false || (subject.key !== undefined && found.proves !== true && rejected > 0))
     return {
       cause: 'discovery_key_refused',
-      message: `The broker at ${at} has no discovery key, or another one than this host: they do not find each other.`,
+      message: `The broker at ${at} has no discovery key, or another one than this host, so they do not find each other.`,
       advice: `Compare the key's file with discover._access_key in the broker's configuration.`,
       where: 'here',
     };
@@ -175,14 +175,16 @@ function foundElsewhere(found: Tried, { subnets, rejected }: Silence, subject: S
   const far = found.isNear === false ? ' It is in another subnet than this host.' : '';
   return {
     cause: 'udp_blocked',
-    message: `The broker at ${at} takes connections on TCP, and nothing comes back on UDP port ${found.port}: a firewall drops it${keyed}.${far}`,
-    advice: `Let UDP port ${found.port} in at ${found.host} ('bpbroker doctor' there names the rule where it can). Until then, name the broker:`,
+    message: `The broker at ${at} accepts connections on TCP, but nothing comes back on UDP port ${found.port}: a firewall drops it${keyed}.${far}`,
+    advice: `Let UDP port ${found.port} in at ${found.host} ('bpbroker doctor' there names the rule if it can). Until then, name the broker:`,
     where: 'broker',
     command: commandLine(subject, 'ping', { broker: target }),
   };
 }
 
-/** Broadcasts went to another port than the broker has: that they do not reach it says nothing of the network. */
+/**
+ * The problem when broadcasts went to another port than the broker's. That says nothing about the network.
+ */
 function wrongPort(found: Tried, subject: Subject): Problem {
   const isUsual = found.port === DEFAULT_PORT;
   return {
@@ -198,8 +200,8 @@ function keyMissing(subject: Subject): Problem {
   return {
     cause: 'discovery_key_missing',
     message:
-      "This host's broker has a discovery key, and answers only those who have it too; none was given here.",
-    advice: `Give the key: --discover-key-file FILE, or the variable BPBROKER_DISCOVER_KEY. By its address it is reached without:`,
+      "This host's broker has a discovery key, and answers only clients that have it too; none was given here.",
+    advice: `Give the key: --discover-key-file FILE, or the variable BPBROKER_DISCOVER_KEY. By its address it is reached without a key:`,
     where: 'here',
     command: commandLine(subject, 'ping', { broker: { host: '127.0.0.1', port: subject.port } }),
   };
@@ -227,16 +229,16 @@ function nowhere({ tried, host, subnets, isInside, isSent }: Silence, subject: S
   const known = tried.filter(({ from }) => from === 'known');
   const before =
     known.length > 0
-      ? `, nor at the address of one that was met before (${known.map((one) => place(one)).join(', ')})`
+      ? `, nor at the address of a broker that was met before (${known.map((one) => place(one)).join(', ')})`
       : '';
   const inside = isInside ? ' This is a container, whose broadcasts may end at its host.' : '';
-  const elsewhere = `If one runs where broadcasts do not reach, name it: ${subject.program} doctor --target ADDRESS`;
+  const elsewhere = `If one runs where broadcasts do not arrive, name it: ${subject.program} doctor --target ADDRESS`;
   const message = `${what}${before}.${inside}`;
   if (!isUsual)
     return {
       ...base,
       message,
-      advice: `Leave --port out first: a broker has port ${DEFAULT_PORT} unless its configuration says another. To start one on port ${subject.port}: bpbroker start --listen-port ${subject.port}. ${elsewhere}. Without --port:`,
+      advice: `Leave --port out first: a broker has port ${DEFAULT_PORT} unless its configuration sets another. To start one on port ${subject.port}: bpbroker start --listen-port ${subject.port}. ${elsewhere}. Without --port:`,
       command: commandLine({ ...subject, port: DEFAULT_PORT }, 'doctor'),
     };
   return {
@@ -248,7 +250,7 @@ function nowhere({ tried, host, subnets, isInside, isSent }: Silence, subject: S
   };
 }
 
-/** The subnets of interfaces, `10.77.1.0/24`. */
+/** The subnets of interfaces, such as `10.77.1.0/24`. */
 export function subnetsOf(interfaces: readonly NetworkInterface[]): string[] {
   return interfaces
     .filter(({ loopback }) => !loopback)
