@@ -1,10 +1,10 @@
 import { BrokerError } from '../protocol/errors.ts';
 import type { System } from './system.ts';
 
-/** @throws BrokerError `forbidden` unless this is root, or an administrator of Windows. */
+/** @throws BrokerError `forbidden` unless the user is root, or an administrator of Windows. */
 export async function requireElevation(system: System, command: string): Promise<void> {
   if (system.platform === 'win32') {
-    // It shows drivers, to administrators alone, and changes nothing.
+    // This command lists drivers. It works only for administrators, and changes nothing.
     if ((await system.run(['fltmc'])).code === 0) return;
     throw new BrokerError(
       'forbidden',

@@ -14,23 +14,28 @@ import type { System } from './system.ts';
 
 export interface InstallOptions {
   readonly own: OwnProgram;
-  /** The configuration file, where another than the tree's own was asked for; absolute. */
+  /** Absolute path of the configuration file; absent: that of the tree. */
   readonly config?: string;
-  /** The system's user to run as; Linux alone. Default `bpbroker`, which is made; root for no sandbox. */
+  /**
+   * The system's user that the service runs as; Linux only. Default `bpbroker`, which is made. With root,
+   * there is no sandbox.
+   */
   readonly user?: string;
-  /** Whether to open the firewall; Windows alone. */
+  /** Whether to open the firewall; Windows only. */
   readonly firewall: boolean;
-  /** The port that the broker will listen on; asked for once it is sure that the configuration may be read. */
+  /**
+   * The port that the broker will listen on. Called once it is certain that the configuration may be read.
+   */
   port(): Promise<number>;
-  /** Changes nothing, tells everything. */
+  /** Changes nothing, and reports every step. */
   readonly dryRun: boolean;
-  /** Told of each step before it is done. */
+  /** Called with each step before it is done. */
   tell(step: Step): void;
 }
 
 export interface Outcome {
   readonly manager: Pick<ServiceManager, 'name' | 'log'>;
-  /** Whether there was anything to do. */
+  /** Whether anything had to be done. */
   readonly changed: boolean;
 }
 
@@ -40,9 +45,11 @@ export function serviceHome(env: Environment): Home {
 }
 
 /**
- * Installs the service, enables it at boot and starts it, or brings one that exists to what is asked for.
- * @throws BrokerError `usage` for what this system has not or a place that will not do, `forbidden` without root or an
- *   administrator, `already_exists` where another's service of the name exists, `internal` when a step fails.
+ * Installs the service, enables it at boot and starts it. A service that exists is changed to match.
+ * @throws BrokerError `usage` for options that this system does not have, and for unsuitable places.
+ * @throws BrokerError `forbidden` without root or an administrator.
+ * @throws BrokerError `already_exists` when the service exists and is not ours.
+ * @throws BrokerError `internal` when a step fails.
  */
 export async function installService(system: System, options: InstallOptions): Promise<Outcome> {
   const { own, config, user, firewall, dryRun, tell } = options;
@@ -54,7 +61,7 @@ export async function installService(system: System, options: InstallOptions): P
   const runAs = system.platform === 'linux' ? (user ?? SERVICE_USER) : undefined;
   await checkPaths(system, home, config, runAs ?? 'root');
   const earlier = await manager.installed();
-  // The folder of a service that exists has been given to a user already.
+  // The folder of an existing service belongs to a user already.
   const given = earlier?.user === 'root' ? undefined : earlier?.config;
   if (config !== undefined && config !== given && runAs !== undefined && runAs !== 'root') {
     await checkOwnFolder(config);
@@ -71,7 +78,7 @@ export async function installService(system: System, options: InstallOptions): P
     port: await options.port(),
     firewall,
   };
-  // What runs now has no use for it; until here the earlier program may have run.
+  // The service no longer uses the copy. Before this step, the earlier program may have run from it.
   const unused = earlier && earlier.copy !== program[0] ? removeCopySteps(stepsOn(system), earlier) : [];
   const steps = [...(await manager.install(spec)), ...unused];
   return { manager, changed: await applySteps(steps, dryRun, tell) };
@@ -82,13 +89,14 @@ export type UninstallOptions = Pick<InstallOptions, 'dryRun' | 'tell'>;
 export interface Removal extends Outcome {
   /** Of the service that was removed. */
   readonly record: ServiceRecord;
-  /** What is left: data, log, an administrator's changes. */
+  /** The places that are left: data, log, an administrator's changes. */
   readonly left: readonly string[];
 }
 
 /**
  * Stops the service and removes it. Its data stays.
- * @returns nothing where no service is installed. @throws BrokerError `forbidden`, or `internal` when a step fails.
+ * @returns `undefined` when no service is installed.
+ * @throws BrokerError `forbidden`; `internal` when a step fails.
  */
 export async function uninstallService(
   system: System,
@@ -120,7 +128,7 @@ function refuseForeignOptions({ platform }: System, { user, firewall }: InstallO
   }
 }
 
-/** No service manager has a way to write a line break into a path. */
+/** No service manager can have a line break in a path. */
 function refuseControlCharacters(texts: readonly string[]): void {
   // oxlint-disable-next-line no-control-regex
   const bad = texts.find((text) => /[\u0000-\u001f\u007f]/.test(text));

@@ -7,8 +7,9 @@ import { sysv } from './linux/sysv.ts';
 import { windows } from './windows/windows.ts';
 
 /**
- * The service manager of this machine: the one that runs, not one whose files merely lie about.
- * @param root the tree of `BPBROKER_HOME`. @throws BrokerError `unavailable` where there is none that we know.
+ * The service manager of this machine: one that runs, and not one that is only installed.
+ * @param root the tree of `BPBROKER_HOME`.
+ * @throws BrokerError `unavailable` when there is no known one.
  */
 export async function findManager(system: System, root: string): Promise<ServiceManager> {
   if (system.platform === 'win32') return windows(system, root);

@@ -7,22 +7,25 @@ import type { ServiceSpec } from './service.ts';
 import type { Step, Steps } from './step.ts';
 import type { System } from './system.ts';
 
-/** How bpbroker was run, and so how it can be run again. */
+/** The command that runs this bpbroker, so that a service can repeat it. */
 export interface OwnProgram {
   /** Absolute path of the executable, or of the runtime. */
   readonly file: string;
-  /** What follows the runtime: its options and the path of our own script. Empty for an executable. */
+  /** The arguments of the runtime: its options and the path of our own script. Empty for an executable. */
   readonly args: readonly string[];
   readonly version: string;
-  /** Why it is no broker under the name that it has, so that a service runs a copy of it; absent: it is one. */
+  /**
+   * Why it is not the broker under its present name, so that a service runs a copy; absent: it is the broker.
+   */
   readonly misnamed?: string;
 }
 
 /**
- * The executable is run from where it is if nobody but the administrator can replace it there, and it will still be there
- * after the next boot, and is the broker by its name; else a copy of it in the broker's own tree, under a name that nothing
- * else takes.
- * @throws BrokerError `usage` when bpbroker runs on a runtime from such a place: that cannot be copied.
+ * Chooses the program of the service. The executable itself is used if only the administrator can replace it,
+ * it still exists after the next boot, and it is the broker by its name. Otherwise it is a copy in the
+ * broker's own tree, under a name that is free.
+ * @throws BrokerError `usage` when bpbroker runs on a runtime from an unsuitable place, which cannot be
+ * copied.
  */
 export async function serviceProgram(
   system: System,
@@ -47,13 +50,13 @@ export async function serviceProgram(
   return { program: [copy], copy, ...(own.file !== copy && { copyOf: own.file }) };
 }
 
-/** systemd refuses a program with these in its path; there is no way to escape them. */
+/** systemd refuses a program with these in its path, and they cannot be escaped. */
 function oddPath({ platform }: System, file: string): string | undefined {
   const odd = platform === 'win32' ? undefined : /["'\\$]/.exec(file)?.[0];
   return odd && `${file} has ${odd} in it, which the path of a service's program cannot have`;
 }
 
-/** Takes the copy away again. In a dry run its folder is not empty yet, so that it is not told of. */
+/** Removes the copy. A dry run does not report its folder, which is not empty yet. */
 export function removeCopySteps(steps: Steps, { copy }: ServiceRecord): Step[] {
   if (copy === undefined) return [];
   const paths = copy.includes('\\') ? path.win32 : path.posix;

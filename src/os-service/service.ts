@@ -6,11 +6,11 @@ import type { Step } from './step.ts';
 export const SERVICE = 'bpbroker';
 export const DESCRIPTION = 'bpbroker, the service broker for install scripts';
 
-/** The service that shall be. Paths are absolute. */
+/** The service to install. Paths are absolute. */
 export interface ServiceSpec {
-  /** The command that runs bpbroker, to put `start` behind. */
+  /** The command that runs bpbroker; `start` follows it. */
   readonly program: readonly string[];
-  /** The executable that `program` is to be a copy of; absent where it is run from where it is. */
+  /** The executable to copy to `program`; absent when it is run from its own place. */
   readonly copyOf?: string;
   /** The copy that belongs to the service: `program`, or one of an earlier installation. */
   readonly copy?: string;
@@ -21,25 +21,25 @@ export interface ServiceSpec {
   readonly config?: string;
   /** TCP and UDP port that it listens on. */
   readonly port: number;
-  /** The system's user to run as; absent where the manager decides (Windows). */
+  /** The system's user to run as; absent when the manager decides (Windows). */
   readonly user?: string;
-  /** Whether to open the system's firewall for it. Windows alone. */
+  /** Whether to open the system's firewall for it. Windows only. */
   readonly firewall: boolean;
 }
 
-/** What installs services on one kind of system. */
+/** Installs services on one kind of system. */
 export interface ServiceManager {
-  /** For people: `systemd`. */
+  /** For people, such as `systemd`. */
   readonly name: string;
   /** Where a person finds the log. */
   readonly log: string;
-  /** What may be beside the service that is not its to remove: its log, what an administrator has written. */
+  /** Files beside the configuration that are not removed: the log, an administrator's files. */
   readonly left: readonly string[];
-  /** Installs, enables at boot and starts it, or brings what exists to that. */
+  /** Installs the service, enables it at boot and starts it; changes an existing one to match. */
   install(spec: ServiceSpec): Promise<readonly Step[]>;
-  /** What it knows of the service that is installed; nothing where none is. */
+  /** The record of the installed service; `undefined` when none is installed. */
   installed(): Promise<ServiceRecord | undefined>;
-  /** Stops and removes it; data stays. */
+  /** Stops the service and removes it; its data stays. */
   uninstall(record: ServiceRecord): Promise<readonly Step[]>;
 }
 

@@ -3,12 +3,15 @@ import { BrokerError } from '../protocol/errors.ts';
 import { recordOf } from './record.ts';
 import type { CommandResult, System } from './system.ts';
 
-/** One thing that installing or removing a service does, if it has not been done yet. */
+/** One step of an installation or removal, if it has not been done yet. */
 export interface Step {
-  /** For people: a command line, or what happens to a file, followed by the content of a file that is written. */
+  /** For people: a command line, or what happens to a file, followed by the content of a written file. */
   readonly text: string;
   readonly content?: string;
-  /** Whether there is anything to do. `changed`: whether a step before it has (or, in a dry run, would have) done something. */
+  /**
+   * Whether the step has anything to do. `changed`: whether a step before it has done something (in a dry
+   * run: would have).
+   */
   needed(changed: boolean): Promise<boolean>;
   apply(): Promise<void>;
 }
@@ -18,22 +21,22 @@ export interface Steps {
   folder(dir: string, mode: number): Step;
   /** Copies a program. */
   copy(from: string, to: string): Step;
-  /** A file that install-service owns: refuses to replace one that it has not written. */
+  /** A file that belongs to install-service: refuses to replace one that it has not written. */
   definition(file: string, content: string, mode: number): Step;
-  /** A file that says nothing of the service. */
+  /** A file without a record. */
   file(file: string, content: string, mode: number): Step;
   remove(file: string): Step;
-  /** Removes a folder in which nothing is left. */
+  /** Removes an empty folder. */
   removeEmpty(dir: string): Step;
-  /** Runs a program. `needed` default: always. */
+  /** Runs a program. Default of `needed`: always. */
   run(command: readonly string[], options?: RunStepOptions): Step;
 }
 
 export interface RunStepOptions {
   needed?(changed: boolean): Promise<boolean> | boolean;
-  /** What to say of a failure besides what the program says. */
+  /** Text for the message of a failure, besides the program's output. */
   explain?(): Promise<string>;
-  /** What the command has set going and does not wait for itself; for at most 30 s. */
+  /** Waits for the effect of a command that does not wait itself; at most 30 s. */
   until?(): Promise<boolean>;
 }
 
@@ -86,8 +89,9 @@ export function stepsOn(system: System): Steps {
 }
 
 /**
- * Does what there is to do, in order, and tells of each step; with `dryRun` only tells.
- * @returns whether there was anything to do. @throws BrokerError of the first step that fails.
+ * Does the steps that are needed, in order, and reports each; with `dryRun`, only reports.
+ * @returns whether any step was needed.
+ * @throws BrokerError of the first step that fails.
  */
 export async function applySteps(
   steps: readonly Step[],
@@ -114,7 +118,7 @@ async function waitUntil(condition: () => Promise<boolean>, what: string): Promi
 async function refuseForeign(system: System, file: string): Promise<void> {
   const present = await system.readText(file);
   if (present === undefined || recordOf(present)) return;
-  const message = `${file} is there and was not made by install-service; remove it first`;
+  const message = `${file} exists and was not made by install-service; remove it first`;
   throw new BrokerError('already_exists', message);
 }
 
@@ -131,7 +135,7 @@ function failure(
   );
 }
 
-/** A command as one may type it. */
+/** A command as a person may type it. */
 function commandLine(command: readonly string[]): string {
   return command
     .map((word) => (/^[\w./:=@%+,\\-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`))

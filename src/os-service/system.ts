@@ -10,13 +10,13 @@ import { messageOf } from '../protocol/errors.ts';
 import { makeFolder } from './files/folder.ts';
 
 export interface CommandResult {
-  /** 127 where there is no such program, as a shell has it. */
+  /** Exit code; 127 when there is no such program, as in a shell. */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** What is at a path; a link is not followed. */
+/** The kind of the file at a path; a link is not followed. */
 export interface Standing {
   readonly kind: 'file' | 'folder' | 'other';
   /** Permission bits. */
@@ -24,28 +24,28 @@ export interface Standing {
   readonly uid: number;
 }
 
-/** The machine that a service is installed on: all that this folder's plans ask of it and do to it. */
+/** The machine that a service is installed on: all that the plans in this folder read and change. */
 export interface System {
   readonly platform: NodeJS.Platform;
   readonly env: Environment;
-  /** Whether this is root; nothing where the system has no such user. */
+  /** Whether the user is root; `undefined` when the system has no such user. */
   readonly isRoot: boolean | undefined;
   /** Runs a program to its end, without a shell. Never rejects. */
   run(command: readonly string[]): Promise<CommandResult>;
-  /** The path of a program of that name on the PATH. */
+  /** The path of a program of this name on the PATH. */
   findProgram(name: string): Promise<string | undefined>;
   stat(file: string): Promise<Standing | undefined>;
   readText(file: string): Promise<string | undefined>;
   sameContent(one: string, other: string): Promise<boolean>;
-  /** Puts a file in place whole or not at all. */
+  /** Writes a file whole or not at all. */
   writeText(file: string, text: string, mode: number): Promise<void>;
-  /** Copies a program to where it may be run, in place of one that may be running. */
+  /** Copies a program to its place, and replaces one that may be running. */
   copyProgram(from: string, to: string): Promise<void>;
-  /** Makes a folder whatever the umask; what is missing above it is for everyone to enter. */
+  /** Makes a folder whatever the umask; everyone may enter missing folders above it. */
   makeFolder(dir: string, mode: number): Promise<void>;
   remove(file: string): Promise<void>;
   isEmptyFolder(dir: string): Promise<boolean>;
-  /** Removes a folder that is empty. */
+  /** Removes an empty folder. */
   removeFolder(dir: string): Promise<void>;
 }
 
@@ -91,7 +91,7 @@ export function thisSystem(): System {
   };
 }
 
-/** Windows does not let a program that runs be replaced, but renamed; what was left so is removed the next time. */
+/** Windows does not replace a running program, but renames it. The renamed file is removed the next time. */
 async function moveAside(file: string): Promise<void> {
   const aside = `${file}.old`;
   await rm(aside, { force: true }).catch(() => undefined);

@@ -1,4 +1,4 @@
-/** Text as it stands in an element or an attribute of XML. */
+/** Text escaped for an element or an attribute of XML. */
 export function escapeXml(text: string): string {
   return text
     .replaceAll('&', '&amp;')

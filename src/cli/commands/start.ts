@@ -102,7 +102,7 @@ function tellStarter(file: string, announcement: Announcement, log: Logger): voi
 
 /** Process 1 inherits every process whose parent has ended, and no runtime of ours can wait for those. */
 const AS_FIRST_PROCESS =
-  'the broker is process 1 here, so processes that an extension leaves running become zombies when they end: ' +
+  'the broker is process 1 here: processes that an extension leaves running become zombies when they end; ' +
   'run the container with an init (docker run --init)';
 
 /** The executable is its own host for scripts: see `commands/extension-host.ts`. */

@@ -12,19 +12,24 @@ export interface Owner {
   readonly gid: number;
 }
 
-/** The folders that a service writes to: that of its configuration file, and that of its backups, which may be within. */
+/**
+ * The folders that a service writes to: that of its configuration file, and that of its backups, which may be
+ * within.
+ */
 export function dataFolders(home: Home, config: string | undefined): readonly [string, string] {
   const file = config ?? home.configFile;
-  // The service's environment, not that of whoever installs it.
+  // The service's environment, not that of the user who installs it.
   return [path.dirname(file), backupsFor(file, { BPBROKER_HOME: home.root, HOME: home.root })];
 }
 
 /**
- * Makes the folders of a service and gives what it writes to its user: commands that root has typed, such as `configure`,
- * leave files of root's there. Run by root before every start. The user owns these folders, so nothing in them is
- * trusted: links are not followed, files with several names are left alone. So are files of other names: an editor's may
- * lie there by now, though {@link checkOwnFolder} found none at the installation.
- * @throws BrokerError `invalid_config` when something cannot be given.
+ * Makes the folders of a service, and makes its user the owner of its files. Commands that root has typed,
+ * such as `configure`, leave files that belong to root. Root runs this before every start.
+ *
+ * The user owns these folders, so nothing in them is trusted: links are not followed, and files with several
+ * names are left alone. Files with other names are left alone too. {@link checkOwnFolder} found none at the
+ * installation, but an editor may have left one since.
+ * @throws BrokerError `invalid_config` when the owner of a file cannot be changed.
  */
 export async function prepareData(home: Home, config: string | undefined, owner: Owner): Promise<void> {
   await makeFolder(home.lib, 0o755);
@@ -34,13 +39,13 @@ export async function prepareData(home: Home, config: string | undefined, owner:
   await giveFolder(backups, () => true, owner);
 }
 
-/** Makes a folder and gives it to `owner`, and of what is in it those files that are the broker's. */
+/** Makes a folder and changes its owner to `owner`, and that of the broker's files in it. */
 async function giveFolder(dir: string, isIts: (name: string) => boolean, owner: Owner): Promise<void> {
   await makeFolder(dir, 0o700);
   const handle = await give(dir, dir, constants.O_DIRECTORY, owner);
   if (!handle) return;
   try {
-    // By the open folder: one within the user's own folder may be another by now.
+    // By the open folder: a folder within the user's own may be replaced meanwhile.
     const at = `/proc/self/fd/${handle.fd}`;
     for (const name of (await readdir(at)).filter(isIts)) {
       await (await give(path.join(at, name), path.join(dir, name), 0, owner))?.close();
@@ -51,8 +56,8 @@ async function giveFolder(dir: string, isIts: (name: string) => boolean, owner: 
 }
 
 /**
- * Lets the service's group read an extension that only root could: copies keep the modes of what they are copied from.
- * Nobody but root can write here, or the broker would not run it.
+ * Lets the service's group read extensions that only root can read: copies keep the modes of their sources.
+ * Only root can write here, or the broker would not run them.
  */
 async function makeReadable(at: string, gid: number): Promise<void> {
   const info = await lstat(at);
@@ -67,7 +72,8 @@ async function makeReadable(at: string, gid: number): Promise<void> {
 }
 
 /**
- * The service's user must own the folder of its file, since it makes new files there; so it must be a folder of its own.
+ * The service's user must own the folder of its file, because it makes new files there. So the folder must
+ * hold nothing else.
  * @throws BrokerError `invalid_config` when something else is in it.
  */
 export async function checkOwnFolder(config: string): Promise<void> {
@@ -84,18 +90,22 @@ export async function checkOwnFolder(config: string): Promise<void> {
   );
 }
 
-/** Whether a file beside the configuration is the broker's: `NAME.json`, its journal and lock, `NAME.crt`, `NAME.key`. */
+/**
+ * Whether a file beside the configuration is the broker's: `NAME.json`, its journal and lock, `NAME.crt`,
+ * `NAME.key`.
+ */
 function isOf(config: string, name: string): boolean {
   return name.startsWith(`${path.basename(config, path.extname(config))}.`);
 }
 
-// O_PATH, which Node does not name: opens whatever it is without touching it, so that a pipe put there does not hold up the start.
+// O_PATH, which Node does not name, opens a file of any kind without touching it. So a pipe put there does
+// not delay the start.
 const O_PATH = 0o10000000;
 
 /**
- * Gives what is at `at`, which people call `name`. Sockets too: that of a lock whose holder was root and was killed lets
- * nobody else see that it is dead.
- * @returns it, opened; nothing for what has gone meanwhile.
+ * Changes the owner of the file at `at`; messages call it `name`. This includes sockets: only the owner of a
+ * lock's socket can see that its holder was killed.
+ * @returns the open file; `undefined` when it has gone meanwhile.
  */
 async function give(
   at: string,
@@ -116,7 +126,7 @@ async function give(
     const info = await handle.stat();
     const single = (info.isFile() || info.isSocket()) && info.nlink === 1;
     const isIts = info.isDirectory() ? kind !== 0 : single;
-    // By what is open, whatever has the name by now.
+    // By the open file, whatever has its name by now.
     const opened = `/proc/self/fd/${handle.fd}`;
     if (isIts && (info.uid !== uid || info.gid !== gid)) await chown(opened, uid, gid);
     if (kind !== 0 && (info.mode & 0o077) !== 0) await chmod(opened, 0o700);

@@ -4,10 +4,10 @@ import { BrokerError } from '../../protocol/errors.ts';
 import type { System } from '../system.ts';
 
 /**
- * Checks that a service may keep its things where the options say: whoever else could change the folders above could have
- * root run or give away what they like.
- * @param user the service's user, who has to get there too.
- * @throws BrokerError `usage` naming the folder and what is wrong with it.
+ * Checks the places of a service's files. Whoever else could change the folders above them could make root
+ * run or give away any file.
+ * @param user the service's user, who must reach the places too.
+ * @throws BrokerError `usage` that names the folder and what is wrong with it.
  */
 export async function checkPaths(
   system: System,
@@ -24,7 +24,7 @@ async function checkPlace(system: System, dir: string, option: string, user: str
   const refuse = (at: string, why: string): never => {
     throw new BrokerError(
       'usage',
-      `Invalid ${option}: ${at} ${why}; expected a place of root's, such as /usr/local`,
+      `Invalid ${option}: ${at} ${why}; expected a folder that belongs to root, such as /usr/local`,
     );
   };
   if (/^\/(?:run|var\/run|dev)(?:\/|$)/.test(dir)) refuse(dir, 'is emptied at every boot');
@@ -41,7 +41,7 @@ async function checkPlace(system: System, dir: string, option: string, user: str
   }
 }
 
-/** Why a program is not to be run by a service from where it is; nothing when it may. */
+/** Why a service must not run a program from its place; `undefined` when it may. */
 export async function unfitToRun(system: System, file: string): Promise<string | undefined> {
   return system.platform === 'win32' ? unfitOnWindows(system, file) : unfitOnUnix(system, file);
 }
@@ -54,7 +54,7 @@ function unfitOnWindows({ env }: System, file: string): string | undefined {
   return fit ? undefined : `${file} is not below ${env['ProgramFiles'] ?? String.raw`C:\Program Files`}`;
 }
 
-/** Homes, what a boot empties, and what may not be mounted yet. */
+/** Homes, folders that a boot empties, and folders that may not be mounted yet. */
 const passing = [
   '/home',
   '/root',

@@ -3,20 +3,26 @@ import type { Owner } from '../files/data-files.ts';
 import type { Step, Steps } from '../step.ts';
 import type { System } from '../system.ts';
 
-/** The user that a service on Linux runs as unless another is given; made where there is none. */
+/** The default user of a service on Linux. It is made if it does not exist. */
 export const SERVICE_USER = 'bpbroker';
 
-/** By this a user is known as one that install-service has made. */
+/** Marks a user as one that install-service has made. */
 const COMMENT = 'bpbroker service';
 
-/** Numbers of a user. @throws BrokerError `usage` where there is no such user. */
+/**
+ * User and group id of a user.
+ * @throws BrokerError `usage` when there is no such user.
+ */
 export async function ownerOf(system: System, user: string): Promise<Owner> {
   const [uid, gid] = await Promise.all(['-u', '-g'].map((flag) => system.run(['id', flag, '--', user])));
   if (uid?.code === 0 && gid?.code === 0) return { uid: Number(uid.stdout), gid: Number(gid.stdout) };
   throw new BrokerError('usage', `There is no user '${user}' here; make it, or leave --user out`);
 }
 
-/** Makes the service's user where it is missing. @throws BrokerError `usage` when it is another one that is missing. */
+/**
+ * Makes the service's user if it does not exist.
+ * @throws BrokerError `usage` when another user does not exist.
+ */
 export async function accountSteps(
   system: System,
   steps: Steps,
@@ -35,7 +41,7 @@ export async function accountSteps(
   ];
 }
 
-/** Takes the data away from the service's user and removes it, if install-service has made it. */
+/** Gives the data to root again and removes the service's user, if install-service has made it. */
 export async function removeAccountSteps(
   system: System,
   steps: Steps,

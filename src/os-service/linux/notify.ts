@@ -3,36 +3,39 @@ import type { Environment } from '../../config/paths.ts';
 import { messageOf } from '../../protocol/errors.ts';
 
 /**
- * What the broker tells the service manager that started it (`sd_notify(3)`). Without one, every call does nothing. No
- * call rejects: a manager that cannot be reached ends no broker.
+ * Messages of the broker to the service manager that started it (`sd_notify(3)`). Without a manager, every
+ * call does nothing. No call rejects: a manager that cannot be reached must not end the broker.
  */
 export interface Notify {
-  /** It answers now; `status` is what `systemctl status` shows. */
+  /** The broker answers now; `systemctl status` shows `status`. */
   ready(status: string): Promise<void>;
-  /** It takes over its options anew; {@link ready} is to follow. */
+  /** The broker reads its options again; {@link ready} must follow. */
   reloading(): Promise<void>;
   stopping(): Promise<void>;
-  /** It is well. Once it is called, it has to be called anew within {@link watchdogMs}, or the broker is restarted. */
+  /**
+   * The broker is well. After the first call, each must follow within {@link watchdogMs}, or the broker is
+   * restarted.
+   */
   watchdog(): Promise<void>;
   status(text: string): Promise<void>;
-  /** Resolves when the manager has taken all that was said; what is still under way when a service ends is killed. */
+  /** Resolves when the manager has received all messages. When a service ends, the rest is killed. */
   delivered(): Promise<void>;
-  /** The longest time between two calls of `watchdog`, in milliseconds; absent where the manager watches nothing. */
+  /** The longest time between two calls of `watchdog`, in milliseconds; absent without a watchdog. */
   readonly watchdogMs: number | undefined;
 }
 
 export interface NotifyOptions {
   /** Default: the environment of this process; see {@link takeNotifyVariables}. */
   readonly env: Environment;
-  /** Sends assignments such as `READY=1`; default: `systemd-notify` does. */
+  /** Sends assignments such as `READY=1`; default: by `systemd-notify`. */
   readonly send?: (assignments: readonly string[], env: Environment) => Promise<void>;
-  /** Told of a message that could not be sent. */
+  /** Called with a message that could not be sent. */
   readonly onError: (reason: string) => void;
 }
 
 export function createNotify({ env, send = sendByProgram, onError }: NotifyOptions): Notify {
   let last: Promise<void> = Promise.resolve();
-  // One after another, so that readiness said again cannot overtake the word of a stop.
+  // One after another, so that a repeated readiness cannot arrive after a stop.
   const tell = (...assignments: string[]): Promise<void> => {
     if (env['NOTIFY_SOCKET'])
       last = last.then(() => send(assignments, env)).catch((error: unknown) => onError(messageOf(error)));
@@ -40,7 +43,8 @@ export function createNotify({ env, send = sendByProgram, onError }: NotifyOptio
   };
   const microseconds = Number(env['WATCHDOG_USEC']);
   const watchdogMs = env['NOTIFY_SOCKET'] && microseconds > 0 ? microseconds / 1000 : undefined;
-  // Said again with every sign of life while it holds: before version 246, systemd may lose what a child that has ended said.
+  // Repeated with every watchdog message: before version 246, systemd may lose the message of a child that
+  // has ended.
   let again: readonly string[] = [];
   return {
     watchdogMs,
@@ -64,7 +68,10 @@ export function createNotify({ env, send = sendByProgram, onError }: NotifyOptio
 
 const variables = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
 
-/** Takes the variables of this protocol out of `env` and gives them: no extension shall speak for the broker. */
+/**
+ * Removes the variables of this protocol from `env` and returns them: an extension must not send messages for
+ * the broker.
+ */
 export function takeNotifyVariables(env: Record<string, string | undefined>): Environment {
   const taken = Object.fromEntries(variables.map((name) => [name, env[name]]));
   for (const name of variables) delete env[name];
@@ -76,8 +83,8 @@ function oneLine(text: string): string {
 }
 
 /**
- * The socket takes datagrams of the unix domain, which no runtime can send; the program that comes with systemd can. It
- * ends when the manager has taken the message.
+ * The socket accepts datagrams of the unix domain, which no runtime can send. The program of systemd can. It
+ * ends when the manager has received the message.
  */
 function sendByProgram(assignments: readonly string[], env: Environment): Promise<void> {
   return new Promise((resolve, reject) => {

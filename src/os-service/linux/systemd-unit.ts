@@ -12,25 +12,25 @@ export function systemdUnit(spec: ServiceSpec): string {
 [Unit]
 Description=${DESCRIPTION}
 After=network.target
-# It is started anew however often it fails: what it lacks (an address, space on a disk) may come back.
+# It is restarted however often it fails: what is missing (an address, disk space) may come back.
 StartLimitIntervalSec=0
 
 [Service]
-# Started once it answers: see sd_notify(3). All: the message is sent by a child, systemd-notify.
+# Started when the broker answers: see sd_notify(3). All: a child, systemd-notify, sends the message.
 Type=notify
 NotifyAccess=all
 Environment=${quote(`BPBROKER_HOME=${home.root}`)}
-# By root, outside the sandbox: makes the folders and gives them to the user.
+# Run by root, outside the sandbox: makes the folders, and makes the user their owner.
 ExecStartPre=+${commandLine([...program, 'service-prepare', '--user', user, ...files])}
 ExecStart=${commandLine([...program, ...startArguments(spec)])}
-# Takes over the options of its file anew. By the shell: not every host has /bin/kill.
+# Reads the options of its file again. Through the shell, because not every host has /bin/kill.
 ExecReload=/bin/sh -c "kill -HUP $$MAINPID"
 Restart=on-failure
 RestartSec=2
 TimeoutStartSec=5min
-# The broker's self-check: one that no longer answers is restarted.
+# The broker's self-check: a broker that no longer answers is restarted.
 WatchdogSec=60
-# Calls of extensions under way may end first.
+# Running calls of extensions may end first.
 KillMode=mixed
 UMask=0077
 User=${user}
@@ -41,7 +41,7 @@ WantedBy=multi-user.target
 `;
 }
 
-/** What costs neither the broker nor an extension run by root anything. */
+/** Restrictions that cost neither the broker nor an extension run by root anything. */
 const forRoot = [
   'PrivateTmp=yes',
   'ProtectClock=yes',
@@ -54,7 +54,10 @@ const forRoot = [
   'SystemCallArchitectures=native',
 ];
 
-/** All that the broker can do without. Extensions run within it: docs/service.md says how to loosen it. */
+/**
+ * All restrictions that the broker can run with. Extensions run within them: docs/service.md says how to
+ * loosen them.
+ */
 function sandbox({ home, config, port }: ServiceSpec): string[] {
   const written = dataFolders(home, config);
   const inHome = [home.root, ...written].some((dir) => /^\/(?:home|root|run\/user)(?:\/|$)/.test(dir));
@@ -79,7 +82,7 @@ function sandbox({ home, config, port }: ServiceSpec): string[] {
     'KeyringMode=private',
     'LockPersonality=yes',
     'RemoveIPC=yes',
-    // AF_NETLINK: the addresses of the interfaces are read by it.
+    // AF_NETLINK: the addresses of the interfaces are read through it.
     'RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK',
     'RestrictNamespaces=yes',
     'RestrictRealtime=yes',
@@ -88,16 +91,16 @@ function sandbox({ home, config, port }: ServiceSpec): string[] {
     'SystemCallFilter=@system-service',
     'SystemCallFilter=~@privileged @resources',
     'SystemCallErrorNumber=EPERM',
-    // No MemoryDenyWriteExecute: the runtime compiles what it runs.
+    // No MemoryDenyWriteExecute: the runtime compiles code while it runs.
   ];
 }
 
-/** Arguments are expanded for variables, the program itself is not. */
+/** systemd expands variables in arguments, but not in the program itself. */
 function commandLine([program = '', ...args]: readonly string[]): string {
   return [quote(program), ...args.map((word) => quote(word).replaceAll('$', '$$$$'))].join(' ');
 }
 
-/** A word as systemd reads it: quoted, with its escapes, and `%` for no specifier. */
+/** A word in systemd's syntax: quoted and escaped, without `%` specifiers (systemd.syntax(7)). */
 function quote(word: string): string {
   const escaped = word.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%');
   return `"${escaped}"`;

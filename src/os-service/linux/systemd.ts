@@ -44,17 +44,17 @@ export function systemd(system: System): ServiceManager {
         steps.run(['systemctl', 'disable', '--now', unit]),
         ...removeCopySteps(steps, record),
         ...(record.user === undefined ? [] : await removeAccountSteps(system, steps, record.user, folders)),
-        // By it a second run knows what is left to do, where one of these has failed.
+        // The unit file tells a second run what is left to do, when one of these steps has failed.
         steps.remove(unitFile),
         steps.run(['systemctl', 'daemon-reload']),
-        // It has failed for ever otherwise, though there is no such unit any more.
+        // Otherwise systemd keeps the unit as failed, even though it no longer exists.
         steps.run(['systemctl', 'reset-failed', unit], { needed: () => says('is-failed') }),
       ];
     },
   };
 }
 
-/** Why it did not start, as the broker itself has said it. */
+/** Why it did not start, in the broker's own words. */
 async function lastWords(system: System): Promise<string> {
   const { stdout } = await system.run(['journalctl', '-u', unit, '-n', '20', '-o', 'cat', '--no-pager']);
   const words = stdout.split('\n').findLast((line) => line.startsWith('Fatal error: '));

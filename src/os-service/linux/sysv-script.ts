@@ -4,7 +4,9 @@ import { DESCRIPTION, recordFor, SERVICE, type ServiceSpec, startArguments } fro
 export const SCRIPT_FILE: string = `/etc/init.d/${SERVICE}`;
 export const LOG_FILE: string = `/var/log/${SERVICE}.log`;
 
-/** The text of {@link SCRIPT_FILE}: POSIX shell, with what every Debian or Red Hat without systemd has. */
+/**
+ * The text of {@link SCRIPT_FILE}: POSIX shell, with the tools of every Debian or Red Hat without systemd.
+ */
 export function sysvScript(spec: ServiceSpec): string {
   const { program, home, config, user = 'root' } = spec;
   const [daemon = '', ...before] = program;
@@ -33,13 +35,13 @@ DAEMON=${quote(daemon)}
 PIDFILE=/var/run/${SERVICE}.pid
 LOG=${LOG_FILE}
 
-# The process of the pid file, if it is alive and still ours: its number may have gone to another one.
+# The process of the pid file, if it is alive and still ours: another process may have its number.
 running() {
   [ -s "$PIDFILE" ] && read -r PID < "$PIDFILE" && kill -0 "$PID" 2> /dev/null &&
     [ "$(readlink "/proc/$PID/exe" | sed 's/ (deleted)$//')" = "$(readlink -f "$DAEMON")" ]
 }
 
-# The log so far, in bytes: what the broker says after that is of this start.
+# The log so far, in bytes: later lines belong to this start.
 log_size() {
   wc -c < "$LOG" | tr -d ' '
 }
@@ -105,7 +107,7 @@ case "$1" in
   stop) do_stop ;;
   restart) do_stop && do_start ;;
   reload | force-reload)
-    # The broker takes over the options of its file anew.
+    # The broker reads the options of its file again.
     if ! running; then
       echo "${SERVICE} is not running" >&2
       exit 1
@@ -125,7 +127,7 @@ case "$1" in
     fi
     ;;
   run)
-    # For do_start alone: becomes the broker, as its user.
+    # Only for do_start: becomes the broker, as its user.
     shift
     run_broker "$DAEMON" "$@"
     ;;
@@ -137,7 +139,7 @@ esac
 `;
 }
 
-/** Becomes the broker: as a user, without a way back, and with the one right that a low port needs. */
+/** Becomes the broker: as a user, without a way back, and with only the capability for a low port. */
 function becomeUser({ user = 'root', port }: ServiceSpec): string {
   if (user === 'root') return '  exec "$@"';
   const right = port > 0 && port < 1024 ? ',+net_bind_service' : '';
@@ -150,7 +152,7 @@ function words(list: readonly string[]): string {
   return list.map(quote).join(' ');
 }
 
-/** A word as the shell takes it literally. */
+/** A word that the shell takes literally. */
 function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -10,7 +10,7 @@ import { LOG_FILE, SCRIPT_FILE as script, sysvScript } from './sysv-script.ts';
 
 const rotation = `/etc/logrotate.d/${SERVICE}`;
 
-/** The broker keeps its log open, so it is copied and emptied. */
+/** The broker keeps its log open, so logrotate copies and empties it. */
 const rotationRules = `${LOG_FILE} {
   weekly
   rotate 4
@@ -21,7 +21,7 @@ const rotationRules = `${LOG_FILE} {
 }
 `;
 
-/** The way of Linux without systemd. */
+/** The service of Linux without systemd. */
 export function sysv(system: System): ServiceManager {
   const steps = stepsOn(system);
   const isRunning = async (): Promise<boolean> => (await system.run([script, 'status'])).code === 0;
@@ -61,9 +61,9 @@ export function sysv(system: System): ServiceManager {
         steps.remove(rotation),
         ...removeCopySteps(steps, record),
         ...(record.user === undefined ? [] : await removeAccountSteps(system, steps, record.user, folders)),
-        // Last: by the script a second run knows what is left to do, where one of these has failed.
+        // Last: the script tells a second run what is left to do, when one of these steps has failed.
         ...(chkconfig ? [steps.run(['chkconfig', '--del', SERVICE]), remove] : []),
-        // It takes the links away only of a script that is gone.
+        // It removes the links only after the script is gone.
         ...(chkconfig ? [] : [remove, steps.run(['update-rc.d', SERVICE, 'remove'])]),
       ];
     },

@@ -10,12 +10,12 @@ const plist = `/Library/LaunchDaemons/${LABEL}.plist`;
 const LOG_FILE = `/Library/Logs/${LABEL}.log`;
 const target = `system/${LABEL}`;
 
-/** The way of macOS. */
+/** The service of macOS. */
 export function launchd(system: System): ServiceManager {
   const steps = stepsOn(system);
   const isLoaded = async (): Promise<boolean> =>
     (await system.run(['launchctl', 'print', target])).code === 0;
-  // It returns before the broker has ended, and until then there can be no new one.
+  // The command returns before the broker has ended. Until then no new one can start.
   const bootout = (needed: (changed: boolean) => Promise<boolean>): Step =>
     steps.run(['launchctl', 'bootout', target], { needed, until: async () => !(await isLoaded()) });
   return {
@@ -26,7 +26,7 @@ export function launchd(system: System): ServiceManager {
       return [
         ...copySteps(steps, spec),
         steps.definition(plist, launchdPlist(spec), 0o644),
-        // What is loaded keeps the old definition until it is taken out.
+        // A loaded service keeps its old definition until it is unloaded.
         bootout(async (changed) => changed && isLoaded()),
         steps.run(['launchctl', 'enable', target], {
           needed: async (changed) => changed || !(await isLoaded()),

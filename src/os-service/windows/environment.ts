@@ -4,11 +4,14 @@ import type { System } from '../system.ts';
 import { logFolder } from './kind.ts';
 import { win32 as path } from 'node:path';
 
-// By their numbers, since their names are in the language of the machine.
+// By their SIDs, because their names are in the language of the machine.
 const systemAndAdministrators = ['*S-1-5-18:(OI)(CI)F', '*S-1-5-32-544:(OI)(CI)F'];
 const usersRead = '*S-1-5-32-545:(OI)(CI)RX';
 
-/** The broker's folders. What is below Program Files every user may read, the access keys too, unless something else is given. */
+/**
+ * Access rights of the broker's folders. Otherwise every user may read what is below Program Files, access
+ * keys included.
+ */
 export function folderSteps(system: System, { home }: ServiceSpec): { make: Step[]; protect: Step[] } {
   const steps = stepsOn(system);
   const secret = [path.dirname(home.configFile), home.backups, logFolder(home.root)];

@@ -4,7 +4,7 @@ import type { ServiceRecord } from '../record.ts';
 import type { ServiceSpec } from '../service.ts';
 import type { Step } from '../step.ts';
 
-/** One way to have Windows run the broker. */
+/** One way to run the broker as a service of Windows. */
 export interface WindowsKind {
   readonly name: string;
   /** Whether this machine has what it needs. */
@@ -13,7 +13,7 @@ export interface WindowsKind {
   installed(): Promise<ServiceRecord | undefined>;
   /** Writes the files that define the service. */
   define(spec: ServiceSpec): Promise<readonly Step[]>;
-  /** Makes Windows know of it, and starts it, or starts it anew after a change. */
+  /** Registers the service with Windows, and starts it; restarts it after a change. */
   activate(spec: ServiceSpec): readonly Step[];
   uninstall(record: ServiceRecord): readonly Step[];
 }
@@ -32,8 +32,9 @@ export function logFile({ root }: Pick<Home, 'root'>): string {
 }
 
 /**
- * Words as one command line, which programs on Windows take apart themselves: backslashes count only before a quote. All are
- * quoted, since a batch file takes `&`, `^`, `|` and parentheses for its own outside of quotes.
+ * Words as one command line, which programs on Windows split themselves: backslashes count only before a
+ * quote. All words are quoted, because outside of quotes a batch file interprets `&`, `^`, `|` and
+ * parentheses.
  */
 export function windowsCommandLine(words: readonly string[]): string {
   return words.map(quote).join(' ');

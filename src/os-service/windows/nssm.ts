@@ -5,7 +5,9 @@ import type { System } from '../system.ts';
 import { logFile, serviceFile, type WindowsKind, windowsCommandLine } from './kind.ts';
 import { serviceState } from './scm.ts';
 
-/** NSSM keeps its settings in the registry of Windows; ours are in a file besides, so that a change is seen. */
+/**
+ * NSSM keeps its settings in the registry of Windows. Ours are also in a file, so that a change is visible.
+ */
 export function nssm(system: System, root: string): WindowsKind {
   const steps = stepsOn(system);
   const { exists, isRunning, isStopped } = serviceState(system);

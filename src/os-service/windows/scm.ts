@@ -1,7 +1,7 @@
 import { SERVICE } from '../service.ts';
 import type { System } from '../system.ts';
 
-/** What the service manager of Windows says of the service. */
+/** The state of the service, from the service manager of Windows. */
 export interface ServiceState {
   exists(): Promise<boolean>;
   isRunning(): Promise<boolean>;

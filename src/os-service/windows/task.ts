@@ -6,8 +6,8 @@ import { escapeXml } from '../xml.ts';
 import { logFile, serviceFile, type WindowsKind, windowsCommandLine } from './kind.ts';
 
 /**
- * A task that starts at boot, as the system. A task knows neither variables nor where to put what is printed, so it runs
- * a batch file that does.
+ * A task that starts at boot, as the system. A task has neither variables nor redirection of output, so it
+ * runs a batch file that has both.
  */
 export function scheduledTask(system: System, root: string): WindowsKind {
   const steps = stepsOn(system);
@@ -15,12 +15,12 @@ export function scheduledTask(system: System, root: string): WindowsKind {
   const batch = serviceFile(root, 'bpbroker-service.cmd');
   const exists = async (): Promise<boolean> =>
     (await system.run(['schtasks', '/query', '/tn', SERVICE])).code === 0;
-  // The number, since schtasks says it in the language of the machine.
+  // The number, because schtasks prints the state in the language of the machine.
   const isRunning = async (): Promise<boolean> => {
     const { stdout } = await system.run(ask(`[int](Get-ScheduledTask -TaskName ${SERVICE}).State`));
     return stdout.trim() === '4';
   };
-  // Ending the task ends its batch file alone, so the broker and what it has started go first.
+  // Ending the task ends only its batch file, so the broker and its processes are ended first.
   const end = [
     'Get-CimInstance Win32_Process -Filter "Name=\'cmd.exe\'"',
     "Where-Object CommandLine -like '*bpbroker-service.cmd*'",
@@ -58,7 +58,7 @@ function ask(command: string): readonly string[] {
   return ['powershell', '-NoProfile', '-NonInteractive', '-Command', command];
 }
 
-/** What the task runs. Between quotes a batch file takes everything literally but `%`. */
+/** What the task runs. Between quotes, a batch file takes everything literally but `%`. */
 export function batchFile(spec: ServiceSpec): string {
   const command = windowsCommandLine([...spec.program, ...startArguments(spec)]);
   return [
@@ -77,7 +77,7 @@ function literal(text: string): string {
   return text.replaceAll('%', '%%');
 }
 
-/** The task as `schtasks /xml` reads it, in ASCII: it guesses the encoding. */
+/** The task for `schtasks /xml`, in ASCII, because schtasks guesses the encoding. */
 export function taskDefinition(spec: ServiceSpec, batch: string): string {
   const text = `<?xml version="1.0"?>
 <!-- Written by bpbroker install-service. ${recordLine(recordFor(spec))} -->

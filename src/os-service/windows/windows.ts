@@ -9,9 +9,9 @@ import { scheduledTask } from './task.ts';
 import { winsw } from './winsw.ts';
 
 /**
- * Windows takes a program for a service only if it speaks the protocol of services, which no runtime does. NSSM and WinSW
- * do so for it; where neither is on the PATH, a task that starts at boot takes their place. A service that exists
- * stays with the one that it was installed with.
+ * Windows accepts a program as a service only if it speaks the protocol of services, which no runtime does.
+ * NSSM and WinSW do so for it. If neither is on the PATH, a task that starts at boot is used. An existing
+ * service stays with the way in which it was installed.
  */
 export async function windows(system: System, root: string): Promise<ServiceManager> {
   const kinds = [nssm(system, root), winsw(system, root), scheduledTask(system, root)];

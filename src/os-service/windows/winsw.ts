@@ -6,7 +6,7 @@ import { escapeXml } from '../xml.ts';
 import { logFolder, serviceFile, type WindowsKind, windowsCommandLine } from './kind.ts';
 import { serviceState } from './scm.ts';
 
-/** WinSW is copied beside its settings, a file of the same name: so do all of its versions find them. */
+/** WinSW is copied beside its settings, a file of the same name: all of its versions find them there. */
 export function winsw(system: System, root: string): WindowsKind {
   const steps = stepsOn(system);
   const { exists, isRunning, isStopped } = serviceState(system);

@@ -50,7 +50,7 @@ export async function examineAccess(options: AccessOptions): Promise<Check[]> {
         id: 'access_key',
         status: 'warn',
         says: 'one is asked for and set, but was not tried: it is not sent to a broker that was never met before',
-        untried: `It is not known whether the broker at ${line.place} accepts the access key: the key is sent only to a broker whose identity is kept or named.`,
+        untried: `It was not tried whether the broker at ${line.place} accepts the access key: the key is sent only to a broker whose identity is kept or named.`,
       };
     else {
       key = await present(withKey, options);
