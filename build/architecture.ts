@@ -15,7 +15,7 @@ import {
 export type ParsedFiles = Readonly<Record<string, ParsedFile>>;
 
 interface Edge {
-  /** A file of the project (`src/…`), or a package or built-in as written. */
+  /** A file of the project (`src/…`), or a package or built-in module as written. */
   readonly to: string;
   readonly kind: Import['kind'];
   readonly local: boolean;
@@ -57,7 +57,7 @@ function layerBreaches(file: string, edges: readonly Edge[]): string[] {
     .map(({ to }) => `${file} imports ${to}; ${own} may import ${allowed.join(', ') || 'no other folder'}`);
 }
 
-/** What a portable file imports, now or later, and what that imports: whatever loads it gets all of it. */
+/** All that a portable file imports, directly or indirectly, also by `import()`. */
 function portabilityBreaches(from: string, files: ParsedFiles): string[] {
   if (!portable.some((part) => from === part || (part.endsWith('/') && from.startsWith(part)))) return [];
   const breaches: string[] = [];
@@ -104,7 +104,7 @@ function loadBreaches(from: string, never: readonly string[], files: ParsedFiles
   return breaches;
 }
 
-/** Cycles of imports; those of types alone count too: two files that need each other are one idea, or three. */
+/** Cycles of imports. Imports of types count too: files that need each other are one idea, or three. */
 function findCycles(files: ParsedFiles): string[] {
   const done = new Set<string>();
   const cycles: string[] = [];

@@ -4,10 +4,10 @@ import { capture, filter } from './process.ts';
 import { zip } from './zip.ts';
 
 /**
- * Packs the folder `dir` under its own name into `archive`, a `.tar.gz` or a `.zip`. A `.tar.gz` holds a file with several
- * names once: the later ones, by their order, are hard links to the first. Equal contents give equal bytes: names are
- * sorted, every file bears `time` (even Unix seconds) and no owner. `programs` are executable, other files are not.
- * Needs GNU tar and libdeflate-gzip on this machine.
+ * Packs the folder `dir` under its own name into `archive`, a `.tar.gz` or a `.zip`. A `.tar.gz` holds a file
+ * with several names once: its later names, in sorted order, are hard links to the first. Equal contents give
+ * equal bytes: names are sorted, every file has the time `time` (even Unix seconds) and no owner. `programs`
+ * are executable, other files are not. Needs GNU tar and libdeflate-gzip on this machine.
  */
 export async function pack(
   archive: string,
@@ -32,11 +32,14 @@ export async function pack(
   writeFileSync(archive, await zip(entries, time, gzip));
 }
 
-/** What every gunzip and unzip reads, and 3 % smaller than gzip and zip themselves make it, in the same time. */
+/** Every gunzip and unzip reads the result. It is 3 % smaller than that of gzip and zip, in the same time. */
 const compressor = ['libdeflate-gzip', '-12'];
 const gzip = (content: Buffer): Promise<Buffer> => filter(compressor, content);
 
-/** @throws Error naming a tool that is missing and where it is from; before anything is built that could not be packed. */
+/**
+ * Checked before anything is built that could not be packed.
+ * @throws Error that names a missing tool and its source.
+ */
 export async function checkTools(): Promise<void> {
   try {
     await capture(['tar', '--version']);

@@ -6,7 +6,7 @@ import { root } from './root.ts';
 export interface Bundled {
   readonly name: string;
   readonly version: string;
-  /** SPDX identifier, as the package has it. */
+  /** SPDX identifier, as in the package. */
   readonly license: string;
   /** Where it is installed, such as `node_modules/hono`. */
   readonly at: string;
@@ -18,7 +18,7 @@ interface Locked {
   readonly dependencies?: Readonly<Record<string, string>>;
 }
 
-/** The dependencies and theirs, from the lock file, by name. */
+/** The direct and indirect dependencies, from the lock file, by name. */
 export function bundledPackages(project: string = root): Bundled[] {
   const { packages } = JSON.parse(readFileSync(path.join(project, 'package-lock.json'), 'utf8')) as {
     packages: Readonly<Record<string, Locked>>;
@@ -37,7 +37,7 @@ export function bundledPackages(project: string = root): Bundled[] {
   return [...found.values()].toSorted((a, b) => compare(`${a.name} ${a.at}`, `${b.name} ${b.at}`));
 }
 
-/** Where `from` finds a package: in its own `node_modules`, or in the nearest one around it. */
+/** Where `from` finds a package: in its own `node_modules`, or in the nearest one above. */
 function locate(name: string, from: string, packages: Readonly<Record<string, Locked>>): string {
   const at = `${from === '' ? '' : `${from}/`}node_modules/${name}`;
   if (packages[at]) return at;
@@ -46,8 +46,8 @@ function locate(name: string, from: string, packages: Readonly<Record<string, Lo
 }
 
 /**
- * The licences of everything inside an executable: the packages, and the runtime with what is linked into it.
- * @throws Error naming a package that has no licence text: it must not be passed on like that.
+ * The licences of everything inside an executable: the packages, and the runtime with its libraries.
+ * @throws Error that names a package without a licence text: it must not be distributed like that.
  */
 export function licenceTexts(project: string = root): string {
   const runtime = ['bun', 'LGPL-2', 'LGPL-2.1', 'Apache-2.0'].map((name) =>

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 
-/** What `bun build --metafile` writes, as far as it is read here. */
+/** The output of `bun build --metafile`, as far as it is used here. */
 export interface Metafile {
   readonly inputs: Readonly<Record<string, { readonly imports: readonly MetafileImport[] }>>;
   readonly outputs: Readonly<Record<string, { readonly inputs: Readonly<Record<string, unknown>> }>>;
@@ -13,10 +13,10 @@ interface MetafileImport {
   readonly entryPoint?: string;
 }
 
-/** Files of other kinds are embedded as they are. */
+/** Files of other kinds are embedded unchanged. */
 const isCode = /\.[cm]?[jt]s$/;
 
-/** The names of chunks that hold nothing which `entry` can load other than by an `import()` in `lazy`. */
+/** The names of chunks that `entry` can load only through an `import()` in `lazy`. */
 export function chunksOfOthers({ inputs, outputs }: Metafile, entry: string, lazy: string): string[] {
   const reached = new Set<string>();
   const visit = (file: string): void => {
@@ -34,10 +34,10 @@ export function chunksOfOthers({ inputs, outputs }: Metafile, entry: string, laz
 }
 
 /**
- * Overwrites the bytecode of chunks in an executable with zeros, which compress to nothing. Bun takes it for what it is, a
- * cache that does not fit, and reads the source that stands beside it.
- * @returns the bytes that were overwritten.
- * @throws Error when a chunk is not where this Bun (1.4) keeps it: nothing is overwritten then.
+ * Overwrites the bytecode of chunks in an executable with zeros, which compress to nothing. Bun treats it as
+ * a cache that does not fit, and reads the source beside it.
+ * @returns the number of overwritten bytes.
+ * @throws Error when a chunk is not where this Bun (1.4) keeps it; then nothing is overwritten.
  */
 export function dropBytecode(file: string, chunks: readonly string[]): number {
   const opened = openSync(file, 'r+');
@@ -50,7 +50,7 @@ export function dropBytecode(file: string, chunks: readonly string[]): number {
     const ranges = bytecodeRanges(read, fstatSync(opened).size);
     const chosen = chunks.map((chunk) => ranges.get(chunk) ?? refuse(file, `no bytecode of ${chunk}`));
     for (const { at } of chosen)
-      if (!read(at, 4).equals(CACHE)) refuse(file, 'something else than bytecode where it ought to be');
+      if (!read(at, 4).equals(CACHE)) refuse(file, 'other data in the place of bytecode');
     for (const { at, length } of chosen) writeSync(opened, Buffer.alloc(length), 0, length, at);
     return chosen.reduce((sum, { length }) => sum + length, 0);
   } finally {
@@ -63,18 +63,21 @@ interface Range {
   readonly length: number;
 }
 
-/** What stands behind all that an executable holds, and how many of its last bytes are looked through for it. */
+/** The marker after the executable's contents, and how many of its last bytes are searched for it. */
 const TRAILER = Buffer.from('\n---- Bun! ----\n');
 const TAIL = 65_536;
-/** Before it: how long all that is, then place and length of the list of files, and more. */
+/** Before the marker: the length of the contents, the place and length of the list of files, and more. */
 const HEAD = 32;
-/** An entry of the list: places and lengths of name, source, source map, bytecode and more, in numbers of four bytes. */
+/**
+ * An entry of the list: places and lengths of name, source, source map, bytecode and more, in numbers of four
+ * bytes.
+ */
 const ENTRY = 52;
 const BYTECODE = 6;
-/** What the cache of JavaScriptCore begins with. */
+/** The first bytes of a cache of JavaScriptCore. */
 const CACHE = Buffer.from('26edf0f1', 'hex');
 
-/** Where the bytecode of each chunk is, by its name. */
+/** Where the bytecode of each chunk is, by the chunk's name. */
 function bytecodeRanges(read: (at: number, length: number) => Buffer, size: number): Map<string, Range> {
   const tail = read(Math.max(0, size - TAIL), Math.min(size, TAIL));
   const trailer = size - tail.length + tail.lastIndexOf(TRAILER);
@@ -97,6 +100,6 @@ function bytecodeRanges(read: (at: number, length: number) => Buffer, size: numb
 
 function refuse(file: string, what: string): never {
   throw new Error(
-    `${file} has ${what}; does this Bun lay its executables out in another way? See build/bytecode.ts`,
+    `${file} has ${what}; does this Bun use another layout of executables? See build/bytecode.ts`,
   );
 }

@@ -9,28 +9,31 @@ import { executableName, type Target } from './targets.ts';
 
 export type Program = 'bpbroker' | 'bpclient';
 
-/** What is built and packed by itself, with the programs that it is; the first one is its own name. */
+/** What is built and packed on its own, with its programs; the first one names it. */
 export const products: Readonly<Record<Program, readonly Program[]>> = {
-  /** One file, which is either program by the name it is called with. */
+  /** One file, which is either program by the name that it is called with. */
   bpbroker: ['bpbroker', 'bpclient'],
-  /** For hosts that need the client alone. */
+  /** For hosts that need only the client. */
   bpclient: ['bpclient'],
 };
 
 export interface ExecutableOptions {
   /** The entry point's source file. */
   readonly entry: string;
-  /** Where the executable goes. */
+  /** The path of the executable. */
   readonly outfile: string;
-  /** Absent: the host, for which the running Bun itself is embedded and nothing is downloaded. */
+  /** Absent: this host. Then the running Bun itself is embedded, and nothing is downloaded. */
   readonly target?: Target;
-  /** Compiles to bytecode ahead of time: 2 MB more, half the start-up. Default true. */
+  /** Compiles to bytecode ahead of time: 2 MB more, half the start-up time. Default true. */
   readonly bytecode?: boolean;
-  /** What `--version` must print. Absent: not run, as for a target that this host cannot run. */
+  /**
+   * The version that `--version` must print. Absent: it is not run, as for a target that this host cannot
+   * run.
+   */
   readonly version?: string;
   /**
-   * The source file whose `import()`s lead to code that is compiled to no bytecode: what is reached in no other way starts
-   * more slowly, and the executable packs smaller. Default: all is compiled.
+   * The source file whose `import()`s lead to code without bytecode. Code that is reached only through them
+   * starts more slowly, and the executable packs smaller. Default: all code is compiled.
    */
   readonly withoutBytecode?: string;
   /** The commit that `--version` names; absent: none. */
@@ -38,8 +41,9 @@ export interface ExecutableOptions {
 }
 
 /**
- * Bun reads `.env` and `bunfig.toml` of the CURRENT directory by default and runs a `preload` named there, for an
- * executable too: whoever owns the directory would run code. The last two are off by default; said here to stay off.
+ * By default, Bun and its executables read `.env` and `bunfig.toml` of the CURRENT directory, and run a
+ * `preload` named there. The owner of the directory could run code that way. The last two options are off by
+ * default; they are listed so that they stay off.
  */
 const isolation = ['dotenv', 'bunfig', 'tsconfig', 'package-json'].map(
   (file) => `--no-compile-autoload-${file}`,
@@ -47,25 +51,26 @@ const isolation = ['dotenv', 'bunfig', 'tsconfig', 'package-json'].map(
 
 /**
  * Compiles one program into one file.
- * @throws Error when it does not compile, or does not print its version: a bundle may build and yet not start.
+ * @throws Error when it does not compile, or does not print its version: some bundles build but do not start.
  */
 export async function buildExecutable(options: ExecutableOptions): Promise<void> {
   const { entry, outfile, target, bytecode = true, withoutBytecode, version, commit } = options;
-  // The file's name becomes part of the executable, so it is the same each time, and only the folder is not.
+  // The file's name becomes part of the executable. So it is the same each time, and only the folder differs.
   const staging = path.join(path.dirname(outfile), `.${process.pid}-${path.basename(outfile)}`);
   const staged = path.join(staging, path.basename(outfile));
   mkdirSync(staging, { recursive: true });
   const flags = ['--compile', '--minify', '--format=esm', '--sourcemap=none', ...isolation];
-  // What only import() reaches is a chunk of its own, not even parsed until then: half the start of a client command.
+  // Code that only import() reaches is a chunk of its own, and is not parsed before: half the start of a
+  // client command.
   flags.push('--splitting');
   if (target) flags.push(`--target=${target.bun}`);
   const known = { BPBROKER_COMMIT: commit, BPBROKER_TARGET: target?.name };
   for (const [name, value] of Object.entries(known))
     if (value !== undefined) flags.push('--define', `${name}=${JSON.stringify(value)}`);
-  // Without the ESM format, bytecode breaks some libraries at start although the build succeeds.
+  // Without the ESM format, some libraries with bytecode fail at the start, although the build succeeds.
   if (bytecode) flags.push('--bytecode');
   try {
-    // Named as they are, so that the code finds them beside itself.
+    // The names stay as they are, so that the code finds the files beside itself.
     flags.push('--asset-naming=[name].[ext]');
     const embedded = assets.map((asset) => path.join(root, 'src', asset));
     const metafile = path.join(staging, 'metafile.json');
@@ -76,7 +81,7 @@ export async function buildExecutable(options: ExecutableOptions): Promise<void>
       const [start = '', lazy = ''] = [entry, withoutBytecode].map((file) => path.relative(root, file));
       dropBytecode(staged, chunksOfOthers(metadata, start, lazy));
     }
-    // Other systems map files in ways of their own, and sign what they hold.
+    // Other systems map files in other ways, and sign their contents.
     if ((target?.platform ?? process.platform) === 'linux') alignFile(staged);
     if (version !== undefined) await smokeRun(staged, version);
     // A rename, because a running executable cannot be written to.
@@ -93,7 +98,7 @@ async function smokeRun(file: string, version: string): Promise<void> {
   }
 }
 
-/** What loads the code of the broker's commands. */
+/** The source file that loads the code of the broker's commands. */
 const brokerCommands = path.join(root, 'src', 'cli', 'programs', 'broker-commands.ts');
 
 /** The source file that a product starts with. */
@@ -101,7 +106,7 @@ function entryOf(product: Program): string {
   return path.join(root, 'src', 'cli', product === 'bpbroker' ? 'executable.ts' : 'bpclient.ts');
 }
 
-/** Builds a product into the folder `dir`: one file, under the name of each program that it is. */
+/** Builds a product into the folder `dir`: one file, with the name of each of its programs. */
 export async function buildProduct(
   product: Program,
   dir: string,
@@ -109,14 +114,15 @@ export async function buildProduct(
 ): Promise<void> {
   const { platform } = options.target ?? process;
   const outfile = path.join(dir, executableName(product, platform));
-  // Nearly all of the largest archive, for Windows on x64, is the runtime: the broker's own bytecode would take it over 55 MB.
+  // The runtime is nearly all of the largest archive, for Windows on x64. The broker's own bytecode would
+  // bring it over 55 MB.
   const lean = product === 'bpbroker' && platform === 'win32' && { withoutBytecode: brokerCommands };
   await buildExecutable({ ...options, ...lean, entry: entryOf(product), outfile });
   for (const other of products[product].filter((program) => program !== product))
     linkOver(outfile, path.join(dir, executableName(other, platform)));
 }
 
-/** A second name for a file, in place of whatever stands there. */
+/** A second name for a file; replaces any file of that name. */
 function linkOver(file: string, name: string): void {
   const staged = `${name}.${process.pid}`;
   linkSync(file, staged);
@@ -128,10 +134,10 @@ async function buildExecutables(): Promise<void> {
   await buildProduct('bpbroker', path.join(root, 'dist'), { version: projectVersion() });
 }
 
-/** What every executable is made from. */
+/** The inputs of every executable. */
 const layout: readonly string[] = [...commonInputs, 'build/executable.ts', 'build/segments.ts'];
 
-/** The programs of a target, built for tests unless they are up to date; gives their folder. */
+/** The programs of a target, built for tests unless they are up to date. Returns their folder. */
 export async function ensureTarget(target: Target): Promise<string> {
   const dir = path.join('dist', 'targets', target.name);
   const files = products.bpbroker.map((program) => path.join(dir, executableName(program, target.platform)));
@@ -148,7 +154,7 @@ export async function ensureTarget(target: Target): Promise<string> {
 
 const outputs = products.bpbroker.map((program) => path.join('dist', executableName(program)));
 
-/** Builds the host's executables unless they are up to date; gives whether it did. */
+/** Builds the host's executables unless they are up to date. Returns whether it did. */
 export function ensureExecutables(): Promise<boolean> {
   return unlessFresh('executables', { inputs: layout, outputs }, buildExecutables);
 }

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { root } from './root.ts';
 import type { SigningKey } from './sign.ts';
 
-/** Installers, which stand beside the archives under names of their own, with the places for the key that they trust. */
+/** The installers beside the archives, with the places for the public key in them. */
 export const installers: Readonly<
   Record<string, (key: SigningKey) => readonly (readonly [string, string])[]>
 > = {
@@ -15,7 +15,7 @@ export const installers: Readonly<
 };
 
 /**
- * Writes the installers into a folder; with a key they take no release but one that it has signed.
+ * Writes the installers into a folder. With a key, they accept only releases that it has signed.
  * @throws Error when an installer has no place for the key, or several.
  */
 export function writeInstallers(out: string, key?: SigningKey): void {

@@ -1,10 +1,10 @@
-/** One test as a runner's JUnit report tells it. */
+/** One test of a runner's JUnit report. */
 export interface Case {
   readonly file: string;
   /** With the names of the suites around it: `frame() > refuses an empty one`. */
   readonly name: string;
   readonly outcome: 'passed' | 'failed' | 'skipped';
-  /** Why it was skipped or failed, where the runner says. */
+  /** Why it was skipped or failed, if the runner reports it. */
   readonly reason?: string;
 }
 
@@ -26,7 +26,7 @@ export function readJUnit(xml: string): Case[] {
 
 function startCase(attributes: string, suites: readonly string[]): Case {
   const file = attribute(attributes, 'file') ?? attribute(attributes, 'classname') ?? '';
-  // Bun and Deno make a suite of the file itself.
+  // Bun and Deno report the file itself as a suite.
   const around = suites.filter((suite) => suite !== file && !suite.startsWith('ext:'));
   return { file, name: [...around, attribute(attributes, 'name') ?? ''].join(' > '), outcome: 'passed' };
 }

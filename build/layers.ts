@@ -1,12 +1,12 @@
-/** Folders of `src/` and single files that a folder's files may import besides their own folder. */
+/** The folders of `src/` and single files that the files of a folder may import, besides their own folder. */
 export const layers: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   config: ['protocol'],
   runtime: ['protocol'],
   store: ['protocol', 'config'],
-  // The registry that a module is given, as a script is, is the client's, over calls of another kind.
+  // A module and a script receive the client's registry, over calls of another kind.
   modules: ['protocol', 'store/store.ts', 'client/registry/registry.ts'],
-  // Of the configuration, what reads and checks it without a file.
+  // The parts of the configuration that read and check it without a file.
   api: [
     'protocol',
     'store/store.ts',
@@ -17,7 +17,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     'config/schema.ts',
     'config/access-key.ts',
   ],
-  // The script of the status page: it runs in browsers, and reaches `api` as a text.
+  // The script of the status page. It runs in browsers, and `api` imports it as a text.
   page: [],
   client: ['protocol', 'runtime', 'config/user-root.ts'],
   extensions: ['protocol', 'modules', 'runtime', 'client/registry/registry.ts'],
@@ -40,8 +40,8 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Runs wherever Hono does, with all that it imports: these name no built-in module of a runtime but `node:crypto`, and nothing
- * of `runtime/`.
+ * These files run wherever Hono does, with all that they import. They import no built-in module of a runtime
+ * but `node:crypto`, and nothing of `runtime/`.
  */
 export const portable: readonly string[] = [
   'src/protocol/',
@@ -56,12 +56,13 @@ export const portable: readonly string[] = [
 /** Built-in modules that portable files may import. */
 export const portableModules: readonly string[] = ['node:crypto'];
 
-/** Where the files that may name a runtime live. */
+/** The only folder whose files may name a runtime. */
 export const runtimeFolder = 'src/runtime/';
 
 /**
- * What must not load together with a file: its static imports, theirs, and so on; `import()` is the way around.
- * The server half, and what is slow to load, must stay out of a client command's start.
+ * Modules that must not load together with a file, through its static imports, directly or indirectly;
+ * `import()` is allowed. The server half, and code that is slow to load, must stay out of a client command's
+ * start.
  */
 export const unloaded: readonly { readonly from: string; readonly never: readonly string[] }[] = [
   'bpclient',
@@ -79,7 +80,7 @@ export const unloaded: readonly { readonly from: string; readonly never: readonl
     'hono',
     '@hono/',
     'node:https',
-    // A broker that is named by a URL.
+    // Code for a broker that is named by a URL.
     'src/cli/session/site.ts',
     'src/client/connect-url.ts',
     'src/client/connection/site-line.ts',
@@ -88,7 +89,7 @@ export const unloaded: readonly { readonly from: string; readonly never: readonl
   ],
 }));
 
-/** `#runtime` leads to these; loading is judged for the executables' one, which comes first. */
+/** `#runtime` leads to these. Loading is checked for the one of the executables, which comes first. */
 export const runtimeFiles: readonly string[] = [
   'src/runtime/bun.ts',
   'src/runtime/node.ts',

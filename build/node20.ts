@@ -13,7 +13,7 @@ import { capture } from './process.ts';
 import { root, tool } from './root.ts';
 import { commonInputs, listFiles, unlessFresh } from './stamp.ts';
 
-/** The Node that this machine brings, as opposed to the dev dependency. */
+/** The Node of this machine, as opposed to the dev dependency. */
 export interface HostNode {
   readonly file: string;
   /** Such as `20.20.2`. */
@@ -54,7 +54,7 @@ async function emit(): Promise<void> {
   }
 }
 
-/** Emits unless it is up to date; gives whether it did. */
+/** Emits unless it is up to date. Returns whether it did. */
 export function ensureNode20(): Promise<boolean> {
   const inputs = [...commonInputs, 'build', 'test'];
   return unlessFresh('node20', { inputs, outputs: ['dist/node20/package.json'] }, emit);

@@ -20,7 +20,7 @@ const copied = ['name', 'version', 'description', 'keywords', 'license', 'type',
 const documents = ['README.md', 'LICENSE', 'CHANGELOG.md'];
 const prefix = './dist/npm/';
 
-/** The published `package.json`: what users need of the project's own, with paths as they are inside the package. */
+/** The published `package.json`: the fields that users need, with paths as they are inside the package. */
 export function packageManifest(project: Manifest): Manifest {
   const kept = copied.filter((key) => project[key] !== undefined).map((key) => [key, project[key] ?? null]);
   return {
@@ -31,7 +31,7 @@ export function packageManifest(project: Manifest): Manifest {
   };
 }
 
-/** In a clone, `npx` runs a program that is there before the build, and leads to the one of the package. */
+/** In a clone, `npx` runs a program that exists before the build, and leads to the one of the package. */
 function packaged(file: string): string {
   return file.replace(/^\.\/build\/bin\//, './cli/');
 }
@@ -52,8 +52,8 @@ function mapStrings(value: Json, change: (text: string) => string): Json {
 }
 
 /**
- * Writes the npm package's files to `dist/npm` of `project`, replacing all that stood there.
- * They are put together beside it first, so that a failure leaves the former package whole.
+ * Writes the npm package's files to `dist/npm` of `project`, and replaces its contents. The files are first
+ * made beside it, so that a failure leaves the former package whole.
  * @throws Error when the sources do not compile, or a program's file is missing or lacks its `#!` line.
  */
 export async function buildPackage(project: string = root): Promise<void> {
@@ -96,7 +96,7 @@ function makeExecutable(file: string): void {
   chmodSync(file, 0o755);
 }
 
-/** Builds the package unless it is up to date; gives whether it did. */
+/** Builds the package unless it is up to date. Returns whether it did. */
 export function ensurePackage(): Promise<boolean> {
   return unlessFresh(
     'npm',

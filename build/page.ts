@@ -5,12 +5,13 @@ import { capture } from './process.ts';
 import { root, tool } from './root.ts';
 
 /**
- * Bundles the status page's script (`src/page/`) and its style into `src/api/page/assets.ts`, as texts: the app that answers them
- * needs no files. `node build/page.ts` writes it; with `--check` it fails where the file is not what the sources make.
+ * Bundles the status page's script (`src/page/`) and its style into `src/api/page/assets.ts`, as texts: the
+ * app that serves them needs no files. `node build/page.ts` writes the file. With `--check` it fails when the
+ * file does not match the sources.
  */
 const target = path.join(root, 'src', 'api', 'page', 'assets.ts');
 
-/** The text of `assets.ts` as the sources make it now. */
+/** The text of `assets.ts` from the present sources. */
 export async function assetsText(): Promise<string> {
   const dir = mkdtempSync(path.join(tmpdir(), 'bpbroker-page-'));
   try {
@@ -47,7 +48,10 @@ export async function assetsText(): Promise<string> {
   }
 }
 
-/** A string; an end of the element that holds it must not be in it. */
+/**
+ * A string literal.
+ * @throws Error when the text would end its element.
+ */
 function literal(text: string): string {
   if (/<\/(script|style)/i.test(text)) throw new Error('The page would end its own script or style');
   return JSON.stringify(text);

@@ -6,15 +6,15 @@ import { listFiles } from './stamp.ts';
 /** One run of test files on one runtime. */
 export interface Pass {
   readonly name: 'node24' | 'bun' | 'deno' | 'node20';
-  /** Test files and folders of them. */
+  /** The test files and folders of the pass. */
   readonly suites: readonly string[];
-  /** Gets ready what the pass needs; a text is the reason why it cannot run here. */
+  /** Prepares the pass. A string is the reason why it cannot run here. */
   prepare?(): Promise<string | undefined>;
   /** The command that runs `files` and writes a JUnit report to `report`. */
   command(files: readonly string[], report: string): readonly string[];
 }
 
-/** The suites that hold on every runtime: they say what the runtimes must not differ in. */
+/** The suites for every runtime: they test what must be the same on all of them. */
 const everyRuntime = [
   'test/api/access-keys.test.ts',
   'test/api/fetch.test.ts',
@@ -82,7 +82,7 @@ export const passes: readonly Pass[] = [
       '--timeout=60000',
       '--reporter=junit',
       `--reporter-outfile=${report}`,
-      // Without `./` Bun takes a name for a pattern.
+      // Without `./`, Bun reads a name as a pattern.
       ...files.map((file) => `./${file}`),
     ],
   },
@@ -125,8 +125,8 @@ export const passes: readonly Pass[] = [
 ];
 
 /**
- * The test files of a pass, relative to the project; with `only`, those of them at or under one of these.
- * @throws Error when one of its suites is not there: a pass must not run empty because a file was renamed.
+ * The test files of a pass, relative to the project. With `only`, those of them at or below one of these.
+ * @throws Error when one of its suites does not exist: a renamed file must not make a pass empty.
  */
 export function filesOf(pass: Pass, only: readonly string[] = []): string[] {
   const files = pass.suites.flatMap((suite) => {

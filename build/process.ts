@@ -6,7 +6,7 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
 }
 
-/** Runs a tool with its output passed through and gives its exit code (128 when a signal ended it). */
+/** Runs a tool and shows its output. Returns its exit code (128 when a signal ended it). */
 export function passThrough(command: readonly string[], options: RunOptions = {}): Promise<number> {
   const [file = '', ...args] = command;
   return new Promise((resolve, reject) => {
@@ -16,7 +16,10 @@ export function passThrough(command: readonly string[], options: RunOptions = {}
   });
 }
 
-/** Runs a tool with all its output in a file, which is replaced, and gives its exit code (128 when a signal ended it). */
+/**
+ * Runs a tool with all its output in a file, which is replaced. Returns its exit code (128 when a signal
+ * ended it).
+ */
 export function logTo(file: string, command: readonly string[], options: RunOptions = {}): Promise<number> {
   const [program = '', ...args] = command;
   const log = openSync(file, 'w');
@@ -28,7 +31,7 @@ export function logTo(file: string, command: readonly string[], options: RunOpti
 }
 
 /**
- * Runs a tool quietly and gives its stdout.
+ * Runs a tool quietly. Returns its standard output.
  * @throws Error with all its output when it fails.
  */
 export function capture(command: readonly string[], options: RunOptions = {}): Promise<string> {
@@ -53,8 +56,8 @@ export function capture(command: readonly string[], options: RunOptions = {}): P
 }
 
 /**
- * Gives what a tool makes of `input` on its standard input.
- * @throws Error with what it says when it fails.
+ * Returns the output of a tool for `input` on its standard input.
+ * @throws Error with its output when it fails.
  */
 export function filter(command: readonly string[], input: Buffer): Promise<Buffer> {
   const [file = '', ...args] = command;
@@ -67,7 +70,7 @@ export function filter(command: readonly string[], input: Buffer): Promise<Buffe
       said += text;
     });
     child.once('error', reject);
-    // It ended before it had read everything; why, its end tells.
+    // The tool ended before it had read everything. Its exit tells why.
     child.stdin.on('error', () => undefined);
     child.once('close', (code, signal) => {
       if (code === 0) resolve(Buffer.concat(chunks));

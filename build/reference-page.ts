@@ -6,20 +6,20 @@ import { groupsOf, optionRow, pageOf, type Row } from '../src/cli/help/page.ts';
 import { type OptionGroup, optionDefinitions, type OptionName } from '../src/cli/options/options.ts';
 import { wholeProgram } from '../src/cli/programs/whole-program.ts';
 
-/** Variables that stand in for no option. */
+/** Variables that do not belong to an option. */
 const otherVariables: Readonly<Record<string, string>> = {
   BPBROKER_HOME:
     'Folder of `etc/bpbroker.json`, `lib/` (extensions) and `backups/`. Default: `/usr/local/bpbroker`, on Windows `%ProgramFiles%\\bpbroker`.',
   XDG_CONFIG_HOME:
     "Folder of the user's own `bpbroker/`, which holds `known_brokers`, and the configuration where the machine's cannot be written. Default: `$HOME/.config`; on Windows `%APPDATA%` is used.",
   COLUMNS: 'Width of help, from 40 to 100. Default: that of the terminal, else 80.',
-  NO_COLOR: 'With any value, help has no colours. It never has any where it is not on a terminal.',
+  NO_COLOR: 'With any value, help has no colours. Without a terminal it never has any.',
 };
 
-/** Variables that the programs give to a command that they start. */
+/** Variables that the programs set for a command that they start. */
 const givenVariables: Readonly<Record<string, string>> = {
   BPBROKER_DETACHED_READY_FILE:
-    'To the broker that `start --detach` starts: the file by which it tells that it is ready. It is not for users.',
+    'To the broker that `start --detach` starts: the file by which it reports that it is ready. It is not for users.',
   BPBROKER_EVENT_TYPE: 'To `service watch --exec`: `put`, `delete`, `expire` or `reset`.',
   BPBROKER_EVENT_NAME: 'To `service watch --exec`: the name of the entry; empty for `reset`.',
   BPBROKER_EVENT_REVISION: 'To `service watch --exec`: the revision of the change.',
@@ -31,7 +31,7 @@ const givenVariables: Readonly<Record<string, string>> = {
   BPBROKER_CLIENT_ADDRESS: 'To an extension that is a program: the address of its caller.',
 };
 
-/** Options of these groups are explained once, and named by the commands that take them. */
+/** Options of these groups are explained once; the commands that take them only name them. */
 const common: Partial<Readonly<Record<OptionGroup, string>>> = {
   connection: 'Connection options',
   output: 'Output options',
@@ -51,7 +51,7 @@ const introduction = `# Command line
 - Standard output carries the result alone. All else is on standard error. A failure is one line there, \`Fatal error: MESSAGE\`.
 `;
 
-/** `docs/cli.md`: what help says of every command, in one page. */
+/** `docs/cli.md`: the help of every command, in one page. */
 export async function referencePage(): Promise<string> {
   const program = wholeProgram('bpbroker', brokerRoot);
   const commands = commandsBelow(program, []);
@@ -86,7 +86,7 @@ function commandsBelow(group: Command, path: readonly string[]): At[] {
     .filter(([, { hidden }]) => !hidden)
     .flatMap(([name, command]) => {
       const at = { path: [...path, name], command };
-      // The topics of help are the commands once more.
+      // The topics of help would repeat the commands.
       return command.subCommands && name !== 'help' ? commandsBelow(command, at.path) : [at];
     });
 }

@@ -4,9 +4,9 @@ import { referencePage } from './reference-page.ts';
 import { root } from './root.ts';
 
 /**
- * Writes `docs/cli.md`, the reference of all commands and options, from the tables of the command line:
- * `npm run build:reference`. With `--check` it writes nothing, and fails where the page is not what the tables say. Another
- * file may be named.
+ * Writes `docs/cli.md`, the reference of all commands and options, from the tables of the command line: `npm
+ * run build:reference`. With `--check` it writes nothing, and fails when the page does not match the tables.
+ * Another file may be named.
  */
 async function main(args: readonly string[]): Promise<number> {
   const given = args.find((arg) => arg !== '--check') ?? path.join('docs', 'cli.md');

@@ -13,25 +13,29 @@ import { readSource, type Source } from './source.ts';
 import { archiveName, executableName, runsHere, type Target, targets } from './targets.ts';
 
 export interface ReleaseOptions {
-  /** The folder that receives the files; what stands there goes. */
+  /** The folder that receives the files; its former contents are removed. */
   readonly out: string;
   readonly source: Source;
   /** Default: all. */
   readonly targets?: readonly Target[];
-  /** Signs SHA256SUMS, and is the only one whose releases the installers take. Default: nothing is signed. */
+  /**
+   * Signs SHA256SUMS; the installers then accept only releases that it has signed. Default: nothing is
+   * signed.
+   */
   readonly key?: SigningKey | undefined;
-  /** Hears of each file as it is done. */
+  /** Called with each file when it is done. */
   onFile?(file: string): void;
 }
 
-/** The most bytes that an archive may have; the runtime, nearly all of it, grows with each of its versions. */
+/** The largest size of an archive, in bytes. The runtime is nearly all of it, and grows with each version. */
 export const maxArchiveBytes = 55_000_000;
 
 /**
- * Builds the files of a release: for each target an archive of both programs and one of the client alone, the installers,
- * a bill of materials, SHA256SUMS over them all, and with a key its signatures. The same sources, dependencies, tools and
- * key give the same bytes.
- * @throws Error when something does not compile, a program for this host does not start, or an archive is too large.
+ * Builds the files of a release. For each target, that is an archive of both programs and one of the client
+ * alone. Then come the installers, a bill of materials, and SHA256SUMS over them all. With a key, it also
+ * makes the signatures. The same sources, dependencies, tools and key give the same bytes.
+ * @throws Error when something does not compile, a program for this host does not start, or an archive is too
+ * large.
  */
 export async function buildRelease(options: ReleaseOptions): Promise<void> {
   const { out, source, targets: chosen = targets, key, onFile } = options;
@@ -58,7 +62,7 @@ export async function buildRelease(options: ReleaseOptions): Promise<void> {
   }
 }
 
-/** Gives the archive's name. */
+/** Returns the archive's name. */
 async function buildArchive(
   product: Program,
   target: Target,
@@ -73,7 +77,7 @@ async function buildArchive(
     const smokeRun = runsHere(target) ? { version } : {};
     await buildProduct(product, dir, { target, commit: source.commit, ...smokeRun });
     const executables = products[product].map((program) => executableName(program, target.platform));
-    // A zip cannot say that two names are one file: install.ps1 makes the others.
+    // A zip cannot express that two names are one file: install.ps1 makes the second name.
     if (archive.endsWith('.zip')) for (const other of executables.splice(1)) rmSync(path.join(dir, other));
     for (const name of ['LICENSE', 'README.md']) copyFileSync(path.join(root, name), path.join(dir, name));
     writeFileSync(path.join(dir, 'THIRD-PARTY-LICENSES.txt'), licenceTexts());
@@ -83,11 +87,11 @@ async function buildArchive(
   }
   const { size } = statSync(path.join(out, archive));
   if (size > maxArchiveBytes)
-    throw new Error(`${archive} has ${size} bytes; expected ${maxArchiveBytes} at the most`);
+    throw new Error(`${archive} has ${size} bytes; expected at most ${maxArchiveBytes}`);
   return archive;
 }
 
-/** Lines as `sha256sum --check` reads them, for every file of a folder. */
+/** Lines for `sha256sum --check`, one for every file of a folder. */
 function checksums(dir: string): string {
   const lines = readdirSync(dir)
     .toSorted()

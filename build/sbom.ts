@@ -19,8 +19,8 @@ interface Bom {
 }
 
 /**
- * The software bill of materials of a release, CycloneDX 1.5 as JSON: npm's own, kept to what is inside the programs, with
- * the runtime, and with nothing of this moment or machine in it.
+ * The software bill of materials of a release, CycloneDX 1.5 as JSON. It is npm's own, reduced to the
+ * contents of the programs, with the runtime added. It contains nothing of this moment or machine.
  */
 export async function billOfMaterials(time: number): Promise<string> {
   const command = ['npm', 'sbom', '--sbom-format=cyclonedx', '--package-lock-only', '--omit=dev'];

@@ -1,6 +1,9 @@
 import { chmodSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 
-/** The size of a huge page on x64 and arm64, and of a large folio of the page cache that can be mapped as one. */
+/**
+ * The size of a huge page on x64 and arm64, and of a large folio of the page cache that can be mapped as one,
+ * in bytes.
+ */
 export const HUGE_PAGE: number = 2 * 1024 * 1024;
 const PAGE = 4096;
 const MAGIC = Buffer.from('7f454c460201', 'hex');
@@ -18,10 +21,11 @@ export interface Segment {
 }
 
 /**
- * The same ELF executable with each of its segments as far into a huge page in the file as in memory: only then can Linux map a huge
- * page of it at once, where 2 MiB of the file lie in the page cache in one piece. Zeros go between the segments.
- * @throws Error for what is no 64-bit little-endian executable at fixed addresses, whose segments lie in another order, or whose
- *   headers would not stay at its beginning.
+ * The same ELF executable, with each segment at the same offset within a huge page in the file as in memory.
+ * Only then can Linux map a huge page at once, if 2 MiB of the file are in the page cache in one piece. Zeros
+ * fill the space between the segments.
+ * @throws Error for anything but a 64-bit little-endian executable at fixed addresses.
+ * @throws Error when its segments are in another order, or its headers would not stay at its beginning.
  */
 export function alignSegments(file: Buffer): Buffer {
   const segments = segmentsOf(file);
@@ -29,11 +33,11 @@ export function alignSegments(file: Buffer): Buffer {
   let by = 0;
   for (const { offset, address } of segments) {
     by += modulo(address - offset - by, HUGE_PAGE);
-    // A page at the border of two segments is mapped for both, so that it comes twice.
+    // A page at the border of two segments is mapped for both, so it comes twice.
     moves.push({ from: offset - (offset % PAGE), by });
   }
   const moved = (offset: number): number => offset + (moves.findLast(({ from }) => offset >= from)?.by ?? 0);
-  // Every byte is written to: memory that has never been touched makes the kernel break a write up into small pieces.
+  // Every byte is written: memory that was never touched makes the kernel split a write into small pieces.
   const out = Buffer.allocUnsafe(moved(file.length)).fill(0);
   moves.forEach(({ from, by: distance }, i) => {
     const next = segments[i + 1];
@@ -53,8 +57,8 @@ export function alignSegments(file: Buffer): Buffer {
 }
 
 /**
- * Aligns the segments of an executable's file, and writes it anew in one piece: what is written in small pieces lies in the page
- * cache in small pieces. Throws as {@link alignSegments} does.
+ * Aligns the segments of an executable's file, and writes it again in one piece. A file that is written in
+ * small pieces is in the page cache in small pieces. Throws as {@link alignSegments} does.
  */
 export function alignFile(file: string): void {
   const { mode } = statSync(file);
@@ -64,7 +68,9 @@ export function alignFile(file: string): void {
   renameSync(staged, file);
 }
 
-/** What of an ELF executable is loaded, in the order of the file. Throws as {@link alignSegments} does. */
+/**
+ * The loaded segments of an ELF executable, in the order of the file. Throws as {@link alignSegments} does.
+ */
 export function segmentsOf(file: Buffer): Segment[] {
   const isKnown = file.length > HEADER && file.subarray(0, 6).equals(MAGIC);
   if (!isKnown || file.readUInt16LE(16) !== EXECUTABLE)
@@ -87,7 +93,8 @@ export function segmentsOf(file: Buffer): Segment[] {
     );
   const [first] = segments;
   const headers = read(file, 32) + file.readUInt16LE(56) * PROGRAM_HEADER;
-  // The system looks for the headers at the beginning of the file, where the first segment must stay with them.
+  // The system looks for the headers at the beginning of the file, where the first segment must stay with
+  // them.
   if (!first || first.address % HUGE_PAGE !== 0 || headers > first.bytes)
     throw new Error(
       'The first segment of this executable is not that of its headers, at the start of a huge page; see build/segments.ts',

@@ -1,27 +1,27 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 
-/** Signs releases, and names its public half as the tools that verify it do. */
+/** Signs releases, and has its public key in the forms of the tools that verify. */
 export interface SigningKey {
-  /** Base64 of the SubjectPublicKeyInfo: the line between the PEM markers that openssl has around it. */
+  /** Base64 of the SubjectPublicKeyInfo: the line between the PEM markers of openssl. */
   readonly openssl: string;
-  /** Base64 of the key as `ssh-keygen` writes it behind `ssh-ed25519`. */
+  /** Base64 of the key as `ssh-keygen` writes it after `ssh-ed25519`. */
   readonly ssh: string;
-  /** The bare Ed25519 signature, 64 bytes, as `openssl pkeyutl -rawin` takes it. */
+  /** The bare Ed25519 signature, 64 bytes, for `openssl pkeyutl -rawin`. */
   sign(text: Buffer): Buffer;
-  /** The signature as `ssh-keygen -Y verify` takes it, in the namespace `signatureNamespace`. */
+  /** The signature for `ssh-keygen -Y verify`, in the namespace `signatureNamespace`. */
   signForSsh(text: Buffer): string;
 }
 
-/** What an SSH signature is for, so that one made for something else does not count. */
+/** The purpose of an SSH signature: one that was made for another purpose is not accepted. */
 export const signatureNamespace = 'bpbroker-release';
 
 const generate = 'openssl genpkey -algorithm ed25519 -out KEYFILE';
 
 /**
- * Reads a private key from a file as `openssl genpkey -algorithm ed25519` writes it: PKCS#8 as PEM, not encrypted. Nothing
- * of the file's contents comes into a message.
- * @throws Error when the file cannot be read, holds anything else, or may be read by others than its owner.
+ * Reads a private key from a file of `openssl genpkey -algorithm ed25519`: PKCS#8 as PEM, not encrypted. No
+ * message contains anything of the file.
+ * @throws Error when the file cannot be read, holds anything else, or others than its owner may read it.
  */
 export function readSigningKey(file: string): SigningKey {
   const pem = readPrivately(file);
@@ -36,12 +36,12 @@ export function readSigningKey(file: string): SigningKey {
   return signingKey(key);
 }
 
-/** The file is looked at as it is opened: another one may bear its name by then. */
+/** The open file is checked: another one may have its name by now. */
 function readPrivately(file: string): string {
   const opened = openSync(file, 'r');
   try {
     const info = fstatSync(opened);
-    if (!info.isFile()) throw new Error(`${file} is no file; expected one that holds the private key`);
+    if (!info.isFile()) throw new Error(`${file} is not a file; expected one that holds the private key`);
     if ((info.mode & 0o077) !== 0) {
       const mode = (info.mode & 0o777).toString(8).padStart(3, '0');
       throw new Error(`${file} may be read or changed by others than its owner (mode ${mode}): chmod 600 it`);
@@ -56,7 +56,7 @@ function parsed(pem: string): KeyObject | undefined {
   try {
     return createPrivateKey(pem);
   } catch {
-    // The message could repeat what the file holds.
+    // The message of the error could repeat the file's contents.
     return undefined;
   }
 }
@@ -64,7 +64,7 @@ function parsed(pem: string): KeyObject | undefined {
 function signingKey(key: KeyObject): SigningKey {
   const spki = createPublicKey(key).export({ format: 'der', type: 'spki' });
   const algorithm = text('ssh-ed25519');
-  // Its last 32 bytes are the key itself; before them stands which algorithm it is for.
+  // The last 32 bytes are the key itself; before them is the algorithm.
   const ssh = Buffer.concat([algorithm, string(spki.subarray(-32))]);
   const namespace = text(signatureNamespace);
   const common = [namespace, text(''), text('sha512')];
@@ -86,7 +86,7 @@ function signingKey(key: KeyObject): SigningKey {
 
 const magic = Buffer.from('SSHSIG');
 
-/** Bytes as SSH writes them: with their length, in four bytes, before them. */
+/** Bytes in the form of SSH: after their length, in four bytes. */
 function string(bytes: Buffer): Buffer {
   const length = Buffer.alloc(4);
   length.writeUInt32BE(bytes.length);

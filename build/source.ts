@@ -3,11 +3,11 @@ import path from 'node:path';
 import { capture } from './process.ts';
 import { root } from './root.ts';
 
-/** What a release is made from. */
+/** The sources of a release. */
 export interface Source {
-  /** Such as `1a2b3c4d5e6f`, with `-dirty` where files differ from it; nothing outside a clone. */
+  /** Such as `1a2b3c4d5e6f`, with `-dirty` when files differ from it; nothing outside a clone. */
   readonly commit: string | undefined;
-  /** The time that files in archives bear, in Unix seconds; even, because a zip counts in twos. */
+  /** The time of files in archives, in Unix seconds; even, because a zip counts in twos. */
   readonly time: number;
 }
 
@@ -15,8 +15,8 @@ export interface Source {
 const earliest = Date.UTC(1980, 0, 2) / 1000;
 
 /**
- * The commit that stands in `project`, and its time. `SOURCE_DATE_EPOCH` gives another time, and the only one where there
- * is no git; without both it is the year 1980.
+ * The commit of `project`, and its time. `SOURCE_DATE_EPOCH` sets another time, also without git. Without
+ * either, the year is 1980.
  */
 export async function readSource(
   project: string = root,

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import path from 'node:path';
 import { root } from './root.ts';
 
-/** Files under a folder, or the file itself, sorted; nothing for a path that does not exist. */
+/** Files under a folder, or the file itself, sorted; `[]` for a path that does not exist. */
 export function listFiles(at: string): string[] {
   if (!existsSync(at)) return [];
   if (!statSync(at).isDirectory()) return [at];
@@ -24,8 +24,8 @@ export function digest(inputs: readonly string[], base: string = root): string {
 }
 
 /**
- * Runs `build` unless its outputs exist and its inputs are what they were when it last succeeded.
- * Contents are compared, not times: a checkout touches files without changing them.
+ * Runs `build`, unless its outputs exist and its inputs have not changed since it last succeeded. Contents
+ * are compared, not times: a checkout touches files without changing them.
  * @returns whether it ran.
  */
 export async function unlessFresh(
@@ -42,7 +42,7 @@ export async function unlessFresh(
   return true;
 }
 
-/** Runs `build` in any case. Without a stamp of its own it would pass for what the inputs were at the build before. */
+/** Always runs `build`. Without a new stamp, the result would pass for that of the former build's inputs. */
 export async function buildAndStamp(
   name: string,
   inputs: readonly string[],
@@ -60,5 +60,5 @@ function stampOf(name: string, base: string): string {
   return path.join(base, 'dist', '.stamps', name);
 }
 
-/** Whatever every product is made from. */
+/** The inputs of every product. */
 export const commonInputs: readonly string[] = ['src', 'package.json', 'package-lock.json', 'tsconfig.json'];

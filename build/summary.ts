@@ -3,7 +3,7 @@ import type { Case } from './junit.ts';
 const MESSAGE_LINES = 8;
 const MESSAGE_WIDTH = 300;
 
-/** What one pass came to. */
+/** The result of one pass. */
 export interface Result {
   readonly pass: string;
   readonly passed: number;
@@ -76,7 +76,7 @@ function indented(message: string): string[] {
   return lines.slice(0, MESSAGE_LINES).map((line) => `      ${line.slice(0, MESSAGE_WIDTH)}`);
 }
 
-/** Bun and Deno do not report reasons: the same test, skipped by Node, tells it. */
+/** Bun and Deno report no reasons. The same test, skipped by Node, has one. */
 function reasonOf(skip: Case, results: readonly Result[]): string {
   const told = results.flatMap(({ skips }) => skips).find(({ name, reason }) => name === skip.name && reason);
   return skip.reason ?? told?.reason ?? 'no reason reported';

@@ -1,13 +1,13 @@
-/** What an executable is built for. */
+/** A platform that an executable is built for. */
 export interface Target {
   /** As in the names of release files: `bpbroker-linux-x64`. */
   readonly name: string;
-  /** Bun's name for it, as `--target` takes it. */
+  /** Bun's name for it, for `--target`. */
   readonly bun: string;
-  /** As `process.platform` and `process.arch` give them. */
+  /** In the terms of `process.platform` and `process.arch`. */
   readonly platform: NodeJS.Platform;
   readonly arch: NodeJS.Architecture;
-  /** The C library, on Linux alone. */
+  /** The C library, on Linux only. */
   readonly libc?: 'glibc' | 'musl';
   /** Runs on processors without AVX2. */
   readonly baseline?: true;
@@ -50,7 +50,7 @@ export function archiveName(product: string, { name, platform }: Target, version
   return `${product}-${version}-${name}.${platform === 'win32' ? 'zip' : 'tar.gz'}`;
 }
 
-/** Whether this host runs what is built for a target: its own platform, and its own C library. */
+/** Whether this host can run programs of a target: its own platform, and its own C library. */
 export function runsHere({ platform, arch, libc }: Target): boolean {
   if (platform !== process.platform || arch !== process.arch) return false;
   return libc === undefined || (libc === 'glibc') === isGlibc();

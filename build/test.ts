@@ -35,7 +35,7 @@ function grouped(chosen: readonly Pass[]): Pass[][] {
   return [alone, sideBySide].filter((group) => group.length > 0);
 }
 
-/** The tests of the programs run what is in `dist`. */
+/** The tests of the programs run those in `dist`. */
 async function build(): Promise<Result> {
   header('build');
   const started = performance.now();
@@ -49,7 +49,7 @@ async function build(): Promise<Result> {
   }
 }
 
-/** @param isBeside whether others run at the same time: then its output is shown as a whole when it is over. */
+/** @param isBeside whether others run at the same time: then its output is shown as a whole at the end. */
 async function run(pass: Pass, only: readonly string[], isBeside: boolean): Promise<Result> {
   if (!isBeside) header(pass.name);
   const started = performance.now();
@@ -84,7 +84,7 @@ async function runFiles(pass: Pass, files: readonly string[], isBeside: boolean)
     ...process.env,
     ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }),
     DENO_NO_UPDATE_CHECK: '1',
-    // A discovery that a test forgot to confine must not reach the network of whoever runs the tests.
+    // A discovery that a test forgot to confine must not reach the real network.
     BPBROKER_INTERFACES: process.env['BPBROKER_INTERFACES'] ?? 'lo',
   };
   const command = pass.command(files, report);

@@ -2,14 +2,15 @@
 export interface ZipEntry {
   readonly name: string;
   readonly content: Buffer;
-  /** As `stat` gives it. */
+  /** As in the answer of `stat`. */
   readonly mode: number;
 }
 
 /**
- * A zip archive of the entries in their order (PKWARE's APPNOTE 6.3, sections 4.3 to 4.5): deflated, without owners, each
- * of the time `time` (even Unix seconds from 1980 on, in UTC: a zip has no zone). Up to 65535 entries and 4 GiB.
- * `gzip` compresses, and its streams are taken over: they are in the same format, between a head and a tail.
+ * A zip archive of the entries in their order (PKWARE's APPNOTE 6.3, sections 4.3 to 4.5): deflated, without
+ * owners. Each has the time `time`: even Unix seconds from 1980 on, in UTC, as a zip has no zone. Up to 65535
+ * entries and 4 GiB. `gzip` compresses, and its streams are reused: they have the same format, between a head
+ * and a tail.
  */
 export async function zip(
   entries: readonly ZipEntry[],
@@ -59,7 +60,10 @@ const DEFLATED = 8;
 /** Version 2.0 of the format, with the modes of Unix. */
 const MADE_ON_UNIX = 0x0314;
 
-/** A gzip stream of one member has a head of 10 bytes where it names no file, and ends in the CRC-32 and the length. */
+/**
+ * A gzip stream of one member, without a file name, has a head of 10 bytes, and ends in the CRC-32 and the
+ * length.
+ */
 function bare(stream: Buffer): { deflated: Buffer; crc: Buffer } {
   if (stream.readUInt32BE(0) !== 0x1f8b0800) throw new Error('expected a gzip stream that names no file');
   return { deflated: stream.subarray(10, -8), crc: stream.subarray(-8, -4) };

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Runs a program of the npm package that was built in this clone. What `npx` links in a clone has to be there before the
- * build: npm links only the files that it finds, once, and keeps a package without programs in its cache for good.
+ * Runs a program of the npm package that was built in this clone. A file that `npx` links in a clone must
+ * exist before the build. npm links files once, and keeps a package without programs in its cache for good.
  * @param {'bpbroker' | 'bpclient'} name
  */
 export async function runBuilt(name) {
@@ -15,7 +15,7 @@ export async function runBuilt(name) {
     );
     process.exit(1);
   }
-  // As if it had been started itself: a service that is installed this way runs the program.
+  // The arguments look like a direct start: a service that is installed this way runs the program.
   process.argv[1] = fileURLToPath(program);
   await import(program.href);
 }

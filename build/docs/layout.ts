@@ -20,7 +20,7 @@ export interface PageParts {
   readonly groups: readonly Group[];
 }
 
-/** A whole page. All its addresses are relative, so that it works from a folder. */
+/** A whole page. All its addresses are relative, so it works from a folder. */
 export function renderPage({ path, title, body, groups }: PageParts): string {
   const up = '../'.repeat(path.split('/').length - 1);
   const entry = ({ title: name, href }: Entry): string => {

@@ -1,6 +1,6 @@
 import MarkdownIt, { type Token } from 'markdown-it';
 
-/** How the pages are read: as GitHub shows them, but for what they do not use. */
+/** The dialect of the pages: GitHub's, without what the pages do not use. */
 export const markdown: MarkdownIt = new MarkdownIt({ html: true });
 
 /** The targets of links and pictures, in order. */
@@ -11,7 +11,7 @@ export function linksOf(text: string): string[] {
   });
 }
 
-/** The anchors of headings, as GitHub makes them: one that comes twice gets `-1`. */
+/** The anchors of headings, as GitHub makes them: a repeated one gets `-1`. */
 export function anchorsOf(text: string): string[] {
   const seen = new Map<string, number>();
   const tokens = markdown.parse(text, {});

@@ -2,17 +2,17 @@ import path from 'node:path';
 import MarkdownIt, { type Options, type Token } from 'markdown-it';
 import { anchorOf, headingText } from './markdown.ts';
 
-/** A piece of a page that a search finds: what is below one heading. */
+/** A piece of a page that a search finds: the text below one heading. */
 export interface Section {
-  /** `#anchor`, or nothing for what is above the second heading. */
+  /** `#anchor`, or `''` for the text above the second heading. */
   readonly anchor: string;
   readonly heading: string;
   readonly text: string;
 }
 
 /**
- * Markdown as HTML for the site: headings with the anchors of the pages, links to `.html`, and boxes around what may be wider than the
- * screen, which the keyboard can scroll.
+ * Markdown as HTML for the site: headings with the anchors of the pages, and links to `.html`. Boxes surround
+ * elements that may be wider than the screen; the keyboard can scroll them.
  */
 export function siteMarkdown(): MarkdownIt {
   const markdown = new MarkdownIt({ html: true });
@@ -28,7 +28,7 @@ export function siteMarkdown(): MarkdownIt {
       if (href !== null) token.attrSet('href', siteHref(href));
     }
   });
-  // A header without a word is none to those who have it read out.
+  // An empty header cell is no header to a screen reader.
   markdown.core.ruler.push('corners', ({ tokens }) => {
     for (const [n, token] of tokens.entries())
       if (token.type.startsWith('th_') && (tokens[n + 1]?.content === '' || tokens[n - 1]?.content === ''))
@@ -42,7 +42,7 @@ export function siteMarkdown(): MarkdownIt {
   };
   rules.table_open = () => '<div class="wide" tabindex="0" role="group" aria-label="Table"><table>\n';
   rules.table_close = () => '</table></div>\n';
-  // A comment says to the tests how a block is run.
+  // A comment tells the tests how to run a block.
   rules.html_block = (tokens: Token[], n: number, options: Options): string =>
     tokens[n]?.content.startsWith('<!--') || !options.html ? '' : (tokens[n]?.content ?? '');
   return markdown;
@@ -55,13 +55,13 @@ export function siteHref(href: string): string {
   return sitePath(file) + (anchor === undefined ? '' : `#${anchor}`);
 }
 
-/** The file of the site that a page, or the folder of a README, becomes; other files keep their names. */
+/** The file of the site for a page, or for the folder of a README; other files keep their names. */
 export function sitePath(file: string): string {
   if (file !== '' && path.posix.extname(file) === '') return path.posix.join(file, 'index.html');
   return file.replace(/(^|\/)README\.md$/, '$1index.html').replace(/\.md$/, '.html');
 }
 
-/** What the headings of a page are about. */
+/** The texts below the headings of a page. */
 export function sectionsOf(markdown: MarkdownIt, text: string): Section[] {
   const sections: { anchor: string; heading: string; text: string }[] = [];
   const tokens = markdown.parse(text, {});

@@ -19,8 +19,8 @@ import { linksOf, markdown } from './markdown.ts';
 import { sectionsOf, siteHref, siteMarkdown, sitePath } from './render.ts';
 
 /**
- * Makes the documentation a static site in `dist/docs`: `npm run docs`. It has the same pages, a navigation by the order of
- * docs/README.md, and a search. It needs no server: open `dist/docs/index.html`.
+ * Makes the documentation a static site in `dist/docs`: `npm run docs`. It has the same pages, a navigation
+ * in the order of docs/README.md, and a search. It needs no server: open `dist/docs/index.html`.
  */
 
 const folders = ['docs', 'examples'];
@@ -50,7 +50,7 @@ function groupsOf(index: string): Group[] {
   return groups;
 }
 
-/** A script that holds the index: one that is fetched could not be read from a folder. */
+/** A script that holds the index: a page in a folder cannot fetch a file. */
 function searchScript(source: string, pages: readonly string[]): string {
   const options = { fields: ['heading', 'title', 'text'], storeFields: ['href', 'heading', 'title'] };
   const index = new MiniSearch(options);
@@ -64,7 +64,7 @@ function searchScript(source: string, pages: readonly string[]): string {
   return `window.siteIndex = ${JSON.stringify({ json: JSON.stringify(index), options })};\n`;
 }
 
-/** Has Eleventy write the pages below the folder it is run in. */
+/** Makes Eleventy write the pages below the current folder. */
 async function writePages(source: string, groups: readonly Group[]): Promise<void> {
   const config = (eleventy: UserConfig): object => {
     eleventy.setLibrary('md', siteMarkdown());
@@ -90,7 +90,7 @@ async function writePages(source: string, groups: readonly Group[]): Promise<voi
   }
 }
 
-/** What pages link to that is no page, relative to the project: pictures and other files, folders. */
+/** Targets of links that are not pages, relative to the project: pictures and other files, folders. */
 function linkedFrom(source: string, pages: readonly string[]): string[] {
   return pages.flatMap((page) =>
     linksOf(readFileSync(path.join(source, page), 'utf8'))
@@ -100,7 +100,7 @@ function linkedFrom(source: string, pages: readonly string[]): string[] {
   );
 }
 
-/** A folder that a page links to and that has no README gets a page that lists its files. */
+/** A linked folder without a README gets a page that lists its files. */
 function listFolder(folder: string, name: string): string[] {
   const readme = path.join(folder, 'README.md');
   if (!statSync(folder).isDirectory() || existsSync(readme)) return [];
@@ -109,7 +109,7 @@ function listFolder(folder: string, name: string): string[] {
   return files.map((file) => path.posix.join(name, file));
 }
 
-/** Writes the site to `out`, replacing what is there. */
+/** Writes the site to `out`, and replaces what was there. */
 export async function buildSite(out: string = path.join(root, 'dist', 'docs')): Promise<void> {
   mkdirSync(path.dirname(out), { recursive: true });
   const source = mkdtempSync(`${out}-`);

@@ -7,8 +7,8 @@ import { capture } from '../process.ts';
 import { root } from '../root.ts';
 
 /**
- * Takes `docs/pictures/status-page.png`: the status page of a broker that holds what README's example registers.
- * `npm run build:picture`; it needs the executables (`npm run build`) and `/usr/bin/chromium`.
+ * Makes `docs/pictures/status-page.png`: the status page of a broker with the entries of README's example.
+ * Run it with `npm run build:picture`. It needs the executables (`npm run build`) and `/usr/bin/chromium`.
  */
 const entries: Readonly<Record<string, string>> = {
   'shop-cluster1': '{"db": "10.0.0.5", "port": 5432}',

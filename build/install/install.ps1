@@ -12,11 +12,11 @@ param(
   [string] $Dir = $env:BPBROKER_INSTALL_DIR,
   # Folder that holds the release's files; default: GitHub's releases of bpbroker/bpbroker.
   [string] $Url = $env:BPBROKER_INSTALL_URL,
-  # Takes a URL with http:// too: whoever is on the way can then replace programs and checksums alike.
+  # Accepts a URL with http:// too: then anyone on the network path can replace programs and checksums.
   [switch] $PlainHttp = ($env:BPBROKER_INSTALL_PLAIN_HTTP -eq '1')
 )
 
-# A second name for a file; a copy of it where the file system has no such thing.
+# A second name for a file, or a copy if the file system has no second names.
 function Add-Name([string] $File, [string] $Name) {
   try {
     New-Item -ItemType HardLink -Path $Name -Value $File -ErrorAction Stop | Out-Null
@@ -25,14 +25,14 @@ function Add-Name([string] $File, [string] $Name) {
   }
 }
 
-# A function, so that its preferences end with it: `iex` runs this in the caller's own session.
+# A function, so that its preferences end with it: `iex` runs this in the caller's session.
 function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url, [bool] $PlainHttp, [bool] $Client) {
   $ErrorActionPreference = 'Stop'
   # Drawing the progress of a download takes longer than the download.
   $ProgressPreference = 'SilentlyContinue'
   [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
 
-  # The public key of whoever signs releases, as ssh-keygen has it: the build of a signed release fills it in.
+  # The public key that signs releases, in the form of ssh-keygen. The build of a signed release fills it in.
   $signingKey = ''
   $product = if ($Client) { 'bpclient' } else { 'bpbroker' }
   $programs = if ($Client) { 'bpclient' } else { 'bpbroker', 'bpclient' }
@@ -75,7 +75,7 @@ function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url, [bool
       $signers = Join-Path $temp 'signers'
       [IO.File]::WriteAllText($signers, "bpbroker namespaces=`"bpbroker-release`" ssh-ed25519 $signingKey`n")
       $said = Join-Path $temp 'said'
-      # A pipe of PowerShell would change the bytes; a file as standard input stays as it is.
+      # A pipe of PowerShell would change the bytes; a file as standard input is unchanged.
       $words = '-Y', 'verify', '-f', "`"$signers`"", '-I', 'bpbroker', '-n', 'bpbroker-release', '-s', "`"$signature`""
       $check = Start-Process -FilePath $keygen.Source -ArgumentList $words -RedirectStandardInput $sums -RedirectStandardOutput "$said.out" -RedirectStandardError $said -NoNewWindow -Wait -PassThru
       if ($check.ExitCode -ne 0) {
@@ -96,7 +96,7 @@ function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url, [bool
 
     Expand-Archive -LiteralPath $zip -DestinationPath $temp
     $unpacked = Join-Path $temp ($archive -replace '\.zip$', '')
-    # One file is both programs: its second name tells it which one it is.
+    # One file is both programs: its name decides which one it is.
     if (-not $Client) { Add-Name (Join-Path $unpacked 'bpbroker.exe') (Join-Path $unpacked 'bpclient.exe') }
     foreach ($program in $programs) {
       $said = (& (Join-Path $unpacked "$program.exe") --version) -join ' '
@@ -108,7 +108,7 @@ function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url, [bool
     $placed = @()
     try {
       Get-ChildItem -LiteralPath $Dir -Filter 'bp*.exe.new' | Remove-Item -Force
-      # Copied and not moved: what is moved keeps the rights of the temporary folder, and so of whoever installs.
+      # Copied and not moved: a moved file keeps the rights of the temporary folder, which are those of the installing user.
       Copy-Item -LiteralPath (Join-Path $unpacked "$product.exe") -Destination (Join-Path $Dir "$product.exe.new")
       if (-not $Client) { Add-Name (Join-Path $Dir 'bpbroker.exe.new') (Join-Path $Dir 'bpclient.exe.new') }
       foreach ($program in $programs) {
@@ -127,7 +127,7 @@ function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url, [bool
       }
       throw
     }
-    # What earlier installations renamed goes as soon as it can.
+    # Removes files that earlier installations renamed, if they are no longer used.
     Get-ChildItem -LiteralPath $Dir -Filter 'bp*.exe.*.old' | Remove-Item -Force -ErrorAction SilentlyContinue
     Write-Output "Installed $($programs -join ' and ') $($said -replace '^bpclient ', '') in $Dir"
     if (($env:PATH -split ';') -notcontains $Dir) { Write-Output "Add $Dir to your PATH to run them by name." }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs bpbroker and bpclient, or bpclient alone, on Linux and macOS. Options: see --help, which is `usage` below.
-# The whole of it is one function that the last line calls: a download that breaks off runs nothing.
+# The whole script is one function that the last line calls: an incomplete download runs nothing.
 set -eu
 
 usage() {
@@ -24,7 +24,7 @@ TEXT
 
 releases=https://github.com/bpbroker/bpbroker/releases
 
-# The public key of whoever signs releases, as openssl and as ssh-keygen have it: the build of a signed release fills it in.
+# The public key that signs releases, in the forms of openssl and ssh-keygen. The build of a signed release fills it in.
 key_openssl=
 key_ssh=
 
@@ -43,7 +43,7 @@ has() {
 # download URL FILE [WHAT ITS ABSENCE MEANS]
 download() {
   if has curl; then
-    # Nor does a redirection lead from https:// to less.
+    # A redirection must not lead from https:// to http:// either.
     case "$1" in http://*) protocols=http,https ;; *) protocols=https ;; esac
     curl -fsSL --retry 2 --proto-redir "=$protocols" -o "$2" "$1" || fail "cannot download $1${3:+: $3}"
   elif has wget; then
@@ -63,14 +63,14 @@ sha256() {
   fi
 }
 
-# openssl_verifies KEY SIGNATURE FILE; what it says is in $temp/said.
+# openssl_verifies KEY SIGNATURE FILE; its output is in $temp/said.
 openssl_verifies() {
   printf -- '-----BEGIN PUBLIC KEY-----\n%s\n-----END PUBLIC KEY-----\n' "$1" >"$temp/key.pem"
   openssl pkeyutl -verify -rawin -pubin -inkey "$temp/key.pem" -sigfile "$2" -in "$3" </dev/null >"$temp/said" 2>&1
 }
 
-# Whether this openssl can verify Ed25519 at all: before 3.0 it cannot, nor can LibreSSL. One that cannot would call every
-# signature wrong, so it is asked about one that is right: the second of RFC 8032, section 7.1.
+# Whether this openssl can verify Ed25519 at all: before 3.0 it cannot, nor can LibreSSL. Such a one would report every
+# signature as wrong, so it gets a right one first: the second of RFC 8032, section 7.1.
 openssl_can() {
   has openssl || return 1
   printf r >"$temp/known"
@@ -79,13 +79,13 @@ openssl_can() {
   openssl_verifies MCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw= "$temp/known.sig" "$temp/known"
 }
 
-# Whether this ssh-keygen has -Y verify, as it does since OpenSSH 8.1: it then asks for what is missing, and else for options.
+# Whether this ssh-keygen has -Y verify (OpenSSH 8.1 and later). Then its error names what is missing, else its options.
 ssh_can() {
   has ssh-keygen || return 1
   case "$(ssh-keygen -Y verify </dev/null 2>&1)" in *' for verify'*) ;; *) return 1 ;; esac
 }
 
-# Goes on only if $temp/SHA256SUMS is what the holder of the key has signed.
+# Continues only if the holder of the key has signed $temp/SHA256SUMS.
 verify_signature() {
   unsigned='the release bears no signature: nothing was installed'
   if openssl_can; then
@@ -104,7 +104,7 @@ verify_signature() {
   fail "SHA256SUMS of $url does not bear the signature of bpbroker's releases: nothing was installed ($verifier: $(sed 's/[[:cntrl:]]*$//; q' "$temp/said"))"
 }
 
-# A machine may have both C libraries: its own `ldd` says which one its programs use.
+# A machine may have both C libraries: its own `ldd` shows which one its programs use.
 is_musl() {
   if has ldd; then
     ldd --version 2>&1 | grep -qi musl
@@ -119,7 +119,7 @@ is_musl() {
   return 1
 }
 
-# The name of the build for this machine, as release files have it.
+# The name of the build for this machine, as in the names of release files.
 detect() {
   case "$(uname -s)" in
     Linux) os=linux ;;
@@ -131,7 +131,7 @@ detect() {
     aarch64 | arm64) arch=arm64 ;;
     *) fail "there is no build for the processor '$(uname -m)'; there are builds for x86_64 and aarch64" ;;
   esac
-  # A shell under Rosetta says x86_64 on a processor that is none.
+  # A shell under Rosetta reports x86_64 on a processor that is not.
   if [ "$os-$arch" = darwin-x64 ] && [ "$(sysctl -n sysctl.proc_translated 2>/dev/null || true)" = 1 ]; then
     arch=arm64
   fi
@@ -153,8 +153,8 @@ default_dir() {
   fi
 }
 
-# Writes $unpacked anew, in pieces of 4 MiB: what tar writes in small ones lies in the page cache in small ones, and the program
-# takes longer to start (docs/benchmarks.md). Where there is no dd, or no room for it twice, it stays as it is.
+# Writes $unpacked again, in pieces of 4 MiB. tar writes small pieces, which stay small in the page cache, and the program
+# then takes longer to start (docs/benchmarks.md). Without dd, or without room for a copy, the file stays as it is.
 in_large_pieces() {
   if dd if="$unpacked" of="$unpacked.large" bs=4194304 2>/dev/null; then
     rm -f "$unpacked"
@@ -164,12 +164,12 @@ in_large_pieces() {
   fi
 }
 
-# The program's first line of --version, or what kept it from starting.
+# The program's first line of --version, or the error of its start.
 try_program() {
   "$1" --version 2>&1 | head -n 1
 }
 
-# put KEY PLACE: takes the file $staged/KEY there by a rename, since a program that runs cannot be written to. `take_back KEY
+# put KEY PLACE: moves the file $staged/KEY there by a rename, because a running program cannot be written to. `take_back KEY
 # PLACE` undoes it.
 put() {
   if [ -h "$2" ]; then
@@ -182,7 +182,7 @@ put() {
 }
 
 take_back() {
-  # What is still here has not been put there.
+  # A file that is still here has not been put in place.
   if [ ! -e "$staged/$1.begun" ] || [ -e "$staged/$1" ] || [ -h "$staged/$1" ]; then return 0; fi
   former=$staged/$1.former
   if [ -e "$former" ] || [ -h "$former" ]; then
@@ -195,7 +195,7 @@ take_back() {
   fi
 }
 
-# At the end, whatever it is: nothing is left, and of the programs and links all are new or none is.
+# At every end: no temporary file is left, and either all programs and links are new, or none is.
 finish() {
   keep=
   if [ -n "$staged" ] && [ -z "$complete" ]; then
@@ -268,7 +268,7 @@ main() {
     [ -z "$version" ] || url=$releases/download/v$version
   fi
   url=${url%/}
-  # Schemes are the same in capitals; without one, curl takes http://.
+  # Capitals make no difference in a scheme; without one, curl uses http://.
   case "$url" in
     [Hh][Tt][Tt][Pp][Ss]://* | file:///*) ;;
     *)
@@ -287,7 +287,7 @@ main() {
   if [ -n "$key_openssl" ]; then verify_signature; fi
   # A name is `bpbroker-VERSION-TARGET.tar.gz`; versions begin with a digit and targets do not.
   wanted='[0-9][^ ]*'
-  # As text and not as a pattern: a version may hold dots and plus signs.
+  # As text and not as a pattern: a version may have dots and plus signs.
   [ -z "$version" ] || wanted=$(printf '%s' "$version" | sed 's/[.+*[^$]/\\&/g')
   line=$(grep -E "^[0-9a-f]{64}  $product-$wanted-$target\.tar\.gz\$" "$temp/SHA256SUMS" | head -n 1) || true
   [ -n "$line" ] || fail "$url has no build ${version:+of version $version }for $target"
@@ -303,10 +303,10 @@ main() {
       fail "$links/$program is a folder; move it away, or install elsewhere with --dir"
   done
   mkdir -p "$dir" || fail "cannot make the folder $dir"
-  # Beside their places, so that the last step is a rename: a program that runs meanwhile is left alone.
+  # Beside their places, so that the last step is a rename, which does not disturb a running program.
   staged=$(mktemp -d "$dir/.bpbroker-install.XXXXXX") || fail "cannot write to $dir; name another folder with --dir"
   name=${archive%.tar.gz}
-  # The one file alone: not every file system has the second name that the archive gives it.
+  # Only the one file: not every file system supports the second name that the archive has for it.
   tar -xzf "$temp/$archive" -C "$staged" "$name/$product" || fail "cannot unpack $archive"
   unpacked=$staged/$name/$product
   case "$target" in linux*) in_large_pieces ;; esac

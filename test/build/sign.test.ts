@@ -99,7 +99,7 @@ describe('readSigningKey()', { skip: noTools }, () => {
       );
     }
     assert.throws(() => readSigningKey(path.join(tempDir(), 'none')), /ENOENT.*none/);
-    assert.throws(() => readSigningKey(tempDir()), /is no file; expected one that holds the private key/);
+    assert.throws(() => readSigningKey(tempDir()), /is not a file; expected one that holds the private key/);
   });
 
   it('refuses a key that others may read or change, until its owner closes it', async () => {

@@ -1,4 +1,6 @@
-/* Search within the pages, by the index that was made with them. No request leaves the page, so it works from a folder. */
+/*
+ * Search in the pages, by the index that was made with them. It sends no request, so it works from a folder.
+ */
 (() => {
   const { MiniSearch, siteIndex, siteRoot } = window;
   const search = MiniSearch.loadJSON(siteIndex.json, siteIndex.options);

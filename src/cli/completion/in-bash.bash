@@ -1,7 +1,7 @@
 # bash completion for PROGRAM; to load it: eval "$(PROGRAM completion bash)"
 
-# Bash splits words at `=` and `:` too, and replaces only what follows the last of them. So words are put together again
-# from the line, and what comes before the last `=` or `:` is taken off the candidates. From bash 3.2 on (macOS).
+# Bash splits words at `=` and `:` too, and replaces only the text after the last of them. So words are joined again
+# from the line, and the text up to the last `=` or `:` is removed from the candidates. Works from bash 3.2 on (macOS).
 _PROGRAM() {
   local rest=${COMP_LINE:0:COMP_POINT} word i n=-1
   local -a words=() args=()
@@ -12,7 +12,7 @@ _PROGRAM() {
     fi
     rest=${rest#"${rest%%[![:space:]]*}"}
     word=${COMP_WORDS[i]}
-    # Of the last word only what comes before the cursor.
+    # Of the last word only the part before the cursor.
     if ((i == COMP_CWORD)); then word=$rest; fi
     words[n]+=$word
     rest=${rest#"$word"}

@@ -4,7 +4,7 @@ function __PROGRAM_complete
     set -e words[1]
     set -l current (commandline -ct)
     set -l lines (PROGRAM complete --word=$words "--word=$current" 2>/dev/null)
-    # What completes --option=VALUE is the whole word.
+    # A completion of --option=VALUE is the whole word.
     set -l before (string match -r -- '^--[^=]+=' $current)
     switch "$lines[1]"
         case files

@@ -4,10 +4,10 @@ Register-ArgumentCompleter -Native -CommandName PROGRAM, PROGRAM.exe -ScriptBloc
   $typed = @($commandAst.CommandElements | Select-Object -Skip 1 | Where-Object { $_.Extent.EndOffset -lt $cursorPosition } | ForEach-Object {
       if ($_ -is [System.Management.Automation.Language.StringConstantExpressionAst]) { $_.Value } else { $_.Extent.Text }
     })
-  # An empty argument would be dropped on the way; behind --word= it is none.
+  # PowerShell drops an empty argument, but not an empty value after --word=.
   $arguments = @($typed) + "$wordToComplete" | ForEach-Object { "--word=$_" }
   $kind, $lines = @(& PROGRAM complete @arguments 2>$null)
-  # What completes --option=VALUE is the whole word.
+  # A completion of --option=VALUE is the whole word.
   $before = if ("$wordToComplete" -match '^--[^=]+=') { $Matches[0] } else { '' }
   if ($kind -eq 'files') {
     $path = "$wordToComplete".Substring($before.Length)
@@ -19,7 +19,7 @@ Register-ArgumentCompleter -Native -CommandName PROGRAM, PROGRAM.exe -ScriptBloc
   foreach ($line in $lines) {
     $value, $meaning = $line -split "`t", 2
     if (-not $meaning) { $meaning = $value }
-    # To PowerShell, typographic quotes are single quotes too: a name with one must not end the string.
+    # PowerShell reads typographic quotes as single quotes too: one within a name must not end the string.
     $inner = [System.Management.Automation.Language.CodeGeneration]::EscapeSingleQuotedStringContent($value)
     $text = if ($value -match '^[\w./:@%+=-]+$') { $value } else { "'" + $inner + "'" }
     [System.Management.Automation.CompletionResult]::new($before + $text, $value, 'ParameterValue', $meaning)

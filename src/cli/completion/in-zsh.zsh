@@ -12,7 +12,7 @@ _PROGRAM() {
   fi
   for line in "${(@)lines[2,-1]}"; do
     value=${line%%$'\t'*}
-    # What comes before the first colon is the word, the rest what it means.
+    # The text before the first colon is the word, the rest its meaning.
     described+=("${value//:/\\:}:${line#*$'\t'}")
   done
   _describe -V PROGRAM described
