@@ -26,7 +26,7 @@ describe('the architecture of this tree', () => {
     assert.deepEqual(breaches(readSources('src', 'build', 'test')), []);
   });
 
-  it('gives reasons for files that still stand', () => {
+  it('has reasons only for files that still exist', () => {
     const standing = readSources('src', 'build', 'test');
     assert.deepEqual(
       Object.keys(longFiles).filter((file) => !standing[file]),

@@ -4,11 +4,12 @@ import { pathToFileURL } from 'node:url';
 import { serve } from '@hono/node-server';
 
 /**
- * One instance of a function on AWS Lambda, with what AWS has between it and the requests: the events of payload format 2.0, and
- * of the runtime client the part that a handler sees. Like Lambda, it gives the function one event at a time.
+ * One instance of a function on AWS Lambda, with AWS's part between it and the requests. That is the events
+ * of payload format 2.0, and the part of the runtime client that a handler sees. Like Lambda, it sends the
+ * function one event at a time.
  *
- * `node lambda-instance.ts FRONT HANDLER`: `gateway` for an API Gateway (HTTP API), `url` for a function URL, `stream` for one
- * that streams; the module that exports `handler`.
+ * `node lambda-instance.ts FRONT HANDLER`: `gateway` for an API Gateway (HTTP API), `url` for a function URL,
+ * `stream` for one that streams; the module that exports `handler`.
  */
 const [front = '', module = ''] = process.argv.slice(2);
 

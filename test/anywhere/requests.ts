@@ -40,7 +40,7 @@ function pages(find: () => Target): void {
 
   it('answers 404 for other paths, and 405 for other methods', async () => {
     const target = find();
-    // In the words of whoever the app is mounted in.
+    // In the words of the app that it is mounted in.
     assert.equal((await target.fetch('/none')).status, 404);
     const put = await target.fetch('/ping/Ping', { method: 'PUT' });
     assert.equal(put.headers.get('allow'), 'GET, POST, DELETE');
@@ -58,7 +58,7 @@ function entries(find: () => Target): void {
     assert.equal(again.message, "Entry 'one/db' already exists");
   });
 
-  it('gives an entry with when and from where it was written', async () => {
+  it('returns an entry with the time and address of its last write', async () => {
     const target = find();
     const before = Math.floor(Date.now() / 1000) - 1;
     await call(target, 'Replace', { name: 'one/ü🎉', data: { ü: '🎉' } });
@@ -114,7 +114,7 @@ function entries(find: () => Target): void {
     assert.deepEqual([gone.status, gone.code], [404, 'not_found']);
   });
 
-  it('takes data of 1 MiB and gives it back, and refuses more', async () => {
+  it('accepts and returns data of 1 MiB, and refuses more', async () => {
     const target = find();
     // It is kept as {"_str":"…"}.
     const data = 'é'.repeat((1024 * 1024 - '{"_str":""}'.length - 1) / 2);
@@ -152,7 +152,7 @@ function lists(find: () => Target): void {
     assert.deepEqual([found, after], [names, undefined]);
   });
 
-  it('gives a long page whole, which it makes in parts', async () => {
+  it('returns a long page whole, though it makes it in parts', async () => {
     const target = find();
     const data = 'ü'.repeat(20_000);
     for (const n of [1, 2, 3, 4, 5]) await call(target, 'Replace', { name: `long/${n}`, data });

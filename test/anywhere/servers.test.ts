@@ -74,7 +74,7 @@ describe('the app, served by', { concurrency: all.length }, () => {
         dir = projectOf(each.folder, each.packages);
         server = await startServer(dir, command);
         target = served(server.origin + mount);
-        // Bun cuts a GET after some 12 s without a byte, unless it is told not to.
+        // Bun cuts a GET after some 12 s without a byte, unless an option forbids it.
         longWait = target
           .fetch(`/services/Get?name=wait/long&wait=14s&access_key=${KEY}`)
           .then(answerOf, (error: Error) => error);

@@ -8,7 +8,7 @@ export const KEY = 'only-for-tests';
 export interface Target {
   /** Sends a request. `path` begins with `/` and is the app's own: where the app is mounted is the target's matter. */
   fetch(path: string, init?: RequestInit): Promise<Response>;
-  /** The address of the client that the app is to be told. */
+  /** The client address that the app receives. */
   readonly clientAddress: string;
   readonly can: Abilities;
 }

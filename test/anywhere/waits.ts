@@ -75,7 +75,7 @@ function watches(find: () => Target): void {
     await again.leave();
   });
 
-  it('tells a watch that a lifetime is over, without a request that looks', async () => {
+  it('reports the end of a lifetime to a watch, without a request that looks', async () => {
     const target = find();
     if (!target.can.stream) return;
     const { revision = 0 } = await call(target, 'Replace', { name: 'brief/1', data: '', ttl: '300ms' });

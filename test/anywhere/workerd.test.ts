@@ -55,7 +55,7 @@ describe('the app served by workerd', { skip: workerd.missing }, () => {
     assert.deepEqual([server.running.stdout(), server.running.stderr()], ['', '']);
   });
 
-  it('needs nodejs_compat, and a compatibility date of 2024-09-23 at the least', async () => {
+  it('needs nodejs_compat, and a compatibility date of at least 2024-09-23', async () => {
     const config = readFileSync(path.join(dir, 'config.capnp'), 'utf8');
     writeFileSync(path.join(dir, 'oldest.capnp'), config.replace('2025-09-01', '2024-09-23'));
     const oldest = served((await startWorkerd(dir, 'oldest.capnp')).origin);

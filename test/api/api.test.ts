@@ -284,7 +284,7 @@ describe('access keys', () => {
 });
 
 describe('a broker that stops', () => {
-  it('answers those who wait with 503, and may be asked to listen again after a port was taken', async () => {
+  it('answers waiting requests with 503, and may be asked to listen again after a port was taken', async () => {
     const one = await openBroker({
       file: `${tempDir()}/bpbroker.json`,
       config: { api: { listen_port: 0, listen_ip: '127.0.0.1' } },
@@ -302,7 +302,7 @@ describe('a broker that stops', () => {
 });
 
 describe('health', () => {
-  it('is told by /healthz and /readyz', async () => {
+  it('is shown by /healthz and /readyz', async () => {
     assert.deepEqual((await send('/healthz')).body, { status: 'ok' } as never);
     const { status, body } = await send('/readyz');
     assert.deepEqual([status, body['ready']], [200, true]);

@@ -57,7 +57,7 @@ describe('createApp()', () => {
     assert.equal((await post(app, '/services/List', {}, 'new')).status, 200);
   });
 
-  it('never lets the wrong keys of some keep out the others where no address is told', async () => {
+  it('never lets the wrong keys of some clients keep out others when no address is known', async () => {
     const app = appWith({ config: { services: { _access_key: 'right' } } });
     for (let i = 0; i < 30; i++) assert.equal((await post(app, '/services/List', {}, 'wrong')).status, 401);
     assert.equal((await post(app, '/services/List', {}, 'right')).status, 200);
@@ -69,7 +69,7 @@ describe('createApp()', () => {
     assert.equal((await post(told, '/services/List', {}, 'right')).status, 429);
   });
 
-  it('gives each address its own event streams, and all of those without one the overall number', async () => {
+  it('allows each address its own event streams, and all without an address the overall number', async () => {
     const open = async (app: Hono, count: number): Promise<Response[]> =>
       Promise.all(Array.from({ length: count }, async () => app.request('/services/Watch')));
     const told = await open(appWith({ clientAddress: () => '192.0.2.1' }), 65);

@@ -9,7 +9,7 @@ import { makeCertificate } from '../support/certificate.ts';
 import { sendRaw } from '../support/raw.ts';
 
 let ended = 0;
-/** Gives a status that goes without a body, and a body all the same. */
+/** Returns a status that goes without a body, and a body all the same. */
 const bare: Module = {
   call(method, { params }): Reply {
     const parts = {

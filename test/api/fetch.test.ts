@@ -14,8 +14,9 @@ import { makeCertificate } from '../support/certificate.ts';
 import { sendRaw } from '../support/raw.ts';
 
 /**
- * A broker's own server goes past the router of its app. Two servers, one that does and one that does not, get the same requests in
- * the same order, each on a connection of its own, and must answer with the same bytes.
+ * A broker's own server goes past the router of its app. Two servers, one that does and one that does not,
+ * get the same requests in the same order. Each has a connection of its own, and both must answer with the
+ * same bytes.
  */
 
 const anything = {

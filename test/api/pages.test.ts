@@ -64,7 +64,7 @@ describe('row "unread answers": a page of a list', () => {
     });
   });
 
-  it('has one entry at the least, however long it is', async () => {
+  it('has at least one entry, however long it is', async () => {
     const entry = (name: string) => ({
       name,
       data: { x: 'y' },

@@ -65,7 +65,7 @@ describe('the id of a request', () => {
     assert.match((await idFor('x'.repeat(65))) ?? '', made);
   });
 
-  it('is in every failure, whoever answers it, and differs from one to the next', async () => {
+  it('is in every failure, whatever answers it, and differs from one to the next', async () => {
     const failures: readonly (readonly [string, RequestInit, number])[] = [
       ['/services/Get?name=none', {}, 404],
       ['/services/Get', { method: 'PUT' }, 405],

@@ -54,7 +54,7 @@ const namesFor = async (init: RequestInit): Promise<unknown[]> => {
 };
 
 describe('/status', () => {
-  it('row "open pages": tells of a module only whoever may call it', async () => {
+  it('row "open pages": shows a module only to callers who may call it', async () => {
     assert.deepEqual(await namesFor({}), [200, ['open'], 2]);
     assert.deepEqual(await namesFor(bearer('registry')), [200, ['open'], 2]);
     for (const key of ['ossec', 'older'])
@@ -70,7 +70,7 @@ describe('/status', () => {
     for (let i = 0; i < 20; i++) assert.equal((await read(bearer('ossec'), '10.8.0.2')).status, 200);
   });
 
-  it('names no module to whoever presents a wrong key, nor does the log', async () => {
+  it('names no module to a caller with a wrong key, nor does the log', async () => {
     const lines: string[] = [];
     const note = (...said: unknown[]): void => void lines.push(JSON.stringify(said));
     const logged = await openApp({
@@ -120,7 +120,7 @@ describe('/status', () => {
     assert.doesNotMatch(text, /secret/);
   });
 
-  it('says how many are under way, and who did not wait for the end', async () => {
+  it('reports how many calls run, and how many callers did not wait for the end', async () => {
     const waiting = app.send('/open/Wait', {}, '10.8.0.4');
     await waitFor('the call', async () => modulesIn(await read())[0]?.running === 1);
     letGo();

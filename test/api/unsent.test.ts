@@ -20,7 +20,7 @@ const stubborn: Module = {
 };
 
 describe('an answer that is not sent, and whose end fails', () => {
-  it('ends no process by that, and is told in the log', async () => {
+  it('ends no process by that, and is logged', async () => {
     const warnings: unknown[] = [];
     const silent = (): void => undefined;
     const log = {

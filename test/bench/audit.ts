@@ -60,7 +60,7 @@ function compare(load: Load, servers: ReadonlyMap<string, Server>, dir: string):
   const rates = new Map(names.map((name) => [name, [] as number[]]));
   const cpu = new Map(names.map((name) => [name, [] as number[]]));
   for (let round = 0; round < ROUNDS; round++) {
-    // Whoever comes first in a round is another one each time.
+    // Another one comes first in each round.
     const order = names.map((_, i) => names[(i + round) % names.length] ?? '');
     for (const name of order) {
       const server = servers.get(name);

@@ -7,9 +7,9 @@ import { root } from '../../build/root.ts';
 import { waitFor } from '../support/wait.ts';
 
 /**
- * `npm run bench:client`: the wall time of client commands (executables, identity already known) against `curl -sk` for the
- * same request, and against `etcdctl get` where Debian's etcd-server and etcd-client are there, as whole processes in turn.
- * Needs `curl` and `npm run build`.
+ * `npm run bench:client`: the wall time of client commands (executables, identity already known) against
+ * `curl -sk` for the same request. Debian's `etcdctl get` is measured too, if it is installed. All run as
+ * whole processes in turn. Needs `curl` and `npm run build`.
  */
 
 const ROUNDS = 30;
@@ -51,7 +51,7 @@ function compare(title: string, commands: Readonly<Record<string, CommandLine>>)
   }
 }
 
-/** Starts a server, and gives what of its standard error says that it is ready. */
+/** Starts a server, and returns what of its standard error says that it is ready. */
 async function start([command, ...args]: CommandLine, ready: RegExp): Promise<string> {
   const child = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
   running.push(child);

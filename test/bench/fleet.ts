@@ -17,13 +17,15 @@ import { CLUSTER } from './fleet/phases.ts';
 import { checkWay, registerAt, type Server, startBroker, startHello } from './fleet/server.ts';
 
 /**
- * `npm run bench:fleet [-- [--etcd] executable|bun|node [NODES…]]`: nodes that boot at once, each with a loopback address and a TLS
- * connection of its own, all in one process beside the broker: discovery, open and keyed and beside a flood of garbage; the release
- * of waiting clients; the whole bootstrap; and the floor, as many handshakes and requests to the bare Hono application. Each is on a server of its own. Needs
- * Linux, `npm run build`, and a hard limit of open files (`ulimit -Hn`) of a little over twice the largest number of nodes.
+ * `npm run bench:fleet [-- [--etcd] executable|bun|node [NODES…]]`: nodes that boot at once. Each has a
+ * loopback address and a TLS connection of its own, all in one process beside the broker. Measured are
+ * discovery (open, keyed, and beside a flood of garbage), the release of waiting clients, and the whole
+ * bootstrap. The floor is as many handshakes and requests to the bare Hono application. Each is on a server
+ * of its own. Needs Linux, `npm run build`, and a hard limit of open files (`ulimit -Hn`) of a little over
+ * twice the largest number of nodes.
  *
- * With `--etcd`, which needs `etcd`: the bootstrap and the release at one broker with its file, at three over three members of
- * etcd, and at the bare members ({@link file://./fleet/etcd.ts}).
+ * With `--etcd`, which needs `etcd`: the bootstrap and the release at one broker with its file, at three over
+ * three members of etcd, and at the bare members ({@link file://./fleet/etcd.ts}).
  */
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { etcd: { type: 'boolean' } } });

@@ -12,8 +12,9 @@ import type { Measurement } from './cpu.ts';
 import { type Load, loads, measure } from './wrk.ts';
 
 /**
- * `npm run bench:metrics`: what it costs to measure requests (the same API with and without, in turn, in one run), and to be
- * scraped (a broker of 10,000 entries, 10 times a second). Needs Linux and `wrk`.
+ * `npm run bench:metrics`: the cost of measuring requests, and of being scraped. The first compares the same
+ * API with and without, in turn, in one run. The second scrapes a broker of 10,000 entries 10 times a second.
+ * Needs Linux and `wrk`.
  */
 
 const ROUNDS = 21;
@@ -130,7 +131,7 @@ async function measureRequests(dir: string): Promise<void> {
     for (const load of [loads.getByQuery, loads.get]) {
       const rounds: { readonly rate: number; readonly cpu: number }[] = [];
       for (let round = 0; round < ROUNDS; round++) {
-        // Whoever comes first in a round is another one each time.
+        // Another one comes first in each round.
         const order = round % 2 === 0 ? [measured, plain] : [plain, measured];
         const found = new Map(order.map((server) => [server, loadOnce(load, server, dir)]));
         const [metered, without] = [found.get(measured), found.get(plain)];

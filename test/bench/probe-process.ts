@@ -1,8 +1,9 @@
 import { openLine } from './fleet/line.ts';
 
 /**
- * Asks a broker the same question a thousand times a second, whether or not earlier answers have come. Arguments: the port, the path, the
- * body as JSON. It says `ready` once all lines are open, and when it is told to end gives what it found, as a {@link Sample} each.
+ * Asks a broker the same question a thousand times a second, whether or not earlier answers have come.
+ * Arguments: the port, the path, the body as JSON. It says `ready` once all lines are open, and when it is
+ * asked to end prints its results, as a {@link Sample} each.
  */
 const [port = '', path = '', body = ''] = process.argv.slice(2);
 const LINES = 64;

@@ -8,7 +8,7 @@ import type { Sample } from './probe-process.ts';
 /** Questions that go on beside what is measured. */
 export interface Probe {
   readonly pid: number;
-  /** Ends it. Gives what it found. */
+  /** Ends it. Returns what it found. */
   end(): Promise<Answers>;
 }
 

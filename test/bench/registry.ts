@@ -10,9 +10,10 @@ import { generate, register, say, start, type Started } from './registry/server.
 import { compareSizes } from './registry/sizes.ts';
 
 /**
- * `npm run bench:registry [-- executable|node|bun [ENTRIES]]`: what a large registry costs. Registrations by its size,
- * starts after a crash and after a clean stop, memory, gets while the file is rewritten, registrations with and without backups back to back, and the longest turn of counting a prefix.
- * Needs Linux, and `npm run build` for the executable and Node.
+ * `npm run bench:registry [-- executable|node|bun [ENTRIES]]`: what a large registry costs. Registrations by
+ * its size, starts after a crash and after a clean stop, and memory. Gets while the file is rewritten, and
+ * registrations with and without backups back to back. The longest turn of counting a prefix. Needs Linux,
+ * and `npm run build` for the executable and Node.
  */
 
 const how = process.argv[2] ?? 'executable';

@@ -8,8 +8,9 @@ import { freePort } from '../support/free-port.ts';
 import { type Server, startServer } from './server.ts';
 
 /**
- * What else an installer could keep its entries in, over TLS with the broker's certificate, each write on the disk before its
- * answer: Redis under its own client, etcd under `h2load` with a prepared message of gRPC.
+ * Alternatives for an installer's entries: Redis with its own client, and etcd under `h2load` with a prepared
+ * message of gRPC. Both run over TLS with the broker's certificate, with each write on the disk before its
+ * answer.
  */
 export interface Rival {
   readonly name: string;

@@ -10,9 +10,10 @@ import { type CommandLine, type Server, startServer } from './server.ts';
 import { loads, measure } from './wrk.ts';
 
 /**
- * `npm run bench [-- executable|bun|node|deno]`: durable registrations and gets over TLS against a bare Hono hello on the same
- * runtime, Redis and etcd, in turn, so that the ratios hold where the machine's speed drifts. Needs Linux, `wrk`, and `npm run
- * build` for the executable; what of Redis and etcd is not installed is left out, and said.
+ * `npm run bench [-- executable|bun|node|deno]`: durable registrations and gets over TLS, against a bare Hono
+ * hello on the same runtime, Redis and etcd. They run in turn, so that the ratios hold when the machine's
+ * speed drifts. Needs Linux, `wrk`, and `npm run build` for the executable; what of Redis and etcd is not
+ * installed is left out, and said.
  */
 
 const ROUNDS = 3;

@@ -4,9 +4,10 @@ import { compareWrites } from './scale/writes.ts';
 import { lacking } from '../support/tools.ts';
 
 /**
- * `npm run bench:scale [-- executable|bun|node]`: what docs/scale.md is sized by. Writes a second at 64 connections, and what entries
- * cost in memory and at a start: one broker with its file, one and three over three members of etcd, and the bare members. Everything is
- * on this machine, over TLS, on its disk. Needs Linux, `wrk`, `h2load`, `etcd`, and `npm run build`.
+ * `npm run bench:scale [-- executable|bun|node]`: what docs/scale.md is sized by. Writes a second at 64
+ * connections, and the cost of entries in memory and at a start. Measured are one broker with its file, one
+ * and three over three members of etcd, and the bare members. Everything is on this machine, over TLS, on its
+ * disk. Needs Linux, `wrk`, `h2load`, `etcd`, and `npm run build`.
  */
 
 const how = process.argv[2] ?? 'executable';

@@ -17,7 +17,7 @@ import { put } from '../store/support.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 
-/** As TypeScript takes a function for one that gives nothing: what it gives may be a promise all the same. */
+/** TypeScript accepts a function that returns a promise as one that returns nothing. */
 type Told = () => void;
 
 const thrower = (): never => {

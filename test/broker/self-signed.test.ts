@@ -51,7 +51,7 @@ describe('makeSelfSigned()', { skip }, () => {
     assert.match(execFileSync('bash', ['-c', trial(args)], { input: cert, encoding: 'utf8' }), /: OK\n$/);
   });
 
-  it('gives a key of its own each time, which is that of the certificate and has signed it', async () => {
+  it('returns a key of its own each time, which is that of the certificate and has signed it', async () => {
     const seen = new Set<string>();
     // Enough for numbers with a zero in front, and with a first bit that is set.
     for (let i = 0; i < 300; i++) {

@@ -7,7 +7,7 @@ import { tempDir } from '../support/temp.ts';
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
-  /** The JSON object of the body; empty where it is none. */
+  /** The JSON object of the body; empty if it is none. */
   readonly body: JsonObject;
 }
 

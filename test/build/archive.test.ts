@@ -27,7 +27,7 @@ function folder(order: readonly string[], mode: number): string {
 
 describe('pack()', { skip }, () => {
   for (const [type, list] of Object.entries({ 'tar.gz': ['tar', 'tvzf'], zip: ['unzip', '-Z'] })) {
-    it(`gives the same ${type} for the same contents, whatever their order, times and modes`, async () => {
+    it(`makes the same ${type} for the same contents, whatever their order, times and modes`, async () => {
       const archives: string[] = [];
       for (const dir of [folder(['prog', 'a.txt', 'B'], 0o600), folder(['B', 'a.txt', 'prog'], 0o777)]) {
         const archive = path.join(path.dirname(dir), `it.${type}`);

@@ -48,7 +48,7 @@ async function start(executable: string): Promise<RunResult & { mark: string }> 
 describe('row "the working directory": an executable started in a hostile directory', () => {
   let source = '';
 
-  // The entry stands inside the project, so that the build finds its dependencies.
+  // The entry is inside the project, so that the build finds its dependencies.
   before(() => {
     source = path.join(root, 'dist', `.hostile-${process.pid}.ts`);
     mkdirSync(path.dirname(source), { recursive: true });

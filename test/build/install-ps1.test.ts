@@ -142,7 +142,7 @@ describe('install.ps1', () => {
     assert.match(script, /function Install-Bpbroker[^]*?\n {2}\$ErrorActionPreference = 'Stop'/);
     // What only PowerShell 7 has: chains, the ternary and null operators.
     assert.doesNotMatch(bare, /&&|\|\||\?\?|\?\.|\s\?\s/);
-    // `exit` would end the session of whoever pipes this into iex.
+    // `exit` would end the session of a user who pipes this into iex.
     assert.doesNotMatch(bare, /\bexit\b/i);
     for (const uri of matches(/Invoke-WebRequest (.*)/g)) assert.match(uri, /^-UseBasicParsing /);
   });

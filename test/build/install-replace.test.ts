@@ -118,7 +118,7 @@ describe('install.sh, over what was there', { skip }, () => {
       );
     });
 
-    it('links the client alone where it is installed alone, and nothing for a folder that was named', async () => {
+    it('links only the client when only it is installed, and nothing for a folder that was named', async () => {
       const url = await served();
       const client = await installAtRoot(['--url', url, '--client'], everyFile);
       assert.match(client.stdout, /Links to it are in .*\n\.\/bin\/bpclient\n\.\/bpbroker\/bin\/bpclient\n$/);

@@ -43,7 +43,7 @@ const verifiers: Readonly<Record<string, string>> = {
   'openssl beside an old ssh-keygen': having(['openssl'], { 'ssh-keygen': oldSsh }),
 };
 
-describe('row "a tampered release": install.sh with the key of whoever signs releases', { skip }, () => {
+describe('row "a tampered release": install.sh with the key that signs releases', { skip }, () => {
   const key = makeKey();
   let installer = '';
   let release = '';

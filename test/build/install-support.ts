@@ -121,7 +121,7 @@ export interface SmallRelease {
   readonly key?: SigningKey;
 }
 
-/** A release of shell scripts: quick, and each does what the test is about. Gives its folder. */
+/** A release of shell scripts: quick, and each does what the test is about. Returns its folder. */
 export async function smallRelease({
   program = 'echo NAME 9.9.9',
   target = host,

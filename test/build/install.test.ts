@@ -246,7 +246,7 @@ describe('install.sh', { skip }, () => {
     assert.match((await install(['--help'])).stdout, /--url URL .*\n.*\[BPBROKER_INSTALL_URL\]/);
   });
 
-  it('takes nothing over plain HTTP unless it is told to', async () => {
+  it('uses plain HTTP only when an option allows it', async () => {
     const dir = path.join(tempDir(), 'bin');
     const plain = await served();
     const env = { BPBROKER_INSTALL_PLAIN_HTTP: '' };

@@ -51,7 +51,7 @@ describe('buildPackage()', () => {
     await buildPackage(project);
   });
 
-  it('emits sources, types and documents, and removes what stood there', () => {
+  it('emits sources, types and documents, and removes what was there', () => {
     for (const file of ['index.js', 'index.d.ts', 'client/index.js', 'README.md', 'package.json']) {
       assert.ok(existsSync(path.join(out, file)), file);
     }
@@ -74,7 +74,7 @@ describe('buildPackage()', () => {
     bun: [tool('bun')],
     deno: [tool('deno'), 'run', '-A', '--no-lock'],
   })) {
-    it(`gives a program that starts on ${runtime} with the seam of ${runtime}`, async () => {
+    it(`makes a program that starts on ${runtime} with the seam of ${runtime}`, async () => {
       const { stdout, stderr } = await run([...command, path.join(out, 'cli', 'bpbroker.js')]);
       assert.equal(stdout, `small on ${runtime}`, stderr);
     });

@@ -46,7 +46,7 @@ describe('findHostNode()', () => {
     assert.match(host.version, /^\d+\.\d+\.\d+/);
   });
 
-  it('gives nothing where there is none', () => {
+  it('returns nothing when there is none', () => {
     assert.equal(findHostNode({ PATH: '/nowhere' }), undefined);
   });
 });

@@ -26,13 +26,13 @@ if (process.argv.includes('start')) {
 }`;
 
 describe('run()', () => {
-  it('gives code, output and what it was given on stdin', async () => {
+  it('returns code, output and what it received on stdin', async () => {
     const code = `process.stdin.pipe(process.stdout); console.error('said'); process.exitCode = 3;`;
     const result = await run([process.execPath, '-e', code], { input: 'ä given' });
     assert.deepEqual(result, { code: 3, signal: undefined, stdout: 'ä given', stderr: 'said\n' });
   });
 
-  it('gives the signal that ended a program', async () => {
+  it('returns the signal that ended a program', async () => {
     const result = await run([process.execPath, '-e', `process.kill(process.pid, 'SIGTERM')`]);
     assert.equal(result.signal, 'SIGTERM');
     assert.equal(result.code, undefined);
@@ -110,7 +110,7 @@ describe('parseReady()', () => {
     assert.deepEqual(parseReady(text), { url: 'https://[::1]:443', port: 443, udpPort: 9, fingerprint });
   });
 
-  it('gives nothing for a line that is not whole yet', () => {
+  it('returns nothing for a line that is not whole yet', () => {
     assert.equal(parseReady(ready.slice(0, -10)), undefined);
   });
 });

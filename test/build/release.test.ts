@@ -114,7 +114,7 @@ describe('buildRelease()', { skip }, () => {
     assert.ok(own?.dependsOn.includes(`bun@${bun}`));
   });
 
-  it('gives the same bytes when another process does it again elsewhere', async () => {
+  it('makes the same bytes when another process does it again elsewhere', async () => {
     const again = path.join(tempDir(), 'again');
     const file = path.join(root, 'build', 'release.ts');
     const signing = path.join(root, 'build', 'sign.ts');
@@ -131,7 +131,7 @@ describe('buildRelease()', { skip }, () => {
   });
 
   /** All targets take minutes to build; those that `npm run build:all` has built are measured where they are. */
-  it('makes archives of 55 MB at the most', () => {
+  it('makes archives of at most 55 MB', () => {
     const all = path.join(root, 'dist', 'release');
     const isArchive = (name: string): boolean => /\.(?:tar\.gz|zip)$/.test(name);
     for (const dir of [out, all].filter((one) => existsSync(one))) {
@@ -147,7 +147,7 @@ describe('buildRelease()', { skip }, () => {
 });
 
 describe('readSource()', () => {
-  it('gives the commit and its time, even, and says when files differ from it', async () => {
+  it('returns the commit and its time, even, and whether files differ from it', async () => {
     const dir = tempDir();
     const git = (...args: string[]): Promise<string> =>
       capture(['git', '-c', 'user.name=a', '-c', 'user.email=a@example.org', ...args], {

@@ -56,7 +56,7 @@ describe('readSigningKey()', { skip: noTools }, () => {
     assert.notEqual((await run(['openssl', ...raw, '-in', at('sig')])).code, 0);
   });
 
-  it('gives the same signatures each time, and names the public half alone', async () => {
+  it('makes the same signatures each time, and names the public half alone', async () => {
     const file = keyFile(await generated());
     const [one, other]: SigningKey[] = [readSigningKey(file), readSigningKey(file)];
     assert.ok(one && other);

@@ -34,7 +34,7 @@ describe('a teardown takes what has gone for done', () => {
     endWine(wineserver, { WINEPREFIX: tempDir() });
   });
 
-  it('and one that fails is told, but keeps none of the others from running', async () => {
+  it('and one that fails is reported, but keeps none of the others from running', async () => {
     const ran: string[] = [];
     const fail = (): never => {
       throw new Error('it is stuck');

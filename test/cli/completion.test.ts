@@ -22,7 +22,7 @@ function words(line: string): string[] {
 const kind = (line: string): Completion['kind'] => complete(root, line.split(' ')).completion.kind;
 
 describe('complete()', () => {
-  it('gives the commands and options of every command as its definition has them, and no hidden one', () => {
+  it('offers the commands and options of every command as in its definition, and no hidden one', () => {
     const visit = (command: Command, path: readonly string[]): void => {
       const below = Object.entries(command.subCommands ?? {});
       const visible = below.filter(([, { hidden }]) => !hidden);
@@ -39,7 +39,7 @@ describe('complete()', () => {
     assert.ok(!words('').includes('extension-host'));
   });
 
-  it('gives what begins with what is typed', () => {
+  it('offers words that begin with the typed text', () => {
     assert.deepEqual(words('service re'), ['register', 'replace', 'renew']);
     assert.deepEqual(words('service get --access'), ['--access-key', '--access-key-file']);
     assert.deepEqual(words('service get -'), words('service get --'));
@@ -55,7 +55,7 @@ describe('complete()', () => {
     assert.deepEqual(words('-bhost service re'), ['register', 'replace', 'renew']);
   });
 
-  it('leaves to the shell what stands behind the -- of lock, and gives its own options before', () => {
+  it('leaves the words after the -- of lock to the shell, and offers its own options before', () => {
     assert.deepEqual(words('lock --na'), ['--name']);
     assert.equal(kind('lock --name '), 'entries');
     assert.equal(kind('lock --name x -- '), 'files');
@@ -65,7 +65,7 @@ describe('complete()', () => {
     assert.deepEqual(words('service get -- --na'), ['--name'], 'other commands have nothing of the kind');
   });
 
-  it('gives what a command requires first, and nothing twice that may be given once', () => {
+  it('offers required options first, and none twice that may be given once', () => {
     assert.equal(words('service get ')[0], '--name');
     assert.ok(!words('service get --name x --').includes('--name'));
     assert.ok(words('discover --target x --').includes('--target'));
@@ -77,7 +77,7 @@ describe('complete()', () => {
     assert.ok(words('service list --count --').includes('--prefix'));
   });
 
-  it('gives the choices of an option, behind a space or an equals sign', () => {
+  it('offers the choices of an option, after a space or an equals sign', () => {
     assert.deepEqual(words('service get --format '), ['text', 'json', 'csv', 'csv-noheader', 'env']);
     assert.deepEqual(words('service get --format=cs'), ['csv', 'csv-noheader']);
     assert.deepEqual(words('service get -f j'), ['json']);

@@ -63,7 +63,7 @@ describe('the tables of commands and options', () => {
     }
   });
 
-  it('know an option for a word that stands alone, wherever a command has options of its own', () => {
+  it('know an option for a word without one, wherever a command has options of its own', () => {
     for (const visited of leaves) {
       const { positionals, required, oneOf } = visited.command;
       assert.ok(positionals ?? required ?? oneOf, title(visited));

@@ -4,7 +4,7 @@ import { createLineQueue } from '../../src/cli/terminal/line-queue.ts';
 
 type Done = (isWritten: boolean) => void;
 
-/** A reader that takes lines when it is told to. */
+/** A reader that takes lines when the test lets it. */
 function sleepingReader(): {
   send: (bytes: Uint8Array, done: Done) => void;
   got: string[];

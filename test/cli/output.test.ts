@@ -103,7 +103,7 @@ describe('an entry', () => {
     assert.deepEqual(render(listResult([object], dataOnly), 'csv', undefined)[0], 'name,data');
   });
 
-  it('gives chosen columns as text, and names the ones there are when one is unknown', () => {
+  it('prints chosen columns as text, and names the ones there are when one is unknown', () => {
     assert.deepEqual(render(entryResult(object), 'text', ['host', 'last_write_ip']), [
       'it\'s, "here"\t127.0.0.1',
     ]);

@@ -8,7 +8,7 @@ import type { Rpc } from '../../src/client/connection/rpc.ts';
 import { watchChanges } from '../../src/client/registry/watch.ts';
 import type { ChannelResponse } from '../../src/runtime/runtime.ts';
 
-/** Row "what a client reads": what a broker, or whoever has taken its place, can make its client read. */
+/** Row "what a client reads": what a broker, or a host in its place, can make its client read. */
 
 const MIB = 1024 * 1024;
 

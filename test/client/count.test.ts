@@ -4,7 +4,10 @@ import { createRegistry } from '../../src/client/registry/registry.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import type { CallParams } from '../../src/client/connection/rpc.ts';
 
-/** A broker from before `entries`: it refuses a parameter that it does not know, and gives a page with the count. */
+/**
+ * A broker from before `entries`: it refuses a parameter that it does not know, and returns a page with the
+ * count.
+ */
 function olderBroker(count: number): { asked: CallParams[]; registry: ReturnType<typeof createRegistry> } {
   const asked: CallParams[] = [];
   const registry = createRegistry({

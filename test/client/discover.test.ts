@@ -81,7 +81,7 @@ describe(`discover() of the library, on ${runtime.name}`, () => {
     assert.deepEqual(await read({ broker: third, knownBrokers }), { db: '10.0.0.5' });
   });
 
-  it('with a key: finds whoever has it, and connect() holds to the certificate that was proved', async () => {
+  it('with a key: finds the broker that has it, and connect() holds to the certificate that was proved', async () => {
     const [found] = await find(keyed, { name: 'shop', key });
     assert.equal(found.proof?.fingerprint, keyed.fingerprint);
     const knownBrokers = path.join(tempDir(), 'folder that is not there', 'known_brokers');
@@ -96,7 +96,7 @@ describe(`discover() of the library, on ${runtime.name}`, () => {
     await assert.rejects(read({ broker: forged, discoverKey: key }), { code: 'identity_mismatch' });
   });
 
-  it('with a key: believes nobody who has it not', async () => {
+  it('with a key: believes no broker without it', async () => {
     await assert.rejects(find(unkeyed, { name: 'shop', key, timeoutMs: 300 }), { code: 'unreachable' });
     await assert.rejects(find(keyed, { name: 'shop', key: other, timeoutMs: 300 }), { code: 'unreachable' });
     await assert.rejects(find(keyed, { name: 'shop', timeoutMs: 300 }), { code: 'unreachable' });

@@ -45,7 +45,7 @@ describe('discover()', () => {
     assert.deepEqual(await find({ port, identify }), [{ host: '127.0.0.1', port, addresses: ['127.0.0.1'] }]);
   });
 
-  it('says who was asked when none answered in time', async () => {
+  it('names the addresses that were asked when none answered in time', async () => {
     const { port } = await start('127.0.0.1', 0, 'foo');
     await assert.rejects(find({ port, name: 'bar', timeoutMs: 300, targets: ['127.0.0.1:9'] }), {
       code: 'unreachable',

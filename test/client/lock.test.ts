@@ -12,7 +12,7 @@ import { waitFor } from '../support/wait.ts';
 interface Served {
   readonly store: Store;
   readonly client: BrokerClient;
-  /** What the client was told for people. */
+  /** The client's lines for people. */
   readonly notes: string[];
   /** Has the broker answer no more, or again. */
   setDeaf(deaf: boolean): void;
@@ -62,7 +62,7 @@ const lost = { name: 'BrokerError', code: 'lock_lost', exitCode: 1 };
 const dataOf = async (store: Store, name = 'lock'): Promise<unknown> => (await store.get(name))?.data['_str'];
 
 describe('client.withLock()', () => {
-  it('holds the entry while the work runs, and gives what the work gives', async () => {
+  it('holds the entry while the work runs, and returns the result of the work', async () => {
     const { store, client } = await serve();
     const result = await client.withLock('lock', { data: 'mine' }, async (lock) => {
       assert.equal(await dataOf(store), 'mine');
@@ -225,7 +225,7 @@ describe('client.lock()', () => {
     assert.match(notes.join('\n'), /^Lock 'lock' could not be released \(No answer.*\): it expires in .*$/m);
   });
 
-  it('gives up in time where the broker falls silent once it has given it, and nothing has shown that it is held', async () => {
+  it('gives up in time when the broker falls silent after the registration, and nothing has shown that the lock is held', async () => {
     for (const wait of [true, false]) {
       const { client, setSlow, setDeaf } = await serve();
       // Longer than a third of the lifetime, so that only a renewal could show that it is held.
@@ -234,7 +234,7 @@ describe('client.lock()', () => {
     }
   });
 
-  it('leaves nothing behind with one who gave up as it was given', async () => {
+  it('leaves nothing behind for a caller that gave up as the lock was taken', async () => {
     const { store, client } = await serve();
     await store.mutate('lock', put('first'));
     for (let i = 0; i < 20; i++) {

@@ -52,7 +52,7 @@ describe(`connect() with a function in place of the network, on ${runtime.name}`
     });
   });
 
-  it('gives changes as they happen, each of its own shape, and ends with its signal', async () => {
+  it('reports changes as they happen, each of its own shape, and ends with its signal', async () => {
     const app = appWith(await open());
     const client = await connect({ broker: url, fetch: (request) => app.fetch(request) });
     const over = new AbortController();
@@ -159,7 +159,7 @@ describe(`connect() with a function in place of the network, on ${runtime.name}`
     assert.ok(made < 25, `${made}`);
   });
 
-  it('gives any JSON that a method answers', async () => {
+  it('returns any JSON that a method answers', async () => {
     for (const value of [[1, 'a', null], 'text', 3, null, true, { a: [] }, {}]) {
       const client = await connect(answering(() => Response.json(value)));
       assert.deepEqual(await client.call('my', 'Method'), value);
@@ -189,7 +189,7 @@ describe(`connect() with a function in place of the network, on ${runtime.name}`
     });
   });
 
-  it('tries again while nothing is there, for as long as it is told to', async () => {
+  it('tries again while nothing answers, for as long as its option says', async () => {
     let asked = 0;
     const app = appWith(await open());
     const client = await connect({

@@ -44,7 +44,7 @@ const keyOf = (change: ClientChange): string =>
   `${change.type} ${change.type === 'reset' ? '' : change.name} ${change.revision}`;
 
 describe('watch({ initial })', () => {
-  it('gives what exists and then each change, none missing and none twice, also of what is written meanwhile', async () => {
+  it('reports what exists and then each change, none missing and none twice, also of what is written meanwhile', async () => {
     let writes = 0;
     const client = await open({}, async (own) => {
       if (writes === 2) return;

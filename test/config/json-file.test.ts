@@ -124,7 +124,7 @@ function damage(random: Random, text: string): string {
 }
 
 describe('readJsonFile()', () => {
-  it('reads what parsing the whole text gives, and refuses with the same words at the same place', async (t) => {
+  it('reads the same as parsing the whole text, and refuses with the same words at the same place', async (t) => {
     const seed = chooseSeed();
     t.diagnostic(`BPBROKER_SEED=${seed}`);
     const random = createRandom(seed);

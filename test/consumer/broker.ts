@@ -35,7 +35,7 @@ import { Hono } from 'hono';
 import * as v from 'valibot';
 import { z } from 'zod';
 
-// A schema of any library: what `run` gets has the type that the schema gives out.
+// A schema of any library: `run` receives the output type of the schema.
 const greetings: Module = defineModule({
   Valibot: defineMethod({
     params: v.strictObject({ who: v.string(), times: v.optional(v.number(), 1) }),
@@ -56,7 +56,7 @@ const greetings: Module = defineModule({
   }),
 });
 
-// A schema of one's own, and a module without helpers.
+// A schema of your own, and a module without helpers.
 const text: StandardSchema<{ text: string }> = {
   '~standard': {
     version: 1,
@@ -95,7 +95,7 @@ const log: Logger = {
   error() {},
 };
 
-// The configuration: an object with modules of one's own, or a value of an interface.
+// The configuration: an object with modules of your own, or a value of an interface.
 const level: LogLevel = 'debug';
 const key: ModuleKey = { _access_key: ['old', 'new'] };
 const greetingsConfig: ModuleConfig = { ...key, language: 'en' };
@@ -161,7 +161,7 @@ await createBroker({});
 await createBroker({ dir: '.', dirr: '.' });
 // @ts-expect-error -- a port is a number
 await createBroker({ dir: '.', config: { api: { listen_port: '1' } } });
-// @ts-expect-error -- a port is a number beside a module of one's own, too
+// @ts-expect-error -- a port is a number beside a module of your own, too
 await createBroker({ dir: '.', config: { greetings: {}, api: { listen_port: '1' } } });
 // @ts-expect-error -- there is no such option
 await createBroker({ dir: '.', config: { api: { listen_prot: 1 } } });

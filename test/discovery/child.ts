@@ -16,7 +16,7 @@ export interface ResponderArgs {
   readonly names: readonly string[];
   readonly listenIp?: string;
   readonly rescanMs?: number;
-  /** What it says to whoever connects to the TCP port; default: no TCP port. */
+  /** What it sends to a client that connects to the TCP port; default: no TCP port. */
   readonly identity?: string;
 }
 

@@ -83,7 +83,7 @@ describe('discovery between hosts', { skip: problem ?? false, concurrency: 3 }, 
     assert.equal(await runChild(net, 'b', 'original', 'foo'), '10.77.1.1 Key Exists\n');
     assert.equal(await runChild(net, 'b', 'original', 'bar'), '10.77.1.3 Key Exists\n');
     assert.deepEqual(hosts(await find(net, 'b', { name: 'bar' })), ['10.77.1.3']);
-    // It was told to listen on the other subnet alone.
+    // It is configured to listen only on the other subnet.
     assert.equal(await runChild(net, 'd', 'original', 'bar'), 'no answer');
     assert.equal((await find(net, 'd', { name: 'bar', timeoutMs: 700 })).code, 'unreachable');
     await net.close();

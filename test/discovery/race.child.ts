@@ -42,7 +42,7 @@ export interface ClientArgs {
 export interface ClientReport {
   /** Races in which it read the entry from the broker. */
   readonly right: number;
-  /** Races in which it took another for the broker, or was told anything by another. */
+  /** Races in which it took another for the broker, or accepted anything from another. */
   readonly wrong: readonly string[];
   /** Races that it gave up, with the error's code. */
   readonly failed: readonly string[];

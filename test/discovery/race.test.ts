@@ -20,7 +20,7 @@ const child = path.join(import.meta.dirname, `race.child${path.extname(import.me
 const key = randomBytes(32).toString('hex');
 const accessKey = `canary-${randomBytes(8).toString('hex')}`;
 
-/** Starts a host's part; gives what it prints first, and a way to have it print again. */
+/** Starts a host's part; returns what it prints first, and a way to have it print again. */
 async function begin(net: Network, host: string, role: string, args: BrokerArgs | RogueArgs): Promise<Part> {
   const command = [process.execPath, child, role, JSON.stringify(args)];
   const running: ChildProcess = net.spawn(host, command, { stdio: ['pipe', 'pipe', 'inherit'] });

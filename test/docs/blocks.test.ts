@@ -7,8 +7,8 @@ import { blocksOf } from '../support/documents.ts';
 import { commandLanguages } from '../support/typed-page.ts';
 
 /**
- * Every command block of README, tutorial, how-to and reference is typed by a test, or says in a comment before it
- * why not: `<!-- not run: REASON -->`, or which test does so: `<!-- run by: FILE -->`.
+ * Every command block of README, tutorial, how-to and reference is typed by a test. Else a comment before it
+ * says why not, `<!-- not run: REASON -->`, or which test does so, `<!-- run by: FILE -->`.
  */
 
 /** The tests that type all blocks of a page that bear no mark. */

@@ -13,7 +13,7 @@ const script = (name: string): string[] => ['bash', path.join(root, 'examples', 
 const skip = process.platform === 'win32' ? 'its scripts are for bash' : false;
 
 describe('the example of a cluster', { skip }, () => {
-  it('gives every node that joins its own number, and each of them the list of all', async () => {
+  it('assigns every node that joins its own number, and sends each of them the list of all', async () => {
     const dir = tempDir();
     const port = await freePort();
     const bin = programFolder(reference);

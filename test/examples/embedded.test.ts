@@ -13,7 +13,7 @@ const source = readFileSync(path.join(root, 'examples', 'embedded', 'ports.ts'),
 // Node 20 does not run TypeScript.
 for (const launcher of launchers.filter(({ name }) => !['executable', 'node20'].includes(name))) {
   describe(`the example of a module in a program, on ${launcher.name}`, { skip: skipOf(launcher) }, () => {
-    it('gives each service of a host a port of its own, the same one again, and refuses what is no name', async () => {
+    it('assigns each service of a host a port of its own, the same one again, and refuses invalid names', async () => {
       const dir = consumer({ 'ports.ts': source });
       const program = start([...launcher.bpbroker.slice(0, -1), 'ports.ts', './data'], {
         cwd: dir,

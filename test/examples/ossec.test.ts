@@ -60,7 +60,7 @@ async function installed(content: string | undefined, options: object = {}): Pro
 const loopback = process.platform === 'linux' ? false : 'only Linux answers on all of 127.0.0.0/8';
 
 describe("the example of OSSEC's agents", () => {
-  it('adds the caller behind what stands, and keeps owner and mode of the file', async () => {
+  it('adds the caller after the existing lines, and keeps owner and mode of the file', async () => {
     const { broker, file, lines, call } = await installed(present);
     chmodSync(file, 0o640);
     if (process.getuid?.() === 0) chownSync(file, 1234, 4321);
@@ -104,24 +104,20 @@ describe("the example of OSSEC's agents", () => {
     await broker.kill();
   });
 
-  it(
-    'gives one of 32 simultaneous callers a name, and one a single address',
-    { skip: loopback },
-    async () => {
-      const { broker, lines, call } = await installed(undefined);
-      const oneName = Array.from({ length: 16 }, (_, n) => call('AddAgent', 'same', `127.0.2.${n + 1}`));
-      const oneAddress = Array.from({ length: 16 }, (_, n) => call('AddAgent', `n${n}`, '127.0.3.1'));
-      for (const race of [oneName, oneAddress]) {
-        const statuses = (await Promise.all(race)).map(({ status }) => status);
-        assert.deepEqual(
-          statuses.toSorted((a, b) => a - b),
-          [200, ...Array.from({ length: 15 }, () => 409)],
-        );
-      }
-      assert.equal(lines().length, 2);
-      await broker.kill();
-    },
-  );
+  it('lets one of 32 simultaneous callers have a name, and one an address', { skip: loopback }, async () => {
+    const { broker, lines, call } = await installed(undefined);
+    const oneName = Array.from({ length: 16 }, (_, n) => call('AddAgent', 'same', `127.0.2.${n + 1}`));
+    const oneAddress = Array.from({ length: 16 }, (_, n) => call('AddAgent', `n${n}`, '127.0.3.1'));
+    for (const race of [oneName, oneAddress]) {
+      const statuses = (await Promise.all(race)).map(({ status }) => status);
+      assert.deepEqual(
+        statuses.toSorted((a, b) => a - b),
+        [200, ...Array.from({ length: 15 }, () => 409)],
+      );
+    }
+    assert.equal(lines().length, 2);
+    await broker.kill();
+  });
 
   it('refuses names that are no host names, and changes nothing', async () => {
     const { broker, file, call } = await installed(present);
@@ -152,7 +148,7 @@ describe("the example of OSSEC's agents", () => {
     await broker.kill();
   });
 
-  it('runs the restart command; where that fails the key stands, and the log says so', async () => {
+  it('runs the restart command; when that fails the key remains, and the log says so', async () => {
     const flag = path.join(tempDir(), 'restarted');
     const good = await installed(present, { restart: ['touch', flag] });
     assert.equal((await good.call('AddAgent', 'web2')).status, 200);

@@ -7,7 +7,7 @@ import { waitFor } from '../support/wait.ts';
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 describe('the body of an answer', () => {
-  it('that fails gives what had come before its error', async () => {
+  it('that fails returns what had come before its error', async () => {
     const body = createBody({ onRoom() {}, onAbandoned: () => assert.fail('nobody has gone') });
     body.push(bytes('half '));
     body.push(bytes('of it'));

@@ -5,7 +5,7 @@ import { createLocks } from '../../src/extensions/locks.ts';
 const [a, b, c] = [{}, {}, {}];
 
 describe('createLocks()', () => {
-  it('gives a lock to one holder at a time, in the order in which they came', async () => {
+  it('lets one holder at a time have a lock, in the order in which they came', async () => {
     const locks = createLocks();
     const order: string[] = [];
     await locks.acquire('x', a);
@@ -24,7 +24,7 @@ describe('createLocks()', () => {
     assert.deepEqual(order, ['b', 'c']);
   });
 
-  it('gives a holder what it holds once more, and takes as many releases', async () => {
+  it('lets a holder take its lock once more, and needs as many releases', async () => {
     const locks = createLocks();
     await locks.acquire('x', a);
     await locks.acquire('x', a);

@@ -59,7 +59,7 @@ describe("the registry of a module's call", () => {
     });
   });
 
-  it('fails with the errors that a client is told, which fail the call unless they are caught', async () => {
+  it('fails with the errors that a client gets, which fail the call unless they are caught', async () => {
     const app = appOf(async ({ registry }) => {
       await registry.register('a', 'b');
       await registry.register('a', 'c');
@@ -122,7 +122,7 @@ describe("the registry of a module's call", () => {
     assert.deepEqual(await answer, { status: 200, body: { data: 'here', count: 2 } });
   });
 
-  it('gives up waiting after the time that it is given', async () => {
+  it('gives up waiting after its time limit', async () => {
     const app = appOf(({ registry }) => registry.waitFor('never', { timeoutMs: 120 }));
     const { status, body } = await ask(app);
     assert.deepEqual([status, body['code']], [504, 'timeout']);
@@ -166,7 +166,7 @@ describe("the registry of a module's call", () => {
     });
   }
 
-  it('stops waiting with a signal that the module gives', async () => {
+  it('stops waiting with a signal of the module', async () => {
     const app = appOf(async ({ registry }) => {
       const enough = new AbortController();
       const wait = registry.waitFor('never', { signal: enough.signal });

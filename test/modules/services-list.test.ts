@@ -110,7 +110,7 @@ describe('services.List', () => {
     assert.equal(asked.lists, 0);
   });
 
-  it('gives the state of now to who asks after a change, whatever is still being read', async () => {
+  it('returns the present state to a request after a change, whatever is still being read', async () => {
     const store = memoryStore();
     const services = createServices(store);
     const list = async (): Promise<Listed> =>

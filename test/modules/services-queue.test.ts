@@ -27,7 +27,7 @@ function callWith(params: Call['params'], signal: AbortSignal): Call {
   };
 }
 
-/** One who asks for the name `lock`. */
+/** A client that asks for the name `lock`. */
 interface Asker {
   /** What it got: the revision of its entry, or why not. */
   readonly outcome: Promise<number | string>;
@@ -80,7 +80,7 @@ describe('services.Register with wait', () => {
     assert.equal(typeof (await asker(services, {}).outcome), 'number');
   });
 
-  it('gives the name to those who wait in the order of asking, one at a time', async () => {
+  it('lets waiting clients have the name in the order of asking, one at a time', async () => {
     const { store, services } = await held();
     const order: string[] = [];
     const names = Array.from({ length: 20 }, (_, i) => `w${i}`);
@@ -98,7 +98,7 @@ describe('services.Register with wait', () => {
     );
   });
 
-  it('serves who has waited longer, by earlier requests, before who came first to this broker', async () => {
+  it('serves a client that has waited longer, by earlier requests, before the first to come to this broker', async () => {
     const { store, services } = await held();
     const order: string[] = [];
     for (const [data, waited] of [
@@ -114,7 +114,7 @@ describe('services.Register with wait', () => {
     assert.deepEqual(order, ['oldest', 'older', 'new']);
   });
 
-  it('keeps the place of one whose request is over, and who asks again with its ticket', async () => {
+  it('keeps the place of a client whose request has ended, and that asks again with its ticket', async () => {
     const { store, services } = await held();
     const order: string[] = [];
     const early = asker(services, { data: 'early', wait: '50ms', ticket: 't1' }, order);
@@ -129,7 +129,7 @@ describe('services.Register with wait', () => {
     behind.leave();
   });
 
-  it('keeps no place for long for one who does not ask again, and none for one who has gone', async () => {
+  it('keeps no place for long for a client that does not ask again, and none for one that has gone', async () => {
     const { store, services } = await held();
     const order: string[] = [];
     const silent = asker(services, { data: 'silent', wait: '50ms', ticket: 't1' }, order);
@@ -143,7 +143,7 @@ describe('services.Register with wait', () => {
     assert.deepEqual(order, ['next']);
   });
 
-  it('keeps none for one who says that it does not ask again', async () => {
+  it('keeps none for a client that says that it does not ask again', async () => {
     const { store, services } = await held();
     const last = asker(services, { wait: '50ms', ticket: 't1', final: true });
     const next = asker(services, { data: 'next', wait: '30s', ticket: 't2' });
@@ -153,7 +153,7 @@ describe('services.Register with wait', () => {
     assert.equal(await holderOf(store), 'next');
   });
 
-  it('takes back what it gave to one who went at that moment', async () => {
+  it('takes the name back from a client that went at that moment', async () => {
     const store = memoryStore();
     const slow: Store = {
       ...store,
@@ -175,7 +175,7 @@ describe('services.Register with wait', () => {
     assert.equal(await holderOf(store), 'next');
   });
 
-  it('holds no more than so much of what those who wait would store, and takes more once some have gone', async () => {
+  it('holds no more than so much of the data of waiting clients, and accepts more once some have gone', async () => {
     const { store, services } = await held();
     const data = 'x'.repeat(1_000_000);
     const waiting = Array.from({ length: 20 }, () => asker(services, { data, wait: '30s' }));
@@ -189,7 +189,7 @@ describe('services.Register with wait', () => {
     assert.equal(typeof (await another.outcome), 'number');
   });
 
-  it('lets nobody in before them who does not wait', async () => {
+  it('lets no client in before them that does not wait', async () => {
     const { store, services } = await held();
     const order: string[] = [];
     const first = asker(services, { data: 'early', wait: '50ms', ticket: 't1' }, order);
@@ -211,7 +211,7 @@ describe('services.Register with wait', () => {
     assert.equal(await holderOf(store), 'next');
   });
 
-  it('ends with already_exists when the wait is over, and with unavailable when the broker stops', async () => {
+  it('ends with already_exists when the wait has ended, and with unavailable when the broker stops', async () => {
     const { store, services } = await held();
     assert.equal(await asker(services, { wait: '30ms' }).outcome, 'already_exists');
     const waiting = [1, 2, 3].map(() => asker(services, { wait: '30s' }));

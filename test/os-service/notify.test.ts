@@ -75,7 +75,7 @@ describe('createNotify()', () => {
     await notify.watchdog();
   });
 
-  it('a manager that cannot be told is told of, and ends nothing', async () => {
+  it('a manager that cannot be reached is reported, and ends nothing', async () => {
     const errors: string[] = [];
     const notify = createNotify({
       env: { NOTIFY_SOCKET: '/run/x' },

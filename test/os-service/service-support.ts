@@ -49,7 +49,7 @@ export function listAll({ root }: Debian): string[] {
   return found.toSorted();
 }
 
-/** Writes an extension's source into it and gives its path there. */
+/** Writes an extension's source into it and returns its path there. */
 export function writeExtension({ root }: Debian, name: string, source: string, mode = 0o644): string {
   const file = path.posix.join('/root/extensions', name);
   mkdirSync(path.join(root, path.dirname(file)), { recursive: true });
@@ -57,7 +57,10 @@ export function writeExtension({ root }: Debian, name: string, source: string, m
   return file;
 }
 
-/** Installs and enables an extension while the service is stopped, as its page says, and gives the access key. */
+/**
+ * Installs and enables an extension while the service is stopped, as its page says, and returns the access
+ * key.
+ */
 export async function enableExtension(
   debian: Debian,
   file: string,

@@ -256,7 +256,7 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
     assert.match(stderr, /^Left as it is: \/srv\/its own$/m);
   });
 
-  it('places where others could put what root then runs or gives away are refused', async () => {
+  it('places are refused where others could put files that root then runs or gives away', async () => {
     const install = async (args: string[], env: Record<string, string> = {}): Promise<string> => {
       const { code, stderr } = await debian.run(['/root/bpbroker', 'install-service', ...args], { env });
       assert.notEqual(code, 0, stderr);

@@ -222,7 +222,7 @@ describe('folders and firewall on Windows', () => {
 });
 
 describe('NSSM and WinSW', () => {
-  it('NSSM is used where it is on the PATH, and given arguments as one command line', async () => {
+  it('NSSM is used if it is on the PATH, and gets its arguments as one command line', async () => {
     const system = machine(['nssm']);
     const spec = specOf({ config: String.raw`D:\my data\a.json` });
     const manager = await install(system, spec);

@@ -16,7 +16,7 @@ import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 import { reference, skipOf, start } from './support.ts';
 
-/** The places in which the programs may be run: who, with which home, in which folders. */
+/** The places in which the programs may be run: the user, the home, the folders. */
 
 const unshareProblem =
   process.getuid?.() === 0
@@ -141,7 +141,7 @@ for (const launcher of launchers) {
           cwd: home,
         });
 
-      it('one that cannot be read is exit 8, in words and with what helps; who names the identity needs none', async () => {
+      it('one that cannot be read is exit 8, in words and with what helps; a user who names the identity needs none', async () => {
         const { home, file } = prepare(0o600);
         const at = ['--bpbroker', `127.0.0.1:${broker.port}`];
         const { code, stdout, stderr } = await ping(home, ...at);
@@ -167,7 +167,7 @@ for (const launcher of launchers) {
         );
       });
 
-      it('root, who works in the home of another, leaves the file to its owner', async () => {
+      it('root in the home of another user leaves the file to its owner', async () => {
         const home = nobodysDir();
         const folder = path.join(home, 'config', 'bpbroker');
         mkdirSync(folder, { recursive: true });
@@ -247,7 +247,7 @@ for (const launcher of launchers) {
       assert.ok(stderr.includes(dir), stderr);
     });
 
-    it('a path through a file, and a configuration that is a folder, are told in words', async () => {
+    it('a path through a file, and a configuration that is a folder, are reported in words', async () => {
       const dir = tempDir();
       writeFileSync(path.join(dir, 'file'), '');
       for (const [file, words] of [
@@ -265,7 +265,7 @@ for (const launcher of launchers) {
       }
     });
 
-    it('a port that is taken is told in words', async () => {
+    it('a port that is taken is reported in words', async () => {
       const dir = tempDir();
       const command = [...launcher.bpbroker, 'start', '--listen-port', String(broker.port)];
       const { code, stderr } = await run(command, { env: cleanEnv(dir), cwd: dir });

@@ -105,7 +105,7 @@ describe('an audit trail on a disk that is full', { skip: unix || noMount }, () 
     });
   });
 
-  it('tells whoever has written what has no line that it was done, where a line is required', async () => {
+  it('answers a writer that its write was done, though a required line is missing', async () => {
     const dir = tempDir();
     const gone = path.join(dir, 'gone');
     mkdirSync(gone);

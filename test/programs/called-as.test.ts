@@ -66,7 +66,7 @@ describe('the executable that is both programs', { skip: skipOf(executable) || (
     assert.deepEqual([one.ino, one.dev, one.nlink], [other.ino, other.dev, 2]);
   });
 
-  it('is the program whose name it is called with: by a link, a name that exec gives it, a copy', async () => {
+  it('is the program whose name it is called with: by a link, a name from exec, a copy', async () => {
     const dir = tempDir();
     const at = (name: string): string => path.join(dir, name);
     symlinkSync(bpbroker, at('bpclient'));

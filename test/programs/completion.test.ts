@@ -34,7 +34,7 @@ function loadLine(shell: 'bash' | 'zsh'): string {
   return `${shown?.description.replace(`For ${shell}: `, '')}\n`;
 }
 
-/** Types at a shell's prompt, `<TAB>` being that key, and gives the line that it has become. */
+/** Types at a shell's prompt, `<TAB>` being that key, and returns the resulting line. */
 async function typeAt(
   shell: 'bash' | 'zsh',
   home: string,
@@ -113,7 +113,7 @@ describe('completion in a shell', () => {
         );
       });
 
-      it('completes what stands behind an equals sign', async () => {
+      it('completes the text after an equals sign', async () => {
         assert.equal(
           await typeAt(shell, home, 'bpclient ping --format=js<TAB>'),
           'bpclient ping --format=json',

@@ -12,7 +12,7 @@ const read = (file: string): Document => JSON.parse(readFileSync(file, 'utf8')) 
 const mode = (file: string): string => (statSync(file).mode & 0o777).toString(8);
 
 describe('configure', () => {
-  it('adds what is new from standard input and from a file, and keeps and names what stands', async () => {
+  it('adds what is new from standard input and from a file, and keeps and names what exists', async () => {
     const dir = tempDir();
     const file = path.join(dir, 'x.json');
     const first = {

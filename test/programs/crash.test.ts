@@ -19,7 +19,7 @@ interface Progress {
 const progressOf = (count: number): Progress[] =>
   Array.from({ length: count }, (_, n) => ({ name: `writer/${n}`, acknowledged: 0, sent: 0 }));
 
-/** Writes 1, 2, 3, … until that fails, and gives the failure. */
+/** Writes 1, 2, 3, … until that fails, and returns the failure. */
 async function writeOn(client: BrokerClient, progress: Progress): Promise<BrokerError> {
   for (;;) {
     try {
@@ -63,7 +63,7 @@ describe('the broker, killed under load', () => {
       broker = await startBroker(reference, { dir: broker.dir });
       const reader = await connectTo(broker);
       await assertNothingLost(reader, writers);
-      // What was sent and not acknowledged may stand; the next write must not be taken for it.
+      // A write that was sent and not acknowledged may be stored; the next write must not be taken for it.
       for (const writer of writers) writer.acknowledged = writer.sent;
       for (const { name, sent } of writers) await reader.replace(name, { n: sent });
       reader.close();
@@ -88,7 +88,7 @@ function straceProblem(): string | false {
   return status === 0 ? false : 'strace may not trace here';
 }
 
-/** Makes every fsync and fdatasync of a process fail from now on; gives how to end that. */
+/** Makes every fsync and fdatasync of a process fail from now on; returns how to end that. */
 async function failSyncs(pid: number): Promise<() => Promise<unknown>> {
   const inject = ['-e', 'trace=fsync,fdatasync', '-e', 'inject=fsync,fdatasync:error=EIO'];
   const strace = follow(spawn('strace', ['-f', '-o', '/dev/null', ...inject, '-p', String(pid)]));

@@ -16,7 +16,7 @@ interface Detached {
   readonly code: number | undefined;
   readonly stdout: string;
   readonly stderr: string;
-  /** Of the broker, where it has come to be ready. */
+  /** Of the broker, if it has become ready. */
   readonly pid: number;
 }
 
@@ -188,7 +188,7 @@ for (const launcher of launchers) {
         };
       };
 
-      it('gives up when the time is over, and ends it', async () => {
+      it('gives up when the time has passed, and ends it', async () => {
         const starting = hanging('--timeout', '1500ms');
         const pid = await starting.broker();
         assert.equal(await starting.ended, 9);

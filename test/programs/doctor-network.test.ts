@@ -85,7 +85,7 @@ describe('doctor, on hosts of a network,', { skip: netnsProblem() ?? false, conc
     });
     await broker('a');
     await prints('a', ...register('foo', 'x'));
-    // Who has never met it has nothing to go by.
+    // A client that has never met it has nothing to go by.
     const unmet = await doctor('c', name('foo'), 'no_broker', 6);
     assert.match(unmet.json.advice?.text ?? '', /bpclient doctor --target ADDRESS/);
     await prints('c', ...ping);
@@ -101,7 +101,7 @@ describe('doctor, on hosts of a network,', { skip: netnsProblem() ?? false, conc
     await broker('a');
     await prints('a', ...register('foo', 'x'));
     const wrong = [...name('foo'), '--port', '20444'];
-    // Who has never met the broker is told which port was asked, and to try the usual one.
+    // A client that has never met the broker learns which port was asked, and to try the usual one.
     const unmet = await doctor('b', wrong, 'no_broker', 6);
     assert.match(unmet.json.message ?? '', /^Nobody answered .* in 10\.77\.1\.0\/24 on UDP port 20444/);
     assert.match(unmet.json.advice?.text ?? '', /^Leave --port out.* 20443/);
@@ -150,7 +150,7 @@ describe('doctor, on hosts of a network,', { skip: netnsProblem() ?? false, conc
     assert.match(blocked.json.message ?? '', /10\.77\.1\.1 accepts connections on TCP.*UDP port 20443/);
     assert.equal(blocked.json.advice?.where, 'broker');
     await does('b', blocked);
-    // Who names the broker needs no UDP.
+    // A named broker needs no UDP.
     const named = await doctor('b', [...name('foo'), '-b', '10.77.1.1'], null, 0);
     assert.equal(named.check('discovery').status, 'warn');
     const there = await diagnose(on('a'), reference.bpbroker, [], { cause: 'udp_blocked', code: 6 });

@@ -188,7 +188,7 @@ export interface User {
   readonly home: string;
   readonly knownBrokers: string;
   doctor(args: readonly string[], cause: string | null, code: number): Promise<Verdict>;
-  /** Types a command line; it must succeed. Gives what it prints. */
+  /** Types a command line; it must succeed. Returns what it prints. */
   types(command: readonly string[]): Promise<string>;
 }
 

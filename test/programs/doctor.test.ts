@@ -217,7 +217,7 @@ for (const launcher of launchers) {
       const there = [...at(broker), ...timeout];
       const refused = await diagnose(type, launcher.bpclient, there, { cause: 'no_broker', code: 6 });
       assert.match(refused.json.message ?? '', /no broker listens on its port/);
-      // Whoever takes connections and says nothing holds it up no longer.
+      // A server that accepts connections and sends nothing does not hold it up longer.
       const silent = await listenSilently();
       const held = await diagnose(type, launcher.bpclient, ['-b', silent, ...timeout], {
         cause: 'no_broker',
@@ -228,7 +228,7 @@ for (const launcher of launchers) {
   });
 }
 
-/** A server that takes connections and never says anything; gives its address. */
+/** A server that accepts connections and never sends anything; returns its address. */
 async function listenSilently(): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => sockets.add(socket.on('error', () => undefined)));

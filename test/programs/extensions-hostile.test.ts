@@ -159,7 +159,7 @@ for (const launcher of launchers) {
       for (let round = 1; round <= 3; round++) await doTheirWorst();
       let grown = Infinity;
       const settled = async (): Promise<boolean> => {
-        // Garbage is collected by those who make some.
+        // A runtime collects garbage only when it makes some.
         await client.ping('x'.repeat(10_000));
         grown = memoryOf(broker.pid) - plateau;
         return grown < MOST_GROWTH;

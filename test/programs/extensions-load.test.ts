@@ -13,7 +13,7 @@ const files = {
   'python.py': 'def Echo(rh):\n    rh.data = "echo " + rh.qs["data"]\n',
 };
 
-/** Runs `call` with each number up to `CALLS`, so many at a time, and gives the calls per second. */
+/** Runs `call` with each number up to `CALLS`, so many at a time, and returns the calls per second. */
 async function drive(call: (n: number) => Promise<void>): Promise<number> {
   const began = performance.now();
   let next = 0;

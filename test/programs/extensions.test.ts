@@ -226,7 +226,7 @@ for (const launcher of launchers) {
         }
       });
 
-      it('breaks the connection off where a failure comes after output, for who asks for no frames', async () => {
+      it('breaks the connection off when a failure comes after output, for clients that do not ask for frames', async () => {
         const outcome = await rawGet(broker.port, '/script/Slowly?data=fail');
         assert.deepEqual(outcome, {
           status: 200,
@@ -252,7 +252,7 @@ for (const launcher of launchers) {
         assert.equal((await rawGet(broker.port, '/shell/Throws?access_key=key')).status, 500);
       });
 
-      it('gives up when --timeout is over', async () => {
+      it('gives up when the time of --timeout has passed', async () => {
         const { code, stderr } = await execute('script.Slowly', '--timeout', '200ms');
         assert.equal(code, 9);
         assert.match(stderr, /^Fatal error: Gave up waiting for script\.Slowly after 200 ms$/m);

@@ -45,7 +45,7 @@ describe('a fleet', { skip: isLinux ? false : 'a loopback address for each node 
       ofThrice <= 1.1 * ofSome,
       `${ofSome} bytes of answers to one of 100, ${ofThrice} to one of 300`,
     );
-    // Whatever was lost and asked anew: a datagram of 512 bytes has one reply at the most, which is no longer.
+    // Whatever was lost and asked anew: a datagram of 512 bytes has one reply at most, which is no longer.
     for (const { bytes, answerBytes, datagrams } of [some, thrice])
       assert.ok(bytes - answerBytes <= 512 * datagrams);
   });
@@ -78,8 +78,8 @@ describe('a fleet', { skip: isLinux ? false : 'a loopback address for each node 
       await cluster.close();
       assert.deepEqual(outcome.failures, {});
       assert.equal(outcome.ms.length, nodes);
-      // A read for a node's discovery at each broker, two for its wait, one for the barrier, less what is shared by those who ask at the
-      // same time; each broker looks once a second.
+      // A read for a node's discovery at each broker, two for its wait, one for the barrier. Nodes that ask
+      // at the same time share some. Each broker looks once a second.
       const seconds = Math.ceil(outcome.totalMs / 1000) + 1;
       const told = `${txn} transactions, ${put} puts, ${range} reads`;
       assert.ok(txn >= nodes && txn <= 1.1 * nodes, told);

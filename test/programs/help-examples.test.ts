@@ -155,7 +155,7 @@ describe(
       assert.equal(code, 0, `${line}: ${stderr}`);
     };
 
-    /** A broker that an example starts is ready, and ends well when it is told to. */
+    /** A broker that an example starts is ready, and ends well at its signal. */
     const runBroker = async (line: string, env: Record<string, string>, dir: string): Promise<void> => {
       const typed = line.replace('20444', String(await freePort()));
       const own = { ...env, BPBROKER_LISTEN_IP: '127.0.0.1', BPBROKER_LISTEN_PORT: '0' };
@@ -166,7 +166,7 @@ describe(
       assert.equal(await running.stop('SIGTERM'), 0, running.stderr());
     };
 
-    /** A broker that an example leaves running is ready by then, and ends when it is told to. */
+    /** A broker that an example leaves running is ready by then, and ends at its signal. */
     const runDetached = async (line: string, env: Record<string, string>, dir: string): Promise<void> => {
       const own = { ...env, BPBROKER_LISTEN_IP: '127.0.0.1', BPBROKER_LISTEN_PORT: '0' };
       const { code, stderr } = await run(['sh', '-c', line], { env: own, cwd: dir });
@@ -183,7 +183,7 @@ describe(
       dir: string,
     ): Promise<void> => {
       const running = start(['sh', '-c', `exec ${line}`], { env, cwd: dir });
-      // The watch begins at a revision that nobody is told: changes are made until one of them is seen.
+      // The watch begins at an unknown revision: changes are made until one of them is seen.
       const over = new AbortController();
       const changes = (async () => {
         while (!over.signal.aborted) await client.replace(name, 'changed');

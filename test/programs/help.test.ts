@@ -182,7 +182,7 @@ describe('help', () => {
     // Authorities vouch for a broker that is named by a URL.
     const besides = (other: string, name: string, path: readonly string[]): string =>
       `${other === 'bpbroker' && name === 'ca' ? 'https://' : ''}${valueOf(other, path)}`;
-    // These change the machine, or ask for what no other option can give: they have suites of their own.
+    // These change the machine, or need what no other option has: they have suites of their own.
     const apart = new Set(['install-extension', 'install-service', 'uninstall-service']);
     const lines = pages
       .filter(({ program, commands }) => program === 'bpbroker' && commands.length === 0)
@@ -272,7 +272,7 @@ describe('usage errors', () => {
     }
   });
 
-  it('options may stand before or after the command', async () => {
+  it('options may come before or after the command', async () => {
     const nobody = `127.0.0.1:${await freePort()}`;
     for (const args of [
       ['-b', nobody, 'service', 'get', '--name', 'x'],

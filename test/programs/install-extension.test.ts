@@ -104,7 +104,7 @@ describe('install-extension', () => {
     assert.deepEqual(readdirSync(lib), ['pkg']);
   });
 
-  it('enables with a key that calls then need; one that stands is kept', async () => {
+  it('enables with a key that calls then need; an existing one is kept', async () => {
     const { dir, at } = home({ 'say.mjs': answer('one') });
     const file = path.join(dir, 'bpbroker.json');
     writeFileSync(file, JSON.stringify({ api: { listen_port: 0 } }));

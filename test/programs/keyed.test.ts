@@ -89,7 +89,7 @@ for (const launcher of launchers) {
       const command = [...launcher.bpclient, ...args, '--port', String(port)];
       return run(command, { cwd: home, env: { ...cleanEnv(home), ...env } });
     };
-    /** A client that is told its broker. */
+    /** A client with --bpbroker. */
     const told = async (port: number, args: readonly string[], env = {}): Promise<RunResult> => {
       const command = [...launcher.bpclient, '--bpbroker', `127.0.0.1:${port}`, ...args];
       return run(command, { cwd: home, env: { ...cleanEnv(home), ...env } });
@@ -184,7 +184,7 @@ for (const launcher of launchers) {
       for (const secret of [key, canary, 'foo']) assert.ok(!another.received().includes(secret));
     });
 
-    it('sees through one who passes the proof of the broker on', async () => {
+    it('detects a host that passes on the proof of the broker', async () => {
       const between = await imposter(broker.port);
       const env = { BPBROKER_ACCESS_KEY: canary };
       const result = await told(between.port, [...get, ...withKey], env);

@@ -16,7 +16,7 @@ describe('keygen', () => {
     assert.notEqual((await bpbroker(dir, ['keygen'])).stdout, one.stdout);
   });
 
-  it('--key-file hashes a key that stands already, as --access-key-file takes it', async () => {
+  it('--key-file hashes an existing key, as --access-key-file reads it', async () => {
     const dir = tempDir();
     const hash = 'sha256:3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0';
     const outcome = ({ code, stdout }: RunResult): unknown => [code, stdout];
@@ -70,7 +70,7 @@ describe('keygen', () => {
 describe('row "brute force"', () => {
   for (const launcher of launchers) {
     it(
-      `a client on ${launcher.name} is told when to try again, and one that waits does`,
+      `a client on ${launcher.name} learns when to try again, and one that waits does`,
       { skip: skipOf(launcher) },
       async () => {
         const programs = { bpbroker: reference.bpbroker, bpclient: launcher.bpclient };

@@ -87,7 +87,7 @@ for (const launcher of launchers) {
       killIfThere(pid);
     });
 
-    it('passes on SIGUSR1 and SIGUSR2, and what its command makes of a signal is its own affair', async () => {
+    it('passes on SIGUSR1 and SIGUSR2, and its command decides what it makes of a signal', async () => {
       const { out } = marks();
       const traps = `trap 'echo usr1 >>${out}' USR1; trap 'echo usr2 >>${out}' USR2; trap 'echo int >>${out}' INT; trap 'exit 9' TERM;`;
       const running = lock('usr', ['sh', '-c', `${traps} echo there >>${out}; while :; do sleep 0.05; done`]);
@@ -119,7 +119,7 @@ for (const launcher of launchers) {
       assert.ok(performance.now() - began < 2000 + 10_000);
     });
 
-    it('kill -9 of its command is told by its exit code, and the lock is free', async () => {
+    it('kill -9 of its command shows in its exit code, and the lock is free', async () => {
       const { out } = marks();
       const running = lock('child', ['sh', '-c', `echo $$ >>${out}; while :; do sleep 0.1; done`]);
       process.kill(Number(await untilWritten(out)), 'SIGKILL');
@@ -163,7 +163,7 @@ for (const launcher of launchers) {
       }
     });
 
-    it('a broker that stands still costs the lock before another can have it', async () => {
+    it('a broker that is stopped costs the lock before another can have it', async () => {
       const own = await startBroker(reference);
       const { mark, out } = marks();
       const running = startLock(launcher, own, ['--name', 'x', '--ttl', '2s'], busy(out, "trap '' TERM;"));
@@ -182,7 +182,7 @@ for (const launcher of launchers) {
       await own.kill();
     });
 
-    it('one that stood still beyond its lifetime ends its command as soon as it goes on', async () => {
+    it('one that was stopped beyond its lifetime ends its command as soon as it continues', async () => {
       const { mark, out } = marks();
       const running = lock('stopped', busy(out), ['--ttl', '2s']);
       await untilWritten(out);

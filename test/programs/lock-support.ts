@@ -30,7 +30,7 @@ export function startLock(
   );
 }
 
-/** What a program ended with, whoever still holds its output: its exit code, or the signal. */
+/** What a program ended with, whatever still holds its output: its exit code, or the signal. */
 export async function endOf({ child, stderr }: Running): Promise<number | NodeJS.Signals> {
   const isOver = (): boolean => child.exitCode !== null || child.signalCode !== null;
   await waitFor('the end', isOver, 30_000).catch((error) => {

@@ -165,7 +165,7 @@ for (const launcher of launchers) {
       }
     });
 
-    it('gives up asking on SIGINT, and leaves nobody with the lock', async () => {
+    it('stops asking on SIGINT, and leaves nobody with the lock', async () => {
       const name = lockName('interrupted');
       await client.register(name, 'held');
       const running = lock('interrupted', ['echo', 'no'], ['--wait', '--verbose']);

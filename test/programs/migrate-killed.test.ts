@@ -17,7 +17,10 @@ import { bpbroker, connectTo, reference, type Running, skipOf, start } from './s
 const skip = lacking('etcd') || skipOf(reference);
 const ENTRIES = 6;
 
-/** A way to a member that kills the program it serves: after the request of that number was done, and before it is told so. */
+/**
+ * A way to a member that kills the program it serves: after the request of that number was done, and before
+ * it gets the answer.
+ */
 interface DeadlyWay {
   readonly url: string;
   /** How many requests there were since. */

@@ -5,7 +5,7 @@ import { cleanEnv } from '../support/clean-env.ts';
 import { consumer } from '../support/consumer.ts';
 import { skipOf } from './support.ts';
 
-/** Modules that a program gives to the broker within it, called as any other is. */
+/** Modules that a program adds to the broker within it, called as any other is. */
 const script = `
 import { createBroker, defineMethod, defineModule, jsonReply } from 'bpbroker';
 import { connect } from 'bpbroker/client';
@@ -67,7 +67,7 @@ await broker.close();
 console.log(JSON.stringify({ ...results, closed }));
 `;
 
-describe('modules of whoever embeds a broker', () => {
+describe('modules of a program that embeds a broker', () => {
   for (const launcher of launchers.filter(({ name }) => name !== 'executable')) {
     it(`pass the same door as any other, on ${launcher.name}`, { skip: skipOf(launcher) }, async () => {
       const dir = consumer({ 'modules.mjs': script });

@@ -137,7 +137,7 @@ describe('hosts of one network', { skip: netnsProblem() ?? false, concurrency: 4
     assert.equal(json.length, 2);
     assert.equal(await prints('c', '-b', '10.77.1.2', ...get('foo')), 'of b');
     assert.equal(await prints('c', ...get('bar')), 'of b', 'the one that holds it');
-    // Nobody holds it, and it is not for chance to say who will.
+    // Nobody holds it, and chance must not decide who will.
     const anywhere = await client('c', 'service', 'register', '--name', 'new', '--data', 'x');
     assert.deepEqual([anywhere.code, anywhere.stdout], [7, ''], anywhere.stderr);
     await net.close();
@@ -227,7 +227,7 @@ describe('hosts of one network', { skip: netnsProblem() ?? false, concurrency: 4
     await net.close();
   });
 
-  it('with a discovery key find the broker that has it, whoever else answers', async () => {
+  it('with a discovery key find the broker that has it, whatever else answers', async () => {
     const { net, broker, client, prints } = await hostsOf({ hosts: lan });
     const key = randomBytes(32).toString('hex');
     const dir = tempDir();

@@ -96,7 +96,7 @@ for (const launcher of launchers) {
       });
     });
 
-    it('answers 401 without the key, and never gives the key away', async () => {
+    it('answers 401 without the key, and never reveals the key', async () => {
       for (const path of ['/services/Get/?name=foo', '/services/Get/?name=foo&access_key=wrong']) {
         assert.equal((await send('POST', path)).status, 401);
       }

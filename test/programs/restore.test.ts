@@ -30,7 +30,7 @@ async function withBackup(): Promise<{ dir: string; backup: string }> {
 }
 
 describe('bpbroker restore', () => {
-  it('puts the whole file back, keeps what stood, and lets watches begin anew', async () => {
+  it('puts the whole file back, keeps what was there, and lets watches begin anew', async () => {
     const { dir, backup } = await withBackup();
     const file = path.join(dir, 'bpbroker.json');
     const certificate = readFileSync(path.join(dir, 'bpbroker.crt'));

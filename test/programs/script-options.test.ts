@@ -136,7 +136,7 @@ for (const launcher of launchers) {
       await prints('de\ndel\n', 'list --prefix de --cols name');
     });
 
-    it('ping --wait waits until a broker answers, and gives up when the time is over', async () => {
+    it('ping --wait waits until a broker answers, and gives up when the time has passed', async () => {
       const port = await freePort();
       const late = startClient(launcher, { dir: broker.dir, port }, ['ping', '--wait', '--timeout', '700ms']);
       assert.equal(await late.ended, 9, late.stderr());

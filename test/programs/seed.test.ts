@@ -61,7 +61,7 @@ for (const launcher of launchers) {
         );
       });
 
-      it('service replace, of an entry that stands and of a new one', async () => {
+      it('service replace, of an entry that exists and of a new one', async () => {
         await prints('bar\n', 'service', 'replace', '--name', 'foo', '--data', 'bar');
         await prints('bar\n', 'service', 'replace', '--name', 'new_key', '--data', 'bar');
       });

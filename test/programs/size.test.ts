@@ -51,7 +51,7 @@ async function endures(launcher: Launcher, dir: string, count: number): Promise<
 
 for (const launcher of launchers) {
   describe(`a registry at its limit, on ${launcher.name}`, { skip: skipOf(launcher) }, () => {
-    it('refuses what is over it, is opened again after a stop and a crash, and its backup restores', async () => {
+    it('refuses what exceeds it, is opened again after a stop and a crash, and its backup restores', async () => {
       const dir = tempDir();
       const config = {
         api: { listen_port: 0, listen_ip: '127.0.0.1' },

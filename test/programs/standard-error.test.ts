@@ -160,7 +160,7 @@ describe('standard error never hurts the work', { skip: linux }, () => {
       ] as const) {
         it(`a client's exit code and work are the same with standard error ${what}`, async () => {
           const name = `${launcher.name} ${what}`;
-          // The first contact of a home is told.
+          // The first contact of a home is reported.
           const made = await client(redirection, ['service', 'register', '--name', name, '--data', 'x']);
           assert.deepEqual([made.code, made.stdout], [0, 'x\n']);
           assert.equal((await client('', ['service', 'get', '--name', name])).stdout, 'x\n');

@@ -44,7 +44,7 @@ const canBeNobody =
 const mode = (file: string): string => (statSync(file).mode & 0o777).toString(8);
 
 describe('where the broker works', () => {
-  it('beneath the file of --config stands the global one', async () => {
+  it('beneath the file of --config is the global one', async () => {
     const dir = tempDir();
     const file = path.join(dir, 'mine.json');
     const globalFile = path.join(dir, 'bpbroker', 'etc', 'bpbroker.json');
@@ -308,7 +308,7 @@ describe('signals that come again', () => {
   }
 });
 
-describe('a signal ends the broker at once, whoever waits for it, and all is in its file', () => {
+describe('a signal ends the broker at once, whatever waits for it, and all is in its file', () => {
   for (const launcher of launchers) {
     it(`on ${launcher.name}`, { skip: skipOf(launcher) }, async (t) => {
       const broker = await startBroker(launcher);
@@ -331,7 +331,7 @@ describe('a signal ends the broker at once, whoever waits for it, and all is in 
       const signal = launcher.name === 'node24' ? 'SIGTERM' : 'SIGINT';
       assert.deepEqual(await broker.stop(signal), { code: 0, signal: undefined }, broker.stderr());
       assert.ok(performance.now() - began < 4000, 'it did not wait for them');
-      // A backup that was under way may be told of after it.
+      // A running backup may be reported after it.
       assert.match(broker.stderr(), new RegExp(` info stopping signal=${signal}$`, 'm'));
       assert.deepEqual(
         readdirSync(broker.dir).filter((name) => /\.lock|\.tmp/.test(name)),

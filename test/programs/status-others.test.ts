@@ -33,7 +33,7 @@ describe(
       return page;
     }
 
-    it('is the last calls of extensions, for those who may call them', async () => {
+    it('is the last calls of extensions, for callers who may call them', async () => {
       const dir = tempDir();
       writeExtensions(dir, {
         'hello.sh': '#!/bin/sh\n[ "$1" = Fail ] && { echo no >&2; exit 1; }\necho hi\n',

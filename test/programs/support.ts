@@ -36,11 +36,11 @@ export interface Running {
   lines(): string[];
   /** Its exit code, or the signal that ended it. */
   readonly ended: Promise<number | NodeJS.Signals>;
-  /** Ends it and gives what it ended with. */
+  /** Ends it and returns what it ended with. */
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>;
 }
 
-/** Starts a program that is killed, at the latest, when the tests of the file are over. */
+/** Starts a program that is killed, at the latest, when the tests of the file have ended. */
 export function start(
   command: readonly string[],
   options: { readonly env: Readonly<Record<string, string>>; readonly cwd: string },

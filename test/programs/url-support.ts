@@ -14,7 +14,7 @@ export const key = 'a-key-that-must-not-leave-before-the-check';
 /** The path at which the proxies have the broker. */
 export const prefix = '/deep/er';
 
-/** `Steps` says one line, and the next when the file is there that it is told. */
+/** `Steps` prints one line, and the next when the named file exists. */
 const slow = `
 import { existsSync } from 'node:fs';
 export async function* Steps({ data, signal }) {

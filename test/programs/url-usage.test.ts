@@ -43,7 +43,7 @@ describe('an execution', () => {
         read = parts.next().catch((error: unknown) => error);
       }
       assert.match(String(await read), /The call of slow\.Steps was given up/);
-      // One that is at its end has nothing to give up, and the client goes on.
+      // A wait at its end has nothing to give up, and the client goes on.
       writeFileSync(`${file} either`, '');
       await using whole = await each.execute('slow.Steps', { data: `${file} either` });
       assert.equal(await whole.text(), 'one\ntwo\n');

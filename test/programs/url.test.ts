@@ -113,7 +113,7 @@ for (const launcher of launchers) {
         }
       });
 
-      it('has an extension run, and gives its output as it arrives', async () => {
+      it('has an extension run, and returns its output as it arrives', async () => {
         const file = path.join(tempDir(), 'go on');
         const to = ['-b', urlOf(), ...ca(), 'execute', '--method', 'slow.Steps', '--data', file];
         const running = background(launcher, to);

@@ -131,7 +131,7 @@ describe('service watch, where it begins and ends', () => {
           );
         });
 
-        it('ends its command before it ends itself, also when it is told twice', async () => {
+        it('ends its command before it ends itself, also at a second signal', async () => {
           const out = path.join(tempDir(), 'pid');
           await client.replace(own('twice'), 'x');
           const deaf = `trap '' TERM; echo $$ > ${out}; while :; do sleep 0.1; done`;

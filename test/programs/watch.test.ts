@@ -23,7 +23,7 @@ interface Change {
 
 const changesOf = (lines: readonly string[]): Change[] => lines.map((line) => JSON.parse(line) as Change);
 
-/** Starts a watch, and gives how many lines it had printed when it was seen to stand. */
+/** Starts a watch, and returns how many lines it had printed when it was seen to run. */
 async function startWatch(
   broker: { readonly dir: string; readonly port: number },
   client: BrokerClient,
@@ -261,7 +261,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   });
 }
 
-/** What a program ended with, whoever still holds its output. */
+/** What a program ended with, whatever still holds its output. */
 function endOf({ child }: Running): Promise<number | string> {
   return waitFor('the end', () => child.exitCode ?? child.signalCode ?? undefined, 30_000);
 }

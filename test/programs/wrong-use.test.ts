@@ -174,7 +174,7 @@ const cases: readonly (readonly [string, (() => unknown) | undefined, string])[]
 describe('wrong use from a program without types', () => {
   for (const [what, use, message] of cases) {
     it(`names the option, what it is, and what would be right: ${what}`, async () => {
-      // Functions that give a promise reject it, and never throw.
+      // Functions that return a promise reject it, and never throw.
       const code = /^(?:connect|discover):/.test(message) ? 'usage' : 'invalid_config';
       const rejects = /^(?:connect|discover|createBroker)\b/.test(message);
       const told = { name: 'BrokerError', code, message };

@@ -20,7 +20,7 @@ const spellings: Readonly<Record<string, readonly string[]>> = {
 
 describe('canonicalAddress()', () => {
   for (const [expected, texts] of Object.entries(spellings)) {
-    it(`gives ${expected} for each of its spellings`, () => {
+    it(`returns ${expected} for each of its spellings`, () => {
       for (const text of texts)
         assert.equal(formatAddress(canonicalAddress(parseAddress(text, 'address'))), expected, text);
     });

@@ -4,7 +4,7 @@ import { isUrl } from '../../src/protocol/addresses/address.ts';
 import { parseBrokerUrl } from '../../src/protocol/addresses/broker-url.ts';
 
 describe('parseBrokerUrl()', () => {
-  it('reads a URL in any spelling, and gives it in one', () => {
+  it('reads a URL in any spelling, and returns it in one', () => {
     const texts: [string, ...unknown[]][] = [
       ['https://broker.test', 'https://broker.test', 'broker.test', 443, '', 'broker.test'],
       ['https://broker.test/', 'https://broker.test', 'broker.test', 443, '', 'broker.test'],

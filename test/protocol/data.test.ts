@@ -116,7 +116,7 @@ describe('sameData()', () => {
 });
 
 describe('stringOf()', () => {
-  it('gives the string of an entry that is one, and nothing for an object beside it', () => {
+  it('returns the string of an entry that is one, and nothing for an object beside it', () => {
     assert.equal(stringOf({ _str: 'bar' }), 'bar');
     assert.equal(stringOf({ _str: 'bar', key: 1 }), undefined);
     assert.equal(stringOf({}), undefined);

@@ -110,7 +110,7 @@ describe('the open query', () => {
     );
   });
 
-  it('can be any bytes at all: reading gives nothing, or a name that an entry may have', () => {
+  it('can be any bytes at all: reading returns nothing, or a name that an entry may have', () => {
     const datagram = fc.oneof(
       fc.uint8Array({ maxLength: 600 }),
       fc.string({ unit: 'binary', maxLength: 200 }).map(bytes),

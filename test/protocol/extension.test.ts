@@ -54,7 +54,7 @@ describe('parseFrame()', () => {
 });
 
 describe('partBytes()', () => {
-  it('gives text in UTF-8, and bytes as they were', () => {
+  it('returns text in UTF-8, and bytes as they were', () => {
     assert.deepEqual([...partBytes({ text: 'é' })], [0xc3, 0xa9]);
     assert.deepEqual([...partBytes({ base64: 'AP8=' })], [0, 255]);
   });

@@ -241,7 +241,7 @@ describe('a keyed reply', () => {
   it('is no query, and a query no reply', () => {
     assert.equal(typeof decodeKeyedQuery([key], reply), 'string');
     assert.equal(decodeKeyedReply(key, query, query.datagram), undefined);
-    // Whoever turns a query around has its MAC made with the wrong one of the two keys.
+    // A query that is sent back as a reply has a MAC of the wrong one of the two keys.
     const turned = Uint8Array.from(query.datagram);
     turned.set(Buffer.from('r'), 5);
     assert.equal(decodeKeyedReply(key, query, turned), undefined);

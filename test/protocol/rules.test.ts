@@ -161,7 +161,7 @@ describe('errors', () => {
     assert.equal(codeForStatus(418), 'internal');
   });
 
-  it('are told on one line', () => {
+  it('are reported on one line', () => {
     assert.equal(messageOf(new Error('a\n  b\r\nc ')), 'a b c');
     assert.equal(messageOf('text'), 'text');
     assert.equal(messageOf('a\u001b[2J\u009b31m\u0000'), String.raw`a\u001b[2J\u009b31m\u0000`);

@@ -46,7 +46,7 @@ describe('errors of the system', () => {
     );
   }
 
-  it('describeError() names what was done and the file; a caller may give a better remedy', () => {
+  it('describeError() names what was done and the file; a caller may name a better remedy', () => {
     const error = errorOf(() => mkdirSync(path.join(dir, 'none', 'sub')));
     assert.equal(
       describeError(error),

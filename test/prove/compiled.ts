@@ -4,8 +4,8 @@ import path from 'node:path';
 import { root } from '../../build/root.ts';
 
 /**
- * A program of this folder in C, compiled once its source has changed; gives its path. `packages` are names for
- * pkg-config.
+ * A program of this folder in C, compiled once its source has changed; returns its path. `packages` are names
+ * for pkg-config.
  * @throws Error when it does not compile.
  */
 export function compiled(

@@ -84,8 +84,9 @@ export async function makeDisk(scratch: string, fs: FileSystem, megabytes: numbe
 }
 
 /**
- * A file system on a drive that forgets: writes stay in the drive's own cache until the system flushes it, and a cut keeps
- * or loses each sector of 512 bytes in it at random (volatile.c, a file in user space under a loop device).
+ * A file system on a drive that forgets. Writes stay in the drive's own cache until the system flushes it. A
+ * power cut keeps or loses each sector of 512 bytes in it at random (volatile.c, a file in user space under a
+ * loop device).
  */
 export async function makeVolatileDisk(
   scratch: string,

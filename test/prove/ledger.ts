@@ -79,7 +79,10 @@ function note(ledger: Ledger, known: { open: Set<number> }, n: number, { status,
     ledger.broken.push(`a write was answered ${status} ${code}`);
 }
 
-/** What the registry shows against the ledger; the ledger goes on from what it shows. Gives what is lost or made up. */
+/**
+ * What the registry shows against the ledger; the ledger goes on from what it shows. Returns what is lost or
+ * invented.
+ */
 export function compare(ledger: Ledger, state: State): string[] {
   const broken: string[] = [];
   for (const [name, { acked, open }] of ledger.names) {

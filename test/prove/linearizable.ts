@@ -1,7 +1,8 @@
 /**
- * Whether some order of concurrent calls explains what each was answered (Wing and Gong's search, name by name): an order in which
- * no call comes before one that had ended when it began, in which changes have rising revisions, and after which each answer is
- * what a single registry would have given. A call without an answer may take effect at any time after its beginning, or never.
+ * Whether some order of concurrent calls explains their answers (Wing and Gong's search, name by name). In
+ * that order, no call comes before one that had ended when it began, and changes have rising revisions. Each
+ * answer is that of a single registry. A call without an answer may take effect at any time after its
+ * beginning, or never.
  */
 import { isDeepStrictEqual } from 'node:util';
 
@@ -27,7 +28,8 @@ export interface Call {
 /**
  * - `done`: with the revision, and the entry's data where there is one;
  * - `absent`: nothing was found;
- * - `refused`: the name exists, or is at another revision. `present` is which one, as far as it was said: 0 for no entry;
+ * - `refused`: the name exists, or is at another revision. `present` is which one, if it is known; 0 for no
+ * entry;
  * - `undone`: it failed, with the promise that nothing was stored;
  * - `unknown`: no answer, or one that says that nobody knows.
  */
@@ -133,7 +135,7 @@ function explain(all: readonly Call[]): string | undefined {
   return `${all[0]?.name}: ${why}: after ${count} of ${calls.length} calls at ${state} none of these fits: ${stuck}`;
 }
 
-/** The revisions of writes, by their data's mark, as whoever read it was told. */
+/** The revisions of writes, by their data's mark, as its readers received them. */
 function revisionsSeen(calls: readonly Call[]): Map<unknown, number> {
   const seen = new Map<unknown, number>();
   for (const { answer } of calls)
@@ -141,7 +143,7 @@ function revisionsSeen(calls: readonly Call[]): Map<unknown, number> {
   return seen;
 }
 
-/** The revision of a change; nothing for what changes nothing, or where nobody was told. */
+/** The revision of a change; nothing for a call that changes nothing, or without an answer. */
 function revisionOf({ kind, data, answer }: Call, seen: Map<unknown, number>): number | undefined {
   if (kind === 'get') return undefined;
   if (answer.is === 'done') return answer.revision;
@@ -171,7 +173,7 @@ function readBy(call: Call, state: State, next: number): State | undefined {
   return state.revision === ifRevision ? undefined : state;
 }
 
-/** The state, whose revision is told; nothing where it is another one. */
+/** The state, if its revision matches; nothing otherwise. */
 function atRevision(state: State, revision: number, next: number): State | undefined {
   if (state.revision !== undefined) return state.revision === revision ? state : undefined;
   return revision >= state.least && revision < next ? { ...state, revision, least: revision } : undefined;

@@ -5,7 +5,7 @@ type Done = Call & { readonly answer: { readonly is: 'done' } };
 const isDone = (call: Call): call is Done => call.answer.is === 'done';
 const revision = (call: Call): number => (isDone(call) ? call.answer.revision : 0);
 
-/** Gives the calls with something wrong among them; nothing where the history has nothing to make it of. */
+/** Returns the calls with something wrong among them; nothing where the history has nothing to make it of. */
 type Plant = (calls: readonly Call[]) => readonly Call[] | undefined;
 
 const replaced = (

@@ -50,7 +50,7 @@ export function same(a: State, b: State): boolean {
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
 }
 
-/** Without revisions, which a restore gives anew. */
+/** Without revisions, which a restore sets anew. */
 const dataOf = (state: State): State =>
   Object.fromEntries(Object.entries(state).map(([key, text]) => [key, text.replace(/^\[\d+,/, '[')]));
 
@@ -64,13 +64,13 @@ export function difference(expected: State, found: State): string {
 
 const arm = (broker: Broker): unknown => broker.child.kill('SIGUSR1');
 
-/** A list of the broker under the fault, which must be right where it is given at all. */
+/** A list of the broker under the fault, which must be right if there is one. */
 async function lookUnderFault(broker: Broker, expected: State, broken: string[]): Promise<void> {
   const seen = await broker.list().catch(() => undefined);
   if (seen && !same(seen, expected)) broken.push(`WRONG ANSWER: ${difference(expected, seen)}`);
 }
 
-/** One write under the fault; gives the states that may stand afterwards. */
+/** One write under the fault; returns the states that may exist afterwards. */
 async function writeUnderFault(broker: Broker, state: State): Promise<{ state: State; unknown: string[] }> {
   const { status, body } = await broker.put('probe', { p: 1 });
   if (status !== 200) return { state, unknown: ['probe'] };
@@ -113,7 +113,7 @@ function checkEnd(code: number | null, stderr: string, broken: string[]): void {
     broken.push(`CRASH: code ${code}: ${stderr.slice(-300)}`);
 }
 
-/** Every backup that stands under its name restores to just that state. */
+/** Every backup that exists under its name restores to just that state. */
 async function checkBackups(folder: string, expected: State, broken: string[]): Promise<number> {
   if (!existsSync(folder)) return 0;
   const names = readdirSync(folder).filter((name) => /^bpbroker-\d.*\.json$/.test(name));
@@ -213,7 +213,7 @@ async function rewriteUnderFault(run: Run): Promise<Outcome> {
   return { allowed: [state], unknown, broken, ended: end };
 }
 
-/** Writes one after another: each is answered, and stands as it was answered. */
+/** Writes one after another: each is answered, and stored as it was answered. */
 const writing =
   (writes: number) =>
   async (run: Run): Promise<Outcome> => {

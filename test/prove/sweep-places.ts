@@ -70,7 +70,7 @@ export async function afterStop(program: Program, dir: string): Promise<Place> {
   return { dir, state };
 }
 
-/** A backup of a former state stands beside a crashed registry. */
+/** A backup of a former state is beside a crashed registry. */
 export async function withBackup(program: Program, dir: string): Promise<Place> {
   newFolder(dir);
   const file = configIn(dir);

@@ -1,6 +1,6 @@
 /**
- * Makes every system call of what the broker does on its files fail in turn, and checks after each what stands. The tracer
- * (sweep.c) counts calls over all threads, so a call is met whatever thread makes it.
+ * Makes every system call of what the broker does on its files fail in turn, and checks after each what is
+ * stored. The tracer (sweep.c) counts calls over all threads, so a call is met whatever thread makes it.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync } from 'node:fs';
 import path from 'node:path';

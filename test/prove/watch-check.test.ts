@@ -18,7 +18,7 @@ function wrong(items: readonly Told[], { after = 0, name = '', isExcused = true 
   return misread({ after, told: items, covers }, changes, () => isExcused);
 }
 
-describe('what a reader of a watch was told', () => {
+describe('what a reader of a watch received', () => {
   it('is right where each change came once and in order', () => {
     assert.deepEqual(wrong([a1, b2, gone, a3]), []);
     assert.deepEqual(wrong([gone, a3], { after: 4 }), []);

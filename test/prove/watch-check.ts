@@ -1,4 +1,4 @@
-/** Whether a reader of a watch was told each change once and in order, but for what a reset says. */
+/** Whether a reader of a watch received each change once and in order, except across a reset. */
 import { isDeepStrictEqual } from 'node:util';
 
 /** A change as it was made. `data`: nothing where the entry was removed. */
@@ -8,7 +8,7 @@ export interface Change {
   readonly data?: unknown;
 }
 
-/** What a reader was told. */
+/** What a reader received. */
 export interface Told {
   readonly type: 'put' | 'delete' | 'expire' | 'reset';
   readonly name?: string;
@@ -17,12 +17,14 @@ export interface Told {
 }
 
 export interface Reading {
-  /** It was to be told of every change after this revision. */
+  /** It had to receive every change after this revision. */
   readonly after: number;
   readonly told: readonly Told[];
-  /** Whether it was to be told of this name. */
+  /** Whether it had to receive changes of this name. */
   covers(name: string): boolean;
-  /** It is told each entry that exists after a reset, by its last change, and goes on from there; default false. */
+  /**
+   * After a reset it receives each existing entry by its last change, and goes on from there; default false.
+   */
   readonly listsAfterReset?: boolean;
 }
 
@@ -44,7 +46,10 @@ export function misread(
     position = revision;
     while ((expected[at]?.revision ?? Infinity) <= revision) at++;
   };
-  /** Behind the entries that are told after a reset: those of one state of the registry, which is not older than the reset. */
+  /**
+   * After the entries that follow a reset: those of one state of the registry, which is not older than the
+   * reset.
+   */
   const skipListing = (next: number, revision: number): number => {
     const states = [
       revision,

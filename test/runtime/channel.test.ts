@@ -18,7 +18,7 @@ describe(`a channel on ${runtime.name}`, () => {
   let certificate: Certificate;
   let server: tls.Server;
   let sockets: tls.TLSSocket[] = [];
-  /** What the server does with a request; it is told of each socket once a whole head has come. */
+  /** What the server does with a request; it receives each socket once a whole head has come. */
   let answer: (socket: tls.TLSSocket, request: string) => void;
   const channels: Channel[] = [];
 
@@ -112,7 +112,7 @@ describe(`a channel on ${runtime.name}`, () => {
     }
   });
 
-  it('throws where the server closes a connection as soon as it stands', async () => {
+  it('throws when the server closes a connection as soon as it is open', async () => {
     const { cert, key } = certificate;
     const brief = tls.createServer({ cert, key }, (socket) => {
       socket.on('error', () => undefined);

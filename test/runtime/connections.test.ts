@@ -121,7 +121,7 @@ describe(`connections of a server on ${runtime.name}`, () => {
     const { port } = await serve({ unreadTimeoutMs: 1000, fetch: () => new Response(body) });
     const before_ = openDescriptors();
     const socket = await secure(port, get, false);
-    // The client has one, and the server until it closes: who reads nothing hears nothing of that.
+    // The client has one, and the server until it closes: a client that reads nothing does not notice that.
     await waitFor('the connection to be open', () => openDescriptors() >= before_ + 2);
     await waitFor('the server to close it', () => openDescriptors() <= before_ + 1, 30_000);
     let read = 0;

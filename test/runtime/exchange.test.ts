@@ -41,14 +41,14 @@ describe(`exchange() on ${runtime.name}`, () => {
     open.push(server);
   });
 
-  it('sends the bytes, and gives answer and certificate of one connection', async () => {
+  it('sends the bytes, and returns answer and certificate of one connection', async () => {
     const { certificate: presented, status, body } = await runtime.exchange(at(server), request);
     assert.equal(presented.fingerprint, certificate.fingerprint);
     assert.match(presented.certificate, /^-----BEGIN CERTIFICATE-----/);
     assert.deepEqual([status, [...body], bodies.at(-1)], [203, [255, 0, 10], 'POST /discover 0001feff']);
   });
 
-  it('reads no more than it was told to', async () => {
+  it('reads no more than its limit', async () => {
     const { body } = await runtime.exchange(at(server), { ...request, body: new Uint8Array(5) });
     assert.equal(body.length, 0);
   });
@@ -65,7 +65,7 @@ describe(`exchange() on ${runtime.name}`, () => {
     assert.deepEqual([recorder.received(), recorder.connections()], ['', 1]);
   });
 
-  it('gives up on one that does not answer in time, or cannot be reached', async () => {
+  it('gives up on a server that does not answer in time, or cannot be reached', async () => {
     const silent = await startTlsServer(certificate, '127.0.0.1', 0, 'silent');
     open.push(silent);
     await assert.rejects(runtime.exchange(at(silent), { ...request, timeoutMs: 300 }), {

@@ -35,7 +35,7 @@ const chunked =
   'HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nX-Sum: 1\r\n\r\n';
 
 describe('ResponseReader', () => {
-  it('reads a body whose length is told, and one in chunks, wherever the bytes are cut', () => {
+  it('reads a body with a length, and one in chunks, wherever the bytes are cut', () => {
     const wanted: [string, Partial<Seen>][] = [
       [sized, { status: 200, body: 'hello', end: 'reusable' }],
       [chunked, { status: 201, body: 'hello!', end: 'reusable' }],
@@ -50,14 +50,14 @@ describe('ResponseReader', () => {
     }
   });
 
-  it('gives headers by their names in lower case, and joins those of one name', () => {
+  it('returns headers by their names in lower case, and joins those of one name', () => {
     const { headers } = read(
       'HTTP/1.1 200\r\nETag:  "a" \r\nvary: b\r\nVary: c\r\nContent-Length: 0\r\n\r\n',
     );
     assert.deepEqual(headers, { etag: '"a"', vary: 'b, c', 'content-length': '0' });
   });
 
-  it('takes all to the end of the connection where no length is told', () => {
+  it('takes all to the end of the connection without a length', () => {
     const seen = read('HTTP/1.1 200 OK\r\n\r\nuntil the end', { closed: true });
     assert.deepEqual([seen.body, seen.end], ['until the end', 'not reusable']);
   });
@@ -74,7 +74,7 @@ describe('ResponseReader', () => {
     assert.equal(read(`HTTP/1.1 100 Continue\r\n\r\n${sized}`).body, 'hello');
   });
 
-  it('gives up a connection that the server closes, and one of HTTP/1.0', () => {
+  it('does not reuse a connection that the server closes, and one of HTTP/1.0', () => {
     assert.equal(
       read('HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 0\r\n\r\n').end,
       'not reusable',

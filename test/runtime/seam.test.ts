@@ -78,7 +78,7 @@ describe(`serve() on ${runtime.name}`, () => {
   });
   after(() => serving.server.close(0));
 
-  /** Sends raw text over TLS and gives what comes back until the server closes, or a second of silence. */
+  /** Sends raw text over TLS and returns what comes back until the server closes, or a second of silence. */
   async function raw(text: string): Promise<{ status: string; closed: boolean }> {
     const socket = tls.connect({ port: serving.server.port, host: '127.0.0.1', rejectUnauthorized: false });
     await once(socket, 'secureConnect');
@@ -146,7 +146,7 @@ describe(`serve() on ${runtime.name}`, () => {
     );
   });
 
-  it('listens on every interface, IPv4 and IPv6, for an empty address, and gives plain IPv4 addresses', async () => {
+  it('listens on every interface, IPv4 and IPv6, for an empty address, and reports plain IPv4 addresses', async () => {
     const { certificate } = serving;
     const all = await serve((_, { remoteAddress }) => new Response(remoteAddress), {
       hostname: '',
@@ -189,7 +189,7 @@ describe(`serve() on ${runtime.name}`, () => {
     await slow.server.close(0);
   });
 
-  it('row "slow clients": cuts off who sends headers too slowly, and serves others meanwhile', async () => {
+  it('row "slow clients": cuts off clients that send headers too slowly, and serves others meanwhile', async () => {
     const { certificate } = serving;
     const strict = await serve(() => new Response('ok'), { certificate, headersTimeoutMs: 1000 });
     const socket = tls.connect({ port: strict.server.port, host: '127.0.0.1', rejectUnauthorized: false });
@@ -207,7 +207,7 @@ describe(`serve() on ${runtime.name}`, () => {
     await strict.server.close(0);
   });
 
-  it('row "slow clients": cuts off who sends a body too slowly', async () => {
+  it('row "slow clients": cuts off clients that send a body too slowly', async () => {
     const { certificate } = serving;
     const strict = await serve(
       async (request, connection) => {
@@ -295,7 +295,7 @@ describe(`openChannel() on ${runtime.name}`, () => {
     assert.equal(Buffer.concat(received).toString(), '');
   });
 
-  it('gives the certificate that a broker presents', async () => {
+  it('returns the certificate that a broker presents', async () => {
     const { port } = serving.server;
     const presented = await runtime.peerCertificate({ host: '127.0.0.1', port }, 5000);
     assert.equal(presented.fingerprint, serving.certificate.fingerprint);

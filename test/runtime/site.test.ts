@@ -43,7 +43,7 @@ describe(`openSite() on ${runtime.name}`, () => {
     return (server.address() as AddressInfo).port;
   }
 
-  /** Sends a request to a site unless it is refused; gives what the runtime says of it. */
+  /** Sends a request to a site unless it is refused; returns what the runtime says of it. */
   async function ask(port: number, host: string, authorities: readonly string[]): Promise<SiteCertificate> {
     let seen: SiteCertificate | undefined;
     const channel = await runtime.openSite({

@@ -33,7 +33,7 @@ describe('a UDP socket', () => {
     assert.deepEqual(seen, [`3 127.0.0.1:${sender.port}`]);
   });
 
-  it('sends to a broadcast address when told to, and gives the error when not', async () => {
+  it('sends to a broadcast address if the option allows it, and else returns the error', async () => {
     const to = { address: '127.255.255.255', port: 9 };
     assert.equal(await (await openLocal(undefined, { broadcast: true })).send(datagram, to), undefined);
     assert.ok((await (await openLocal()).send(datagram, to)) instanceof Error);
@@ -66,7 +66,7 @@ describe('a UDP socket', () => {
     await waitFor('all of them', () => taken === 20);
   });
 
-  it('gives errors as values: an impossible port, a group without IPv6, a closed socket', async () => {
+  it('returns errors as values: an impossible port, a group without IPv6, a closed socket', async () => {
     const socket = await openLocal();
     assert.ok((await socket.send(datagram, { address: '127.0.0.1', port: 0 })) instanceof Error);
     assert.ok(socket.join('ff12::4fdb', 'lo') instanceof Error);

@@ -17,8 +17,9 @@ import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 
 /**
- * The last line of the security page: a canary key, planted in every place a key may be given, appears in no log, no
- * error, no command line (when given by file or environment), no file readable by others, no answer and no metric.
+ * The last line of the security page. A canary key is planted in every place for a key. It appears in no log,
+ * no error, no command line (when given by file or environment), no file readable by others, no answer and no
+ * metric.
  */
 
 /** What all canaries hold and nothing else does. */
@@ -44,7 +45,7 @@ const clientPlaces: Readonly<Record<string, (key: string, file: string) => Given
   '-a': (key) => ({ args: [`-a${key}`], visible: true }),
   BPBROKER_ACCESS_KEY: (key) => ({ env: { BPBROKER_ACCESS_KEY: key } }),
   '--access-key-file': (_, file) => ({ args: ['--access-key-file', file] }),
-  // With a wrong discovery key the broker cannot prove who it is.
+  // With a wrong discovery key the broker cannot prove its identity.
   BPBROKER_DISCOVER_KEY: (key) => ({ env: { ...access, BPBROKER_DISCOVER_KEY: key }, refused: 8 }),
   '--discover-key-file': (_, file) => ({ env: access, args: ['--discover-key-file', file], refused: 8 }),
 };
@@ -106,7 +107,7 @@ for (const launcher of launchers) {
   }
 }
 
-/** Commands of a client with a right and a wrong key in one place; gives what was printed. */
+/** Commands of a client with a right and a wrong key in one place; returns what was printed. */
 async function useClient(
   launcher: Launcher,
   broker: RunningBroker,
@@ -152,7 +153,9 @@ async function useClient(
   return said;
 }
 
-/** Every endpoint and call with a right key in every place of a request, then wrong ones; gives the answers. */
+/**
+ * Every endpoint and call with a right key in every place of a request, then wrong ones; returns the answers.
+ */
 async function useRequests(broker: RunningBroker): Promise<[string, string][]> {
   const said: [string, string][] = [];
   const send = async (place: string, at: string, key: string): Promise<void> => {

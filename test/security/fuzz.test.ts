@@ -66,8 +66,8 @@ describe('row "fuzz": fuzzed requests', () => {
 });
 
 /**
- * Sends a request, on `socket` while that lives, and tells of every answer. Gives the connection where it can go on: one
- * whole answer came, and nothing says that it closes.
+ * Sends a request, on `socket` while that lives, and tells of every answer. Returns the connection if it can
+ * go on: one whole answer came, and nothing says that it closes.
  */
 async function tell(
   { port }: RunningBroker,

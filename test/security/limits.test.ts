@@ -77,7 +77,7 @@ for (const launcher of launchers) {
       const idle = await connectRaw(broker.port);
       const stream = await connectRaw(broker.port);
       stream.write('GET /services/Watch HTTP/1.1\r\nHost: x\r\n\r\n');
-      // Throws where it has to be killed.
+      // Throws if it has to be killed.
       assert.equal((await broker.stop()).code, 0);
       for (const socket of [silent, half, idle, stream]) socket.destroy();
     });
@@ -95,7 +95,7 @@ for (const launcher of launchers) {
       await broker.kill();
     });
 
-    it('row "lifetimes": entries that clients renew outlive a broker that stood still', async () => {
+    it('row "lifetimes": entries that clients renew outlive a broker that was stopped', async () => {
       const broker = await startBroker(launcher);
       const client = await connectTo(broker);
       const names = Array.from({ length: 20 }, (_, i) => `lease ${i}`);

@@ -15,7 +15,7 @@ const long = process.env['BPBROKER_LONG'] === '1';
 const config = { services: { _access_key: ['one', 'two', 'writer'] } };
 const descriptorsProblem = process.platform === 'linux' ? false : 'counts descriptors in /proc: needs Linux';
 
-/** Opens a watch and gives what its answer begins with. */
+/** Opens a watch and returns what its answer begins with. */
 async function watch(
   port: number,
   key: string,
@@ -118,7 +118,7 @@ for (const launcher of launchers) {
       },
     );
 
-    it('row "slow clients": many who stall hold up nobody', async () => {
+    it('row "slow clients": many stalled clients hold up nobody', async () => {
       const count = long ? 500 : 60;
       // Once for the runtime's compilers to be done with it.
       await timesOf(broker.port, long ? 2000 : 100);

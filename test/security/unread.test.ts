@@ -39,7 +39,10 @@ for (const launcher of launchers) {
       socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\n\r\n`.repeat(times));
     }
 
-    /** Bytes of memory that the broker has at the most while `work` runs, and until it has come to rest; `leave` closes what was opened. */
+    /**
+     * Bytes of memory that the broker has at most while `work` runs, and until it has come to rest; `leave`
+     * closes what was opened.
+     */
     async function peak(work: () => Promise<void>, leave = true): Promise<number> {
       let most = 0;
       const look = (): number => {
@@ -128,7 +131,7 @@ it(
   },
 );
 
-/** How many connections the system has at a port of this host, at the end of whoever listens there. */
+/** How many connections the system has at a port of this host, at the listener's end. */
 function connectionsTo(port: number): number {
   const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
   const ESTABLISHED = '01';

@@ -38,7 +38,7 @@ async function withBackup(dir = memoryDir()): Promise<{
 }
 
 describe('readBackup()', () => {
-  it('gives options and entries as they were', async () => {
+  it('returns options and entries as they were', async () => {
     const { backup, earlier } = await withBackup();
     const { document, options } = await readBackup(backup);
     assert.deepEqual(
@@ -102,7 +102,7 @@ describe('the folder of backups', () => {
 });
 
 describe('readImage()', () => {
-  it('gives the state of one moment while file and journals are being replaced', async () => {
+  it('returns the state of one moment while file and journals are being replaced', async () => {
     const dir = memoryDir();
     // Each rewrite begins a journal, and removes those before it.
     const store = await openIn(dir, { journalBytes: 0, historyChanges: 1 });
@@ -118,7 +118,7 @@ describe('readImage()', () => {
           name,
           n % 7 === 0 ? remove : put({ n, pad: 'x'.repeat(n % 5000) }),
         );
-        // A deletion of what does not stand changes nothing.
+        // A deletion of what does not exist changes nothing.
         if (revision === states.length) states.push(state);
       }
     })();

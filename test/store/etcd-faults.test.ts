@@ -21,7 +21,7 @@ describe('a registry in etcd whose members fail', { skip, timeout: 180_000 }, ()
     return store;
   }
 
-  /** Writes until one is taken; gives how long that took. */
+  /** Writes until one is taken; returns how long that took. */
   async function writeAgain(store: EtcdStore): Promise<number> {
     const began = performance.now();
     await waitFor('a write to be taken', () => store.mutate('again', put('x')), RECOVERY_MS);

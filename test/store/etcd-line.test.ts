@@ -13,7 +13,7 @@ import { create, put } from './support.ts';
 const skip = lacking('etcd');
 const LONG_MS = 60_000;
 
-describe('the line of those who want to write', () => {
+describe('the queue of writers', () => {
   it('lets so many in at once, the others in the order in which they came', async () => {
     const line = createWriteLine(3);
     const begun: number[] = [];
@@ -29,7 +29,7 @@ describe('the line of those who want to write', () => {
     for (let ended = 0; ended < 9; ended++) {
       const most = Math.min(9, 3 + ended);
       await waitFor(`${most} to have begun`, () => begun.length === most);
-      // Whoever is not to begin has had the time to.
+      // A write that must not begin has had the time to.
       await sleep(5);
       assert.equal(begun.length, most);
       ends.shift()?.();
@@ -38,7 +38,7 @@ describe('the line of those who want to write', () => {
     assert.deepEqual(begun, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
   });
 
-  it('refuses who has waited too long, does nothing for them, and keeps no place for them', async () => {
+  it('refuses writers that have waited too long, does nothing for them, and keeps no place for them', async () => {
     const line = createWriteLine(1);
     let end = (): void => undefined;
     const first = line.run(
@@ -131,7 +131,7 @@ describe('a registry in etcd that many ask at once', { skip, timeout: 120_000 },
     });
   });
 
-  it('sends none of those who wait once etcd is known to be silent', async () => {
+  it('sends no waiting write once etcd is known to be silent', async () => {
     let sent = 0;
     const counting = (path: string, pass: () => Promise<Response>): Promise<Response> => {
       if (path === '/v3/kv/txn') sent++;
@@ -157,7 +157,7 @@ describe('a registry in etcd that many ask at once', { skip, timeout: 120_000 },
     });
   });
 
-  it('asks what is left of a lifetime once or twice for any number who ask at once', async () => {
+  it('asks what is left of a lifetime once or twice for any number of simultaneous requests', async () => {
     let asked = 0;
     const counting = (path: string, pass: () => Promise<Response>): Promise<Response> => {
       if (path === '/v3/lease/timetolive') asked++;

@@ -24,7 +24,7 @@ describe('a registry in etcd whose answers are lost', { skip, timeout: 120_000 }
   const lost = (): never => {
     throw new TypeError('fetch failed', { cause: new Error('other side closed') });
   };
-  /** It is done, and nobody is told. */
+  /** It is done, and nobody gets the answer. */
   const done = async (pass: () => Promise<Response>): Promise<Response> => {
     await (await pass()).text();
     return lost();

@@ -17,7 +17,7 @@ const skip = lacking('etcd');
 const by = { host: 'here', file: '/etc/bpbroker.json' };
 const ID = '0123456789abcdef';
 
-/** A registry as a file gives it: `at` is its revision. */
+/** A registry as read from a file: `at` is its revision. */
 function tableOf(entries: readonly Partial<Entry>[], at: number): Table {
   const table = createTable();
   for (const [i, entry] of entries.entries()) {

@@ -27,7 +27,7 @@ async function openHere(options: EtcdStoreOptions): Promise<EtcdStore> {
   return store;
 }
 
-/** Opens one that must not open; gives why. */
+/** Opens one that must not open; returns why. */
 async function refusal(options: EtcdStoreOptions): Promise<{ code: string; message: string }> {
   const store = etcdStore({ timeoutMs: 1500, ...options });
   try {
@@ -55,7 +55,7 @@ describe('an etcd that asks who is there', { skip, timeout: 120_000 }, () => {
     cluster = await startEtcd({ tls: { ...member, ca: authority.cert }, fetch });
   });
 
-  it('is told by a client certificate, and is believed by its authority', async () => {
+  it('learns the caller from a client certificate, and is believed by its authority', async () => {
     const { fetch, close } = await runtime.openFetch({ authorities: [authority.cert], ...client });
     const store = await openHere({ endpoints: cluster.endpoints, prefix: newPrefix(), fetch });
     const watch = store.watch();
@@ -67,7 +67,7 @@ describe('an etcd that asks who is there', { skip, timeout: 120_000 }, () => {
     close();
   });
 
-  it('refuses who has no certificate, and is refused without its authority', async () => {
+  it('refuses clients without a certificate, and is refused without its authority', async () => {
     const { endpoints } = cluster;
     const stranger = await runtime.openFetch({ authorities: [authority.cert] });
     assert.equal((await refusal({ endpoints, fetch: stranger.fetch })).code, 'unavailable');
@@ -113,7 +113,7 @@ describe('an etcd with users', { skip, timeout: 60_000 }, () => {
     await askEtcd(url, '/v3/auth/enable', {});
   });
 
-  it('is told by name and password, again when the token has ended', async () => {
+  it('learns the caller by name and password, again when the token has ended', async () => {
     const { endpoints } = cluster;
     tokens = [];
     const store = await openHere({ endpoints, prefix, username: 'one', password: 'secret', fetch: seeing });

@@ -9,7 +9,7 @@ function entry(revision: number, ttlMs: number): Entry {
 }
 
 describe('a lifetime', () => {
-  it('is over for the state of the entry that it was given to, and for no other', async () => {
+  it('ends for the state of the entry that it was set for, and for no other', async () => {
     const expired: string[] = [];
     const expiry = createExpiry((name) => Promise.resolve(expired.push(name)));
     expiry.track(entry(1, 20));
@@ -35,7 +35,7 @@ describe('a lifetime', () => {
     expiry.close();
   });
 
-  it('row "lifetimes": is drawn out where the process has stood still, so that renewals that wait are read first', async () => {
+  it('row "lifetimes": is extended when the process was stopped, so that renewals that wait are read first', async () => {
     const expired: string[] = [];
     const expiry = createExpiry((name) => Promise.resolve(expired.push(name)));
     expiry.track(entry(1, 400));
@@ -51,7 +51,7 @@ describe('a lifetime', () => {
     expiry.close();
   });
 
-  it('ends all the same in a process that stands still again and again', async () => {
+  it('ends all the same in a process that is stopped again and again', async () => {
     const expired: string[] = [];
     const expiry = createExpiry((name) => Promise.resolve(expired.push(name)));
     expiry.track(entry(1, 100));

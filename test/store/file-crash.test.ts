@@ -21,7 +21,7 @@ import { contentOf, journalsIn, openIn, OPTIONS, put, remove, startScript, take,
 
 const cycles = process.env['BPBROKER_LONG'] === '1' ? 1000 : 20;
 
-/** One `kill -9` under load. Gives the acknowledged writes that are gone afterwards. */
+/** One `kill -9` under load. Returns the acknowledged writes that are gone afterwards. */
 async function killAndCompare(dir: string, honesty: string, afterMs: number): Promise<string[]> {
   const log = path.join(tempDir(), 'acknowledged');
   const child = startScript('writer.child', [dir, log, honesty]);
@@ -167,7 +167,7 @@ describe('a crash before any step', () => {
     ]) {
       assert.ok(steps.has(step), `${step} is missing in ${[...steps].join()}`);
     }
-    // Before its first file stands, a folder is empty, and nothing was acknowledged.
+    // Before its first file exists, a folder is empty, and nothing was acknowledged.
     await checkImages(
       taker.images.filter((image) => existsSync(path.join(image.dir, 'bpbroker.json'))),
       true,

@@ -67,7 +67,7 @@ describe('one byte changed on the disk', () => {
     await again.close();
   });
 
-  it('anywhere in the file gives no wrong entry', async () => {
+  it('anywhere in the file makes no wrong entry', async () => {
     const { files, after } = await crashedImage(long ? 30 : 8, long ? 60 : 10);
     const dir = tempDir();
     // A clean end, so that the file holds everything; the journal beside it stays, as it always does.

@@ -126,7 +126,7 @@ describe('the file', () => {
     const store = await openIn(dir);
     assert.equal(await store.count(''), 2);
     await store.close();
-    // What is written is what the caller gives now.
+    // The caller's present value is written.
     assert.match(readFileSync(file, 'utf8'), /"listen_port": 20443/);
   });
 
@@ -179,7 +179,7 @@ describe('entries changed outside of the broker', () => {
     'set back as a whole': (text) => text.replace('"revision": 3,', '"revision": 2,'),
   };
   for (const [what, change] of Object.entries(changes)) {
-    it(`are refused while the checksum stands: ${what}`, async () => {
+    it(`are refused while the checksum matches: ${what}`, async () => {
       await fill(3);
       edit(change);
       await refused(/bpbroker\.json.*changed outside of the broker.*"checksum"/);
@@ -213,7 +213,7 @@ describe('entries changed outside of the broker', () => {
 
 describe('files that do not belong together are refused', () => {
   /** A registry with a crash behind it: writes stand in its journal alone. */
-  it('a file that is gone while its journals stand', async () => {
+  it('a file that is gone while its journals exist', async () => {
     await fill(1);
     rmSync(file);
     await refused(/does not exist/);

@@ -31,7 +31,7 @@ interface Fact {
   readonly health?: { writable: boolean; reason?: string };
 }
 
-/** Runs the writer with `inject` (strace's words); then every write it was told is stored must stand. */
+/** Runs the writer with `inject` (strace's words); then every acknowledged write must be stored. */
 async function underFault(inject: string, rewriteAfter = 0, writes = 8): Promise<Fact[]> {
   const dir = tempDir();
   const call = inject.split(':')[0] ?? '';
@@ -139,7 +139,7 @@ describe('an I/O error', { skip: noStrace || (!isNode && 'counts the system call
   });
 
   for (const when of [1, 2, 3, 4, 5, 6]) {
-    it(`of fsync at call ${when}, while opening, is told and leaves nothing broken`, async () => {
+    it(`of fsync at call ${when}, while opening, is reported and leaves nothing broken`, async () => {
       const facts = await underFault(`fsync:error=EIO:when=${when}`);
       assert.deepEqual(facts, [{ opened: false, code: 'unavailable' }]);
     });

@@ -24,7 +24,7 @@ function change(name: string, revision: number, text?: string): Change {
 }
 
 describe('a snapshot of the table', () => {
-  it('gives exactly the state of its moment, whatever changes meanwhile', () => {
+  it('returns exactly the state of its moment, whatever changes meanwhile', () => {
     // A small deterministic generator: the same run every time.
     let seed = 7;
     const random = (below: number): number => {
@@ -120,7 +120,7 @@ describe('rewrite()', () => {
     assert.equal(before, 1);
   });
 
-  it('that failed is told until one has succeeded, and loses nothing', async () => {
+  it('that failed is reported until one has succeeded, and loses nothing', async () => {
     const dir = tempDir();
     let isMalformed = true;
     const edits = {
@@ -172,7 +172,7 @@ describe('the history', () => {
     await store.close();
   });
 
-  it('is bounded: a watch from before it is told to read anew', async () => {
+  it('is bounded: a watch from before it must read anew', async () => {
     const store = await openIn(tempDir(), { historyChanges: 10 });
     for (let i = 0; i < 30; i++) await store.mutate('n', put(String(i)));
     assert.deepEqual(await take(store.watch({ after: 19 }), 1), [{ type: 'reset', revision: 30 }]);

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { acquireLock } from '../../src/store/file/lock.ts';
 
 const [file = '', log = '', stayMs] = process.argv.slice(2);
-// Told to stay for a time, a contender tries until it has won once.
+// With a time to stay, a contender tries until it has won once.
 for (;;) {
   try {
     const lock = await acquireLock(file);

@@ -50,7 +50,7 @@ describe('acquireLock()', () => {
     await lock.release();
   });
 
-  it('gives the lock to the next one once released, and leaves nothing behind', async () => {
+  it('lets the next one have the lock once released, and leaves nothing behind', async () => {
     for (let i = 0; i < 3; i++) await (await acquireLock(file)).release();
     assert.deepEqual(readdirSync(dir), []);
     const other = await acquireLock(`${file}.other`);

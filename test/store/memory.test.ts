@@ -55,7 +55,7 @@ describe('memoryStore()', () => {
         while (performance.now() < past) await new Promise((resolve) => setImmediate(resolve));
       };
       await pass(1100);
-      // A process that stood still would have renewals to read now.
+      // A process that was stopped would have renewals to read now.
       assert.ok(await store.get('short'));
       await pass(3100);
       assert.equal(await store.get('short'), undefined);
@@ -68,7 +68,7 @@ describe('memoryStore()', () => {
     }
   });
 
-  it('keeps an entry whose renewal is read late, after the process stood still', async () => {
+  it('keeps an entry whose renewal is read late, after the process was stopped', async () => {
     const store = memoryStore();
     await store.mutate('lock', put('a', 300));
     const past = performance.now() + 1500;

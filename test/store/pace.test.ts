@@ -34,7 +34,7 @@ async function shares(isHurried: boolean): Promise<{ work: number; rest: number;
 }
 
 describe('paced()', () => {
-  it('gives every piece in order, and rests as long as it works', async () => {
+  it('returns every piece in order, and rests as long as it works', async () => {
     const { work, rest, seen } = await shares(false);
     assert.deepEqual(seen, [...Array(20).keys()]);
     // A timer may end up to a millisecond early.

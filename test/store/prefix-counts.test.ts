@@ -104,7 +104,7 @@ describe('the count of a prefix', () => {
     assert.equal(walked.all, 1);
   });
 
-  it('tells who listens of each change under its own prefix, and of no other', async () => {
+  it('tells each listener of changes under its own prefix, and of no others', async () => {
     const { counts, put, remove } = counted(Array.from({ length: 300 }, (_, i) => nameOf(i)));
     const told: number[] = [];
     const count = counts.hold('app/', () => told.push(count.value));

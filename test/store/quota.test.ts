@@ -87,7 +87,7 @@ describe('a registry with a limit', () => {
     await fromFile.close();
   });
 
-  it('is told by /readyz, with a warning from 80 % on', async () => {
+  it('is shown by /readyz, with a warning from 80 % on', async () => {
     const config = { _store: { max_bytes: 10 * counts(100) } };
     const broker = await openBroker({ file: path.join(tempDir(), 'bpbroker.json'), config });
     const found = async (): Promise<Record<string, unknown>> => {

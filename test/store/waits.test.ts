@@ -63,7 +63,7 @@ async function looksOf(nodes: number): Promise<number> {
     for (const tell of listeners) tell();
     waits.made(name);
   };
-  // Whoever is woken has looked before the next change.
+  // A waiter that is woken has looked before the next change.
   const settle = async (): Promise<void> => {
     for (let answered = 0; answered <= nodes; answered += 8) await turn();
   };

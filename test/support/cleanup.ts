@@ -6,8 +6,8 @@ export type Action = () => unknown;
 const pending: Action[] = [];
 
 /**
- * Runs `action` when the tests of this file are over, the last one given first. Unlike `after()`, which belongs to
- * whatever encloses it, a call in a `before()` hook does not run it at the end of that hook.
+ * Runs `action` when the tests of this file have ended, the last one given first. Unlike `after()`, which
+ * belongs to whatever encloses it, a call in a `before()` hook does not run it at the end of that hook.
  */
 export function atEnd(action: Action): void {
   pending.push(action);

@@ -23,7 +23,7 @@ export interface Debian {
   readonly root: string;
   /** Runs a program in it as root; `env` is its whole environment but for PATH and HOME. */
   run(command: readonly string[], options?: RunOptions): Promise<RunResult>;
-  /** As {@link run}; throws unless it exits with 0. Gives what it printed, without the last line break. */
+  /** As {@link run}; throws unless it exits with 0. Returns what it printed, without the last line break. */
   ok(command: readonly string[], options?: RunOptions): Promise<string>;
   /** Shuts it down as a person would, and boots it again. */
   reboot(): Promise<void>;
@@ -47,7 +47,7 @@ function treeOf(init: Init): string {
   return path.join(tmpdir(), `bpbroker-debian-12-${init}`);
 }
 
-/** Gives why there is none. */
+/** Returns why there is none. */
 function ensureTree(init: Init): string | undefined {
   const tree = treeOf(init);
   if (existsSync(tree)) return undefined;
@@ -67,7 +67,7 @@ function ensureTree(init: Init): string | undefined {
 }
 
 /**
- * Boots one. It is killed and removed when the tests of the file are over.
+ * Boots one. It is killed and removed when the tests of the file have ended.
  * @param bind folders of this machine that it sees read-only, by where it sees them.
  */
 export async function bootDebian(init: Init, bind: Readonly<Record<string, string>> = {}): Promise<Debian> {
@@ -120,7 +120,7 @@ interface Container {
   readonly leader: number;
 }
 
-/** Kills the machine with its process 1; whoever kills the program alone leaves it running. */
+/** Kills the machine with its process 1; to kill the program alone leaves it running. */
 function end(child: ChildProcess): void {
   for (const pid of childrenOf(child)) killIfThere(pid);
   child.kill('SIGKILL');
@@ -131,7 +131,7 @@ function childrenOf({ pid, exitCode, signalCode }: ChildProcess): number[] {
   try {
     return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
   } catch (error) {
-    // It has ended, and this process has not been told yet.
+    // It has ended, and this process has not been notified yet.
     if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
     throw error;
   }

@@ -32,7 +32,7 @@ export interface Exchange {
   readonly shown: string;
 }
 
-/** The exchanges of a terminal session: `$ ` stands before each command, all else is output. */
+/** The exchanges of a terminal session: `$ ` is before each command, all else is output. */
 export function exchangesOf(session: string): Exchange[] {
   return session
     .split(/^\$ /m)

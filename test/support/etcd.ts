@@ -7,7 +7,7 @@ import { atEnd } from './cleanup.ts';
 import { freePorts } from './free-port.ts';
 import { waitFor } from './wait.ts';
 
-/** A cluster of etcd members on loopback; it is killed when the tests of this file are over. */
+/** A cluster of etcd members on loopback; it is killed when the tests of this file have ended. */
 export interface EtcdCluster {
   readonly endpoints: readonly string[];
   readonly members: readonly EtcdMember[];
@@ -37,7 +37,7 @@ export interface ClusterOptions {
   readonly isReady?: boolean;
 }
 
-/** Starts it, and waits until it has a leader. Give `lacking('etcd')` as the reason to skip. */
+/** Starts it, and waits until it has a leader. Use `lacking('etcd')` as the reason to skip. */
 export async function startEtcd(options: ClusterOptions = {}): Promise<EtcdCluster> {
   const { members: count = 3, args = [], tls, isReady = true, fetch: ask = fetch } = options;
   const dir = memoryDir();

@@ -4,7 +4,10 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { atEnd } from './cleanup.ts';
 
-/** Serves the files of a folder on loopback until the tests of the file are over; gives its URL. Tells of what is asked for. */
+/**
+ * Serves the files of a folder on loopback until the tests of the file have ended; returns its URL. Tells of
+ * what is asked for.
+ */
 export async function serveFiles(dir: string, onRequest?: (url: string) => void): Promise<string> {
   const server = createServer((request, response) => {
     onRequest?.(request.url ?? '');

@@ -6,7 +6,7 @@ import { hostVariables } from '../../src/protocol/messages/extension.ts';
 import { atEnd } from './cleanup.ts';
 
 /**
- * Plays a broker's part in an exchange of frames with the host of a script, and checks that the host plays its own: lines
+ * Plays a broker's part in an exchange of frames with the host of a script, and checks the host's part. Lines
  * that begin with `→ ` are sent, those with `← ` have to come.
  */
 export async function playFrames(

@@ -9,8 +9,9 @@ const TAKEN = new Set([20_443, 20_444]);
 const TRIES = 100;
 
 /**
- * A TCP port that nothing listens on, for a server that starts later or starts again. The kernel gives none like it to others: it is
- * below the range of the ports for connections, so a connection of another test cannot take it meanwhile.
+ * A TCP port that nothing listens on, for a server that starts later or starts again. The kernel assigns none
+ * like it to others: it is below the range of the ports for connections, so a connection of another test
+ * cannot take it meanwhile.
  */
 export async function freePort(): Promise<number> {
   const end = endOfFixedPorts();
@@ -28,11 +29,14 @@ export async function freePorts(count: number): Promise<number[]> {
   return [...ports];
 }
 
-/** Where the ports begin that the kernel gives to connections: `ip_local_port_range` on Linux, RFC 6335 elsewhere. */
+/**
+ * Where the ports begin that the kernel assigns to connections: `ip_local_port_range` on Linux, RFC 6335
+ * elsewhere.
+ */
 function endOfFixedPorts(): number {
   const file = '/proc/sys/net/ipv4/ip_local_port_range';
   const lowest = existsSync(file) ? Number.parseInt(readFileSync(file, 'utf8'), 10) : 49_152;
-  // A machine that gives nearly all ports to connections has none that are safe: then a free one has to do.
+  // A machine that assigns nearly all ports to connections has no safe ones: then a free one has to do.
   return lowest >= 2 * LOWEST ? lowest : 49_152;
 }
 

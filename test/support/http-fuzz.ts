@@ -1,4 +1,4 @@
-/** Requests that no client would send, from a seed: the same seed gives the same ones. */
+/** Requests that no client would send, from a seed: the same seed makes the same ones. */
 
 export type Random = () => number;
 

@@ -6,8 +6,8 @@ import { netnsProblem } from './netns.ts';
 import { waitFor } from './wait.ts';
 
 /**
- * A machine of one's own to try things on as root: its network, network namespaces, mounts, host name and processes are
- * apart from this machine's, and gone with it. Its files are this machine's.
+ * A machine of its own to try things on as root: its network, network namespaces, mounts, host name and
+ * processes are apart from this machine's, and gone with it. Its files are this machine's.
  */
 export interface Machine {
   /** What a command is put behind to run there, in a folder. */

@@ -42,7 +42,7 @@ export interface Network {
   run(host: string, command: readonly string[], options?: RunOptions): Promise<RunResult>;
   /** Runs `ip ARGS` for a host; throws when that fails. */
   ip(host: string, ...args: string[]): void;
-  /** Kills what runs and removes the hosts. Happens by itself when the tests of this file are over. */
+  /** Kills what runs and removes the hosts. Happens by itself when the tests of this file have ended. */
   close(): Promise<void>;
 }
 

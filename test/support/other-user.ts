@@ -14,7 +14,7 @@ export const otherUserProblem: string | false =
       )
     : 'needs root';
 
-/** A command that runs another as a user without an account, who may do nothing that others may not. */
+/** A command that runs another as a user without an account and without special rights. */
 export function asNobody(command: readonly string[]): string[] {
   return ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', ...command];
 }

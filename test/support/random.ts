@@ -1,4 +1,4 @@
-/** A source of random numbers that gives the same ones for the same seed, so that a failure can be had again. */
+/** A source of random numbers. The same seed makes the same ones, so that a failure can be repeated. */
 export interface Random {
   /** A whole number from 0 to below `limit`. */
   below(limit: number): number;

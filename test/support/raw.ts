@@ -24,8 +24,8 @@ export async function connectRaw(
 }
 
 /**
- * Sends bytes as they are and gives what comes back until the server closes, or falls silent for `silenceMs` (1000), or
- * has answered `responses` times. `localAddress` is the address to come from.
+ * Sends bytes as they are and returns what comes back until the server closes, or falls silent for
+ * `silenceMs` (1000), or has answered `responses` times. `localAddress` is the address to come from.
  */
 export async function sendRaw(
   port: number,

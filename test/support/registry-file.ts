@@ -12,7 +12,10 @@ export interface RegistryFile {
   readonly options?: JsonObject;
 }
 
-/** Writes the configuration file of a broker that holds so many entries, as the broker would. Gives its bytes. */
+/**
+ * Writes the configuration file of a broker that holds so many entries, as the broker would. Returns its
+ * bytes.
+ */
 export function writeRegistry({ file, count, nameOf, dataOf, options }: RegistryFile): number {
   const table = createTable();
   for (let i = 0; i < count; i++) {

@@ -9,7 +9,7 @@ import { freePort, type Running, start } from '../programs/support.ts';
 import { createTerminal } from './terminal.ts';
 import { waitFor } from './wait.ts';
 
-/** The terminals of somebody who types what a page shows. */
+/** The terminals of a user who types the commands of a page. */
 export interface Sessions {
   /** Types a session, and checks that the terminal shows what the page does. */
   type(session: string): Promise<void>;
@@ -43,7 +43,7 @@ export async function openSessions({ launcher, dir, programs = {} }: SessionsOpt
   let broker: Running | undefined;
   atEnd(() => broker?.child.kill());
 
-  // Not within a key, where the same digits may stand.
+  // Not within a key, which may have the same digits.
   const ownPort = new RegExp(String.raw`\b${port}\b`, 'g');
   const asShown = (text: string): string =>
     text.replaceAll(path.join(dir, 'bpbroker'), '/usr/local/bpbroker').replaceAll(ownPort, '20443');

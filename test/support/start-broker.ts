@@ -9,14 +9,17 @@ import { tempDir } from './temp.ts';
 import { waitFor } from './wait.ts';
 
 export interface StartOptions {
-  /** Home of the broker, its file and its clients; default: a new temporary one. Give it again to start there anew. */
+  /**
+   * Home of the broker, its file and its clients; default: a new temporary one. Pass it again to start there
+   * once more.
+   */
   readonly dir?: string;
   /** Arguments after `start`. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /**
-   * Written to the broker's file before the start. Default: any free port, unless the file stands already.
-   * A given one listens on any free port too, unless its `api` says otherwise.
+   * Written to the broker's file before the start. Default: any free port, unless the file exists already. A
+   * given one listens on any free port too, unless its `api` says otherwise.
    */
   readonly config?: Readonly<Record<string, object>>;
   /** Until the ready line; default 30,000. */
@@ -48,7 +51,10 @@ export interface RunningBroker {
   stderr(): string;
   /** Runs a client command against it. */
   client(args: readonly string[], options?: ClientOptions): Promise<RunResult>;
-  /** Ends it with SIGTERM, or the given signal, and gives its exit code. It has 15 s for that, or the time given. */
+  /**
+   * Ends it with SIGTERM, or the given signal, and returns its exit code. It has 15 s for that, or the time
+   * given.
+   */
   stop(
     signal?: NodeJS.Signals,
     patienceMs?: number,
@@ -72,8 +78,8 @@ export function parseReady(
 }
 
 /**
- * Starts `bpbroker start` and waits for its ready line. What still runs when the tests of the file are over is killed,
- * so this may be called in a hook too.
+ * Starts `bpbroker start` and waits for its ready line. What still runs when the tests of the file have ended
+ * is killed, so this may be called in a hook too.
  * @throws Error with what it printed when it ends or the timeout passes before it is ready.
  */
 export async function startBroker(

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 
 /**
- * What ends things when a test is over. Whatever has ended by itself is done: only what is still there and will not go
- * is an error, since each of these runs when the tests have already said how they went.
+ * What ends things when a test has ended. Whatever has ended by itself is done. Only what is still there and
+ * will not go is an error, because each of these runs after the tests have reported.
  */
 
 /** Kills a process by its number; one that has gone is done. */

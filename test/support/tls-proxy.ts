@@ -26,7 +26,7 @@ export interface TlsProxyOptions {
   readonly port?: number;
 }
 
-/** Starts a proxy on 127.0.0.1, which is closed at the latest when the tests of the file are over. */
+/** Starts a proxy on 127.0.0.1, which is closed at the latest when the tests of the file have ended. */
 export async function startTlsProxy({
   certificate,
   to,

@@ -20,9 +20,10 @@ export interface Place {
 }
 
 /**
- * Types the blocks of a page in order. Behind the language of a block may stand where it is typed (`server2`), then `waits`, where
- * the terminal is left to itself until its next block, or the name of a file that the block is. A block that is marked
- * as run elsewhere, or not at all, is left out, and so is what is no command and no file.
+ * Types the blocks of a page in order. After the language of a block may come the place where it is typed
+ * (`server2`). Then may come `waits`: the terminal is left to itself until its next block. Or the name of the
+ * file that the block becomes. A block that is marked as run elsewhere, or not at all, is left out, and so is
+ * what is no command and no file.
  */
 export async function typePage(blocks: readonly Block[], placeOf: (name: string) => Place): Promise<void> {
   const busy = new Map<string, Promise<void>>();
@@ -40,7 +41,7 @@ export async function typePage(blocks: readonly Block[], placeOf: (name: string)
       if (file || !commandLanguages.has(block.language)) continue;
       await settle(name);
       const typing = typeBlock(block, placeOf(name).terminal);
-      // One that waits may fail while another is typed: that is told when it is its turn.
+      // One that waits may fail while another is typed: that is reported when it is its turn.
       typing.catch(() => {});
       busy.set(name, typing);
       if (!words.includes('waits')) await settle(name);

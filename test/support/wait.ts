@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Waits until `condition` gives a truthy value and returns it; throws, naming `what`, after `timeoutMs` (30 s, so that a busy machine is no failure).
- * A condition that throws counts as not met yet.
+ * Waits until `condition` returns a truthy value and returns it; throws, naming `what`, after `timeoutMs` (30
+ * s, so that a busy machine is no failure). A condition that throws counts as not met yet.
  */
 export async function waitFor<T>(
   what: string,

@@ -218,7 +218,7 @@ describe('row "audit": the trail of an app', () => {
     );
   });
 
-  it('has a record of whoever is turned away, with the name of the key that was wrong', async () => {
+  it('has a record of each refused caller, with the name of the key that was wrong', async () => {
     const { call, records, app } = makeApp({ metricsKey: KEY });
     const wrong = randomBytes(32).toString('hex');
     await call('/services/Get', { name: 'a' }, { key: wrong });

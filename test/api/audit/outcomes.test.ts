@@ -20,7 +20,7 @@ const bare: Module = {
 };
 
 describe('what became of a call, in the audit trail,', () => {
-  it('is told of an answer that goes without its body, and of one that is none', async () => {
+  it('learns of an answer that is sent without its body, and of one that is none', async () => {
     const records: AuditRecord[] = [];
     const app = createApp({
       store: memoryStore(),
@@ -41,7 +41,7 @@ describe('what became of a call, in the audit trail,', () => {
     );
   });
 
-  it('is told of an answer that came whole after its caller had gone; not of one while the broker stops, nor of a write', async () => {
+  it('learns of an answer that came whole after its caller had gone; not of one while the broker stops, nor of a write', async () => {
     const records: AuditRecord[] = [];
     const left = new AbortController();
     const closing = new AbortController();

@@ -217,7 +217,7 @@ describe('the key of /metrics', () => {
     assert.equal((await ask(app, { authorization: 'Bearer right' })).status, 429);
   });
 
-  it('is not asked of a web page of another site, which would use up the attempts of whoever looks at it', async () => {
+  it('is not asked of a web page of another site, which would use up the attempts of its readers', async () => {
     const page = { origin: 'https://other.test', 'sec-fetch-site': 'cross-site' };
     assert.equal((await ask(appWith({ metricsKey: 'right' }), page)).status, 403);
   });

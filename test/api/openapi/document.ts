@@ -15,7 +15,7 @@ export interface DocumentedOperation {
   readonly body: JsonObject | undefined;
   /** Statuses that are documented. */
   readonly statuses: readonly string[];
-  /** What is sent in a body, and what comes back with a status: nothing where it is no JSON. */
+  /** What is sent in a body, and what comes back with a status: nothing if it is not JSON. */
   readonly bodySchema: ValidateFunction | undefined;
   answerSchema(status: number): ValidateFunction | undefined;
   contentTypes(status: number): readonly string[];

@@ -8,8 +8,8 @@ import { onCluster, onSite, type Site } from './site.ts';
 const BROKERS = 3;
 
 /**
- * The same fleet at one broker with its file, at three over three members of etcd, and at the bare members. Each row has servers of its
- * own. Gives every run.
+ * The same fleet at one broker with its file, at three over three members of etcd, and at the bare members.
+ * Each row has servers of its own. Returns every run.
  */
 export async function compareEtcd(
   how: string,

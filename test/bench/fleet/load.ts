@@ -12,7 +12,9 @@ const phases: Readonly<Record<PhaseName, (options: FleetOptions) => Promise<Outc
   floor: floorOf,
 };
 
-/** A process that is the whole fleet: it is told a phase, runs it, and says what came of it and what it cost itself. */
+/**
+ * A process that is the whole fleet: it receives a phase, runs it, and reports the results and its own cost.
+ */
 async function run({
   phase,
   options,

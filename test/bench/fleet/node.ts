@@ -24,8 +24,9 @@ export interface Found {
 /** The ears of a node: a socket on a loopback address of its own. */
 export interface Ears {
   /**
-   * Asks for the name as the client does, until the first answer: on the client's schedule, and each time twice, as a host does
-   * that sends to its subnet's broadcast address and to 255.255.255.255. Every broker hears each query.
+   * Asks for the name as the client does, until the first answer, on the client's schedule. Each query is
+   * sent twice, as by a host that sends to its subnet's broadcast address and to 255.255.255.255. Every
+   * broker hears each query.
    * @returns nothing when none came within `timeoutMs`.
    */
   discover(name: string, timeoutMs: number): Promise<Found | undefined>;

@@ -26,7 +26,9 @@ export interface FleetOptions extends Target {
   readonly nodes: number;
   /** The nodes start at random within so many milliseconds; default 1000. */
   readonly withinMs?: number;
-  /** The longest that it may take, in milliseconds: whoever is not done then has failed. Default: 120,000. */
+  /**
+   * The longest that it may take, in milliseconds: a node that is not done then has failed. Default: 120,000.
+   */
   readonly limitMs?: number;
 }
 
@@ -111,7 +113,10 @@ export async function follower(line: Line, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Opens a connection and does on it what changes nothing, again where it is lost meanwhile. Gives the connection. */
+/**
+ * Opens a connection and makes a call on it that changes nothing, again if the connection is lost meanwhile.
+ * Returns the connection.
+ */
 export async function keepTrying(
   open: () => Promise<Line>,
   signal: AbortSignal,

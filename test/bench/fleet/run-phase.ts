@@ -30,7 +30,7 @@ export interface Measured {
   readonly behind?: Cost;
 }
 
-/** Runs a phase in a process of its own. `begun` is told its id before the phase begins. */
+/** Runs a phase in a process of its own. `begun` is called with its id before the phase begins. */
 export async function runPhase(
   phase: PhaseName,
   { server, behind = sumOf([]) }: Measured,
@@ -65,7 +65,7 @@ export async function runPhase(
   };
 }
 
-/** Garbage beside what `run` does. Gives also how many datagrams of it were sent in a second. */
+/** Garbage beside what `run` does. Returns also how many datagrams of it were sent in a second. */
 export async function beside<T>(
   port: number,
   perSecond: number,

@@ -23,7 +23,7 @@ export interface SiteOptions {
   readonly isShared: boolean;
   /** Whether each broker has a registry of its own in the cluster, by its prefix; default false. */
   readonly isSplit?: boolean;
-  /** Told what the brokers found wrong meanwhile. */
+  /** Called with the faults that the brokers reported meanwhile. */
   readonly say: (text: string) => void;
 }
 

@@ -4,9 +4,10 @@ import { type FleetOptions, MASTER, type Node, type Outcome, portFor } from './p
 import { type Connection, released } from './release.ts';
 
 /**
- * What a fleet would do without a broker: every node watches a key of etcd, and node 0 puts it. Each has a TLS connection of its own, to
- * the members in turn, and speaks gRPC, which is what etcd's own clients speak (its JSON gateway would ask the member itself by gRPC once more).
- * Only the message is prepared by hand: the frames are those of `node:http2`.
+ * What a fleet would do without a broker: every node watches a key of etcd, and node 0 puts it. Each has a
+ * TLS connection of its own, to the members in turn. It speaks gRPC, as etcd's own clients do; the JSON
+ * gateway would only ask the member by gRPC once more. Only the message is prepared by hand: the frames are
+ * those of `node:http2`.
  */
 export async function watchersOf(options: FleetOptions): Promise<Outcome> {
   return released(options, {

@@ -39,7 +39,7 @@ export const dataOf = (i: number): Record<string, string | number> => ({
   token: `t-${i * 7919}`,
 });
 
-/** Writes a registry's file. Gives the bytes of an entry's line. */
+/** Writes a registry's file. Returns the bytes of an entry's line. */
 export function generate(file: string, count: number, backupSeconds = 0): number {
   const options = {
     api: { listen_port: 0, listen_ip: '127.0.0.1' },
@@ -89,7 +89,10 @@ export async function start(how: string, file: string): Promise<Started> {
   };
 }
 
-/** Clients of a broker that do so much at a time, each time with the next number, until told to stop. Gives each one's milliseconds. */
+/**
+ * Clients of a broker that do so much at a time, each time with the next number, until they are stopped.
+ * Returns each one's milliseconds.
+ */
 export async function load(
   file: string,
   { port }: Started,
@@ -116,7 +119,7 @@ export async function load(
   return times;
 }
 
-/** Registers new entries until told to stop, or so many. Gives each one's milliseconds. */
+/** Registers new entries until it is stopped, or so many. Returns each one's milliseconds. */
 export function register(
   file: string,
   broker: Started,

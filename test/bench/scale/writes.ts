@@ -26,8 +26,8 @@ interface Found {
 }
 
 /**
- * Registrations and gets a second, at 64 connections in all. Each row has servers of its own; medians of three rounds. Gives how many
- * requests failed.
+ * Registrations and gets a second, at 64 connections in all. Each row has servers of its own; medians of
+ * three rounds. Returns how many requests failed.
  */
 export async function compareWrites(how: string, say: (text: string) => void): Promise<number> {
   const dir = mkdtempSync(path.join(tmpdir(), 'bpbroker-scale-'));

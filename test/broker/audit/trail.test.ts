@@ -58,7 +58,7 @@ function open(options: Partial<TrailOptions> = {}): Opened {
 const entries = (file: string): (string | undefined)[] => readTrail(file).map(({ entry }) => entry);
 
 describe('row "audit": a trail in a file', () => {
-  it('has a line by the time that it is told to be written, for its owner alone', async () => {
+  it('has a line by the time that it is reported as written, for its owner alone', async () => {
     const { trail, file } = open();
     assert.equal(await trail.write(record('a\n\u007f\u009b"')), true);
     const text = readFileSync(file, 'utf8');

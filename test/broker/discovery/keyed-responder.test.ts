@@ -71,7 +71,7 @@ async function clientOf({ port }: Responder): Promise<Client> {
 const received = (responder: Responder, count: number): Promise<unknown> =>
   waitFor(`${count} datagrams`, () => responder.stats().received === count);
 
-/** Asks once and gives what was answered. */
+/** Asks once and returns what was answered. */
 async function ask(responder: Responder, name: string, withKey = key): Promise<KeyedReply | undefined> {
   const client = await clientOf(responder);
   const question = keyedQuestion(name, withKey);
@@ -85,7 +85,7 @@ async function ask(responder: Responder, name: string, withKey = key): Promise<K
 }
 
 describe('a keyed responder', () => {
-  it('answers for a name that stands, and for any broker, with what a client needs', async () => {
+  it('answers for a name that exists, and for any broker, with what a client needs', async () => {
     const { responder } = await start();
     for (const name of ['foo', ANY_BROKER]) {
       const reply = await ask(responder, name);

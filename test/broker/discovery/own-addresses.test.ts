@@ -45,7 +45,7 @@ describe('the addresses that a broker names', () => {
     assert.ok(!ownAddresses('', '10.0.0.77', links).includes('127.0.0.1'));
   });
 
-  it('are the one that it listens on, or IPv4 alone, where it was told so', () => {
+  it('are the one that it listens on, or IPv4 alone, if it is configured so', () => {
     assert.deepEqual(ownAddresses('10.0.0.5', '10.0.0.77', links), ['10.0.0.5']);
     assert.deepEqual(ownAddresses('fe80::5%eth0', 'fe80::77%eth0', links), ['fe80::5']);
     assert.deepEqual(ownAddresses('0.0.0.0', '10.0.0.77', links), ['10.0.0.5', '172.17.0.1']);

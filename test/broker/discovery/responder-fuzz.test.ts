@@ -28,7 +28,7 @@ import { chooseSeed, createRandom, type Random } from '../../support/random.ts';
 
 /** Random and mutated datagrams into the real responder, through real sockets. `BPBROKER_LONG=1`: a million of them. */
 const total = process.env['BPBROKER_LONG'] === '1' ? 1_000_000 : 6000;
-/** Half of the memory that the system keeps for a socket, at the least: none is lost on the way. */
+/** Half of the memory that the system keeps for a socket, at least: none is lost on the way. */
 const BATCH = 24;
 const MAX_GROWTH = 8 * 1024 * 1024;
 
@@ -59,7 +59,7 @@ function query(random: Random, own: boolean): Uint8Array {
   return encodeKeyedQuery(own ? keys : otherKeys, asked);
 }
 
-/** Anything at all, but with the right MAC: whoever has the key may be out of order as well. */
+/** Anything at all, but with the right MAC: a holder of the key may be faulty as well. */
 function signedGarbage(random: Random): Uint8Array {
   const json = random.pick([
     '['.repeat(400),

@@ -47,7 +47,7 @@ async function connectTo({ port }: Responder, address = '127.0.0.1', from = '127
 }
 
 describe('the responder', () => {
-  it('answers for a name that stands, and for any broker', async () => {
+  it('answers for a name that exists, and for any broker', async () => {
     const responder = await start();
     const client = await connectTo(responder);
     client.send('foo\n');
@@ -57,7 +57,7 @@ describe('the responder', () => {
     assert.deepEqual(client.answers, ['Key Exists\n', 'Key Exists\n']);
   });
 
-  it('keeps silent for a name that does not stand', async () => {
+  it('keeps silent for a name that does not exist', async () => {
     const responder = await start();
     const client = await connectTo(responder);
     client.send('bar\n');
@@ -194,7 +194,7 @@ describe('the reply limit', () => {
     assert.ok(taken('c', 6000));
   });
 
-  it('keeps no more sources in mind than it is told, and forgets the one that was quiet the longest', () => {
+  it('keeps no more sources in mind than it may, and forgets the one that was quiet the longest', () => {
     const limit = createReplyLimit({ perSource: 1, maxSources: 1000 });
     for (let i = 0; i < 100_000; i++) assert.ok(limit.take(`source${i}`, i / 1000));
     assert.equal(limit.sources, 1000);

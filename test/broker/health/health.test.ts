@@ -21,7 +21,7 @@ import { waitFor } from '../../support/wait.ts';
 
 const DAY_MS = 86_400_000;
 
-/** What a log was told, as `level check state`. */
+/** The lines of a log, as `level check state`. */
 function recordingLog(): { log: Logger; lines: string[] } {
   const lines: string[] = [];
   const at =

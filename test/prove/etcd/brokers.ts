@@ -9,7 +9,7 @@ import { brokerAddress, mortal, type Scene } from './hosts.ts';
 export interface Door {
   readonly namespace: string;
   readonly address: string;
-  /** Starts it, as another program if one is given; throws what it has printed where it is not ready within 30 s. */
+  /** Starts it, as another program if one is given; throws its output when it is not ready within 30 s. */
   start(program?: Program): Promise<void>;
   kill(): Promise<void>;
   /** SIGTERM, and SIGKILL where that takes more than 15 s. */

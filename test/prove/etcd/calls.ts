@@ -10,7 +10,7 @@ export interface History {
   readonly calls: Call[];
   /** Answers that no call may have. */
   readonly broken: string[];
-  /** No further calls; settles once those under way are over. */
+  /** No further calls; settles once those under way have ended. */
   stop(): Promise<void>;
 }
 

@@ -1,4 +1,7 @@
-/** What etcd itself has kept of every change, against what the brokers' clients were told: another witness than the brokers' reads. */
+/**
+ * What etcd itself has kept of every change, against what the brokers' clients received: another witness than
+ * the brokers' reads.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import type { Call, Data } from '../linearizable.ts';
 import { dataIn } from './calls.ts';

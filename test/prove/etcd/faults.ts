@@ -6,7 +6,7 @@ const execute = promisify(execFile);
 
 /**
  * - `unplugged`: the host's interface is down;
- * - `silent`: nothing comes and goes, and nobody is told;
+ * - `silent`: nothing comes and goes, and nobody notices;
  * - `deaf`: it can be heard, and hears nothing: what it asks for is done, and the answers are lost;
  * - `mute`: it hears, and cannot be heard.
  */
@@ -14,7 +14,7 @@ export type Cut = 'unplugged' | 'silent' | 'deaf' | 'mute';
 
 export const cuts: readonly Cut[] = ['unplugged', 'silent', 'deaf', 'mute'];
 
-/** Cuts a host's interface off; gives what joins it again. */
+/** Cuts a host's interface off; returns what joins it again. */
 export async function cutOff(namespace: string, device: string, cut: Cut): Promise<() => Promise<void>> {
   if (cut === 'unplugged') {
     await execute('ip', ['-n', namespace, 'link', 'set', device, 'down']);

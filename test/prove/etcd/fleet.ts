@@ -102,7 +102,7 @@ export async function loseQuorum({ members }: Fleet, random: Random): Promise<Fa
   };
 }
 
-/** Writes through every broker until each has taken one; gives the milliseconds until the last had. */
+/** Writes through every broker until each has taken one; returns the milliseconds until the last had. */
 export async function untilWritable({ doors }: Fleet, boundMs: number): Promise<number> {
   const began = performance.now();
   await Promise.all(

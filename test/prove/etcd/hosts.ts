@@ -31,7 +31,7 @@ const hosts: Readonly<Record<string, readonly string[]>> = {
   clients: ['10.77.0.100/24', '10.78.0.100/24'],
 };
 
-/** Ends with whoever started it. */
+/** Ends with its parent. */
 export const mortal: readonly string[] = ['setpriv', '--pdeathsig', 'KILL'];
 
 export const skipEtcd = (): string | false => lacking('etcd', 'nft', 'setpriv') || (netnsProblem() ?? false);

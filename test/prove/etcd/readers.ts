@@ -17,11 +17,11 @@ export interface Reader {
   readonly after: number;
   covers(name: string): boolean;
   readonly listsAfterReset: boolean;
-  /** What it was told so far. */
+  /** What it received so far. */
   readonly told: (Told & { readonly at: number })[];
   /** How often it went on elsewhere; nothing where the reader does not tell. */
   readonly resumed: number | undefined;
-  /** The entries as it has made them of what it was told, and of what it read after a reset; nothing where it keeps none. */
+  /** The entries from what it received, and from what it read after a reset; nothing if it keeps none. */
   entries(): Map<string, Held> | undefined;
   /** Answers that no watch may have. */
   readonly broken: string[];
@@ -45,7 +45,7 @@ export interface ReaderOptions {
   readonly pauseMs?: number;
 }
 
-/** A reader of Server-Sent Events that resumes behind the last revision it was told. */
+/** A reader of Server-Sent Events that resumes after the last revision it received. */
 export function startReader({ scope, after, initial, doors, random, pauseMs = 200 }: ReaderOptions): Reader {
   const told: Reader['told'] = [];
   const broken: string[] = [];
@@ -78,7 +78,7 @@ export function startReader({ scope, after, initial, doors, random, pauseMs = 20
     } else if (item.name !== undefined) hold(item.name, item);
   }
 
-  /** As a reader does that is told of a reset. */
+  /** As a reader does after a reset. */
   async function listAnew(): Promise<void> {
     const prefix = 'name' in scope ? scope.name : scope.prefix;
     while (!signal.aborted) {

@@ -15,7 +15,7 @@ import { type Reader, startReader, startWatchCommand } from './readers.ts';
 
 /** A new broker reads so many revisions change by change; a watch that lacks more is reset. */
 const BEHIND = 1000;
-/** A follower of etcd gives up a connection that says nothing after about 2 s. */
+/** A follower of etcd closes a connection that is silent for about 2 s. */
 const CUT_MS = 4000;
 
 interface Compaction {
@@ -70,7 +70,7 @@ export async function watches(scene: Scene, say: (line: string) => void): Promis
   const last = body.revision ?? 0;
   await waitFor('etcd to tell of it', () => (run.changes.at(-1)?.revision ?? 0) >= last);
   const isDone = (reader: Reader): boolean => (reader.told.at(-1)?.revision ?? 0) >= last;
-  // Whoever has not been told by then has missed it.
+  // A reader that has not received it by then has missed it.
   await waitFor('every reader to be told', () => readers.every(isDone)).catch(() => undefined);
   const broken = await judge(run, readers);
   ending.abort();
@@ -79,7 +79,7 @@ export async function watches(scene: Scene, say: (line: string) => void): Promis
   const told = readers.reduce((sum, reader) => sum + reader.told.length, 0);
   const resets = readers.map((reader) => reader.told.filter(({ type }) => type === 'reset').length);
   const reset = resets.reduce((sum, count) => sum + count, 0);
-  // A short run on a busy machine may be over before a broker gives up its connection.
+  // A short run on a busy machine may end before a broker gives up its connection.
   if (reset === 0 && !scene.short)
     broken.push('no reader was told of a reset: nothing that was compacted was lacking');
   const resumed = readers.reduce((sum, reader) => sum + (reader.resumed ?? 0), 0);

@@ -1,4 +1,4 @@
-/** Power cuts and kills under load: what was acknowledged stands, and the broker starts again. */
+/** Power cuts and kills under load: what was acknowledged is stored, and the broker starts again. */
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { start } from '../broker.ts';
@@ -19,7 +19,7 @@ interface CutOptions {
   readonly wrap?: (scratch: string, dir: string) => readonly string[];
 }
 
-/** Gives what was lost, cycle by cycle; ends early once the broker does not start again. */
+/** Returns what was lost, cycle by cycle; ends early once the broker does not start again. */
 async function cutAndCompare(setup: RowSetup, options: CutOptions): Promise<string[]> {
   const { dir, disk, cycles, ledger } = options;
   const broken: string[] = [];

@@ -1,6 +1,7 @@
 /**
- * Histories of concurrent calls, checked for linearizability. Every change has a revision of its own, which is the order that
- * the broker claims: what is left to check is that this order fits to when calls began and ended, and to what reads saw.
+ * Histories of concurrent calls, checked for linearizability. Every change has a revision of its own, which
+ * is the order that the broker claims. The check is that this order fits the beginnings and ends of the
+ * calls, and what reads saw.
  */
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -50,7 +51,7 @@ async function makeCall(broker: Broker, name: string, value: number, random: () 
 export function violations(history: readonly Call[]): string[] {
   const found: string[] = [];
   const say = (what: string, call: Call): unknown => found.push(`${what}: ${JSON.stringify(call)}`);
-  // A change without an answer has its revision from whoever read what it wrote.
+  // A change without an answer gets its revision from a reader of its value.
   for (const read of history) {
     if (read.seen === undefined) continue;
     const writer = history.find(

@@ -1,4 +1,4 @@
-/** Locks under kills: of who holds them, of what they run, and of the broker. */
+/** Locks under kills: of their holders, of their commands, and of the broker. */
 import { execFileSync } from 'node:child_process';
 import { constants, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';

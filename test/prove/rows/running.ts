@@ -58,7 +58,7 @@ export const soak: Row = {
   },
 };
 
-/** Reads a watch from behind a revision until it breaks; gives each event's type and revision. */
+/** Reads a watch from behind a revision until it breaks; returns each event's type and revision. */
 function readWatch(
   port: number,
   after: number,

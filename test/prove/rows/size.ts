@@ -12,7 +12,7 @@ import { configIn, newFolder } from '../sweep-places.ts';
 
 const MINUTES = 60_000;
 
-/** Of names and data; a restore gives other revisions. */
+/** Of names and data; a restore sets other revisions. */
 function digest(state: State): string {
   const hash = createHash('sha256');
   for (const name of Object.keys(state).toSorted())
@@ -20,7 +20,7 @@ function digest(state: State): string {
   return `${Object.keys(state).length} entries ${hash.digest('hex').slice(0, 12)}`;
 }
 
-/** Writes until the limit refuses it; gives the refusal. */
+/** Writes until the limit refuses it; returns the refusal. */
 async function fillUp(broker: Broker, data: object): Promise<{ entries: number; message: string }> {
   for (let n = 0; n < 20_000; n++) {
     const { status, body } = await broker.put(`entry-${n}`, data);
