@@ -47,7 +47,7 @@ const introduction = `# Command line
 - A value may follow a space or \`=\`: \`--name foo\`, \`--name=foo\`. It is taken literally, also where it begins with \`-\` or \`@\`.
 - An option that may be given once is refused when it is given twice. An unknown option or command is refused, and the nearest one is named.
 - A time is a number with a unit: \`500ms\`, \`3s\`, \`2m\`, \`1h\`, \`1d\`. A number alone counts seconds. The longest is 10 years.
-- An option wins over its variable. An empty variable counts as none, except for keys, \`BPBROKER_FINGERPRINT\` and \`BPBROKER_CA\`, where it is refused.
+- An option overrides its variable. An empty variable counts as none, except for keys, \`BPBROKER_FINGERPRINT\` and \`BPBROKER_CA\`, where it is refused.
 - Standard output carries the result alone. All else is on standard error. A failure is one line there, \`Fatal error: MESSAGE\`.
 `;
 

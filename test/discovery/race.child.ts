@@ -126,7 +126,7 @@ async function findAndRead(name: string, args: ClientArgs): Promise<string> {
   const client = await connectProved(broker, { accessKey, timeoutMs });
   try {
     const { data } = await client.get(name);
-    return data === RIGHT ? 'right' : `was told ${JSON.stringify(data)}`;
+    return data === RIGHT ? 'right' : `received ${JSON.stringify(data)}`;
   } finally {
     client.close();
   }

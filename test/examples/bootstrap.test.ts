@@ -61,7 +61,7 @@ describe('examples/bootstrap', () => {
           );
         }
         assert.deepEqual(numbers[0]?.toSorted(), ['1', '2', '3']);
-        assert.deepEqual(numbers[1], numbers[0], 'a node that asks again is told the same');
+        assert.deepEqual(numbers[1], numbers[0], 'a node that asks again gets the same');
         const members = readFileSync(path.join(dir, 'master', 'state', 'members'), 'utf8')
           .trim()
           .split('\n');

@@ -67,7 +67,7 @@ describe('bpbroker migrate', { skip, timeout: 240_000 }, () => {
       there.stderr,
       new RegExp(`^4 entries, each compared, are in etcd .*; the registry goes on at revision ${last}\n`),
     );
-    assert.ok(!there.stderr.includes('\r'), 'a pipe is told nothing of the progress');
+    assert.ok(!there.stderr.includes('\r'), 'a pipe gets nothing of the progress');
     assert.match(
       readFileSync(path.join(kept?.slice('kept '.length) ?? '', 'bpbroker.json'), 'utf8'),
       /just text/,
@@ -125,7 +125,7 @@ describe('bpbroker migrate', { skip, timeout: 240_000 }, () => {
     assert.match(refused.stderr, /was moved from etcd to a file/);
     const body = await get(elsewhere, '/readyz');
     assert.match(body, /was moved from etcd to a file/);
-    assert.ok(![refused.stderr, body].some((said) => said.includes(dir)), 'no caller is told where');
+    assert.ok(![refused.stderr, body].some((said) => said.includes(dir)), 'no caller learns where');
     assert.ok(elsewhere.stderr().includes(`was moved from etcd to ${fileIn(dir)} on `));
     await elsewhere.stop();
 

@@ -48,7 +48,7 @@ describe('bpbroker restore', () => {
     const foo = await client.get('foo');
     assert.deepEqual([foo.data, foo.revision], ['before', 1]);
     for await (const { type, revision } of client.watch({ after: 2 })) {
-      assert.deepEqual([type, revision], ['reset', 3], 'a reader that has seen revision 2 is told');
+      assert.deepEqual([type, revision], ['reset', 3], 'a reader that has seen revision 2 gets a reset');
       break;
     }
     assert.equal((await client.replace('foo', 'new')).revision, 4);

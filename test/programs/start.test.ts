@@ -323,7 +323,7 @@ describe('a signal ends the broker at once, whatever waits for it, and all is in
         return 'given up';
       };
       ended.push(watching());
-      await waitFor('the watch to stand', async () => {
+      await waitFor('the watch to be open', async () => {
         await client.replace('foo', 'bar');
         return changes.length > 0;
       });

@@ -153,7 +153,7 @@ describe('service watch', () => {
     const command = `{ echo "$BPBROKER_EVENT_TYPE $BPBROKER_EVENT_NAME $BPBROKER_EVENT_REVISION"; cat; } >> ${out}; echo noise; exit 3`;
     const watch = startClient(reference, broker, ['service', 'watch', '--name', 'hook', '--exec', command]);
     const executed = (): string[] => readFileSync(out, 'utf8').trimEnd().split('\n');
-    await waitFor('the watch to stand', async () => {
+    await waitFor('the watch to be open', async () => {
       await client.replace('hook', 'probe');
       return existsSync(out);
     });

@@ -88,9 +88,9 @@ export function compare(ledger: Ledger, state: State): string[] {
   for (const [name, { acked, open }] of ledger.names) {
     const shown = state[name];
     const n = shown === undefined ? 0 : (JSON.parse(shown) as [number, { n: number }])[1].n;
-    if (n < acked) broken.push(`LOST: ${name}: ${acked} was acknowledged, ${n} stands`);
+    if (n < acked) broken.push(`LOST: ${name}: ${acked} was acknowledged, ${n} is stored`);
     else if (n !== acked && !open.has(n))
-      broken.push(`MADE UP: ${name}: ${n} stands, ${acked} was acknowledged, open: ${[...open].join()}`);
+      broken.push(`MADE UP: ${name}: ${n} is stored, ${acked} was acknowledged, open: ${[...open].join()}`);
     ledger.names.set(name, { acked: n, open: new Set() });
   }
   for (const name of Object.keys(state))

@@ -51,10 +51,10 @@ describe('what a reader of a watch received', () => {
     ['a change after a reset is missing', [a1, reset(4), a3], /^MISSED: .*"revision":5/],
     ['a change before a reset comes after it', [a1, reset(5), gone, a3], /^DOUBLED/],
     ['a reset leads back', [a1, b2, reset(3), gone, a3], /^A RESET BACK/],
-    ['another name is told', [a1, { ...b2, name: 'c' }, gone, a3], /^MADE UP/],
-    ['another state is told', [a1, { ...b2, data: { n: 7 } }, gone, a3], /^MADE UP/],
-    ['a removal is told as a change', [a1, b2, { ...gone, type: 'put' }, a3], /^MADE UP/],
-    ['a revision is told that nothing has', [a1, b2, gone, { ...a3, revision: 8 }, a3], /^MADE UP/],
+    ['a change of another name is reported', [a1, { ...b2, name: 'c' }, gone, a3], /^MADE UP/],
+    ['another state is reported', [a1, { ...b2, data: { n: 7 } }, gone, a3], /^MADE UP/],
+    ['a removal is reported as a change', [a1, b2, { ...gone, type: 'put' }, a3], /^MADE UP/],
+    ['a revision is reported that nothing has', [a1, b2, gone, { ...a3, revision: 8 }, a3], /^MADE UP/],
   ] as const satisfies [string, readonly Told[], RegExp][])
     it(`is wrong where ${what}`, () => assert.match(wrong(items)[0] ?? '', message));
 

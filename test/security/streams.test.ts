@@ -101,7 +101,7 @@ for (const launcher of launchers) {
         const reading = (async () => {
           for await (const _ of client.watch({ prefix: '', signal: alive.signal })) seen++;
         })();
-        await waitFor('the watch to stand', async () => {
+        await waitFor('the watch to be open', async () => {
           await client.replace('name', 'data');
           return seen > 0;
         });

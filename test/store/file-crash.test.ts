@@ -44,7 +44,7 @@ async function killAndCompare(dir: string, honesty: string, afterMs: number): Pr
   const lost: string[] = [];
   for (const [name, n] of latest) {
     const stands = Number((await store.get(name))?.data['n'] ?? 0);
-    if (stands < n) lost.push(`${name}: ${n} was acknowledged, ${stands} stands`);
+    if (stands < n) lost.push(`${name}: ${n} was acknowledged, ${stands} is stored`);
   }
   await store.close();
   return lost;

@@ -108,7 +108,7 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
     load: () => import('../commands/uninstall-service.ts'),
   },
   'service-prepare': {
-    description: 'Give the files of the service to its user, before it starts',
+    description: 'Make the user of the service the owner of its files, before the start',
     hidden: true,
     options: ['user', 'config'],
     required: ['user'],

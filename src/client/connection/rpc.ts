@@ -127,7 +127,7 @@ function parseAnswer(text: string, module: string, method: string): Json {
   return answer;
 }
 
-/** Who sent the answer, for messages. */
+/** The sender of the answer, for messages. */
 interface Origin {
   readonly line: Line;
   readonly isBuiltIn: boolean;

@@ -41,7 +41,7 @@ export async function accountSteps(
   ];
 }
 
-/** Gives the data to root again and removes the service's user, if install-service has made it. */
+/** Makes root the owner of the data again and removes the service's user, if install-service has made it. */
 export async function removeAccountSteps(
   system: System,
   steps: Steps,

@@ -71,7 +71,7 @@ export async function watches(scene: Scene, say: (line: string) => void): Promis
   await waitFor('etcd to tell of it', () => (run.changes.at(-1)?.revision ?? 0) >= last);
   const isDone = (reader: Reader): boolean => (reader.told.at(-1)?.revision ?? 0) >= last;
   // A reader that has not received it by then has missed it.
-  await waitFor('every reader to be told', () => readers.every(isDone)).catch(() => undefined);
+  await waitFor('every reader to receive it', () => readers.every(isDone)).catch(() => undefined);
   const broken = await judge(run, readers);
   ending.abort();
   await following;
@@ -81,7 +81,7 @@ export async function watches(scene: Scene, say: (line: string) => void): Promis
   const reset = resets.reduce((sum, count) => sum + count, 0);
   // A short run on a busy machine may end before a broker gives up its connection.
   if (reset === 0 && !scene.short)
-    broken.push('no reader was told of a reset: nothing that was compacted was lacking');
+    broken.push('no reader got a reset: nothing that was compacted was lacking');
   const resumed = readers.reduce((sum, reader) => sum + (reader.resumed ?? 0), 0);
   const kinds = [...run.deaths].map(([how, times]) => `${times} ${how}`);
   return {

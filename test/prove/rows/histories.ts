@@ -120,7 +120,7 @@ function checkName(calls: readonly Call[], say: (what: string, call: Call) => un
           change.began < read.ended &&
           (change.revision === undefined || change.revision > (settled.revision ?? 0)),
       );
-      if (!removed) say('a read that missed what stands', read);
+      if (!removed) say('a read that missed what is stored', read);
     }
   }
 }

@@ -90,7 +90,7 @@ export const hung: Row = {
           `big-${n}` in state &&
           /nothing/.test(answer.body.message ?? '')
         )
-          broken.push(`MADE UP: big-${n} was refused and stands`);
+          broken.push(`MADE UP: big-${n} was refused and is stored`);
       await again.stop();
     }
     return {

@@ -32,7 +32,7 @@ const LOW_BYTES = 100 * 1024 * 1024;
  * changes nothing.
  */
 export async function examineHost(args: Arguments, ms: number): Promise<Host> {
-  // A hanging disk gives no answer.
+  // A hanging disk does not answer.
   const file = await within(ms, findFile(args), { why: 'its disk does not answer' });
   if (typeof file !== 'string') {
     const none = { status: 'skip', says: "no broker's configuration here" } as const;
