@@ -1,21 +1,24 @@
-/** The connection that a request came in on, as a server tells of it. */
+/** The connection of a request, as a server describes it. */
 export interface ConnectionInfo {
-  /** The client's IP address, IPv4 in its plain form. */
+  /** The client's IP address; IPv4 in its plain form. */
   readonly remoteAddress: string;
-  /** Whether an answer is sent only once it is whole, so that there can be no event stream; default false. */
+  /** Whether an answer is sent only once it is whole, so event streams are impossible; default false. */
   readonly buffered?: boolean;
-  /** Says that a body is coming which takes longer than the headers may: the request's own time limit applies then. */
+  /**
+   * Announces a body that may take longer than the headers: the request's own time limit applies from now on.
+   */
   awaitBody(): void;
-  /** Lets the answer to this request take its time (a long poll, an event stream): no idle limit applies to it. */
+  /** Lifts the idle limit for the answer to this request, such as a long poll or an event stream. */
   keepOpen(): void;
-  /** Takes `keepOpen` back: the usual idle limit applies to the connection again. */
+  /** Undoes `keepOpen`: the usual idle limit applies to the connection again. */
   answered(): void;
   /**
-   * Closes the connection within seconds, although its client does not read what was sent, or its answer is not at its end.
-   * Gives whether it can: an app that is mounted in another server may not.
+   * Closes the connection within seconds, although its client has not read everything, or the answer has not
+   * ended.
+   * @returns false where that is impossible: an app mounted in another server may not be able to.
    */
   drop(): boolean;
 }
 
-/** Longest that an answer may lie unread before its connection is cut, in milliseconds, where nobody says otherwise. */
+/** The default for how long an answer may remain unread before its connection is cut, in milliseconds. */
 export const UNREAD_TIMEOUT_MS = 30_000;

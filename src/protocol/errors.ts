@@ -1,12 +1,12 @@
 /**
- * The one error type, and the one table behind it. The HTTP API takes its status from this table, the client turns
- * an answer back into the same error, and the command line takes its exit code from it (contract, sections 2 and 5).
+ * The one error type, and the one table behind it (contract, sections 2 and 5). The HTTP API takes its status
+ * from this table, and the command line its exit code. The client turns an answer back into the same error.
  */
 
 interface ErrorKind {
   /** HTTP status of an answer that carries this error. */
   readonly status: number;
-  /** Exit code of a command that fails with it; scripts branch on these. */
+  /** Exit code of a command that fails with this error; scripts branch on these. */
   readonly exit: number;
 }
 
@@ -43,7 +43,7 @@ const kinds = {
   too_large: { status: 413, exit: 1 },
   too_many_requests: { status: 429, exit: 1 },
   unavailable: { status: 503, exit: 1 },
-  // A write that may have happened: it failed after it could have reached the disk.
+  // A write that may have happened: it failed at a time when it could have reached the disk already.
   outcome_unknown: { status: 503, exit: 1 },
   storage_full: { status: 507, exit: 1 },
   invalid_config: { status: 500, exit: 1 },
@@ -58,35 +58,38 @@ const kinds = {
   // 5: access denied
   access_denied: { status: 401, exit: 5 },
   forbidden: { status: 403, exit: 5 },
-  // 6–9: seen by a client only; no broker ever answers with one of these
+  // 6–9: seen by a client only; no broker answers with one of these
   unreachable: { status: 503, exit: 6 },
   ambiguous_broker: { status: 409, exit: 7 },
   identity_mismatch: { status: 421, exit: 8 },
   timeout: { status: 504, exit: 9 },
-  // 1 as well, but seen by a client only: what it held is no longer its own
+  // 1 as well, but seen by a client only: it has lost the lock that it held
   lock_lost: { status: 409, exit: 1 },
   // 9 as well, but answered by a broker: it gave up waiting for the extension
   extension_timeout: { status: 504, exit: 9 },
 } satisfies Record<ErrorCode, ErrorKind>;
 
-/** Every error code there is, in the table's order. */
+/** All error codes, in the table's order. */
 export const errorCodes: readonly ErrorCode[] = Object.keys(kinds) as ErrorCode[];
 
 export interface BrokerErrorOptions {
   cause?: unknown;
-  /** HTTP status of the answer that carried the error, where it differs from the table's (a foreign proxy, say). */
+  /**
+   * HTTP status of the answer that carried the error, where it differs from the table's (of a foreign proxy,
+   * for example).
+   */
   status?: number;
-  /** Whole seconds after which trying again makes sense; travels as `Retry-After`. */
+  /** Whole seconds until another try makes sense; travels as `Retry-After`. */
   retryAfter?: number | undefined;
   /**
-   * A command line that the message advises, without the name of the program: the message has `bpbroker` before it, in place
-   * of which a program names itself. Default: that of the cause.
+   * A command line that the message advises, without the name of the program. The message has `bpbroker`
+   * before it, which a program replaces by its own name. Default: that of the cause.
    */
   advice?: string | undefined;
 }
 
 /**
- * What every part of bpbroker throws for a failure that has a name.
+ * The error that every part of bpbroker throws for a failure that has a code.
  *
  * @example
  * ```ts
@@ -102,9 +105,9 @@ export class BrokerError extends Error {
   readonly status: number;
   /** Exit code of a command that fails with this error. */
   readonly exitCode: number;
-  /** Whole seconds after which trying again makes sense, where that is known. */
+  /** Whole seconds until another try makes sense, where that is known. */
   readonly retryAfter: number | undefined;
-  /** The command line that the message advises after `bpbroker`, where it does. */
+  /** The command line after `bpbroker` that the message advises, if it advises one. */
   readonly advice: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: BrokerErrorOptions = {}) {
@@ -121,27 +124,27 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(kinds, value);
 }
 
-/** The code for an answer that names none (another server, an extension): by its HTTP status. */
+/** The code for an answer without one (of another server, or an extension), by its HTTP status. */
 export function codeForStatus(status: number): ErrorCode {
   return errorCodes.find((code) => kinds[code].status === status && kinds[code].exit <= 5) ?? 'internal';
 }
 
-// What a terminal may take for an order: C0 and C1 controls and DEL.
-// oxlint-disable-next-line no-control-regex
+// The characters that a terminal may obey as commands: C0 and C1 controls and DEL. oxlint-disable-next-line
+// no-control-regex
 const control = /[\u0000-\u001f\u007f-\u009f]/g;
 
-/** The message of anything thrown, on one line and without control characters. */
+/** The message of any thrown value, on one line and without control characters. */
 export function messageOf(thrown: unknown): string {
   const message = textOf(thrown);
   return escapeControls(message.replaceAll(/\s*[\r\n]+\s*/g, ' ').trim());
 }
 
-/** A text with its control characters written as JSON would: `\u001b`. */
+/** A text with its control characters escaped as in JSON: `\u001b`. */
 export function escapeControls(text: string): string {
   return text.replaceAll(control, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** Anything may be thrown, also what cannot be made into text. */
+/** Any value may be thrown, even one that cannot be converted to text. */
 function textOf(thrown: unknown): string {
   try {
     return String(thrown instanceof Error ? thrown.message : thrown);

@@ -1,25 +1,28 @@
-/** Shows whether what is to happen again and again still does. */
+/** Shows whether a repeated task is still running. */
 export interface Heartbeat {
-  /** Says that the next round begins within `ms`, or ends within them. */
+  /** Announces that the next round begins, or ends, within `ms` milliseconds. */
   expect(ms: number): void;
-  /** Nothing is due any more. */
+  /** Announces that no further round is due. */
   rest(): void;
 }
 
-/** The heartbeats of everything in a broker that runs on a schedule. */
+/** The heartbeats of all tasks of a broker that run on a schedule. */
 export interface Heartbeats {
-  /** A heartbeat of its own for the loop of that name. */
+  /** A new heartbeat for the loop of that name. */
   of(name: string): Heartbeat;
-  /** Names of the loops whose round is overdue: they have died, or hang. */
+  /** Names of the loops whose round is overdue: they have died or hang. */
   stopped(): string[];
 }
 
 export interface HeartbeatsOptions {
-  /** How much later than expected a round may be, in milliseconds; default 30 s: timers are late on a host that is busy. */
+  /**
+   * How much later than expected a round may be, in milliseconds; default 30 s. Timers are late on a busy
+   * host.
+   */
   readonly graceMs?: number;
   /**
-   * And for how long it must have been seen to be late; default 2 s. After a process was stopped, or its host slept, all
-   * rounds are late until their timers come.
+   * How long the check must have seen it late, in milliseconds; default 2 s. After a process was stopped, or
+   * its host slept, all rounds are late until their timers fire.
    */
   readonly confirmMs?: number;
 }

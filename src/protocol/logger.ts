@@ -1,6 +1,6 @@
 import { hasFunctions } from './options.ts';
 
-/** Where a part of the broker says what happened: one call, one line. Fields must hold no secrets. */
+/** A log for a part of the broker: one call writes one line. Fields must hold no secrets. */
 export interface Logger {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -25,8 +25,8 @@ export function withFields(log: Logger, added: LogFields): Logger {
 const nothing = (): void => undefined;
 
 /**
- * A logger that may be given from outside, made so that none of its failures reaches the work it tells of. There is
- * nowhere else to tell them.
+ * Wraps a logger from outside: none of its failures reaches the work that it logs. There is no other place to
+ * report them.
  */
 export function harmless(log: Logger): Logger {
   const guard =
@@ -34,14 +34,14 @@ export function harmless(log: Logger): Logger {
     (message, fields) => {
       try {
         const result: unknown = log[level](message, fields);
-        // It may be asynchronous, although it is not asked to be.
+        // It may be asynchronous, although the type says otherwise.
         if (result instanceof Promise) result.catch(nothing);
       } catch {
-        // See above.
+        // There is no other place to report it.
       }
     };
   return { debug: guard('debug'), info: guard('info'), warn: guard('warn'), error: guard('error') };
 }
 
-/** A logger that says nothing: what an embedded broker uses unless it is given another. */
+/** A logger that discards every line: the default of an embedded broker. */
 export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };

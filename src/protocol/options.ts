@@ -2,19 +2,19 @@ import { isObject, kindOf } from './formats/data.ts';
 import { BrokerError, type ErrorCode } from './errors.ts';
 import { suggest } from './suggestion.ts';
 
-/** What one option of a function of the library may be. */
+/** The rule for one option of a function of the library. */
 export interface OptionRule {
-  /** What would be right: `a folder, such as './broker-data'`. */
+  /** A right value in words: `a folder, such as './broker-data'`. */
   readonly expected: string;
-  /** Asked of any value but `undefined`. */
+  /** Whether a value is right; called with any value but `undefined`. */
   readonly accepts: (value: unknown) => boolean;
-  /** Default false: it may be absent or `undefined`. */
+  /** Whether it must be given; default false: it may be absent or `undefined`. */
   readonly required?: boolean;
-  /** Whether no message may repeat its value; default false. */
+  /** Whether messages must not repeat its value; default false. */
   readonly secret?: boolean;
 }
 
-/** A rule for every option that a function takes, so that an option without one does not compile. */
+/** A rule for every option of a function. An option without one is a compile error. */
 export type OptionRules<T> = { readonly [K in keyof T]-?: OptionRule };
 
 export const isText = (value: unknown): boolean => typeof value === 'string';
@@ -23,7 +23,7 @@ export const isFunction = (value: unknown): boolean => typeof value === 'functio
 export const isPositive = (value: unknown): boolean => typeof value === 'number' && value > 0;
 /** A number of milliseconds, which may be 0 or `Infinity`. */
 export const isTime = (value: unknown): boolean => typeof value === 'number' && value >= 0;
-/** Not by its class: test environments have one of their own. */
+/** The class is not checked: test environments have another one. */
 export const isSignal = (value: unknown): boolean =>
   isObject(value) && typeof value['aborted'] === 'boolean' && isFunction(value['addEventListener']);
 
@@ -36,9 +36,10 @@ export function hasFunctions(...names: readonly string[]): (value: unknown) => b
 }
 
 /**
- * Checks what a program without types gave as the options of a function.
- * @param caller names the function, or the part of its options that is checked, at the beginning of the message.
- * @throws BrokerError `code` naming the option that is missing, wrong or unknown, its present value, and what would be right.
+ * Checks the options of a function that a program without types may have called.
+ * @param caller names the function, or the checked part of its options, at the beginning of the message.
+ * @throws BrokerError `code` for a missing, wrong or unknown option. It names the option, its value, and a
+ * right one.
  */
 export function checkOptions<T>(
   caller: string,
@@ -57,7 +58,7 @@ export function checkOptions<T>(
     fail(`expected an object with ${wanted}, got ${kindOf(given)}`);
   }
   const options = given as Readonly<Record<string, unknown>>;
-  // First, since the misspelt name of an option that must be given is both unknown and missing.
+  // This comes first: the misspelt name of a required option is both unknown and missing.
   checkNames(caller, options, names, code);
   for (const [name, { accepts, expected, required, secret }] of known) {
     const value = options[name];
@@ -68,8 +69,8 @@ export function checkOptions<T>(
 }
 
 /**
- * Checks the names of options alone, where their kinds show soon enough.
- * @throws BrokerError `code` naming the option that is unknown, and the nearest one.
+ * Checks only the names of options, for callers that notice wrong values soon enough.
+ * @throws BrokerError `code` for an unknown option, naming it and the nearest known one.
  */
 export function checkNames(
   caller: string,
@@ -85,7 +86,7 @@ export function checkNames(
   }
 }
 
-/** A value as a message shows it: short ones themselves, what kind it is of any other. */
+/** The form of a value in a message: a short value itself, the kind of any other. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);

@@ -1,4 +1,4 @@
-/** The known word that is nearest to `given`, when it is near enough to have been meant. */
+/** The known word nearest to `given`; undefined when none is near enough to be meant. */
 export function suggest(given: string, known: readonly string[]): string | undefined {
   const ranked = known
     .map((word) => ({
@@ -10,7 +10,10 @@ export function suggest(given: string, known: readonly string[]): string | undef
   return best && best.distance <= Math.max(1, Math.floor(given.length / 3)) ? best.word : undefined;
 }
 
-/** Edits (insert, delete, replace, swap of neighbours) that make `a` of `b`: optimal string alignment. */
+/**
+ * The number of edits (insert, delete, replace, swap of neighbours) between `a` and `b`: optimal string
+ * alignment.
+ */
 function distance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {

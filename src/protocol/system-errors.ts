@@ -1,8 +1,9 @@
 import { messageOf } from './errors.ts';
 
 /**
- * What the system's errors mean and what helps, by their code: the one table of all messages about files and ports that
- * reach a user. Errors of connections to a broker have a table of their own (`runtime/connection-errors.ts`).
+ * What the system's errors mean and what helps, by their code: the one table of all messages about files and
+ * ports that users see. Errors of connections to a broker have their own table
+ * (`runtime/connection-errors.ts`).
  */
 const meanings: Readonly<Record<string, readonly [meaning: string, remedy: string]>> = {
   EACCES: ['permission denied', 'run as its owner, or have its owner or mode changed'],
@@ -27,7 +28,7 @@ const meanings: Readonly<Record<string, readonly [meaning: string, remedy: strin
   EIO: ['the device failed', 'check the disk, and the log of the system'],
 };
 
-/** The system's code of an error, where the table has it; also where the error is the cause of another. */
+/** The system's code of an error or of its causes; undefined where the table does not have it. */
 export function systemCode(thrown: unknown): string | undefined {
   for (let at = thrown; at instanceof Error; at = at.cause) {
     const { code } = at as { code?: unknown };
@@ -37,9 +38,10 @@ export function systemCode(thrown: unknown): string | undefined {
 }
 
 /**
- * Why something failed, for a message that names the file or port before it: `permission denied: run as its owner, or have
- * its owner or mode changed [EACCES]`. The text of anything that is no error of the system is its own.
- * @param remedies what helps in the caller's case, by code, in place of the table's.
+ * Says why something failed, for a message that names the file or port before it. For example: `permission
+ * denied: run as its owner, or have its owner or mode changed [EACCES]`. An error that is not one of the
+ * system returns its own text.
+ * @param remedies replaces the table's advice by the caller's, by code.
  */
 export function reasonOf(thrown: unknown, remedies: Readonly<Record<string, string>> = {}): string {
   const code = systemCode(thrown);
@@ -73,7 +75,7 @@ const verbs: Readonly<Record<string, string>> = {
   write: 'write to',
 };
 
-/** The message of an error that nobody has put into words: `Cannot open /x/y: permission denied: … [EACCES]`. */
+/** The message of an unexpected error of the system: `Cannot open /x/y: permission denied: … [EACCES]`. */
 export function describeError(thrown: unknown): string {
   const code = systemCode(thrown);
   if (code === undefined || (thrown as { code?: unknown }).code !== code) return messageOf(thrown);

@@ -1,2 +1,2 @@
-/** The version of this bpbroker; a test holds it against package.json. */
+/** The version of this bpbroker; a test compares it with package.json. */
 export const VERSION = '1.0.0';

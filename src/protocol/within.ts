@@ -1,6 +1,8 @@
 /**
- * What `promise` gives, or `late` (default: nothing) when it takes longer than `ms` milliseconds: a disk, a name server or a cluster that
- * hangs gives no error. The promise itself goes on. Rejects as it does until then.
+ * Waits for `promise` for at most `ms` milliseconds: a disk, a name server or a cluster that hangs reports no
+ * error. The work behind the promise goes on.
+ * @returns the promise's value, or `late` (default: undefined) when it takes longer.
+ * @throws what the promise rejects with until then.
  */
 export function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined>;
 export function within<T>(ms: number, promise: Promise<T>, late: T): Promise<T>;

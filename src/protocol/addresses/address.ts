@@ -1,6 +1,6 @@
 import { BrokerError } from '../errors.ts';
 
-/** Port of the API (TCP) and of discovery (UDP) unless another is given. */
+/** The port of the API (TCP) and of discovery (UDP), unless another is given. */
 export const DEFAULT_PORT = 20443;
 
 export interface HostPort {
@@ -9,14 +9,15 @@ export interface HostPort {
   readonly port: number;
 }
 
-/** Whether a broker is named by a URL (`broker-url.ts`) and not by an address. */
+/** Whether a text names a broker by URL (see `broker-url.ts`) and not by address. */
 export function isUrl(text: string): boolean {
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
 }
 
 /**
- * Reads `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`; a bare IPv6 address is taken as a host too.
- * Throws `usage` and names `what` when it is none of these.
+ * Reads `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`. A bare IPv6 address is a host too.
+ * @param what names the text in the message.
+ * @throws BrokerError `usage` for any other text.
  */
 export function parseAddress(text: string, what: string, defaultPort: number = DEFAULT_PORT): HostPort {
   const address = readAddress(text, defaultPort);
@@ -27,7 +28,7 @@ export function parseAddress(text: string, what: string, defaultPort: number = D
   );
 }
 
-/** As {@link parseAddress}; nothing for a text that is no address. */
+/** As {@link parseAddress}, but returns undefined for a text that is not an address. */
 export function readAddress(text: string, defaultPort: number = DEFAULT_PORT): HostPort | undefined {
   const bracketed = /^\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\](?::(\d{1,5}))?$/.exec(text);
   const bare = /^[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F.]*(?:%[\w.-]+)?$/.exec(text);
@@ -38,9 +39,9 @@ export function readAddress(text: string, defaultPort: number = DEFAULT_PORT): H
 }
 
 /**
- * An address in its one spelling, so that two spellings of one place compare equal: names in lower case and without their
- * final dot, IPv4 with four decimal numbers (also where it is mapped into IPv6), IPv6 as RFC 5952 writes it. A zone stays
- * as it is. Names are not resolved: `localhost` is not `127.0.0.1`.
+ * An address in one spelling, so that two spellings of it compare equal. Names are in lower case and without
+ * their final dot. IPv4 has four decimal numbers, also where it is mapped into IPv6. IPv6 has the form of RFC
+ * 5952. A zone stays as it is. Names are not resolved: `localhost` is not `127.0.0.1`.
  */
 export function canonicalAddress({ host, port }: HostPort): HostPort {
   const [address = '', zone = ''] = host.split(/(?=%)/);
@@ -59,19 +60,23 @@ function canonicalHost(host: string): string {
   return bytes.join('.');
 }
 
-/** `HOST:PORT`, IPv6 in brackets: the form that {@link parseAddress} reads and URLs take. */
+/** `HOST:PORT`, with IPv6 in brackets: the form that {@link parseAddress} reads, and URLs too. */
 export function formatAddress({ host, port }: HostPort): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** An address as entries record it: an IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) is the IPv4 address. */
+/**
+ * An address in the form that entries record: an IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) becomes
+ * the IPv4 address.
+ */
 export function plainAddress(address: string): string {
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
 }
 
 /**
- * What is counted as one source: an IPv4 address; of an IPv6 address the /64 (with its zone), since a host has all of it to
- * choose addresses from. Any other text stands for itself.
+ * The source that a limit counts an address for. An IPv4 address is its own source. The source of an IPv6
+ * address is its /64 with its zone, since a host can choose any address of it. Any other text is returned
+ * unchanged.
  */
 export function networkOf(address: string): string {
   if (!address.includes(':')) return address;
@@ -79,7 +84,7 @@ export function networkOf(address: string): string {
   const [head = '', tail] = groups.split('::');
   const before = head === '' ? [] : head.split(':');
   const after = tail === undefined || tail === '' ? [] : tail.split(':');
-  // A dotted end takes two groups.
+  // A dotted end fills two groups.
   const given = before.length + after.length + (groups.includes('.') ? 1 : 0);
   const zeros = tail === undefined ? 0 : Math.max(0, 8 - given);
   const all = [...before, ...Array.from({ length: zeros }, () => '0'), ...after];

@@ -1,22 +1,23 @@
 import type { HostPort } from './address.ts';
 import { BrokerError } from '../errors.ts';
 
-/** A broker behind a proxy, or mounted in an app: what its URL says. */
+/** The URL of a broker behind a proxy, or mounted in an app, in its parts. */
 export interface BrokerUrl extends HostPort {
-  /** In its one spelling, without a slash at its end: `https://host:8443/prefix`. */
+  /** The whole URL in one spelling, without a slash at its end: `https://host:8443/prefix`. */
   readonly href: string;
-  /** What every path begins with: `/prefix`, or nothing. */
+  /** The beginning of every path: `/prefix`, or `''`. */
   readonly prefix: string;
-  /** As the `Host` header has it: without the port where it is 443. */
+  /** The value of the `Host` header: without the port where it is 443. */
   readonly authority: string;
 }
 
 /**
- * Reads `https://HOST[:PORT][/PREFIX]`; the port is 443 unless given.
- * @throws BrokerError `usage`, naming `what`, for any other URL: one of another scheme, or with a user, query or fragment.
+ * Reads `https://HOST[:PORT][/PREFIX]`; the default port is 443.
+ * @throws BrokerError `usage`, naming `what`, for any other URL: another scheme, a user, a query or a
+ * fragment.
  */
 export function parseBrokerUrl(text: string, what: string): BrokerUrl {
-  // What comes before an @ may be a password.
+  // The text before an @ may be a password.
   const shown = text.includes('@') ? what : `${what} '${text}'`;
   const refuse = (why: string): never => {
     throw new BrokerError('usage', `Invalid ${shown}: ${why}`);

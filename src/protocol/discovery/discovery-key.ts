@@ -1,14 +1,15 @@
-/** Least strength of a discovery key, in bits: one packet off the wire is enough to try keys against, at leisure. */
+/** The least strength of a discovery key, in bits. One captured packet is enough to try keys offline. */
 const MIN_BITS = 128;
-/** Fewest different characters. A random key of 32 hex digits has fewer about once in twenty million. */
+/** The fewest different characters. A random key of 32 hex digits has fewer about once in twenty million. */
 const MIN_DISTINCT = 8;
 
 const HINT = "make one with 'bpbroker keygen'";
 
 /**
- * Why `key` cannot be a discovery key, or nothing when it can: printable ASCII without spaces, long enough to hold 128
- * bits if its characters were picked at random among those of their kinds (32 hex digits, 22 of base64), and not a few
- * characters over and over. How it was picked cannot be seen. The text never repeats the key.
+ * Says why `key` cannot be a discovery key; undefined where it can. The text never repeats the key. A key is
+ * printable ASCII without spaces, and more than a few characters again and again. It must be able to hold 128
+ * bits if its characters were random ones of their kinds: 32 hex digits, 22 of base64. Whether they were
+ * random cannot be seen.
  */
 export function discoveryKeyProblem(key: string): string | undefined {
   if (!/^[!-~]+$/.test(key)) {
@@ -27,7 +28,9 @@ export function discoveryKeyProblem(key: string): string | undefined {
   return undefined;
 }
 
-/** How many characters a key could have been picked among, by the kinds that are in it; base64's 64 at most. */
+/**
+ * The number of characters that a key could have been picked from, by the kinds in it; at most base64's 64.
+ */
 function alphabetOf(key: string): number {
   if (/^\d+$/.test(key)) return 10;
   if (/^[\da-f]+$/.test(key) || /^[\dA-F]+$/.test(key)) return 16;

@@ -1,48 +1,56 @@
 /**
- * Tells fresh queries from captured ones, on the broker's side. The time in a query decides where both clocks are right;
- * else a challenge, which the broker gives out and which no clock plays a part in.
+ * Tells fresh queries from captured ones, on the broker's side. Where both clocks are right, the time in the
+ * query decides. Otherwise a challenge of the broker decides, which needs no clock of the client.
  */
 
-/** How long a query is answered, in milliseconds: from the time in it, or from when its challenge was given out. */
+/** How long a query is answered, in milliseconds: from the time in it, or from the time of its challenge. */
 export const QUERY_LIFETIME_MS = 10_000;
 
-/** A clock that is before this, in Unix milliseconds, has not been set: no time that it tells is taken, nor told. */
+/**
+ * A clock that is before this, in Unix milliseconds, has not been set: its time is neither sent nor accepted.
+ */
 export const EARLIEST_TIME: number = Date.UTC(2025, 0, 1);
 
-/** Most nonces kept in mind: those of the queries answered within a lifetime, at some thousands a second. */
+/**
+ * The most nonces that are remembered: those of the queries answered within a lifetime, at some thousands a
+ * second.
+ */
 const MAX_NONCES = 65_536;
-/** Most queries kept in mind whose time is yet to come. */
+/** The most queries remembered whose time is still in the future. */
 const MAX_EARLY = 4096;
 
-/** The clocks that it goes by, in milliseconds. */
+/** The clocks that decide, in milliseconds. */
 export interface Clocks {
-  /** Unix time, which may be wrong, and may jump. */
+  /** Unix time. It may be wrong, and it may jump. */
   wall(): number;
-  /** Never jumps. */
+  /** A clock that never jumps. */
   steady(): number;
 }
 
 const systemClocks: Clocks = { wall: () => Date.now(), steady: () => performance.now() };
 
-/** What of a query says how old it is. */
+/** The part of a query that shows its age. */
 export interface Dated {
   readonly nonce: string;
-  /** When it was made, in Unix milliseconds, by its sender's clock. */
+  /** The time of the query, in Unix milliseconds by its sender's clock. */
   readonly time?: number | undefined;
-  /** A challenge that this broker gave out. */
+  /** A challenge of this broker. */
   readonly challenge?: string | undefined;
 }
 
 export interface Freshness {
   /** A new challenge. */
   challenge(): string;
-  /** Whether a query may be answered still. */
+  /** Whether a query may still be answered. */
   isFresh(query: Dated): boolean;
-  /** Takes the one answer that a query may have: nothing when it has been taken, else a function that gives it back. */
+  /**
+   * Takes the one answer that a query may have. Returns undefined when it has been taken already, else a
+   * function that undoes this.
+   */
   claim(nonce: string): (() => void) | undefined;
 }
 
-/** @param instance tells this process from all others: a challenge is good for the one that gave it out. */
+/** @param instance identifies this process: a challenge is valid only in the process that made it. */
 export function createFreshness(instance: string, clocks: Clocks = systemClocks): Freshness {
   const answered = createMemory(MAX_NONCES);
   const early = createMemory(MAX_EARLY);
@@ -50,7 +58,7 @@ export function createFreshness(instance: string, clocks: Clocks = systemClocks)
   const isTimely = ({ nonce, time = 0 }: Dated): boolean => {
     const now = clocks.wall();
     if (now < EARLIEST_TIME || time < EARLIEST_TIME) return false;
-    // Sent by a host whose clock is ahead. Nobody shall send it again when its time has come.
+    // Its sender's clock is ahead. A captured copy must not be answered once its time has come.
     if (time - now > QUERY_LIFETIME_MS) early.add(nonce);
     return Math.abs(now - time) <= QUERY_LIFETIME_MS && !early.has(nonce);
   };
@@ -71,12 +79,12 @@ export function createFreshness(instance: string, clocks: Clocks = systemClocks)
 
 interface Memory {
   has(nonce: string): boolean;
-  /** Gives whether it is new. */
+  /** Returns whether it is new. */
   add(nonce: string): boolean;
   remove(nonce: string): void;
 }
 
-/** Keeps the latest nonces. Only those who have the key can make it forget any. */
+/** Keeps the latest nonces. Only holders of the key can push any out of it. */
 function createMemory(max: number): Memory {
   const nonces = new Set<string>();
   return {

@@ -5,12 +5,15 @@ import { BrokerError } from '../errors.ts';
 import { nameProblem } from '../registry/names.ts';
 
 /**
- * The keyed form's datagrams (docs/protocol.md): a line `BPD2 q MAC` or `BPD2 r MAC`, then JSON. A query is padded with
- * spaces to one of two lengths, and a reply is never longer than its query. The MAC covers every byte after the line;
- * that of a reply covers the query's hash too.
+ * The datagrams of the keyed form (docs/protocol.md): a line `BPD2 q MAC` or `BPD2 r MAC`, then JSON. A query
+ * is padded with spaces to one of two lengths, and a reply is never longer than its query. The MAC covers
+ * every byte after the line. The MAC of a reply covers the query's hash too.
  */
 
-/** The lengths of a query in bytes: one for nearly all names, and one that every name fits in however it is escaped. */
+/**
+ * The lengths of a query in bytes: one for nearly all names, and one that fits every name, however it is
+ * escaped.
+ */
 export const QUERY_SIZES: readonly number[] = [512, 1280];
 
 const NONCE_BYTES = 16;
@@ -19,31 +22,34 @@ const MAC_HEX = 64;
 const LINE_BYTES: number = 7 + MAC_HEX + 1;
 const SPACE = 0x20;
 
-/** One discovery key, made into a key for each direction, so that no datagram of one can pass for one of the other. */
+/**
+ * One discovery key as two keys, one for each direction: a datagram of one direction never passes for one of
+ * the other.
+ */
 export interface DirectionKeys {
   readonly query: Uint8Array;
   readonly reply: Uint8Array;
 }
 
-/** HKDF-SHA-256 without salt over the key's text; the keys are of 32 bytes. */
+/** HKDF-SHA-256 (RFC 5869) without salt over the key's text. Each derived key has 32 bytes. */
 export function deriveKeys(key: string): DirectionKeys {
   const derive = (info: string): Uint8Array =>
     new Uint8Array(hkdfSync('sha256', Buffer.from(key, 'utf8'), new Uint8Array(), info, 32));
   return { query: derive('bpbroker discovery 2 query'), reply: derive('bpbroker discovery 2 reply') };
 }
 
-/** What a keyed query asks, and how it shows that it is fresh. */
+/** The content of a keyed query: what it asks, and how it shows that it is fresh. */
 export type KeyedQuery = NameQuery | ChallengeQuery;
 
-/** Asks whether a broker holds a name. It has a time or a challenge: one without either is not answered. */
+/** Asks whether a broker holds a name. It has a time or a challenge; one without either is not answered. */
 export interface NameQuery {
   /** Name of an entry; {@link ANY_BROKER} asks any broker that has the key. */
   readonly name: string;
   /** 16 random bytes, 32 lower-case hex digits. */
   readonly nonce: string;
-  /** When it was made, in Unix milliseconds. */
+  /** The time of the query, in Unix milliseconds. */
   readonly time?: number;
-  /** What the broker gave out. */
+  /** The challenge that the broker sent. */
   readonly challenge?: string;
 }
 
@@ -53,7 +59,7 @@ export interface ChallengeQuery {
   readonly challenge: '';
 }
 
-/** Throws `invalid_request` for a name that no entry may have. */
+/** @throws BrokerError `invalid_request` for a name that no entry may have. */
 export function encodeKeyedQuery(keys: DirectionKeys, query: KeyedQuery): Uint8Array {
   const name = 'name' in query ? query.name : ANY_BROKER;
   const problem = name === ANY_BROKER ? undefined : nameProblem(name);
@@ -74,17 +80,17 @@ export function encodeKeyedQuery(keys: DirectionKeys, query: KeyedQuery): Uint8A
 
 /** A query that was made with one of a broker's keys. */
 export type AuthenticQuery = KeyedQuery & {
-  /** The keys that it was made with: its reply is made with them too. */
+  /** The keys that made it; they make its reply too. */
   readonly keys: DirectionKeys;
 };
 
 /**
- * Why a datagram is no query to be answered. `unauthenticated`: it has the form of one, and none of the keys fits.
- * `outdated`: it shows in no way that it is fresh.
+ * Why a datagram is not answered. `unauthenticated`: it has the form of a query, but none of the keys made
+ * it. `outdated`: nothing in it shows that it is fresh.
  */
 export type NoKeyedQuery = 'malformed' | 'unauthenticated' | 'outdated';
 
-/** The query in a datagram. Nothing of it is looked at before its MAC has been found to be of one of the keys. */
+/** The query in a datagram. Its content is not read before its MAC has matched one of the keys. */
 export function decodeKeyedQuery(
   accepted: readonly DirectionKeys[],
   datagram: Uint8Array,
@@ -105,10 +111,13 @@ export function decodeKeyedQuery(
   return Number.isSafeInteger(time) ? { name, nonce, time: time as number, keys } : 'malformed';
 }
 
-/** What a broker says of itself in a reply; its addresses in the order in which they should be tried. */
+/**
+ * A broker's description of itself in a reply. Its addresses are in the order in which clients should try
+ * them.
+ */
 export type Announcement = Omit<KeyedReply, 'form'>;
 
-/** The reply to a query, which it fits in: of the addresses, as many as there is room for. */
+/** The reply to a query, no longer than the query: it has as many of the addresses as fit. */
 export function encodeKeyedReply(
   keys: DirectionKeys,
   query: { readonly datagram: Uint8Array; readonly nonce: string },
@@ -149,7 +158,7 @@ export function encodeChallenge(
   return frame('r', hmac(keys.reply, sha256(query.datagram), body), body);
 }
 
-/** The nonce that a reply says it answers. Nothing is proved by it: it tells which query to check the reply against. */
+/** The nonce in a reply. It proves nothing, but shows which query to check the reply against. */
 export function nonceOfReply(datagram: Uint8Array): string | undefined {
   if (datagram.length > (QUERY_SIZES.at(-1) ?? 0)) return undefined;
   const framed = unframe('r', datagram);
@@ -157,13 +166,13 @@ export function nonceOfReply(datagram: Uint8Array): string | undefined {
   return isNonce(nonce) ? nonce : undefined;
 }
 
-/** The challenge that a broker has given out. */
+/** A challenge that a broker has sent. */
 export interface GivenChallenge {
   readonly form: 'challenge';
   readonly challenge: string;
 }
 
-/** What a reply says, if it was made with the key for this very query, and is no longer than it. */
+/** The content of a reply, if the key made it for this very query and it is no longer than the query. */
 export function decodeKeyedReply(
   keys: DirectionKeys,
   query: { readonly datagram: Uint8Array; readonly nonce: string },
@@ -196,7 +205,7 @@ function announcementIn(said: Record<string, unknown>): KeyedReply | undefined {
   };
 }
 
-/** A new nonce's bytes as they travel. */
+/** A new nonce in the form that travels. */
 export function formatNonce(bytes: Uint8Array): string {
   if (bytes.length !== NONCE_BYTES) throw new RangeError(`a nonce has ${NONCE_BYTES} bytes`);
   return Buffer.from(bytes).toString('hex');
@@ -244,7 +253,7 @@ function isNonce(value: unknown): value is string {
   return typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
 }
 
-/** Any name must fit beside it into the longer query. */
+/** The longer query must have room for it beside any name. */
 function isChallenge(value: unknown): value is string {
   return typeof value === 'string' && /^[\w.-]{1,64}$/.test(value);
 }

@@ -22,10 +22,10 @@ import {
   nonceOfReply,
 } from './keyed-discovery.ts';
 
-/** How long a reply to a query is taken, in milliseconds from when the query was made. */
+/** How long replies to a query are accepted, in milliseconds from when the query was made. */
 const OUTSTANDING_MS = 2000;
 
-/** Most replies to one query that are taken: only brokers that have the key can make any. */
+/** The most replies to one query that are accepted. Only brokers that have the key can make one. */
 const MAX_ANSWERS = 1024;
 
 /** A query that may still be answered. */
@@ -33,17 +33,19 @@ interface Outstanding {
   readonly datagram: Uint8Array;
   readonly nonce: string;
   readonly madeAt: number;
-  /** The brokers that have answered it: each may once; and the challenges that it was given. */
+  /** The brokers that have answered it, once each, and the challenges that came for it. */
   readonly answeredBy: Set<string>;
 }
 
 /**
- * A keyed question for `name`, or for any broker that has the key. Each query has a nonce of its own, takes replies for
- * two seconds (`outstandingMs`), and one of each broker. Throws `invalid_request` for a name that no entry may have.
+ * A keyed question for `name`, or for any broker that has the key. Each query has a new nonce. It accepts
+ * replies for two seconds (`outstandingMs`), one from each broker.
  *
- * Its queries say the time, so that a broker can tell that they are fresh. In every other round a challenge is asked for
- * too, for the brokers whose clock differs; on a host whose clock has not been set, that alone is asked for.
- * @param wall tells the time, in Unix milliseconds.
+ * Its queries carry the time, which shows a broker that they are fresh. Every other round asks for a
+ * challenge too, for brokers whose clock differs. A host whose clock has not been set asks for challenges
+ * only.
+ * @param wall returns the time, in Unix milliseconds.
+ * @throws BrokerError `invalid_request` for a name that no entry may have.
  */
 export function keyedQuestion(
   name: string,
@@ -67,7 +69,7 @@ export function keyedQuestion(
     outstanding.set(nonce, { datagram, nonce, madeAt, answeredBy: new Set() });
     return datagram;
   };
-  // A name that cannot be asked for is said at once, and not at the first repetition.
+  // A wrong name fails here at once, and not at the first repetition.
   encodeKeyedQuery(keys, { name, nonce: '', time: 0 });
   return {
     queries(round) {
@@ -91,10 +93,11 @@ export function keyedQuestion(
 }
 
 /**
- * The keyed form on the broker's side: queries made with any of `keys` are taken, and each is answered with the key that
- * it was made with.
- * @param announce what to say to whoever asks from this address; nothing while the broker cannot be reached over TLS.
- * @param freshness tells which queries may be answered still.
+ * The keyed form on the broker's side. It accepts queries made with any of `keys`, and answers each with the
+ * key that made it.
+ * @param announce the description for a client at this address; undefined while the broker cannot be reached
+ * over TLS.
+ * @param freshness decides which queries may still be answered.
  */
 export function keyedForm(
   keys: readonly string[],

@@ -8,25 +8,25 @@ export interface JsonObject {
 }
 
 /**
- * What an entry holds: a JSON object. A string is held as the object `{"_str": …}`, which is also its form in the
- * configuration file and on the wire (contract, sections 4 and 5).
+ * The data of an entry: a JSON object. A string is held as the object `{"_str": …}`, which is also its form
+ * in the configuration file and on the wire (contract, sections 4 and 5).
  */
 export type EntryData = JsonObject;
 
-/** Largest data of one entry, in bytes of its JSON text. */
+/** The largest data of one entry, in bytes of its JSON text. */
 export const MAX_DATA_BYTES: number = 1024 * 1024;
-/** Deepest nesting of objects and arrays in data. */
+/** The deepest nesting of objects and arrays in data. */
 export const MAX_DATA_DEPTH = 64;
-/** The key under which a string is held. */
+/** The key that holds a string. */
 export const STRING_KEY = '_str';
 
 const pollutingKeys = new Set(['__proto__', 'constructor', 'prototype']);
 const stampKeys = new Set(['last_write_ip', 'last_write_ts']);
 
 /**
- * Reads data as a user gave it: text that parses as a JSON object becomes that object, any other text stays the string
- * it is; an object is taken as it is. Throws `invalid_request` for anything else and for keys that data must not use,
- * `too_large` past 1 MiB.
+ * Reads data as a user wrote it. Text that parses as a JSON object becomes that object, any other text stays
+ * a string. An object is taken as it is.
+ * @throws BrokerError `invalid_request` for any other value and for reserved keys; `too_large` beyond 1 MiB.
  */
 export function toEntryData(input: unknown): EntryData {
   if (typeof input === 'string') {
@@ -40,7 +40,7 @@ export function toEntryData(input: unknown): EntryData {
   );
 }
 
-/** The object that `text` is the JSON of, or nothing when it is anything else. */
+/** The object that `text` is the JSON of; undefined for any other text. */
 export function parseObject(text: string): JsonObject | undefined {
   if (!text.trimStart().startsWith('{')) return undefined;
   let parsed: unknown;
@@ -56,8 +56,10 @@ export function parseObject(text: string): JsonObject | undefined {
 }
 
 /**
- * Throws `invalid_request` where a JSON value is nested deeper than `depth` objects and arrays, or uses a key that would
- * reach into the prototypes of whatever it is merged into.
+ * Checks a JSON value for depth and for keys that would reach into the prototypes of an object it is merged
+ * into.
+ * @throws BrokerError `invalid_request` where it nests more than `depth` objects and arrays, or uses such a
+ * key.
  */
 export function checkJson(value: unknown, depth: number): void {
   if (typeof value !== 'object' || value === null) return;
@@ -72,7 +74,7 @@ export function checkJson(value: unknown, depth: number): void {
   }
 }
 
-/** Throws `invalid_request` for the name of a parameter that must not be one. */
+/** @throws BrokerError `invalid_request` where `key` must not be the name of a parameter. */
 export function checkKey(key: string): void {
   if (pollutingKeys.has(key)) throw polluting(key);
 }
@@ -85,7 +87,7 @@ function polluting(key: string): BrokerError {
   return new BrokerError('invalid_request', `Invalid data: the key '${key}' is not allowed`);
 }
 
-/** The string that `data` holds, or nothing when it is an object of the user's own. */
+/** The string that `data` holds; undefined for an object of the user. */
 export function stringOf(data: EntryData): string | undefined {
   const text = data[STRING_KEY];
   if (typeof text !== 'string') return undefined;
@@ -94,8 +96,9 @@ export function stringOf(data: EntryData): string | undefined {
 }
 
 /**
- * Merges `patch` into `base`, both left as they are: objects merge deeply, anything else in `patch` wins, arrays are
- * replaced whole. Values are shared, not copied: data is never changed in place.
+ * Merges `patch` into `base` and returns the result; neither is changed. Objects merge deeply. Any other
+ * value of `patch` replaces that of `base`, and arrays are replaced whole. Values are shared and not copied,
+ * for data is never changed in place.
  */
 export function mergeData(base: EntryData, patch: EntryData): EntryData {
   const merged: Record<string, Json> = { ...base };
@@ -106,7 +109,7 @@ export function mergeData(base: EntryData, patch: EntryData): EntryData {
   return merged;
 }
 
-/** Whether two values are equal as JSON: the order of keys does not count. */
+/** Whether two values are equal as JSON; the order of keys does not matter. */
 export function sameData(a: Json | undefined, b: Json | undefined): boolean {
   if (a === b) return true;
   if (Array.isArray(a) && Array.isArray(b)) {
@@ -120,7 +123,10 @@ export function sameData(a: Json | undefined, b: Json | undefined): boolean {
   );
 }
 
-/** Throws unless `data` may be stored: reserved keys, depth and size. Returns it. */
+/**
+ * Returns `data` if it may be stored.
+ * @throws BrokerError `invalid_request` for reserved keys and for depth, `too_large` for size.
+ */
 export function checkData(data: EntryData): EntryData {
   for (const key of stampKeys) {
     if (Object.hasOwn(data, key)) {
@@ -136,7 +142,7 @@ export function checkData(data: EntryData): EntryData {
       `Invalid data: '${STRING_KEY}' must be a string, got ${kindOf(data[STRING_KEY])}`,
     );
   }
-  // Most data is far below the limit, and the bound tells so without making its text.
+  // Most data is far below the limit: the upper bound shows that without the cost of its text.
   if (checkNested(data, 1) > MAX_DATA_BYTES) {
     const bytes = Buffer.byteLength(JSON.stringify(data));
     if (bytes > MAX_DATA_BYTES) {
@@ -153,7 +159,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Checks keys and depth; gives an upper bound for the bytes of the value's JSON text. */
+/** Checks keys and depth, and returns an upper bound for the bytes of the value's JSON text. */
 function checkNested(value: Json, depth: number): number {
   if (typeof value === 'string') return textBound(value);
   // The longest number is 25 characters, -1.2345678901234567e-308 with its comma.
@@ -183,8 +189,9 @@ function textBound(text: string): number {
 }
 
 /**
- * Throws `invalid_request` where JSON text holds an integer beyond 2^53, which parsing has silently changed: nothing that
- * is stored may differ from what was sent.
+ * Checks JSON text for integers beyond 2^53, which parsing changes silently: stored data must be what was
+ * sent.
+ * @throws BrokerError `invalid_request` for such an integer.
  */
 export function checkNumbers(text: string): void {
   if (!/\d{16}/.test(text)) return;
@@ -199,7 +206,7 @@ export function checkNumbers(text: string): void {
   );
 }
 
-/** What a value is, in words: `an array`, `an object`, `a string`, `null`. */
+/** The kind of a value in words: `an array`, `an object`, `a string`, `null`. */
 export function kindOf(value: unknown): string {
   if (value === null) return 'null';
   if (value === undefined) return 'nothing';

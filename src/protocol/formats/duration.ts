@@ -2,18 +2,18 @@ import { BrokerError } from '../errors.ts';
 
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** The longest duration that is taken: 10 years, far past any use and within what timers and JSON hold exactly. */
+/** The longest duration: 10 years. That is far beyond any use, and timers and JSON hold it exactly. */
 export const MAX_DURATION_MS: number = 10 * 365 * units.d;
 
-/** The shortest lifetime that an entry may have. */
+/** The shortest lifetime of an entry, in milliseconds. */
 export const MIN_TTL_MS = 100;
 
-/** The longest that a timer of any runtime runs: about 24.8 days. */
+/** The longest time that a timer of any runtime can wait, in milliseconds: about 24.8 days. */
 export const MAX_TIMER_MS: number = 2 ** 31 - 1;
 
 /**
- * Milliseconds of a duration such as `500ms`, `3s`, `1.5m`, `2h` or `1d`; a bare number counts seconds.
- * Throws `usage` (or the code given) and names `what` when it is none.
+ * The milliseconds of a duration such as `500ms`, `3s`, `1.5m`, `2h` or `1d`; a bare number counts seconds.
+ * @throws BrokerError `usage` (or the given code), naming `what`, for any other text.
  */
 export function parseDuration(
   text: string | number,

@@ -1,8 +1,8 @@
 /**
- * What `JSON.parse` should give. On V8 of Node 24 and Deno 2.9 it takes a key with an escape for another key that it has
- * seen at that place, when the other one is spelt as this one's text begins: after `{"q":1,"\\":1}`, the text
- * `{"q":1,"\n":1}` is read as the first one. The key that it takes always has a backslash; few keys do, so those are
- * read again without it.
+ * A correct `JSON.parse`. V8 in Node 24 and Deno 2.9 mistakes a key with an escape for another key that it
+ * has seen at that place, when that key's text begins alike. After `{"q":1,"\\":1}`, it reads the text
+ * `{"q":1,"\n":1}` as the first one. The mistaken key always has a backslash. Few keys do, so those texts are
+ * read again without V8's parser.
  *
  * @throws SyntaxError as `JSON.parse`; RangeError where such a text is nested too deeply to be read again.
  */
@@ -23,7 +23,7 @@ function hasBackslashInKey(value: unknown): boolean {
   return false;
 }
 
-/** Reads text that is known to be JSON. Only single strings and words are parsed, which hold no keys. */
+/** Reads text that is known to be JSON. It parses only single strings and words, which hold no keys. */
 function readExactly(text: string): unknown {
   const space = /[ \t\n\r]*/y;
   const string = /"[^"\\]*(?:\\.[^"\\]*)*"/y;
@@ -37,7 +37,7 @@ function readExactly(text: string): unknown {
     return found;
   }
 
-  /** The next character that is no white space. */
+  /** The next character that is not white space. */
   function next(): string {
     take(space);
     return text.charAt(at);
@@ -52,7 +52,7 @@ function readExactly(text: string): unknown {
       const key = JSON.parse(take(string)) as string;
       next();
       at++;
-      // `__proto__` is a key as any other.
+      // `__proto__` is a key like any other.
       Object.defineProperty(object, key, {
         value: readValue(),
         enumerable: true,

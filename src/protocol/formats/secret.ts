@@ -1,10 +1,11 @@
 import { BrokerError } from '../errors.ts';
 
 /**
- * The one rule by which a key is read, from a file, a variable, an option or standard input: UTF-8, as {@link trimSecret}
- * leaves it.
+ * Reads a key from a file, a variable, an option or standard input. All of them have this one rule: UTF-8,
+ * then {@link trimSecret}.
  * @param source names it in messages, which never repeat the key.
- * @throws BrokerError `usage` when it is empty, UTF-16, or not UTF-8: a key that cannot be read is not the same as none.
+ * @throws BrokerError `usage` when it is empty, UTF-16, or not UTF-8. An unreadable key must not count as no
+ * key.
  */
 export function readSecret(given: string | Uint8Array, source: string): string {
   const key = trimSecret(typeof given === 'string' ? given : decode(given, source));
@@ -13,8 +14,8 @@ export function readSecret(given: string | Uint8Array, source: string): string {
 }
 
 /**
- * A key without what is no part of it: a byte order mark before it, and where it ends with a line end, this and the white
- * space around the line. Without a line end it is taken as it is: an access key may begin or end with spaces.
+ * Removes a byte order mark before a key. A key with a line end after it also loses that line end, and the
+ * white space around the line. Without a line end the spaces stay: an access key may begin or end with some.
  */
 export function trimSecret(text: string): string {
   const unmarked = text.replace(/^\uFEFF/, '');
@@ -24,7 +25,7 @@ export function trimSecret(text: string): string {
 function decode(bytes: Uint8Array, source: string): string {
   const [first, second] = bytes;
   const marked = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
-  // Without its mark it still shows: every other byte of ASCII in it is zero.
+  // UTF-16 without a mark shows too: every other byte of its ASCII is zero.
   if (marked || bytes.includes(0)) {
     throw new BrokerError('usage', `${source} is UTF-16: expected UTF-8; save the key as UTF-8 or ASCII`);
   }

@@ -1,4 +1,7 @@
-/** A text as one word of a command line that a user may type: in single quotes where a shell would read it otherwise. */
+/**
+ * A text as one word of a command line: in single quotes where a shell would read it differently without
+ * them.
+ */
 export function shellWord(text: string): string {
   return /^[\w./:@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

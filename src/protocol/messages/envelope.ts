@@ -11,9 +11,9 @@ export interface Envelope {
   readonly code?: ErrorCode;
   /** The revision of the entry or, for a list, of the registry. */
   readonly revision?: number;
-  /** Of an entry with a lifetime: its length in seconds. */
+  /** The lifetime of the entry in seconds, where it has one. */
   readonly ttl?: number;
-  /** Of an entry with a lifetime: seconds until it ends, unless it is renewed. */
+  /** The seconds until the entry expires unless it is renewed, where it has a lifetime. */
   readonly expires_in?: number;
 }
 

@@ -2,9 +2,10 @@ import type { Json, JsonObject } from '../formats/data.ts';
 import type { ErrorCode } from '../errors.ts';
 
 /**
- * What a broker and the host process of an extension say to each other (docs/extensions.md, "Hosts"): lines of JSON, to
- * the host on its standard input, from the host on its standard output. A host begins each of its lines with a mark that
- * the broker made for it, so that whatever the extension itself prints there is told apart, and goes to the log.
+ * The messages between a broker and the host process of an extension (docs/extensions.md, "Hosts"). They are
+ * lines of JSON: to the host on its standard input, from the host on its standard output. A host begins each
+ * line with a mark that the broker made for it. Any other line is output of the extension itself, and goes to
+ * the log.
  */
 
 /** From the broker to a host. One call runs at a time. */
@@ -12,7 +13,7 @@ export type ToHost =
   | ({ readonly type: 'call'; readonly id: number } & CallFrame)
   /** The caller has gone. */
   | { readonly type: 'abort'; readonly id: number }
-  /** What came of an `ask`: the envelope of a built-in module, or the error. */
+  /** The result of an `ask`: the envelope of a built-in module, or the error. */
   | { readonly type: 'answer'; readonly id: number; readonly envelope: JsonObject }
   | { readonly type: 'answer'; readonly id: number; readonly error: FrameError };
 
@@ -30,7 +31,7 @@ export interface FrameError {
   readonly message: string;
 }
 
-/** From a host to the broker. `id` is that of the call, for `ask` one that the host chose. */
+/** From a host to the broker. `id` is the id of the call; in an `ask`, one that the host chose. */
 export type FromHost =
   /** The extension has been loaded. */
   | { readonly type: 'ready' }
@@ -47,7 +48,7 @@ export type FromHost =
   /** The call failed. `status` from 400 to 599; default 500. */
   | { readonly type: 'fail'; readonly id: number; readonly message: string; readonly status?: number }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string }
-  /** Something that the call asks of the broker: a method of `services`, or a lock. */
+  /** The call asks the broker for something: a method of `services`, or a lock. */
   | { readonly type: 'ask'; readonly id: number; readonly call: number; readonly question: Question };
 
 export interface Head {
@@ -63,17 +64,23 @@ export type Question =
   | { readonly lock: string }
   | { readonly unlock: string };
 
-/** Most of a body that travels in one frame, in bytes; a longer one comes in parts. */
+/** The most bytes of a body in one frame; a longer body comes in parts. */
 export const PART_BYTES: number = 64 * 1024;
-/** Longest line that a broker takes from a host: the largest data of an entry, every unit of it an escape. */
+/**
+ * The longest line that a broker accepts from a host: the largest data of an entry with every unit of it
+ * escaped.
+ */
 export const MAX_FRAME_BYTES: number = 8 * 1024 * 1024;
 
-/** Content type of text that says nothing of its own. */
+/** The content type of text that does not name one. */
 export const TEXT_TYPE = 'text/plain; charset=utf-8';
 export const BYTES_TYPE = 'application/octet-stream';
 export const JSON_TYPE = 'application/json';
 
-/** Variables of the environment in which a host finds what it runs. They are taken out before the extension is loaded. */
+/**
+ * The environment variables that tell a host which extension to run. They are removed before the extension is
+ * loaded.
+ */
 export const hostVariables = {
   /** Real path of the extension's file. */
   file: 'BPBROKER_EXTENSION_FILE',
@@ -81,23 +88,26 @@ export const hostVariables = {
   name: 'BPBROKER_EXTENSION_NAME',
   /** The extension directory. */
   dir: 'BPBROKER_EXTENSION_DIR',
-  /** What each line of the host begins with. */
+  /** The beginning of each line of the host. */
   mark: 'BPBROKER_EXTENSION_MARK',
 } as const;
 
-/** Whether a method is private: it is no one's to call (contract, section 7). */
+/** Whether a method is private, so that nobody can call it (contract, section 7). */
 export function isPrivate(method: string): boolean {
   return method.startsWith('_');
 }
 
-/** Whether a name can be that of an extension's method; what could be more than a name to a program or a shell cannot. */
+/**
+ * Whether a name can be that of an extension's method. It must not mean more than a name to a program or a
+ * shell.
+ */
 export function isMethodName(method: string): boolean {
   return /^[A-Za-z][\w.-]{0,127}$/.test(method);
 }
 
 const levels: ReadonlySet<unknown> = new Set(['debug', 'info', 'warn', 'error']);
 
-/** Reads a frame; nothing where the text is none. */
+/** Reads a frame; undefined where the text is not one. */
 export function parseFrame(text: string): FromHost | undefined {
   let value: Json;
   try {

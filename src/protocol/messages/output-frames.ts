@@ -2,9 +2,10 @@ import type { ErrorCode } from '../errors.ts';
 import type { Head, Part } from './extension.ts';
 
 /**
- * An answer that comes over time, in frames: what a client gets that asks for this content type. Plain HTTP can say no
- * more of a failure that comes after the first byte than to break the connection off; a frame can carry it. One JSON object
- * a line: `head` first, any number of parts, at last `end` or `error`; an empty line says that it is still at work.
+ * An answer over time, in frames: for clients that ask for this content type. In plain HTTP, a failure after
+ * the first byte can only break the connection; a frame can carry the error. Each line is one JSON object:
+ * first `head`, then any number of parts, then `end` or `error`. An empty line says that the work is still
+ * going on.
  */
 export const FRAMES_TYPE = 'application/x-bpbroker-frames';
 
@@ -14,7 +15,7 @@ export type OutputFrame =
   | { readonly end: true }
   | { readonly error: { readonly code: ErrorCode; readonly message: string; readonly status: number } };
 
-/** How often an empty line is sent while there is nothing else. */
+/** The pause after which an empty line is sent when there is nothing else to send. */
 export const HEARTBEAT_MS = 15_000;
-/** How long a client may hear nothing before it takes the connection for dead: longer than two heartbeats. */
+/** The silence after which a client takes the connection for dead: longer than two heartbeats. */
 export const SILENCE_MS = 40_000;

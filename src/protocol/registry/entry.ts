@@ -1,17 +1,20 @@
 import { type EntryData, type Json, type JsonObject, stringOf } from '../formats/data.ts';
 import { BrokerError, escapeControls } from '../errors.ts';
 
-/** One entry of the registry, as stores keep it. Never changed in place. */
+/** One entry of the registry, as stores keep it. It is never changed in place. */
 export interface Entry {
   readonly name: string;
   readonly data: EntryData;
-  /** When it was last written: Unix time in whole seconds. */
+  /** The time of the last write: Unix time in whole seconds. */
   readonly lastWriteTs: number;
-  /** Address of the client that wrote it. */
+  /** The address of the client of the last write. */
   readonly lastWriteIp: string;
-  /** The registry's revision at the last write; grows with every write to any entry. */
+  /** The registry's revision at the last write. It grows with every write to any entry. */
   readonly revision: number;
-  /** Lifetime in milliseconds from the last write or renewal; without it the entry exists until it is deleted. */
+  /**
+   * The lifetime in milliseconds from the last write or renewal; without it the entry exists until it is
+   * deleted.
+   */
   readonly ttlMs?: number;
 }
 
@@ -21,16 +24,16 @@ export interface Change {
   readonly name: string;
   /** The registry's revision that this change made. */
   readonly revision: number;
-  /** The entry after the change; absent when it is gone. */
+  /** The entry after the change; absent when it was deleted or has expired. */
   readonly entry?: Entry;
 }
 
-/** What is thrown where an entry does not exist. */
+/** The error for an entry that does not exist. */
 export function entryNotFound(name: string): BrokerError {
   return new BrokerError('not_found', `Entry '${name}' not found`);
 }
 
-/** Whether that is what was thrown, and not that a method or a path does not exist. */
+/** Whether `error` says that the entry does not exist, and not that a method or a path does not. */
 export function isEntryMissing(error: unknown, name: string): boolean {
   return (
     error instanceof BrokerError &&
@@ -39,13 +42,13 @@ export function isEntryMissing(error: unknown, name: string): boolean {
   );
 }
 
-/** An entry's data with its stamps, as it travels and as the configuration file holds it. */
+/** An entry's data with its stamps: its form on the wire and in the configuration file. */
 export interface StampedData extends JsonObject {
   readonly last_write_ts: number;
   readonly last_write_ip: string;
 }
 
-/** The form in which an entry's data travels: led by its stamps, a string as `_str` (contract, sections 3 and 5). */
+/** The data of an entry, led by its stamps, a string as `_str` (contract, sections 3 and 5). */
 export function stamp(entry: Entry): StampedData {
   return { last_write_ts: entry.lastWriteTs, last_write_ip: entry.lastWriteIp, ...entry.data };
 }
@@ -65,14 +68,14 @@ export function lifetimeOf({ ttlMs }: Pick<Entry, 'ttlMs'>): { readonly ttl?: nu
   return ttlMs === undefined ? {} : { ttl: ttlMs / 1000 };
 }
 
-/** What a user sees of stamped data: the string, or the whole object. */
+/** The part of stamped data that a user sees: the string, or the whole object. */
 export function visibleData(stamped: JsonObject): string | JsonObject {
   return stringOf(unstamp(stamped).data) ?? stamped;
 }
 
 /**
- * JSON with a space after `:` and `,`, as the original printed it: `{"a": 1, "b": [2, 3]}`. DEL and the controls of C1, which
- * JSON leaves as they are, are escaped as those of C0 are: a terminal takes them for orders.
+ * JSON with a space after `:` and `,`, as the original printed it: `{"a": 1, "b": [2, 3]}`. DEL and the C1
+ * controls are escaped like those of C0: JSON leaves them in place, and a terminal obeys them.
  */
 export function spacedJson(value: Json | undefined): string {
   if (value === undefined) return 'null';

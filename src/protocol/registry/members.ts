@@ -1,18 +1,23 @@
 import { isObject, type Json, type JsonObject, MAX_DATA_DEPTH } from '../formats/data.ts';
 import { BrokerError } from '../errors.ts';
 
-/** Members of an object that are to go: by the names that lead to them, from the outside inwards. */
+/**
+ * The path to a member of an object that is to be removed: the names that lead to it, from the outside
+ * inwards.
+ */
 export type MemberPath = readonly string[];
 
-/** Most members that one request removes. */
+/** The most members that one request removes. */
 export const MAX_UNSET = 1000;
-/** Characters of a member in a message. */
+/** The most characters of a member in a message. */
 const MAX_SHOWN = 80;
 
 /**
- * Reads how a member is named: dots lead inwards (`db.host`), `\.` is a dot and `\\` a backslash within a name.
+ * Reads the path of a member: dots lead inwards (`db.host`), `\.` is a dot and `\\` a backslash within a
+ * name.
  * @param what names the value in the message, such as `--unset`.
- * @throws BrokerError `code` for an empty name, for a backslash before anything else, and for more names than data has levels.
+ * @throws BrokerError `code` for an empty name, for a backslash before any other character, and for more
+ * names than data has levels.
  */
 export function parseMember(
   text: string,
@@ -27,7 +32,7 @@ export function parseMember(
   for (let at = 0; at < text.length; at++) {
     let char = text.charAt(at);
     if (char === '.') {
-      // Nothing could be there, and a path of many names costs far more than its text.
+      // No data is so deep, and a path of many names costs far more than its text.
       if (names.push('') > MAX_DATA_DEPTH) fail(`no data is deeper than ${MAX_DATA_DEPTH} levels`);
       continue;
     }
@@ -45,12 +50,13 @@ export function parseMember(
   return names;
 }
 
-/** What is to go of one object: a member whole, or what is to go of it. */
+/** The members to remove from one object: a member whole, or the members to remove from it. */
 interface Tree extends Map<string, Tree | 'whole'> {}
 
 /**
- * The object without those members; what is not there is no error. Objects alone are looked into, no lists. What is not
- * changed is shared with `data`. All are removed in one pass, however many they are.
+ * Returns the object without those members; a member that does not exist is no error. Paths lead through
+ * objects only, not through lists. Parts without a change are shared with `data`. One pass removes all of
+ * them.
  */
 export function withoutMembers(data: JsonObject, paths: readonly MemberPath[]): JsonObject {
   const root: Tree = new Map();

@@ -1,15 +1,15 @@
 import { BrokerError } from '../errors.ts';
 
-/** Longest name of an entry, in bytes of UTF-8 (contract, section 3). */
+/** The longest name of an entry, in bytes of UTF-8 (contract, section 3). */
 export const MAX_NAME_BYTES = 512;
 
-// C0 and C1 controls and DEL: a name is printed to terminals and logs and sent as a line in a datagram.
+// C0 and C1 controls and DEL: a name is printed to terminals and logs, and is a line in a datagram.
 // oxlint-disable-next-line no-control-regex
 const control = /[\u0000-\u001f\u007f-\u009f]/;
 // oxlint-disable-next-line no-control-regex
 const asciiOnly = /^[\u0020-\u007e]*$/;
 
-/** Why `name` cannot be the name of an entry, or nothing when it can. */
+/** Says why `name` cannot be the name of an entry; undefined when it can. */
 export function nameProblem(name: string): string | undefined {
   if (name === '') return 'a name must not be empty';
   if (byteLength(name) > MAX_NAME_BYTES) {
@@ -21,15 +21,19 @@ export function nameProblem(name: string): string | undefined {
   return undefined;
 }
 
-/** Throws `invalid_request` unless `name` may name an entry: 1 to 512 bytes, no controls, no leading `_`. */
+/**
+ * @throws BrokerError `invalid_request` unless `name` may name an entry: 1 to 512 bytes, no controls, no
+ * leading `_`.
+ */
 export function checkName(name: string): void {
   const problem = nameProblem(name);
   if (problem !== undefined) throw new BrokerError('invalid_request', `Invalid name: ${problem}`);
 }
 
 /**
- * Orders names by their UTF-8 bytes, as every store driver lists them. JavaScript's `<` compares UTF-16 units, which
- * puts surrogate pairs (U+10000 and above) before U+E000–U+FFFF; bytes put them after.
+ * Orders names by their UTF-8 bytes, the order in which every store driver lists them. JavaScript's `<`
+ * compares UTF-16 units, which puts surrogate pairs (U+10000 and above) before U+E000–U+FFFF. Bytes put them
+ * after.
  */
 export function compareNames(a: string, b: string): number {
   const length = Math.min(a.length, b.length);

@@ -4,14 +4,17 @@ import { messageOf } from '../errors.ts';
 import { MAX_UNSET, type MemberPath, parseMember } from './members.ts';
 import { nameProblem } from './names.ts';
 
-/** Longest that one request waits, in milliseconds; a client that wants to wait longer asks again. */
+/** The longest wait of one request, in milliseconds; a client that wants to wait longer asks again. */
 export const MAX_WAIT_MS = 60_000;
-/** Most entries in one page of a list. */
+/** The most entries in one page of a list. */
 export const MAX_PAGE = 1000;
-/** Most bytes of entries in one page of a list, unless a single entry is longer. */
+/** The most bytes of entries in one page of a list, unless a single entry is longer. */
 export const MAX_PAGE_BYTES: number = 8 * 1024 * 1024;
 
-/** A write only counts while entry `lock` is at revision `lock_revision`: both, or neither. */
+/**
+ * A condition: the write succeeds only while entry `lock` is at revision `lock_revision`. Both are given, or
+ * neither.
+ */
 export interface LockParams {
   readonly lock?: string | undefined;
   readonly lock_revision?: number | undefined;
@@ -23,27 +26,29 @@ export interface WriteParams extends LockParams {
 }
 export interface RegisterParams extends WriteParams {
   readonly if_same?: boolean | undefined;
-  /** Longest to wait, in the order of asking, until no entry has the name; default: not at all. */
+  /** The longest wait until no entry has the name, in the order of the requests; default: no wait. */
   readonly wait?: number | undefined;
-  /** How long its client has waited already, by earlier requests: its place is that of its first. */
+  /**
+   * How long its client has waited already in earlier requests. Its place in the queue is that of the first.
+   */
   readonly waited?: number | undefined;
-  /** Tells the requests of one client that waits from those of others, so that it keeps its place between two of them. */
+  /** Identifies the requests of one waiting client, which so keeps its place between two of them. */
   readonly ticket?: string | undefined;
-  /** Whether it does not ask again after this request, so that no place is kept for it. */
+  /** Whether it is the client's last request, so that no place is kept for the client. */
   readonly final?: boolean | undefined;
 }
 export interface ConditionalParams extends WriteParams {
   readonly if_revision?: number | undefined;
 }
 export interface UpdateParams extends Omit<ConditionalParams, 'data'> {
-  /** Absent where members are only removed. */
+  /** Absent where the request only removes members. */
   readonly data?: unknown;
-  /** Members to remove before the data is merged in. */
+  /** The members to remove before the data is merged in. */
   readonly unset?: readonly MemberPath[] | undefined;
 }
 export interface DeleteParams extends LockParams {
   readonly name?: string | undefined;
-  /** In place of the name: all entries whose names start with this. */
+  /** Instead of the name: all entries whose names start with this. */
   readonly prefix?: string | undefined;
   /** With the prefix: only names after this one. */
   readonly after?: string | undefined;
@@ -63,7 +68,7 @@ export interface ListParams {
   readonly limit?: number | undefined;
   readonly wait?: number | undefined;
   readonly wait_count?: number | undefined;
-  /** Whether the answer has the entries, and not their count alone; default true. */
+  /** Whether the answer has the entries besides their count; default true. */
   readonly entries?: boolean | undefined;
 }
 export interface WatchParams {
@@ -72,7 +77,8 @@ export interface WatchParams {
   readonly after?: number | undefined;
 }
 
-// The original's clients send every parameter as text, so numbers, booleans and durations are taken in that form too.
+// The original's clients send every parameter as text: numbers, booleans and durations are accepted in that
+// form too.
 const name = v.pipe(
   v.string('expected a string'),
   v.check(
@@ -104,7 +110,8 @@ const ttl = v.pipe(
   duration,
   v.check((ms) => ms >= MIN_TTL_MS, `expected a duration of at least ${MIN_TTL_MS}ms`),
 );
-// Defaults are set where they are used: one given here would pass through its schema with every call.
+// The code that uses a parameter sets its default. A default here would pass through its schema with every
+// call.
 const wait = v.optional(
   v.pipe(
     duration,
@@ -140,7 +147,7 @@ const unset = v.pipe(
   v.array(member),
 );
 
-/** What each method of `services` takes; durations come out in milliseconds. */
+/** The parameters of each method of `services`; durations become milliseconds. */
 export const params: {
   readonly Register: v.GenericSchema<unknown, RegisterParams>;
   readonly Replace: v.GenericSchema<unknown, ConditionalParams>;
