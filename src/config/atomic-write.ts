@@ -3,29 +3,34 @@ import { type FileHandle, lstat, open, readdir, realpath, rename, rm, stat } fro
 import path from 'node:path';
 import { BrokerError } from '../protocol/errors.ts';
 
-/** Pieces of a file's content: text, or bytes as they are. */
+/** The pieces of a file's content: text or bytes. */
 export type Chunks = Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>;
 
 export interface ReplaceOptions {
-  /** Mode of the file; default: that of the file it replaces, 0600 for a new one. */
+  /** The mode of the file; default: that of the file it replaces, 0600 for a new one. */
   readonly mode?: number;
-  /** Give the file the owner of this one, where the system allows it; default: of the file that it replaces. */
+  /** A file whose owner the new file gets, where the system allows it; default: the file that it replaces. */
   readonly ownerOf?: string;
-  /** Told before each step that changes the disk: `write`, `sync`, `rename`, `sync-directory`, and at the end `done`. */
+  /**
+   * Called before each step that changes the disk: `write`, `sync`, `rename`, `sync-directory`, and at the
+   * end `done`.
+   */
   readonly onStep?: (step: string) => void;
 }
 
 const WRITE_BYTES = 64 * 1024;
-// A big file is pushed out piece by piece, so that its one sync at the end does not hold up the journal's syncs.
+// A big file is written out piece by piece, or its one sync at the end would delay the journal's syncs.
 const SYNC_EVERY_BYTES = 8 * 1024 * 1024;
 const mayNotChown: ReadonlySet<string> = new Set(['EPERM', 'EINVAL', 'ENOTSUP', 'ENOSYS']);
 const leftover = /\.tmp-[0-9a-f]{16}$/;
 
 /**
- * Puts a file in place whole or not at all: temporary file in the same folder (`O_EXCL`), fsync, rename, fsync of the
- * folder. On failure the temporary file is removed and the file at `file` is what it was; only when the folder's fsync
- * fails may it be the new one already. An existing file's owner is kept where the system allows it.
- * Returns the bytes written. Throws the system's error; that of a sync has `syscall` `fsync` or `fdatasync`.
+ * Writes a file whole or not at all: temporary file in the same folder (`O_EXCL`), fsync, rename, fsync of
+ * the folder. After a failure the temporary file is removed and the file is what it was before. Only when the
+ * folder's fsync fails, it may already be the new one. An existing file's owner is kept where the system
+ * allows it.
+ * @returns the number of bytes written.
+ * @throws the system's error; that of a sync has `syscall` `fsync` or `fdatasync`.
  */
 export async function replaceFile(
   file: string,
@@ -38,8 +43,8 @@ export async function replaceFile(
 }
 
 /**
- * As {@link replaceFile}, and leaves the new file open: whoever writes on to it needs no descriptor that the system may
- * refuse once the old file is gone.
+ * As {@link replaceFile}, but leaves the new file open. A caller that goes on writing then needs no second
+ * descriptor, which the system might refuse after the old file is gone.
  */
 export async function placeFile(
   file: string,
@@ -53,7 +58,7 @@ export async function placeFile(
   let handle: FileHandle | undefined;
   try {
     handle = await open(temp, 'wx', mode);
-    // The umask may have taken bits that the file it replaces has.
+    // The umask may have removed bits that the replaced file has.
     await handle.chmod(mode);
     const model = options.ownerOf === undefined ? present : await ifPresent(stat(options.ownerOf));
     if (model) await keepOwner(handle, model);
@@ -73,13 +78,13 @@ export async function placeFile(
   }
 }
 
-/** Clears up after a failure, whose error counts: what cannot be removed now, the next start removes. */
+/** Cleans up after a failure, whose error is the one to report. The next start removes what this cannot. */
 async function discard(temp: string, handle: FileHandle | undefined): Promise<void> {
   await Promise.allSettled([handle?.close()]);
   await Promise.allSettled([rm(temp, { force: true })]);
 }
 
-/** What a look at a path gives; nothing where there is no such file. */
+/** The result of a look at a path; undefined where no such file exists. */
 export async function ifPresent<T>(look: Promise<T>): Promise<T | undefined> {
   try {
     return await look;
@@ -100,7 +105,10 @@ export async function syncDirectory(dir: string): Promise<void> {
   }
 }
 
-/** Removes what a crash during {@link replaceFile} left of `file` and of files whose names begin with its name and a dot. */
+/**
+ * Removes the temporary files that a crash during {@link replaceFile} left: those of `file`, and those of
+ * files whose names begin with its name and a dot.
+ */
 export async function removeLeftovers(file: string): Promise<void> {
   const dir = path.dirname(file);
   const start = `${path.basename(file)}.`;
@@ -110,8 +118,9 @@ export async function removeLeftovers(file: string): Promise<void> {
 }
 
 /**
- * The absolute path at which `file` really is: symbolic links are followed, except by root, who must not be led to
- * write elsewhere. Throws `invalid_config` for a link when running as root.
+ * The absolute path of `file` with symbolic links followed. Root does not follow them, since a link could
+ * make it write elsewhere.
+ * @throws BrokerError `invalid_config` for a link when running as root.
  */
 export async function resolveFile(file: string): Promise<string> {
   const absolute = path.resolve(file);
@@ -155,13 +164,15 @@ async function writeChunks(handle: FileHandle, chunks: Chunks): Promise<number> 
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<number> {
   for (let done = 0; done < bytes.length;) {
     const { bytesWritten } = await handle.write(bytes, done, bytes.length - done);
-    if (bytesWritten === 0) throw new Error('the system took no byte of a write');
+    if (bytesWritten === 0) throw new Error('the system wrote no byte');
     done += bytesWritten;
   }
   return bytes.length;
 }
 
-/** Deno's errors do not say which call failed; a failed sync must be known from any other failure. */
+/**
+ * Deno's errors do not name the failed call; a failed sync must be distinguishable from any other failure.
+ */
 function rethrowSync(error: NodeJS.ErrnoException): never {
   error.syscall ??= 'fsync';
   throw error;
@@ -171,7 +182,7 @@ async function keepOwner(handle: FileHandle, present: { uid: number; gid: number
   if (process.getuid === undefined) return;
   if (present.uid === process.getuid() && present.gid === process.getgid?.()) return;
   await handle.chown(present.uid, present.gid).catch((error: NodeJS.ErrnoException) => {
-    // Only root may give a file away, and not on every file system.
+    // Only root may change a file's owner, and not on every file system.
     if (!mayNotChown.has(error.code ?? '')) throw error;
   });
 }

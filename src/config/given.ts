@@ -3,9 +3,10 @@ import { BrokerError } from '../protocol/errors.ts';
 import { checkEach, defaults } from './schema.ts';
 
 /**
- * The configuration that a program gave, as the other layers have theirs: an option that is `undefined` was not given.
- * @throws BrokerError `invalid_config` naming `source` and the option that is wrong. An access key that is `undefined` is: it
- *   was to come from somewhere, and the module would be open without it.
+ * The configuration that a program passed, in the form of the other layers: an option that is `undefined`
+ * counts as absent.
+ * @throws BrokerError `invalid_config` naming `source` and the wrong option. An access key that is
+ * `undefined` is wrong: it was meant to have a value, and without it the module would be open.
  */
 export function givenConfig(config: object, source: string): JsonObject {
   const options = withoutUndefined(config as Options, source);

@@ -4,11 +4,11 @@ const KEY = '_access_key';
 const NO_GUARD = `a key here guards no module: put "${KEY}" into the object of each module`;
 
 /**
- * Why a module's object would leave it open, or guarded by nothing, against the will of whoever wrote it; nothing when all
- * is well. `"_access_key": ""` asks for no key, as in the original's files. The text repeats no key.
+ * Says why a module's object leaves it open or guarded by nothing, against its author's will; undefined when
+ * it does not. `"_access_key": ""` asks for no key, as in the original's files. The text repeats no key.
  */
 export function guardProblem(section: string, options: JsonObject): string | undefined {
-  // The keys of discovery have rules of their own, for lists too.
+  // The keys of discovery have other rules, for lists too.
   if (Object.hasOwn(options, KEY))
     return section === 'discover' ? undefined : listProblem(section, options[KEY]);
   const misspelt = Object.keys(options).find(isMisspelt);
@@ -16,8 +16,8 @@ export function guardProblem(section: string, options: JsonObject): string | und
 }
 
 /**
- * As {@link guardProblem} for the text beside the entries in `services`: a plain string under a name such as `access_key`
- * was meant as its key. An entry of that name has stamps and is one.
+ * As {@link guardProblem}, for text beside the entries in `services`: a plain string under a name such as
+ * `access_key` was meant as its key. An entry of that name has stamps.
  */
 export function servicesProblem(services: JsonObject): string | undefined {
   if (Object.hasOwn(services, KEY)) return undefined;
@@ -27,13 +27,16 @@ export function servicesProblem(services: JsonObject): string | undefined {
   return misspelt === undefined ? undefined : misspeltProblem('services', misspelt);
 }
 
-/** Why a key in the object of what is no module, such as `api`, guards nothing; nothing where there is none. */
+/**
+ * Says why a key in an object that is not a module's, such as `api`, guards nothing; undefined where there is
+ * no key.
+ */
 export function otherProblem(section: string, options: JsonObject): string | undefined {
   const key = options[KEY];
   return key === undefined || key === '' ? undefined : `option ${section}.${KEY}: ${NO_GUARD}`;
 }
 
-/** Why a key that is beside the modules guards none of them, or nothing where there is none. */
+/** Says why a key beside the modules guards none of them; undefined where there is no key. */
 export function strayProblem(key: string, value: Json): string | undefined {
   if (isObject(value)) return undefined;
   return key === KEY || isMisspelt(key) ? `option ${key}: ${NO_GUARD}` : undefined;
@@ -53,15 +56,15 @@ function misspeltProblem(section: string, key: string): string {
 
 const LETTERS = 'accesskey';
 
-/** Whether a key is `_access_key` but for a slip or two, case, and the marks between its words. */
+/** Whether a key is `_access_key` except for a slip or two, case, and the marks between its words. */
 function isMisspelt(key: string): boolean {
   if (key === KEY) return false;
   const letters = key.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
-  // Longer words that begin so have a meaning of their own, such as access_key_id.
+  // Longer words with that beginning have another meaning, such as access_key_id.
   return letters.length <= LETTERS.length + 1 && slips(letters, LETTERS) <= 2;
 }
 
-/** How many letters must be put in, taken out or replaced to make `a` of `b`. */
+/** The number of letters to insert, remove or replace to turn `a` into `b`. */
 function slips(a: string, b: string): number {
   let above = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

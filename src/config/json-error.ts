@@ -1,19 +1,17 @@
 import type { ParseError } from 'jsonc-parser';
 
-/** What is wrong with JSON text, and at which of its characters. */
+/** The mistake in JSON text, and its place in characters. */
 export interface JsonProblem {
   readonly offset: number;
-  /** Behind what is wrong. */
+  /** The place after the mistake. */
   readonly end: number;
   readonly problem: string;
 }
 
-/** Longer texts are looked at from their beginning first: mostly the mistake is there. */
+/** In longer texts the beginning is checked first: most mistakes are there. */
 const WINDOW = 64 * 1024;
 
-/**
- * Where and why `text` is not JSON. The runtimes word and locate this differently, Bun not at all.
- */
+/** Finds where and why `text` is not JSON. The runtimes word and locate this differently, Bun not at all. */
 export async function findJsonProblem(text: string): Promise<JsonProblem> {
   const { parse, printParseErrorCode } = await import('jsonc-parser');
   for (let length = WINDOW; ; length *= 16) {
@@ -22,13 +20,13 @@ export async function findJsonProblem(text: string): Promise<JsonProblem> {
     parse(window, errors, { disallowComments: true, allowTrailingComma: false });
     const [first] = errors;
     const isCut = length < text.length;
-    // At the end of a window that is cut, what is found is the cut.
+    // At the end of a window that is cut, the mistake is the cut.
     if (isCut && (first === undefined || first.offset + first.length >= window.length)) continue;
     const offset = first?.offset ?? text.length;
     const code = first ? printParseErrorCode(first.error) : 'InvalidSymbol';
     const words = code.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ').toLowerCase();
     const found =
-      // One character: what is there may be a key.
+      // Only one character is shown, for the text may be a key.
       offset >= text.length ? 'the text ends' : `found ${JSON.stringify(text.charAt(offset))}`;
     return { offset, end: offset + (first?.length ?? 0), problem: `${words}, ${found}` };
   }

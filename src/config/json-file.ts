@@ -8,20 +8,20 @@ import { reasonOf } from '../protocol/system-errors.ts';
 import { createTextSource, type TextSource } from './text-source.ts';
 
 export interface JsonFileOptions {
-  /** Objects whose members are given one by one; default: none. */
+  /** The objects whose members are delivered one by one; default: none. */
   readonly sections?: Readonly<Record<string, Section>>;
-  /** Told of all bytes, in order; they are valid during the call alone. */
+  /** Called with all bytes, in order; they are valid only during the call. */
   readonly onBytes?: (bytes: Uint8Array) => void;
-  /** Bytes read at a time, at first; default: 256 KiB. */
+  /** The size of the first reads in bytes; default: 256 KiB. */
   readonly chunkBytes?: number;
 }
 
-/** Anything that is not an object is read whole, to say what it is. */
+/** A document that is not an object is read whole, to say what it is. */
 const MAX_OTHER_CHARS = 64 * 1024 * 1024;
 
 /**
- * The JSON object in a file, or nothing where there is no such file. The file is read piece by piece and never held
- * whole: what takes much room in it should be a section.
+ * The JSON object in a file; undefined where no such file exists. The file is read piece by piece and never
+ * held whole: parts that take much memory should be sections.
  * @throws BrokerError `invalid_config`, with line and column where the text is malformed.
  */
 export async function readJsonFile(
@@ -42,7 +42,7 @@ export async function readJsonFile(
   }
 }
 
-/** As {@link readJsonFile}, of a file that is open. */
+/** As {@link readJsonFile}, for an open file. */
 export async function readJson(
   handle: FileHandle,
   file: string,
@@ -80,7 +80,10 @@ async function readObject(
   return await parseJsonText(source.text, file);
 }
 
-/** The JSON object that `text` is. Throws `invalid_config` naming `source`, line and column where it is not. */
+/**
+ * Parses a text as a JSON object.
+ * @throws BrokerError `invalid_config` naming `source`, line and column where it is not one.
+ */
 export async function parseJsonText(text: string, source: string): Promise<JsonObject> {
   let value: unknown;
   try {
@@ -99,7 +102,7 @@ async function describe(file: string, source: TextSource, malformed: Malformed):
   const { lead, tooLong } = malformed;
   let { at } = malformed;
   let found = await findJsonProblem(lead + source.text.slice(at));
-  // What is wrong may go on behind what has been read.
+  // The mistake may extend beyond the part that has been read.
   const goesOn = (): boolean => found.end >= lead.length + source.text.length - at;
   while (!source.ended && goesOn()) {
     if (tooLong) return tooLongAt(file, source, at);

@@ -2,34 +2,43 @@ import { parseJson } from '../protocol/formats/json.ts';
 import type { Json } from '../protocol/formats/data.ts';
 import type { TextSource } from './text-source.ts';
 
-/** An object within a JSON document whose members are given one by one, instead of all of them at once. */
+/** An object within a JSON document whose members are delivered one by one, instead of all at once. */
 export interface Section {
-  /** Called at its beginning. A document that has it twice means the last one. */
+  /** Called at its beginning. Where a document has it twice, the last one counts. */
   begin?(): void;
-  /** Takes a member; `text` is all of it as it was read, from the name's quote on. False: it stays in the document. */
+  /**
+   * Takes a member; `text` is all of it as it was read, from the name's quote on. False leaves it in the
+   * document.
+   */
   member?(name: string, value: Json, text: string): boolean;
   /** Sections within it. */
   readonly sections?: Readonly<Record<string, Section>>;
 }
 
-/** Text that is no JSON, or too long: what is wrong can be found in `text`, of which `at` is a place in the source. */
+/**
+ * Text that is not JSON, or too long. The mistake can be found in `text`, which begins at place `at` of the
+ * source.
+ */
 export interface Malformed {
-  /** Stands for all that was read before, which was well-formed. */
+  /** Replaces the text that was read before, which was well-formed. */
   readonly lead: string;
-  /** Where in the source's text the piece begins that is wrong. */
+  /** The place in the source's text where the wrong piece begins. */
   readonly at: number;
   readonly tooLong: boolean;
 }
 
-/** The document as text without the members that were taken; or that it is no object, or malformed. */
+/** The document as text without the taken members; or a text that is not an object, or malformed. */
 export type Outcome =
   | { readonly text: string }
   | { readonly notObject: true }
   | { readonly malformed: Malformed };
 
-/** One member at a time is held whole, and all that stay. An entry takes 6 MiB at most, with every character escaped. */
+/**
+ * Memory holds one member at a time, and all that stay. An entry takes 6 MiB at most, with every character
+ * escaped.
+ */
 const MAX_MEMBER_CHARS = 64 * 1024 * 1024;
-/** Lines in a row that are no member of their own: then the file is in another layout. */
+/** After so many lines in a row that do not hold one member, the file has another layout. */
 const MAX_MISSES = 8;
 
 const [QUOTE, COMMA, COLON, BACKSLASH] = [0x22, 0x2c, 0x3a, 0x5c];
@@ -54,7 +63,7 @@ export async function readMembers(source: TextSource, root: Section): Promise<Ou
     pos = 0;
   }
 
-  /** The next character that is no white space; NaN at the end. */
+  /** The next character that is not white space; NaN at the end. */
   async function peek(): Promise<number> {
     for (;;) {
       pos = skipSpace(text, pos);
@@ -64,7 +73,9 @@ export async function readMembers(source: TextSource, root: Section): Promise<Ou
     }
   }
 
-  /** `pos` is behind the opening brace. Gives the members that stay, as text; nothing when it is malformed. */
+  /**
+   * `pos` is after the opening brace. Returns the members that stay, as text; undefined when it is malformed.
+   */
   async function readObject(section: Section, depth: number): Promise<string[] | undefined> {
     const kept: string[] = [];
     section.begin?.();
@@ -96,7 +107,7 @@ export async function readMembers(source: TextSource, root: Section): Promise<Ou
     }
   }
 
-  /** The broker writes an entry a line: the runtime's own search and parser find such members fastest. */
+  /** The broker writes one entry to a line: the runtime's own search and parser find such members fastest. */
   function takeLines(section: Section, kept: string[]): boolean {
     let taken = false;
     while (misses < MAX_MISSES) {
@@ -133,7 +144,7 @@ export async function readMembers(source: TextSource, root: Section): Promise<Ou
     }
   }
 
-  // Nothing is given up yet: anything that is not an object is recognised by its whole text.
+  // Nothing is released yet: the whole text of a value that is not an object is needed to recognise it.
   do {
     await more();
     pos = 0;
@@ -153,9 +164,9 @@ type Member =
       readonly name: string;
       readonly value: Json;
       readonly text: string;
-      /** Behind the comma or brace that follows. */
+      /** The place after the comma or brace that follows. */
       readonly end: number;
-      /** It was a brace. */
+      /** Whether a brace follows. */
       readonly last: boolean;
     };
 
@@ -192,8 +203,9 @@ function memberAt(
 }
 
 /**
- * The one member that the text from `start` to `end` is; nothing when it is anything else. Name and value are parsed apart:
- * an object for each name would have a shape of its own, which costs the runtimes more than all the rest.
+ * Parses the text from `start` to `end` as one member; undefined when it is anything else. Name and value are
+ * parsed separately: an object for each name would have a new shape each time, which costs the runtimes more
+ * than all the rest.
  */
 function parseMember(text: string, start: number, end: number): { name: string; value: Json } | undefined {
   if (text.charCodeAt(start) !== QUOTE) return undefined;
@@ -210,7 +222,7 @@ function parse(text: string): Json | undefined {
   try {
     return parseJson(text) as Json;
   } catch {
-    // The caller tells where and why, of all that it knows about the place.
+    // The caller reports where and why, since it knows more about the place.
     return undefined;
   }
 }
@@ -224,7 +236,7 @@ function skipSpace(text: string, from: number): number {
   return at;
 }
 
-/** Behind the string that begins at `from`; -1 when its end is not there. */
+/** The place after the string that begins at `from`; -1 when its end is missing. */
 function endOfString(text: string, from: number): number {
   for (let end = text.indexOf('"', from + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let slashes = end;
@@ -234,7 +246,10 @@ function endOfString(text: string, from: number): number {
   return -1;
 }
 
-/** Behind the value that begins at `from`; -1 when its end is not there. What it looks at is not checked to be JSON. */
+/**
+ * The place after the value that begins at `from`; -1 when its end is missing. It does not check that the
+ * value is JSON.
+ */
 function endOfValue(text: string, from: number, ended: boolean): number {
   const first = text.charCodeAt(from);
   if (first === QUOTE) return endOfString(text, from);

@@ -5,26 +5,29 @@ import { checkConfig, type Config, defaults } from './schema.ts';
 
 /** The parts of a configuration, weakest first (contract, section 4). */
 export interface Layers {
-  /** The global file's options, when another file was given by `--config`. */
+  /** The global file's options, when `--config` names another file. */
   readonly global?: JsonObject | undefined;
   /** The options of the broker's own file. */
   readonly file?: JsonObject | undefined;
   readonly env?: JsonObject | undefined;
-  /** From the command line, or given to `createBroker`. */
+  /** From the command line, or passed to `createBroker`. */
   readonly options?: JsonObject | undefined;
 }
 
 export interface Configuration {
-  /** What the broker runs with: all layers. */
+  /** All layers merged: the configuration that the broker runs with. */
   readonly effective: Config;
   /**
-   * What is written back to its file: the files' layers with every default spelled out. Environment and command line
-   * hold for one run and are not written.
+   * The configuration that is written back to its file: the files' layers with every default spelled out. The
+   * layers of the environment and the command line are valid for one run and are not written.
    */
   readonly written: Config;
 }
 
-/** Merges the layers; unknown keys are kept. Throws `invalid_config` naming `source` and the option that is wrong. */
+/**
+ * Merges the layers; unknown keys are kept.
+ * @throws BrokerError `invalid_config` naming `source` and the wrong option.
+ */
 export function mergeLayers(layers: Layers, source: string): Configuration {
   const written = [layers.global, layers.file].reduce<JsonObject>(mergeOptions, defaults);
   const effective = [layers.env, layers.options].reduce<JsonObject>(mergeOptions, written);
@@ -35,7 +38,10 @@ function mergeOptions(base: JsonObject, layer: JsonObject | undefined): JsonObje
   return layer ? mergeData(base, layer) : base;
 }
 
-/** The options of a configuration file: all but the registry, and the seal of a backup put in its place by hand. */
+/**
+ * The options of a configuration file: everything except the registry, and the seal of a backup that was put
+ * there by hand.
+ */
 export function optionsOf(document: JsonObject): JsonObject {
   const { _registry, _backup, services, ...rest } = document;
   const own = isObject(services)
@@ -45,8 +51,9 @@ export function optionsOf(document: JsonObject): JsonObject {
 }
 
 /**
- * Adds configuration to a document without replacing anything that is there: objects are joined, a value that is
- * set stays. Gives the new document and the paths of what was added.
+ * Adds configuration to a document without replacing anything: objects are merged, and a value that is set
+ * stays.
+ * @returns the new document and the paths of the added values.
  */
 export function addConfiguration(
   present: JsonObject,
@@ -90,7 +97,10 @@ export function environmentLayer(env: Environment = process.env): JsonObject {
   return { api };
 }
 
-/** A TCP port from text, 0 (any free one) included. Throws `usage` naming `what`. */
+/**
+ * Reads a TCP port from text, 0 (any free one) included.
+ * @throws BrokerError `usage` naming `what`.
+ */
 export function parsePort(text: string, what: string): number {
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
   throw new BrokerError('usage', `Invalid ${what} '${text}': expected a port from 0 to 65535`);

@@ -4,15 +4,15 @@ import { type Environment, userRoot } from './user-root.ts';
 
 export type { Environment };
 
-/** Where one broker keeps its things (contract, section 4). */
+/** The paths of one broker's files (contract, section 4). */
 export interface Home {
   readonly root: string;
   /** The configuration file, which holds the registry too. */
   readonly configFile: string;
-  /** Extensions. */
+  /** The extension directory. */
   readonly lib: string;
   readonly backups: string;
-  /** Set where the global tree cannot be written, so that the user's own stands in for it. */
+  /** The global tree, where it cannot be written and the user's own is used instead. */
   readonly fallbackFor?: string;
 }
 
@@ -30,8 +30,8 @@ export function globalRoot(
 }
 
 /**
- * The tree to work in: the global one, or the user's where that cannot be written and `BPBROKER_HOME` is not set. It is the
- * global one as well for a user without a home.
+ * The tree to work in: the global one, or the user's where that cannot be written and `BPBROKER_HOME` is not
+ * set. A user without a home gets the global one too.
  */
 export function findHome(env: Environment = process.env): Home {
   const root = globalRoot(env);
@@ -49,7 +49,7 @@ export function homeAt(root: string): Home {
   };
 }
 
-/** Whether `dir` can be written, or made: the nearest of its parents that exists decides. */
+/** Whether `dir` can be written or created: the nearest parent that exists decides. */
 function isWritable(dir: string): boolean {
   let at = dir;
   while (!existsSync(at) && path.dirname(at) !== at) at = path.dirname(at);
@@ -62,8 +62,8 @@ function isWritable(dir: string): boolean {
 }
 
 /**
- * Where the backups of a configuration file go: `backups` of its tree for the machine's and the user's own file, else
- * `backups` beside the file.
+ * The folder for the backups of a configuration file: `backups` of its tree for the machine's and the user's
+ * own file, else `backups` beside the file.
  */
 export function backupsFor(file: string, env: Environment = process.env): string {
   const at = path.resolve(file);

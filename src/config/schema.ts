@@ -10,85 +10,90 @@ import { guardProblem, otherProblem, strayProblem } from './guards.ts';
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 /**
- * The options of a broker, in the shape of the configuration file (contract, section 4). Every other top-level key is a
- * module: its presence is what lets the module be called, its object is the module's own configuration.
+ * The options of a broker, in the shape of the configuration file (contract, section 4). Every other
+ * top-level key is a module: only a module with a key can be called. The key's object is the module's own
+ * configuration.
  */
 export interface Config {
   readonly api: {
-    /** Default 20443, TCP for the API and UDP for discovery; 0 picks a free one. */
+    /** The port: TCP for the API and UDP for discovery; default 20443; 0 picks a free one. */
     readonly listen_port: number;
-    /** IP address to listen on; default `''`, all interfaces. */
+    /** The IP address to listen on; default `''`, all interfaces. */
     readonly listen_ip: string;
-    /** PEM file; default `''`: the certificate that the broker makes for itself. */
+    /** PEM file of the certificate; default `''`: one that the broker makes. */
     readonly ssl_cert: string;
-    /** PEM file; default `''`. */
+    /** PEM file of its key; default `''`. */
     readonly ssl_key: string;
   };
   readonly _global: {
     /** Seconds between self-checks; default 10. */
     readonly healthcheck_freq_sec: number;
-    /** Least level of what is logged, unless the command line or the environment says; default `info`. */
+    /**
+     * The lowest level that is logged, unless the command line or the environment sets it; default `info`.
+     */
     readonly log_level?: LogLevel;
   };
   readonly _config: {
-    /** Seconds between backups; default 3600; 0: none are made. */
+    /** Seconds between backups; default 3600; 0 makes none. */
     readonly backup_freq_secs: number;
-    /** Backups kept; default 24; 0: none are made, and none removed. */
+    /** The number of backups to keep; default 24; 0 makes none and removes none. */
     readonly backup_retain_n: number;
   };
   readonly _store: {
-    /** Where the registry is kept: `file` (this file; the default) or `etcd` (a cluster). */
+    /** The place of the registry: `file` (this file; the default) or `etcd` (a cluster). */
     readonly driver: 'file' | 'etcd';
     /**
-     * What all entries together may take, in bytes: of each its name and its data as JSON, and 512 for itself. Default
-     * 1 GiB. A registry that has more already is read, and takes what makes it smaller.
+     * The most bytes of all entries together; default 1 GiB. Each entry counts its name, its data as JSON,
+     * and 512 bytes more. A larger registry is still read, and accepts only writes that make it smaller.
      */
     readonly max_bytes: number;
-    /** Of `etcd`: the members' client URLs, such as `https://10.0.0.1:2379`. */
+    /** For `etcd`: the members' client URLs, such as `https://10.0.0.1:2379`. */
     readonly endpoints?: readonly string[];
-    /** Of `etcd`: what the registry's keys begin with; ends with `/`; default `/bpbroker/`. */
+    /** For `etcd`: the beginning of the registry's keys; ends with `/`; default `/bpbroker/`. */
     readonly prefix?: string;
-    /** Of `etcd`: the user of its own authentication; default none. */
+    /** For `etcd`: the user of etcd's own authentication; default none. */
     readonly username?: string;
     readonly password?: string;
-    /** Of `etcd`: a PEM file with the authorities that its certificates are of; default: those of the runtime. */
+    /** For `etcd`: a PEM file with the authorities of its certificates; default: those of the runtime. */
     readonly ca?: string;
-    /** Of `etcd`: PEM files with the client certificate that the broker presents, and its key; default none. */
+    /** For `etcd`: PEM files with the broker's client certificate and its key; default none. */
     readonly cert?: string;
     readonly key?: string;
     readonly [key: string]: Json;
   };
-  /** The audit trail; absent: there is none. */
+  /** The audit trail; absent: no trail. */
   readonly _audit?: AuditConfig & JsonObject;
   readonly [module: string]: JsonObject;
 }
 
 /** The audit trail of writes, executions and refusals. */
 export interface AuditConfig {
-  /** A file of its own, or the broker's log. */
+  /** The target of the lines: a separate file, or the broker's log. */
   readonly to: 'file' | 'log';
-  /** Of `file`: its path; default: beside the configuration, `bpbroker.audit.jsonl` for `bpbroker.json`. */
+  /** For `file`: its path; default: beside the configuration, `bpbroker.audit.jsonl` for `bpbroker.json`. */
   readonly file?: string;
-  /** Of `file`: it is put aside before it has more bytes than this; default 67108864 (64 MiB). */
+  /** For `file`: the most bytes before it is rotated; default 67108864 (64 MiB). */
   readonly max_bytes?: number;
-  /** Of `file`: how many of those that were put aside are kept; default 10. */
+  /** For `file`: the number of rotated files that are kept; default 10. */
   readonly keep?: number;
   /** Whether lines hold the data of writes and executions; default false. */
   readonly data?: boolean;
-  /** Of `file`: whether writes and executions are refused while no line can be written; default false. */
+  /** For `file`: whether writes and executions are refused while no line can be written; default false. */
   readonly required?: boolean;
 }
 
-/** What guards a module. */
+/** The access key of a module. */
 export interface ModuleKey {
-  /** Must be presented with every call; any of a list passes. `''`, the default, asks for none. */
+  /** The key that every call must present; any key of a list passes. `''`, the default, asks for none. */
   readonly _access_key?: string | readonly string[];
 }
 
-/** The object of a module: its access key, and options of its own. An object of an interface of your own fits too. */
+/**
+ * The object of a module: its access key and its own options. An object of an interface of your own fits too.
+ */
 export type ModuleConfig = (ModuleKey & { readonly [option: string]: unknown }) | (ModuleKey & object);
 
-/** What has a meaning of its own in {@link BrokerConfig}. */
+/** The members of {@link BrokerConfig} that are not modules' objects of your own. */
 export interface BrokerSections {
   readonly api?: Partial<Config['api']>;
   /** `_access_key`: the key of keyed discovery, as `keygen` makes it; default `''`, open discovery. */
@@ -97,7 +102,7 @@ export interface BrokerSections {
   readonly _config?: Partial<Config['_config']>;
   readonly _store?: Partial<Config['_store']>;
   readonly _audit?: AuditConfig;
-  /** `_access_key`: what `/metrics` asks for; default `''`, nothing. */
+  /** `_access_key`: the key that `/metrics` asks for; default `''`, none. */
   readonly _metrics?: ModuleKey;
   readonly ping?: ModuleConfig;
   readonly services?: ModuleConfig;
@@ -105,14 +110,14 @@ export interface BrokerSections {
 }
 
 /**
- * Options in the shape of the configuration file, all of them optional. Every further key is a module's: its presence is what
- * lets the module be called.
+ * Options in the shape of the configuration file, all of them optional. Every further key is a module's: only
+ * a module with a key can be called.
  */
 export interface BrokerConfig extends BrokerSections {
   readonly [module: string]: ModuleConfig | undefined;
 }
 
-/** Every default, spelled out: what a broker without a configuration runs with. */
+/** All defaults: the configuration of a broker without a file. */
 export const defaults: Config = {
   api: { listen_port: 20_443, listen_ip: '', ssl_cert: '', ssl_key: '' },
   discover: {},
@@ -124,10 +129,10 @@ export const defaults: Config = {
   services: {},
 };
 
-/** Top-level keys that are no modules and can never be called. */
+/** Top-level keys that are not modules and can never be called. */
 const sections = new Set(['api', 'discover', 'worker']);
 
-/** The section whose `_access_key` guards `/metrics`. It is no module. */
+/** The section whose `_access_key` guards `/metrics`. It is not a module. */
 export const METRICS_SECTION = '_metrics';
 
 /** Whether the `_access_key` of a top-level key's object guards something. */
@@ -135,7 +140,7 @@ function isGuarding(key: string): boolean {
   return isModuleKey(key) || key === 'discover' || key === METRICS_SECTION;
 }
 
-/** Whether a top-level key of the configuration lets a module of that name be called. */
+/** Whether a top-level key of the configuration allows calls of a module of that name. */
 export function isModuleKey(key: string): boolean {
   return !sections.has(key) && !key.startsWith('_');
 }
@@ -197,10 +202,10 @@ const auditFileOptions = {
   required: v.optional(v.boolean()),
 };
 
-/** Their names. */
+/** The names of these options. */
 export const auditFileKeys: readonly string[] = Object.keys(auditFileOptions);
 
-/** Their names. */
+/** The names of the options that only `etcd` has. */
 export const etcdKeys: readonly string[] = Object.keys(etcdOptions);
 
 const schema = v.objectWithRest(
@@ -243,8 +248,8 @@ const schema = v.objectWithRest(
 );
 
 /**
- * Checks options that all defaults have been merged into.
- * @throws BrokerError `invalid_config` naming `source`, the option, and what would be right.
+ * Checks options after all defaults were merged into them.
+ * @throws BrokerError `invalid_config` naming `source`, the option, and a right value.
  */
 export function checkConfig(options: JsonObject, source: string): Config {
   checkEach(options, source);
@@ -278,7 +283,7 @@ function auditProblem(audit: Json | undefined): string | undefined {
     : undefined;
 }
 
-/** As {@link checkConfig}, but for rules that hold between options: other layers may have the rest. */
+/** As {@link checkConfig}, but without the rules between options: other layers may have the rest. */
 export function checkEach(options: JsonObject, source: string): void {
   const result = v.safeParse(schema, options);
   if (!result.success) {
@@ -302,7 +307,9 @@ function sectionProblem(key: string, value: Json): string | undefined {
   return isGuarding(key) ? guardProblem(key, value) : otherProblem(key, value);
 }
 
-/** An empty string asks for no key; a list that holds none, or an empty one, would be open by mistake. */
+/**
+ * An empty string asks for no key. An empty list, or one with an empty key, would leave it open by mistake.
+ */
 function checkDiscoveryKeys(given: Json | undefined, source: string): void {
   if (given === undefined || given === '') return;
   const keys = [given].flat();

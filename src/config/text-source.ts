@@ -1,23 +1,23 @@
-/** The text of a file, read piece by piece: only what has not been taken yet is held. */
+/** The text of a file, read piece by piece. Only the text that has not been taken yet is in memory. */
 export interface TextSource {
-  /** What has been read and not been given up. */
+  /** The text that has been read and not released. */
   readonly text: string;
-  /** Everything has been read. */
+  /** Whether everything has been read. */
   readonly ended: boolean;
-  /** Gives up the text before `from` and reads on. */
+  /** Releases the text before `from` and reads on. */
   more(from: number): Promise<void>;
-  /** Waits for a read that is under way: before that the file must not be closed. */
+  /** Waits for a read in progress; the file must not be closed before. */
   settle(): Promise<void>;
   /** Line and column, from 1, of a place in `text`; columns count UTF-16 units. */
   placeOf(at: number): { line: number; column: number };
 }
 
 export interface TextSourceOptions {
-  /** Fills `buffer` from its start; gives the bytes read, 0 at the end. */
+  /** Fills `buffer` from its start and returns the number of bytes read, 0 at the end. */
   readonly read: (buffer: Uint8Array) => Promise<number>;
-  /** Told of all bytes, in order; they are valid during the call alone. */
+  /** Called with all bytes, in order; they are valid only during the call. */
   readonly onBytes?: ((bytes: Uint8Array) => void) | undefined;
-  /** Bytes read at a time, at first; default: 256 KiB. */
+  /** The size of the first reads in bytes; default: 256 KiB. */
   readonly chunkBytes?: number | undefined;
   /** The error for text that is not UTF-8. */
   readonly notUtf8: (cause: unknown) => Error;
@@ -25,24 +25,25 @@ export interface TextSourceOptions {
 
 const CHUNK_BYTES = 256 * 1024;
 const MAX_CHUNK_BYTES = 16 * 1024 * 1024;
-/** Of one character. */
+/** The bytes of an unfinished character. */
 const MAX_HELD_BYTES = 3;
 const BOM = '\uFEFF';
 
 export function createTextSource(options: TextSourceOptions): TextSource {
   const { read, onBytes, chunkBytes = CHUNK_BYTES, notUtf8 } = options;
-  // Each piece is decoded on its own, which is several times faster than streaming: pieces end between characters.
+  // Each piece is decoded separately, which is several times faster than streaming: pieces end between
+  // characters.
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   let buffer = new Uint8Array(chunkBytes + MAX_HELD_BYTES);
-  /** The next piece is read into the other buffer while this one's text is worked on. */
+  /** The next piece is read into the other buffer while this one's text is in use. */
   let other = new Uint8Array(chunkBytes + MAX_HELD_BYTES);
   let reading: Promise<{ got: number } | { error: unknown }> | undefined;
-  /** Bytes at the start of the buffer: the beginning of a character whose end has not been read. */
+  /** The bytes at the start of the buffer that begin a character whose end has not been read. */
   let held = 0;
   let text = '';
   let ended = false;
   let isStart = true;
-  /** Of the first character of `text`. */
+  /** The line of the first character of `text`. */
   let line = 1;
   let column = 1;
 
@@ -85,7 +86,7 @@ export function createTextSource(options: TextSourceOptions): TextSource {
     if (!ended) readAhead(rest, left);
   }
 
-  /** `left`: what was not enough to be taken; a long member is met by longer pieces. */
+  /** @param left how much of the text could not be taken: a long member needs longer pieces. */
   function readAhead(rest: Uint8Array, left: number): void {
     const wanted = MAX_HELD_BYTES + Math.min(Math.max(chunkBytes, 2 * left), MAX_CHUNK_BYTES);
     if (other.length < wanted) other = new Uint8Array(wanted);
@@ -121,7 +122,7 @@ export function createTextSource(options: TextSourceOptions): TextSource {
   };
 }
 
-/** How many bytes before `end` begin a character of UTF-8 that goes on behind it. */
+/** The number of bytes before `end` that begin a UTF-8 character which continues after it. */
 function unfinished(bytes: Uint8Array, end: number): number {
   for (let back = 1; back <= Math.min(3, end); back++) {
     const byte = bytes[end - back] ?? 0;

@@ -5,7 +5,10 @@ import { auditFileKeys, defaults, etcdKeys, METRICS_SECTION } from './schema.ts'
 const keysOf = (section: 'api' | '_global' | '_config' | '_store'): string[] =>
   Object.keys(defaults[section]);
 
-/** What has a meaning where nothing else has one. Every other top-level object is a module's, which knows its own keys. */
+/**
+ * The known keys of sections that have no others. Every other top-level object is a module's, which knows its
+ * own keys.
+ */
 const known: Readonly<Record<string, readonly string[]>> = {
   api: keysOf('api'),
   _global: [...keysOf('_global'), 'log_level'],
@@ -15,12 +18,15 @@ const known: Readonly<Record<string, readonly string[]>> = {
   [METRICS_SECTION]: ['_access_key'],
 };
 
-/** Options of a configuration that nothing reads: a sentence for each, with what was probably meant. */
+/**
+ * Options of a configuration that nothing reads: a sentence for each, with the option that was probably
+ * meant.
+ */
 export function unknownOptions(options: JsonObject): string[] {
   return [...unknownKeys(options), ...needlessKeys(options)];
 }
 
-/** What another driver of the registry reads, and another kind of audit trail. */
+/** The options that only another driver of the registry, or another kind of audit trail, reads. */
 function needlessKeys(options: JsonObject): string[] {
   return [
     ...needlessIn(options, '_store', 'driver', 'etcd', etcdKeys),
@@ -28,7 +34,7 @@ function needlessKeys(options: JsonObject): string[] {
   ];
 }
 
-/** Those of `keys` that only have a meaning where an option has a certain value. */
+/** The keys among `keys` that are set although an option does not have the value that they need. */
 function needlessIn(
   options: JsonObject,
   name: string,
@@ -40,7 +46,7 @@ function needlessIn(
   if (!isObject(section) || section[option] === value) return [];
   const given = keys.filter((key) => section[key] !== undefined);
   return given.map(
-    (key) => `the option '${name}.${key}' has no effect: it is of '${name}.${option}': '${value}'`,
+    (key) => `the option '${name}.${key}' has no effect: it needs '${name}.${option}': '${value}'`,
   );
 }
 
@@ -51,7 +57,7 @@ function unknownKeys(options: JsonObject): string[] {
       const unknown = Object.keys(value).filter((key) => !keys.includes(key));
       return unknown.map((key) => sentence(`${section}.${key}`, key, keys, `${section}.`));
     }
-    // Modules are not named so: it can only be a section.
+    // Modules have other names: it can only be a section.
     const sections = Object.keys(known).filter((name) => name.startsWith('_'));
     return keys === undefined && /^_(?!registry$|backup$)/.test(section)
       ? [sentence(section, section, sections, '')]
