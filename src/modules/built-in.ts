@@ -21,14 +21,14 @@ export function isBuiltIn(name: string): boolean {
   return Object.hasOwn(builtInNames, name);
 }
 
-/** @param waits gets notice of waits; default: nobody does. */
+/** @param waits is notified of waits; default: nothing is. */
 export function builtIn(store: Store, waits?: WaitObserver): BuiltIn {
   return { ping, services: createServices(store, waits) };
 }
 
 /**
- * Checks the modules of whoever embeds a broker by the function `caller`.
- * @throws BrokerError `invalid_config` for one that is no module, or has the name of one that is built in.
+ * Checks the modules that the embedding program passed to the function `caller`.
+ * @throws BrokerError `invalid_config` for a value that is not a module, or has the name of a built-in one.
  */
 export function checkOwnModules(caller: string, modules: Readonly<Record<string, unknown>>): void {
   for (const [name, module] of Object.entries(modules)) {

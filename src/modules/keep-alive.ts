@@ -1,8 +1,9 @@
 import { within } from '../protocol/within.ts';
 
 /**
- * What `source` gives, and nothing (`undefined`) whenever it has been silent for `ms`, so that a stream can show that it is
- * still alive. Ends and fails with `source`, and ends it when its reader goes.
+ * Yields the values of `source`, and `undefined` whenever it has been silent for `ms` milliseconds, so that a
+ * stream can show that it is still alive. It ends and fails with `source`, and ends `source` when its reader
+ * goes.
  */
 export async function* withKeepAlive<T>(source: AsyncIterable<T>, ms: number): AsyncGenerator<T | undefined> {
   const iterator = source[Symbol.asyncIterator]();

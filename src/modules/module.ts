@@ -6,53 +6,56 @@ import type { Logger } from '../protocol/logger.ts';
 import { checkOptions, isFunction, type OptionRules } from '../protocol/options.ts';
 import { accepted, isSchema, type StandardSchema } from './parameters.ts';
 
-/** One call of a module's method, as the dispatcher hands it on. Its access key has been checked and taken out. */
+/**
+ * One call of a module's method, as the dispatcher passes it on. Its access key has been checked and removed.
+ */
 export interface Call {
   /** The parameters: a JSON body's members, or the query string's or form's, whose values are strings. */
   readonly params: Readonly<Record<string, unknown>>;
   /** The request's method: `POST`, `GET` or `DELETE`. */
   readonly httpMethod: string;
-  /** IP address of the caller; `''` where the server that carries the app does not tell it. */
+  /** IP address of the caller; `''` where the server that carries the app does not say. */
   readonly clientAddress: string;
   /** Aborted when the caller has gone or the broker stops. */
   readonly signal: AbortSignal;
   /**
-   * What tells this call from all others in the log: the request's header `X-Request-Id` where it is 1 to 64 letters, digits and
-   * `_.:-`, else made by the broker. The answer has it as a header once it was asked for, and so has every failure.
+   * Identifies this call in the log. It is the request's header `X-Request-Id` where that is 1 to 64 letters,
+   * digits and `_.:-`, else the broker makes it. Every failure has it as a header, and so has every answer
+   * after a first read of it.
    */
   readonly requestId: string;
   /** Writes to the broker's log; each line has the module's name as its field `module`, and {@link requestId} as `request`. */
   readonly log: Logger;
   /**
-   * The registry of the broker, without an access key. Entries are written in the name of the caller. What waits ends with
-   * `signal`.
+   * The registry of the broker, without an access key. Entries are written in the name of the caller. Waits
+   * and watches end with `signal`.
    */
   readonly registry: Registry;
-  /** A request header, or nothing; names in lower case. */
+  /** The value of a request header, or undefined; names in lower case. */
   header(name: string): string | undefined;
-  /** Tells the server that the answer may take its time: no idle limit applies. */
+  /** Tells the server that the answer may take long: no idle limit applies. */
   keepOpen(): void;
-  /** Closes the connection, whatever was still to be sent. */
+  /** Closes the connection, also before everything has been sent. */
   drop(): void;
-  /** What the audit trail tells of a call besides its address. It is the broker's own, and not for modules. */
+  /** More about the call for the audit trail. Only the broker uses it, not modules. */
   readonly origin?: CallOrigin | undefined;
-  /** Whether the caller has gone, which a broker that stops does not mean. It is the broker's own, and not for modules. */
+  /** Whether the caller has gone; false when the broker stops. Only the broker uses it, not modules. */
   readonly hasCallerGone?: boolean;
 }
 
-/** Where a call came in. */
+/** The origin of a call. */
 export interface CallOrigin {
   readonly module: string;
   readonly method: string;
-  /** The key that was presented, by a name that does not give it away; absent where the module asks for none. */
+  /** The key of the call, by a name that does not reveal it; absent where the module asks for none. */
   readonly key?: string | undefined;
 }
 
-/** What a method answers. */
+/** The answer of a method. */
 export interface Reply {
   /** HTTP status; default 200. */
   readonly status?: number;
-  /** Default `application/json`. */
+  /** The media type; default `application/json`. */
   readonly contentType?: string;
   /** Further headers, names in lower case. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -60,28 +63,32 @@ export interface Reply {
   readonly body: string | Uint8Array<ArrayBuffer> | AsyncIterable<string | Uint8Array>;
 }
 
-/** What is behind a top-level key of the configuration: built in, an extension, or given by the program that embeds a broker. */
+/**
+ * The module of a top-level key of the configuration: built in, an extension, or passed by the program that
+ * embeds a broker.
+ */
 export interface Module {
   /**
-   * Runs a method. It is never asked for a private one, which begins with `_`.
-   * @throws BrokerError `not_found` when the module has no such method; whatever the method throws.
+   * Runs a method. It is never called for a private one, which begins with `_`.
+   * @throws BrokerError `not_found` when the module has no such method; any other error of the method.
    */
   call(method: string, call: Call): Promise<Reply> | Reply;
-  /** Whether a method changes nothing, whatever it is given; default: none is taken to be so. */
+  /** Whether a method changes nothing, whatever its parameters; default: false for every method. */
   isSafe?(method: string): boolean;
-  /** Releases what the module holds; called once, when the broker stops. */
+  /** Releases the module's resources; called once, when the broker stops. */
   close?(): Promise<void>;
 }
 
 /** One method of a module made by {@link defineModule}. */
 export interface MethodDefinition<TParams> {
   /**
-   * Checks the parameters; what it gives is what `run` gets. A schema of any library that keeps Standard Schema, such as valibot,
-   * zod or arktype; it may be asynchronous. It should refuse unknown parameters: `v.strictObject`, `z.strictObject`, `'+': 'reject'`.
+   * The schema that checks the parameters; `run` gets its output. Any library that keeps Standard Schema will
+   * do, such as valibot, zod or arktype; it may be asynchronous. It should refuse unknown parameters:
+   * `v.strictObject`, `z.strictObject`, `'+': 'reject'`.
    */
   readonly params: StandardSchema<TParams>;
   run(params: TParams, call: Call): Promise<Reply> | Reply;
-  /** Whether it changes nothing, whatever it is given; default false. */
+  /** Whether it changes nothing, whatever its parameters; default false. */
   readonly safe?: boolean;
 }
 
@@ -97,7 +104,7 @@ const rules: OptionRules<MethodDefinition<unknown>> = {
 
 /**
  * Pairs a schema with the method that takes its output, so that the parameters are typed.
- * @throws BrokerError `invalid_config` for an option that is missing, wrong or unknown.
+ * @throws BrokerError `invalid_config` for a missing, wrong or unknown option.
  */
 export function defineMethod<TParams>(definition: MethodDefinition<TParams>): AnyMethod {
   checkOptions<MethodDefinition<TParams>>('defineMethod', definition, rules);
@@ -109,7 +116,7 @@ export function defineMethod<TParams>(definition: MethodDefinition<TParams>): An
 export type AnyMethod = MethodDefinition<any>;
 
 /**
- * Makes a module of methods with checked parameters.
+ * Makes a module from methods with checked parameters.
  * @throws BrokerError `invalid_config` for a method that `defineMethod` did not make.
  */
 export function defineModule(methods: Readonly<Record<string, AnyMethod>>): Module {
@@ -133,7 +140,7 @@ export function defineModule(methods: Readonly<Record<string, AnyMethod>>): Modu
         );
       const { params } = call;
       const result = definition.params['~standard'].validate(params);
-      // A promise may be one of another realm, or a library's own.
+      // A promise may come from another realm, or be a library's own.
       if ('then' in result)
         return Promise.resolve(result).then((settled) => definition.run(accepted(settled, params), call));
       return definition.run(accepted(result, params), call);

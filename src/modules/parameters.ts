@@ -2,31 +2,31 @@ import { isObject } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 
 /**
- * A schema of any library that keeps Standard Schema, version 1 (https://standardschema.dev), such as valibot, zod or arktype.
- * What it gives out may differ in type from what it takes.
+ * A schema of any library that keeps Standard Schema, version 1 (https://standardschema.dev), such as
+ * valibot, zod or arktype. Its output may have another type than its input.
  */
 export interface StandardSchema<TOutput> {
   readonly '~standard': {
     readonly version: 1;
     readonly vendor: string;
     readonly validate: (value: unknown) => StandardResult<TOutput> | Promise<StandardResult<TOutput>>;
-    /** For the compiler alone. */
+    /** For the compiler only. */
     readonly types?: { readonly input: unknown; readonly output: TOutput } | undefined;
   };
 }
 
-/** What a schema says of a value: what it made of it, or what is wrong with it. */
+/** The result of a schema: the output, or what is wrong with the value. */
 export type StandardResult<TOutput> =
   | { readonly value: TOutput; readonly issues?: undefined }
   | { readonly issues: readonly StandardIssue[] };
 
 export interface StandardIssue {
   readonly message: string;
-  /** The keys that lead to the value that is wrong; absent or empty: the parameters as a whole. */
+  /** The keys that lead to the wrong value; absent or empty: the parameters as a whole. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** Whether a value is a schema. Those of arktype are functions. */
+/** Whether a value is a schema. Schemas of arktype are functions. */
 export function isSchema(value: unknown): boolean {
   if (!isObject(value) && typeof value !== 'function') return false;
   const { '~standard': standard } = value as Partial<StandardSchema<unknown>>;
@@ -34,8 +34,8 @@ export function isSchema(value: unknown): boolean {
 }
 
 /**
- * What a schema made of the parameters.
- * @throws BrokerError `invalid_request` for the first thing that is wrong with them, naming the parameter.
+ * The output of a schema for the parameters.
+ * @throws BrokerError `invalid_request` for the first mistake in them, naming the parameter.
  */
 export function accepted<T>(result: StandardResult<T>, params: unknown): T {
   if (!result.issues) return result.value;
@@ -50,7 +50,7 @@ function problemOf(issue: StandardIssue, params: unknown): string {
   const { message, path = [] } = issue;
   const keys = path.map((part) => (typeof part === 'object' ? part.key : part));
   const name = keys.map(String).join('.');
-  // valibot says which of the two it is, in words that are for programmers.
+  // valibot says whether a key is unknown or missing, in words for programmers.
   const { type, expected } = issue as { readonly type?: unknown; readonly expected?: unknown };
   if (type === 'strict_object') return `${expected === 'never' ? 'Unknown' : 'Missing'} parameter '${name}'`;
   if (name === '') return `Invalid parameters: ${message}`;

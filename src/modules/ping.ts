@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { parseObject, STRING_KEY } from '../protocol/formats/data.ts';
 import { defineMethod, defineModule, jsonReply, type Module } from './module.ts';
 
-/** What `Ping` takes. */
+/** The parameters of `Ping`. */
 export const pingParams: v.GenericSchema<unknown, { readonly data?: unknown }> = v.strictObject({
   data: v.optional(v.unknown(), ''),
 });
@@ -16,7 +16,7 @@ export const ping: Module = defineModule({
   }),
 });
 
-/** A string travels as `{"_str": …}` unless it is the JSON of an object, as with entries. */
+/** A string travels as `{"_str": …}`, unless it is the JSON of an object, as with entries. */
 function echo(data: unknown): unknown {
   if (typeof data !== 'string') return data;
   return parseObject(data) ?? { [STRING_KEY]: data };

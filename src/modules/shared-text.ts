@@ -2,9 +2,9 @@
 const SHORT = 4096;
 
 /**
- * Gives the text that `textOf` makes of an object; a long one as its bytes, which are made once for all who hold them at the
- * same time: what waits for a thousand readers is in memory once. Nothing is kept for readers that may come later. The object must
- * never change.
+ * Returns the text that `textOf` makes of an object. A long text is returned as bytes, which all holders at
+ * the same time share: the text that a thousand readers wait for is in memory once. Nothing is kept for later
+ * readers. The object must never change.
  */
 export function sharedText<T extends object>(
   textOf: (item: T) => string,

@@ -3,11 +3,12 @@ import { BrokerError } from '../../protocol/errors.ts';
 import type { Call, Module, Reply } from '../module.ts';
 
 /**
- * Calls a method of `services` from within the broker, in the name of a caller that needs no key for it, and gives the
- * envelope of its answer. Nothing in it is shared with the registry.
- * @param params are read as JSON is sent: what is `undefined` is not there.
+ * Calls a method of `services` from within the broker, in the name of a caller that needs no key for it. The
+ * result shares nothing with the registry.
+ * @param params are read like JSON from the network: a member that is `undefined` is absent.
  * @param signal ends it; default: that of the caller.
- * @throws BrokerError what the method throws; `invalid_request` for one whose answer is a stream of events.
+ * @returns the envelope of its answer.
+ * @throws BrokerError of the method; `invalid_request` for a method whose answer is a stream of events.
  */
 export async function callServices(
   services: Module,
@@ -33,7 +34,7 @@ export async function callServices(
     header: () => undefined,
     keepOpen: () => caller.keepOpen(),
     drop: () => undefined,
-    // It came in as the call that this one is made for.
+    // Its origin is that of the call that it belongs to.
     get origin() {
       return caller.origin;
     },
@@ -43,15 +44,18 @@ export async function callServices(
       await body[Symbol.asyncIterator]().return?.();
     throw new BrokerError(
       'invalid_request',
-      `services.${method} answers with events, and not with one answer`,
+      `services.${method} answers with a stream of events, and not with one answer`,
     );
   }
   const envelope: unknown = JSON.parse(await textOf(body));
-  if (!isObject(envelope)) throw new BrokerError('internal', `services.${method} gave no envelope`);
+  if (!isObject(envelope)) throw new BrokerError('internal', `services.${method} returned no envelope`);
   return envelope;
 }
 
-/** A body of `services`, which is bounded: a page of a list comes in parts, and a long entry as bytes. */
+/**
+ * The text of a body of `services`, which is bounded: a page of a list comes in parts, and a long entry as
+ * bytes.
+ */
 async function textOf(body: Reply['body']): Promise<string> {
   if (typeof body === 'string') return body;
   const decoder = new TextDecoder();

@@ -1,16 +1,19 @@
 import type { Entry } from '../../protocol/registry/entry.ts';
 import type { Mutation } from '../../store/store.ts';
 
-/** What a call of `services` has done to one entry. */
+/** The effect of a call of `services` on one entry. */
 export interface EntryChange {
   readonly name: string;
-  /** The revision that the change has; of what changed nothing, that of the entry. */
+  /** The revision of the change; without a change, that of the entry. */
   readonly revision?: number;
-  /** Whether it raised the revision: a renewal and an equal registration do not, nor does a deletion of nothing. */
+  /**
+   * Whether it raised the revision. A renewal, an equal registration and a deletion of a missing entry do
+   * not.
+   */
   readonly isChange: boolean;
 }
 
-/** A mutation that tells, once it has been run, whether the run that counts changes the entry: the last one does. */
+/** A mutation that remembers whether its last run changes the entry. Only the last run counts. */
 export interface NotedMutation {
   readonly mutation: Mutation;
   readonly isChange: boolean;
@@ -32,13 +35,13 @@ export function noted(mutation: Mutation): NotedMutation {
 
 const known = new WeakMap<object, readonly EntryChange[]>();
 
-/** Notes what was changed for an answer, or before an error that is one call's alone; gives that back. */
+/** Attaches changes to an answer, or to an error of this call alone, and returns it. */
 export function withChanges<T extends object>(outcome: T, changes: readonly EntryChange[]): T {
   known.set(outcome, changes);
   return outcome;
 }
 
-/** What {@link withChanges} has noted; nothing where there is nothing. */
+/** The changes that {@link withChanges} attached; empty without any. */
 export function changesOf(outcome: unknown): readonly EntryChange[] {
   return typeof outcome === 'object' && outcome !== null ? (known.get(outcome) ?? []) : [];
 }

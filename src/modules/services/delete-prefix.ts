@@ -6,27 +6,29 @@ import { remove } from './mutations.ts';
 
 /** One batch of a deletion by prefix. */
 export interface DeletedBatch {
-  /** How many entries it has removed. */
+  /** The number of removed entries. */
   readonly deleted: number;
-  /** Which they were. */
+  /** The removed entries. */
   readonly changes: readonly EntryChange[];
-  /** Give it as `after` for the next batch; absent after the last one. */
+  /** The value of `after` for the next batch; absent after the last one. */
   readonly next?: string;
-  /** The registry's revision of which this is the state. */
+  /** The registry's revision of this state. */
   readonly revision: number;
 }
 
 export interface DeleteOptions {
   /** Only names after this one. */
   readonly after?: string | undefined;
-  /** On which each removal depends. */
+  /** The condition of each removal. */
   readonly guard?: Guard | undefined;
 }
 
 /**
- * Removes the entries whose names start with `prefix`, those after the name `after`: at most a page of them, all in one
- * commit of the store. Each goes by itself: one that is written meanwhile goes as it is then, or comes after it has gone.
- * @throws BrokerError what the store throws. Some of the batch may have gone then, and no entry in part: the error knows which.
+ * Removes the entries whose names start with `prefix`, those after the name `after`. It takes at most a page
+ * of them, in one commit of the store. Each entry is removed by itself. An entry that is written meanwhile is
+ * removed in its new state, or is written again after its removal.
+ * @throws BrokerError of the store. Some entries may be removed then, but none in part; {@link changesOf} the
+ * error says which.
  */
 export async function deletePrefix(
   store: Store,
@@ -55,7 +57,7 @@ export async function deletePrefix(
   };
 }
 
-/** An error of this call alone: that of a store may be what many calls failed with. */
+/** Makes an error of this call alone: many calls may have failed with one error of the store. */
 function afterChanges(reason: unknown, changes: readonly EntryChange[]): unknown {
   if (!(reason instanceof BrokerError)) return reason;
   const { code, message, retryAfter } = reason;

@@ -4,7 +4,7 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { type MemberPath, withoutMembers } from '../../protocol/registry/members.ts';
 import type { Guard, Mutation, NewEntry } from '../../store/store.ts';
 
-/** What a write brings: who, when, what, and for how long. */
+/** The content of a write: who, when, what, and for how long. */
 export interface Write {
   readonly name: string;
   readonly data: EntryData;
@@ -14,14 +14,14 @@ export interface Write {
   readonly ttlMs?: number | undefined;
 }
 
-/** What an update removes. */
+/** The members that an update removes. */
 export interface Removal {
   readonly unset: readonly MemberPath[];
-  /** Whether that is all that is asked of it. */
+  /** Whether the update does nothing else. */
   readonly isAll: boolean;
 }
 
-/** Makes the entry; refused when the name exists, unless `ifSame` and its data is equal. */
+/** Creates the entry; refused when the name exists, unless `ifSame` is set and the data is equal. */
 export function register(write: Write, ifSame: boolean): Mutation {
   return (current) => {
     if (!current) return { action: 'put', entry: entryOf(write, write.data) };
@@ -31,7 +31,7 @@ export function register(write: Write, ifSame: boolean): Mutation {
   };
 }
 
-/** Stores the data, whatever was there. */
+/** Stores the data, whether or not the entry exists. */
 export function replace(write: Write, ifRevision?: number): Mutation {
   return (current) => {
     checkRevision(write.name, current, ifRevision);
@@ -40,9 +40,9 @@ export function replace(write: Write, ifRevision?: number): Mutation {
 }
 
 /**
- * Merges the data into what is there; makes the entry when there is none. A string replaces a string; beside an object it
- * is kept under `_str`, as the original did, so that neither is lost. A lifetime stays unless a new one is given. Members
- * that are to go do so before the data comes in; where nothing but that is asked, there must be an entry.
+ * Merges the data into the entry, or creates it. A string replaces a string. Beside an object it is kept
+ * under `_str`, as in the original, so that neither is lost. A lifetime stays unless a new one is given.
+ * Members are removed before the data is merged in. An update that only removes members needs an entry.
  */
 export function update(
   write: Write,
@@ -60,7 +60,7 @@ export function update(
   };
 }
 
-/** Removes the entry; succeeds when there is none, unless a revision was asked for. */
+/** Removes the entry; succeeds when it does not exist, unless a revision is given. */
 export function remove(name: string, ifRevision?: number): Mutation {
   return (current) => {
     checkRevision(name, current, ifRevision);
@@ -68,7 +68,10 @@ export function remove(name: string, ifRevision?: number): Mutation {
   };
 }
 
-/** Starts the entry's lifetime anew; refused when it does not exist, or is not the one asked for. */
+/**
+ * Starts the entry's lifetime again; refused when it does not exist, or has another revision than the given
+ * one.
+ */
 export function renew(name: string, ifRevision?: number): Mutation {
   return (current) => {
     if (!current) throw entryNotFound(name);
@@ -78,8 +81,9 @@ export function renew(name: string, ifRevision?: number): Mutation {
 }
 
 /**
- * What makes a write conditional on a lock: that its entry is still the one that its holder has registered.
- * @throws BrokerError `invalid_request` for half of a condition, and for a write of the lock's own entry, which would end it.
+ * Makes a write conditional on a lock: the lock's entry must still be the one that its holder has registered.
+ * @throws BrokerError `invalid_request` for half of a condition, and for a write to the lock's own entry,
+ * which would end it.
  */
 export function whileLocked(
   written: string,
@@ -116,6 +120,8 @@ function checkRevision(name: string, current: Entry | undefined, wanted: number 
   if (wanted === undefined || wanted === current?.revision) return;
   // 0 asks for an entry that does not exist yet.
   if (wanted === 0 && !current) return;
-  const present = current ? `is at revision ${current.revision}` : 'does not stand';
-  throw new BrokerError('revision_conflict', `Entry '${name}' ${present}, not at revision ${wanted}`);
+  const problem = current
+    ? `is at revision ${current.revision}, not at revision ${wanted}`
+    : `does not exist; expected revision ${wanted}`;
+  throw new BrokerError('revision_conflict', `Entry '${name}' ${problem}`);
 }

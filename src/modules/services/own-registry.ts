@@ -3,8 +3,8 @@ import type { Call, Module } from '../module.ts';
 import { callServices } from './call-services.ts';
 
 /**
- * The registry for a module within the broker, over calls of `services` in the name of `caller`, for as long as its call runs:
- * what waits then ends with it, with the reason of the call's signal.
+ * The registry for a module within the broker, as calls of `services` in the name of `caller`. It lives as
+ * long as that call: waits then end with the reason of the call's signal.
  */
 export function ownRegistry(services: Module, caller: Call): Registry {
   const endingWith = (signal: AbortSignal | undefined): AbortSignal =>

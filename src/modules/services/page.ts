@@ -7,12 +7,12 @@ import { sharedText } from '../shared-text.ts';
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
- * The answer that carries one page of a list, for all who ask for it: its text is made piece by piece as it is read, and what is
- * in memory for one reader serves the others. Nobody holds what is still to be read: an answer that lies unread costs a list of
- * entries, which the registry holds anyway.
+ * The answer with one page of a list, for all requests for it. Its text is made piece by piece as it is read,
+ * and the pieces in memory for one reader serve the others. The unread rest is not held: an unread answer
+ * costs one list of entries, which the registry holds anyway.
  */
 export interface PageText {
-  /** Piece `index` of the text as JSON; nothing after the last. A reader asks for them in order. */
+  /** Piece `index` of the text as JSON; undefined after the last. A reader asks for them in order. */
   piece(index: number): Bytes | undefined;
 }
 
@@ -21,7 +21,7 @@ const PIECE = 16 * 1024;
 /** A page up to about this length is answered with its length. */
 const WHOLE = 64 * 1024;
 
-/** The entries that a piece is made of: some in a row, or the bytes of one that is long. */
+/** The entries of a piece: several in a row, or the bytes of a long one. */
 interface Span {
   readonly from: number;
   readonly to: number;
@@ -39,8 +39,9 @@ const entryText = sharedText((entry: Entry) =>
 );
 
 /**
- * @param count how many entries are under the prefix of the page, on this page or not.
- * @param maxBytes the page ends before; the entries beyond are for the next one. A single entry is a page in any case.
+ * @param count the number of all entries under the prefix, on this page or not.
+ * @param maxBytes the most bytes of the page; the entries after that are on the next one. A single entry
+ * always fits.
  */
 export function createPageText(page: Page, count: number, maxBytes: number = MAX_PAGE_BYTES): PageText {
   const { entries } = page;
@@ -48,7 +49,7 @@ export function createPageText(page: Page, count: number, maxBytes: number = MAX
   let end = entries.length;
   let bytes = 0;
 
-  /** Makes the text of the entries from one on, up to where a piece ends, or as far as it went before. */
+  /** Makes the text of the entries from `from` on, up to the end of a piece, or as far as it went before. */
   function make(from: number, known?: Span): { text: string; span: Omit<Span, 'made'> } {
     let text = from === 0 ? '{"success":true,"message":"Success","data":{"entries":[' : '';
     let at = from;
@@ -75,7 +76,8 @@ export function createPageText(page: Page, count: number, maxBytes: number = MAX
     }
     longFollows = known?.longFollows ?? longFollows;
     if (longFollows && at > 0) text += ',';
-    // The end may have come to be where a piece before the last one ends, once the entry after that one was found too long.
+    // The page may end where a piece before the last one ends, if only then the next entry turned out to be
+    // too long.
     const isLast = known?.isLast ?? (at === end && !longFollows);
     if (isLast) text += tail();
     return { text, span: { from, to: at, isLong: false, longFollows, isLast } };
@@ -126,7 +128,7 @@ export function createPageText(page: Page, count: number, maxBytes: number = MAX
   };
 }
 
-/** A reply that carries a page; another one for each reader. */
+/** A reply that carries a page; each reader needs a new one. */
 export function pageReply(page: PageText): Reply {
   const begun: Bytes[] = [];
   let size = 0;
@@ -154,7 +156,7 @@ function joined(pieces: readonly Bytes[], size: number): Bytes {
 // oxlint-disable-next-line typescript/require-await -- a body in parts is asynchronous
 async function* readFrom(page: PageText, begun: Bytes[]): AsyncGenerator<Bytes> {
   let index = 0;
-  // Given away as they are read, so that only what was read first is held for a reader that stops.
+  // Each piece is released as it is read, so that a reader that stops holds only the rest of the first ones.
   for (let piece = begun.shift(); piece; piece = begun.shift()) {
     index++;
     yield piece;

@@ -2,7 +2,10 @@ import type { ListOptions, Store } from '../../store/store.ts';
 import type { Reply } from '../module.ts';
 import { createPageText, pageReply, type PageText } from './page.ts';
 
-/** Pages of lists: one that many ask for at one revision is read and made once, for as long as somebody reads it. */
+/**
+ * Pages of lists. A page that many requests ask for at one revision is read and made once, for as long as
+ * anyone reads it.
+ */
 export interface Pages {
   reply(options: ListOptions): Promise<Reply>;
 }
@@ -12,11 +15,14 @@ interface Made {
   readonly text: WeakRef<PageText>;
 }
 
-/** Different pages that are kept in mind; the oldest is forgotten, and then made anew. */
+/** The most pages that are remembered; the oldest is forgotten, and then made again. */
 const MAX_PAGES = 64;
-/** How often a page and its count are read anew because the registry changed in between. */
+/** How often a page and its count are read again because the registry changed in between. */
 const MAX_AGAIN = 3;
-/** Longest that what tells pages apart is kept: twice the longest name, as JSON may write it. A prefix may be as long as a request. */
+/**
+ * The longest key of a remembered page: twice the longest name, as JSON may write it. A prefix may be as long
+ * as a request.
+ */
 const MAX_KEY = 12_288;
 
 export function createPages(store: Pick<Store, 'revision' | 'fresh' | 'list' | 'count'>): Pages {
@@ -24,8 +30,8 @@ export function createPages(store: Pick<Store, 'revision' | 'fresh' | 'list' | '
   const making = new Map<string, Promise<PageText>>();
 
   async function make(key: string, options: ListOptions): Promise<PageText> {
-    // To count may take a while in which the registry changes; to list does not, so that both are of one state, unless others
-    // write to the registry too.
+    // A count may take a while, in which the registry changes; a list does not. So both are of one state,
+    // unless others write to the registry too.
     let count = await store.count(options.prefix ?? '');
     let counted = store.revision;
     let page = await store.list(options);
@@ -53,7 +59,7 @@ export function createPages(store: Pick<Store, 'revision' | 'fresh' | 'list' | '
       const present = made.get(key);
       const held = present?.revision === store.revision ? present.text.deref() : undefined;
       if (held) return pageReply(held);
-      // A request that comes while it is made gets a state that is not older than the question.
+      // A request that comes meanwhile gets a state that is not older than the request.
       const underWay = `${store.revision} ${key}`;
       const text = making.get(underWay) ?? make(key, options).finally(() => making.delete(underWay));
       making.set(underWay, text);

@@ -3,35 +3,42 @@ import { BrokerError } from '../../protocol/errors.ts';
 import type { Guard, Mutation, MutationResult, Store, WatchItem } from '../../store/store.ts';
 import { register, type Write } from './mutations.ts';
 
-/** Those who wait to register a name that exists, in the order of asking: a line for each name. */
+/**
+ * Clients that wait to register a name that exists: a queue for each name, in the order of their requests.
+ */
 export interface Queues {
-  /** Runs the mutation `own`, a registration, at once; refused with `already_exists` also while others wait for the name, whose turn comes first. */
+  /**
+   * Runs the mutation `own`, a registration, at once. It is also refused with `already_exists` while others
+   * wait for the name, since they came first.
+   */
   registerNow(name: string, own: Mutation, guard: Guard | undefined): Promise<MutationResult>;
   /**
-   * Registers as soon as the name is free and everybody has been served who asked before.
-   * @throws what `signal` is aborted with; what the store refuses the write with; BrokerError `too_many_requests` where those who
-   *   wait, for whatever name, bring more than 16 MiB of data.
+   * Registers as soon as the name is free and every earlier request has been served.
+   * @throws the reason of an aborted `signal`; the store's refusal of the write; BrokerError
+   * `too_many_requests` where all waiting requests, for any name, hold more than 16 MiB of data.
    */
   register(write: Write, options: PlaceOptions): Promise<MutationResult>;
 }
 
 export interface PlaceOptions {
-  /** How long it has been waited for already, in milliseconds: its place is that of whoever came then. */
+  /**
+   * How long the client has waited already, in milliseconds. Its place is as if it had asked that long ago.
+   */
   readonly waited: number;
-  /** Has it find its place again that it had with the same ticket. */
+  /** Finds the place again that the client had with the same ticket. */
   readonly ticket: string | undefined;
   /** Ends the wait. */
   readonly signal: AbortSignal;
-  /** Whether whoever waited has gone, and is not about to ask again. */
+  /** Whether the waiting client has gone, and will not ask again. */
   isOver(): boolean;
 }
 
 interface Place {
   readonly since: number;
   readonly ticket: string | undefined;
-  /** The request that waits here; absent between two of one client. */
+  /** The request that waits here; absent between two requests of one client. */
   waiting: Waiting | undefined;
-  /** Ends a place that nobody has come back to. */
+  /** Removes a place to which no client has come back. */
   timer?: NodeJS.Timeout | undefined;
 }
 
@@ -43,11 +50,11 @@ interface Waiting {
 
 const nothing = (): void => undefined;
 
-/** How long a place is kept for a client whose request is over, which asks again at once. */
+/** How long a place is kept for a client whose request has ended, in milliseconds: it asks again at once. */
 const KEPT_MS = 1000;
-/** Between two attempts where a watch fails. */
+/** The pause between two attempts while watches fail, in milliseconds. */
 const PAUSE_MS = 100;
-/** JSON of the data of all who wait, which they hold for as long as that, and of each what it takes to let it wait. */
+/** The most bytes that all waiting requests hold: the JSON of their data, and the overhead of each. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 const WAITER_BYTES = 512;
 
@@ -60,7 +67,7 @@ export function createQueues(store: Store): Queues {
         if (!current && queues.has(name))
           throw new BrokerError(
             'already_exists',
-            `Entry '${name}' is waited for by others, whose turn comes first`,
+            `Other clients wait for entry '${name}', and their turn comes first`,
           );
         return own(current);
       };
@@ -68,8 +75,9 @@ export function createQueues(store: Store): Queues {
     },
     register(write, options) {
       const { name } = write;
-      // Before a line is made: one that nobody ever stands in would have no end, and nobody got in before it.
-      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- what it was aborted with, as it is
+      // This comes before a queue is made: an empty queue would never end, and would block its name.
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- the reason of the signal,
+      // unchanged
       if (options.signal.aborted) return Promise.reject(options.signal.reason);
       const size = WAITER_BYTES + Buffer.byteLength(JSON.stringify(write.data));
       if (waitingBytes + size > MAX_WAITING_BYTES) return Promise.reject(tooMuch(name));
@@ -84,7 +92,7 @@ export function createQueues(store: Store): Queues {
 function tooMuch(name: string): BrokerError {
   return new BrokerError(
     'too_many_requests',
-    `Those who wait to register entries hold nearly ${MAX_WAITING_BYTES} bytes of data, which is the limit; ask for '${name}' again later, or with less data`,
+    `Registrations that wait hold nearly ${MAX_WAITING_BYTES} bytes of data, which is the limit; ask for '${name}' again later, or with less data`,
     { retryAfter: 1 },
   );
 }
@@ -94,7 +102,7 @@ interface Queue {
 }
 
 function createQueue(store: Store, name: string, onEmpty: () => void): Queue {
-  /** In the order of asking. */
+  /** In the order of their requests. */
   const places: Place[] = [];
   let told = nothing;
   let ending = new AbortController();
@@ -118,12 +126,12 @@ function createQueue(store: Store, name: string, onEmpty: () => void): Queue {
     changed();
   }
 
-  /** Waits until the client of the first in line is there, or the line is empty. */
+  /** Waits until the client at the head of the queue is there, or the queue is empty. */
   async function untilPresent(): Promise<void> {
     while (places[0] && !places[0].waiting) await new Promise<void>((resolve) => (told = resolve));
   }
 
-  /** Gives the name to the first in line. False where somebody has it. */
+  /** Registers the name for the head of the queue. False where it exists. */
   async function give(place: Place): Promise<boolean> {
     const asked = place.waiting;
     if (!asked) return true;
@@ -145,7 +153,7 @@ function createQueue(store: Store, name: string, onEmpty: () => void): Queue {
     }
   }
 
-  /** Waits until the entry has gone, or may have, or nobody waits any more. */
+  /** Waits until the entry is gone, or may be, or no client waits any more. */
   async function untilGone(): Promise<void> {
     try {
       for (;;) {
@@ -155,14 +163,15 @@ function createQueue(store: Store, name: string, onEmpty: () => void): Queue {
         return;
       }
     } catch {
-      // It fell behind: the next attempt shows how things are. A driver whose watches fail is not asked all the time.
+      // The watch fell behind: the next attempt shows the present state. A driver whose watches fail gets
+      // pauses.
       watch = openWatch();
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }
 
   async function serve(): Promise<void> {
-    // Looked at anew before the end: somebody may have come in the same turn.
+    // Checked again before the end: a client may have come in the same turn.
     while (places.length > 0) {
       await untilPresent();
       const [place] = places;
@@ -188,12 +197,14 @@ function createQueue(store: Store, name: string, onEmpty: () => void): Queue {
       return new Promise((resolve, reject) => {
         const place = placeOf(options);
         clearTimeout(place.timer);
-        // Its client has asked anew, and does not hear any more what the earlier request is answered.
-        place.waiting?.reject(new BrokerError('already_exists', `Entry '${name}' is asked for anew`));
+        // Its client has sent a new request, and no longer reads the answer to the earlier one.
+        place.waiting?.reject(
+          new BrokerError('already_exists', `A newer request for entry '${name}' replaces this one`),
+        );
         const abort = (): void => {
           if (place.waiting === own) place.waiting = undefined;
-          // What a signal was aborted with, as it is.
-          // oxlint-disable-next-line typescript/prefer-promise-reject-errors
+          // The reason of the signal, unchanged. oxlint-disable-next-line
+          // typescript/prefer-promise-reject-errors
           reject(signal.reason);
           if (place.waiting) return;
           if (ticket === undefined || options.isOver()) return leave(place);
@@ -224,7 +235,7 @@ function createQueue(store: Store, name: string, onEmpty: () => void): Queue {
   };
 }
 
-/** Takes back an entry, unless it is another one by now. */
+/** Removes an entry, unless it has become another one. */
 export function removeIfIs(entry: Entry): Mutation {
   return (current) => (current?.revision === entry.revision ? { action: 'delete' } : { action: 'keep' });
 }

@@ -77,7 +77,8 @@ export function createServices(store: Store, waits?: WaitObserver): Module {
           ...scope,
           ...(resume === undefined ? {} : { after: resume }),
           signal: call.signal,
-          // A client that does not read gets no message either: only its connection can be closed, and a client that lives resumes.
+          // A client that does not read gets no message either: only its connection can be closed. A live
+          // client resumes.
           onBehind: () => call.drop(),
         };
         return { contentType: 'text/event-stream', body: eventStream(store, options) };
@@ -111,7 +112,7 @@ async function registerEntry(store: Store, queues: Queues, p: RegisterParams, ca
     queues.register(own, { waited, ticket, signal, isOver: () => final || call.signal.aborted }),
   );
   if (!result) throw new BrokerError('already_exists', `Entry '${name}' already exists`);
-  // Nobody is there to hold what was asked for.
+  // The client has gone, so no one would hold the new entry.
   if (call.signal.aborted && result.entry) await store.mutate(name, removeIfIs(result.entry));
   return written(result, true);
 }
@@ -140,7 +141,7 @@ async function deleteOf(store: Store, p: DeleteParams): Promise<Reply> {
   const guard = whileLocked('', p.lock, p.lock_revision);
   if (guard?.name.startsWith(prefix))
     throw invalid(
-      `Lock '${guard.name}' is among the entries under '${prefix}', and would end: give another prefix`,
+      `Lock '${guard.name}' is among the entries under '${prefix}', and the deletion would end it: give another prefix`,
     );
   const { revision, changes, ...batch } = await deletePrefix(store, prefix, { after, guard });
   return withChanges(success(batch, revision), changes);
@@ -162,14 +163,14 @@ function writeOf(p: WriteParams, call: Call): Write {
 }
 
 function written({ entry }: MutationResult, isChange: boolean): Reply {
-  if (!entry) throw new BrokerError('internal', 'The store gave no entry back');
+  if (!entry) throw new BrokerError('internal', 'The store returned no entry');
   const { name, revision } = entry;
   return withChanges(success(stamp(entry), revision), [{ name, revision, isChange }]);
 }
 
 /** Entries are never changed in place, so the text made for one read serves every other. */
 const texts = new WeakMap<Entry, string>();
-/** Longer ones cost more to keep than to make, and are shared while they are sent. */
+/** Longer texts cost more to keep than to make, and are shared only while they are sent. */
 const answerText = sharedText((entry: Entry) => success(stamp(entry), entry.revision).body as string);
 
 function entryReply(entry: Entry): Reply {
@@ -180,7 +181,7 @@ function entryReply(entry: Entry): Reply {
   return { body };
 }
 
-/** An entry that ends: what is left of its lifetime is different for every read. */
+/** The answer for an entry with a lifetime: the rest of its lifetime is different for every read. */
 async function mortalReply(store: Store, entry: Entry): Promise<Reply> {
   const left = await store.lifetimeLeft(entry.name);
   const envelope: Envelope = {
@@ -232,7 +233,7 @@ async function list(
       ? await waitAtMost(wait, call, (signal) => store.waitForCount(prefix, wanted ?? 0, signal), waits)
       : undefined;
   if (entries) return await pages.reply({ prefix, limit, ...(after === undefined ? {} : { after }) });
-  // The revision once it has been counted: what changed meanwhile is in the count.
+  // The revision is read after the count: the count includes every change until then.
   const { revision, count } = reached ?? { count: await store.count(prefix), revision: store.revision };
   return success({ entries: [], count }, revision);
 }

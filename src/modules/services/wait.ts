@@ -1,18 +1,18 @@
 import type { Call } from '../module.ts';
 
-/** Told of waits. */
+/** Notified of waits. */
 export interface WaitObserver {
   began(): void;
-  /** @param outcome `met`: its condition; `gone`: its caller, or the broker stops. */
+  /** @param outcome `met`: its condition was met; `gone`: its caller left, or the broker stops. */
   ended(seconds: number, outcome: WaitOutcome): void;
 }
 
 export type WaitOutcome = 'met' | 'timeout' | 'gone';
 
 /**
- * What a wait gives that `begin` begins, or nothing when `ms` have passed before its end. It throws the reason for which the
- * call is aborted.
- * @param begin is given the signal that ends the wait.
+ * The result of the wait that `begin` begins; undefined when `ms` milliseconds pass before its end.
+ * @param begin gets the signal that ends the wait.
+ * @throws the reason with which the call was aborted.
  */
 export async function waitAtMost<T>(
   ms: number,
@@ -26,7 +26,7 @@ export async function waitAtMost<T>(
   observer?.began();
   const { signal } = call;
   const ending = new AbortController();
-  const late = new Error('The time to wait is over');
+  const late = new Error('The wait has timed out');
   const follow = (): void => ending.abort(signal.reason);
   const timer = setTimeout(() => ending.abort(late), ms);
   signal.addEventListener('abort', follow, { once: true });

@@ -15,7 +15,8 @@ const HEARTBEAT_MS = 15_000;
 export async function* eventStream(store: Store, options: WatchOptions): AsyncGenerator<string | Uint8Array> {
   const changes = store.watch(options);
   try {
-    // Tells the client that the watch is open, and the revision to resume from should it break before the first change.
+    // Tells the client that the watch is open, and the revision to resume from if it breaks before the first
+    // change.
     yield eventOf({ type: 'watching', revision: options.after ?? store.revision });
     for await (const item of withKeepAlive(changes, HEARTBEAT_MS)) {
       yield item === undefined ? ': still here\n\n' : itemText(item);

@@ -122,7 +122,7 @@ function answerOf(kind: Call['kind'], { status, body }: Response): Answer | unde
   if (status === 409 && code === 'revision_conflict') {
     const present = /is at revision (\d+), not/.exec(message)?.[1];
     if (present !== undefined) return { is: 'refused', present: Number(present) };
-    return /does not stand, not/.test(message) ? { is: 'refused', present: 0 } : undefined;
+    return /does not exist; expected/.test(message) ? { is: 'refused', present: 0 } : undefined;
   }
   if (status !== 200 || revision === undefined) return undefined;
   return kind === 'delete' ? { is: 'done', revision } : { is: 'done', revision, data: dataIn(data) };
