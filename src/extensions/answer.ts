@@ -3,21 +3,24 @@ import { type FromHost, type Head, type Part, partBytes } from '../protocol/mess
 import type { Reply } from '../modules/module.ts';
 import { type Body, type BodyOptions, createBody } from './body.ts';
 
-/** The frames that make up an answer. */
+/** The frames of an answer. */
 export type AnswerFrame = Extract<FromHost, { type: 'reply' | 'start' | 'part' | 'end' | 'fail' }>;
 
-/** The answer of one call, put together from what its host sends. */
+/** The answer of one call, assembled from the frames of its host. */
 export interface Answer {
   /** Settles when the answer begins. */
   readonly reply: Promise<Reply>;
-  /** Resolves when there is nothing more to come, however the call ended. */
+  /** Resolves when nothing more will come, however the call ended. */
   readonly done: Promise<void>;
   take(frame: AnswerFrame): void;
-  /** Ends the call with an error, unless it is over. */
+  /** Ends the call with an error, unless it has ended. */
   fail(error: BrokerError): void;
 }
 
-/** @param flow holds up the host while the reader of a long answer lags behind, and tells that the reader has gone. */
+/**
+ * @param flow pauses the host while the reader of a long answer lags behind, and reports that the reader has
+ * gone.
+ */
 export function createAnswer(flow: BodyOptions & { onFull(): void }): Answer {
   let body: Body | undefined;
   let begin!: (reply: Reply) => void;
@@ -30,7 +33,7 @@ export function createAnswer(flow: BodyOptions & { onFull(): void }): Answer {
   const done = new Promise<void>((resolve) => {
     finish = resolve;
   });
-  // Whoever waits for it hears of it; nobody may, when the caller has gone.
+  // The caller gets this error, but may have gone.
   reply.catch(() => undefined);
 
   const fail = (error: BrokerError): void => {
@@ -85,7 +88,7 @@ function failureOf(message: string, status = 500): BrokerError {
   return new BrokerError(status === 500 ? 'extension_failed' : codeForStatus(status), message, { status });
 }
 
-/** Throws for what HTTP cannot carry. */
+/** @throws BrokerError for a status or a content type that HTTP cannot carry. */
 function checkedHead({ status, contentType }: Head): Head {
   if (!Number.isInteger(status) || status < 200 || status > 599) {
     throw new BrokerError('extension_failed', `Invalid status ${status}: expected 200 to 599`);

@@ -1,11 +1,16 @@
 import { PassThrough } from 'node:stream';
 import type { BrokerError } from '../protocol/errors.ts';
 
-/** The body of an answer that comes over time. */
+/** The body of an answer that arrives over time. */
 export interface Body {
-  /** Its parts as they come; ends with the error given to `fail`, behind what had come before. To be read once. */
+  /**
+   * Its parts as they arrive; after the last one comes the error passed to `fail`, if any. It can be read
+   * once.
+   */
   readonly parts: AsyncIterable<Uint8Array>;
-  /** Adds a part. Gives whether more may come at once; if not, `onRoom` tells when. */
+  /**
+   * Adds a part. Returns whether more may be added at once; if not, `onRoom` is called when there is room.
+   */
   push(part: Uint8Array): boolean;
   end(): void;
   fail(error: BrokerError): void;
@@ -17,7 +22,7 @@ export interface BodyOptions {
   onAbandoned(): void;
 }
 
-/** Bytes that may wait for their reader before the extension is held up. */
+/** The most bytes that wait for their reader before the extension is paused. */
 const WAITING_BYTES = 256 * 1024;
 
 export function createBody({ onRoom, onAbandoned }: BodyOptions): Body {
@@ -39,7 +44,7 @@ export function createBody({ onRoom, onAbandoned }: BodyOptions): Body {
             return part;
           },
           async return() {
-            // Also where nothing has been read: the stream's own iterator would do nothing then.
+            // This is needed even before the first read, where the stream's own iterator would do nothing.
             stream.destroy();
             return { done: true, value: undefined };
           },
@@ -50,13 +55,13 @@ export function createBody({ onRoom, onAbandoned }: BodyOptions): Body {
     end() {
       over = true;
       stream.end();
-      // A stream that has been ended says no more that it has room, and whoever waits for that would wait for ever.
+      // A stream that has ended reports no more room, so that a writer would wait for it forever.
       onRoom();
     },
     fail(error) {
       over = true;
       failure = error;
-      // Not destroyed: what waits for its reader still belongs to it.
+      // It is not destroyed: its reader still gets the parts that wait.
       stream.end();
       onRoom();
     },

@@ -11,31 +11,37 @@ import { unsafePart } from './ownership.ts';
 import { loadScript } from './scripts/script-module.ts';
 import { createSemaphore, type Semaphore } from './semaphore.ts';
 
-/** Modules that are no part of the broker: files in the extension directory, run outside its process (contract, section 7). */
+/**
+ * The modules that are not part of the broker: files in the extension directory, run outside its process
+ * (contract, section 7).
+ */
 export interface Extensions {
   /**
-   * The module behind a whitelisted name, or nothing where no file of that name is there.
+   * The module of a whitelisted name; undefined where no file has that name.
    * @throws BrokerError `extension_failed` when it must not be run; `invalid_config` for a malformed limit.
    */
   find(name: string): Promise<Module | undefined>;
-  /** Takes over another configuration: it counts from the next call of each module on. */
+  /** Takes over another configuration: it is valid from the next call of each module. */
   configure(config: Readonly<Record<string, JsonObject>>): void;
-  /** Takes no further call, lets those under way finish for at most `graceMs`, then ends every process. */
+  /**
+   * Refuses further calls, lets those in progress finish for at most `graceMs` milliseconds, then ends every
+   * process.
+   */
   close(graceMs: number): Promise<void>;
 }
 
-/** How long what was found on the way to an extension's file counts. */
+/** How long a check of the folders above an extension is valid, in milliseconds. */
 const LOOK_EVERY_MS = 1000;
 
 export function createExtensions(options: ExtensionsOptions): Extensions {
   let { config: modules } = options;
   const loaded = new Map<string, LoadedExtension>();
-  /** When the way to an extension was last looked at. */
+  /** The time of the last check for each extension. */
   const lookedAt = new Map<string, number>();
-  // Former versions of a file, whose last calls may still run.
+  // Former versions of a file, whose last calls may still be running.
   const former = new Set<LoadedExtension>();
   const locks = createLocks();
-  // One for a name, also across changes of its file.
+  // One for each name, kept when its file changes.
   const semaphore = new Map<string, Semaphore>();
   const looks = createLooks();
   const formerSlots: Semaphore[] = [];
@@ -79,7 +85,7 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
       for (const name of names) {
         if (JSON.stringify(modules[name]) === JSON.stringify(next[name])) continue;
         setAside(name);
-        // Its limits may be others; calls under way keep their places in the former ones.
+        // Its limits may have changed; calls in progress keep their places in the old semaphore.
         const turns = semaphore.get(name);
         if (turns) formerSlots.push(turns);
         semaphore.delete(name);
@@ -89,8 +95,8 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
     async find(name) {
       if (closed) throw new BrokerError('unavailable', 'The broker is stopping');
       const present = loaded.get(name);
-      // One look at the file at each call: a new version of it counts from the next one on. The way to it, and whether others
-      // may write there, is looked at anew each second.
+      // Each call checks the file once, so a new version runs from the next call on. The folders above it,
+      // and whether others may write to them, are checked again each second.
       const isFresh = present && performance.now() - (lookedAt.get(name) ?? -Infinity) < LOOK_EVERY_MS;
       const version = isFresh && (await versionOf(present.extension.file).catch(() => undefined));
       if (isFresh && present.extension.version === version) return present.module;
@@ -111,10 +117,13 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
   };
 }
 
-/** A look through the directory counts for so many times as long as it took: a large one costs a twentieth of the time at most. */
+/**
+ * A check of the directory is valid for this many times its duration: a large directory costs at most a
+ * twentieth of the time.
+ */
 const LOOK_PAUSE = 20;
 
-/** Looks through the directory once for all the extensions that ask at a time. */
+/** Checks the directory once for all extensions that ask at the same time. */
 function createLooks(): (root: string) => Promise<string | undefined> {
   let last: Promise<string | undefined> | undefined;
   let until = 0;
@@ -125,7 +134,7 @@ function createLooks(): (root: string) => Promise<string | undefined> {
     last = unsafePart(root).then(
       (reason) => {
         const now = performance.now();
-        // What was refused may have been corrected.
+        // A refused directory may have been corrected.
         until = reason === undefined ? now + (now - began) * LOOK_PAUSE : 0;
         return reason;
       },

@@ -5,27 +5,30 @@ import { reasonOf } from '../protocol/system-errors.ts';
 import { describe, type ExtensionKind, extensionsIn } from './lookup.ts';
 
 export interface Installed {
-  /** Where it is now. */
+  /** Its path in the extension directory. */
   readonly path: string;
-  /** The names under which its modules are enabled and called: `ossec`; of a folder, `pkg.mod` for each. */
+  /** The names that enable and call its modules: `ossec`; for a folder, `pkg.mod` for each. */
   readonly modules: readonly string[];
 }
 
-/** A copy that is ready beside its place. One of the two has to be called. */
+/** A copy that is ready beside its final path. Either `put` or `clean` must be called. */
 export interface StagedExtension extends Installed {
   /**
-   * Puts the copy in place, in one step where it is a file; gives what takes that back, whatever was there before.
-   * Throws the system's error; nothing has changed then.
+   * Moves the copy to its path, for a file in one step.
+   * @returns a function that undoes this and restores the former file.
+   * @throws the system's error; nothing has changed then.
    */
   put(): Promise<() => Promise<void>>;
-  /** Removes what is left beside the place. */
+  /** Removes the files that are left beside the path. */
   clean(): Promise<void>;
 }
 
 /**
- * Copies a file or a folder into the extension directory, whole or not at all; others than its owner cannot write the copy.
- * @param hindrance says why this program cannot run an extension, from its path and kind; nothing when it can.
- * @throws BrokerError `usage` when it is no extension, or cannot be run; `already_exists` unless `force`.
+ * Copies a file or a folder into the extension directory, whole or not at all; only its owner can write the
+ * copy.
+ * @param hindrance says why this program cannot run an extension, from its path and kind; undefined when it
+ * can.
+ * @throws BrokerError `usage` when it is not an extension, or cannot be run; `already_exists` unless `force`.
  */
 export async function stageExtension(
   dir: string,
@@ -38,17 +41,17 @@ export async function stageExtension(
     throw new BrokerError('usage', `Cannot read --script ${script}: ${reasonOf(error)}`, { cause: error });
   });
   const target = path.join(dir, path.basename(source));
-  if (target === source) throw new BrokerError('usage', `${script} is where the broker looks for it already`);
+  if (target === source) throw new BrokerError('usage', `${script} is already in the extension directory`);
   const modules = await modulesOf(source, info.isDirectory(), hindrance);
   for (const module of modules) await checkAlone(dir, target, module);
   const present = await lstat(target).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
   });
   if (present && !force) {
-    throw new BrokerError('already_exists', `${target} is there already; overwrite it with --force`);
+    throw new BrokerError('already_exists', `${target} already exists; overwrite it with --force`);
   }
   await mkdir(dir, { recursive: true, mode: 0o755 });
-  // Nobody else can enter it, so that a broker does not mistake what is in it for what it may load.
+  // Only its owner can enter it, so a broker does not take its content for files that extensions may load.
   const beside = await mkdtemp(path.join(dir, '.install-'));
   const clean = (): Promise<void> => rm(beside, { recursive: true, force: true });
   const staged = path.join(beside, 'new');
@@ -69,7 +72,8 @@ export async function stageExtension(
     modules,
     clean,
     async put() {
-      // A folder cannot be renamed over another. A file can, in one step; what it was is kept by a second name.
+      // A folder cannot be renamed over another. A file can, in one step, and a second name keeps the old
+      // one.
       const kept = present && (present.isDirectory() ? rename : link)(target, former);
       await kept;
       await rename(staged, target).catch(async (error: unknown) => {
@@ -81,7 +85,10 @@ export async function stageExtension(
   };
 }
 
-/** A copy keeps the modes of a checkout, in which others may write; the broker would refuse to run that. */
+/**
+ * Removes the write permission of others: the copy of a checkout keeps it, and the broker would refuse to run
+ * the file.
+ */
 async function makeSafe(at: string, isFolder: boolean): Promise<void> {
   const { mode } = await stat(at);
   await chmod(at, mode & 0o755);
@@ -114,14 +121,11 @@ async function modulesOf(
   );
 }
 
-/** Two files of one name would make a module that the broker cannot choose for. */
+/** Refuses a second file of one name: the broker could not choose between the two modules. */
 async function checkAlone(dir: string, target: string, module: string): Promise<void> {
   const entry = path.basename(target);
   const other = (await extensionsIn(dir)).find(({ base, entry: its }) => base === module && its !== entry);
   if (!other) return;
   const place = path.join(dir, other.entry);
-  throw new BrokerError(
-    'already_exists',
-    `Module '${module}' is there already as ${place}; remove that first`,
-  );
+  throw new BrokerError('already_exists', `Module '${module}' already exists as ${place}; remove that first`);
 }

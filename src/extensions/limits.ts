@@ -3,17 +3,17 @@ import type { JsonObject } from '../protocol/formats/data.ts';
 import { MAX_TIMER_MS } from '../protocol/formats/duration.ts';
 import { BrokerError } from '../protocol/errors.ts';
 
-/** What an extension may take, from its object in the configuration (docs/extensions.md, "Limits"). */
+/** The limits of an extension, from its object in the configuration (docs/extensions.md, "Limits"). */
 export interface Limits {
-  /** `_timeout_secs`: longest for one call, its whole output included; default 60 s. */
+  /** `_timeout_secs`: the longest time of one call, its whole output included; default 60 s. */
   readonly timeoutMs: number;
-  /** `_concurrency`: calls that run at the same time, each in a process of its own; default 4. */
+  /** `_concurrency`: the most calls at the same time, each in its own process; default 4. */
   readonly concurrency: number;
-  /** `_queue`: calls that wait beyond those; one more is refused with 429. Default 100. */
+  /** `_queue`: the most calls that wait beyond those; one more is refused with 429; default 100. */
   readonly queue: number;
-  /** `_memory_mb`: most memory of one call's processes; default 512 MiB. */
+  /** `_memory_mb`: the most memory of one call's processes; default 512 MiB. */
   readonly memoryBytes: number;
-  /** `_output_mb`: most that one call may print, its answer included; default 64 MiB. */
+  /** `_output_mb`: the most output of one call, its answer included; default 64 MiB. */
   readonly outputBytes: number;
 }
 

@@ -5,7 +5,7 @@ import type { Limits } from './limits.ts';
 import type { Extension, ExtensionKind } from './lookup.ts';
 import type { Semaphore } from './semaphore.ts';
 
-/** What extensions need of their broker. */
+/** The parts of a broker that extensions use. */
 export interface ExtensionsOptions {
   /** The extension directory; it need not exist. */
   readonly dir: string;
@@ -14,11 +14,17 @@ export interface ExtensionsOptions {
   /** The module `services`, through which extensions use the registry. */
   readonly services: Module;
   readonly log: Logger;
-  /** Told how long each call ran, in seconds; default: nobody is. */
+  /** Called with the duration of each call, in seconds; default: no call. */
   readonly onCall?: (seconds: number) => void;
-  /** The program that hosts scripts. Throws a BrokerError where there is none. */
+  /**
+   * The program that hosts scripts.
+   * @throws BrokerError where there is none.
+   */
   hostCommand(kind: Exclude<ExtensionKind, 'executable'>, config: JsonObject): readonly string[];
-  /** Lets one call of an executable use the registry: variables for its environment, valid until `revoke`. */
+  /**
+   * Allows one call of an executable to use the registry: variables for its environment, valid until
+   * `revoke`.
+   */
   grantAccess(): Access;
 }
 
@@ -27,7 +33,7 @@ export interface Access {
   revoke(): void;
 }
 
-/** An extension as it was last found, and what has been made for it. */
+/** An extension as it was last found, with its module. */
 export interface LoadedExtension {
   readonly extension: Extension;
   readonly module: Module;
@@ -35,7 +41,7 @@ export interface LoadedExtension {
   retire(now: boolean): void;
 }
 
-/** What a module is made of, for an extension that was found. */
+/** The parts of the module of an extension. */
 export interface Parts extends ExtensionsOptions {
   readonly extension: Extension;
   readonly limits: Limits;
@@ -44,7 +50,7 @@ export interface Parts extends ExtensionsOptions {
   readonly ownConfig: JsonObject;
 }
 
-/** Starts something that ends with the turn it was given, which must not be lost where it cannot be started. */
+/** Starts something that later calls `release`. If it cannot be started, `release` is called at once. */
 export function orRelease<T>(release: () => void, start: () => T): T {
   try {
     return start();

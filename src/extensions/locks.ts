@@ -1,10 +1,10 @@
-/** Locks by name among the calls of extensions, which run in processes of their own. */
+/** Locks by name among the calls of extensions, which run in separate processes. */
 export interface Locks {
-  /** Waits until `holder` has the lock. A holder that has it already gets it once more. */
+  /** Waits until `holder` has the lock. A holder that has it already may take it again. */
   acquire(name: string, holder: object): Promise<void>;
-  /** Gives it back; nothing happens where `holder` does not have it. */
+  /** Releases it once; does nothing where `holder` does not have it. */
   release(name: string, holder: object): void;
-  /** Gives back all that `holder` has, and takes it out of every queue. */
+  /** Releases all locks of `holder`, and removes it from every queue. */
   releaseAll(holder: object): void;
 }
 

@@ -16,7 +16,7 @@ export interface Extension {
   readonly file: string;
   /** The extension directory's real path. */
   readonly dir: string;
-  /** Another one when the file has been changed. */
+  /** Changes when the file changes. */
   readonly version: string;
 }
 
@@ -26,11 +26,12 @@ const windowsPrograms = new Set(['.exe', '.cmd', '.bat', '.ps1']);
 const moduleName = /^[A-Za-z0-9][\w-]*(?:\.[A-Za-z0-9][\w-]*)*$/;
 
 /**
- * Finds the extension of a module's name in the extension directory: `NAME.ts`, `.mts`, `.js`, `.mjs`, `.py`, or an executable
- * file `NAME` or `NAME.*`; `pkg.mod` is `mod` in the folder `pkg` (contract, section 7). Gives nothing where there is none.
- * @param partOf gives why something that it could load is not to be trusted; default: looks for it now.
- * @throws BrokerError `extension_failed` when there are several, or when others than the broker's user could have
- *   written it, or anything else that it could load: it is not run then.
+ * Finds the extension of a module's name in the extension directory (contract, section 7). It is `NAME.ts`,
+ * `.mts`, `.js`, `.mjs`, `.py`, or an executable file `NAME` or `NAME.*`. `pkg.mod` is `mod` in the folder
+ * `pkg`. Returns undefined without one.
+ * @param partOf says why a file that it could load is unsafe; default: checks now.
+ * @throws BrokerError `extension_failed` when there are several. The same error refuses an extension when
+ * others than the broker's user could have written it, or any file that it could load.
  */
 export async function findExtension(
   dir: string,
@@ -52,13 +53,16 @@ export async function findExtension(
   return { name, kind: found.kind, file, dir: root, version: await versionOf(file) };
 }
 
-/** Tells one state of a file from another. Throws the system's error when it has gone. */
+/**
+ * A text that changes with the file.
+ * @throws the system's error when the file is gone.
+ */
 export async function versionOf(file: string): Promise<string> {
   const { mtimeMs, size, ino, mode } = await stat(file);
   return `${mtimeMs} ${size} ${ino} ${mode}`;
 }
 
-/** A file of a folder that is an extension. */
+/** A file in a folder that is an extension. */
 export interface Candidate {
   readonly entry: string;
   /** The module's name within its folder. */
@@ -66,7 +70,7 @@ export interface Candidate {
   readonly kind: ExtensionKind;
 }
 
-/** The extensions in a folder, in the order of their files' names; none where there is no such folder. */
+/** The extensions in a folder, in the order of their files' names; empty where there is no such folder. */
 export async function extensionsIn(folder: string): Promise<Candidate[]> {
   const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
@@ -76,7 +80,7 @@ export async function extensionsIn(folder: string): Promise<Candidate[]> {
   return described.filter((candidate) => candidate !== undefined);
 }
 
-/** A file as an extension, or nothing when it is none: `echo.test.ts` and `README.md` are not. */
+/** A file as an extension; undefined when it is not one: `echo.test.ts` and `README.md` are not. */
 export async function describe(folder: string, entry: string): Promise<Candidate | undefined> {
   const extension = path.extname(entry);
   const base = entry.slice(0, entry.length - extension.length);
@@ -89,7 +93,7 @@ export async function describe(folder: string, entry: string): Promise<Candidate
   return runs ? { entry, base, kind: 'executable' } : undefined;
 }
 
-/** Whoever could change the file, or put another in its place, could run what they like as the broker's user. */
+/** A user who can change or replace the file can run any code as the broker's user. */
 async function checkSafe(name: string, root: string, file: string): Promise<void> {
   const inside = path.relative(root, file);
   if (inside.startsWith('..') || path.isAbsolute(inside)) {

@@ -1,19 +1,22 @@
 import type { Logger } from '../protocol/logger.ts';
 
-/** Most of what one call prints that reaches the log: an extension must not fill the disk, nor keep the broker busy. */
+/**
+ * The most output of one call that reaches the log: an extension must not fill the disk, nor keep the broker
+ * busy.
+ */
 const MAX_BYTES = 256 * 1024;
 const MAX_LINES = 1000;
-/** Longest line of the log that an extension makes, in characters. */
+/** The longest line of the log from an extension, in characters. */
 const LINE_LENGTH = 4096;
-/** How much of the end is kept for an error message. */
+/** The bytes of the end that are kept for an error message. */
 const TAIL_BYTES = 4096;
 
-/** Writes what an extension prints to the log, line by line, and no more of it than a log can take. */
+/** Writes the output of an extension to the log, line by line, up to a limit for each call. */
 export interface OutputLog {
-  /** Begins a call: it may fill the log anew, and the lines name its request. */
+  /** Begins a call: the limit starts again, and the lines name its request. */
   begin(request: string): void;
   write(bytes: Uint8Array): void;
-  /** The end of what was written, for an error message. */
+  /** The end of the output, for an error message. */
   tail(): string;
   /** Writes a last line that has no end. */
   flush(): void;
@@ -50,7 +53,7 @@ export function createOutputLog(name: string, log: Logger): OutputLog {
       const lines = (rest + decoder.decode(bytes, { stream: true })).split(/\r?\n/, linesLeft + 1);
       rest = lines.pop() ?? '';
       for (const text of lines) writeLine(text);
-      // A line without an end must not grow for ever.
+      // A line without an end must not grow forever.
       if (rest.length > LINE_LENGTH) {
         writeLine(rest);
         rest = '';

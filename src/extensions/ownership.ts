@@ -3,18 +3,20 @@ import { lstat, readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 
 /**
- * Whoever may write what an extension loads runs things as the broker's user. Which of its neighbours an extension loads
- * cannot be known beforehand, so all that its directory holds counts: helpers, packages, byte code.
+ * A user who can write a file that an extension loads can run code as the broker's user. Which files beside
+ * it an extension loads cannot be known beforehand. So all files of its directory count: helpers, packages,
+ * byte code.
  */
 
-/** More than this is not looked through; a directory with some packages has a tenth of it. */
+/** The most files that are checked; a directory with some packages has a tenth of them. */
 const MAX_ENTRIES = 200_000;
-/** What a runtime looks for in every folder above a file that it loads. */
+/** The names that a runtime looks for in every folder above a file that it loads. */
 const LOADED_FROM_ABOVE = ['node_modules', 'package.json'];
 
 /**
- * Why others than the broker's user and root could have written it, as words to follow a name; nothing when they could not.
- * @param isSticky whether a folder that all may write, but in which nobody may replace what is another's, will do.
+ * Says how others than the broker's user and root could have written it, in words that follow a name;
+ * undefined when they could not.
+ * @param isSticky whether a folder is enough that all may write, but in which only owners can replace files.
  */
 export function writableByOthers({ mode, uid }: Stats, isSticky = false): string | undefined {
   if ((mode & 0o022) !== 0 && !(isSticky && (mode & 0o1000) !== 0)) {
@@ -28,9 +30,9 @@ export function writableByOthers({ mode, uid }: Stats, isSticky = false): string
 }
 
 /**
- * Looks through all that an extension could load from its directory and from above it, and gives the first thing that others
- * could have written, with the reason; nothing when there is none. Always nothing on Windows.
- * @param root the directory's real path; whether it is safe itself is not looked at.
+ * Checks all files that an extension could load from its directory and from above it. Returns the first one
+ * that others could have written, with the reason; undefined when there is none, and always on Windows.
+ * @param root the directory's real path, which is not itself checked.
  */
 export async function unsafePart(root: string): Promise<string | undefined> {
   if (process.platform === 'win32') return undefined;
@@ -57,7 +59,7 @@ async function unsafeWithin(root: string): Promise<string | undefined> {
     const names = (await present(readdir(folder))) ?? [];
     entries += names.length;
     if (entries > MAX_ENTRIES) {
-      return `its directory holds more than ${MAX_ENTRIES} files, too many to see that nobody else may write them`;
+      return `its directory holds more than ${MAX_ENTRIES} files, too many to check that no other user may write them`;
     }
     const found = await Promise.all(names.map((name) => lookAt(root, path.join(folder, name))));
     for (const { reason, folder: below } of found) {
@@ -80,7 +82,7 @@ async function lookAt(root: string, at: string): Promise<Look> {
   const shown = at.startsWith(root + path.sep) ? path.relative(root, at) : at;
   const link = await present(lstat(at));
   if (!link) return {};
-  // The mode of a link says nothing; where it leads does. A link that leads nowhere loads nothing.
+  // The mode of a link means nothing, that of its target does. A link without a target loads nothing.
   const real = link.isSymbolicLink() ? await present(realpath(at)) : at;
   const info = real === undefined ? undefined : await present(stat(real));
   if (real === undefined || info === undefined) return {};
@@ -90,12 +92,12 @@ async function lookAt(root: string, at: string): Promise<Look> {
   return info.isDirectory() ? { folder: real } : {};
 }
 
-/** What is put in place, beside what is there, in a folder that nobody else can enter. */
+/** Whether it is the folder of an installation in progress, which no other user can enter. */
 function isBeingInstalled(name: string, { mode, uid }: Stats): boolean {
   return name.startsWith('.') && (mode & 0o077) === 0 && (uid === 0 || uid === process.geteuid?.());
 }
 
-/** A file that a link leads to can be replaced by whoever may write a folder on the way. */
+/** A user who can write a folder on the way to a link's target can replace that file. */
 async function unsafeWayTo(real: string): Promise<string | undefined> {
   for (let folder = path.dirname(real), last = real; folder !== last; folder = path.dirname(folder)) {
     last = folder;
@@ -106,7 +108,7 @@ async function unsafeWayTo(real: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** Nothing for what is not there, or has gone while it was looked at. */
+/** The result of a look; undefined where the file is missing, or has been removed meanwhile. */
 async function present<T>(looking: Promise<T>): Promise<T | undefined> {
   try {
     return await looking;

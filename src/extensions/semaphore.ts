@@ -1,18 +1,18 @@
 import { BrokerError } from '../protocol/errors.ts';
 
-/** Lets so many calls run at a time, so many more wait their turn, and refuses the rest. */
+/** Limits how many calls run at a time and how many more wait; it refuses the rest. */
 export interface Semaphore {
   /**
-   * Waits for a turn, at the longest `waitMs`, and gives the function that ends it.
-   * @throws BrokerError `too_many_requests` when too many wait already, or no turn has come by then; the reason of an
-   *   aborted `signal`.
+   * Waits for a turn, for at most `waitMs` milliseconds, and returns the function that ends it.
+   * @throws BrokerError `too_many_requests` when too many wait already, or no turn has come by then; the
+   * reason of an aborted `signal`.
    */
   take(waitMs: number, signal: AbortSignal): Promise<() => void>;
   /** Resolves when no call runs. */
   idle(): Promise<void>;
 }
 
-/** @param onEnd gets how long each call had its turn, in seconds; default: nobody does. */
+/** @param onEnd is called with the duration of each turn, in seconds; default: not called. */
 export function createSemaphore(
   what: string,
   concurrency: number,

@@ -11,7 +11,8 @@ export function Keep({ registry }) { kept = registry; }
 export function Use() { return kept.get('foo').then(() => 'it got it', (error) => error.message); }
 `;
 
-const message = 'The registry and locks serve a call that is under way; this one is over, or has not begun\n';
+const message =
+  'The registry and locks are available only during a call; this one has ended, or has not begun\n';
 
 describe('what an extension asks of the broker outside a call', () => {
   it('is refused, rather than left to wait for ever', async () => {

@@ -68,7 +68,7 @@ describe('install-extension', () => {
     const { code, stdout, stderr } = await install(dir, at('say.mjs'));
     assert.deepEqual(
       [code, stdout, stderr],
-      [4, '', `Fatal error: ${path.join(lib, 'say.mjs')} is there already; overwrite it with --force\n`],
+      [4, '', `Fatal error: ${path.join(lib, 'say.mjs')} already exists; overwrite it with --force\n`],
     );
     assert.equal((await say()).stdout, 'one\n');
     assert.equal((await install(dir, at('say.mjs'), '--force')).code, 0);
@@ -208,9 +208,9 @@ describe('install-extension', () => {
       ['hostname', /hostname cannot be run: it is marked as a program, but begins neither with #! /],
       [
         'nowhere.sh',
-        /nowhere\.sh cannot be run: its first line names the interpreter '\/nowhere\/sh', which is not there/,
+        /nowhere\.sh cannot be run: its first line names the interpreter '\/nowhere\/sh', which does not exist/,
       ],
-      ['bare.sh', /bare\.sh cannot be run: its first line names the interpreter '', which is not there/],
+      ['bare.sh', /bare\.sh cannot be run: its first line names the interpreter '', which does not exist/],
       ['pkg', /pkg\/program cannot be run: it is marked as a program/],
     ] as const) {
       const { code, stdout, stderr } = await install(dir, at(script));
@@ -274,7 +274,7 @@ describe('install-extension', () => {
         [
           4,
           '',
-          `Fatal error: Module 'say' is there already as ${path.join(lib, 'say.mjs')}; remove that first\n`,
+          `Fatal error: Module 'say' already exists as ${path.join(lib, 'say.mjs')}; remove that first\n`,
         ],
       );
     }

@@ -2,17 +2,17 @@ import { BrokerError } from '../../protocol/errors.ts';
 import type { Limits } from '../limits.ts';
 import { treeMemory } from './memory.ts';
 
-/** How often the memory of a working process is looked at. */
+/** The pause between two checks of a working process's memory, in milliseconds. */
 const MEMORY_CHECK_MS = 100;
 
-/** Watches over one call: ends it with an error when it goes past a limit. */
+/** Watches one call, and ends it with an error when it exceeds a limit. */
 export interface Guard {
-  /** Counts what the call has printed. */
+  /** Counts the bytes that the call has printed. */
   printed(bytes: number): void;
   stop(): void;
 }
 
-/** @param exceeded is called once, with the first limit that the call goes past. */
+/** @param exceeded is called once, with the first limit that the call exceeds. */
 export function guardCall(
   name: string,
   pid: number | undefined,
@@ -40,7 +40,7 @@ export function guardCall(
   const checkMemory = async (): Promise<void> => {
     if (looking || pid === undefined) return;
     looking = true;
-    // What cannot be found out now is asked again at the next look.
+    // A failed check is repeated at the next time.
     const bytes = await treeMemory(pid).catch(() => undefined);
     looking = false;
     if (bytes === undefined || bytes <= limits.memoryBytes) return;

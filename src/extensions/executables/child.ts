@@ -4,17 +4,20 @@ import { isMainThread } from 'node:worker_threads';
 import { BrokerError } from '../../protocol/errors.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 
-/** A process that works for an extension: a host, or the program itself. */
+/** A process that works for an extension: a host, or the executable itself. */
 export interface Child {
   /** Absent when it could not be started. */
   readonly pid: number | undefined;
   readonly stdin: Writable;
   readonly stdout: Readable;
-  /** Resolves when it has ended. Rejects with `extension_failed` when it could not be started; so does `ended`. */
+  /**
+   * Resolves when it has ended. Both this and `ended` reject with BrokerError `extension_failed` when it
+   * could not be started.
+   */
   readonly exited: Promise<Ending>;
-  /** Resolves when it has ended and all that it printed has been read. */
+  /** Resolves when it has ended and all its output has been read. */
   readonly ended: Promise<Ending>;
-  /** Kills it and whatever it has started. */
+  /** Kills it and all processes that it has started. */
   kill(): void;
 }
 
@@ -29,18 +32,19 @@ export interface ChildOptions {
   readonly command: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Takes what it prints on standard error. */
+  /** Called with its output on standard error. */
   onStderr(bytes: Uint8Array): void;
 }
 
 const windows = process.platform === 'win32';
 
-/** Variables of the broker's own environment that are no business of an extension. */
+/** Variables of the broker's environment that no extension needs. */
 const withheld = new Set(['BPBROKER_ACCESS_KEY', 'BPBROKER_DISCOVER_KEY']);
 
 /**
- * What keeps a child from loading, or leaving behind, what its owner did not write, and from speaking in another encoding
- * than the broker: Python writes no byte code, and Bun, without a home, would keep what it has compiled where all may write.
+ * Variables that keep a child safe: it must not load or leave files that its owner did not write, and its
+ * encoding must be the broker's. Python then writes no byte code. Bun without a home would otherwise store
+ * compiled code where all may write.
  */
 const settled = {
   PYTHONDONTWRITEBYTECODE: '1',
@@ -49,16 +53,16 @@ const settled = {
   BUN_RUNTIME_TRANSPILER_CACHE_PATH: '0',
 };
 
-/** What a child makes is for others to read at most. */
+/** Other users can at most read the files that a child creates. */
 const UMASK = 0o022;
 
-/** @throws BrokerError `extension_failed` where the system refuses it at once. */
+/** @throws BrokerError `extension_failed` where the system refuses to start it. */
 export function startChild(options: ChildOptions): Child {
   const child = spawnChild(options);
   const { stdin, stdout, stderr } = child;
   let running = true;
   stderr.on('data', options.onStderr);
-  // A process that has ended does not read; that it ended is reported elsewhere.
+  // A process that has ended does not read; its end is reported elsewhere.
   stdin.on('error', () => undefined);
   const exited = new Promise<Ending>((resolve, reject) => {
     child.once('error', (error) => reject(notStarted(options.name, error)));
@@ -69,7 +73,7 @@ export function startChild(options: ChildOptions): Child {
   });
   const ended = exited.then(async (ending) => {
     await drain(stdout);
-    // Something that it left running may hold these open for as long as it likes.
+    // A process that it left running may hold these open for any time.
     stderr.destroy();
     stdin.destroy();
     return ending;
@@ -82,9 +86,9 @@ export function startChild(options: ChildOptions): Child {
     exited,
     ended,
     kill() {
-      // Its number may be another's by now.
+      // Otherwise its number may belong to another process by now.
       if (running) killTree(child.pid);
-      // A process that has left its group goes on; nobody listens to it any more.
+      // A process that has left its group goes on, but its output is no longer read.
       stdout.destroy();
       stderr.destroy();
     },
@@ -107,7 +111,7 @@ function spawnChild({
         cwd,
         env: { ...inherited, ...settled, ...env },
         stdio: ['pipe', 'pipe', 'pipe'],
-        // A process group of its own, so that whatever it starts can be killed with it.
+        // A new process group, so that all processes that it starts can be killed with it.
         detached: !windows,
         windowsHide: true,
       }),
@@ -117,9 +121,9 @@ function spawnChild({
   }
 }
 
-/** A child has the umask that its parent has when it is started; the broker's own stays what it was. */
+/** A child inherits the umask of its parent at its start; the broker's own is restored. */
 function withUmask<T>(start: () => T): T {
-  // A process has one umask, which threads other than the main one may not set.
+  // A process has one umask, which only its main thread may set.
   if (windows || !isMainThread) return start();
   const own = process.umask(0o077);
   try {
@@ -134,13 +138,16 @@ function notStarted(name: string, error: unknown): BrokerError {
   return new BrokerError('extension_failed', `Extension '${name}' cannot be started: ${reasonOf(error)}`);
 }
 
-/** How long the output of a process that has ended is waited for: something that it left running may hold it open. */
+/**
+ * How long to wait for the output of a process that has ended, in milliseconds: a process that it left
+ * running may hold it open.
+ */
 const DRAIN_MS = 250;
 
 function drain(stdout: Readable): Promise<void> {
   return new Promise((resolve) => {
     const timer = setInterval(() => {
-      // Output that its reader holds up is not late.
+      // Output that its reader has paused is not late.
       if (!stdout.isPaused()) stdout.destroy();
     }, DRAIN_MS);
     const refresh = (): void => void timer.refresh();
@@ -168,6 +175,6 @@ function killTree(pid: number | undefined): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // It has gone already.
+    // It has ended already.
   }
 }

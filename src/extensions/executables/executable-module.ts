@@ -4,7 +4,7 @@ import type { Call, Reply } from '../../modules/module.ts';
 import { runExecutable } from './executable.ts';
 import { type LoadedExtension, orRelease, type Parts } from '../loaded-extension.ts';
 
-/** The module behind an executable: a process for each call. */
+/** The module of an executable: a process for each call. */
 export function loadExecutable({
   extension,
   limits,
@@ -61,7 +61,10 @@ export function loadExecutable({
   };
 }
 
-/** The data of a request as an extension gets it: text that is the JSON of an object is that object. */
+/**
+ * The data of a request in the form that an extension gets: text that is the JSON of an object becomes that
+ * object.
+ */
 function dataOf(params: Call['params']): Json {
   const { data = null } = params;
   return typeof data === 'string' ? (parseObject(data) ?? data) : (data as Json);

@@ -13,11 +13,11 @@ import { createOutputLog } from '../output-log.ts';
 export interface ExecutableCall {
   readonly extension: Extension;
   readonly method: string;
-  /** What the lines of the log about the call have. */
+  /** The request's id in the lines of the log about the call. */
   readonly requestId: string;
-  /** What it gets on standard input. */
+  /** Its standard input. */
   readonly input: string;
-  /** Variables of its environment besides the broker's own. */
+  /** More variables for its environment, besides the broker's. */
   readonly env: Readonly<Record<string, string>>;
   readonly limits: Limits;
   readonly log: Logger;
@@ -25,16 +25,19 @@ export interface ExecutableCall {
 
 export interface RunningExecutable {
   /**
-   * Its answer: what it prints, whole if it ends soon, else as it comes.
-   * Rejects with `extension_failed`, its standard error as message, or the error of a limit.
+   * Its answer: its output, whole if it ends soon, else as it arrives. Rejects with BrokerError
+   * `extension_failed`, with its standard error as message, or with the error of a limit.
    */
   readonly reply: Promise<Reply>;
-  /** Resolves when it has ended, however. */
+  /** Resolves when it has ended in any way. */
   readonly done: Promise<void>;
   stop(error: BrokerError): void;
 }
 
-/** How long a program that has begun to print may go on before its output is handed on: a failure until then is reported as one. */
+/**
+ * How long a program's first output is held back, in milliseconds. A failure until then is reported as an
+ * error.
+ */
 const SETTLE_MS = 200;
 const SETTLE_BYTES = 64 * 1024;
 
@@ -75,7 +78,7 @@ export function runExecutable({
     return stopped ?? failureOf(name, ending, output.tail());
   });
   const reply = answerOf(child, outcome, (bytes) => guard.printed(bytes));
-  // Whoever waits for the answer hears of it.
+  // The caller gets this error with the answer.
   reply.catch(() => undefined);
   return {
     reply,
@@ -115,7 +118,7 @@ async function answerOf(
   }
   const body = createBody({
     onRoom: () => stdout.resume(),
-    // As a shell pipe whose reader has gone: the program's next write fails.
+    // As with a shell pipe whose reader has gone, the program's next write fails.
     onAbandoned: () => stdout.destroy(),
   });
   body.push(first);
@@ -128,11 +131,11 @@ async function answerOf(
 }
 
 interface HeldOutput {
-  /** Resolves when it has gone on for so long, or is so much, that it is no more to be held back. */
+  /** Resolves when the output must not be held back any longer, because of its time or its size. */
   readonly settled: Promise<undefined>;
-  /** What has been held back. */
+  /** The output that has been held back. */
   held(): Buffer;
-  /** Hands on what comes from now on. */
+  /** Passes on all further output. */
   handOn(body: Body): void;
 }
 
@@ -168,7 +171,7 @@ function holdBack(stdout: Readable, count: (bytes: number) => void): HeldOutput 
   };
 }
 
-/** A program says nothing of its answer's type: JSON, other text, or bytes. */
+/** Guesses the content type of a program's output: JSON, other text, or bytes. */
 function typeOf(bytes: Buffer): string {
   if (!isText(bytes)) return BYTES_TYPE;
   const text = bytes.toString('utf8');
@@ -183,7 +186,7 @@ function typeOf(bytes: Buffer): string {
 
 function isText(bytes: Buffer): boolean {
   try {
-    // A part may end within a character.
+    // The part may end within a character.
     new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true });
     return !bytes.includes(0);
   } catch {

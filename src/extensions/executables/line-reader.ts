@@ -2,17 +2,17 @@ import { type FromHost, parseFrame } from '../../protocol/messages/extension.ts'
 
 export interface LineReaderOptions {
   onFrame(frame: FromHost): void;
-  /** What the extension printed among the frames. */
+  /** Called with the extension's own output between the frames. */
   onText(bytes: Uint8Array): void;
-  /** A line with the mark is no frame: what it was meant to say is lost. */
+  /** A line with the mark is not a frame, so its message is lost. */
   onBroken(): void;
-  /** A line has grown longer than `maxBytes`: nothing more can be read. */
+  /** A line is longer than `maxBytes`: nothing more can be read. */
   onOverflow(): void;
 }
 
 const NEWLINE = 0x0a;
 
-/** Tells the frames of a host, lines that begin with `mark`, from what the extension itself prints. */
+/** Separates the frames of a host, lines that begin with `mark`, from the extension's own output. */
 export function createLineReader(
   mark: string,
   maxBytes: number,
@@ -23,7 +23,7 @@ export function createLineReader(
   let size = 0;
 
   const takeLine = (line: Buffer): void => {
-    // Text that was printed without a newline comes before the mark.
+    // Text without a newline may be before the mark.
     const at = line.indexOf(begin);
     if (at === -1) return onText(line);
     const frame = parseFrame(line.toString('utf8', at + begin.length));

@@ -2,8 +2,9 @@ import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 
 /**
- * Memory of a process and all of its descendants, in bytes; nothing where the system does not tell, or the process has
- * gone. What is mapped from files is left out on Linux: every process of one runtime shares it.
+ * The memory of a process and all of its descendants, in bytes; undefined where the system does not say, or
+ * the process has ended. On Linux, memory mapped from files does not count: all processes of one runtime
+ * share it.
  */
 export async function treeMemory(pid: number): Promise<number | undefined> {
   if (process.platform === 'linux') return linuxMemory(pid);
@@ -42,7 +43,7 @@ async function childrenOf(pid: number): Promise<number[]> {
   }
 }
 
-/** macOS and the BSDs: resident memory, which counts shared pages to each. */
+/** macOS and the BSDs: resident memory, which counts shared pages for each process. */
 async function psMemory(pid: number): Promise<number | undefined> {
   const table = await new Promise<string>((resolve) => {
     execFile('ps', ['-axo', 'pid=,ppid=,rss='], (error, stdout) => resolve(error ? '' : stdout));

@@ -18,7 +18,10 @@ interface Sending {
   readonly signal: AbortSignal;
 }
 
-/** Sends what a method has returned (see `ExtensionAnswer`). Throws where it cannot be sent. */
+/**
+ * Sends the value that a method has returned (see `ExtensionAnswer`).
+ * @throws Error where it cannot be sent.
+ */
 export async function sendAnswer(send: Send, id: number, value: unknown, signal: AbortSignal): Promise<void> {
   const stream = (head: Head, parts: Parts): Promise<void> => sendStream({ send, id, signal }, head, parts);
   if (value instanceof Response) {
@@ -45,7 +48,7 @@ function whole(value: unknown): { contentType: string; body: string | Uint8Array
   return { contentType: JSON_TYPE, body: json };
 }
 
-/** Async generators, streams, and generators; arrays and other collections are JSON. */
+/** Whether a value is an async generator, a stream, or a generator; arrays and other collections are JSON. */
 function isIterator(value: unknown): value is AsyncIterable<unknown> | Iterable<unknown> {
   if (typeof value !== 'object' || value === null) return false;
   if (Symbol.asyncIterator in value) return true;
@@ -55,12 +58,12 @@ function isIterator(value: unknown): value is AsyncIterable<unknown> | Iterable<
 async function sendStream({ send, id, signal }: Sending, head: Head, parts: Parts): Promise<void> {
   await send({ type: 'start', id, ...head });
   for await (const part of parts) {
-    // As a pipe whose reader has gone: what makes the parts ends here.
+    // As with a pipe whose reader has gone, the maker of the parts ends here.
     signal.throwIfAborted();
     if (typeof part !== 'string' && !(part instanceof Uint8Array)) {
       throw new TypeError(`A part of the answer is neither text nor bytes, but a ${typeof part}`);
     }
-    // Long text is cut as bytes, so that no cut can fall within a character.
+    // Long text is split as bytes, since a split of text could be within a character.
     const long = typeof part === 'string' && part.length > PART_BYTES ? Buffer.from(part) : part;
     for (let at = 0; at < long.length; at += PART_BYTES) {
       await send({ type: 'part', id, ...partOf(long.slice(at, at + PART_BYTES)) });
@@ -70,7 +73,7 @@ async function sendStream({ send, id, signal }: Sending, head: Head, parts: Part
 }
 
 function partOf(body: string | Uint8Array): Part {
-  // Half of a surrogate pair, at the end of a part, is no text by itself.
+  // Half of a surrogate pair, at the end of a part, cannot be sent as text.
   if (typeof body === 'string' && body.isWellFormed()) return { text: body };
   return { base64: Buffer.from(body as Uint8Array).toString('base64') };
 }

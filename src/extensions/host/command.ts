@@ -3,9 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { BrokerError } from '../../protocol/errors.ts';
 
 /**
- * Starts the host for scripts (`main.ts`) in a process of its own, on the runtime that runs this.
- * @param ofExecutable does so within an executable, which has no such file; absent where it cannot.
- * @throws BrokerError `extension_failed` where there is no way.
+ * The command that starts the host for scripts (`main.ts`) as a process, on the running runtime.
+ * @param ofExecutable the command within an executable, which has no such file; absent where there is none.
+ * @throws BrokerError `extension_failed` where it is impossible.
  */
 export function scriptHostCommand(ofExecutable?: readonly string[]): readonly string[] {
   const here = import.meta.url;

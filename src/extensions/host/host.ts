@@ -11,8 +11,8 @@ import { noTypeScript } from './typescript.ts';
 type Methods = Readonly<Record<string, unknown>>;
 
 /**
- * Runs in a process of its own: loads one TypeScript or JavaScript extension and runs its methods as the broker asks for
- * them (docs/extensions.md, "Hosts"). Ends with the broker.
+ * Runs in a process of its own: it loads one TypeScript or JavaScript extension, and runs its methods for the
+ * broker (docs/extensions.md, "Hosts"). It ends with the broker.
  */
 export async function runHost(): Promise<void> {
   const { file, name, mark } = takeVariables();
@@ -49,7 +49,7 @@ export async function runHost(): Promise<void> {
     process.exit(1);
   };
 
-  // What an extension throws outside its methods ends its process; whoever waits for it learns why.
+  // An error outside the extension's methods ends its process; the waiting caller gets its message.
   process.on('uncaughtException', (error) => {
     process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
     void failAll(messageOf(error));
@@ -87,7 +87,10 @@ function takeVariable(variable: string): string {
   return value;
 }
 
-/** Keeps standard output for frames: what the extension prints there goes to standard error, and so to the broker's log. */
+/**
+ * Reserves standard output for frames: the extension's own output goes to standard error, and so to the
+ * broker's log.
+ */
 function keepStandardOutput(): (text: string, done: () => void) => void {
   const { stdout, stderr } = process;
   const write = stdout.write.bind(stdout);
@@ -142,7 +145,7 @@ function requestOf({ line, name, id, signal }: Context, call: CallFrame): Extens
   };
 }
 
-/** What was given to be logged, which need not be the text that the types ask for. */
+/** The text to log; the value may be of another type than the types ask for. */
 function textOf(message: unknown): string {
   return typeof message === 'string' ? message : (JSON.stringify(message) ?? String(message));
 }

@@ -2,19 +2,22 @@ import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { FromHost, Question, ToHost } from '../../protocol/messages/extension.ts';
 
-/** The host's line to its broker: frames on standard input and output. */
+/** The host's connection to its broker: frames on standard input and output. */
 export interface Line {
   /** Sends a frame; resolves when there is room for another. */
   send(frame: FromHost): Promise<void>;
-  /** Asks something of the broker for a call. Throws BrokerError. */
+  /**
+   * Asks the broker something for a call.
+   * @throws BrokerError of the broker.
+   */
   ask(call: number, question: Question): Promise<JsonObject>;
 }
 
 export interface LineOptions {
-  /** What each frame begins with. */
+  /** The beginning of each frame. */
   readonly mark: string;
   write(text: string, done: () => void): void;
-  /** Frames that are no answers. */
+  /** Called with frames that are not answers. */
   onFrame(frame: Exclude<ToHost, { type: 'answer' }>): void;
 }
 

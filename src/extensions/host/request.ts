@@ -1,13 +1,13 @@
 import type { Registry } from '../../client/registry/registry.ts';
 import type { Json, JsonObject } from '../../protocol/formats/data.ts';
 
-/** What a method of a TypeScript or JavaScript extension is called with (docs/extensions.md). */
+/** The argument of a method of a TypeScript or JavaScript extension (docs/extensions.md). */
 export interface ExtensionRequest {
   /** The name of the method. */
   readonly method: string;
-  /** The parameter `data`: an object where its text is the JSON of one, else the text; `null` where there is none. */
+  /** The parameter `data`: an object where its text is the JSON of one, else the text; `null` without it. */
   readonly data: Json;
-  /** All parameters as they came: of a query string or a form, text alone. */
+  /** All parameters unchanged; those of a query string or a form are text. */
   readonly params: JsonObject;
   /** IP address of the caller. */
   readonly clientAddress: string;
@@ -20,8 +20,8 @@ export interface ExtensionRequest {
   /** The broker's registry; entries are written in the name of the caller. */
   readonly registry: Registry;
   /**
-   * Runs `work` while no other call holds the lock of that name, whichever process it runs in. The lock is the
-   * extension's own; it is given back in any case, at the latest when the call ends.
+   * Runs `work` while no other call holds the lock of that name, in whatever process it runs. Locks of other
+   * extensions are different ones. The lock is released in any case, at the latest when the call ends.
    */
   withLock<T>(name: string, work: () => Promise<T> | T): Promise<T>;
 }
@@ -34,9 +34,10 @@ export interface ExtensionLog {
 }
 
 /**
- * What a method may return, or a promise of it: text, bytes, an iterator of either (sent as they come), a `Response`
- * with status, content type and body of your own; any other value is sent as JSON, `undefined` as nothing.
- * An error that it throws fails the call with its message; a `status` on it, 400 to 599, is the answer's.
+ * The value that a method returns, or a promise of it. Text, bytes, or an iterator of either are sent as they
+ * come. A `Response` sets status, content type and body. Any other value is sent as JSON, `undefined` as
+ * nothing. An error that it throws fails the call with its message. A `status` on it, 400 to 599, is the
+ * answer's.
  */
 export type ExtensionAnswer =
   | string

@@ -3,11 +3,11 @@ import { open, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { noTypeScript } from './typescript.ts';
 
-/** How programs begin that a system runs by itself: ELF, and Mach-O in its four forms. */
+/** The first bytes of programs that a system runs directly: ELF, and Mach-O in its four forms. */
 const MACHINE_CODE = new Set(['7f454c46', 'feedface', 'feedfacf', 'cefaedfe', 'cffaedfe', 'cafebabe']);
 const FIRST_BYTES = 512;
 
-/** Why this program cannot run an extension; nothing when it can, as far as its first bytes say. */
+/** Says why this program cannot run an extension, as far as its first bytes show; undefined when it can. */
 export async function hindranceOf(
   file: string,
   kind: 'script' | 'python' | 'executable',
@@ -22,7 +22,7 @@ export async function hindranceOf(
   }
   const [interpreter = ''] = line.slice(2).trim().split(/\s+/);
   if (path.isAbsolute(interpreter) && (await isThere(interpreter))) return undefined;
-  return `its first line names the interpreter '${interpreter}', which is not there`;
+  return `its first line names the interpreter '${interpreter}', which does not exist`;
 }
 
 async function firstBytes(file: string): Promise<Buffer> {

@@ -1,4 +1,4 @@
-/** Why TypeScript cannot be run here: only some versions of Node cannot. */
+/** Says why TypeScript cannot run here: only some versions of Node cannot run it. */
 export function noTypeScript(): string {
   return (
     `this broker runs on Node ${process.versions.node}, which cannot run TypeScript: ` +

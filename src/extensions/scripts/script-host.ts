@@ -25,8 +25,9 @@ export interface ScriptHost {
   /** Whether it can take another call. */
   readonly alive: boolean;
   /**
-   * Runs a call; there must be none under way. `reply` settles when the answer begins, and rejects with the error of the
-   * extension, of a limit, or of the process. `done` resolves when the call is over, whatever came of it.
+   * Runs a call; no other may be in progress. `reply` settles when the answer begins, and rejects with the
+   * error of the extension, of a limit, or of the process. `done` resolves when the call has ended in any
+   * way.
    */
   call(call: HostCall): { readonly reply: Promise<Reply>; readonly done: Promise<void> };
   /** Ends the process at once. */
@@ -34,11 +35,14 @@ export interface ScriptHost {
 }
 
 export interface HostCall extends CallFrame {
-  /** What the lines of the log about the call have. */
+  /** The request's id in the lines of the log about the call. */
   readonly requestId: string;
   /** Aborted when the caller has gone. */
   readonly signal: AbortSignal;
-  /** Answers what the call asks of the broker: with an envelope, or by throwing a BrokerError. */
+  /**
+   * Answers a question of the call to the broker with an envelope.
+   * @throws BrokerError for the call to handle.
+   */
   ask(question: Question): Promise<JsonObject>;
 }
 
@@ -51,7 +55,7 @@ export interface ScriptHostOptions {
 }
 
 const MIB = 1024 * 1024;
-/** How often, at most, the memory of a host is looked at after a call. */
+/** The shortest pause between two checks of a host's memory after calls, in milliseconds. */
 const LOOK_EVERY_MS = 1000;
 
 interface Running {
@@ -125,7 +129,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
         else send({ type: 'answer', id: frame.id, error: outsideCall });
         return;
       default:
-        // What comes of a call that is over, from something that it left running, counts no more.
+        // Frames of a call that has ended, from work that it left running, are ignored.
         if (running?.id === frame.id) running.answer.take(frame);
     }
   };
@@ -135,22 +139,28 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
       try {
         take(frame);
       } catch (error) {
-        // Frames come from the extension's own process, and need not be what they ought to be.
+        // Frames come from the extension's process, and may be malformed.
         stopWith(
           failed(`Extension '${name}' was stopped: its host sent a malformed frame: ${messageOf(error)}`),
         );
       }
     },
-    onBroken: () => stopWith(failed(`Extension '${name}' was stopped: its host sent what is no frame`)),
+    onBroken: () =>
+      stopWith(failed(`Extension '${name}' was stopped: its host sent a line that is not a frame`)),
     onText: (bytes) => output.write(bytes),
-    onOverflow: () => stopWith(failed(`Extension '${name}' was stopped: it printed a line without an end`)),
+    onOverflow: () =>
+      stopWith(
+        failed(
+          `Extension '${name}' was stopped: it printed a line longer than ${MAX_FRAME_BYTES / 1024 / 1024} MiB`,
+        ),
+      ),
   });
   child.stdout.on('data', (bytes: Buffer) => {
     running?.guard.printed(bytes.byteLength);
     reader.read(bytes);
   });
 
-  /** Calls too short for their guard to look may leave more and more behind. */
+  /** Calls too short for a check of their guard may leave more and more memory behind. */
   const endIfGrown = async (): Promise<void> => {
     const now = performance.now();
     if (now - lookedAt < LOOK_EVERY_MS || child.pid === undefined) return;
@@ -213,11 +223,11 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
   };
 }
 
-/** Nobody's name to ask in, and nothing that would end the wait. */
+/** Outside a call there is no caller to ask for, and no signal to end the wait. */
 const outsideCall = {
   code: 'invalid_request',
   status: 400,
-  message: 'The registry and locks serve a call that is under way; this one is over, or has not begun',
+  message: 'The registry and locks are available only during a call; this one has ended, or has not begun',
 } as const;
 
 function failed(message: string): BrokerError {

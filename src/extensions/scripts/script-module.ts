@@ -7,7 +7,7 @@ import type { Locks } from '../locks.ts';
 import { type ScriptHost, startScriptHost } from './script-host.ts';
 import { createScriptPool } from './script-pool.ts';
 
-/** The module behind a script: its methods run in warm hosts, one call a host at a time. */
+/** The module of a script: its methods run in warm hosts, one call at a time in each. */
 export function loadScript(parts: Parts, locks: Locks): LoadedExtension {
   const { extension, limits, turns, ownConfig, services, log } = parts;
   const { kind } = extension;

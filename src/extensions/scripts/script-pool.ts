@@ -1,14 +1,14 @@
 import type { Reply } from '../../modules/module.ts';
 import type { HostCall, ScriptHost } from './script-host.ts';
 
-/** The warm hosts of one script. How many calls run at a time is settled before a call gets here. */
+/** The warm hosts of one script. The number of calls at a time is limited before a call gets here. */
 export interface ScriptPool {
   call(call: HostCall): { readonly reply: Promise<Reply>; readonly done: Promise<void> };
-  /** Ends its hosts, those at work too when `now`, else as soon as they have finished. */
+  /** Ends its hosts: with `now` those at work too, else each when its call has ended. */
   close(now: boolean): void;
 }
 
-/** How long a host beyond the first is kept without work. */
+/** How long a host beyond the first is kept without work, in milliseconds. */
 const IDLE_MS = 60_000;
 
 export function createScriptPool(start: () => ScriptHost): ScriptPool {
