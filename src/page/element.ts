@@ -1,4 +1,4 @@
-/** Attributes of an element; `text` is its text, `on` its listeners. Nothing is ever taken for HTML. */
+/** Attributes of an element; `text` is its text, `on` its listeners. No value is parsed as HTML. */
 export interface ElementOptions {
   readonly class?: string;
   readonly text?: string;
@@ -28,7 +28,7 @@ export function byId<T extends HTMLElement>(id: string, type: new () => T): T {
   return found;
 }
 
-/** Sets a text only where it differs, so that a screen reader is not told the same again. */
+/** Sets a text only where it differs, so that a screen reader does not repeat it. */
 export function setText(target: Element, text: string): void {
   if (target.textContent !== text) target.textContent = text;
 }

@@ -9,14 +9,14 @@ const units: readonly (readonly [string, number])[] = [
   ['min', MINUTE],
 ];
 
-/** A length of time in the largest unit of which it has two at least: `83 s`, `3 min`. */
+/** A duration in the largest unit in which it is at least two: `83 s`, `3 min`. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));
   const [name, length] = units.find(([, unit]) => whole >= 2 * unit) ?? ['s', SECOND];
   return `${Math.floor(whole / length)} ${name}`;
 }
 
-/** How long ago a Unix time in seconds was. A clock of the broker that is ahead of the reader's gives `0 s`. */
+/** The age of a Unix time in seconds; `0 s` where the broker's clock is ahead of the reader's. */
 export function age(since: number, now: number): string {
   return since === 0 ? '' : duration(now - since);
 }
@@ -29,14 +29,14 @@ export function bytes(count: number): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${names[unit] ?? ''}`;
 }
 
-/** A number with at most three digits that count, or thousands in groups. */
+/** A number with at most three significant digits, or thousands in groups. */
 export function quantity(value: number): string {
   if (value === 0) return '0';
   if (Math.abs(value) < 10) return value.toFixed(1).replace(/\.0$/, '');
   return Math.round(value).toLocaleString('en');
 }
 
-/** Seconds as a fraction that reads well: `1.2 ms`. */
+/** Seconds in a readable unit: `1.2 ms`. */
 export function latency(seconds: number): string {
   if (seconds >= 1) return `${seconds.toFixed(1)} s`;
   const ms = seconds * 1000;
@@ -51,7 +51,10 @@ export function dateAndTime(unix: number): string {
   return unix === 0 ? 'unknown' : new Date(unix * 1000).toLocaleString('en-GB');
 }
 
-/** What is left of an entry's lifetime, or its whole length where that is not known; nothing for one that has none. */
+/**
+ * The rest of an entry's lifetime, or its whole length where the rest is unknown; undefined without a
+ * lifetime.
+ */
 export function lifetime(
   entry: { readonly ttl?: number; readonly endsAt?: number },
   now: number,

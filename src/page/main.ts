@@ -11,13 +11,13 @@ import { createTreeView } from './registry/tree-view.ts';
 
 const POLL_MS = 2000;
 const LIFETIMES_MS = 5000;
-/** The tree is drawn anew at most so often, however fast entries change. */
+/** The shortest pause between two drawings of the tree, in milliseconds. */
 const DRAW_MS = 200;
-/** Changes that were made up to so long before the page was opened are shown as recent. */
+/** Changes in the seconds before the page was opened that count as recent. */
 const RECENT_SECONDS = 600;
 
 const now = (): number => Date.now() / 1000;
-// The page may have been opened without the slash at its end, under the path of an app that it is mounted in.
+// The page may have been opened without its final slash, under the path of an app that it is mounted in.
 const api = createBrokerApi(location.pathname.replace(/\/*$/, '/'), now);
 const tree = createEntryTree();
 const note = byId('feed', HTMLElement);
@@ -109,7 +109,7 @@ function showFeed(state: FeedState): void {
   }
 }
 
-/** What was written in the minutes before the page was opened. */
+/** Shows the writes of the minutes before the page was opened. */
 function showRecent(): void {
   const recent = tree
     .names()
@@ -153,7 +153,7 @@ async function undoLast(): Promise<void> {
   }
 }
 
-/** Runs a task at intervals, one at a time, while the page is looked at. */
+/** Runs a task at intervals, one run at a time, while the page is visible. */
 function every(ms: number, task: () => Promise<void>): void {
   const round = async (): Promise<void> => {
     if (!document.hidden) await task();
@@ -183,7 +183,7 @@ every(POLL_MS, async () => {
   try {
     await status.poll(hasKey);
   } catch (error) {
-    // The key opens nothing any more: the feed asks for another one.
+    // The key is no longer valid: the feed asks for another one.
     if (hasKey && error instanceof ApiError && error.status === 401) feed.start();
     // The pill at the top says that the broker is out of reach.
     if (!(error instanceof ApiError && error.status === 0))
@@ -208,7 +208,7 @@ keyForm.addEventListener('submit', (event) => {
 });
 filter.addEventListener('input', () => view.setFilter(filter.value));
 byId('register', HTMLButtonElement).addEventListener('click', () => panel.create());
-// Ages and what is left of lifetimes go on.
+// Ages and remaining lifetimes change every second.
 setInterval(drawSoon, 1000);
 document.documentElement.classList.add('scripted');
 feed.start();

@@ -1,7 +1,7 @@
 /** An entry's data with its stamps, as the API sends it; a string is under `_str`. */
 export type StampedData = Readonly<Record<string, unknown>>;
 
-/** One entry as the page keeps it. */
+/** One entry in the page's memory. */
 export interface PageEntry {
   readonly name: string;
   readonly revision: number;
@@ -12,11 +12,11 @@ export interface PageEntry {
   readonly writtenBy: string;
   /** Seconds; absent for an entry without a lifetime. */
   readonly ttl?: number;
-  /** When its lifetime ends, as the reader's own Unix time in seconds. */
+  /** The end of its lifetime, in Unix seconds by the reader's clock. */
   readonly endsAt?: number;
 }
 
-/** A failure that the broker answered, or that kept it from answering (`status` 0). */
+/** A failure: an error of the broker, or no answer (`status` 0). */
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
@@ -34,7 +34,7 @@ export interface ListPage {
   readonly revision: number;
 }
 
-/** A call of a module, as `status` tells it. */
+/** A call of a module, as in `status`. */
 export interface PastCall {
   readonly at: string;
   readonly method: string;
@@ -59,29 +59,29 @@ export interface ClusterBroker {
   readonly self: boolean;
 }
 
-/** What the page shows besides entries and figures. */
+/** The facts on the page besides entries and figures. */
 export interface Status {
   readonly modules: readonly CalledModule[];
   readonly hidden: number;
   readonly cluster?: { readonly brokers: readonly ClusterBroker[]; readonly problem?: string };
 }
 
-/** Calls of the broker whose page this is. */
+/** Calls of the broker that the page belongs to. */
 export interface BrokerApi {
-  /** Used with every call from now on, until it is refused; kept in memory alone. */
+  /** Sets the key of all further calls, until it is refused; it is kept only in memory. */
   setKey(key: string): void;
   list(options: { readonly after?: string; readonly prefix?: string }): Promise<ListPage>;
   get(name: string): Promise<PageEntry>;
-  /** `method` is Register, Replace, Update or Delete. Gives the revision that the write made. */
+  /** Calls `method`, which is Register, Replace, Update or Delete. Returns the revision of the write. */
   write(method: string, params: Readonly<Record<string, unknown>>): Promise<number>;
   /** The events of `services/Watch`, as a stream of bytes. */
   watch(after: number, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
   /**
-   * What `status` answers to a key; without one where none is given.
-   * @param key the one of {@link BrokerApi.setKey} where it is `true`.
+   * The answer of `status` to a key.
+   * @param key `true` for the one of {@link BrokerApi.setKey}; `false` for none.
    */
   status(key: string | boolean): Promise<Status>;
-  /** The text of a page without a key of a module, such as `metrics`. */
+  /** The text of a page without a module's key, such as `metrics`. */
   text(path: string): Promise<string>;
   /** The JSON of `readyz` and `identity`, whatever the status. */
   json(path: string): Promise<Record<string, unknown>>;
@@ -110,8 +110,8 @@ export function createBrokerApi(base: string, now: () => number): BrokerApi {
   }
 
   /**
-   * With a key, where one is given. The page asks again and again, and a wrong key counts against this host each time: one that is
-   * refused, as after its broker has got another, is not presented again.
+   * Sends a request with a key, if one is given. The page repeats its requests, and each wrong key counts
+   * against this host. So a refused key, as after a change of the broker's key, is not presented again.
    */
   async function sendAs(presented: string, path: string, init: RequestInit): Promise<Response> {
     const headers = new Headers(init.headers);

@@ -25,7 +25,7 @@ export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerato
   }
 }
 
-/** Nothing for a block of comments alone, such as a heartbeat. */
+/** Undefined for a block with only comments, such as a heartbeat. */
 function eventOf(block: string): StreamEvent | undefined {
   let type = 'message';
   const data: string[] = [];

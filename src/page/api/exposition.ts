@@ -10,7 +10,10 @@ export type Samples = ReadonlyMap<string, readonly Sample[]>;
 const line = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/;
 const label = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
 
-/** Reads what `/metrics` answers (Prometheus, text exposition format 0.0.4). Lines that are no samples are comments. */
+/**
+ * Reads the answer of `/metrics` (Prometheus, text exposition format 0.0.4). Lines that are not samples are
+ * comments.
+ */
 export function readExposition(text: string): Samples {
   const samples = new Map<string, Sample[]>();
   for (const row of text.split('\n')) {
@@ -29,7 +32,7 @@ function unescaped(text: string): string {
   return text.replace(/\\(.)/g, (_, char: string) => (char === 'n' ? '\n' : char));
 }
 
-/** The sum of a metric's samples whose labels fit; nothing where there is none. */
+/** The sum of a metric's samples whose labels fit; undefined where there is none. */
 export function total(
   samples: Samples,
   name: string,

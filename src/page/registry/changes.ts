@@ -2,7 +2,7 @@ import { element } from '../element.ts';
 import { time } from '../format.ts';
 import type { FeedChange } from './registry-feed.ts';
 
-/** The list of what has changed lately, the latest first. */
+/** The list of the last changes, the latest first. */
 export interface ChangeList {
   add(change: FeedChange): void;
 }
@@ -40,7 +40,7 @@ export function createChangeList(place: HTMLElement, choose: (name: string) => v
 
   return {
     add(change) {
-      // A watch that began anew may tell again what the page has.
+      // A new watch may repeat changes that the page has.
       if (known.has(change.revision)) return;
       known.add(change.revision);
       if (known.size > 10_000) known.clear();

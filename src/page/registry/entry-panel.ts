@@ -2,11 +2,11 @@ import type { BrokerApi, PageEntry } from '../api/broker-api.ts';
 import { element } from '../element.ts';
 import { dateAndTime, lifetime } from '../format.ts';
 
-/** The form with one entry: what it is, and what can be done with it. */
+/** The form of one entry: its content and its actions. */
 export interface EntryPanel {
   /** Shows an entry; a form that is being filled in is kept. */
   show(name: string): void;
-  /** A new entry. */
+  /** Shows the form for a new entry. */
   create(): void;
   /** The registry has changed. */
   update(): void;
@@ -17,11 +17,11 @@ export interface EntryPanelOptions {
   readonly place: HTMLElement;
   readonly find: (name: string) => PageEntry | undefined;
   readonly now: () => number;
-  /** Says what was done, with a way to take it back where there is one. */
+  /** Says what was done, with a way to undo it where there is one. */
   readonly announce: (message: string, undo?: () => Promise<void>) => void;
 }
 
-/** What a form is for. */
+/** The purpose of a form. */
 interface Form {
   readonly title: string;
   readonly name?: PageEntry;
@@ -140,7 +140,7 @@ export function createEntryPanel({ api, place, find, now, announce }: EntryPanel
     const { name, revision } = entry;
     await api.write('Delete', { name, if_revision: revision });
     announce(`'${name}' is deleted.`, async () => {
-      // Only where nobody has registered the name since.
+      // Only if the name has not been registered again since.
       await api.write('Register', before(entry));
     });
   }
@@ -169,7 +169,7 @@ interface WriteParams {
   readonly ttl?: string;
 }
 
-/** The write that makes an entry what it was. */
+/** The write that restores an entry. */
 function before({ name, data, ttl }: PageEntry): Record<string, unknown> {
   return { name, data, ...(ttl === undefined ? {} : { ttl }) };
 }

@@ -11,9 +11,9 @@ export interface Row {
   /** Whether other rows belong under it. */
   readonly isFolder: boolean;
   readonly isOpen: boolean;
-  /** Entries below it. */
+  /** The number of entries below it. */
   readonly size: number;
-  /** Its place among those of the same folder, from 1, and how many those are. */
+  /** Its position in its folder, from 1, and the number of rows there. */
   readonly position: number;
   readonly siblings: number;
   readonly entry?: PageEntry;
@@ -23,16 +23,16 @@ export interface Row {
 export interface EntryTree {
   readonly size: number;
   get(name: string): PageEntry | undefined;
-  /** Takes an entry unless a later state of it is known already. */
+  /** Stores an entry, unless a later state of it is known already. */
   put(entry: PageEntry): void;
   remove(name: string): void;
   names(): readonly string[];
-  /** The rows that are open now, for entries whose name or data contain `filter` in whatever case. */
+  /** The visible rows of entries whose name or data contain `filter`; case does not matter. */
   rows(filter: string): readonly Row[];
   open(path: string, isOpen: boolean): void;
 }
 
-/** Folders of up to this many entries in all begin open. */
+/** Folders are open at first while there are at most this many entries in all. */
 const OPEN_AT_FIRST = 200;
 
 interface Node {
@@ -48,7 +48,7 @@ export function createEntryTree(): EntryTree {
   const opened = new Map<string, boolean>();
   let names: string[] | undefined;
 
-  /** Sorted once for all changes that leave the names as they are. */
+  /** Sorted again only after a change of the names. */
   function sorted(): readonly string[] {
     names ??= [...entries.keys()].toSorted();
     return names;

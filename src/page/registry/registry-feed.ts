@@ -2,11 +2,11 @@ import { ApiError, type BrokerApi, entryOf, type PageEntry, type StampedData } f
 import type { EntryTree } from './entry-tree.ts';
 import { eventsOf } from '../api/event-stream.ts';
 
-/** What the feed has come to. */
+/** The state of the feed. */
 export type FeedState =
   | { readonly kind: 'reading'; readonly count: number }
   | { readonly kind: 'live' }
-  /** An access key is needed; `message` says why the one given was refused. */
+  /** An access key is needed; `message` says why the given one was refused. */
   | { readonly kind: 'key'; readonly message: string }
   | { readonly kind: 'absent'; readonly message: string }
   | { readonly kind: 'lost'; readonly message: string };
@@ -30,17 +30,20 @@ export interface FeedOptions {
   readonly onChange: (change: FeedChange) => void;
 }
 
-/** Keeps the tree as the registry is: reads it, follows its changes, and begins again where the connection broke. */
+/**
+ * Keeps the tree up to date: it reads the registry, follows its changes, and starts again after a broken
+ * connection.
+ */
 export interface RegistryFeed {
-  /** Begins anew, with the key that is set now. */
+  /** Starts again, with the present key. */
   start(): void;
-  /** Asks anew for entries whose lifetime ends: a renewal is no change, and so no event tells of it. */
+  /** Reads entries again whose lifetime ends: a renewal is not a change, so it causes no event. */
   refresh(names: readonly string[]): Promise<void>;
-  /** How many entries exist, also those that the page does not hold. */
+  /** The number of entries, also of those that the page does not hold. */
   readonly count: number;
 }
 
-/** Entries that the page holds; beyond them a filter by prefix is for the command line. */
+/** The most entries that the page holds; a larger registry needs the command line with a prefix. */
 export const MAX_ENTRIES = 20_000;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 5000;
@@ -65,7 +68,7 @@ export function createRegistryFeed(options: FeedOptions): RegistryFeed {
     }
     for (const name of tree.names()) if (!known.has(name)) tree.remove(name);
     onTree();
-    // What changed while the pages were read comes as changes.
+    // Changes during the reads of the pages come as changes.
     return begun.revision;
   }
 
@@ -126,7 +129,7 @@ export function createRegistryFeed(options: FeedOptions): RegistryFeed {
         try {
           tree.put(await api.get(name));
         } catch (error) {
-          // Gone meanwhile: the feed says so.
+          // It is gone meanwhile, as the feed says too.
           if (!(error instanceof ApiError) || error.status !== 404) throw error;
         }
       }

@@ -2,29 +2,29 @@ import { element } from '../element.ts';
 import { dataText, type EntryTree, type Row } from './entry-tree.ts';
 import { age, lifetime } from '../format.ts';
 
-/** The tree on the page. Only the rows that are seen are elements, however many there are. */
+/** The tree on the page. Only visible rows are elements, however many there are. */
 export interface TreeView {
-  /** Shows the tree as it is now. */
+  /** Shows the present tree. */
   update(): void;
   setFilter(filter: string): void;
   /** Brings an entry into view and selects it. */
   select(path: string): void;
   readonly selected: string | undefined;
-  /** Names of the entries that are seen. */
+  /** Names of the visible entries. */
   visible(): readonly string[];
 }
 
 export interface TreeViewOptions {
   readonly tree: EntryTree;
-  /** Scrolls, and holds the rows. */
+  /** The element that scrolls and holds the rows. */
   readonly container: HTMLElement;
   readonly now: () => number;
   readonly onSelect: (path: string) => void;
 }
 
-/** Height of a row in pixels; as in the style sheet. */
+/** The height of a row in pixels, as in the style sheet. */
 const ROW = 34;
-/** Rows beyond the edges that are made already. */
+/** The number of rows beyond the edges that are made in advance. */
 const MARGIN = 8;
 
 export function createTreeView({ tree, container, now, onSelect }: TreeViewOptions): TreeView {
@@ -118,7 +118,7 @@ export function createTreeView({ tree, container, now, onSelect }: TreeViewOptio
     update();
   }
 
-  /** As the tree pattern of the ARIA Authoring Practices has it. */
+  /** Keys as in the tree pattern of the ARIA Authoring Practices. */
   function onKey(event: KeyboardEvent): void {
     const index = rows.findIndex(({ path }) => path === focused);
     const row = rows[index];

@@ -4,7 +4,7 @@ import { readExposition, type Samples, total } from '../api/exposition.ts';
 import { bytes, duration, latency, quantity } from '../format.ts';
 import { createPlot, type Plot } from './plot.ts';
 
-/** Plots of what the broker does, and figures of the process, from `/metrics`. */
+/** Plots of the broker's activity, and figures of the process, from `/metrics`. */
 export interface Activity {
   /** Reads the metrics once. Rejects when the broker does not answer. */
   poll(): Promise<void>;
@@ -19,7 +19,7 @@ export interface ActivityOptions {
 
 type Labels = Readonly<Record<string, string>>;
 
-/** How a plot's value follows from two readings, `seconds` apart. */
+/** How the value of a plot is computed from two readings, `seconds` apart. */
 interface Series {
   readonly title: string;
   readonly format: (value: number) => string;
@@ -34,7 +34,7 @@ function rate(title: string, name: string, fits?: (labels: Labels) => boolean): 
     format: perSecond,
     value(samples, before, seconds) {
       if (!samples.has(name)) return undefined;
-      // A counter that has fallen belongs to a broker that was started anew; one that is not there yet has counted nothing.
+      // A counter falls when the broker has restarted. A counter that does not exist yet has counted nothing.
       const risen = (total(samples, name, fits) ?? 0) - (total(before, name, fits) ?? 0);
       return Math.max(0, risen) / seconds;
     },
@@ -80,7 +80,7 @@ export function createActivity({ api, plots, process, now }: ActivityOptions): A
   let last: { readonly samples: Samples; readonly at: number } | undefined;
   let drawn: Map<Series, Plot> | undefined;
 
-  /** Those that this broker has: an app without files has no fsync, nor has a registry in etcd. */
+  /** The plots of this broker: an app without files has no fsync, nor has a registry in etcd. */
   function plotsOf(samples: Samples): Map<Series, Plot> {
     const there = series.filter((item) => item.value(samples, samples, 1) !== undefined);
     const made = new Map(there.map((item) => [item, createPlot(item.title, item.format)] as const));

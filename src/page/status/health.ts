@@ -6,7 +6,7 @@ interface Check {
   readonly warning?: string;
 }
 
-/** Shows what `/readyz` answers: whether the broker is ready, and each of its checks. */
+/** Shows the answer of `/readyz`: whether the broker is ready, and each of its checks. */
 export function showHealth(readiness: Readonly<Record<string, unknown>>): void {
   const checks = Object.entries((readiness['checks'] ?? {}) as Record<string, Check>);
   const isReady = readiness['ready'] === true;

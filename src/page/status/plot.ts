@@ -3,7 +3,7 @@ import { element } from '../element.ts';
 /** A line over the last minutes, with the present value beside it. */
 export interface Plot {
   readonly figure: HTMLElement;
-  /** Adds a value; nothing where it could not be had. */
+  /** Adds a value; undefined where it is unknown. */
   add(value: number | undefined): void;
 }
 

@@ -6,8 +6,9 @@ import { duration, latency, time } from '../format.ts';
 /** Shows the last calls of extensions, and the brokers that serve the registry. */
 export interface StatusView {
   /**
-   * Reads both once, and says where it fails.
-   * @param hasKey whether the page's key has opened the registry: one that has not must not be presented again and again.
+   * Reads both once, and shows an error.
+   * @param hasKey whether the page's key has opened the registry: a wrong key must not be presented again and
+   * again.
    */
   poll(hasKey: boolean): Promise<void>;
 }
@@ -17,7 +18,7 @@ export function createStatusView(api: BrokerApi, now: () => number): StatusView 
   const note = byId('extensions-note', HTMLElement);
   const form = byId('extensions-form', HTMLFormElement);
   const field = byId('extensions-key', HTMLInputElement);
-  /** A key of an extension, in memory alone; gone once it was refused. */
+  /** A key of an extension, kept only in memory; forgotten once it was refused. */
   let ownKey = '';
   let refusal = '';
   let drawn = '';
@@ -31,7 +32,7 @@ export function createStatusView(api: BrokerApi, now: () => number): StatusView 
     void show(latest);
   });
 
-  /** What the extension's own key shows besides. */
+  /** Adds what the extension's own key shows. */
   async function withOwnKey(status: Status): Promise<Status> {
     if (ownKey === '') return status;
     try {
@@ -44,7 +45,7 @@ export function createStatusView(api: BrokerApi, now: () => number): StatusView 
         hidden: Math.max(0, status.hidden - added.length),
       };
     } catch (error) {
-      // A wrong key counts against this host each time that it is presented.
+      // A wrong key counts against this host each time it is presented.
       if (error instanceof ApiError && error.status > 0) {
         ownKey = '';
         refusal = error.message;
@@ -61,7 +62,7 @@ export function createStatusView(api: BrokerApi, now: () => number): StatusView 
     form.hidden = hidden === 0;
     setText(note, refusal === '' ? hiddenText(hidden) : refusal);
     showCluster(cluster);
-    // Drawn anew only where it differs, so that whoever reads a row is not thrown out of it.
+    // Drawn only after a change, so that a reader does not lose the row that they read.
     const text = JSON.stringify(modules);
     if (text === drawn) return;
     drawn = text;
