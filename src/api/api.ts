@@ -31,10 +31,10 @@ import {
 import { type Cluster, createStatus, type GuardedPage, STATUS_PAGE } from './status.ts';
 import { createStreamLimit } from './requests/streams.ts';
 
-/** The API over a set of modules: the Hono app, and what can change under it while it serves. */
+/** The API over a set of modules: the Hono app, and the parts that can change while it serves. */
 export interface Api {
   readonly app: Hono;
-  /** Answers as the app does, for a server of the broker's own. */
+  /** Answers as the app does, for a server of the broker. */
   readonly fetch: Fetch;
   /** Takes over another configuration: which modules may be called, and with which keys. */
   configure(config: ModuleOptions): void;
@@ -45,40 +45,42 @@ export type ModuleOptions = Readonly<Record<string, JsonObject>>;
 
 export interface ApiOptions {
   readonly config: ModuleOptions;
-  /** What `/metrics` tells of the registry. */
+  /** The state of the registry that `/metrics` shows. */
   readonly registry: Pick<Store, 'revision' | 'count' | 'health'>;
-  /** What is measured while the API serves; the module `services` reports waits to it. */
+  /** The measurements of the serving API; the module `services` reports waits to it. */
   readonly measures: Measures;
-  /** Gets what callers do; what `services` writes, it gets from the module itself. Default: there is no trail. */
+  /** Records the calls; the module `services` itself records its writes. Default: no trail. */
   readonly audit?: Audit;
-  /** What else `/metrics` tells, by whoever serves the API; default: nothing. */
+  /** More metrics, from the program that serves the API; default: none. */
   readonly others?: () => readonly Metric[];
-  /** The module `services`, through which every other uses the registry. */
+  /** The module `services`, through which every other module uses the registry. */
   readonly services: Module;
-  /** Modules by name: those that are built in, and those of whoever embeds the app. */
+  /** Modules by name: the built-in ones, and those of the embedding program. */
   readonly modules: ReadonlyMap<string, Module>;
-  /** Modules that are looked up as they are called; default: there are none. */
+  /** Finds modules when they are called; default: none. */
   readonly findExtension?: (name: string) => Promise<Module | undefined>;
-  /** Lets further keys pass beside those of the configuration; default: none. */
+  /** Accepts more keys besides those of the configuration; default: none. */
   readonly amendKeys?: (keys: AccessKeys) => AccessKeys;
   readonly readiness: () => Readiness;
-  /** Aborted when the app is to end its long polls and event streams. */
+  /** Aborted when the app has to end its long polls and event streams. */
   readonly closing: AbortSignal;
   readonly log: Logger;
   readonly clientAddress?: ClientAddress | undefined;
   readonly identity?: BrokerIdentity | undefined;
-  /** What the status page says of the broker besides its registry and instance, by name; nothing secret. */
+  /** More facts of the broker on the status page, by name; nothing secret. */
   readonly about?: () => Readonly<Record<string, string>>;
   readonly discovery?: DiscoveryExchange | undefined;
-  /** The brokers that serve the same registry; default: no other does. */
+  /** The brokers that serve the same registry; default: only this one. */
   readonly cluster?: (() => Promise<Cluster>) | undefined;
-  /** Host names under which the app's own pages are fetched, besides `localhost`, `bpbroker` and IP addresses. */
+  /**
+   * Host names from which the app's own pages are fetched, besides `localhost`, `bpbroker` and IP addresses.
+   */
   readonly ownNames?: readonly string[];
-  /** Default: as a plain object. */
+  /** Default: a plain object. */
   readonly shareHeaders?: ShareHeaders;
 }
 
-/** What follows from the configuration. */
+/** The parts that are made from the configuration. */
 interface Served {
   readonly dispatcher: Dispatcher;
   readonly openApi: () => Promise<string>;
@@ -86,7 +88,7 @@ interface Served {
   readonly status: (caller: MetricsCaller) => Promise<Reply>;
 }
 
-/** Event streams that may be open at a time: those of one access key, and all of them (security page). */
+/** The most event streams at a time: of one access key, and in all (security page). */
 const streamLimits = { perHolder: 64, overall: 1000 };
 
 export function createApi(options: ApiOptions): Api {
@@ -96,7 +98,7 @@ export function createApi(options: ApiOptions): Api {
   const streams = createStreamLimit(streamLimits);
   const calls = createModuleCalls();
   const sources = { others: () => [], ...options, streams };
-  /** A page of the broker's own, with the audit trail told of whoever is turned away from it. */
+  /** A page of the broker; the audit trail records the callers that it refuses. */
   const guarded =
     (page: string, { check, answer }: GuardedPage) =>
     async (caller: MetricsCaller): Promise<Reply> => {
@@ -166,7 +168,7 @@ export function createApi(options: ApiOptions): Api {
   };
 }
 
-/** The key of a source that is held up is not looked at. */
+/** The key of a source that must wait is not read. */
 function askedOf(
   caller: MetricsCaller,
   error: unknown,

@@ -24,7 +24,7 @@ import type { AuditRecord } from './audit/record.ts';
 import type { ClientAddress } from './access/connection.ts';
 import { createMeasures } from './metrics/measures.ts';
 
-/** What has a meaning of its own in {@link AppConfig}, and what has none in an app. */
+/** The members of {@link AppConfig} that are not modules, and those that an app does not have. */
 export interface AppSections {
   readonly ping?: ModuleConfig;
   readonly services?: ModuleConfig;
@@ -36,45 +36,49 @@ export interface AppSections {
   readonly _store?: never;
 }
 
-/** Options of modules by name, in the shape of the configuration file: a key here is what lets a module be called. */
+/**
+ * Options of modules by name, in the shape of the configuration file: only a module with a key can be called.
+ */
 export interface AppConfig extends AppSections {
   readonly [section: `_${string}`]: never;
   readonly [module: string]: ModuleConfig | undefined;
 }
 
 export interface CreateAppOptions {
-  /** Where the registry is, such as `memoryStore()` of `bpbroker/store`. Whoever made it closes it. */
+  /** The registry, such as `memoryStore()` of `bpbroker/store`. The app does not close it. */
   readonly store: Store;
   /**
-   * Options of modules, by name, in the shape of the configuration file: `{ services: { _access_key: 'secret' } }`. A key here
-   * is what lets a module be called. Default: `ping` and `services`, without access keys. An object of an interface of your own
-   * fits too.
+   * Options of modules, by name, in the shape of the configuration file: `{ services: { _access_key: 'secret'
+   * } }`. Only a module with a key can be called. Default: `ping` and `services`, without access keys. An
+   * object of an interface of your own fits too.
    */
   readonly config?: AppConfig | (AppSections & object);
-  /** Modules of your own by name; each becomes callable through its key in `config`. */
+  /** Modules of your own by name; each can be called once it has a key in `config`. */
   readonly modules?: Readonly<Record<string, Module>>;
-  /** The key, or a list of which any passes, that `/metrics` asks for; default `''`: it asks for none. */
+  /** The key that `/metrics` asks for, or a list of which any passes; default `''`, no key. */
   readonly metricsKey?: string | readonly string[];
-  /** Where to say what happens; default: nowhere. */
+  /** The log; default: none. */
   readonly log?: Logger;
   /**
-   * Gets each record of the audit trail: writes, executions and refusals; default: there is none. What it returns is waited for
-   * before the call is answered. If it throws or rejects, the call is answered all the same, which is logged once and counted
-   * in `/metrics`.
+   * Called with each record of the audit trail: writes, executions and refusals; default: no trail. The
+   * answer of the call waits for its result. If it throws or rejects, the call is still answered; the failure
+   * is logged once and counted in `/metrics`.
    */
   readonly audit?: (record: AuditRecord) => void | Promise<void>;
   /**
-   * Tells the IP address of the client, for `last_write_ip` and the limits by source. Default: what the server tells (`Bun.serve`,
-   * `Deno.serve`, @hono/node-server, AWS Lambda); else `''`, and the limits by source hold nobody. Behind a proxy it is the
-   * proxy's: give the header that your own proxy sets, and no client can.
+   * Returns the IP address of the client, for `last_write_ip` and the limits by source. Default: the server's
+   * word (`Bun.serve`, `Deno.serve`, @hono/node-server, AWS Lambda); else `''`, and the limits by source
+   * limit nobody. Behind a proxy the default is the proxy's address: return the header that your own proxy
+   * sets, and that no client can set.
    */
   readonly clientAddress?: ClientAddress;
   /**
-   * Host names under which browsers fetch the app, such as `broker.example.com`: its status page may call it there. Default: IP addresses,
-   * `localhost` and `bpbroker` alone, since any other name may be somebody else's that points here (DNS rebinding).
+   * Host names from which browsers fetch the app, such as `broker.example.com`: its status page may call it
+   * there. Default: only IP addresses, `localhost` and `bpbroker`, since an attacker may have pointed any
+   * other name here (DNS rebinding).
    */
   readonly ownNames?: readonly string[];
-  /** Aborted when the app is to end its long polls and event streams; default: never. */
+  /** Aborted when the app has to end its long polls and event streams; default: never. */
   readonly signal?: AbortSignal;
 }
 
@@ -96,7 +100,7 @@ const rules: OptionRules<CreateAppOptions> = {
   },
   log: { expected: 'a logger with debug, info, warn and error, such as console', accepts: isLogger },
   audit: { expected: 'a function of a record of the audit trail', accepts: isFunction },
-  clientAddress: { expected: 'a function of the request that gives an IP address', accepts: isFunction },
+  clientAddress: { expected: 'a function of the request that returns an IP address', accepts: isFunction },
   ownNames: {
     expected: 'a list of host names',
     accepts: (names) => Array.isArray(names) && names.every((name) => typeof name === 'string'),
@@ -105,8 +109,9 @@ const rules: OptionRules<CreateAppOptions> = {
 };
 
 /**
- * The API as a Hono app (contract, section 5) that needs no files, sockets or processes: it runs wherever Hono has an adapter,
- * and mounts in another app under any path. It has no discovery and no extensions: those are of `createBroker`.
+ * The API as a Hono app (contract, section 5) that needs no files, sockets or processes. It runs wherever
+ * Hono has an adapter, and mounts in another app under any path. Only `createBroker` has discovery and
+ * extensions.
  *
  * @throws BrokerError `invalid_config` for an option that is missing, wrong, or has no meaning here.
  * @example
@@ -134,7 +139,7 @@ export function createApp(options: CreateAppOptions): Hono {
   if (stray) {
     throw new BrokerError(
       'invalid_config',
-      `createApp: the option 'config.${stray[0]}' has no meaning here: an app has modules alone, and createBroker has the rest`,
+      `createApp: the option 'config.${stray[0]}' has no meaning here: an app has only modules, and createBroker has the rest`,
     );
   }
   checkOwnModules('createApp', modules);

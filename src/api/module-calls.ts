@@ -2,36 +2,39 @@ import type { Call, Reply } from '../modules/module.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { comesInParts } from './requests/response.ts';
 
-/** One call of a module that is not built in, once it is over. */
+/** One call of a module that is not built in, after its end. */
 export interface PastCall {
-  /** When it began, ISO 8601. */
+  /** Its beginning, ISO 8601. */
   readonly at: string;
   readonly method: string;
-  /** IP address of the caller; `''` where the server does not tell it. */
+  /** IP address of the caller; `''` where the server does not say. */
   readonly source: string;
-  /** `ok`, the code of an error, `status 404` for a status of the module's own, `gone` where the caller did not wait for the end. */
+  /**
+   * `ok`, the code of an error, `status 404` for a status of the module's own, or `gone` where the caller did
+   * not wait for the end.
+   */
   readonly outcome: string;
   readonly seconds: number;
 }
 
 /** The last calls of a module. */
 export interface CallsOfModule {
-  /** How many are under way. */
+  /** The number of calls in progress. */
   readonly running: number;
   /** The latest first, at most {@link KEPT}. */
   readonly calls: readonly PastCall[];
 }
 
-/** Remembers the last calls of each module, and nothing of what they carry. */
+/** Remembers the last calls of each module, but nothing of their content. */
 export interface ModuleCalls {
-  /** Runs a call of a module that the configuration enables, and remembers what came of it. */
+  /** Runs a call of a module that the configuration enables, and remembers its outcome. */
   run(module: string, method: string, call: Call, work: () => Promise<Reply> | Reply): Promise<Reply> | Reply;
   of(module: string): CallsOfModule;
 }
 
-/** Calls that are kept of each module. */
+/** The number of calls that are kept for each module. */
 const KEPT = 20;
-/** Longest name of a method that is kept: callers choose it. */
+/** The longest name of a method that is kept, since callers choose it. */
 const METHOD_LENGTH = 128;
 
 export function createModuleCalls(): ModuleCalls {
@@ -48,7 +51,7 @@ export function createModuleCalls(): ModuleCalls {
       if (isOver) return;
       isOver = true;
       record.running -= 1;
-      // In microseconds: what is beyond them is noise of the arithmetic.
+      // Rounded to microseconds: the rest is noise of the arithmetic.
       const seconds = Math.round((performance.now() - began) * 1000) / 1e6;
       const past = {
         at,
@@ -85,9 +88,9 @@ function outcomeOf(error: unknown, { signal }: Call): string {
   return signal.aborted ? 'gone' : 'internal';
 }
 
-/** An answer whose end is reported: at once where it is there whole, else when its last part has been taken. */
+/** An answer whose end is reported: at once for a whole answer, else after its last part has been read. */
 function observed(reply: Reply, call: Call, end: (outcome: string) => void): Reply {
-  // A module in your own process may answer with what is none, which its caller learns elsewhere.
+  // A module in your own process may return a value that is no answer; its caller gets an error elsewhere.
   const { status = 200 } = reply ?? {};
   const outcome = status < 400 ? 'ok' : `status ${status}`;
   if (!comesInParts(reply)) {

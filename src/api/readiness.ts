@@ -1,32 +1,32 @@
-/** What one check of the broker found. */
+/** The result of one check of the broker. */
 export interface Finding {
-  /** False: the broker cannot do all of its work. */
+  /** False where the broker cannot do all of its work. */
   readonly ok: boolean;
-  /** Why not, for people. */
+  /** The reason for people, where it is not ok. */
   readonly reason?: string;
-  /** What is well now and will not stay so unless somebody looks at it. */
+  /** A problem that does not stop the broker yet, but needs attention. */
   readonly warning?: string;
-  /** What is taken of a limit, where there is one. */
+  /** The used part of a limit in bytes, where there is one. */
   readonly bytes?: number;
   readonly max_bytes?: number;
-  /** What is left, where the disk is the limit. */
+  /** The free bytes, where the disk is the limit. */
   readonly free_bytes?: number;
 }
 
-/** What `/readyz` answers; 200 when ready, else 503. */
+/** The answer of `/readyz`; status 200 when ready, else 503. */
 export interface Readiness {
   /** Whether every check is ok; warnings do not count. */
   readonly ready: boolean;
   readonly checks: Readonly<Record<string, Finding>>;
-  /** What needs somebody's attention although it is ok, in one list. */
+  /** All problems that need attention although their checks are ok. */
   readonly warnings: readonly Warning[];
 }
 
 export interface Warning {
-  /** Names it for programs: the check that found it. */
+  /** The name for programs: the check that found it. */
   readonly id: string;
-  /** For people. */
+  /** The text for people. */
   readonly message: string;
-  /** When it was first seen, as ISO 8601. */
+  /** The time when it was first seen, as ISO 8601. */
   readonly since: string;
 }

@@ -11,12 +11,12 @@ import type { Readiness } from './readiness.ts';
 import { bearer } from './requests/request.ts';
 import { requestIdOf, withRequestId } from './requests/request-id.ts';
 
-/** What the routes of the API need. */
+/** The parts that the routes of the API need. */
 export interface RoutesOptions extends AnswerOptions {
-  /** Who calls, where the server that carries the app does not tell, or not rightly. */
+  /** Returns the client's address, where the server that carries the app does not, or returns a wrong one. */
   readonly clientAddress?: ClientAddress | undefined;
   readonly readiness: () => Readiness;
-  /** What `/metrics` answers, to whoever may read it. */
+  /** The answer of `/metrics` to an allowed caller. */
   readonly metrics: (caller: MetricsCaller) => Promise<Reply>;
   /** What `/status` answers. */
   readonly status: (caller: MetricsCaller) => Promise<Reply>;
@@ -34,13 +34,13 @@ export interface RoutesOptions extends AnswerOptions {
 export interface BrokerIdentity {
   /** Tells its registry from all others. */
   readonly id: string;
-  /** Tells the running process from all others: it is made at each start. */
+  /** Identifies the running process; a new one at each start. */
   readonly instance: string;
   /** Whether other brokers serve the same registry; default false. */
   readonly shared?: boolean;
 }
 
-/** Who asks for `/metrics` or `/status`, and with what. */
+/** The caller of `/metrics` or `/status`, with its key. */
 export interface MetricsCaller {
   readonly clientAddress: string;
   readonly requestId: string;
@@ -74,7 +74,7 @@ export function createRoutes(options: RoutesOptions, answer: Answer): Hono {
     );
   own('post', '/discover', (c) => discover(c, options));
   app.all('/:module/:method', call);
-  // An app that this one is mounted in may tell paths with a slash at their end from others.
+  // An app that this one is mounted in may treat paths with a final slash as different ones.
   app.all('/:module/:method/', call);
   app.notFound(counted('', (c) => toResponse(noSuchPath(c)), options));
   app.onError((error, c) => toResponse(refuse(error, c.req.raw, options.log)));
@@ -87,7 +87,7 @@ function aboutOf({ identity, about }: RoutesOptions): Record<string, string> {
 
 type Handle = (c: Context) => Response | Promise<Response>;
 
-/** Answers a path of the broker's own, and counts that. */
+/** Answers a path of the broker, and counts the request. */
 function counted(path: string, handle: Handle, { requests, log, toResponse }: RoutesOptions): Handle {
   const route = requests.routeOfPath(path);
   return async (c) => {
@@ -124,7 +124,7 @@ function noSuchPath(c: Context): Reply {
   return withRequestId(failure(new BrokerError('not_found', `No such path: ${c.req.path}`)), c.req.raw);
 }
 
-/** Keyed discovery over HTTPS. Whoever has not the key learns nothing, not even that the broker has one. */
+/** Keyed discovery over HTTPS. A client without the key learns nothing, not even that the broker has one. */
 async function discover(c: Context, options: RoutesOptions): Promise<Response> {
   const { discovery, toResponse } = options;
   const query = discovery && (await readQuery(c.req.raw));
@@ -133,15 +133,15 @@ async function discover(c: Context, options: RoutesOptions): Promise<Response> {
   return toResponse({ contentType: 'application/octet-stream', body: new Uint8Array(reply) });
 }
 
-/** Answers a request to a server of the broker's own. */
+/** Answers a request to a server of the broker. */
 export type Fetch = (request: Request, connection: ConnectionInfo) => Response | Promise<Response>;
 
-/** A path of a module and a method in which there is nothing to decode, whatever the host is. */
+/** A path of a module and a method that needs no decoding, on any host. */
 const plainPath = /^https:\/\/[^/?#]+\/([\w-]+)\/([\w-]+)(?:\?|$)/;
 
 /**
- * Answers as the app of {@link createRoutes} does. Calls, which are most requests, go past its router and what it makes for each
- * request: `answer` is all that they need.
+ * Answers as the app of {@link createRoutes} does. Calls, which are most requests, bypass its router and its
+ * objects for each request, since they need only `answer`.
  */
 export function createFetch(app: Hono, answer: Answer): Fetch {
   return (request, connection) => {

@@ -9,30 +9,30 @@ import type { MetricsCaller } from './routes.ts';
 
 /** A broker that serves the registry. */
 export interface ClusterBroker {
-  /** Tells the running process from all others. */
+  /** Identifies the running process. */
   readonly instance: string;
   /** `https://HOST:PORT` */
   readonly url: string;
   readonly host: string;
   readonly version: string;
-  /** When it began to serve, ISO 8601. */
+  /** The time when it began to serve, ISO 8601. */
   readonly since: string;
-  /** Whether it is the one that answers. */
+  /** Whether it is the broker that answers. */
   readonly self: boolean;
 }
 
 /** The brokers that serve one registry. */
 export interface Cluster {
   readonly brokers: readonly ClusterBroker[];
-  /** Why it is unknown now: `brokers` are those last known then. */
+  /** Why the list is unknown now; `brokers` is then the last known list. */
   readonly problem?: string;
 }
 
-/** What `GET /status` answers. */
+/** The answer of `GET /status`. */
 interface Status {
-  /** The modules that are not built in and that the key lets call, by name, with their last calls. */
+  /** The modules that are not built in and that the key may call, by name, with their last calls. */
   readonly modules: readonly ({ readonly name: string } & CallsOfModule)[];
-  /** How many more there are, which ask for another key. */
+  /** The number of further modules, which ask for another key. */
   readonly hidden: number;
   /** Absent where the registry has one broker, or the key does not open it. */
   readonly cluster?: Cluster;
@@ -47,22 +47,22 @@ export interface StatusOptions {
   readonly ownNames: readonly string[];
 }
 
-/** A page of the broker's own that not everybody may read. */
+/** A page of the broker with restricted access. */
 export interface GuardedPage {
-  /** @throws BrokerError for whoever may not read it. */
+  /** @throws BrokerError for a caller who may not read it. */
   check(caller: MetricsCaller): void;
-  /** What it answers to whoever passed. */
+  /** The answer to an allowed caller. */
   answer(caller: MetricsCaller): Promise<Reply>;
 }
 
-/** What the log and the audit trail call the page. */
+/** The name of the page in the log and the audit trail. */
 export const STATUS_PAGE = '_status';
 
 const REGISTRY = 'services';
 
 /**
- * Answers `GET /status`: what the status page shows besides entries. Of each module its callers may know what they could call
- * themselves, and of the cluster whoever may use the registry.
+ * Answers `GET /status`: the facts on the status page besides entries. A caller sees the modules that it may
+ * call, and the cluster if it may use the registry.
  */
 export function createStatus(options: StatusOptions): GuardedPage {
   const { config, accessKeys, calls, cluster, ownNames } = options;
@@ -73,7 +73,8 @@ export function createStatus(options: StatusOptions): GuardedPage {
     check(caller) {
       refuseForeignPage(caller, ownNames);
       const key = caller.key();
-      // A wrong key counts as one wherever it is presented, and a source of too many learns nothing.
+      // A wrong key counts as one wherever it is presented, and a source with too many of them learns
+      // nothing.
       if (key !== undefined) accessKeys.checkAny(STATUS_PAGE, enabled, () => key, caller);
     },
     async answer(caller) {

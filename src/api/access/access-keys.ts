@@ -8,12 +8,12 @@ import { createKeyNames } from '../audit/key-names.ts';
 import { createFailureLimit } from './rate-limit.ts';
 
 /**
- * Who calls; asked only where it matters, since some servers take their time to tell. An empty address is one that nobody
- * tells: it may be everybody's, and so counts for nothing.
+ * Reads the caller's address; called only where it matters, since some servers are slow to say. An empty
+ * address is unknown: it may be anyone's, and so counts for no source.
  */
 interface Caller {
   readonly clientAddress: string;
-  /** What the lines of the log about its request have. */
+  /** The request's id in the lines of the log. */
   readonly requestId?: string;
 }
 
@@ -21,18 +21,21 @@ interface Caller {
 export interface AccessKeys {
   /** Whether a module asks for a key. */
   guards(module: string): boolean;
-  /** Whether a key opens a module, or it asks for none. Nothing is counted: {@link AccessKeys.check} must have passed for it. */
+  /**
+   * Whether a key opens a module, or the module asks for none. It counts nothing: {@link AccessKeys.check}
+   * must have passed for the key.
+   */
   opens(module: string, key: string | undefined): boolean;
   /**
-   * Passes when the module asks for no key, or what `presented` gives is one of its keys.
-   * @throws BrokerError `access_denied`; `too_many_requests` for a source that has presented too many wrong keys, whatever
-   *   it presents now.
+   * Passes when the module asks for no key, or `presented` returns one of its keys.
+   * @throws BrokerError `access_denied`; `too_many_requests` for a source that has presented too many wrong
+   * keys, even if it presents a right one now.
    */
   check(module: string, presented: () => string | undefined, caller: Caller): void;
   /**
-   * Passes when what `presented` gives is a key of any of the modules that ask for one, or none of them does. Whoever is refused
-   * learns the name of none.
-   * @param page what the log calls the page that was asked for.
+   * Passes when `presented` returns a key of any of the modules that ask for one, or when none of them asks
+   * for one. A refusal reveals the name of no module.
+   * @param page the name of the page in the log.
    * @throws BrokerError as {@link AccessKeys.check} does.
    */
   checkAny(
@@ -42,25 +45,28 @@ export interface AccessKeys {
     caller: Caller,
   ): void;
   /**
-   * Who a call counts for where a key may have only so many of something: its key, or its address without one; nobody where
-   * the server does not tell the address.
+   * The holder that a limit per key counts a call for: its key, or its address without one; undefined where
+   * the server does not say the address.
    */
   holderOf(module: string, presented: () => string | undefined, caller: Caller): string | undefined;
-  /** What the audit trail calls the key that was presented; nothing without one, and where the module asks for none. */
+  /**
+   * The name of the presented key in the audit trail; undefined without a key, and where the module asks for
+   * none.
+   */
   nameOf(module: string, presented: () => string | undefined): string | undefined;
 }
 
 /** Why a call was refused: it had no key, a wrong one, or its source has presented too many wrong ones. */
 export type KeyRefusal = 'missing' | 'wrong' | 'limited';
 
-/** Wrong keys that one source may present within the window (security page, "brute force"). */
+/** The most wrong keys of one source within the window (security page, "brute force"). */
 const limits = { perSource: 10, windowMs: 60_000, maxSources: 10_000 };
 
 /**
- * Reads `_access_key` (a string, or a list of which any passes) of every module. An empty string asks for no key, as in
- * the original.
- * @param refused gets each call that is refused.
- * @param nameKey names a key without giving it away.
+ * Reads `_access_key` (a string, or a list of which any passes) of every module. An empty string asks for no
+ * key, as in the original.
+ * @param refused is called with each refused call.
+ * @param nameKey returns a name of a key that does not reveal it.
  */
 export function createAccessKeys(
   config: Readonly<Record<string, JsonObject>>,
@@ -89,14 +95,15 @@ export function createAccessKeys(
     if (failures.waitMs(source, now) > 0) log.warn('too many wrong access keys', { source });
   };
 
-  /** @param asked what the log says was asked for: the module whose key it is, or a page that any of several keys opens. */
+  /** @param asked what the log names: the module of the key, or a page that any of several keys opens. */
   const pass = (
     asked: { readonly module: string } | { readonly page: string },
     accepted: readonly Buffer[],
     present: () => string | undefined,
     caller: Caller,
   ): void => {
-    // Before the key is looked at: else a right guess would still be told from a wrong one.
+    // This comes before the key is checked. Otherwise a limited source could still tell a right guess from a
+    // wrong one.
     if (failures.sources > 0) {
       const { clientAddress } = caller;
       const waitMs = failures.waitMs(networkOf(clientAddress), performance.now());
@@ -151,7 +158,9 @@ export function createAccessKeys(
   };
 }
 
-/** Digests have one length, and every key is compared, so that time tells nothing about the keys. */
+/**
+ * All digests have one length, and every key is compared, so that the time reveals nothing about the keys.
+ */
 function matches(accepted: readonly Buffer[], presented: string): boolean {
   const digest = sha256(presented);
   return accepted.filter((key) => timingSafeEqual(key, digest)).length > 0;

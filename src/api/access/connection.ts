@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import { plainAddress } from '../../protocol/addresses/address.ts';
 import type { ConnectionInfo } from '../../protocol/connection.ts';
 
-/** What the servers that may carry the app hand it as its environment. */
+/** The environment that a server which carries the app passes to it. */
 interface ServerEnvironment {
   /** Our own `serve`. */
   readonly connection?: ConnectionInfo;
@@ -19,21 +19,22 @@ interface ServerEnvironment {
     readonly http?: { readonly sourceIp?: string };
     readonly identity?: { readonly sourceIp?: string };
   };
-  /** Given by `handle` of `hono/aws-lambda`, and not by `streamHandle`. */
+  /** Set by `handle` of `hono/aws-lambda`, and not by `streamHandle`. */
   readonly lambdaContext?: object;
 }
 
-/** Tells the IP address of the client that made a request; `''` where it is not known. */
+/** Returns the IP address of the client of a request; `''` where it is unknown. */
 export type ClientAddress = (c: Context) => string;
 
 /**
- * The connection that a request came in on, whichever server carries the app: ours, or one that the app is mounted in.
- * The address is what `clientAddress` says, if it is given, else the server; `''` where nobody tells.
+ * The connection of a request, whatever server carries the app: ours, or one that the app is mounted in. The
+ * address comes from `clientAddress`, if there is one, else from the server; `''` where neither says it.
  */
 export function connectionOf(c: Context, clientAddress?: ClientAddress): ConnectionInfo {
   const request = c.req.raw;
   const env = (c.env ?? {}) as ServerEnvironment;
-  // On some platforms the environment is the application's own settings, and a name says nothing of what it is.
+  // On some platforms the environment is the application's settings, and a name does not show what a value
+  // is.
   if (typeof env.connection?.keepOpen === 'function' && !clientAddress) return env.connection;
   const bun = [env, env.server].find((server) => typeof server?.requestIP === 'function');
   return {
@@ -50,7 +51,7 @@ export function connectionOf(c: Context, clientAddress?: ClientAddress): Connect
       return plainAddress(address);
     },
     buffered: env.lambdaContext !== undefined,
-    // The limits for a body are those of the server that the app is mounted in.
+    // The server that the app is mounted in has its own limits for a body.
     awaitBody: () => undefined,
     keepOpen: () => bun?.timeout?.(request, 0),
     // Bun's own default.

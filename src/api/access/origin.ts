@@ -2,18 +2,22 @@ import type { Call } from '../../modules/module.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { ipVersion } from '../../protocol/addresses/ip.ts';
 
-/** Names under which a page of any broker's own may have been fetched; an attacker can point neither at one. */
+/**
+ * Names under which a page of any broker may have been fetched; an attacker can point none of them at another
+ * host.
+ */
 const commonNames: readonly string[] = ['localhost', 'bpbroker'];
 
 /**
- * Refuses a call that a browser makes for a page which is not the broker's own: that page could ride on the network
- * position of whoever looks at it (cross-site request forgery), also by GET, which the original's clients change state with.
- * Browsers say where a request comes from in `Origin` and `Sec-Fetch-Site`, old ones in `Referer` alone; programs send none
- * of them and pass.
+ * Refuses a call that a browser makes for a page of another site. That page could use the network position of
+ * its reader (cross-site request forgery), also by GET, with which the original's clients change state.
+ * Browsers name the page in `Origin` and `Sec-Fetch-Site`, old ones only in `Referer`. Programs send none of
+ * them and pass.
  *
- * A page of the broker's own was fetched from an IP address or one of its own names. Any other name may be an attacker's
- * that was pointed at this broker a moment ago (DNS rebinding). `Host` alone decides nothing, so proxies may set it freely.
- * @param ownNames host names that only this broker has, besides.
+ * A page of the broker was fetched from an IP address or one of its own names. An attacker may have pointed
+ * any other name at this broker a moment ago (DNS rebinding). `Host` alone decides nothing, so proxies may
+ * set it freely.
+ * @param ownNames more host names that belong to this broker only.
  * @throws BrokerError `forbidden`.
  */
 export function refuseForeignPage(call: Pick<Call, 'header'>, ownNames: readonly string[] = []): void {
@@ -31,7 +35,10 @@ export function refuseForeignPage(call: Pick<Call, 'header'>, ownNames: readonly
   );
 }
 
-/** The origin of the page that a browser without `Sec-Fetch-Site` names; one that cannot be read is nobody's own. */
+/**
+ * The origin of the page that a browser without `Sec-Fetch-Site` names; an unreadable one counts as another
+ * site.
+ */
 function originOf(referer: string | undefined): string | undefined {
   if (referer === undefined || referer === '') return undefined;
   try {

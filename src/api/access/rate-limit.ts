@@ -1,12 +1,15 @@
-/** At most `count` events within any `windowMs`: exact, at the cost of one number per event of the last window. */
+/**
+ * At most `count` events within any `windowMs` milliseconds. It is exact, and costs one number per event of
+ * the last window.
+ */
 export interface RateLimit {
-  /** Whether an event would be allowed at `now` (monotonic milliseconds). */
+  /** Whether an event is allowed at `now` (monotonic milliseconds). */
   allows(now: number): boolean;
-  /** Milliseconds from `now` until an event will be allowed; 0 when one is allowed already. */
+  /** Milliseconds from `now` until an event is allowed; 0 when one is allowed already. */
   waitMs(now: number): number;
   /** Counts an event. */
   take(now: number): void;
-  /** Whether no event lies within the window, so that this limit may be forgotten. */
+  /** Whether the window has no event, so that this limit may be forgotten. */
   idle(now: number): boolean;
 }
 
@@ -36,11 +39,11 @@ function createRateLimit(count: number, windowMs: number): RateLimit {
 }
 
 export interface ReplyLimitOptions {
-  /** Replies per second to one source address. */
+  /** The most replies per second to one source address. */
   readonly perSource: number;
-  /** Replies per second to all sources together; default: no limit. */
+  /** The most replies per second to all sources together; default: no limit. */
   readonly overall?: number;
-  /** Most sources kept in mind; default 65,536. */
+  /** The most sources that are remembered; default 65,536. */
   readonly maxSources?: number;
 }
 
@@ -48,7 +51,7 @@ export interface ReplyLimit {
   allows(source: string, now: number): boolean;
   /** Counts a reply if it is allowed. */
   take(source: string, now: number): boolean;
-  /** How many sources it keeps in mind. */
+  /** The number of sources that are remembered. */
   readonly sources: number;
 }
 
@@ -56,13 +59,14 @@ const SECOND = 1000;
 const MAX_SOURCES = 65_536;
 
 /**
- * Limits replies by source, and overall where that is asked for. A source is kept for as long as its last reply counts and no
- * longer. Whoever forges more sources than are kept makes the one that was quiet the longest forgotten, and gains replies to it.
+ * Limits replies by source, and overall if `overall` is set. A source is remembered only as long as its last
+ * reply counts. If an attacker forges more sources than that, the source with the oldest reply is forgotten,
+ * and may get more replies.
  */
 export function createReplyLimit(options: ReplyLimitOptions): ReplyLimit {
   const { perSource, overall, maxSources = MAX_SOURCES } = options;
   const all = overall === undefined ? undefined : createRateLimit(overall, SECOND);
-  // In the order of their last replies, the longest ago first.
+  // Ordered by their last replies, the oldest first.
   const bySource = new Map<string, RateLimit>();
   const forget = (now: number): void => {
     for (const [source, limit] of bySource) {
@@ -91,10 +95,10 @@ export function createReplyLimit(options: ReplyLimitOptions): ReplyLimit {
 }
 
 export interface FailureLimitOptions {
-  /** Failures of one source within the window; further attempts must wait. */
+  /** The most failures of one source within the window; further attempts must wait. */
   readonly perSource: number;
   readonly windowMs: number;
-  /** Most sources kept in mind. */
+  /** The most sources that are remembered. */
   readonly maxSources: number;
 }
 
@@ -103,16 +107,16 @@ export interface FailureLimit {
   waitMs(source: string, now: number): number;
   /** Counts a failure of `source`. */
   fail(source: string, now: number): void;
-  /** How many sources it keeps in mind. */
+  /** The number of sources that are remembered. */
   readonly sources: number;
 }
 
 /**
- * Limits failed attempts by source. Whoever commands more sources than are kept in mind makes the one that has been quiet
- * the longest forgotten, and gains no more by it than those sources would give anyway.
+ * Limits failed attempts by source. If an attacker uses more sources than that, the source with the oldest
+ * failure is forgotten. The attacker gains no more attempts than those sources have anyway.
  */
 export function createFailureLimit({ perSource, windowMs, maxSources }: FailureLimitOptions): FailureLimit {
-  // In the order of their last failures, the longest ago first.
+  // Ordered by their last failures, the oldest first.
   const bySource = new Map<string, RateLimit>();
   const makeRoom = (now: number): void => {
     for (const [source, limit] of bySource) {

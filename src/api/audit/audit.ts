@@ -6,17 +6,17 @@ import { watched } from './execution-end.ts';
 import { type AuditEvent, type AuditRecord, boundedData, boundedText } from './record.ts';
 import { createRefusals } from './refusals.ts';
 
-/** Where the lines of the audit trail go. */
+/** The target of the lines of the audit trail. */
 export interface AuditSink {
   /** Whether there is a trail now. */
   readonly isOn: boolean;
   /** Whether lines hold the data of calls. */
   readonly withData: boolean;
-  /** Whether nothing may be done that cannot be written. */
+  /** Whether a call is refused when its line cannot be written. */
   readonly isRequired: boolean;
-  /** Why no line can be written now; nothing when all is well. */
+  /** Why no line can be written now; undefined when lines can be written. */
   problem(): string | undefined;
-  /** Settles with whether the line has been handed over, once it is clear. It never rejects. */
+  /** Resolves with whether the line was handed over. It never rejects. */
   write(record: AuditRecord): Promise<boolean>;
 }
 
@@ -29,24 +29,29 @@ export const noSink: AuditSink = {
   write: () => Promise.resolve(false),
 };
 
-/** Tells the audit trail what callers do. Nothing is answered before its line has been handed over, if that can be done. */
+/**
+ * Records calls in the audit trail. An answer waits until its line has been handed over, if that is possible.
+ */
 export interface Audit {
   readonly isOn: boolean;
   /**
-   * Runs a call of `services` that would write, and tells what became of it.
-   * @throws BrokerError what `run` throws; where the trail is required and cannot be written, `unavailable` before anything was done,
-   *   `outcome_unknown` after it.
+   * Runs a call of `services` that would write, and records its outcome.
+   * @throws BrokerError of `run`. Where the trail is required and cannot be written: `unavailable` before
+   * anything was done, `outcome_unknown` after it.
    */
   write(method: string, call: Call, run: () => Promise<Reply> | Reply): Promise<Reply>;
-  /** Runs a method of a module that is not built in, and tells of its beginning and its end. Throws as {@link Audit.write} does. */
+  /**
+   * Runs a method of a module that is not built in, and records its beginning and its end. Throws as {@link
+   * Audit.write} does.
+   */
   execute(module: string, method: string, call: Call, run: () => Promise<Reply> | Reply): Promise<Reply>;
-  /** Tells of a call that was turned away. */
+  /** Records a refused call. */
   refused(asked: Asked, error: unknown): Promise<void>;
-  /** Writes the counts of what was refused: before the trail ends. */
+  /** Writes the counts of refusals; called before the trail ends. */
   flush(): Promise<void>;
 }
 
-/** What was asked for, as far as it is known. */
+/** The target of a call, as far as it is known. */
 export interface Asked {
   readonly source: string;
   readonly request: string;
@@ -70,7 +75,7 @@ export function createAudit(sink: AuditSink): Audit {
     return { ...recordOf('write', askedBy(SERVICES, method, call, origin)), ...via, ...data };
   }
 
-  /** Before anything is done. */
+  /** This runs before anything is done. */
   async function refuseWithout(record: AuditRecord): Promise<void> {
     const problem = sink.isRequired ? sink.problem() : undefined;
     if (problem === undefined) return;
@@ -108,7 +113,7 @@ export function createAudit(sink: AuditSink): Audit {
         const done = changesOf(error);
         if (done.length > 0) await writeChanges(record, done);
         const failed = { ...record, ...outcomeOf(error, call) };
-        // What may have been done has a line of its own, however much was refused before.
+        // A write that may have been done always has a line, however many refusals came before.
         await (failed.outcome === 'outcome_unknown' ? sink.write(failed) : refusals.note(failed));
         throw error;
       }
@@ -129,7 +134,7 @@ export function createAudit(sink: AuditSink): Audit {
       };
       if (!isBegun && sink.isRequired) {
         const error = unwritable('unavailable', `Nothing was done: ${sink.problem() ?? ''}`);
-        // The line that says that it began may be written later yet.
+        // The line of its beginning may be written after this.
         await ended(outcomeOf(error));
         throw error;
       }
@@ -140,7 +145,7 @@ export function createAudit(sink: AuditSink): Audit {
         await ended(outcomeOf(error, call));
         throw error;
       }
-      // A module in your own process may answer with what is no answer: its caller gets 'internal' for that.
+      // A module in your own process may return a value that is no answer: its caller gets 'internal' then.
       const { status, body } = reply ?? {};
       const ok = { outcome: 'ok', status: status ?? 200 };
       if (comesInParts(reply))
@@ -165,7 +170,7 @@ function unwritable(code: 'unavailable' | 'outcome_unknown', problem: string): B
   );
 }
 
-/** What became of a call that failed. */
+/** The outcome of a failed call. */
 function outcomeOf(error: unknown, call?: Call): Pick<AuditRecord, 'outcome' | 'status'> {
   if (error instanceof BrokerError) return { outcome: error.code, status: error.status };
   if (call?.signal.aborted) return { outcome: 'gone' };
@@ -189,7 +194,7 @@ function recordOf(event: AuditEvent, asked: Asked): AuditRecord {
   };
 }
 
-/** @param origin of the call, which takes a hash of its key to make. */
+/** @param origin the call's origin; a parameter, since its name of the key costs a hash. */
 function askedBy(module: string, method: string, call: Call, origin: CallOrigin | undefined): Asked {
   const { clientAddress: source, requestId: request, params } = call;
   return { source, request, module, method, params, key: origin?.key };

@@ -1,7 +1,10 @@
 import type { Module } from '../../modules/module.ts';
 import type { Audit } from './audit.ts';
 
-/** The module `services`, whose writes go to the audit trail, whoever makes them: a request, or an extension for its caller. */
+/**
+ * The module `services` with an audit trail of its writes, whether a request makes them or an extension for
+ * its caller.
+ */
 export function auditedServices(services: Module, audit: Pick<Audit, 'isOn' | 'write'>): Module {
   return {
     ...services,

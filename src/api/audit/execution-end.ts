@@ -1,10 +1,10 @@
 import type { Reply } from '../../modules/module.ts';
 import type { ReplyInParts } from '../requests/response.ts';
 
-/** How an answer in parts has ended: read to its end, left by its reader, or with an error. */
+/** How an answer in parts has ended: its reader read all, or left, or an error ended it. */
 export type ReplyEnd = { readonly outcome: 'ok' | 'gone' } | { readonly error: unknown };
 
-/** The answer, with `ended` called once when it has ended, which its reader waits for. */
+/** The same answer, which calls `ended` once when it has ended; its reader waits for that call. */
 export function watched(reply: ReplyInParts, ended: (end: ReplyEnd) => Promise<void>): Reply {
   const { body } = reply;
   let hasEnded = false;
@@ -13,7 +13,8 @@ export function watched(reply: ReplyInParts, ended: (end: ReplyEnd) => Promise<v
     hasEnded = true;
     await ended(how);
   };
-  // Written out, since the `return()` of a generator waits for its next value, or does nothing before its first.
+  // This is not a generator: the `return()` of one waits for its next value, or does nothing before its
+  // first.
   const parts = (): AsyncIterator<string | Uint8Array> => {
     const inner = body[Symbol.asyncIterator]();
     return {

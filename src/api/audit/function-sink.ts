@@ -5,7 +5,7 @@ import type { AuditSink } from './audit.ts';
 import { auditMetrics } from './metrics.ts';
 import type { AuditRecord } from './record.ts';
 
-/** An audit trail that a function of whoever embeds the app keeps. */
+/** An audit trail that a function of the embedding program writes. */
 export interface FunctionSink {
   readonly sink: AuditSink;
   metrics(): readonly Metric[];

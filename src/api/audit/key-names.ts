@@ -1,17 +1,20 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { discoveryKeyProblem } from '../../protocol/discovery/discovery-key.ts';
 
-/** Hexadecimal digits that tell keys apart. */
+/** The number of hexadecimal digits in a name. */
 const DIGITS = 8;
 
 /**
- * Names keys for the audit trail without giving them away. A key that nobody can guess has the start of its SHA-256, which
- * `keygen --key-file` prints: it can be found again among those that were handed out. Of any other, the start would be enough to try
- * passwords against, at leisure; it has a mark that only this process can make, the same for the same key until it ends. A wrong key is
- * named in the same way: it may be a right one elsewhere.
+ * Names keys for the audit trail without revealing them. The name of a key that cannot be guessed is the
+ * start of its SHA-256, which `keygen --key-file` prints. So an operator can find it among the keys that were
+ * handed out.
+ *
+ * For any other key, the start of a hash would let an attacker try passwords offline. Its name is a mark that
+ * only this process can make; the mark is the same for the same key until the process ends. A wrong key is
+ * named in the same way, since it may be a right one elsewhere.
  */
 export function createKeyNames(): (key: string) => string {
-  // Made when it is needed first: not every platform lets an app be made with a random number in it.
+  // Made at its first use: some platforms forbid random numbers while the app is created.
   let secret: Uint8Array | undefined;
   return (key) => {
     if (discoveryKeyProblem(key) === undefined)

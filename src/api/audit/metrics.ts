@@ -1,6 +1,6 @@
 import { type Metric, one } from '../metrics/metric.ts';
 
-/** What has become of the lines of an audit trail since the start. */
+/** The counts of lines of an audit trail since the start. */
 export interface AuditCounts {
   readonly lines: number;
   readonly lost: number;

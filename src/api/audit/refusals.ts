@@ -2,12 +2,13 @@ import { networkOf } from '../../protocol/addresses/address.ts';
 import type { AuditRecord } from './record.ts';
 
 /**
- * What was refused, at a bounded cost: nobody has to have a key to be refused, as often as he likes. Of one source
- * {@link RefusalLimits.perSource} have a line each within a window, of all together {@link RefusalLimits.overall}; the rest is
- * counted, with a line for each source at the end of the window.
+ * Records refused calls at a bounded cost, since a caller without a key can be refused any number of times.
+ * Within a window, {@link RefusalLimits.perSource} of one source have a line each, and {@link
+ * RefusalLimits.overall} of all together. The rest is counted, with a line for each source at the end of the
+ * window.
  */
 export interface Refusals {
-  /** Writes the record, or counts it. Settles once it is written, at once where it is counted. */
+  /** Writes the record, or counts it. Resolves once it is written, at once where it is counted. */
   note(record: AuditRecord): Promise<void>;
   /** Writes the counts now. */
   flush(): Promise<void>;
@@ -15,11 +16,11 @@ export interface Refusals {
 
 export interface RefusalLimits {
   readonly windowMs: number;
-  /** Lines of one source within a window. */
+  /** The most lines of one source within a window. */
   readonly perSource: number;
-  /** Lines of all sources within a window. */
+  /** The most lines of all sources within a window. */
   readonly overall: number;
-  /** Sources that have a count of their own; those beyond share one, whose `source` is `others`. */
+  /** The most sources with a count of their own; the others share one, whose `source` is `others`. */
   readonly maxSources: number;
 }
 
@@ -57,7 +58,7 @@ export function createRefusals(
 
   function begin(): void {
     timer = setTimeout(() => void flush(), limits.windowMs);
-    // A number where the platform is no server.
+    // It is a number on platforms that are not servers.
     if (typeof timer === 'object') timer.unref();
   }
 

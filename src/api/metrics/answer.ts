@@ -8,18 +8,18 @@ import { each, type Metric, one } from './metric.ts';
 export interface MetricsSources {
   readonly registry: Pick<Store, 'revision' | 'count' | 'health'>;
   readonly readiness: () => Readiness;
-  /** What the API measures of itself. */
+  /** The API's measurements of itself. */
   readonly measures: { metrics(): readonly Metric[] };
-  /** Event streams that are open. */
+  /** The open event streams. */
   readonly streams: { readonly streams: number };
-  /** What else is measured, by whoever serves the API. */
+  /** More metrics, from the program that serves the API. */
   readonly others: () => readonly Metric[];
 }
 
-/** What `GET /metrics` answers, once it is clear that it may. Everything is read as it is now. */
+/** The answer of `GET /metrics` to an allowed caller, with the present values. */
 export async function metricsReply(sources: MetricsSources): Promise<Reply> {
   const { registry, measures, streams, others } = sources;
-  // Asked before all else, so that everything is of one moment.
+  // This comes first, so that all values are of one moment.
   const entries = await registry.count('');
   const metrics = [
     build,
@@ -59,7 +59,7 @@ function ofReadiness({ ready, checks, warnings }: Readiness): Metric[] {
     each(
       'gauge',
       'bpbroker_warning',
-      'Always 1, for each warning that there is now: what /readyz says.',
+      'Always 1, for each present warning: what /readyz says.',
       'id',
       Object.fromEntries(warnings.map(({ id }) => [id, 1])),
     ),
@@ -69,7 +69,7 @@ function ofReadiness({ ready, checks, warnings }: Readiness): Metric[] {
           one(
             'gauge',
             'bpbroker_disk_free_bytes',
-            'What is free at the registry, at the last self-check.',
+            'Free bytes on the disk of the registry, at the last self-check.',
             free,
           ),
         ]),
@@ -79,18 +79,13 @@ function ofReadiness({ ready, checks, warnings }: Readiness): Metric[] {
 function ofRegistry(registry: MetricsSources['registry'], entries: number): Metric[] {
   const { writable, usage } = registry.health();
   const size = usage && [
-    one(
-      'gauge',
-      'bpbroker_registry_bytes',
-      'What the entries count of the limit of the registry.',
-      usage.bytes,
-    ),
+    one('gauge', 'bpbroker_registry_bytes', 'The part of the limit that the entries use.', usage.bytes),
     one('gauge', 'bpbroker_registry_max_bytes', 'The limit of the registry.', usage.maxBytes),
   ];
   return [
     one('gauge', 'bpbroker_registry_entries', 'Entries in the registry.', entries),
     one('gauge', 'bpbroker_registry_revision', 'Revision of the last write.', registry.revision),
-    one('gauge', 'bpbroker_registry_writable', 'Whether writes are taken.', Number(writable)),
+    one('gauge', 'bpbroker_registry_writable', 'Whether writes are accepted.', Number(writable)),
     ...(size ?? []),
   ];
 }

@@ -1,9 +1,9 @@
 import type { Distribution } from './metric.ts';
 
-/** Counts observations by size. To observe allocates nothing. */
+/** Counts observations by size. An observation allocates nothing. */
 export interface Histogram {
   observe(value: number): void;
-  /** As it is now; it is not changed by later observations. */
+  /** The present counts; later observations do not change them. */
   distribution(): Distribution;
 }
 
@@ -21,7 +21,7 @@ export function createHistogram(bounds: readonly number[]): Histogram {
   };
 }
 
-/** The index of the bucket that a value falls into; that behind the last bound for what is above all. */
+/** The index of the bucket of a value; the index after the last bound for a value above all. */
 export function bucketOf(bounds: readonly number[], value: number): number {
   let at = 0;
   while (at < bounds.length && value > (bounds[at] ?? Infinity)) at++;

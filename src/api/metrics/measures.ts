@@ -5,7 +5,7 @@ import { createHistogram, type Histogram } from './histogram.ts';
 import { each, type Metric, one } from './metric.ts';
 import { createRequestMeter, type RequestMeter } from './requests.ts';
 
-/** What an API measures while it serves. */
+/** The measurements of a serving API. */
 export interface Measures {
   readonly requests: RequestMeter;
   readonly waits: WaitObserver;
@@ -14,7 +14,7 @@ export interface Measures {
   metrics(): readonly Metric[];
 }
 
-/** In seconds. */
+/** Upper bounds, in seconds. */
 const waitBounds = [0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 export function createMeasures(): Measures {

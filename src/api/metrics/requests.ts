@@ -2,28 +2,28 @@ import { bucketOf } from './histogram.ts';
 import type { Metric, Sample } from './metric.ts';
 
 /**
- * Counts requests and their times. A request costs two readings of the clock and three additions in an array that is made once:
- * nothing is allocated, and no text made, until somebody reads the numbers.
+ * Counts requests and their times. A request costs two readings of the clock and three additions in an array
+ * that is made once. Nothing is allocated, and no text is made, until the numbers are read.
  */
 export interface RequestMeter {
-  /** The route of a call; one for all methods and modules that are not built in. */
+  /** The route of a call; all methods and modules that are not built in share one. */
   routeOf(module: string, method: string): Route;
-  /** The route of a path of the broker's own, such as `/healthz`; one for all that are unknown. */
+  /** The route of a path of the broker, such as `/healthz`; all unknown paths share one. */
   routeOfPath(path: string): Route;
   /**
    * A request has its answer, or the beginning of one.
-   * @param since when it began, as `performance.now()` tells.
-   * @param isHeld whether it was to take its time (a wait, an event stream, an extension): such a one counts, and its time is
-   *   not among those of the others.
+   * @param since its beginning, as `performance.now()` returns it.
+   * @param isHeld whether it may take long (a wait, an event stream, an extension). Such a request counts,
+   * but its time is not among those of the others.
    */
   answered(route: Route, status: number, since: number, isHeld: boolean): void;
   metrics(): readonly Metric[];
 }
 
-/** A small number that stands for a route. */
+/** A small number for a route. */
 export type Route = number & { readonly route: never };
 
-/** Methods that are built in, by module. */
+/** The built-in methods, by module. */
 export type BuiltInMethods = Readonly<Record<string, readonly string[]>>;
 
 const paths: readonly string[] = [
@@ -39,11 +39,11 @@ const paths: readonly string[] = [
 const CALL = '/{module}/{method}';
 const UNKNOWN = 'unknown';
 
-/** In seconds. */
+/** Upper bounds, in seconds. */
 const bounds = [0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 /** 1xx to 5xx. */
 const CLASSES = 5;
-/** Of one route and class: its buckets, the sum of its times, and those that were held. */
+/** The counters of one route and class: its buckets, the sum of its times, and the held requests. */
 const SUM = bounds.length + 1;
 const HELD = SUM + 1;
 const WIDTH = HELD + 1;
@@ -84,7 +84,7 @@ export function createRequestMeter(builtIn: BuiltInMethods): RequestMeter {
     routeOf: (module, method) => byModule.get(module)?.get(method) ?? other,
     routeOfPath: (path) => (paths.includes(path) ? indexOf(path) : unknown),
     answered(route, status, since, isHeld) {
-      // An extension may give any number.
+      // An extension may return any number.
       const statusClass = Math.min(Math.max(Math.floor(status / 100), 1), CLASSES);
       const base = (route * CLASSES + statusClass - 1) * WIDTH;
       if (isHeld) {
@@ -105,7 +105,7 @@ export function createRequestMeter(builtIn: BuiltInMethods): RequestMeter {
       },
       {
         name: 'bpbroker_http_request_duration_seconds',
-        help: 'Time to the answer of requests that are to be answered at once: no waits, event streams and extensions.',
+        help: 'Time to the answer of requests that are answered at once: no waits, event streams and extensions.',
         type: 'histogram',
         samples: samplesOf((base) =>
           countOf(base) === at(base + HELD)

@@ -15,7 +15,7 @@ const {
 } = envelope['properties'] as Readonly<
   Record<'code' | 'revision' | 'message' | 'ttl' | 'expires_in', JsonObject>
 >;
-const ttl: JsonObject = { ...length, description: 'Lifetime in seconds; absent where there is none' };
+const ttl: JsonObject = { ...length, description: 'Lifetime in seconds; absent without one' };
 const object = (
   properties: JsonObject,
   required: readonly string[] = Object.keys(properties),
@@ -24,7 +24,7 @@ const object = (
   properties,
   required,
 });
-/** A success in the envelope, with what else it may have. */
+/** A success in the envelope, with further members. */
 const success = (data: JsonObject, more: JsonObject = {}): JsonObject => ({
   ...object({ message, revision, success: { type: 'boolean', const: true }, data, ...more }, [
     'success',
@@ -35,7 +35,7 @@ const success = (data: JsonObject, more: JsonObject = {}): JsonObject => ({
 });
 const count: JsonObject = { type: 'integer', minimum: 0 };
 
-/** What is named in a document once. */
+/** The schemas that a document defines once and refers to. */
 export const schemas: JsonObject = {
   Entry: {
     ...object({
@@ -52,7 +52,7 @@ export const schemas: JsonObject = {
   DeleteAnswer: success({
     ...object(
       {
-        deleted: { ...count, description: 'With a prefix: how many entries are gone by this request' },
+        deleted: { ...count, description: 'With a prefix: how many entries this request has deleted' },
         next: { type: 'string', description: 'Give it as `after` for the next request; absent on the last' },
       },
       [],
@@ -89,8 +89,8 @@ export const schemas: JsonObject = {
   Alive: object({ status: { type: 'string', const: 'ok' } }),
   Identity: object(
     {
-      id: { type: 'string', description: 'Tells the registry from all others' },
-      instance: { type: 'string', description: 'Tells the running broker from all others' },
+      id: { type: 'string', description: 'Identifies the registry' },
+      instance: { type: 'string', description: 'Identifies the running broker' },
       shared: { type: 'boolean', description: 'Whether other brokers serve the same registry' },
     },
     ['id', 'instance'],
@@ -102,8 +102,8 @@ export const schemas: JsonObject = {
       additionalProperties: object(
         {
           ok: { type: 'boolean' },
-          reason: { type: 'string', description: 'Why it is not' },
-          warning: { type: 'string', description: 'It is ok, and needs attention' },
+          reason: { type: 'string', description: 'Why it is not ok' },
+          warning: { type: 'string', description: 'It is ok, but needs attention' },
           bytes: count,
           max_bytes: count,
           free_bytes: count,
@@ -122,7 +122,7 @@ export const schemas: JsonObject = {
   }),
 };
 
-/** What a call may fail with, by status. */
+/** The failures of calls, by status. */
 const failures: Readonly<Record<string, string>> = {
   '400': 'A parameter is missing, unknown or malformed',
   '401': 'No access key, or a wrong one',
@@ -134,7 +134,7 @@ const failures: Readonly<Record<string, string>> = {
   '500': 'The broker or an extension failed',
   '503': 'Writes cannot be made durable, or the broker is stopping',
   '504': 'An extension took longer than its `_timeout_secs`',
-  '507': 'Disk or registry is full; writes are taken again, with room',
+  '507': 'Disk or registry is full; writes succeed again once there is room',
 };
 
 export const responses: JsonObject = Object.fromEntries(
@@ -144,7 +144,7 @@ export const responses: JsonObject = Object.fromEntries(
   ]),
 );
 
-/** The answers of an operation: what it gives, and the statuses that it may fail with. */
+/** The answers of an operation: its success, and the statuses of its failures. */
 export function answers(given: JsonObject, failing: readonly number[]): JsonObject {
   return {
     '200': given,

@@ -5,19 +5,22 @@ import { answers, json, ref, responses, schemas } from './answers.ts';
 import { type Operation, operations } from './operations.ts';
 import { inputSchema } from './schemas.ts';
 
-/** What of a broker shows in its document. */
+/** The parts of a broker that its document shows. */
 export interface Described {
   /** Whether a module may be called. */
   isEnabled(module: string): boolean;
   /** Whether it asks for an access key. */
   guards(module: string): boolean;
-  /** Whether modules may be called that are not built in. The document does not name them: they are nobody's business without a key. */
+  /**
+   * Whether modules may be called that are not built in. The document does not name them: without a key,
+   * nobody may see them.
+   */
   readonly hasOthers: boolean;
-  /** Whether it has an identity to tell. */
+  /** Whether it has an identity to show. */
   readonly hasIdentity: boolean;
 }
 
-/** Every call may fail so. */
+/** The failures that every call can have. */
 const ofEveryCall = [400, 401, 403, 404, 413, 429, 500];
 
 /** The OpenAPI 3.1 document of a broker's API. */
@@ -31,11 +34,11 @@ export function openApiDocument(described: Described): JsonObject {
       version: VERSION,
       summary: 'Service broker for install scripts that span several servers',
       description:
-        'The calls of the modules that are built in and enabled, and what tells of the broker. A failure comes in the same ' +
+        'The calls of the modules that are built in and enabled, and the pages about the broker. A failure comes in the same ' +
         'envelope as a success, with a stable `code`.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    // Where the document is, so that it holds behind a proxy and under a path of another app too.
+    // Relative to the document, so that it is right behind a proxy and under a path of another app too.
     servers: [{ url: '.' }],
     tags: [...modules, ...(described.hasOthers ? ['extensions'] : []), 'broker'].map((name) => ({ name })),
     paths: {
@@ -132,7 +135,7 @@ function metricsItem({ guards }: Described): JsonObject {
     get: {
       operationId: 'metrics',
       tags: ['broker'],
-      summary: 'What is measured',
+      summary: 'The metrics',
       security: isGuarded ? [{ accessKey: [] }] : [],
       responses: answers(given, isGuarded ? [401, 403, 429] : []),
     },
@@ -141,10 +144,10 @@ function metricsItem({ guards }: Described): JsonObject {
 
 const brokerItems: JsonObject = {
   '/healthz': read('healthz', 'Whether the process serves', {
-    '200': { description: 'It does', content: json(ref('schemas', 'Alive')) },
+    '200': { description: 'It serves', content: json(ref('schemas', 'Alive')) },
   }),
   '/readyz': read('readyz', 'Whether the broker can do all of its work', {
-    '200': { description: 'It can', content: json(ref('schemas', 'Readiness')) },
+    '200': { description: 'Every check is ok', content: json(ref('schemas', 'Readiness')) },
     '503': { description: 'A check failed', content: json(ref('schemas', 'Readiness')) },
   }),
   '/openapi.json': read('openapi', 'This document', {

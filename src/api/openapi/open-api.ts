@@ -12,7 +12,7 @@ export interface OpenApiOptions {
 
 const builtInNames: ReadonlySet<string> = new Set(['ping', 'services']);
 
-/** The text of `/openapi.json`; made, with all that makes it loaded, when it is first asked for. */
+/** The text of `/openapi.json`. The first request makes it, and loads the code for it. */
 export function createOpenApi({ config, accessKeys, hasIdentity }: OpenApiOptions): () => Promise<string> {
   const enabled = Object.keys(config).filter(isModuleKey);
   let text: Promise<string> | undefined;
@@ -29,7 +29,7 @@ export function createOpenApi({ config, accessKeys, hasIdentity }: OpenApiOption
   }
   return () => {
     text ??= make().catch((error: unknown) => {
-      // What kept it from being made may be over at the next request, such as too many open files.
+      // The reason of the failure may be gone at the next request, such as too many open files.
       text = undefined;
       throw error;
     });

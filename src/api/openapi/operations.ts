@@ -7,19 +7,19 @@ import { MAX_PAGE, params } from '../../protocol/registry/services.ts';
 import { json, ref } from './answers.ts';
 import type { ParameterNote } from './schemas.ts';
 
-/** A method of a module that is built in, as a document tells of it. */
+/** A method of a built-in module, as the document describes it. */
 export interface Operation {
   readonly module: string;
   readonly method: string;
   readonly summary: string;
-  /** What checks its parameters. */
+  /** The schema of its parameters. */
   readonly params: v.GenericSchema;
   readonly notes: Readonly<Record<string, ParameterNote>>;
-  /** Parameters of a call that succeeds where those of the methods before it have. */
+  /** Parameters of a call that succeeds after the examples of the methods before it. */
   readonly example: JsonObject;
-  /** What it answers with 200. */
+  /** The schema of its answer with status 200. */
   readonly answer: JsonObject;
-  /** The statuses that it may fail with besides those of every call. */
+  /** The statuses of its failures, besides those of every call. */
   readonly failing: readonly number[];
 }
 
@@ -49,16 +49,20 @@ const notes: Readonly<Record<string, ParameterNote>> = {
   },
   if_same: { description: 'Whether a repeat with equal data succeeds' },
   if_revision: {
-    description: 'Only if the entry is at this revision; 0: only if there is none',
+    description: 'Only if the entry is at this revision; 0: only if it does not exist',
     number: whole,
   },
   wait: { ...duration, description: 'How long to wait: seconds, or a duration; cut to 60s' },
-  waited: { ...duration, description: 'With `wait`: how long it has waited already, by earlier requests' },
+  waited: {
+    ...duration,
+    description: 'With `wait`: how long the client has waited already, in earlier requests',
+  },
   ticket: {
-    description: 'With `wait`: the same with each request of one that waits, so that it keeps its place',
+    description:
+      'With `wait`: the same in each request of one client that waits, which keeps its place by it',
     text: { maxLength: 64 },
   },
-  final: { description: 'With `wait`: whether it does not ask again' },
+  final: { description: 'With `wait`: whether the client does not ask again' },
   lock: {
     description: 'With `lock_revision`: only while the entry of this name is at that revision',
     text: { minLength: 1, maxLength: MAX_NAME_BYTES, pattern: '^[^_]' },
@@ -72,17 +76,17 @@ const notes: Readonly<Record<string, ParameterNote>> = {
   wait_count: { description: 'With `wait`: how many entries to wait for', number: whole },
   entries: { description: 'Whether the answer has the entries, and not their count alone; default true' },
 };
-/** The place of a list is a name, that of a watch a revision. */
+/** In a list, `after` is a name; in a watch, a revision. */
 const listNotes = { ...notes, after: { description: 'The `next` of the page before' } };
 const deleteNotes = {
   ...notes,
   prefix: {
-    description: `In place of the name: all entries whose names begin with this, ${MAX_PAGE} of them in one request`,
+    description: `Instead of the name: all entries whose names begin with this, ${MAX_PAGE} of them in one request`,
     text: { minLength: 1 },
   },
   after: { description: 'With the prefix: the `next` of the answer before' },
 };
-const watchNotes = { ...notes, after: { description: 'Begin behind this revision', number: whole } };
+const watchNotes = { ...notes, after: { description: 'Begin after this revision', number: whole } };
 
 const given = (description: string, schema: string): JsonObject => ({
   description,
@@ -97,12 +101,12 @@ const events: JsonObject = {
 const ofServices = { module: 'services', notes } as const;
 const full = [503, 507];
 
-/** In an order in which their examples succeed one after another. */
+/** Ordered so that their examples succeed one after another. */
 export const operations: readonly Operation[] = [
   {
     module: 'ping',
     method: 'Ping',
-    summary: 'Gives its data back, with the address of the caller',
+    summary: 'Returns its data, with the address of the caller',
     params: pingParams,
     notes: { data: { description: 'Anything; default an empty string' } },
     example: { data: 'hello' },
@@ -112,7 +116,7 @@ export const operations: readonly Operation[] = [
   {
     ...ofServices,
     method: 'Register',
-    summary: 'Makes an entry; refused when one of that name exists',
+    summary: 'Creates an entry; refused when one of that name exists',
     params: params.Register,
     example: { name: 'web1', data: { port: 8080 }, ttl: '1h', if_same: true },
     answer: entry,
@@ -121,7 +125,7 @@ export const operations: readonly Operation[] = [
   {
     ...ofServices,
     method: 'Get',
-    summary: 'Gives an entry, or waits until it exists',
+    summary: 'Returns an entry, or waits until it exists',
     params: params.Get,
     example: { name: 'web1', wait: '1s' },
     answer: entry,
@@ -130,7 +134,7 @@ export const operations: readonly Operation[] = [
   {
     ...ofServices,
     method: 'List',
-    summary: 'Gives entries in the byte order of their names, or waits until there are so many',
+    summary: 'Returns entries in the byte order of their names, or waits until enough exist',
     params: params.List,
     notes: listNotes,
     example: { prefix: 'web', limit: 100, wait_count: 1, wait: '1s' },
@@ -140,7 +144,7 @@ export const operations: readonly Operation[] = [
   {
     ...ofServices,
     method: 'Watch',
-    summary: 'Tells each change as it happens',
+    summary: 'Reports each change as it happens',
     params: params.Watch,
     notes: watchNotes,
     example: { prefix: 'web' },
@@ -150,7 +154,7 @@ export const operations: readonly Operation[] = [
   {
     ...ofServices,
     method: 'Replace',
-    summary: 'Stores an entry, whatever it was before',
+    summary: 'Stores an entry, whether or not it exists',
     params: params.Replace,
     example: { name: 'web1', data: 'a string' },
     answer: entry,
@@ -168,7 +172,7 @@ export const operations: readonly Operation[] = [
   {
     ...ofServices,
     method: 'Renew',
-    summary: "Begins an entry's lifetime anew",
+    summary: "Starts an entry's lifetime again",
     params: params.Renew,
     example: { name: 'web1' },
     answer: entry,
@@ -177,11 +181,11 @@ export const operations: readonly Operation[] = [
   {
     ...ofServices,
     method: 'Delete',
-    summary: 'Removes an entry, or all under a prefix; succeeds where there is none',
+    summary: 'Deletes an entry, or all under a prefix; succeeds where none exists',
     params: params.Delete,
     notes: deleteNotes,
     example: { name: 'web1' },
-    answer: given('It is gone, or they are', 'DeleteAnswer'),
+    answer: given('The entry is deleted, or the entries are', 'DeleteAnswer'),
     failing: [409, ...full],
   },
 ];

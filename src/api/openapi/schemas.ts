@@ -2,19 +2,22 @@ import { toJsonSchema } from '@valibot/to-json-schema';
 import type * as v from 'valibot';
 import { isObject, type Json, type JsonObject } from '../../protocol/formats/data.ts';
 
-/** What a document says of a parameter besides what its schema tells by itself. */
+/** The part of a parameter's description that its schema does not contain. */
 export interface ParameterNote {
   readonly description: string;
-  /** Keywords for the forms of the parameter that are text, and for those that are numbers: checks that are functions. */
+  /**
+   * Keywords for the text forms of the parameter, and for its number forms: the schema checks these by
+   * functions.
+   */
   readonly text?: JsonObject;
   readonly number?: JsonObject;
-  /** In place of the schema, where that takes anything and the method does not. */
+  /** Replaces the schema, where that accepts any value and the method does not. */
   readonly schema?: JsonObject;
 }
 
 /**
- * The JSON Schema (2020-12) of what a valibot schema takes. Its transformations are left out: they are the broker's own matter.
- * Checks by functions are too, and come back through `notes`.
+ * The JSON Schema (2020-12) of the input of a valibot schema. Transformations are left out, since clients do
+ * not see them. Checks by functions are left out too; `notes` puts them back.
  */
 export function inputSchema(
   schema: v.GenericSchema,

@@ -6,7 +6,7 @@ import { VERSION } from '../../protocol/version.ts';
 import type { Readiness } from '../readiness.ts';
 import { SCRIPT, STYLE } from './assets.ts';
 
-/** What the page says before any script has run. Nothing of it is a secret. */
+/** The facts on the page before any script has run. None is a secret. */
 export interface StatusFacts {
   readonly readiness: Readiness;
   /** Facts of the broker by name, such as its fingerprint. */
@@ -17,7 +17,7 @@ function sourceOf(text: string): string {
   return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
 }
 
-/** Only the page's own script and style run, and they reach nobody but this server. */
+/** Only the page's own script and style run, and they can reach only this server. */
 const policy = [
   "default-src 'none'",
   `script-src ${sourceOf(SCRIPT)}`,
@@ -29,16 +29,20 @@ const policy = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-// To the letter what the policy has the digests of: not a space more, as a template may get in time.
+// Exactly the text whose digest is in the policy: a template could add white space.
 const styleElement = raw(`<style>${STYLE}</style>`);
 const scriptElement = raw(`<script type="module">${SCRIPT}</script>`);
 
-/** The status page of a broker (contract, section 5). It shows entries through the API, as far as that lets its reader. */
+/**
+ * The status page of a broker (contract, section 5). It shows entries through the API, with its reader's
+ * rights.
+ */
 export function statusPage(facts: StatusFacts): Reply {
   return {
     contentType: 'text/html; charset=utf-8',
     headers: { 'content-security-policy': policy },
-    // No promise, since no value of the template is one. It may be a `String`, and is made a string.
+    // It is not a promise, since no value of the template is one. It may be a `String` object, and becomes a
+    // string here.
     body: (page(facts) as HtmlEscapedString).valueOf(),
   };
 }

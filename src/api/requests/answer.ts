@@ -13,7 +13,7 @@ import { requestIdOf, withRequestId } from './request-id.ts';
 import { EVENT_STREAM, isWhole, type Responder } from './response.ts';
 import type { StreamLimit } from './streams.ts';
 
-/** What the answer to a call needs besides the request. */
+/** The parts that the answer to a call needs besides the request. */
 export interface AnswerOptions extends CallContext {
   readonly dispatcher: Dispatcher;
   readonly audit: Audit;
@@ -24,8 +24,8 @@ export interface AnswerOptions extends CallContext {
 }
 
 /**
- * Answers a request that calls a method of a module. It gives no promise where nothing is to be waited for, which spares the server
- * a turn.
+ * Answers a request that calls a method of a module. It returns no promise when there is nothing to wait for,
+ * which saves the server a turn.
  */
 export type Answer = (
   request: Request,
@@ -34,19 +34,19 @@ export type Answer = (
   method: string,
 ) => Response | Promise<Response>;
 
-/** Methods of HTTP by which a method of a module may be called. */
+/** The HTTP methods that can call a method of a module. */
 const methods = new Set(['GET', 'POST', 'DELETE']);
 
 export function createAnswer(options: AnswerOptions): Answer {
   const { dispatcher, streams, requests, log, toResponse, audit } = options;
 
-  /** What a request is answered that has not become a call. */
+  /** The answer to a request that did not become a call. */
   function refused(reply: Reply, module: string, method: string, since: number): Response {
     requests.answered(requests.routeOf(module, method), reply.status ?? 200, since, false);
     return toResponse(reply);
   }
 
-  /** As {@link refused}, for what was to be read of the request. */
+  /** As {@link refused}, for a request that could not be read. */
   async function unread(
     error: unknown,
     request: Request,
@@ -62,9 +62,9 @@ export function createAnswer(options: AnswerOptions): Answer {
     return refused(refuse(error, request, log), module, method, since);
   }
 
-  /** What a call is answered, once it is there as a whole. */
+  /** The response to a call with a whole answer. */
   function answered(reply: Reply, call: RequestCall, route: Route): Response {
-    // First, since it throws for what cannot be sent, and something else is answered then.
+    // This comes first: it throws for an answer that cannot be sent, and the response is another one then.
     const response = toResponse(call.named(reply));
     requests.answered(route, reply.status ?? 200, call.since, call.isHeld);
     call.answered();
@@ -139,7 +139,7 @@ export function createAnswer(options: AnswerOptions): Answer {
   };
 }
 
-/** A place for the stream of events that `reply` is about to become; one that there is no place for is ended unread. */
+/** Takes a place for the stream of events of `reply`; without a free place, the stream is ended unread. */
 function placeFor(reply: Reply, streams: StreamLimit, holder: string | undefined, log: Logger): () => void {
   try {
     return streams.open(holder);
@@ -153,30 +153,30 @@ function cannotStream(reply: Reply, log: Logger): BrokerError {
   abandon(reply, log);
   return new BrokerError(
     'invalid_request',
-    "This server sends an answer only once it is whole, and so cannot watch: ask 'Get' or 'List' with 'wait'",
+    "This server sends an answer only once it is whole, and so cannot watch: use 'Get' or 'List' with 'wait'",
   );
 }
 
 function methodNotAllowed(request: Request): Reply {
   const error = new BrokerError(
     'invalid_request',
-    `Method ${request.method} is not taken: expected POST, GET or DELETE`,
+    `Method ${request.method} is not accepted: expected POST, GET or DELETE`,
   );
   const reply = { ...failure(error), status: 405, headers: { allow: [...methods].join(', ') } };
   return withRequestId(reply, request);
 }
 
-/** What a failed request answers, with the id that its lines of the log have. */
+/** The response to a failed request, with the id that its lines of the log have. */
 export function refuse(error: unknown, request: Request, log: Logger): Reply {
   if (!(error instanceof BrokerError) && request.signal.aborted) return jsonReply({}, 499);
   return withRequestId(failure(explain(error, request, log)), request);
 }
 
-/** Only a BrokerError's words are for the caller; anything else is ours to look into. */
+/** Callers see only the messages of BrokerErrors; any other error is for the operator. */
 function explain(error: unknown, request: Request, log: Logger): BrokerError {
   const about = { request: requestIdOf(request), path: pathOf(request) };
   if (error instanceof BrokerError) {
-    // Not its words, in which there may be what was sent.
+    // The message is left out, since it may contain the caller's data.
     log.debug('request refused', { ...about, code: error.code });
     return error;
   }
@@ -190,7 +190,7 @@ function explain(error: unknown, request: Request, log: Logger): BrokerError {
   );
 }
 
-/** Longest path in a line of the log: strangers choose it. */
+/** The longest path in a line of the log, since any client can choose it. */
 const PATH_LENGTH = 200;
 
 /** Without the query, which is never logged. */

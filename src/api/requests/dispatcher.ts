@@ -9,17 +9,20 @@ import type { Audit } from '../audit/audit.ts';
 import type { ModuleCalls } from '../module-calls.ts';
 import { refuseForeignPage } from '../access/origin.ts';
 
-/** The one door: every call of every module, built in or not, passes here (architecture, "One door"). */
+/**
+ * The one way to a module: every call of every module, built in or not, passes here (architecture, "One
+ * door").
+ */
 export interface Dispatcher {
   /**
-   * Checks that the module may be called with this key, and calls it.
-   * @throws BrokerError `module_not_found`, `access_denied`, `too_many_requests`, `forbidden` for a private method or a foreign page, or
-   *   what the module throws.
+   * Checks that this key may call the module, and calls it.
+   * @throws BrokerError `module_not_found`, `access_denied`, `too_many_requests`, `forbidden` for a private
+   * method or a foreign page; any error of the module.
    */
   dispatch(module: string, method: string, key: () => string | undefined, call: Call): Promise<Reply> | Reply;
-  /** Who a call that {@link dispatch} let pass counts for: see `AccessKeys`. */
+  /** The holder that a call counts for after {@link dispatch} has allowed it: see `AccessKeys`. */
   holderOf(module: string, key: () => string | undefined, call: Call): string | undefined;
-  /** What the audit trail calls a key: see `AccessKeys`. */
+  /** The name of a key in the audit trail: see `AccessKeys`. */
   nameOf(module: string, key: () => string | undefined): string | undefined;
 }
 
@@ -27,13 +30,13 @@ export interface DispatcherOptions {
   /** The configuration: its top-level keys are the whitelist of modules. */
   readonly config: Readonly<Record<string, JsonObject>>;
   readonly accessKeys: AccessKeys;
-  /** The module of a name that is built in or was given by the program that embeds the broker, or nothing. */
+  /** The module of a name that is built in, or that the embedding program passed; undefined without one. */
   readonly findModule: (name: string) => Module | undefined;
-  /** The extension of a name, or nothing when none is installed. */
+  /** The extension of a name; undefined when it is not installed. */
   readonly findExtension: (name: string) => Promise<Module | undefined>;
   /** Remembers the calls of modules that are not built in. */
   readonly calls: ModuleCalls;
-  /** Host names that only this broker has: see `origin.ts`. */
+  /** Host names that belong to this broker only: see `origin.ts`. */
   readonly ownNames: readonly string[];
   readonly audit: Audit;
 }
@@ -55,7 +58,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     throw new BrokerError('module_not_found', `Module '${name}' is enabled, but not installed`);
   };
 
-  /** The module that may be called, if it is none that is looked up as it is called. */
+  /** Checks the call and returns its module, if it is not an extension. */
   const admit = (
     name: string,
     method: string,
@@ -69,8 +72,8 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       );
     }
     const module = findModule(name);
-    // Before the key: a page must not use up the attempts of whoever looks at it. Reading without a key is no more than
-    // anyone may do, and stays as quick as it was.
+    // This comes before the key: a page must not use up the attempts of its reader. A read without a key
+    // needs no check, since anyone may do it, and stays fast.
     const isOpen = call.httpMethod === 'GET' && !accessKeys.guards(name);
     if (!isOpen || !module?.isSafe?.(method)) refuseForeignPage(call, options.ownNames);
     accessKeys.check(name, key, call);
@@ -105,14 +108,14 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     } catch (error) {
       return turnAway(name, method, call, error);
     }
-    // Those that are built in know by themselves what they change.
+    // Built-in modules record their own changes.
     if (isBuiltIn(name)) return run(module, name, method, call);
     return audit.execute(name, method, call, () => run(module, name, method, call));
   };
 
   const turnAway = async (module: string, method: string, call: Call, error: unknown): Promise<never> => {
     const { clientAddress: source, requestId: request, params, origin } = call;
-    // The key of a source that is held up is not looked at.
+    // The key of a source that must wait is not read.
     const isLimited = error instanceof BrokerError && error.code === 'too_many_requests';
     await audit.refused(
       { source, request, module, method, params, key: isLimited ? undefined : origin?.key },

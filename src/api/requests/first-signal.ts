@@ -1,13 +1,13 @@
-/** A signal that follows others for a while. */
+/** A signal that follows two others for a while. */
 export interface FirstSignal {
   readonly signal: AbortSignal;
-  /** Ends that, and leaves nothing on the others. */
+  /** Stops following, and removes its listeners from the others. */
   letGo(): void;
 }
 
 /**
- * A signal that is aborted with the first of two. Written out, since `AbortSignal.any` leaves a trace of each on a signal that
- * outlives them all (Node 20).
+ * A signal that is aborted with the first of two. `AbortSignal.any` would leak: on Node 20 it leaves a trace
+ * of each result on a signal that outlives them all.
  */
 export function firstOf(one: AbortSignal, other: AbortSignal): FirstSignal {
   const first = new AbortController();

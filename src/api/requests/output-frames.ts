@@ -6,7 +6,10 @@ import { JSON_TYPE, type Part } from '../../protocol/messages/extension.ts';
 import { FRAMES_TYPE, HEARTBEAT_MS, type OutputFrame } from '../../protocol/messages/output-frames.ts';
 import { EVENT_STREAM, isWhole } from './response.ts';
 
-/** How long an answer may take to begin before its frames do: a refusal until then has the status of its own. */
+/**
+ * How long an answer may take to begin before its frames begin, in milliseconds. A refusal until then has its
+ * own status.
+ */
 const PATIENCE_MS = 5000;
 
 /** Whether a client asks for frames where an answer comes over time. */
@@ -15,9 +18,10 @@ export function takesFrames(accept: string | null): boolean {
 }
 
 /**
- * An answer in frames (`protocol/output-frames.ts`), unless it is there whole and soon, or is a stream of events, which has a
- * form of its own. Throws as `reply` does until then.
- * @param explain makes an error for the caller of whatever was thrown.
+ * An answer in frames (`protocol/output-frames.ts`). An answer that is whole and soon stays unchanged, and so
+ * does a stream of events.
+ * @param explain makes the error for the caller from any thrown value.
+ * @throws what `reply` throws until the frames begin.
  */
 export async function inFrames(
   reply: Promise<Reply> | Reply,
@@ -28,7 +32,9 @@ export async function inFrames(
   return { contentType: FRAMES_TYPE, body: { [Symbol.asyncIterator]: () => linesOf(reply, explain) } };
 }
 
-/** Written out, since the `return()` of a generator waits for its next value, or does nothing before its first. */
+/**
+ * This is not a generator: the `return()` of one waits for its next value, or does nothing before its first.
+ */
 function linesOf(
   reply: Promise<Reply> | Reply,
   explain: (error: unknown) => BrokerError,
@@ -53,14 +59,14 @@ function linesOf(
   };
 }
 
-/** Ends an answer that nobody reads, also one that is yet to come. */
+/** Ends an answer without a reader, even before it has begun. */
 async function abandon(reply: Promise<Reply> | Reply): Promise<void> {
   try {
     const { body } = await reply;
     if (typeof body === 'string' || body instanceof Uint8Array) return;
     await body[Symbol.asyncIterator]().return?.();
   } catch {
-    // It failed, which nobody is there to hear.
+    // It failed, and no reader is left to get the error.
   }
 }
 

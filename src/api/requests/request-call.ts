@@ -8,9 +8,9 @@ import type { ConnectionInfo } from '../../protocol/connection.ts';
 import { type Logger, withFields } from '../../protocol/logger.ts';
 import type { Parameters } from './request.ts';
 
-/** What all calls of an app share. */
+/** The parts that all calls of an app share. */
 export interface CallContext {
-  /** The module `services`, behind the registry that a call has. */
+  /** The module `services`, on which the registry of a call is built. */
   readonly services: Module;
   readonly log: Logger;
   /** Aborted when the broker stops. */
@@ -18,10 +18,13 @@ export interface CallContext {
   readonly dispatcher: Pick<Dispatcher, 'nameOf'>;
 }
 
-/** A call as a request of HTTP makes it. A class, since one is made for each request, and what it gives is rarely asked for. */
+/**
+ * A call from an HTTP request. It is a class, since each request makes one, and most of its properties are
+ * rarely read.
+ */
 export class RequestCall implements Call {
   readonly params: Readonly<Record<string, unknown>>;
-  /** When its request came, as `performance.now()` tells. */
+  /** The time of its request, as `performance.now()` returns it. */
   readonly since: number;
   readonly #request: Request;
   readonly #connection: ConnectionInfo;
@@ -76,7 +79,7 @@ export class RequestCall implements Call {
     return requestIdOf(this.#request);
   }
 
-  /** The answer as it is to be sent: with the id, where anybody has asked for that. Most calls go by without one. */
+  /** The answer to send: with the id, where the id has been read. Most calls never read it. */
   named(reply: Reply): Reply {
     return this.#isNamed ? withRequestId(reply, this.#request) : reply;
   }
@@ -97,7 +100,7 @@ export class RequestCall implements Call {
 
   header(name: string): string | undefined {
     const value = this.#request.headers.get(name);
-    // HTTP/2 has an authority in its place (RFC 9113, section 8.3.1), which some servers show in the URL alone.
+    // HTTP/2 has an authority instead (RFC 9113, section 8.3.1), which some servers show only in the URL.
     return value ?? (name === 'host' ? new URL(this.#request.url).host : undefined);
   }
 
@@ -106,14 +109,14 @@ export class RequestCall implements Call {
     this.#connection.keepOpen();
   }
 
-  /** The answer is complete: a connection that was kept open for it is as any other again. */
+  /** The answer is complete: the usual limits apply again to a connection that was kept open for it. */
   answered(): void {
     if (this.#kept) this.#connection.answered();
     this.#kept = false;
     this.#signal?.letGo();
   }
 
-  /** Whether the answer was said to take its time, and is not complete. */
+  /** Whether the answer may take long, and is not complete. */
   get isHeld(): boolean {
     return this.#kept;
   }

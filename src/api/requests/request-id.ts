@@ -1,17 +1,24 @@
 import type { Reply } from '../../modules/module.ts';
 
-/** Header in which a request may bring an id of its own, and in which an answer says what its lines of the log have. */
+/**
+ * The header in which a request may bring its own id, and in which an answer repeats the id of its lines in
+ * the log.
+ */
 const REQUEST_ID = 'x-request-id';
 
-/** What a proxy or a client may choose: short, one word, and nothing that a log or a terminal would have to escape. */
+/**
+ * The ids that a proxy or a client may choose: short, one word, and nothing that a log or a terminal must
+ * escape.
+ */
 const plain = /^[\w.:-]{1,64}$/;
 
-/** Of requests that were asked for their id. */
+/** The ids of requests whose id has been read. */
 const known = new WeakMap<Request, string>();
 
 /**
- * The id of a request: the one it brings, if that is short and plain, else one of 48 random bits, which is enough to tell the lines
- * of a log apart. Only what fails or is logged asks for it: to look at a header costs Node more than to look up an entry.
+ * The id of a request: its own one, if that is short and plain, else one of 48 random bits, which is enough
+ * to identify a line of the log. Only failures and logged calls read it: to read a header costs Node more
+ * than to look up an entry.
  */
 export function requestIdOf(request: Request): string {
   let id = known.get(request);
@@ -23,7 +30,7 @@ export function requestIdOf(request: Request): string {
   return id;
 }
 
-/** An answer that names its request. */
+/** The answer with the id of its request as a header. */
 export function withRequestId(reply: Reply, request: Request): Reply {
   return { ...reply, headers: { ...reply.headers, [REQUEST_ID]: requestIdOf(request) } };
 }

@@ -11,24 +11,25 @@ import { parseJson } from '../../protocol/formats/json.ts';
 import type { ConnectionInfo } from '../../protocol/connection.ts';
 
 /**
- * Longest body of a request: the largest data (1 MiB), and 64 KiB for the name, the envelope and what JSON must escape.
+ * The longest body of a request: the largest data (1 MiB), and 64 KiB for the name, the envelope and JSON's
+ * escapes.
  */
 export const MAX_BODY_BYTES: number = (1024 + 64) * 1024;
 
-/** A body up to this length comes with its headers, or right behind them. */
+/** The longest body that is expected together with its headers, or right after them. */
 const SHORT_BODY_BYTES = 16 * 1024;
 
 export interface Parameters {
   readonly params: Record<string, unknown>;
-  /** The access key, from `Authorization: Bearer` or the original's `access_key` parameter. */
+  /** Reads the access key from `Authorization: Bearer`, or from the original's parameter `access_key`. */
   readonly key: () => string | undefined;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * Reads the parameters of a request in every form that is taken (contract, section 5): a JSON object as body; and the
- * original's, a query string or a form. What the body says wins over the query string; a GET with a query string has no
+ * Reads the parameters of a request in every accepted form (contract, section 5): a JSON object as body, or
+ * the original's query string or form. The body overrides the query string. A GET with a query string has no
  * body to read (RFC 9110, section 9.3.1).
  */
 export function readParameters(
@@ -79,13 +80,13 @@ function fromJson(text: string): Record<string, unknown> {
   }
   if (!isObject(value)) throw new BrokerError('invalid_request', 'The body must be a JSON object');
   checkNumbers(text);
-  // The data may be as deep as data may be, and is one level down.
+  // Data has its own limit of depth, and is one level down here.
   checkJson(value, MAX_DATA_DEPTH + 1);
   return value;
 }
 
 function fromForm(text: string): Record<string, unknown> {
-  // One parameter that needs no decoding, as most queries are.
+  // The common case: one parameter that needs no decoding.
   const equals = text.indexOf('=');
   if (equals !== -1 && !/[%+&]/.test(text)) {
     const key = text.slice(0, equals);
@@ -94,7 +95,7 @@ function fromForm(text: string): Record<string, unknown> {
   }
   const pairs = [...new URLSearchParams(text)];
   for (const [key] of pairs) checkKey(key);
-  // Whatever is not UTF-8 has been decoded to this character.
+  // The decoder replaces bytes that are not UTF-8 by this character.
   const replaced = pairs.flat().join('').split('\uFFFD').length - 1;
   if (replaced > 0 && replaced > (text.match(/%EF%BF%BD|\uFFFD/gi)?.length ?? 0)) {
     throw new BrokerError('invalid_request', 'The parameters are not valid UTF-8');
@@ -102,7 +103,7 @@ function fromForm(text: string): Record<string, unknown> {
   return Object.fromEntries(pairs);
 }
 
-/** The key that a request presents in its header, or nothing. */
+/** The key in the request's header, or undefined. */
 export function bearer(request: Request): string | undefined {
   const header = request.headers.get('authorization');
   if (header === null) return undefined;
@@ -113,7 +114,7 @@ function readBody(request: Request, connection: ConnectionInfo): Promise<ArrayBu
   const declared = request.headers.get('content-length');
   if (declared !== null && Number(declared) > MAX_BODY_BYTES) throw tooLarge();
   if (declared === null || Number(declared) > SHORT_BODY_BYTES) connection.awaitBody();
-  // Bun makes a stream of its own for whoever asks for `body`, so it is only asked where there is no length.
+  // Bun makes a new stream for each read of `body`, so it is read only where there is no length.
   return declared === null ? readChunks(request.body) : request.arrayBuffer();
 }
 
@@ -125,13 +126,13 @@ function decode(bytes: ArrayBuffer | Uint8Array): string {
   }
 }
 
-/** A body that cannot be read to its end is its sender's failure and not the broker's. */
+/** If a body cannot be read to its end, its sender failed and not the broker. */
 function brokenOff(error: unknown): never {
   if (error instanceof BrokerError) throw error;
   throw new BrokerError('invalid_request', 'The body broke off before its end', { cause: error });
 }
 
-/** Reads a body of unknown length, but no more of it than is taken. */
+/** Reads a body of unknown length, up to the limit. */
 async function readChunks(body: ReadableStream<Uint8Array> | null): Promise<Uint8Array> {
   if (body === null) return new Uint8Array();
   const chunks: Uint8Array[] = [];
@@ -147,6 +148,6 @@ async function readChunks(body: ReadableStream<Uint8Array> | null): Promise<Uint
 function tooLarge(): BrokerError {
   return new BrokerError(
     'too_large',
-    `The request is too large: at most ${MAX_DATA_BYTES} bytes of data, ${MAX_BODY_BYTES} with all around it`,
+    `The request is too large: at most ${MAX_DATA_BYTES} bytes of data, and ${MAX_BODY_BYTES} bytes as a whole`,
   );
 }

@@ -4,7 +4,10 @@ import { abandon, sayFailure } from './abandon.ts';
 import { JSON_TYPE } from '../../protocol/messages/extension.ts';
 import { type ConnectionInfo, UNREAD_TIMEOUT_MS } from '../../protocol/connection.ts';
 
-/** With every answer, should a browser show it: it is of one type, kept nowhere, framed by nobody, and runs nothing. */
+/**
+ * Headers of every answer, in case a browser shows it. They fix its type, forbid caches and frames, and let
+ * it run nothing.
+ */
 const guards = {
   'x-content-type-options': 'nosniff',
   'cache-control': 'no-store',
@@ -15,43 +18,44 @@ const guards = {
 /** Content type of Server-Sent Events. */
 export const EVENT_STREAM = 'text/event-stream';
 
-/** Whether an answer's body is there whole, and does not come in parts over time. */
+/** Whether an answer's body is whole, and not in parts over time. */
 export function isWhole({ body }: Reply): boolean {
   return typeof body === 'string' || body instanceof Uint8Array;
 }
 
-/** An answer whose parts come over time. */
+/** An answer in parts over time. */
 export type ReplyInParts = Reply & { readonly body: AsyncIterable<string | Uint8Array> };
 
 /**
- * Whether an answer is sent in parts over time. One whose status goes without a body is not, whatever its module gives; nor is what is no
- * answer at all, as a module in your own process may give it: its caller learns that elsewhere.
+ * Whether an answer is sent in parts over time. An answer with a status without a body is not, whatever its
+ * module returned. Neither is a value that is no answer, as a module in your own process may return it; its
+ * caller gets an error elsewhere.
  */
 export function comesInParts(reply: Reply): reply is ReplyInParts {
   const { status = 200, body } = reply ?? {};
   return typeof body === 'object' && body !== null && Symbol.asyncIterator in body && !bodiless.has(status);
 }
 
-/** What an answer that comes in parts needs besides. */
+/** The parts that an answer in parts needs besides. */
 export interface Parting {
-  /** The connection that it goes out on. */
+  /** The connection that carries it. */
   readonly connection: Pick<ConnectionInfo, 'drop'>;
-  /** Told when it has ended, in whatever way. */
+  /** Called when it has ended in any way. */
   onEnd(): void;
 }
 
-/** Makes responses of HTTP of answers. */
+/** Makes an HTTP response of an answer. */
 export type Responder = (reply: Reply, parting?: Parting) => Response;
 
-/** Headers in the form in which responses that share them cost a runtime the least. */
+/** Returns headers in the form that costs a runtime the least when many responses share them. */
 export type ShareHeaders = (headers: Readonly<Record<string, string>>) => Record<string, string> | Headers;
 
-/** @param log gets what a module fails with as its answer is ended unread; default: nobody does. */
+/** @param log gets the error of a module whose answer is ended unread; default: not logged. */
 export function createResponder(
   shareHeaders: ShareHeaders = (headers) => ({ ...headers }),
   log: Logger = silentLogger,
 ): Responder {
-  // Most answers: made once, for all of them.
+  // Most answers share this one.
   const plainJson = { status: 200, headers: shareHeaders({ 'content-type': JSON_TYPE, ...guards }) };
   return (reply, parting) => toResponse(reply, plainJson, parting, log);
 }
@@ -75,22 +79,25 @@ function toResponse(
     return new Response(null, { status, headers: others });
   }
   if (whole) return new Response(body, { status, headers });
-  // Tells reverse proxies to hand events on as they come.
+  // Tells reverse proxies to pass events on at once.
   headers['x-accel-buffering'] = 'no';
   const stream = streamOf(body, parting);
   try {
     return new Response(stream, { status, headers });
   } catch (error) {
-    // What HTTP cannot carry: the answer ends unread, and its place among the streams is free.
+    // HTTP cannot carry it: the answer ends unread, and its place among the streams is free.
     sayFailure(stream.cancel(error), log);
     throw error;
   }
 }
 
-/** Statuses whose answers have no body (RFC 9110), whatever a module gives with them. */
+/** Statuses whose answers have no body (RFC 9110), whatever a module returns. */
 const bodiless: ReadonlySet<number> = new Set([204, 205, 304]);
 
-/** Bytes of a part that are handed on at a time: the server and the connection make copies of what they hold. */
+/**
+ * The most bytes of a part that are passed on at a time: the server and the connection copy the bytes that
+ * they hold.
+ */
 const SLICE = 16 * 1024;
 
 function streamOf(
@@ -105,10 +112,11 @@ function streamOf(
   function send(controller: ReadableStreamDefaultController<Uint8Array>): void {
     controller.enqueue(rest.subarray(0, SLICE));
     rest = rest.subarray(SLICE);
-    // A server asks for more once its client has taken some. Where it says so by its own limits too, the first one ends it.
+    // A server asks for more once its client has read some. Where the server has a limit of its own too, the
+    // first limit ends it.
     clearTimeout(unread);
     unread = setTimeout(() => {
-      if (!parting?.connection.drop()) controller.error(new Error('The answer is not read'));
+      if (!parting?.connection.drop()) controller.error(new Error('The client does not read the answer'));
     }, UNREAD_TIMEOUT_MS);
   }
 
@@ -128,8 +136,8 @@ function streamOf(
         send(controller);
       } catch (error) {
         parting?.onEnd();
-        // Bun ends an answer whose stream fails as if it were whole. Where the connection is broken off, the stream is
-        // cancelled, and this wait ends with it.
+        // Bun ends an answer whose stream fails as if it were whole. Once the connection is closed, the
+        // stream is cancelled, and this wait ends with it.
         if (parting?.connection.drop()) await new Promise<never>(() => undefined);
         throw error;
       }

@@ -1,14 +1,14 @@
 import { BrokerError } from '../../protocol/errors.ts';
 
-/** Counts open event streams: each holds a socket and a watch for as long as its reader likes. */
+/** Counts open event streams: each holds a socket and a watch for as long as its reader wants. */
 export interface StreamLimit {
   /**
-   * Takes a place for a stream of `holder`, or of nobody known, which counts overall alone; what it gives lets go of the place,
-   * and may be called again.
-   * @throws BrokerError `too_many_requests` when there is none.
+   * Takes a place for a stream of `holder`. An unknown holder counts only overall. The returned function
+   * releases the place, and may be called again.
+   * @throws BrokerError `too_many_requests` when there is no place.
    */
   open(holder: string | undefined): () => void;
-  /** How many are open. */
+  /** The number of open streams. */
   readonly streams: number;
 }
 
@@ -17,7 +17,7 @@ export interface StreamLimitOptions {
   readonly overall: number;
 }
 
-/** After this a refused reader may look whether a place has become free, in seconds. */
+/** The seconds after which a refused reader may try again. */
 const RETRY_AFTER = 10;
 
 export function createStreamLimit({ perHolder, overall }: StreamLimitOptions): StreamLimit {
