@@ -125,6 +125,7 @@ describe('the site in a browser, from a folder', { skip: lacking('chromium') }, 
       'docs/index.html',
       'docs/tutorial.html',
       'docs/cli.html',
+      'docs/decisions/index.html',
       'docs/security.html',
     ]) {
       it(`has nothing that axe-core finds amiss on ${name}, ${scheme}`, async () => {
