@@ -126,7 +126,8 @@ describe('services.List', () => {
     for (const entries of [true, false]) {
       const store = memoryStore();
       for (let n = 1000; n < 6000; n++) await store.mutate(`n${n}`, put('x'));
-      const answer = createServices(store).call('List', callWith({ prefix: 'n', entries, limit: 1 }).call);
+      const page = entries ? { limit: 1 } : { entries };
+      const answer = createServices(store).call('List', callWith({ prefix: 'n', ...page }).call);
       // Counted already, and still to come.
       for (const name of ['n0', 'n9']) await store.mutate(name, put('x'));
       const { data, revision } = await bodyOf(await answer);

@@ -71,7 +71,8 @@ export function createServices(store: Store, waits?: WaitObserver): Module {
           throw new BrokerError('invalid_request', "Give 'name' or 'prefix', not both");
         }
         call.keepOpen();
-        const resume = after ?? lastEventId(call);
+        // A client that resumes by itself repeats its first request, and says in the header how far it has come.
+        const resume = lastEventId(call) ?? after;
         const scope = name === undefined ? { prefix: prefix ?? '' } : { name };
         const options = {
           ...scope,
@@ -99,6 +100,9 @@ async function registerEntry(store: Store, queues: Queues, p: RegisterParams, ca
   const { name, wait = 0, waited = 0, ticket, final = false, if_same: ifSame = false } = p;
   const own = writeOf(p, call);
   const guard = guardOf(p);
+  // A wait of 0 is one as well: that of a client whose time is over.
+  if (p.wait === undefined)
+    refuseGiven(p, ['waited', 'ticket', 'final'], "without 'wait': give how long to wait, such as '30s'");
   if (wait === 0) {
     const registration = noted(register(own, ifSame));
     return written(await queues.registerNow(name, registration.mutation, guard), registration.isChange);
@@ -145,6 +149,12 @@ async function deleteOf(store: Store, p: DeleteParams): Promise<Reply> {
     );
   const { revision, changes, ...batch } = await deletePrefix(store, prefix, { after, guard });
   return withChanges(success(batch, revision), changes);
+}
+
+/** A parameter that is taken and then not looked at would leave its caller guessing. */
+function refuseGiven<T>(p: T, names: readonly (keyof T & string)[], why: string): void {
+  const given = names.find((name) => p[name] !== undefined);
+  if (given !== undefined) throw invalid(`Parameter '${given}' has no meaning ${why}`);
 }
 
 function invalid(problem: string): BrokerError {
@@ -228,6 +238,9 @@ async function list(
       "Parameter 'wait' needs 'wait_count': how many entries to wait for",
     );
   }
+  if (p.wait === undefined)
+    refuseGiven(p, ['wait_count'], "without 'wait': give how long to wait, such as '30s'");
+  if (!entries) refuseGiven(p, ['after', 'limit'], "where 'entries' is false: the answer has no page");
   const reached =
     wait > 0
       ? await waitAtMost(wait, call, (signal) => store.waitForCount(prefix, wanted ?? 0, signal), waits)
