@@ -129,8 +129,8 @@ export function codeForStatus(status: number): ErrorCode {
   return errorCodes.find((code) => kinds[code].status === status && kinds[code].exit <= 5) ?? 'internal';
 }
 
-// The characters that a terminal may obey as commands: C0 and C1 controls and DEL. oxlint-disable-next-line
-// no-control-regex
+// The characters that a terminal may obey as commands: C0 and C1 controls and DEL.
+// oxlint-disable-next-line no-control-regex
 const control = /[\u0000-\u001f\u007f-\u009f]/g;
 
 /** The message of any thrown value, on one line and without control characters. */

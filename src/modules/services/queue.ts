@@ -203,8 +203,8 @@ function createQueue(store: Store, name: string, onEmpty: () => void): Queue {
         );
         const abort = (): void => {
           if (place.waiting === own) place.waiting = undefined;
-          // The reason of the signal, unchanged. oxlint-disable-next-line
-          // typescript/prefer-promise-reject-errors
+          // The reason of the signal, unchanged.
+          // oxlint-disable-next-line typescript/prefer-promise-reject-errors
           reject(signal.reason);
           if (place.waiting) return;
           if (ticket === undefined || options.isOver()) return leave(place);
