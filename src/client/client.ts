@@ -20,6 +20,7 @@ import type { WatchScope } from './registry/watch.ts';
 
 export type { ConnectOptions } from './connect-options.ts';
 
+/** Options of `watch`; without `name` and `prefix`, it reports every entry. */
 export interface WatchClientOptions extends WatchScope {
   /** Begins after this revision; default: with the next change. */
   readonly after?: number | undefined;
@@ -32,6 +33,7 @@ export interface WatchClientOptions extends WatchScope {
   readonly count?: number | undefined;
   /** How long a broken connection is tried again, in milliseconds from the start; default: no limit. */
   readonly timeoutMs?: number | undefined;
+  /** Ends the watch. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -3,6 +3,7 @@ import { checkOptions, isSignal, isText, isTime, type OptionRules } from '../pro
 import { checkDiscoveryKey } from './trust/proof.ts';
 import type { FoundBroker } from './discovery/responders.ts';
 
+/** Options of {@link discover} (contract, section 6). */
 export interface DiscoverOptions {
   /** Name of an entry that the broker holds. Default: any broker that answers. */
   readonly name?: string | undefined;

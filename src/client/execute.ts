@@ -7,6 +7,7 @@ import type { ChannelResponse } from '../runtime/runtime.ts';
 import { formatDuration, MAX_TIMER_MS } from '../protocol/formats/duration.ts';
 import type { CallParams, Rpc } from './connection/rpc.ts';
 
+/** Options of `execute`. */
 export interface ExecuteOptions {
   /**
    * Time limit of the whole call, its output included, in milliseconds; default: the broker's limit alone.

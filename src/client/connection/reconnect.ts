@@ -30,6 +30,7 @@ export interface Reconnect {
 /** Searches the network for so many milliseconds. Rejects with `unreachable` when nobody answers. */
 export type FindAgain = (ms: number, signal: AbortSignal) => Promise<FoundAgain>;
 
+/** The result of a search for a lost broker. */
 export interface FoundAgain {
   /** All brokers that answer, whatever they hold. */
   readonly brokers: readonly FoundBroker[];

@@ -20,12 +20,16 @@ export interface Rpc {
   close(): void;
 }
 
+/** Parameters of a call, by name; `undefined` ones are left out. */
 export type CallParams = Readonly<Record<string, Json | undefined>>;
 
+/** Options of one call. */
 export interface CallOptions {
   /** Time limit of connection and answer, in milliseconds; default: the client's. `Infinity`: no limit. */
   readonly timeoutMs?: number;
+  /** Ends the call; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
+  /** Further headers of the request; default: none. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 

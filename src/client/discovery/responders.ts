@@ -30,6 +30,7 @@ export interface Seen {
 export interface FoundBroker {
   /** Its best address: IPv4 first, then IPv6 link-local, then loopback; among equals, the first to answer. */
   readonly host: string;
+  /** TCP port of its API. */
   readonly port: number;
   /**
    * All addresses that it answered from, the best first. In the keyed form, also the others that its reply

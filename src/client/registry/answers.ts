@@ -7,6 +7,7 @@ export type EntryShape = string | object;
 
 /** An entry as a client sees it. `T` is the type that its reader expects; nothing checks it. */
 export interface ClientEntry<T extends EntryShape = string | JsonObject> {
+  /** Name of the entry. */
   readonly name: string;
   /** The stored data: the string, or the object without its stamps. */
   readonly data: T;
@@ -54,8 +55,11 @@ export type ClientChange<T extends EntryShape = string | JsonObject> =
 /** An entry was written. */
 export interface ClientPut<T extends EntryShape = string | JsonObject> {
   readonly type: 'put';
+  /** Name of the entry. */
   readonly name: string;
+  /** The registry's revision at this write. */
   readonly revision: number;
+  /** The stored data: the string, or the object without its stamps. */
   readonly data: T;
   /** When it was written, Unix time in seconds. */
   readonly lastWriteTs: number;

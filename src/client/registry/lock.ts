@@ -10,6 +10,7 @@ import type { HeldLock, Registry } from './registry.ts';
 import { backoff, deadlineIn, isPassing } from '../connection/retry.ts';
 import type { Rpc } from '../connection/rpc.ts';
 
+/** Options of `lock` and `withLock`. */
 export interface LockOptions {
   /** Data of the lock's entry; default `''`. */
   readonly data?: string | JsonObject | undefined;

@@ -20,31 +20,32 @@ export interface HeldLock {
   readonly name: string;
   readonly revision: number;
 }
+/** Options of a write under a lock. */
 export interface LockedOptions {
-  /**
-   * Writes only while this lock is held: its entry is still at that revision. Else throws
-   * `revision_conflict`.
-   */
+  /** Writes only while this lock is held (its entry has that revision); else `revision_conflict`. */
   readonly ifLocked?: HeldLock | undefined;
 }
+/** Options of every write. */
 export interface WriteOptions extends LockedOptions {
   /** Lifetime of the entry in milliseconds: it expires unless it is renewed; default: none. */
   readonly ttlMs?: number | undefined;
 }
+/** Options of `register`. */
 export interface RegisterOptions extends WriteOptions, WaitOptions {
   /** Whether to accept an existing entry whose data is equal; default false. */
   readonly ifSame?: boolean;
   /**
    * Whether to wait until the name is free, in the order of asking; default false. The wait survives broken
-   * connections and restarts. `timeoutMs` and `signal` end it. It cannot be combined with `ifSame` or
-   * `ifLocked`.
+   * connections and restarts; `timeoutMs` and `signal` end it. Not together with `ifSame` or `ifLocked`.
    */
   readonly wait?: boolean;
 }
+/** Options of a conditional write (contract, section 3). */
 export interface ConditionalOptions {
   /** Writes only if the entry is at this revision; 0: only if it does not exist. */
   readonly ifRevision?: number | undefined;
 }
+/** Options of `update`. */
 export interface UpdateOptions extends WriteOptions, ConditionalOptions {
   /**
    * Members to remove before the data is merged in, at most 1,000. Dots lead inwards (`db.host`); `\\.` is a
@@ -52,12 +53,14 @@ export interface UpdateOptions extends WriteOptions, ConditionalOptions {
    */
   readonly unset?: readonly string[] | undefined;
 }
+/** Options of a call that waits. */
 export interface WaitOptions {
   /** Time limit of the wait, in milliseconds; default: no limit. */
   readonly timeoutMs?: number | undefined;
+  /** Ends the wait; its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
 }
-
+/** Options of `waitForCount`. */
 export interface CountOptions extends WaitOptions {
   /** Whether to return the entries, and not their number alone; default false. */
   readonly entries?: boolean;
@@ -104,9 +107,8 @@ export interface Registry {
   /** How many entries have names that start with `prefix`. */
   count(prefix?: string): Promise<ClientCount>;
   /**
-   * Waits until at least `count` entries exist under `prefix` (a barrier), and returns how many there are.
-   * With `entries` it lists them: in a fleet of N, that sends N times N entries over the network. Throws
-   * `timeout`.
+   * Waits until at least `count` entries exist under `prefix` (a barrier), and returns how many there are. With
+   * `entries` it lists them: in a fleet of N, that sends N × N entries over the network. Throws `timeout`.
    */
   waitForCount<T extends EntryShape = string | JsonObject>(
     count: number,
@@ -118,9 +120,7 @@ export interface Registry {
 
 /** How long one request waits at the broker, in milliseconds. A longer wait takes several requests. */
 const POLL_MS = 30_000;
-/**
- * The same through a proxy, in milliseconds: many proxies close a connection that is silent for 30 seconds.
- */
+/** The same through a proxy, in milliseconds: many close a connection that is silent for 30 seconds. */
 export const PROXIED_POLL_MS = 20_000;
 
 /**

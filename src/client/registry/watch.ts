@@ -25,8 +25,11 @@ type StreamEvent =
   | { readonly type: 'watching'; readonly revision: number }
   | { readonly type: 'error'; readonly message: string };
 
+/** What a watch reports: one entry, or those under a prefix. */
 export interface WatchScope {
+  /** Name of the one entry to watch. Not together with `prefix`. */
   readonly name?: string;
+  /** Watches all entries whose names start with this; default: every entry. */
   readonly prefix?: string;
 }
 
