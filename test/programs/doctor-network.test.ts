@@ -201,7 +201,7 @@ describe('doctor, on hosts of a network,', { skip: netnsProblem() ?? false, conc
     }
     const two = await doctor('c', name('foo'), 'several_brokers', 7);
     for (const address of ['10.77.1.1', '10.77.1.2']) assert.ok(two.json.message?.includes(address));
-    assert.match(await does('c', two), /^ok +name +'foo' is there$/m);
+    assert.match(await does('c', two), /^ok +name +'foo' exists$/m);
     // The identity chooses one of them, as it does for other commands.
     const identity = parseReady(brokers[1]?.stderr() ?? '')?.fingerprint ?? '';
     const chosen = await doctor('c', [...name('foo'), '--fingerprint', identity], null, 0);
