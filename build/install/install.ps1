@@ -45,14 +45,14 @@ function Install-Bpbroker([string] $Version, [string] $Dir, [string] $Url, [bool
   }
 
   $Version = $Version -replace '^v', ''
-  if ($Version -notmatch '^[0-9A-Za-z.+-]*$') { throw "'$Version' is no version; one is such as 1.0.0." }
+  if ($Version -notmatch '^[0-9A-Za-z.+-]*$') { throw "'$Version' is not a version, such as 1.0.0." }
   if (-not $Url) {
     $releases = 'https://github.com/bpbroker/bpbroker/releases'
     $Url = if ($Version) { "$releases/download/v$Version" } else { "$releases/latest/download" }
   }
   $Url = $Url.TrimEnd('/')
   if ($Url -notmatch '^(https|file)://' -and -not $PlainHttp) {
-    throw "$Url is not https://: whoever is on the way could replace programs and checksums alike; take it all the same with -PlainHttp."
+    throw "$Url is not https://: anyone on the network path could replace programs and checksums; to accept that, add -PlainHttp."
   }
   if (-not $Dir) {
     $identity = [Security.Principal.WindowsPrincipal] [Security.Principal.WindowsIdentity]::GetCurrent()

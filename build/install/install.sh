@@ -15,8 +15,8 @@ Installs bpbroker and bpclient: install.sh [OPTIONS]
                       ~/.local/bin)                                                 [BPBROKER_INSTALL_DIR]
   --url URL           folder that holds the release's files (default: GitHub's
                       releases of bpbroker/bpbroker)                                [BPBROKER_INSTALL_URL]
-  --plain-http        take a URL with http:// too: whoever is on the way can then
-                      replace programs and checksums alike             [BPBROKER_INSTALL_PLAIN_HTTP=1]
+  --plain-http        accept a URL with http:// too: anyone on the network path can
+                      then replace programs and checksums              [BPBROKER_INSTALL_PLAIN_HTTP=1]
   --target TARGET     build to install, such as linux-x64-musl (default: this machine's)
   --help              this text
 TEXT
@@ -247,7 +247,7 @@ main() {
   has gzip || fail 'gzip is needed to unpack; install it'
   version=${version#v}
   case "$version$target" in
-    *[!0-9A-Za-z.+-]*) fail "'$version$target' is no version or target; they are such as 1.0.0 and linux-x64" ;;
+    *[!0-9A-Za-z.+-]*) fail "'$version$target' is not a version or target, such as 1.0.0 or linux-x64" ;;
   esac
   product=bpbroker
   programs='bpbroker bpclient'
@@ -273,7 +273,7 @@ main() {
     [Hh][Tt][Tt][Pp][Ss]://* | file:///*) ;;
     *)
       [ "$plain_http" = 1 ] ||
-        fail "$url is not https://: whoever is on the way could replace programs and checksums alike; take it all the same with --plain-http"
+        fail "$url is not https://: anyone on the network path could replace programs and checksums; to accept that, add --plain-http"
       ;;
   esac
 

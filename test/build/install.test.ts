@@ -240,7 +240,7 @@ describe('install.sh', { skip }, () => {
     const wrong: [string[], RegExp][] = [
       [['--prefix', 'x'], /unknown option '--prefix'; see --help/],
       [['--dir'], /option --dir needs a value/],
-      [['--version', '1 .*'], /'1 \.\*' is no version or target/],
+      [['--version', '1 .*'], /'1 \.\*' is not a version or target/],
     ];
     for (const [args, message] of wrong) assert.match((await install(args)).stderr, message);
     assert.match((await install(['--help'])).stdout, /--url URL .*\n.*\[BPBROKER_INSTALL_URL\]/);
@@ -260,7 +260,7 @@ describe('install.sh', { skip }, () => {
       assert.deepEqual([code, stdout], [1, '']);
       assert.match(
         stderr,
-        /^install\.sh: \S+ is not https:\/\/: .* take it all the same with --plain-http\n$/,
+        /^install\.sh: \S+ is not https:\/\/: .* add --plain-http\n$/,
       );
       assert.ok(!existsSync(dir));
     }

@@ -274,7 +274,7 @@ static pid_t group_of(pid_t thread) {
   return group;
 }
 
-/* Does half of a write in the other's place, and gives what it has to return. */
+/* Does half of a write in the other's place, and returns its result. */
 static long long half(const struct seccomp_notif *request, const struct call *call) {
   const unsigned long long *args = (const unsigned long long *)request->data.args;
   pid_t pid = (pid_t)request->pid;
