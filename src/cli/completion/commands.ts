@@ -30,7 +30,7 @@ export function completionCommands(program: string, root: () => Command): Readon
   });
   return {
     completion: {
-      description: 'Print what lets a shell complete command lines',
+      description: 'Print a script for shell completion',
       subCommands: Object.fromEntries(shells.map((shell) => [shell, script(shell)])),
     },
     complete: {

@@ -196,7 +196,7 @@ export const clientCommands: Readonly<Record<string, Command>> = {
   lock: {
     description: 'Run a command while it holds a lock',
     details:
-      'The lock is an entry that exists as long as the command runs; one at a time has it. It is renewed at a third of its lifetime, and released at the end. Signals are passed on to the command and all of its process group. If the lock is lost, they are ended before another can have it. The command finds its lock in BPBROKER_LOCK_NAME and BPBROKER_LOCK_REVISION; writes with --if-locked succeed only while it is held.',
+      'The lock is an entry that exists as long as the command runs, and only one holder has it at a time. It is renewed at a third of its lifetime, and released at the end. Signals are passed on to the command and all of its process group. If the lock is lost, they are ended before another can have it. The command finds its lock in BPBROKER_LOCK_NAME and BPBROKER_LOCK_REVISION; writes with --if-locked succeed only while it is held.',
     prints: 'What the command prints.',
     options: ['name', 'data', 'ttl', 'wait', 'foreground', ...connectionOptions],
     required: ['name'],
@@ -245,7 +245,7 @@ export const clientCommands: Readonly<Record<string, Command>> = {
     load: () => import('../commands/execute.ts'),
   },
   doctor: {
-    description: 'Say why no broker is found or reached from here, and the one thing to do',
+    description: 'Find out why no broker is found or reached from here, and what to do',
     details:
       "It checks the whole way, beginning with this host's interfaces and firewall, UDP queries and answers, and TCP. Then it checks the broker's identity, the access key, the name, and the broker's health and clock. It also checks a broker of this host. It changes nothing and keeps nothing. The access key is sent once, and only to a broker whose identity is known. The exit code says which part is in the way.",
     prints: 'A line for each check (ok, warn, fail or skip), then what is wrong and the one thing to do.',
