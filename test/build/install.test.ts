@@ -258,10 +258,7 @@ describe('install.sh', { skip }, () => {
     ]) {
       const { code, stdout, stderr } = await install(['--url', one, '--dir', dir], { env });
       assert.deepEqual([code, stdout], [1, '']);
-      assert.match(
-        stderr,
-        /^install\.sh: \S+ is not https:\/\/: .* add --plain-http\n$/,
-      );
+      assert.match(stderr, /^install\.sh: \S+ is not https:\/\/: .* add --plain-http\n$/);
       assert.ok(!existsSync(dir));
     }
     const { code, stderr } = await install(['--plain-http', '--url', plain, '--dir', dir], { env });
