@@ -41,28 +41,34 @@ export interface BrokerOptions {
   readonly file: string;
   /** Options over those of the file, for this run only, in the file's shape. */
   readonly config?: JsonObject;
-  /** Where to say what happens; default: nowhere. */
+  /** The log; default: none. */
   readonly log?: Logger;
-  /** Modules of whoever embeds the broker, by name; each needs its key in the configuration, as any module. */
+  /** Modules of the embedding program, by name; like any module, each needs its key in the configuration. */
   readonly modules?: Readonly<Record<string, Module>>;
   /** The extension directory; it need not exist. Default: `lib` beside the file. */
   readonly extensionDir?: string;
-  /** Where backups go; made when the first is. Default: `backups` beside the file. */
+  /** The folder for backups, made with the first one. Default: `backups` beside the file. */
   readonly backupDir?: string;
   /**
-   * Called after each self-check that found that the broker answers: for a watchdog of the system. Other failures,
+   * Called after each self-check in which the broker answered, for a watchdog of the system. Other failures,
    * such as a full disk, do not count: a restart would not correct them. It must not throw.
    */
   readonly onAlive?: () => void;
-  /** Self-checks come at least this often, in milliseconds, whatever `_global.healthcheck_freq_sec` says. */
+  /** The longest time between self-checks, in milliseconds, whatever `_global.healthcheck_freq_sec` says. */
   readonly checkEveryMs?: number | undefined;
-  /** Told the options that the broker opens with, once they are read and before the registry is. It must not throw. */
+  /**
+   * Called with the options of the broker, once they are read and before the registry is opened. It must not
+   * throw.
+   */
   readonly onOptions?: (options: Config) => void;
-  /** How many lines of the log were lost so far; default: nobody counts them. */
+  /** The number of lost lines of the log so far; default: not counted. */
   readonly lostLines?: () => number;
-  /** Writes a line of an audit trail that goes to the log; default: as any line of level `info`. */
+  /** Writes a line of an audit trail that goes to the log; default: like any line of level `info`. */
   readonly auditToLog?: (fields: LogFields) => void;
-  /** The program that hosts extensions in TypeScript and JavaScript; default: this runtime with our own host. */
+  /**
+   * The command of the program that hosts extensions in TypeScript and JavaScript; default: this runtime with
+   * our own host.
+   */
   readonly scriptHost?: () => readonly string[];
 }
 
@@ -72,33 +78,34 @@ export interface Broker {
   readonly app: Hono;
   /** The registry itself. */
   readonly store: Store;
-  /** Whether its file was not there before: the registry is a new one. */
+  /** Whether its file did not exist before, so that the registry is new. */
   readonly isNew: boolean;
-  /** What it runs with, all layers merged. */
+  /** Its present configuration, all layers merged. */
   readonly config: Config;
   /**
-   * Reads its file anew and takes over the options: keys, modules, periods, certificate, discovery key. What only a restart
-   * can change is logged.
-   * @throws BrokerError `invalid_config` for options that are malformed or wrong: the old ones go on then.
+   * Reads its file again and takes over the options: keys, modules, periods, certificate, discovery key.
+   * Options that need a restart are logged.
+   * @throws BrokerError `invalid_config` for malformed or wrong options: the old ones stay valid then.
    */
   reload(): Promise<void>;
   /**
-   * Serves the API (TCP) and answers discovery (UDP) as the configuration says.
-   * @throws BrokerError `unavailable` when a port is taken or may not be opened; `invalid_config` for a bad certificate.
+   * Serves the API (TCP) and answers discovery (UDP) as configured.
+   * @throws BrokerError `unavailable` when a port is taken or may not be opened; `invalid_config` for a bad
+   * certificate.
    */
   listen(): Promise<BrokerAddress>;
-  /** Ends what is under way, writes everything to its file and lets go of it. Safe to call twice. */
+  /** Ends requests in progress, writes everything to its file and closes it. It may be called twice. */
   close(): Promise<void>;
   /** `await using broker = await createBroker(…)` closes it at the end of the block. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Longest that `close` lets requests under way take. */
+/** The longest time that `close` waits for requests in progress, in milliseconds. */
 const CLOSE_GRACE_MS = 5000;
-/** Longest that it lets calls of extensions go on. */
+/** The longest time that it waits for calls of extensions, in milliseconds. */
 const EXTENSION_GRACE_MS = 3000;
 
-/** Opens the broker on a file: takes its lock, reads its configuration, loads its registry. */
+/** Opens the broker on a file: it takes the lock, reads the configuration and loads the registry. */
 export async function openBroker({
   file,
   config: options,
@@ -152,7 +159,8 @@ function compose(parts: Parts): Broker {
   const heartbeats = createHeartbeats();
   const closing = new AbortController();
   const measures = createMeasures();
-  // Copies of one file or image have the same registry's id and the same certificate. This tells them apart.
+  // Copies of one file or image have the same registry's id and the same certificate. This id distinguishes
+  // them.
   const instance = randomBytes(8).toString('hex');
   const trail = createBrokerAudit({
     file: parts.file,
@@ -189,7 +197,7 @@ function compose(parts: Parts): Broker {
       heartbeat: heartbeats.of('backups'),
       log,
     });
-  // These are made anew with the options that a reload takes over.
+  // A reload makes these again from the new options.
   let discovery = discoveryOf(settings.effective);
   let backups = backupsOf(settings.effective);
 
@@ -240,16 +248,16 @@ function compose(parts: Parts): Broker {
     discovery: { exchange: (query, source) => discovery?.exchange(query, source) },
   });
 
-  // In the reverse order of opening, each step whatever became of the one before.
+  // In the reverse order of opening; each step runs even if the one before failed.
   const close = async (): Promise<void> => {
     closing.abort(new BrokerError('unavailable', 'The broker is stopping'));
     health.close();
     selfQuery.close();
     await reloading;
     const steps = [
-      // While the doors are open, so that callers hear what became of their calls.
+      // This comes before the listeners close, so that callers still get the result of their calls.
       () => extensions.close(EXTENSION_GRACE_MS),
-      // Listeners that never opened were reported when they were asked for.
+      // An error in opening the listeners was reported to the caller of `listen`.
       async () => (await listeners?.catch(() => undefined))?.close(CLOSE_GRACE_MS),
       ...[...modules.values()].map((module) => async () => module.close?.()),
       () => backups.close(),
@@ -283,7 +291,7 @@ function compose(parts: Parts): Broker {
     health.checkSoon();
     for (const problem of unknownOptions(settings.written)) log.warn(problem, { file: parts.file });
     if (needRestart.length > 0) {
-      log.warn('these options count from the next start on', { options: needRestart.join(', ') });
+      log.warn('these options take effect at the next start', { options: needRestart.join(', ') });
     }
     log.info('the options were taken over anew', { file: parts.file });
   }
@@ -297,7 +305,7 @@ function compose(parts: Parts): Broker {
     },
     reload() {
       if (closed) return Promise.reject(new BrokerError('unavailable', 'The broker has been closed'));
-      // One after another, whatever became of the one before.
+      // One after another, even if the one before failed.
       const next = reloading.then(reload);
       reloading = next.catch(() => undefined);
       return next;
@@ -321,7 +329,7 @@ function compose(parts: Parts): Broker {
         health.checkSoon();
         return open.address;
       } catch (error) {
-        // The port may be free, or the certificate corrected, when it is asked again.
+        // At the next call the port may be free, or the certificate corrected.
         listeners = undefined;
         throw error;
       }

@@ -3,18 +3,21 @@ import type { Access } from '../extensions/loaded-extension.ts';
 import { formatAddress } from '../protocol/addresses/address.ts';
 import type { AccessKeys } from '../api/access/access-keys.ts';
 
-/** Keys that the broker gives to the programs it runs as extensions: for the registry alone, and for one call each. */
+/**
+ * Keys for the programs that the broker runs as extensions: each is valid only for the registry and for one
+ * call.
+ */
 export interface CallKeys {
   /**
-   * Makes a key, with the variables by which `bpclient` finds this broker and its key. None before the broker listens: an app
-   * that is mounted elsewhere does not know its address.
+   * Makes a key, with the variables that lead `bpclient` to this broker. Before the broker listens there are
+   * no variables, since an app mounted elsewhere does not know its address.
    */
   give(address: OwnAddress | undefined): Access;
-  /** Lets the keys pass beside those of the configuration. */
+  /** Accepts the keys besides those of the configuration. */
   amend(keys: AccessKeys): AccessKeys;
 }
 
-/** Where a broker listens. */
+/** The address that a broker listens on. */
 export interface OwnAddress {
   /** `api.listen_ip`. */
   readonly listenIp: string;
@@ -42,7 +45,7 @@ export function createCallKeys(): CallKeys {
     amend: (keys) => ({
       ...keys,
       check(module, presented, caller) {
-        // By its hash: how long that takes tells nothing of how near a guess came.
+        // The lookup is by hash: its time reveals nothing about how near a guess is.
         if (valid.size > 0 && module === MODULE && valid.has(presented() ?? '')) return;
         keys.check(module, presented, caller);
       },

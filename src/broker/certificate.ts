@@ -22,17 +22,18 @@ export interface Certificate {
 }
 
 /**
- * Trust in the broker's own certificate comes from its fingerprint and not from its dates, so these leave no host out whose
- * clock is wrong: from 2000 to RFC 5280's "no expiration" (section 4.1.2.5).
+ * The dates of a certificate that the broker makes: from 2000 to RFC 5280's "no expiration" (section
+ * 4.1.2.5). Clients trust its fingerprint and not its dates, so these exclude no host with a wrong clock.
  */
 const SINCE = Date.UTC(2000, 0, 1);
 const FOR_EVER = Date.UTC(9999, 11, 31, 23, 59, 59);
 
 /**
- * The certificate that the configuration names, or the broker's own, which is made at first start and kept beside
- * `configFile` (contract, section 5); or, of a registry that several brokers serve, in that registry, so that a client that
- * knows one of them knows them all.
- * @throws BrokerError `invalid_config` when a file cannot be read, or certificate and key do not belong together.
+ * Loads the certificate that the configuration names. Without one, the broker makes its own at the first
+ * start, and keeps it beside `configFile` (contract, section 5). For a registry of several brokers, that
+ * certificate is in the registry: a client that knows one broker then knows them all.
+ * @throws BrokerError `invalid_config` when a file cannot be read, or certificate and key do not belong
+ * together.
  */
 export async function loadCertificate(
   api: Config['api'],
@@ -55,44 +56,48 @@ export async function loadCertificate(
   const cert = await readIfThere(certFile);
   if (cert !== undefined) return pair(cert, await readKey(keyFile, log), certFile);
   const made = await makeOwn();
-  // The key first: a key without its certificate is made anew at the next start, the reverse would be an error.
+  // The key comes first: a key without its certificate is replaced at the next start, the reverse would be an
+  // error.
   await replaceFile(keyFile, [made.key], { mode: 0o600 });
   await replaceFile(certFile, [made.cert], { mode: 0o644 });
   log.info('made a certificate', { file: certFile });
   return pair(made.cert, made.key, certFile);
 }
 
-/** Where the certificate that a broker makes for itself is kept, beside its configuration. */
+/** The files of the certificate that a broker makes, beside its configuration. */
 export function ownFiles(configFile: string): { readonly certFile: string; readonly keyFile: string } {
   const base = path.join(path.dirname(configFile), path.basename(configFile, path.extname(configFile)));
   return { certFile: `${base}.crt`, keyFile: `${base}.key` };
 }
 
-/** Whether the configuration names a certificate that can be used. */
+/** Whether the configuration names a usable certificate. */
 export function isNamed({ ssl_cert: cert }: Config['api']): boolean {
   return cert !== '' && !isOriginalsDummy(cert);
 }
 
-/** The name of the certificate among what brokers over one registry have in common. */
+/** The name of the certificate among the texts that the brokers of a registry share. */
 export const COMMON_CERTIFICATE = 'certificate';
 
-/** The text that it has there. */
+/** The text under that name. */
 export function commonText({ cert, key }: KeyPair): string {
   return JSON.stringify({ cert, key });
 }
 
-/** Loaded at the first start alone. */
+/** The code for it is loaded only at the first start. */
 async function makeOwn(): Promise<KeyPair> {
   const { makeSelfSigned } = await import('./self-signed.ts');
   return await makeSelfSigned('bpbroker', SINCE, FOR_EVER);
 }
 
-/** The certificate that all brokers of a registry have in common. */
+/** The certificate that all brokers of a registry share. */
 async function loadCommon({ common }: SharedRegistry): Promise<Certificate> {
   return readCommon(await common(COMMON_CERTIFICATE, async () => commonText(await makeOwn())));
 }
 
-/** The certificate in such a text. Throws `invalid_config`. */
+/**
+ * The certificate in such a text.
+ * @throws BrokerError `invalid_config` for any other text.
+ */
 export function readCommon(text: string): Certificate {
   let stored: unknown;
   try {
@@ -110,7 +115,7 @@ export function readCommon(text: string): Certificate {
   return pair(cert, key, 'in etcd');
 }
 
-// A configuration written by 0.22 may spell out the certificate that came with it, whose key everybody has.
+// Whether a file is the certificate that came with 0.22, which its configuration may name. Its key is public.
 function isOriginalsDummy(file: string): boolean {
   return /(^|[\\/])dummy_api\.crt$/.test(file);
 }
@@ -119,7 +124,7 @@ function pair(cert: string, key: string, source: string): Certificate {
   try {
     const certificate = new X509Certificate(cert);
     if (!certificate.checkPrivateKey(createPrivateKey(key)))
-      throw new Error('its private key is another one');
+      throw new Error('its private key belongs to another certificate');
     return { cert, key, fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase() };
   } catch (error) {
     throw new BrokerError('invalid_config', `Cannot use the certificate ${source}: ${messageOf(error)}`, {
@@ -128,7 +133,7 @@ function pair(cert: string, key: string, source: string): Certificate {
   }
 }
 
-/** A private key, which is closed to other users before it is used. */
+/** Reads a private key, after its file was closed to other users. */
 async function readKey(file: string, log: Logger): Promise<string> {
   const key = await readPem(file);
   await closePrivateKey(file, log);

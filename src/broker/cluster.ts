@@ -5,18 +5,21 @@ import { messageOf } from '../protocol/errors.ts';
 import { VERSION } from '../protocol/version.ts';
 import type { SharedRegistry } from './opening/broker-store.ts';
 
-/** The brokers that serve one registry, this one among them. */
+/** The brokers that serve one registry, including this one. */
 export interface ClusterView {
-  /** This broker answers at `url` from now on. */
+  /** Announces that this broker answers at `url`. */
   announce(url: string): void;
-  /** The brokers that serve it now; what was last known, and why, where that is unknown. Never rejects. */
+  /**
+   * The brokers that serve it now; the last known ones, and the reason, where that is unknown. It never
+   * rejects.
+   */
   look(): Promise<Cluster>;
 }
 
-/** However many ask, etcd is asked at most so often. */
+/** The shortest pause between two requests to etcd, in milliseconds, however many callers there are. */
 const LOOK_EVERY_MS = 1000;
 
-/** @param instance tells this process from all others. */
+/** @param instance identifies this process. */
 export function createCluster(shared: SharedRegistry, instance: string): ClusterView {
   let looking: Promise<Cluster> | undefined;
   let until = -Infinity;
@@ -49,7 +52,7 @@ export function createCluster(shared: SharedRegistry, instance: string): Cluster
   };
 }
 
-/** Other versions, and others who may write there, say what they like: only texts count. */
+/** Other versions, and other programs with access to etcd, may write anything: only texts count. */
 function readBroker(text: string, own: string): ClusterBroker[] {
   const about = parseObject(text);
   if (!isObject(about)) return [];

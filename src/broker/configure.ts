@@ -12,18 +12,18 @@ import { closeToOthers } from './opening/file-permissions.ts';
 import { preparePlace } from './opening/place.ts';
 
 export interface Additions {
-  /** Paths of what was added, such as `ossec._access_key`. */
+  /** The paths of added values, such as `ossec._access_key`. */
   readonly added: readonly string[];
-  /** Paths that have another value already: they were left as they are. */
+  /** The paths that have another value already, which was kept. */
   readonly kept: readonly string[];
 }
 
 /**
- * Adds options and entries to a configuration file, replacing nothing (contract, section 2, `configure`).
- * @param first is done once it is known that no broker runs on the file and that the addition is valid, before anything is
- *   written.
- * @throws BrokerError when a broker runs on the file, or what is added is not valid; what `first` throws. Nothing is
- *   changed then.
+ * Adds options and entries to a configuration file without replacing any (contract, section 2, `configure`).
+ * @param first is called before anything is written, once the addition is valid and no broker runs on the
+ * file.
+ * @throws BrokerError when a broker runs on the file, or the addition is not valid; any error of `first`. The
+ * file is unchanged then.
  */
 export async function addToConfiguration(
   file: string,

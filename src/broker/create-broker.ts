@@ -9,18 +9,21 @@ import { checkOptions, isFunction, isText, type OptionRules } from '../protocol/
 import { type Broker, openBroker } from './broker.ts';
 
 export interface CreateBrokerOptions {
-  /** Where it keeps its file, `bpbroker.json`, with registry and certificate; made when it does not exist. Extensions: `lib`; backups: `backups`. */
+  /**
+   * The folder for its file `bpbroker.json`, with registry and certificate; created if needed. Extensions are
+   * in `lib`, backups in `backups`.
+   */
   readonly dir: string;
   /**
-   * Options over those in its file, in that file's shape, for this run only; default: none. An object of an interface of your
-   * own fits too.
+   * Options over those in its file, in that file's shape, for this run only; default: none. An object of an
+   * interface of your own fits too.
    */
   readonly config?: BrokerConfig | (BrokerSections & object);
-  /** Modules of your own by name; each becomes callable through its key in `config`. */
+  /** Modules of your own by name; each can be called once it has a key in `config`. */
   readonly modules?: Readonly<Record<string, Module>>;
-  /** Where to say what happens; default: nowhere. */
+  /** The log; default: none. */
   readonly log?: Logger;
-  /** Called after each self-check that found that the broker answers. */
+  /** Called after each self-check in which the broker answered. */
   readonly onAlive?: () => void;
 }
 
@@ -42,8 +45,8 @@ const rules: OptionRules<CreateBrokerOptions> = {
 /**
  * Opens a broker in this process.
  *
- * @throws BrokerError `invalid_config` for an option that is missing, wrong or unknown, and when its file is malformed,
- *   damaged, or in use by another broker.
+ * @throws BrokerError `invalid_config` for an option that is missing, wrong or unknown, and when its file is
+ * malformed, damaged, or in use by another broker.
  * @example
  * ```ts
  * import { createBroker } from 'bpbroker';

@@ -20,7 +20,7 @@ import {
   startResponder,
 } from './discovery/responder.ts';
 
-/** Where a broker can be reached. */
+/** The addresses of a broker. */
 export interface BrokerAddress {
   /** `https://HOST:PORT` */
   readonly url: string;
@@ -30,23 +30,26 @@ export interface BrokerAddress {
   readonly udpPort: number;
   /** SHA-256 of its certificate, 64 lower-case hex digits. */
   readonly fingerprint: string;
-  /** Whether discovery answers only those who have its key. */
+  /** Whether discovery answers only clients that have its key. */
   readonly keyed: boolean;
 }
 
-/** The open doors of a broker: the API's server and discovery's responder, on one port number. */
+/** The open ports of a broker: the API's server and discovery's responder, on one port number. */
 export interface Listeners {
-  /** As of now: the certificate may be another one after {@link renew}. */
+  /** The present address: {@link renew} may change the certificate. */
   readonly address: BrokerAddress;
-  /** PEM of the certificate they present. */
+  /** The PEM of the presented certificate. */
   readonly certificate: string;
-  /** Takes over another certificate and another discovery, on the same ports; requests under way are finished. */
+  /**
+   * Takes over another certificate and another discovery, on the same ports; requests in progress are
+   * finished.
+   */
   renew(change: Renewal): Promise<void>;
-  /** Why connections are refused now, or were within the last minute; nothing when none was. */
+  /** Why connections are refused now, or were within the last minute; undefined when none was. */
   refusing(): string | undefined;
-  /** How many connections are open; nothing where the runtime does not tell. */
+  /** The number of open connections; undefined where the runtime does not say. */
   connections(): number | undefined;
-  /** What became of discovery's datagrams since the doors opened. */
+  /** The numbers of discovery's datagrams by outcome, since the ports opened. */
   discovered(): ResponderStats;
   close(graceMs: number): Promise<void>;
 }
@@ -57,18 +60,18 @@ export interface ListenOptions {
   readonly api: Config['api'];
   /** The configuration file, beside which the certificate is kept. */
   readonly file: string;
-  /** Of a registry that other brokers serve too. */
+  /** The shared part of a registry that other brokers serve too. */
   readonly shared: SharedRegistry | undefined;
   /** Whether the registry holds an entry. */
   has(name: string): Promise<boolean>;
-  /** For a broker that has a discovery key. */
+  /** Keyed discovery, for a broker with a discovery key. */
   readonly discovery: KeyedDiscovery | undefined;
   readonly log: Logger;
-  /** As the responder's. */
+  /** As in the responder's options. */
   isOwn(datagram: Uint8Array): boolean;
 }
 
-/** How often a free port is looked for, when any will do, that TCP and UDP both have free. */
+/** The attempts to find a port that is free for both TCP and UDP, where any port will do. */
 const PORT_ATTEMPTS = 20;
 
 export async function listen(options: ListenOptions): Promise<Listeners> {
@@ -86,7 +89,7 @@ export async function listen(options: ListenOptions): Promise<Listeners> {
   }
 }
 
-/** What can change without another port. */
+/** The parts that can change without another port. */
 interface Renewal {
   readonly certificate: Certificate;
   readonly discovery: KeyedDiscovery | undefined;
@@ -98,7 +101,7 @@ interface Doors {
   certificate: Certificate;
 }
 
-/** How long requests that an old certificate was used for may take. */
+/** How long requests under an old certificate may take, in milliseconds. */
 const RENEW_GRACE_MS = 5000;
 
 function combine(options: ListenOptions, doors: Doors): Listeners {
@@ -107,7 +110,7 @@ function combine(options: ListenOptions, doors: Doors): Listeners {
   const { port } = doors.server;
   const closing: Promise<void>[] = [];
   let { discovery } = options;
-  /** Of responders that have been closed. */
+  /** The numbers of responders that have been closed. */
   let before = noStats;
   return {
     get address() {
@@ -153,7 +156,7 @@ function combine(options: ListenOptions, doors: Doors): Listeners {
 const SERVE_ATTEMPTS = 40;
 const SERVE_PAUSE_MS = 50;
 
-/** The port is ours, but it may take a moment until the system has let go of it. */
+/** The port is ours, but the system may take a moment to release it. */
 async function serveAgain(options: ListenOptions, certificate: Certificate): Promise<HttpServer> {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -165,13 +168,13 @@ async function serveAgain(options: ListenOptions, certificate: Certificate): Pro
   }
 }
 
-/** Open files that are left for others than connections: at least so many, for journals, backups and a program or two. */
+/** The least number of open files that connections leave for journals, backups and a program or two. */
 const MIN_RESERVE = 16;
 const MAX_RESERVE = 1024;
-/** Connections that are taken even so. */
+/** The number of connections that are accepted in any case. */
 const MIN_CONNECTIONS = 8;
 
-/** How many connections may be open, of a process that may have `limit` open files and has `open` of them already. */
+/** The most open connections of a process that may have `limit` open files and has `open` of them already. */
 function connectionLimit(limit: number, open: number): number {
   const reserve = Math.min(Math.max(MIN_RESERVE, Math.floor(limit / 8)), MAX_RESERVE);
   return Math.max(MIN_CONNECTIONS, limit - open - reserve);

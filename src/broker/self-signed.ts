@@ -9,8 +9,8 @@ export interface KeyPair {
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
 /**
- * Makes a P-256 key and a certificate of it for the DNS name `name`, signed by itself (RFC 5280): for servers, and for no
- * other use. `from` and `to` are Unix milliseconds, of which whole seconds count; 0 to 9999-12-31T23:59:59Z.
+ * Makes a P-256 key and a self-signed certificate for the DNS name `name` (RFC 5280). It is only for servers.
+ * `from` and `to` are Unix milliseconds, rounded down to seconds, from 0 to 9999-12-31T23:59:59Z.
  */
 export async function makeSelfSigned(name: string, from: number, to: number): Promise<KeyPair> {
   const { privateKey, publicKey } = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
@@ -39,12 +39,12 @@ async function exported(format: 'spki' | 'pkcs8', key: webcrypto.CryptoKey): Pro
   return Buffer.from(await webcrypto.subtle.exportKey(format, key));
 }
 
-/** Not an authority, signs handshakes alone, is a server, has the name. */
+/** Not an authority; only for signatures of handshakes; a server; with this name. */
 function extensions(name: string): Buffer {
   const critical = der(BOOLEAN, Buffer.of(0xff));
   return sequence(
     sequence(oid('2.5.29.19'), critical, octets(sequence())),
-    // The first bit of the list, digitalSignature; seven of its byte are unused.
+    // The first bit of the list is digitalSignature; seven bits of its byte are unused.
     sequence(oid('2.5.29.15'), critical, octets(bits(7, Buffer.of(0x80)))),
     sequence(oid('2.5.29.37'), octets(sequence(oid('1.3.6.1.5.5.7.3.1')))),
     sequence(oid('2.5.29.17'), octets(sequence(der(DNS_NAME, Buffer.from(name))))),
@@ -64,7 +64,7 @@ const SET = 0x31;
 const DNS_NAME = 0x82;
 const EXPLICIT = 0xa0;
 
-/** One value in the distinguished encoding rules of ASN.1 (X.690): what it is, its length, its contents. */
+/** One value in the distinguished encoding rules of ASN.1 (X.690): its tag, its length, its contents. */
 function der(tag: number, ...contents: readonly Buffer[]): Buffer {
   const { length } = Buffer.concat(contents);
   const bytes: number[] = [];
@@ -77,14 +77,20 @@ const sequence = (...contents: readonly Buffer[]): Buffer => der(SEQUENCE, ...co
 const octets = (content: Buffer): Buffer => der(OCTET_STRING, content);
 const bits = (unused: number, content: Buffer): Buffer => der(BIT_STRING, Buffer.of(unused), content);
 
-/** A positive number, most significant byte first: without zeros in front, but with one where the sign would be. */
+/**
+ * A positive number, most significant byte first. It has no leading zeros, except for one where the sign bit
+ * would be set.
+ */
 function integer(bytes: Buffer): Buffer {
   const first = bytes.findIndex((byte) => byte !== 0);
   const digits = first === -1 ? Buffer.of(0) : bytes.subarray(first);
   return der(INTEGER, (digits[0] ?? 0) < 0x80 ? digits : Buffer.concat([Buffer.of(0), digits]));
 }
 
-/** The first two numbers share a byte; each other one has seven bits in a byte, and a mark on all but its last. */
+/**
+ * The first two numbers share a byte. Each other one has seven bits in a byte, and a mark on all but its last
+ * byte.
+ */
 function oid(dotted: string): Buffer {
   const [first = 0, second = 0, ...others] = dotted.split('.').map(Number);
   const bytes = [first * 40 + second];

@@ -7,15 +7,15 @@ import { messageOf } from './errors.ts';
  */
 const meanings: Readonly<Record<string, readonly [meaning: string, remedy: string]>> = {
   EACCES: ['permission denied', 'run as its owner, or have its owner or mode changed'],
-  EPERM: ['not permitted', 'run as its owner, or as one who may do so'],
+  EPERM: ['not permitted', 'run as its owner, or as a user who may do so'],
   EROFS: ['the file system is read-only', 'mount it writable, or use another folder'],
   ENOSPC: ['no space left on device', 'free some of it'],
   EDQUOT: ["the user's disk quota is used up", 'free some space, or have the quota raised'],
   EMFILE: ['too many open files in this process', 'raise its limit (ulimit -n)'],
   ENFILE: ['too many open files on this host', 'end other programs, or raise the limit of the system'],
-  EEXIST: ['there is something of that name already', 'remove it, or use another name'],
+  EEXIST: ['that name exists already', 'remove it, or use another name'],
   EBUSY: [
-    'it is in use, or mounted as a single file, which cannot be replaced',
+    'it is in use, or is a mounted file, which cannot be replaced',
     'end the program that uses it, or mount its folder instead',
   ],
   EISDIR: ['it is a folder', 'give the path of a file'],

@@ -86,7 +86,7 @@ describe('SIGHUP', { skip: noSignal }, () => {
           options['_global'] = { log_level: 'warn' };
           options['api'] = { ...options['api'], listen_port: 1, listen_prt: 2 };
         });
-        await reload(broker, 'these options count from the next start on');
+        await reload(broker, 'these options take effect at the next start');
         await waitFor('the warning', () => broker.stderr().includes("did you mean 'api.listen_port'?"));
         assert.match(broker.stderr(), /next start on options=api\.listen_port$/m);
         assert.equal((await broker.stop()).code, 0);

@@ -7,24 +7,27 @@ import type { LogFields, Logger } from '../../protocol/logger.ts';
 import { VERSION } from '../../protocol/version.ts';
 import { openTrail, type Trail } from './trail.ts';
 
-/** The audit trail of a broker, as its configuration asks for it. */
+/** The audit trail of a broker, as its configuration sets it. */
 export interface BrokerAudit {
   readonly sink: AuditSink;
-  /** Takes over other options; the same ones have the file opened anew, as after a rotation by another program. */
+  /**
+   * Takes over options. It opens the file again even for the same ones, as needed after a rotation by another
+   * program.
+   */
   configure(config: AuditConfig | undefined): void;
-  /** What health says of it; nothing where there is no trail. */
+  /** The state for the health check; undefined where there is no trail. */
   state(): AuditState | undefined;
-  /** Writes what waits, and ends the trail. */
+  /** Writes the waiting lines, and ends the trail. */
   close(): void;
 }
 
 export interface AuditState extends AuditCounts {
-  /** Where it is written to; nothing for the log. */
+  /** The file of the trail; undefined for the log. */
   readonly file: string | undefined;
   readonly isRequired: boolean;
-  /** Why it cannot be written now; nothing when all is well. */
+  /** Why it cannot be written now; undefined when it can. */
   readonly problem: string | undefined;
-  /** Lines that wait until it can be written again. */
+  /** The number of lines that wait until it can be written again. */
   readonly waiting: number;
 }
 
@@ -32,19 +35,19 @@ export interface BrokerAuditOptions {
   /** The broker's configuration file. */
   readonly file: string;
   readonly config: AuditConfig | undefined;
-  /** Tells this running broker from others. */
+  /** Identifies this running broker. */
   readonly instance: string;
-  /** The registry's revision now. */
+  /** The registry's present revision. */
   revision(): number;
   readonly log: Logger;
-  /** Writes a line to the log, whatever its level is. */
+  /** Writes a line to the log, whatever the log's level. */
   readonly toLog: (fields: LogFields) => void;
 }
 
-/** What `_audit.max_bytes` and `_audit.keep` are unless they are given. */
+/** The defaults of `_audit.max_bytes` and `_audit.keep`. */
 const defaults = { maxBytes: 64 * 1024 * 1024, keep: 10 };
 
-/** A trail that is written to. */
+/** A trail that is open. */
 interface Open {
   write(record: AuditRecord): Promise<boolean>;
   readonly trail?: Trail;

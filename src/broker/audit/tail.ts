@@ -1,18 +1,20 @@
 import { readSync } from 'node:fs';
 import { isObject } from '../../protocol/formats/data.ts';
 
-/** How much of the end of a trail is looked at: a line has less than 128 KiB. */
+/** The bytes of the end of a trail that are read: a line has less than 128 KiB. */
 const TAIL_BYTES = 256 * 1024;
 
 /** The end of a trail that exists. */
 export interface Tail {
-  /** Number of its last line. */
+  /** The number of its last line. */
   readonly seq: number;
-  /** Bytes up to the end of its last line: what is behind it is a line in part, as a power cut leaves it. */
+  /** The bytes up to the end of its last line. The rest is an incomplete line, as a power cut leaves it. */
   readonly bytes: number;
 }
 
-/** The end of the trail in an open file of `size` bytes; nothing where its end is that of no trail. */
+/**
+ * The end of the trail in an open file of `size` bytes; undefined where the file does not end like a trail.
+ */
 export function readTail(fd: number, size: number): Tail | undefined {
   const from = Math.max(0, size - TAIL_BYTES);
   const bytes = readAt(fd, from, size - from);
@@ -25,12 +27,12 @@ export function readTail(fd: number, size: number): Tail | undefined {
     if (seq !== undefined) return { seq: seq + damaged, bytes: from + last + 1 };
     end = begin;
   }
-  // A first line in part may be all that there is.
+  // The file may hold only an incomplete first line.
   const isPart = from === 0 && last < 0 && bytes.toString('utf8', 0, BEGINNING.length) === BEGINNING;
   return isPart ? { seq: 0, bytes: 0 } : undefined;
 }
 
-/** The number of the first line of a trail; nothing where there is none. */
+/** The number of the first line of a trail; undefined where there is none. */
 export function readFirstSeq(fd: number, size: number): number | undefined {
   const bytes = readAt(fd, 0, Math.min(size, TAIL_BYTES));
   const end = bytes.indexOf(LINE_END);
@@ -47,7 +49,7 @@ function seqOf(line: string): number | undefined {
     const seq = isObject(value) ? value['seq'] : undefined;
     return Number.isSafeInteger(seq) ? (seq as number) : undefined;
   } catch {
-    // A line in part.
+    // An incomplete line.
     return undefined;
   }
 }

@@ -22,27 +22,27 @@ import { asidePath, lastAsideSeq, prune } from './trail-files.ts';
 export interface TrailFileOptions {
   readonly file: string;
   readonly maxBytes: number;
-  /** How many are kept of those that were put aside. */
+  /** The number of rotated files that are kept. */
   readonly keep: number;
   readonly log: Logger;
 }
 
-/** The file that a trail is written to. Every call throws what is in the way; it may be called again then. */
+/** The file of a trail. Every call throws the system's error, and may be repeated after that. */
 export interface TrailFile {
   /**
-   * Opens it, unless it is open and was not removed. Gives the number of the last line that there is, in it or put aside, where it
-   * was opened now.
+   * Opens it, unless it is open and was not removed.
+   * @returns the number of the last line, in it or in a rotated file, if it was opened now; else undefined.
    */
   open(): number | undefined;
-  /** Puts it aside if `bytes` more do not fit into it. Its next line has the number `seq`. */
+  /** Rotates it if `bytes` more do not fit. Its next line has the number `seq`. */
   makeRoom(bytes: number, seq: number): void;
-  /** Hands bytes to the system; gives how many it took. */
+  /** Writes bytes to the system; returns how many it accepted. */
   append(bytes: Uint8Array): number;
-  /** How many more bytes fit. */
+  /** The number of further bytes that fit. */
   room(): number;
-  /** Closes it: what it was opened as may be another by now. */
+  /** Closes it, since its name may lead to another file by now. */
   forget(): void;
-  /** Has the system write it to the disk, and closes it. */
+  /** Syncs it to the disk, and closes it. */
   close(): void;
 }
 
@@ -52,7 +52,7 @@ interface OpenFile {
   firstSeq: number | undefined;
 }
 
-/** After it could not be put aside, in milliseconds. */
+/** The pause after a failed rotation, in milliseconds. */
 const RETRY_MS = 1000;
 
 export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions): TrailFile {
@@ -65,7 +65,7 @@ export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions)
     return current;
   }
 
-  /** Whether what is open has no name any more: what is written there is lost. */
+  /** Whether the open file has no name any more: lines written there are lost. */
   function isRemoved({ fd }: OpenFile): boolean {
     return process.platform !== 'win32' && fstatSync(fd).nlink === 0;
   }
@@ -73,11 +73,11 @@ export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions)
   function open(): number | undefined {
     if (current && !isRemoved(current)) return undefined;
     if (current) {
-      log.warn('the audit trail was removed; another one is begun', { file });
+      log.warn('the audit trail was removed; a new one begins', { file });
       forget();
     }
     const { O_RDWR, O_APPEND, O_CREAT } = constants;
-    // A pipe in its place must not hold up the broker.
+    // A pipe of that name must not block the broker.
     const fd = openItself(O_RDWR | O_APPEND | O_CREAT | unixFlags());
     try {
       const stats = fstatSync(fd);
@@ -93,7 +93,7 @@ export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions)
         ftruncateSync(fd, tail.bytes);
         const bytes = stats.size - tail.bytes;
         log.warn(
-          'the audit trail ended in a line in part, as a crash of the system leaves it; it was cut off',
+          'the audit trail ended in an incomplete line, as a crash of the system leaves it; the line was cut off',
           {
             file,
             bytes,
@@ -142,9 +142,9 @@ export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions)
       throw new BrokerError('invalid_config', `${aside} exists already: move it away`);
     renameSync(file, aside);
     current = undefined;
-    // While the next lines are written: a disk may take its time for it.
+    // This runs while the next lines are written, since a disk may be slow to sync.
     fdatasync(fd, (unsynced) => {
-      // A server that holds the file may tell here alone that it has no room: thrown, that would end the broker.
+      // A file server may report a full disk only here. An uncaught error would end the broker.
       close(fd, (unclosed) => {
         const error = unsynced ?? unclosed;
         if (error)
@@ -168,7 +168,7 @@ export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions)
         putAside(now, seq);
         rotationProblem = undefined;
       } catch (error) {
-        // It grows beyond its limit rather than lose a line.
+        // It grows beyond its limit, so that no line is lost.
         rotateAt = performance.now() + RETRY_MS;
         const reason = reasonOf(error);
         if (rotationProblem === undefined) log.error('the audit trail cannot be put aside', { file, reason });
@@ -194,13 +194,16 @@ export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions)
   };
 }
 
-/** Windows has neither. */
+/** Windows has neither flag. */
 function unixFlags(): number {
   const { O_NOFOLLOW, O_NONBLOCK } = constants;
   return process.platform === 'win32' ? 0 : O_NOFOLLOW | O_NONBLOCK;
 }
 
-/** What a trail is appended to is a file of the broker's own: whoever could choose another would have it written to. */
+/**
+ * Checks that the file is the broker's own. Otherwise another user could choose a file that the broker then
+ * writes to.
+ */
 function checkOwn(stats: Stats, file: string): void {
   const problem = !stats.isFile()
     ? 'it is no file'

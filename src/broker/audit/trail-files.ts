@@ -4,13 +4,13 @@ import { readTail } from './tail.ts';
 
 const SEQ_DIGITS = 15;
 
-/** What a trail is called once it is put aside: by the number of its first line, so that names sort as the lines do. */
+/** The path of a rotated trail: it has the number of its first line, so that names sort as the lines do. */
 export function asidePath(file: string, firstSeq: number): string {
   const { dir, name, ext } = path.parse(file);
   return path.join(dir, `${name}-${String(firstSeq).padStart(SEQ_DIGITS, '0')}${ext}`);
 }
 
-/** Those that were put aside, oldest first. Whatever else has such a name, a link say, is none. */
+/** The rotated files, oldest first. Anything else with such a name, such as a link, does not count. */
 function asideFiles(file: string): string[] {
   const { dir, name, ext } = path.parse(file);
   return readdirSync(dir)
@@ -23,13 +23,13 @@ function asideFiles(file: string): string[] {
     .toSorted();
 }
 
-/** Removes the oldest of those that were put aside but for `keep`. */
+/** Removes the oldest rotated files, and keeps `keep` of them. */
 export function prune(file: string, keep: number): void {
   const all = asideFiles(file);
   for (const old of all.slice(0, Math.max(0, all.length - keep))) rmSync(old, { force: true });
 }
 
-/** Number of the last line that was put aside; 0 where there is none that can be read. */
+/** The number of the last line in the rotated files; 0 where none can be read. */
 export function lastAsideSeq(file: string): number {
   const last = asideFiles(file).at(-1);
   if (last === undefined) return 0;

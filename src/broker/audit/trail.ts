@@ -4,28 +4,36 @@ import { reasonOf } from '../../protocol/system-errors.ts';
 import { isFull } from '../../store/file/disk-errors.ts';
 import { createTrailFile, type TrailFileOptions } from './trail-file.ts';
 
-/** A trail in a file: one line for each record, numbered without a gap also across restarts and files that were put aside. */
+/**
+ * A trail in a file: one line for each record, numbered without a gap, also across restarts and rotated
+ * files.
+ */
 export interface Trail {
-  /** Settles once the line is with the system (true: a kill -9 does not lose it), or cannot be (false). */
+  /**
+   * Resolves with true once the system has the line, so that a kill -9 does not lose it, or with false where
+   * it cannot be written.
+   */
   write(record: AuditRecord): Promise<boolean>;
-  /** Why no line can be written now; nothing when all is well. */
+  /** Why no line can be written now; undefined when lines can be written. */
   problem(): string | undefined;
-  /** Lines that wait until the trail can be written again. */
+  /** The number of lines that wait until the trail can be written again. */
   readonly waiting: number;
-  /** Opens its file anew: it was put aside by another program. */
+  /** Opens its file again, after another program has rotated it. */
   reopen(): void;
-  /** Writes what waits, as far as it can be, and lets go of the file. */
+  /** Writes the waiting lines, as far as possible, and closes the file. */
   close(): void;
 }
 
 export interface TrailOptions extends TrailFileOptions {
-  /** Told of lines that were written. */
+  /** Called with the number of written lines. */
   onWritten(lines: number): void;
-  /** Told of lines that are lost: there was no room for them while the trail could not be written. */
+  /**
+   * Called with the number of lost lines: there was no room for them while the trail could not be written.
+   */
   onLost(lines: number): void;
-  /** Between two attempts to write a trail that could not be written; default 1 s. */
+  /** The pause between two attempts at a trail that cannot be written, in milliseconds; default 1 s. */
   readonly retryMs?: number;
-  /** What may wait meanwhile, in bytes; default 1 MiB. */
+  /** The most bytes that wait meanwhile; default 1 MiB. */
   readonly waitingBytes?: number;
 }
 
@@ -47,16 +55,16 @@ function rendered(seq: number, record: AuditRecord): Rendered {
 export function openTrail(options: TrailOptions): Trail {
   const { log, file: path, retryMs = 1000, waitingBytes = 1024 * 1024 } = options;
   const file = createTrailFile(options);
-  /** Of this turn of the event loop, in the order in which they came. */
+  /** The lines of this turn of the event loop, in the order of their arrival. */
   let turn: Line[] = [];
-  /** To be written, the first one from its byte `begun` on. */
+  /** The lines to write, the first one from its byte `begun` on. */
   let waiting: Rendered[] = [];
   let size = 0;
   let begun = 0;
   let seq = 0;
-  /** Whether it is known which number the trail had come to. */
+  /** Whether the last number of the trail is known. */
   let isNumbered = false;
-  /** Lost since the last line that said so. */
+  /** The lines lost since the last line that reported a loss. */
   let untold = 0;
   let problem: string | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -67,7 +75,10 @@ export function openTrail(options: TrailOptions): Trail {
     size += line.bytes.length;
   }
 
-  /** While the trail cannot be written, only so much may wait; a number that is missing shows what is lost. */
+  /**
+   * While the trail cannot be written, only a bounded number of bytes waits; a missing number shows each lost
+   * line.
+   */
   function take(record: AuditRecord): void {
     if (problem !== undefined && size > waitingBytes) {
       seq++;
@@ -99,11 +110,11 @@ export function openTrail(options: TrailOptions): Trail {
   function open(): void {
     const last = file.open();
     if (last === undefined) return;
-    // What another file has of a line is not in this one.
+    // The other file has the beginning of the line, and this one needs all of it.
     begun = 0;
     if (isNumbered) return;
     isNumbered = true;
-    // Lines that wait since before it could be opened follow those that are there.
+    // Lines from before the file could be opened follow those that are in it.
     seq += last;
     waiting = waiting.map((line) => rendered(line.seq + last, line.record));
     size = waiting.reduce((sum, { bytes }) => sum + bytes.length, 0);
@@ -112,7 +123,7 @@ export function openTrail(options: TrailOptions): Trail {
   function writeAll(): void {
     while (waiting.length > 0) {
       const [first] = waiting;
-      // Never in the midst of a line.
+      // A rotation never splits a line.
       if (first && begun === 0) file.makeRoom(first.bytes.length, first.seq);
       const room = file.room();
       let count = 0;
@@ -125,7 +136,7 @@ export function openTrail(options: TrailOptions): Trail {
       const text = Buffer.concat(waiting.slice(0, count).map((line) => line.bytes)).subarray(begun);
       for (let done = 0; done < text.length;) {
         const written = file.append(text.subarray(done));
-        if (written === 0) throw new Error('the system took no byte of a write');
+        if (written === 0) throw new Error('the system wrote no byte');
         done += written;
         tookBytes(written);
       }
@@ -145,14 +156,15 @@ export function openTrail(options: TrailOptions): Trail {
     if (lines > 0) options.onWritten(lines);
   }
 
-  /** Whether the work could be done. What is in the way is said once, and its end too. */
+  /** Whether the work succeeded. An error is logged once, and so is its end. */
   function attempt(work: () => void): boolean {
     try {
       work();
       return true;
     } catch (error) {
       const reason = reasonOf(error);
-      // Its folder may be another by now, or the server that it is on. A full disk may have a part of a line, which goes on there.
+      // Its folder or file server may be another by now. On a full disk, the file may have a part of a line,
+      // which continues there.
       if (!isFull(error)) file.forget();
       if (problem === undefined) log.error('the audit trail cannot be written', { file: path, reason });
       problem = reason;
@@ -202,8 +214,8 @@ export function openTrail(options: TrailOptions): Trail {
 }
 
 /**
- * Of the lines of one turn, those of changes in the order of their revisions: that in which answers get ready depends on the way that
- * each of them goes.
+ * Orders the lines of changes in one turn by their revisions. Answers become ready in another order, since
+ * each takes its own path.
  */
 function inOrder(lines: readonly Line[]): readonly Line[] {
   const isChange = ({ record: { event, outcome, method } }: Line): boolean =>

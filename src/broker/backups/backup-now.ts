@@ -17,11 +17,11 @@ export interface BackupMade {
 }
 
 /**
- * Makes a backup of a configuration file in `dir`, whether or not a broker runs on it: the file and its journals are
- * read, and nothing of the broker's is touched. It counts as one of `backup_retain_n`.
+ * Makes a backup of a configuration file in `dir`, whether or not a broker runs on it. It reads the file and
+ * its journals, and changes nothing of the broker's. The backup counts as one of `backup_retain_n`.
  *
- * @throws BrokerError `not_found` where there is no such file, `invalid_config` when what is there is damaged,
- *   `storage_full` or `unavailable` when the backup cannot be written.
+ * @throws BrokerError `not_found` where the file does not exist, `invalid_config` when it is damaged,
+ * `storage_full` or `unavailable` when the backup cannot be written.
  */
 export async function backUpNow(file: string, dir: string): Promise<BackupMade> {
   const { document, effective } = await loadConfiguration(file, undefined);
@@ -41,7 +41,7 @@ export async function backUpNow(file: string, dir: string): Promise<BackupMade> 
   }
 }
 
-/** The registry is read from etcd, whether or not a broker serves it. */
+/** Reads the registry from etcd, whether or not a broker serves it. */
 async function backUpCluster(file: string, dir: string): Promise<BackupMade> {
   const { openEtcdRegistry } = await import('../opening/etcd-registry.ts');
   const settings = await openSettings({ file, options: undefined, log: silentLogger });
@@ -59,7 +59,7 @@ async function backUpCluster(file: string, dir: string): Promise<BackupMade> {
   }
 }
 
-/** The backup is there: that older ones cannot be removed is worth a word, and no failure. */
+/** Removes older backups. The new backup exists, so a failure here is only reported. */
 async function prune(file: string, dir: string): Promise<string | undefined> {
   try {
     const { effective } = await loadConfiguration(file, undefined);

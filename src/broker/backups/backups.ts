@@ -16,13 +16,16 @@ import { checkBackup } from '../../store/file/backup/backup-text.ts';
 import type { BrokerStore } from '../opening/broker-store.ts';
 import { formatBytes, freeBytes } from '../../store/file/disk-space.ts';
 
-/** The backups of a broker that runs, made as `_config` says. */
+/** The scheduled backups of a running broker, as `_config` sets them. */
 export interface Backups {
-  /** What is amiss with them, for people; nothing when all is well, or none are asked for. */
+  /** The problem with them, for people; undefined when there is none, or no backups are configured. */
   problem(): string | undefined;
-  /** When they were last well, in milliseconds since 1970: one was made, or the latest holds all; nothing before that. */
+  /**
+   * The last time when a backup was made, or the latest one was complete, in milliseconds since 1970;
+   * undefined before that.
+   */
   lastWell(): number | undefined;
-  /** Ends the schedule; a backup under way is finished first. */
+  /** Ends the schedule, after a backup in progress. */
   close(): Promise<void>;
 }
 
@@ -33,22 +36,25 @@ export interface BackupsOptions {
   readonly config: Config['_config'];
   /** The options in the file. */
   readonly options: () => JsonObject;
-  /** Shows that the schedule goes on. */
+  /** Shows that the schedule is running. */
   readonly heartbeat: Heartbeat;
   readonly log: Logger;
 }
 
-/** Longest that one backup takes unless it hangs, besides the period. */
+/** The longest time for one backup, besides the period, in milliseconds; a longer one hangs. */
 const BACKUP_MS = 3_600_000;
-/** After a start, when the latest backup is older than the period; and after a failure. */
+/**
+ * The delay after a start, when the latest backup is older than the period, and after a failure, in
+ * milliseconds.
+ */
 const SOON_MS = 1000;
 const RETRY_MS = 30_000;
 
 const nothing = (): undefined => undefined;
 
 /**
- * Starts them. None are made with `backup_freq_secs` or `backup_retain_n` 0. The period runs by the monotonic clock;
- * only the age of what an earlier run left is read from its name.
+ * Starts the schedule. With `backup_freq_secs` or `backup_retain_n` 0 it makes no backups. The period uses
+ * the monotonic clock. Only the age of an earlier run's backup is read from its name.
  */
 export function startBackups(setup: BackupsOptions): Backups {
   const { file, dir, store, log, heartbeat } = setup;
@@ -59,9 +65,9 @@ export function startBackups(setup: BackupsOptions): Backups {
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
   let failure: string | undefined;
-  /** The latest backup known to hold options that were those of the file. */
+  /** The latest backup known to hold the options of the file. */
   let known: { readonly path: string; readonly options: string } | undefined;
-  /** When that was found, by the monotonic clock; at first, when this began. */
+  /** When that was found, by the monotonic clock; at first, the start of the schedule. */
   let wellAt = performance.now();
   let lastWell: number | undefined;
   let running: Promise<void> = begin();
@@ -84,12 +90,12 @@ export function startBackups(setup: BackupsOptions): Backups {
     const latest = await latestOf().catch(fail);
     lastWell ??= latest?.taken;
     const age = latest === undefined ? Number.NaN : Date.now() - latest.taken;
-    // A backup from the future was made by a clock that was wrong: its age says nothing.
+    // A backup from the future was made with a wrong clock: its age means nothing.
     const left = age >= 0 && age < periodMs ? periodMs - age : 0;
     waitUntil(started + Math.max(left, Math.min(SOON_MS, periodMs)));
   }
 
-  /** Says that backups cannot be made, once; another attempt follows in any case. */
+  /** Logs once that backups cannot be made; the next attempt follows in any case. */
   function fail(error: unknown): undefined {
     const reason = describeError(error);
     if (failure === undefined && !closed) log.warn('cannot make a backup', { reason });
@@ -104,7 +110,7 @@ export function startBackups(setup: BackupsOptions): Backups {
       failure = undefined;
       wellAt = performance.now();
       lastWell = Date.now();
-      // By the plan and not by when it was done; turns that were missed are left out.
+      // The next time follows from the plan and not from the last backup; missed times are left out.
       waitUntil(Math.max(due + periodMs, performance.now()));
     } catch (error) {
       fail(error);
@@ -134,7 +140,7 @@ export function startBackups(setup: BackupsOptions): Backups {
     return (await listBackups(dir, file)).at(-1);
   }
 
-  /** Whether a backup is that of the present state. One that this run did not make is read, and must be whole. */
+  /** Whether a backup holds the present state. A backup of an earlier run is read, and must be whole. */
   async function holdsPresent(latest: BackupFile): Promise<boolean> {
     if (latest.revision !== store.revision) return false;
     const now = knownAt(latest.path);
@@ -149,7 +155,7 @@ export function startBackups(setup: BackupsOptions): Backups {
     }
   }
 
-  /** A backup must not take the room that the registry needs for its next writes. */
+  /** A backup must leave the room that the registry needs for its next writes. */
   async function checkRoom(latest: BackupFile | undefined): Promise<void> {
     const { writable, reason } = store.health();
     if (!writable) throw new Error(reason);

@@ -1,24 +1,30 @@
 import { setImmediate } from 'node:timers';
 
 /**
- * Datagrams that have come, dealt with a few in a turn of the event loop. A runtime may hand over datagrams for as long as more come, and
- * nothing else goes on meanwhile: those beyond a few only wait here.
+ * A queue of datagrams, of which a few are handled in each turn of the event loop. A runtime may deliver
+ * datagrams as long as more arrive, and nothing else runs meanwhile. Those beyond a few only wait here.
  */
 export interface DatagramQueue<T> {
-  /** Deals with a datagram now, or in a later turn; in the order in which they come. False: too many wait, and it is dropped. */
+  /**
+   * Handles a datagram now, or in a later turn, in the order of arrival. Returns false when too many wait: it
+   * is dropped then.
+   */
   add(datagram: Uint8Array, item: T): boolean;
-  /** Drops all that wait. */
+  /** Drops all waiting datagrams. */
   close(): void;
 }
 
 export interface DatagramQueueOptions {
-  /** Datagrams dealt with in one turn. */
+  /** The number of datagrams handled in one turn. */
   readonly perTurn: number;
-  /** Bytes of datagrams that may wait, each with {@link DATAGRAM_BYTES} for what keeps it. */
+  /** The most bytes of waiting datagrams, each with {@link DATAGRAM_BYTES} of overhead. */
   readonly maxBytes: number;
 }
 
-/** What a datagram counts besides its own bytes, about what it takes to keep it: an empty one, which anybody may send, takes room too. */
+/**
+ * The overhead that a datagram counts besides its own bytes, about its cost in memory. Anyone may send an
+ * empty one, which takes room too.
+ */
 export const DATAGRAM_BYTES = 512;
 
 export function createDatagramQueue<T>(
@@ -46,7 +52,7 @@ export function createDatagramQueue<T>(
       bytes -= next.datagram.length + DATAGRAM_BYTES;
       handle(next.datagram, next.item);
     }
-    // What has been dealt with goes once it is the larger part.
+    // Handled items are removed once they are the larger part.
     if (head * 2 >= waiting.length) {
       waiting = waiting.slice(head);
       head = 0;
@@ -56,7 +62,7 @@ export function createDatagramQueue<T>(
 
   return {
     add(datagram, item) {
-      // So that the next turn begins to count anew.
+      // The next turn then counts from 0 again.
       schedule();
       if (head === waiting.length && handled < perTurn) {
         handled++;

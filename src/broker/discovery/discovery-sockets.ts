@@ -11,7 +11,7 @@ import {
 } from '../../runtime/network/interfaces.ts';
 import { openUdp, socketErrorName, type UdpPeer, type UdpSocket } from '../../runtime/network/udp.ts';
 
-/** The sockets on which a broker hears queries. */
+/** The sockets on which a broker receives queries. */
 export interface DiscoverySockets {
   /** The UDP port, the same for all of them. */
   readonly port: number;
@@ -23,22 +23,26 @@ export interface DiscoverySocketsOptions {
   readonly listenIp: string;
   /** 0 picks a free port. */
   readonly port: number;
-  /** How often, in the long run, interfaces that came later join the IPv6 group, in milliseconds. */
+  /** The longest pause before new interfaces join the IPv6 group, in milliseconds. */
   readonly rescanMs: number;
   readonly log: Logger;
-  /** Takes a datagram; `reply` sends one back to where it came from, and never rejects. */
+  /** Called with a datagram; `reply` sends one back to its sender, and never rejects. */
   onDatagram(datagram: Uint8Array, from: UdpPeer, reply: (datagram: Uint8Array) => Promise<void>): void;
 }
 
 const FIRST_RESCAN_MS = 1000;
 
 /**
- * What a fleet asks within one second, 10,000 queries with what the system adds to each, waits here while a turn of the event loop is
- * long: the handshakes of the same fleet take turns of tenths of a second.
+ * The receive buffer in bytes. It holds the queries of a fleet within one second, 10,000 with the system's
+ * overhead, while a turn of the event loop is long. The handshakes of the same fleet take turns of tenths of
+ * a second.
  */
 const RECEIVE_BUFFER = 8 * 1024 * 1024;
 
-/** Opens them. Rejects with the system's error when the address itself cannot be listened on. */
+/**
+ * Opens them.
+ * @throws the system's error when it cannot listen on the address itself.
+ */
 export function openDiscoverySockets(options: DiscoverySocketsOptions): Promise<DiscoverySockets> {
   const everywhere = ['', '::', '0.0.0.0'].includes(options.listenIp);
   return everywhere ? listenEverywhere(options) : listenOn(options);
@@ -50,7 +54,7 @@ async function listenEverywhere(options: DiscoverySocketsOptions): Promise<Disco
   const port = v4?.port ?? options.port;
   const joined = new Map<string, string>();
   const reply6 = async (datagram: Uint8Array, to: UdpPeer): Promise<void> => {
-    // Without its zone (Deno) a link-local sender may be on any link; it is found on its own alone.
+    // Without its zone (Deno) a link-local sender may be on any link; only its own link delivers the reply.
     const zones = isLinkLocal(to.address) && !to.address.includes('%') ? [...joined.keys()] : [];
     const addresses = zones.length > 0 ? zones.map((zone) => `${to.address}%${zone}`) : [to.address];
     for (const address of addresses) await v6?.send(datagram, { ...to, address });
@@ -62,7 +66,7 @@ async function listenEverywhere(options: DiscoverySocketsOptions): Promise<Disco
       ? undefined
       : await openUdp({ family: 6, address: '::', port, receiveBuffer: RECEIVE_BUFFER, onMessage }).catch(
           (error: unknown) => {
-            log.debug('Discovery does without IPv6', { error: socketErrorName(error) });
+            log.debug('Discovery works without IPv6', { error: socketErrorName(error) });
             return undefined;
           },
         );
@@ -71,7 +75,7 @@ async function listenEverywhere(options: DiscoverySocketsOptions): Promise<Disco
     try {
       joinGroups(v6, joined, log);
     } catch (error) {
-      // The interfaces cannot be listed now, for want of descriptors it may be: the next round looks again.
+      // The interfaces cannot be listed now, perhaps because descriptors ran out: the next round tries again.
       log.debug('Cannot look for new interfaces', { error: messageOf(error) });
     }
   });
@@ -85,8 +89,9 @@ async function listenEverywhere(options: DiscoverySocketsOptions): Promise<Disco
 }
 
 /**
- * Runs `action` now and ever less often, at last every `maxMs`: links that come up do so mostly while the host starts,
- * as the broker does. Gives a function that ends it.
+ * Runs `action` now and at growing intervals, up to `maxMs`. New links mostly come up while the host starts,
+ * as the broker does.
+ * @returns a function that ends it.
  */
 function repeatSlowing(maxMs: number, action: () => void): () => void {
   let timer: NodeJS.Timeout;
@@ -98,7 +103,7 @@ function repeatSlowing(maxMs: number, action: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-/** The socket of all IPv4 interfaces; on a host without IPv4, nothing and the error that says so. */
+/** The socket of all IPv4 interfaces; on a host without IPv4, no socket and the error. */
 async function openAny4(options: DiscoverySocketsOptions): Promise<[UdpSocket | undefined, unknown]> {
   try {
     return [await openReplying(options, 4, '0.0.0.0'), undefined];
@@ -108,7 +113,7 @@ async function openAny4(options: DiscoverySocketsOptions): Promise<[UdpSocket | 
   }
 }
 
-/** Joins the group on every link that has come since, and forgets the links that have gone. */
+/** Joins the group on every new link, and forgets the links that are gone. */
 function joinGroups(socket: UdpSocket | undefined, joined: Map<string, string>, log: Logger): void {
   if (!socket) return;
   const links = listInterfaces().filter(({ linkLocal }) => linkLocal !== undefined);
@@ -116,7 +121,7 @@ function joinGroups(socket: UdpSocket | undefined, joined: Map<string, string>, 
     if (!links.some((link) => link.zone === zone)) joined.delete(zone);
   }
   for (const { zone, name, linkLocal = '' } of links) {
-    // A link that was replaced under its old name has another address, and needs joining again.
+    // A link that was replaced under its old name has another address, and must join again.
     if (joined.get(zone) === linkLocal) continue;
     const error = socket.join(DISCOVERY_GROUP, zone);
     joined.set(zone, linkLocal);
@@ -127,8 +132,9 @@ function joinGroups(socket: UdpSocket | undefined, joined: Map<string, string>, 
 }
 
 /**
- * Listens on one address, and on what is sent to everyone in its subnet: on most systems a socket of one address does
- * not hear broadcast and multicast. Where it does (Windows), these further sockets cannot be opened, nor are needed.
+ * Listens on one address, and on the broadcast and multicast addresses of its subnet: on most systems a
+ * socket of one address does not receive those. Where it does (Windows), these further sockets cannot be
+ * opened, and are not needed.
  */
 async function listenOn(options: DiscoverySocketsOptions): Promise<DiscoverySockets> {
   const { listenIp, log } = options;
@@ -140,13 +146,13 @@ async function listenOn(options: DiscoverySocketsOptions): Promise<DiscoverySock
       address,
       port: main.port,
       receiveBuffer: RECEIVE_BUFFER,
-      // Another broker on this host may listen on an address of its own in the same subnet.
+      // Another broker on this host may listen on another address of the same subnet.
       reuse: true,
       onMessage: (datagram, from) => {
         if (accepts(from)) options.onDatagram(datagram, from, (answer) => sendTo(main, answer, from));
       },
     }).catch((error: unknown) => {
-      log.debug('Discovery does not hear', { address, error: socketErrorName(error) });
+      log.debug('Discovery cannot listen here', { address, error: socketErrorName(error) });
       return undefined;
     });
   const more = await Promise.all(family === 4 ? hearBroadcast(listenIp, hear) : hearGroup(listenIp, hear));
@@ -166,7 +172,7 @@ function hearBroadcast(listenIp: string, hear: Hear): Promise<UdpSocket | undefi
   if (found?.subnet.broadcast === undefined) return [];
   const near = ({ address }: UdpPeer): boolean => inSubnet(address, found.subnet);
   const limited = found.link.loopback ? [] : ['255.255.255.255'];
-  // What is sent to 255.255.255.255 comes from every interface, and only one of them was asked for.
+  // Datagrams to 255.255.255.255 come from every interface, and only one of them is configured.
   return [found.subnet.broadcast, ...limited].map((address) => hear(address, near));
 }
 

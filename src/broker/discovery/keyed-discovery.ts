@@ -6,35 +6,38 @@ import { keyedForm } from '../../protocol/discovery/keyed-forms.ts';
 import { listInterfaces, type NetworkInterface } from '../../runtime/network/interfaces.ts';
 import { ownAddresses } from './own-addresses.ts';
 
-/** Keyed discovery (contract, section 6) on a broker that has a key: the same answers over UDP and over HTTPS. */
+/** Keyed discovery (contract, section 6) on a broker with a key: the same answers over UDP and over HTTPS. */
 export interface KeyedDiscovery {
-  /** How its queries are read and answered. */
+  /** The form of its queries and answers. */
   readonly form: QueryForm;
-  /** Tells what to announce, once the broker can be reached. Until then nothing is answered. */
+  /** Sets what to announce, once the broker can be reached. Until then it answers nothing. */
   announce(reachable: { readonly port: number; readonly fingerprint: string }): void;
   /**
-   * What `POST /discover` answers to a body from that address; nothing for whatever may not be answered. No name is asked
-   * for there: whoever has the address needs none.
+   * The answer of `POST /discover` to a body from that address; undefined for a query that may not be
+   * answered. The query has no name, since a client with the address needs none.
    */
   exchange(query: Uint8Array, source: string): Uint8Array | undefined;
 }
 
 export interface KeyedDiscoveryOptions {
   readonly config: Config;
-  /** Tells this broker's registry from all others. */
+  /** Identifies this broker's registry. */
   readonly id: string;
-  /** Tells this running broker from all others, copies of its files among them. */
+  /** Identifies this running broker, also among copies of its files. */
   readonly instance: string;
   /** Whether other brokers serve the same registry. */
   readonly isShared?: boolean;
-  /** Default: the system's. */
+  /** Default: the system's clocks. */
   readonly clocks?: Clocks;
 }
 
-/** How old the list of interfaces may be that a reply is made from: to list them takes longer than all else of it. */
+/**
+ * How long a list of interfaces is used for replies, in milliseconds: to make it takes longer than the rest
+ * of a reply.
+ */
 const INTERFACES_MS = 1000;
 
-/** Nothing for a broker without a discovery key. */
+/** Undefined for a broker without a discovery key. */
 export function createKeyedDiscovery(options: KeyedDiscoveryOptions): KeyedDiscovery | undefined {
   const { config, instance } = options;
   const shared = options.isShared === true ? { shared: true } : {};
@@ -62,7 +65,7 @@ export function createKeyedDiscovery(options: KeyedDiscoveryOptions): KeyedDisco
   };
 }
 
-/** What `list` gave at most `ms` ago. */
+/** The result of `list`, at most `ms` milliseconds old. */
 function recently(ms: number, list: () => readonly NetworkInterface[]): () => readonly NetworkInterface[] {
   let at = -Infinity;
   let last: readonly NetworkInterface[] = [];
@@ -82,7 +85,7 @@ function discoveryKeys(config: Config): string[] {
   return [given ?? []].flat().filter((key): key is string => typeof key === 'string' && key !== '');
 }
 
-/** A registry's id may have been written by hand; in a reply it must not take the room of the addresses. */
+/** A registry's id may have been written by hand; a long one must leave room for the addresses in a reply. */
 function idInReplies(id: string): string {
   if (/^[!-~]{1,64}$/.test(id)) return id;
   return createHash('sha256').update(id).digest('hex').slice(0, 16);

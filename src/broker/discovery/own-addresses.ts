@@ -9,10 +9,10 @@ import {
 } from '../../runtime/network/interfaces.ts';
 
 /**
- * The addresses, without zones, at which this host may be reached from `source`, the likeliest first: those of the link
- * that the source is on, then the others. Loopback is among them only for a client on this host, link-local ones only
- * for a client on that link: elsewhere they lead nowhere.
- * @param listenIp as the configuration has it: `''` or `'::'` is every address, `'0.0.0.0'` every IPv4 one.
+ * The addresses, without zones, at which this host may be reached from `source`, the likeliest first. Those
+ * of the source's link come first, then the others. Loopback is included only for a client on this host, and
+ * link-local addresses only for a client on that link.
+ * @param listenIp as configured: `''` or `'::'` is every address, `'0.0.0.0'` every IPv4 one.
  */
 export function ownAddresses(
   listenIp: string,
@@ -23,7 +23,7 @@ export function ownAddresses(
   const from = withoutZone(source);
   const near = interfaces.filter((link) => isNear(link, from, source));
   const far = interfaces.filter((link) => !near.includes(link));
-  // Deno does not tell which link a link-local source is on; so it may be any.
+  // Deno does not say which link a link-local source is on; so it may be any.
   const anyLink = near.length === 0 && isLinkLocal(from);
   const farAddresses = far.flatMap(addressesOf).filter((address) => anyLink || !isLinkLocal(address));
   const addresses = [...near.flatMap(addressesOf), ...farAddresses];
@@ -38,7 +38,7 @@ function addressesOf({ ipv4, ipv6 }: NetworkInterface): string[] {
   return [...ipv4.map(({ address }) => address), ...global, ...local];
 }
 
-/** Whether a link is the one that the source is on; of an IPv6 source, only its zone tells. */
+/** Whether the source is on a link; for an IPv6 source, only its zone shows that. */
 function isNear(link: NetworkInterface, from: string, source: string): boolean {
   if (isLoopback(from)) return link.loopback;
   if (isIPv6(from)) return source.endsWith(`%${link.zone}`);

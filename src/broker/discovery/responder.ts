@@ -14,9 +14,9 @@ import { createReplyLimit, type ReplyLimit } from '../../api/access/rate-limit.t
 
 /** Answers discovery (contract, section 6) until it is closed. */
 export interface Responder {
-  /** UDP port it answers on. */
+  /** The UDP port it answers on. */
   readonly port: number;
-  /** What became of the datagrams so far. */
+  /** The number of datagrams so far, by their outcome. */
   stats(): ResponderStats;
   close(): Promise<void>;
 }
@@ -26,19 +26,19 @@ export interface ResponderStats {
   readonly answered: number;
   /** Queries for names that this broker does not hold. */
   readonly notHeld: number;
-  /** No query at all, or for a reserved name. */
+  /** No query, or one for a reserved name. */
   readonly malformed: number;
   /** In the keyed form, and not made with a key of this broker. */
   readonly unauthenticated: number;
   /** In the open form, to a keyed broker. */
   readonly open: number;
-  /** Made with the key, too long ago or ahead of time. */
+  /** Made with the key, but too long ago or with a time in the future. */
   readonly stale: number;
-  /** Made with the key, by a version whose queries do not say when. */
+  /** Made with the key, by a version whose queries have no time. */
   readonly outdated: number;
   /**
-   * The same question from the same socket, just answered: clients send to several addresses of one link. Or a keyed
-   * query once more, wherever it came from.
+   * Repeated questions: the same one from the same socket, just answered, since clients send to several
+   * addresses of one link; or a keyed query again, from any address.
    */
   readonly repeated: number;
   /** Left unanswered because of the rate limits, or because too many others waited. */
@@ -71,35 +71,49 @@ export interface ResponderOptions {
   readonly listenIp: string;
   /** UDP port; 0 picks a free one. */
   readonly port: number;
-  /** Whether the registry holds an entry; not asked for names that no entry may have. */
+  /** Whether the registry holds an entry; not called for names that no entry may have. */
   has(name: string): Promise<boolean>;
   readonly log: Logger;
-  /** Whether a datagram is the broker's question to itself, whether it hears: that one is sent back as it came. */
+  /**
+   * Whether a datagram is the broker's question to itself, which tests its own socket: it is sent back
+   * unchanged.
+   */
   isOwn?(datagram: Uint8Array): boolean;
-  /** How queries are read and answered; default: the open form. */
+  /** The form of queries and answers; default: the open form. */
   readonly form?: QueryForm;
-  /** How often, in the long run, interfaces that came later are looked for, in milliseconds; default 30,000. */
+  /** The longest pause between two searches for new interfaces, in milliseconds; default 30,000. */
   readonly rescanMs?: number;
 }
 
-/** Replies per second to one source, and to all whose queries are shorter than their replies (security page). */
+/**
+ * The most replies per second: to one source, and to all whose queries are shorter than their replies
+ * (security page).
+ */
 const limits = { perSource: 10, overall: 200 };
-/** How long a repeated question counts as answered; clients repeat theirs after 100 ms at the earliest. */
+/**
+ * How long a repeated question counts as answered, in milliseconds; clients repeat theirs after 100 ms at the
+ * earliest.
+ */
 const REPEAT_MS = 50;
-/** Questions that may await the registry at the same time; more are dropped, as any datagram may be. */
+/**
+ * The most questions that wait for the registry at the same time; more are dropped, as any datagram may be.
+ */
 const MAX_PENDING = 4096;
-/** Questions kept in mind at the same time. */
+/** The most questions that are remembered at the same time. */
 const MAX_REMEMBERED = 65_536;
-/** Datagrams dealt with in one turn of the event loop: about a millisecond, so that requests go on meanwhile. */
+/**
+ * The datagrams handled in one turn of the event loop: about a millisecond, so that requests are served
+ * meanwhile.
+ */
 const PER_TURN = 16;
-/** Bytes of datagrams that may wait for their turn: no fewer than the system keeps. */
+/** The most bytes of datagrams that wait for their turn: as many as the system keeps. */
 const MAX_WAITING_BYTES = 8 * 1024 * 1024;
-/** Least time between two lines of the log about the same thing. */
+/** The shortest pause between two lines of the log about the same thing, in milliseconds. */
 const LOG_EVERY_MS = 10_000;
 
 /**
- * Opens discovery's sockets and answers. Rejects with the system's error (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`) when
- * it cannot listen; that there is no IPv6 is no error.
+ * Opens discovery's sockets and answers. A host without IPv6 is not an error.
+ * @throws the system's error (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`) when it cannot listen.
  */
 export async function startResponder(options: ResponderOptions): Promise<Responder> {
   const { listenIp, port, log, form = openForm, rescanMs = 30_000 } = options;
@@ -141,7 +155,8 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
       return;
     }
     const now = performance.now();
-    // Before the registry is asked: a flood must not become a flood of lookups. A challenge costs none, and is given once a query.
+    // This comes before the registry: a flood must not become a flood of lookups. A challenge costs no
+    // lookup, and each query gets one.
     if (!query.asksChallenge && (pending >= MAX_PENDING || !limitOf(query).allows(from.address, now))) {
       stats.limited += 1;
       return;
@@ -178,7 +193,7 @@ export async function startResponder(options: ResponderOptions): Promise<Respond
   };
 }
 
-/** Whether this broker holds a name; nothing when its registry could not say. Never rejects. */
+/** Whether this broker holds a name; undefined when its registry could not say. It never rejects. */
 function createLookup({ has, log }: ResponderOptions): (name: string) => Promise<boolean | undefined> {
   let loggedAt = -Infinity;
   return async (name) => {
@@ -200,8 +215,9 @@ type Forget = () => void;
 const nothing: Forget = () => undefined;
 
 /**
- * Keeps questions in mind for `ms`. Gives nothing for one that it has in mind already, else a function that forgets it
- * again. Only questions under way or answered stay, and no more than 65,536: the oldest is forgotten then.
+ * Remembers questions for `ms` milliseconds. Returns undefined for a remembered one, else a function that
+ * forgets it again. Only questions in progress or answered stay, and no more than 65,536: beyond that the
+ * oldest is forgotten.
  */
 function createMemory(ms: number): (question: string, now: number) => Forget | undefined {
   const seen = new Map<string, number>();
@@ -220,7 +236,10 @@ function createMemory(ms: number): (question: string, now: number) => Forget | u
   };
 }
 
-/** Forgets both; nothing when one of them was in mind already, and then the other is forgotten. */
+/**
+ * A function that forgets both; undefined when one of them was remembered already, and then the other is
+ * forgotten.
+ */
 function bothNew(one: Forget | undefined, other: Forget | undefined): Forget | undefined {
   if (one && other) {
     return () => {
@@ -237,13 +256,15 @@ const ignored: Readonly<Record<NoQuery, string | undefined>> = {
   malformed: undefined,
   unauthenticated: 'Discovery ignored a query that was not made with its key',
   open: 'Discovery ignored a query in the open form: this broker has a key',
-  // Clients whose clock is wrong make them with each search, and are found by the challenge.
+  // Clients with a wrong clock make them in each search, and their challenges find the broker.
   stale: undefined,
   outdated:
     'Discovery ignored a query of an older version, which does not say when it was made: update that client',
 };
 
-/** Says what a keyed broker ignores, each thing at most once in a while, for anybody may send it. */
+/**
+ * Logs which queries a keyed broker ignores, each kind at most once in a while, since anyone may send them.
+ */
 function createIgnoredLog(log: Logger): (why: NoQuery, source: string) => void {
   const last = new Map<NoQuery, { at: number; unsaid: number }>();
   return (why, source) => {

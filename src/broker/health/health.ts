@@ -6,43 +6,51 @@ import type { Logger } from '../../protocol/logger.ts';
 import { createWarnings } from './warnings.ts';
 import type { Heartbeat } from '../../protocol/heartbeat.ts';
 
-/** One thing to look at. Gives nothing where there is nothing to look at now. */
+/** One check. It returns undefined where there is nothing to check now. */
 export type Check = () => Finding | undefined | Promise<Finding | undefined>;
 
 export interface HealthOptions {
-  /** Looked at every period, and reported as they were found then. */
+  /** The checks of each period; their last findings are reported. */
   readonly checks: Readonly<Record<string, Check>>;
-  /** Cheap enough to be asked anew whenever somebody asks. Gives nothing where there is nothing to look at now. */
+  /**
+   * Checks that are cheap enough to run for each report. They return undefined where there is nothing to
+   * check now.
+   */
   readonly live: Readonly<Record<string, () => Finding | undefined>>;
-  /** Asked anew for each period: it may change while the broker runs. */
+  /**
+   * The period in milliseconds. It is read again for each period, since it may change while the broker runs.
+   */
   everyMs(): number;
-  /** A check that takes longer has failed: a disk that hangs gives no error. Default: 5 s. */
+  /**
+   * The time after which a check has failed, in milliseconds: a disk that hangs reports no error. Default: 5
+   * s.
+   */
   readonly checkMs?: number;
   readonly log: Logger;
-  /** Shows that the self-check goes on. */
+  /** Shows that the self-check is running. */
   readonly heartbeat?: Heartbeat | undefined;
-  /** Names of the checks whose failure a restart would mend; default: none. */
+  /** The names of the checks whose failure a restart would correct; default: none. */
   readonly vital?: readonly string[];
-  /** Called after each self-check that found the vital ones ok. */
+  /** Called after each self-check in which the vital checks are ok. */
   readonly onAlive?: (() => void) | undefined;
 }
 
 /** The broker's self-check. */
 export interface Health {
-  /** As of now for what is live, else of the last self-check. */
+  /** The present findings of the live checks, and those of the last self-check. */
   readiness(): Readiness;
-  /** Checks at once, besides the period: something has changed. */
+  /** Checks at once, besides the period, after a change. */
   checkSoon(): void;
   close(): void;
 }
 
-/** Begins at once, then checks `everyMs()` after each check has ended. */
+/** Starts at once, then checks `everyMs()` milliseconds after the end of each check. */
 export function startHealth(options: HealthOptions): Health {
   const { checks, live, everyMs, checkMs = 5000, log, onAlive, heartbeat, vital = [] } = options;
   const found: Record<string, Finding> = {};
   const told: Record<string, string> = {};
   const warnings = createWarnings();
-  /** Checks that have not ended; one that hangs is not started again. */
+  /** The checks that have not ended; one that hangs is not started again. */
   const hanging = new Map<string, Promise<Finding | undefined>>();
   let timer: NodeJS.Timeout | undefined;
   let checking = false;
@@ -91,7 +99,7 @@ export function startHealth(options: HealthOptions): Health {
     return { ready: Object.values(all).every(({ ok }) => ok), checks: all, warnings: warnings.of(all) };
   }
 
-  /** On change alone: a reason may hold a number that is another one each time. */
+  /** Logs only a change of the result: a reason may hold a number that changes each time. */
   function tell(name: string, { ok, reason, warning }: Finding): void {
     const state = ok ? (warning === undefined ? 'well' : 'warning') : 'failed';
     const before = told[name] ?? 'well';
@@ -102,7 +110,7 @@ export function startHealth(options: HealthOptions): Health {
     else log.info('self-check is well again', { check: name });
   }
 
-  /** It may be asynchronous, although it is not asked to be. */
+  /** Calls it; it may be asynchronous, although the type says otherwise. */
   async function callAlive(): Promise<void> {
     try {
       await (onAlive?.() as unknown);

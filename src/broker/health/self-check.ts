@@ -19,23 +19,23 @@ export interface SelfCheckOptions {
   readonly file: string;
   readonly store: BrokerStore;
   readonly backups: Pick<Backups, 'problem'>;
-  /** Of now: it may change while the broker runs. */
+  /** The present configuration, which may change while the broker runs. */
   config(): Config;
   readonly heartbeats: Heartbeats;
   readonly log: Logger;
   readonly selfQuery: SelfQuery;
   readonly onAlive: (() => void) | undefined;
-  /** The longest time between two checks. */
+  /** The longest time between two checks, in milliseconds. */
   readonly checkEveryMs: number;
-  /** How many lines of the log were lost so far; nothing where nobody counts them. */
+  /** The number of lost lines of the log so far; undefined where they are not counted. */
   lostLines(): number | undefined;
-  /** The audit trail as it is now; nothing where there is none. */
+  /** The present state of the audit trail; undefined where there is none. */
   audit(): AuditState | undefined;
-  /** The doors, once they are open. */
+  /** The listeners, once they are open. */
   listeners(): Listeners | undefined;
 }
 
-/** What a broker looks at of its own, every `_global.healthcheck_freq_sec`. */
+/** The checks of a broker's own state, every `_global.healthcheck_freq_sec`. */
 export function watchHealth(options: SelfCheckOptions): Health {
   const { store, backups, heartbeats, log, onAlive, checkEveryMs, selfQuery } = options;
   return startHealth({
@@ -72,7 +72,8 @@ export function watchHealth(options: SelfCheckOptions): Health {
       listeners() {
         const open = options.listeners();
         if (!open) return undefined;
-        // It may be refused then as any other, which is no reason to start the broker anew.
+        // At the limit of connections, this one may be refused like any other. That is not a reason to
+        // restart the broker.
         const mayRefuse = (): boolean => open.refusing() !== undefined;
         return checkListeners(open.address, options.config().api.listen_ip, selfQuery, { mayRefuse });
       },

@@ -1,11 +1,11 @@
 import type { Finding, Warning } from '../../api/readiness.ts';
 
 /**
- * The one list of what is well now and will not stay so unless somebody looks at it: each check's warning, with the time since
- * when there is one. `/readyz` and `/metrics` tell it.
+ * The list of problems that do not stop the broker yet but need attention: each check's warning, with the
+ * time since when it exists. `/readyz` and `/metrics` show it.
  */
 export interface Warnings {
-  /** The warnings among what was found now. One that is gone for once begins anew. */
+  /** The warnings in the present findings. A warning that was absent once starts again. */
   of(checks: Readonly<Record<string, Finding>>): readonly Warning[];
 }
 

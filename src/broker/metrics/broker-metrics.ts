@@ -7,15 +7,15 @@ import type { ResponderStats } from '../discovery/responder.ts';
 import type { Listeners } from '../listeners.ts';
 import { createProcessMetrics } from './process.ts';
 
-/** What a broker measures besides its API. */
+/** The measurements of a broker besides those of its API. */
 export interface BrokerMeasures {
-  /** Of each commit to the journal, in seconds. */
+  /** The time of each commit to the journal, in seconds. */
   readonly durable: Histogram;
-  /** Of each call of an extension, in seconds. */
+  /** The time of each call of an extension, in seconds. */
   readonly extensions: Histogram;
 }
 
-/** In seconds: from a fast disk to one that hangs. */
+/** Upper bounds in seconds: from a fast disk to one that hangs. */
 const commitBounds = [0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 const callBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
@@ -26,15 +26,15 @@ export function createBrokerMeasures(): BrokerMeasures {
 export interface BrokerSources extends BrokerMeasures {
   readonly store: { readonly journalBytes?: number };
   readonly backups: Pick<Backups, 'lastWell'>;
-  /** The doors, once they are open. */
+  /** The listeners, once they are open. */
   listeners(): Listeners | undefined;
-  /** Lines of the log that were lost; nothing where nobody counts them. */
+  /** The number of lost lines of the log; undefined where they are not counted. */
   lostLines(): number | undefined;
-  /** What has become of the lines of the audit trail; nothing where there is none. */
+  /** The counts of lines of the audit trail; undefined where there is none. */
   audit(): AuditCounts | undefined;
 }
 
-/** Tells all that is measured, as it is now. */
+/** Returns all metrics with their present values. */
 export function createBrokerMetrics(sources: BrokerSources): () => Metric[] {
   const { store, durable, extensions, backups } = sources;
   const ofProcess = createProcessMetrics();
@@ -48,7 +48,7 @@ export function createBrokerMetrics(sources: BrokerSources): () => Metric[] {
       ...maybe(
         'gauge',
         'bpbroker_backup_last_success_timestamp_seconds',
-        'When a backup was last made, or found to hold all: seconds since 1970.',
+        'When a backup was last made, or found complete: seconds since 1970.',
         seconds(backups.lastWell()),
       ),
       ...maybe(
@@ -67,7 +67,7 @@ export function createBrokerMetrics(sources: BrokerSources): () => Metric[] {
 function ofJournal(bytes: number | undefined, durable: Histogram): Metric[] {
   if (bytes === undefined) return [];
   return [
-    one('gauge', 'bpbroker_journal_bytes', 'Size of the journal that is written to.', bytes),
+    one('gauge', 'bpbroker_journal_bytes', 'Size of the present journal.', bytes),
     histogram(
       'bpbroker_journal_commit_duration_seconds',
       'Time to write a batch of changes to the journal and sync it (fdatasync).',
@@ -86,7 +86,7 @@ function ofListeners(open: Listeners, expiryOf: (pem: string) => number): Metric
     each(
       'counter',
       'bpbroker_discovery_queries_total',
-      'Datagrams of discovery, by what became of them.',
+      'Datagrams of discovery, by their outcome.',
       'outcome',
       outcomesOf(open.discovered()),
     ),
@@ -103,7 +103,7 @@ function outcomesOf({ received: _all, notHeld, open, ...rest }: ResponderStats):
   return { ...rest, not_held: notHeld, open_form: open };
 }
 
-/** The end of a certificate (PEM) in seconds since 1970; one is read once. */
+/** The end of a certificate (PEM) in seconds since 1970; each certificate is parsed once. */
 function createExpiry(): (pem: string) => number {
   let last = { pem: '', expiry: Number.NaN };
   return (pem) => {

@@ -1,10 +1,10 @@
 import { type Metric, one } from '../../api/metrics/metric.ts';
 import { descriptorLimit, openDescriptors } from '../../runtime/system/descriptors.ts';
 
-/** How long the number of open files counts: with thousands of them it takes a while to tell. */
+/** How long a count of open files is used, in milliseconds: with thousands of them it is slow. */
 const LOOK_MS = 1000;
 
-/** What Prometheus expects of every process, as far as the system tells. */
+/** The metrics that Prometheus expects of every process, as far as the system reports them. */
 export function createProcessMetrics(): () => Metric[] {
   const startedAt = Date.now() / 1000 - process.uptime();
   const limit = descriptorLimit();
@@ -22,7 +22,7 @@ export function createProcessMetrics(): () => Metric[] {
       one('gauge', 'process_start_time_seconds', 'When it started: seconds since 1970.', startedAt),
       one('gauge', 'process_resident_memory_bytes', 'Resident memory.', process.memoryUsage.rss()),
       ...(open > 0 ? [one('gauge', 'process_open_fds', 'Open files, sockets and pipes.', open)] : []),
-      ...(limit < Infinity ? [one('gauge', 'process_max_fds', 'How many of them there may be.', limit)] : []),
+      ...(limit < Infinity ? [one('gauge', 'process_max_fds', 'How many of them may be open.', limit)] : []),
     ];
   };
 }

@@ -17,14 +17,14 @@ import { toEtcd } from './to-etcd.ts';
 import { toFile } from './to-file.ts';
 
 /**
- * Moves the registry of a configuration file between the file and etcd, and switches its `_store`, in this order: every entry is
- * copied, read back and compared; then one step switches the configuration; then the other side is opened. What it came from stays,
- * and is closed. Interrupted anywhere, and run again, it ends rightly.
+ * Moves the registry of a configuration file between the file and etcd, and switches its `_store`. First
+ * every entry is copied, read back and compared. Then one step switches the configuration, and the other side
+ * is opened. The source stays, and is closed. After an interruption at any point, another run completes it.
  *
- * @throws BrokerError `invalid_config` where a broker runs on the file, or an option of it is wrong; `usage` where endpoints
- *   are missing; `already_exists` where the target
- *   holds anything that could be lost; `storage_full`, `unavailable` for either side. The registry is where it was then, unless the message says
- *   that the configuration has been switched already.
+ * @throws BrokerError `invalid_config` where a broker runs on the file, or an option of it is wrong. `usage`
+ * where endpoints are missing. `already_exists` where the target holds data that could be lost.
+ * `storage_full`, `unavailable` for either side. The registry is then still in its old place, unless the
+ * message says that the configuration has been switched already.
  */
 export async function migrateRegistry(options: MigrationOptions): Promise<Migrated> {
   const { to, backupDir, onProgress, signal } = options;
@@ -73,7 +73,7 @@ export async function migrateRegistry(options: MigrationOptions): Promise<Migrat
 
 const DEFAULT_PREFIX = '/bpbroker/';
 
-/** `_store` with the options of etcd that the command was given; nothing where it has none and needs none. */
+/** `_store` with the command's options of etcd; undefined where it has none and needs none. */
 function storeOf(
   written: Config,
   { file, endpoints, prefix }: MigrationOptions,
@@ -107,7 +107,7 @@ function storeOf(
       `No endpoint of etcd is given: add --endpoint URL, such as --endpoint https://10.0.0.1:2379, for ${file} has no '_store.endpoints'`,
     );
   }
-  // As etcd's driver will be given them.
+  // Checked in the form that etcd's driver gets.
   return checkConfig({ ...written, _store: { ...next, driver: 'etcd' } }, file)._store;
 }
 

@@ -8,54 +8,54 @@ export type Driver = Config['_store']['driver'];
 export interface MigrationOptions {
   /** The configuration file, whose `_store` is switched. */
   readonly file: string;
-  /** Where what is replaced of it is kept. */
+  /** The folder where the replaced files are kept. */
   readonly backupDir: string;
   readonly to: Driver;
-  /** Options of etcd over those of the file; they are kept in it. */
+  /** Options of etcd over those of the file; they are written to it. */
   readonly endpoints?: readonly string[];
   readonly prefix?: string;
   readonly onProgress: (progress: MigrationProgress) => void;
-  /** Ends it: the registry stays where it is. */
+  /** Ends the migration: the registry stays in its place. */
   readonly signal: AbortSignal;
 }
 
 export interface MigrationProgress {
   readonly step: 'read' | 'copied' | 'verified';
   readonly done: number;
-  /** Nothing while it is not known. */
+  /** Undefined while it is not known. */
   readonly total?: number;
 }
 
 export interface Migrated {
   /**
-   * - `moved`: all of it.
-   * - `completed`: what an earlier run had left to do.
-   * - `reopened`: a migration out of etcd was given up.
-   * - `already`: there was nothing to do.
+   * - `moved`: the whole registry.
+   * - `completed`: the rest of an earlier run.
+   * - `reopened`: a migration out of etcd was undone.
+   * - `already`: nothing was left to do.
    */
   readonly outcome: 'moved' | 'completed' | 'reopened' | 'already';
   /** The cluster's endpoints and prefix, for people. */
   readonly place: string;
-  /** Of a registry that was moved. */
+  /** The number of moved entries. */
   readonly entries?: number;
-  /** The revision that it goes on from. */
+  /** The revision from which it continues. */
   readonly revision?: number;
-  /** The folder with the file and its journals as they were. */
+  /** The folder with the unchanged file and its journals. */
   readonly keptIn?: string;
   /** A backup of the registry that was in the file. */
   readonly backup?: string;
-  /** What there is to know besides, in whole sentences. */
+  /** Further notes for people, in whole sentences. */
   readonly notes: readonly string[];
 }
 
-/** What the steps of a migration have in common. */
+/** The values that the steps of a migration share. */
 export interface Migration extends Pick<MigrationOptions, 'backupDir' | 'onProgress' | 'signal'> {
-  /** Where it really is. */
+  /** Its real path. */
   readonly file: string;
   readonly settings: Settings;
   readonly cluster: Cluster;
   readonly by: Mover;
-  /** The options as they are to be written, but for the driver. */
+  /** The options to write, except for the driver. */
   readonly options: Config;
   /** Whether brokers have their certificate in etcd. */
   readonly isPrivate: boolean;

@@ -10,7 +10,10 @@ import type { Migrated, Migration } from './migration.ts';
 
 type Stayed = Omit<Migrated, 'place'>;
 
-/** The configuration leads to etcd already: ends what an earlier run has left, and gives up a way out of it that did not end. */
+/**
+ * The configuration names etcd already: completes an earlier run, or undoes an incomplete migration out of
+ * etcd.
+ */
 export async function stayInEtcd({ cluster, by, file, settings }: Migration): Promise<Stayed> {
   await checkNothingLeft(file, settings);
   const found = await present(cluster);
@@ -29,10 +32,11 @@ export async function stayInEtcd({ cluster, by, file, settings }: Migration): Pr
   throw new BrokerError('unavailable', `Cannot use the registry in etcd: ${closureProblem(closed)}`);
 }
 
-/** A driver that was written by hand moves nothing. */
+/** A driver that was changed by hand moves no entries. */
 async function checkNothingLeft(file: string, { document }: Settings): Promise<void> {
   const { entries, origin } = readDocument(document, file);
-  // What is not in the file yet is in its journals, which a migration that was interrupted may have left too: without `_registry`.
+  // Entries that are not in the file yet are in its journals. An interrupted migration may have left those
+  // too, but without `_registry`.
   const isLeft = entries.size > 0 || (origin !== 'new' && (await listJournals(file)).length > 0);
   if (!isLeft) return;
   throw new BrokerError(
@@ -41,7 +45,9 @@ async function checkNothingLeft(file: string, { document }: Settings): Promise<v
   );
 }
 
-/** The configuration leads to the file already: marks the registry in etcd as moved where an earlier run did not come to it. */
+/**
+ * The configuration names the file already: marks the registry in etcd as moved where an earlier run did not.
+ */
 export async function stayInFile(migration: Migration): Promise<Stayed> {
   const { cluster, by, file, settings } = migration;
   let found: Identity | undefined;

@@ -13,7 +13,7 @@ import { COMMON_CERTIFICATE, commonText, isNamed, ownFiles } from '../certificat
 import { closeToOthers } from '../opening/file-permissions.ts';
 import type { Migrated, Migration } from './migration.ts';
 
-/** From the file into etcd. The file keeps the options alone. */
+/** Moves the registry from the file into etcd. The file keeps only the options. */
 export async function toEtcd(migration: Migration): Promise<Omit<Migrated, 'place'>> {
   const { file, settings, cluster, by, onProgress, signal, backupDir } = migration;
   const { document } = settings;
@@ -46,7 +46,7 @@ export async function toEtcd(migration: Migration): Promise<Omit<Migrated, 'plac
     settings.edits.check();
     const written: JsonObject = { ...next, _store: { ...next._store, driver: 'etcd' } };
     await replaceFile(file, [`${JSON.stringify(written, undefined, 2)}\n`]);
-    // The file that they belong to has been kept with them.
+    // They have been kept together with their file.
     await removeJournals(journals);
     await removeCurrent(file);
     return { backup, ...(keptIn !== undefined && { keptIn }) };
@@ -56,7 +56,7 @@ export async function toEtcd(migration: Migration): Promise<Omit<Migrated, 'plac
 const OWN_CERTIFICATE =
   'Each broker has a certificate of its own, since an endpoint of etcd is reached without TLS: clients know this broker by the one that it had, and no other.';
 
-/** The broker's own certificate, which all brokers over the registry are to have: clients know it. */
+/** The broker's own certificate, which all brokers of the registry get, since clients know it. */
 async function certificateOf({ file, options, isPrivate }: Migration): Promise<Record<string, string>> {
   if (!isPrivate || isNamed(options.api)) return {};
   const { certFile, keyFile } = ownFiles(file);

@@ -17,7 +17,7 @@ import { COMMON_CERTIFICATE, isNamed, ownFiles, readCommon } from '../certificat
 import { holdsEntries } from '../opening/etcd-registry.ts';
 import type { Migrated, Migration } from './migration.ts';
 
-/** From etcd into the file. In etcd the registry stays as it was, closed to all brokers. */
+/** Moves the registry from etcd into the file. In etcd it stays unchanged, but closed to all brokers. */
 export async function toFile(migration: Migration): Promise<Omit<Migrated, 'place'>> {
   const { file, settings, cluster, by, backupDir } = migration;
   if (holdsEntries(settings)) {
@@ -34,7 +34,8 @@ export async function toFile(migration: Migration): Promise<Omit<Migrated, 'plac
     settle,
   } = await placeFrom(moving).catch((error: unknown) => reopenAfter(moving, error));
   await settle();
-  // From here on the registry is in the file: `since` tells these apart, whether they are removed now or by the next start.
+  // The registry is in the file from here on. `since` identifies old journals, whether they are removed now
+  // or at the next start.
   await removeJournals(journals);
   await removeCurrent(file);
   await moving.finish().catch((error: unknown) => {
@@ -74,7 +75,7 @@ export async function toFile(migration: Migration): Promise<Omit<Migrated, 'plac
   }
 }
 
-/** The registry as it is in etcd, at a revision that no journal here goes beyond. */
+/** The registry of etcd, at a revision that no journal here exceeds. */
 async function readAll(
   { onProgress, signal }: Migration,
   from: MovingOut,
@@ -91,14 +92,14 @@ async function readAll(
     onProgress({ step: 'read', done: entries.size });
   }
   let { revision } = from;
-  // They are those of an earlier life of the file. What it gave out is not to be given out again.
+  // They are from an earlier life of the file. Its revisions must not be used again.
   for (const journal of journals) revision = Math.max(revision, (await highestRevisionIn(journal)) + 1);
   const table = createTable();
   table.load(entries, sizes, revision);
   return table;
 }
 
-/** The files of the certificate that brokers had in etcd: clients know it. */
+/** The files of the certificate that brokers had in etcd, since clients know it. */
 async function certificateFiles(
   { file, options, isPrivate }: Migration,
   from: MovingOut,
@@ -118,7 +119,7 @@ async function certificateFiles(
       ...(hereCert === undefined ? [] : [certFile]),
       ...(hereKey === undefined ? [] : [keyFile]),
     ].map((at) => path.resolve(at)),
-    // In this order, as at a first start: a key without its certificate does no harm.
+    // The order is that of a first start: a key without its certificate does no harm.
     async write() {
       await replaceFile(keyFile, [key], { mode: 0o600, ownerOf: file });
       await replaceFile(certFile, [cert], { mode: 0o644, ownerOf: file });

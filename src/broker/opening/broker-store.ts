@@ -1,42 +1,49 @@
 import type { Store } from '../../store/store.ts';
 
-/** A backup that has been made. Its own type: those of the file's driver need Node's, which the package's must not. */
+/**
+ * A backup that was written. This type is separate, since those of the file's driver need Node's types, which
+ * the package's must not.
+ */
 export interface BackupWritten {
   readonly path: string;
-  /** The registry's revision of which it is the state. */
+  /** The registry's revision of this state. */
   readonly revision: number;
   readonly bytes: number;
 }
 
-/** The registry of a broker: of whichever driver, with what a broker needs beyond a store. */
+/** The registry of a broker, with any driver: a store with the further functions that a broker needs. */
 export interface BrokerStore extends Store {
-  /** Tells this registry from all others. */
+  /** Identifies this registry. */
   readonly id: string;
   /**
-   * Writes a backup: the options and the registry as of one moment, sealed, to the path that `target` gives for its revision.
-   * @throws BrokerError `storage_full`, `unavailable`; a failure leaves nothing there.
+   * Writes a backup: the options and the registry of one moment, sealed, to the path that `target` returns
+   * for its revision.
+   * @throws BrokerError `storage_full`, `unavailable`; no file is left then.
    */
   backUp(target: (revision: number) => string): Promise<BackupWritten>;
-  /** What was put right as it was opened; nothing after a clean stop, and where nothing is kept on this host. */
+  /** The repairs at its opening; undefined after a clean stop, and where nothing is kept on this host. */
   readonly recovery: { readonly replayed: number; readonly tornBytes: number } | undefined;
-  /** Why the file could not be rewritten at the last attempt; nothing when all is well. */
+  /** Why the last attempt to rewrite the file failed; undefined when it succeeded. */
   rewriteProblem(): string | undefined;
-  /** Bytes of the journal that is written to; absent where there is none. */
+  /** The bytes of the present journal; absent where there is none. */
   readonly journalBytes?: number;
-  /** Bytes that what is written beside the entries' own writes takes on the disk of this host. */
+  /** The bytes that the store needs on this host's disk besides the entries' own writes. */
   neededBytes(): number;
-  /** What a look at the disk of this host shows to be amiss; nothing when all is well. */
+  /** A problem with this host's disk, found by a look at it; undefined when there is none. */
   diskProblem(): Promise<string | undefined>;
 }
 
-/** What all brokers over one registry have in common. */
+/** The texts and the list that all brokers of one registry share. */
 export interface SharedRegistry {
-  /** The text under a name: what `make` gave the first that asked. */
+  /** The text under a name: the result of the first caller's `make`. */
   common(name: string, make: () => Promise<string>): Promise<string>;
-  /** Lists this process among those that serve the registry: what it says of itself, under an id of its own. */
+  /** Lists this process among those that serve the registry: its description, under its own id. */
   join(id: string, about: string): void;
-  /** What those that serve it now have said. Throws a BrokerError where that is unknown. */
+  /**
+   * The descriptions of the processes that serve it now.
+   * @throws BrokerError where they are unknown.
+   */
   members(): Promise<readonly string[]>;
-  /** Whether a private key may be kept in it: whether nobody but the cluster can read what is sent there. */
+  /** Whether it may hold a private key: nobody but the cluster can read the data on its way there. */
   readonly isPrivate: boolean;
 }

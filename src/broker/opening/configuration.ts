@@ -8,15 +8,16 @@ import { isObject, type Json, type JsonObject } from '../../protocol/formats/dat
 import { BrokerError } from '../../protocol/errors.ts';
 import { readStored, type StoredDocument } from '../../store/file/document/document.ts';
 
-/** A broker's configuration as it is on disk, merged with what holds for this run. */
+/** A broker's configuration on disk, merged with the options of this run. */
 export interface LoadedConfiguration extends Configuration {
-  /** The content of the broker's own file, registry included; nothing when there is no file yet. */
+  /** The content of the broker's own file, registry included; undefined when the file does not exist yet. */
   readonly document: StoredDocument | undefined;
 }
 
 /**
- * Reads the layers (contract, section 4): defaults, the machine's global file, the broker's own file, the environment,
- * and `options`. Throws `invalid_config` with file, line and column, or the option that is wrong.
+ * Reads the layers (contract, section 4): defaults, the machine's global file, the broker's own file, the
+ * environment, and `options`.
+ * @throws BrokerError `invalid_config` with file, line and column, or the wrong option.
  */
 export async function loadConfiguration(
   file: string,
@@ -38,7 +39,10 @@ export async function loadConfiguration(
   return { ...merged, document };
 }
 
-/** The entries' object may hold what was meant as its key; in it, unlike in the options, this would be taken for an entry. */
+/**
+ * Checks for a misplaced key in the entries' object. There, unlike in the options, it would be taken for an
+ * entry.
+ */
 export function checkServices(
   services: Json | undefined,
   { effective }: Configuration,

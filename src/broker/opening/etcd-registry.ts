@@ -14,19 +14,19 @@ import type { BrokerStore, SharedRegistry } from './broker-store.ts';
 import { closePrivateKey } from './file-permissions.ts';
 import type { Settings } from './settings.ts';
 
-/** A registry in etcd that is open. */
+/** An open registry in etcd. */
 export interface EtcdRegistry {
   readonly store: BrokerStore;
   readonly shared: SharedRegistry;
-  /** Lets go of the connections; the store must have been closed. */
+  /** Closes the connections; the store must have been closed before. */
   release(): void;
 }
 
 /**
- * Opens the registry of `_store.driver: etcd`. The file keeps the options alone; it is made when there is none, and never
- * written again.
- * @throws BrokerError `invalid_config` when etcd is too old, refuses the broker, or a file of `_store` cannot be used;
- *   `unavailable` when it does not answer.
+ * Opens the registry of `_store.driver: etcd`. The file keeps only the options. It is created if needed, and
+ * never written again.
+ * @throws BrokerError `invalid_config` when etcd is too old, refuses the broker, or a file of `_store` cannot
+ * be used; `unavailable` when it does not answer.
  */
 export async function openEtcdRegistry(file: string, settings: Settings, log: Logger): Promise<EtcdRegistry> {
   const { _store: options } = settings.effective;
@@ -58,7 +58,7 @@ export async function openEtcdRegistry(file: string, settings: Settings, log: Lo
   const isPrivate = endpoints.every(isPrivateEndpoint);
   if (!isPrivate) {
     log.warn(
-      'what goes to etcd and comes from it can be read and changed on the network, the password too; use https endpoints',
+      'entries and password can be read and changed on the network on their way to etcd; use https endpoints',
       { endpoints: endpoints.join(' ') },
     );
   }
@@ -80,12 +80,12 @@ export async function openEtcdRegistry(file: string, settings: Settings, log: Lo
   };
 }
 
-/** Where a registry in etcd is, for the log. An endpoint holds no password. */
+/** The place of a registry in etcd, for the log. An endpoint holds no password. */
 export function placeOf({ endpoints = [], prefix = '/bpbroker/' }: Config['_store']): LogFields {
   return { endpoints: endpoints.join(' '), prefix };
 }
 
-/** The first start spells out the options, as with any other driver. */
+/** The first start writes out the options, as with any other driver. */
 async function keepOptions(file: string, settings: Settings, log: Logger): Promise<void> {
   if (settings.document !== undefined) return;
   await replaceFile(file, [`${JSON.stringify(settings.written, undefined, 2)}\n`], { mode: 0o600 });
@@ -102,7 +102,7 @@ export function holdsEntries({ document }: Settings): boolean {
   return plain > 0 || document.registry().entries.size > 0;
 }
 
-/** Authorities and a client certificate are read once: a change of theirs needs a restart. */
+/** Authorities and a client certificate are read once: their change needs a restart. */
 export async function openEtcdFetch(
   { ca, cert, key }: Config['_store'],
   log: Logger,
@@ -136,7 +136,7 @@ async function readPem(file: string, option: string): Promise<string> {
   }
 }
 
-/** Whether nobody but etcd can read what is sent to a member. */
+/** Whether only etcd can read the data on its way to a member. */
 export function isPrivateEndpoint(endpoint: string): boolean {
   const { protocol, hostname } = new URL(endpoint);
   return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);

@@ -5,8 +5,9 @@ import type { Logger } from '../../protocol/logger.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 
 /**
- * Takes a file that holds access keys, and entries that they guard, away from the other users of the host: a file made by
- * hand, or by the original, is mostly readable by all. Its owner and group keep what they have.
+ * Closes a file to the other users of the host, since it holds access keys and entries that they guard. A
+ * file made by hand, or by the original, is mostly readable by all. Its owner and group keep their
+ * permissions.
  */
 export async function closeToOthers(
   file: string,
@@ -28,7 +29,8 @@ export async function closeToOthers(
 }
 
 /**
- * Takes a private key away from the other users of the host, or refuses it: anybody who reads it can pass for the broker.
+ * Closes a private key to the other users of the host, or refuses it: a user who reads it can pretend to be
+ * the broker.
  * @throws BrokerError `invalid_config` when others can read it and its mode cannot be changed.
  */
 export async function closePrivateKey(file: string, log: Logger): Promise<void> {

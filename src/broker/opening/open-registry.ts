@@ -9,23 +9,23 @@ import { closeToOthers } from './file-permissions.ts';
 import { preparePlace } from './place.ts';
 import { openSettings, type Settings } from './settings.ts';
 
-/** A registry that this process alone has in use, and the options that it is to be served with. */
+/** A registry that only this process uses, and the options to serve it with. */
 export interface Opened {
   readonly settings: Settings;
   readonly store: BrokerStore;
-  /** Of a registry that other brokers serve too. */
+  /** The shared part of a registry that other brokers serve too. */
   readonly shared: SharedRegistry | undefined;
-  /** Lets go of the file; the store must have been closed. */
+  /** Releases the file; the store must have been closed before. */
   release(): Promise<void>;
 }
 
 /**
- * The one way into a broker's file: its place, its lock, its options, who else may read it, its registry. Each step needs those
- * before it, and a failure undoes them.
+ * The one way to open a broker's file: its place, its lock, its options, its permissions, its registry. Each
+ * step needs those before it, and a failure undoes them.
  * @param options over those of the file, for this run only.
  * @param onOptions gets the options, before the registry is opened with them.
- * @param onDurable gets how long each commit took, in seconds.
- * @throws BrokerError what is in the way, of any step.
+ * @param onDurable gets the duration of each commit, in seconds.
+ * @throws BrokerError of any step.
  */
 export async function openRegistry(
   file: string,
@@ -69,7 +69,7 @@ export async function openRegistry(
   }
 }
 
-/** Says what there is, and what a crash has cost: nothing that was acknowledged. */
+/** Logs the content, and the loss in a crash: no acknowledged write. */
 async function sayOpened(place: LogFields, store: BrokerStore, log: Logger): Promise<void> {
   const { recovery, revision } = store;
   if (recovery) {

@@ -5,9 +5,9 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 
 /**
- * Makes sure that a registry can live in `file`: its folder is made where there is none, and is one in which files can be
- * made and replaced.
- * @throws BrokerError `invalid_config` with what is in the way and what helps.
+ * Prepares the place of a registry: it creates the folder of `file` if needed, and checks that files can be
+ * created and replaced in it.
+ * @throws BrokerError `invalid_config` with the reason and the remedy.
  */
 export async function preparePlace(file: string): Promise<void> {
   const dir = path.dirname(path.resolve(file));
@@ -25,7 +25,7 @@ export async function preparePlace(file: string): Promise<void> {
   if (await isMountPoint(real)) {
     throw new BrokerError(
       'invalid_config',
-      `${real} is mounted as a single file, which cannot be replaced as a whole, and so not safely: mount its folder ${path.dirname(real)} instead (the journal and the certificate are kept there too)`,
+      `${real} is a mounted file, which cannot be replaced safely: mount its folder ${path.dirname(real)} instead (the journal and the certificate are kept there too)`,
     );
   }
 }
@@ -43,21 +43,21 @@ function unusable(dir: string, error: unknown): BrokerError {
   );
 }
 
-/** Whether something is mounted on the very file, as containers do with single files. Linux alone says so. */
+/** Whether the file itself is a mount point, as containers make single files. Only Linux says so. */
 async function isMountPoint(file: string): Promise<boolean> {
   if (process.platform !== 'linux') return false;
   let table: string;
   try {
     table = await readFile('/proc/self/mountinfo', 'utf8');
   } catch (error) {
-    // Without /proc the first rewrite tells.
+    // Without /proc, the first rewrite fails and says so.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }
   return table.split('\n').some((line) => mountPointOf(line) === file);
 }
 
-/** The fifth field (proc_pid_mountinfo(5)), in which spaces and the like are octal. */
+/** The fifth field (proc_pid_mountinfo(5)), in which spaces and some other characters are octal. */
 function mountPointOf(line: string): string | undefined {
   return line.split(' ')[4]?.replaceAll(/(?:\\[0-7]{3})+/g, (codes) =>
     Buffer.from(

@@ -6,40 +6,40 @@ import type { Logger } from '../../protocol/logger.ts';
 import type { FileEdits } from '../../store/file/document/compactor.ts';
 import { type LoadedConfiguration, loadConfiguration } from './configuration.ts';
 
-/** The options of a broker that runs: those it works by, and those in its file. */
+/** The options of a running broker: the valid ones, and those in its file. */
 export interface Settings {
-  /** What it runs with: all layers, as of the last reload. */
+  /** The valid options: all layers, as of the last reload. */
   readonly effective: Config;
-  /** What is written back to its file: as of the last look at it, which may be newer. */
+  /** The options that are written back to its file: as of the last look at it, which may be later. */
   readonly written: Config;
-  /** What the file held when the broker was opened. */
+  /** The content of the file when the broker was opened. */
   readonly document: LoadedConfiguration['document'];
-  /** How edits of the file are kept while the store writes it anew. */
+  /** Keeps edits of the file when the store rewrites it. */
   readonly edits: FileEdits;
   /**
-   * Reads the layers anew. What only a restart can change stays as it was, and is named.
-   * @param check rejects to leave everything as it was.
-   * @throws BrokerError `invalid_config`, or what `check` throws; the old options go on then.
+   * Reads the layers again. Options that need a restart stay unchanged, and are named.
+   * @param check rejects to leave everything unchanged.
+   * @throws BrokerError `invalid_config`, or the error of `check`; the old options stay valid then.
    */
   reload(check: (next: Config) => Promise<void>): Promise<Reloaded>;
 }
 
 export interface Reloaded {
   readonly before: Config;
-  /** Options that have another value in the file, and that count from the next start on. */
+  /** The options with another value in the file that become valid at the next start. */
   readonly needRestart: readonly string[];
 }
 
 export interface SettingsOptions {
   readonly file: string;
-  /** Over those of the file, for this run only. */
+  /** Options over those of the file, for this run only. */
   readonly options: JsonObject | undefined;
   readonly log: Logger;
 }
 
 /** Reads the configuration of a broker that is about to open. Throws as {@link loadConfiguration} does. */
 export async function openSettings({ file, options, log }: SettingsOptions): Promise<Settings> {
-  // Before it is read: what changes from then on is an edit.
+  // This comes before the file is read: any later change is an edit.
   let known = stampOf(file);
   const loaded = await loadConfiguration(file, options);
   let { written, effective } = loaded;
@@ -54,7 +54,7 @@ export async function openSettings({ file, options, log }: SettingsOptions): Pro
     return now;
   }
 
-  /** A file that is gone says nothing: its defaults, which ask for no key, are not what somebody wrote. */
+  /** A missing file has no options: its defaults, which ask for no key, are not what the user wrote. */
   const isGone = ({ document }: LoadedConfiguration): boolean => document === undefined && hasExisted;
 
   return {
@@ -67,17 +67,19 @@ export async function openSettings({ file, options, log }: SettingsOptions): Pro
     document: loaded.document,
     edits: {
       async keep() {
-        // A file that was removed was not edited: its options go on.
+        // A removed file is not an edit: its options stay valid.
         if ([known, MISSING].includes(stampOf(file))) return;
         const now = await look();
         if (isGone(now)) return;
         if (JSON.stringify(now.written) === JSON.stringify(written)) return;
         ({ written } = now);
-        log.info('the options in the file were edited; they are kept, and count after a reload', { file });
+        log.info('the options in the file were edited; they are kept, and take effect after a reload', {
+          file,
+        });
       },
       check() {
         if (![known, MISSING].includes(stampOf(file))) {
-          throw new BrokerError('unavailable', `${file} was edited while it was about to be written anew`);
+          throw new BrokerError('unavailable', `${file} was edited while the broker was about to rewrite it`);
         }
       },
       wrote() {
@@ -90,7 +92,7 @@ export async function openSettings({ file, options, log }: SettingsOptions): Pro
       if (isGone(now)) {
         throw new BrokerError(
           'invalid_config',
-          `There is no file ${file} any more; put it back, or stop the broker, which writes it`,
+          `There is no file ${file} any more: put it back, or stop the broker, which writes it`,
         );
       }
       const before = effective;
@@ -114,7 +116,7 @@ export async function openSettings({ file, options, log }: SettingsOptions): Pro
   };
 }
 
-/** Whether two parts of a configuration say the same. */
+/** Whether two parts of a configuration have equal values. */
 export function isSame(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
@@ -122,7 +124,7 @@ export function isSame(a: unknown, b: unknown): boolean {
 /** The stamp of a file that does not exist. */
 const MISSING = '';
 
-/** Tells one content of the file from another: an editor replaces the file, or writes it. */
+/** A text that changes with the content of the file, whether an editor replaces the file or writes it. */
 function stampOf(file: string): string {
   const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
   return stats === undefined ? MISSING : `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs}`;

@@ -174,7 +174,7 @@ describe('row "audit": a trail in a file', () => {
           [3, torn],
         ],
       );
-      assert.match(again.logged.join('\n'), /ended in a line in part/);
+      assert.match(again.logged.join('\n'), /ended in an incomplete line/);
     }
   });
 

@@ -3,9 +3,10 @@ import type { AuditState } from '../../audit/broker-audit.ts';
 import { createLostLately } from './lost-lately.ts';
 
 /**
- * Whether the audit trail can be written, and was whole within the last hour. It fails where writes are refused without it.
- * @param state of the trail now; nothing where there is none: then there is nothing to look at.
- * @param now a clock that only goes forward, in milliseconds; default `performance.now`.
+ * Checks whether the audit trail can be written, and was complete within the last hour. It fails where writes
+ * are refused without it.
+ * @param state the present state of the trail; undefined where there is none, and then nothing is checked.
+ * @param now a monotonic clock in milliseconds; default `performance.now`.
  */
 export function createAuditCheck(
   state: () => AuditState | undefined,

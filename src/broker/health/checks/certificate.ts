@@ -4,7 +4,7 @@ import type { Finding } from '../../../api/readiness.ts';
 const DAY_MS = 86_400_000;
 const WARN_DAYS = 30;
 
-/** The dates of the certificate that is presented (PEM). One that the broker made itself ends in 9999. */
+/** Checks the dates of the presented certificate (PEM). A certificate that the broker made ends in 9999. */
 export function checkCertificate(pem: string, now: number = Date.now()): Finding {
   const { validFrom, validTo } = new X509Certificate(pem);
   const days = Math.floor((Date.parse(validTo) - now) / DAY_MS);

@@ -2,12 +2,16 @@ import type { BrokerStore } from '../../opening/broker-store.ts';
 import { formatBytes, freeBytes } from '../../../store/file/disk-space.ts';
 import type { Finding } from '../../../api/readiness.ts';
 
-/** Below this, somebody should make room: the registry refuses writes only when there is none at all. */
+/**
+ * Below this number of free bytes, the check warns. The registry refuses writes only when the disk is full.
+ */
 const LOW_BYTES = 100 * 1024 * 1024;
-/** And below this many times what the next rewriting of the file takes. */
+/** It also warns below this many times the size of the next rewriting of the file. */
 const LOW_REWRITINGS = 4;
 
-/** The registry's place on the disk: whether its folder and its journal are there, and how much room is left. */
+/**
+ * Checks the registry's place on the disk: its folder and its journal must exist, and some room must be free.
+ */
 export async function checkDisk(store: BrokerStore, dir: string): Promise<Finding> {
   const reason = await store.diskProblem();
   if (reason !== undefined) return { ok: false, reason };

@@ -6,17 +6,17 @@ import type { Finding } from '../../../api/readiness.ts';
 import type { BrokerAddress } from '../../listeners.ts';
 import { noAnswer, type SelfQuery } from './self-query.ts';
 
-/** Long, for a broker under load is not a dead one. */
+/** This is long, since a broker under load is not dead. */
 const ASK_MS = 4000;
 
 interface CheckOptions {
-  /** Longest to wait for an answer, in milliseconds; default 4000. */
+  /** The longest wait for an answer, in milliseconds; default 4000. */
   readonly askMs?: number;
-  /** Whether it may refuse this connection too, for it has as many as it can have; default: never. */
+  /** Whether it may refuse this connection too, because it has reached its limit; default: never. */
   readonly mayRefuse?: () => boolean;
 }
 
-/** Asks the broker's own ports as a client would: a request over TLS, and a datagram. */
+/** Tests the broker's own ports like a client: with a request over TLS, and a datagram. */
 export async function checkListeners(
   address: BrokerAddress,
   listenIp: string,
@@ -34,7 +34,9 @@ export async function checkListeners(
   return problems.length === 0 ? { ok: true } : { ok: false, reason: problems.join('; ') };
 }
 
-/** Where the broker can be reached from its own host: one of these must answer. Loopback may be off, in containers. */
+/**
+ * The addresses of the broker on its own host, one of which must answer. Loopback may be off in containers.
+ */
 function hostsFor(listenIp: string): string[] {
   if (!['', '::', '0.0.0.0'].includes(listenIp)) return [listenIp];
   const links = listInterfaces().filter(({ loopback }) => !loopback);
@@ -42,7 +44,10 @@ function hostsFor(listenIp: string): string[] {
   return ['127.0.0.1', ...(listenIp === '0.0.0.0' ? [] : ['::1']), ...own4.slice(0, 1)];
 }
 
-/** Nothing once one of the hosts answers, else what went wrong at the first. One that is silent is not asked elsewhere. */
+/**
+ * Undefined once one of the hosts answers, else the error of the first one. After a silent host, no other one
+ * is tried.
+ */
 async function firstProblem(
   hosts: readonly string[],
   ask: (host: string) => Promise<void>,

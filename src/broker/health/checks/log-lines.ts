@@ -2,9 +2,9 @@ import type { Finding } from '../../../api/readiness.ts';
 import { createLostLately } from './lost-lately.ts';
 
 /**
- * Whether the log was whole within the last hour.
- * @param lostLines how many lines were lost so far; nothing where nobody counts them.
- * @param now a clock that only goes forward, in milliseconds; default `performance.now`.
+ * Checks whether the log was complete within the last hour.
+ * @param lostLines the number of lost lines so far; undefined where they are not counted.
+ * @param now a monotonic clock in milliseconds; default `performance.now`.
  */
 export function createLogCheck(
   lostLines: () => number | undefined,

@@ -1,9 +1,9 @@
-/** How long a loss is worth a warning, in milliseconds. */
+/** How long a loss causes a warning, in milliseconds. */
 const WARN_MS = 3_600_000;
 
 /**
- * Tells how many were lost since the start, where some were within the last hour.
- * @param now a clock that only goes forward, in milliseconds.
+ * Returns the number of losses since the start, if some were within the last hour.
+ * @param now a monotonic clock in milliseconds.
  */
 export function createLostLately(now: () => number): (lost: number) => number | undefined {
   let known = 0;

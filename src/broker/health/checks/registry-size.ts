@@ -2,10 +2,10 @@ import type { StoreHealth } from '../../../store/store.ts';
 import { formatBytes } from '../../../store/file/disk-space.ts';
 import type { Finding } from '../../../api/readiness.ts';
 
-/** From this part of its limit on, somebody should look: at the limit, writes are refused. */
+/** From this part of its limit on, the check warns: at the limit, writes are refused. */
 const FULL = 0.8;
 
-/** What the registry takes of `_store.max_bytes`; nothing to say where there is no limit. */
+/** Checks the registry's size against `_store.max_bytes`; undefined where there is no limit. */
 export function checkRegistrySize({ usage }: StoreHealth): Finding {
   if (usage === undefined) return { ok: true };
   const { bytes, maxBytes } = usage;

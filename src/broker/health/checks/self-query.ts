@@ -3,22 +3,26 @@ import { isIPv6 } from 'node:net';
 import { openUdp } from '../../../runtime/network/udp.ts';
 
 /**
- * A broker's question to itself, whether its UDP port hears and answers. It is no query of any form: a random token, sent
- * back as it came. Only the process that made it knows it, so nobody else can have a datagram returned.
+ * A broker's question to itself, which tests whether its UDP port receives and answers. It is no query of any
+ * form but a random token, which is sent back unchanged. Only the process that made it knows it, so others
+ * cannot have a datagram returned.
  */
 export interface SelfQuery {
-  /** Whether a datagram is a question that has been asked just now. */
+  /** Whether a datagram is a question that was just asked. */
   isOwn(datagram: Uint8Array): boolean;
-  /** Asks, some times over. Rejects when no answer has come within `ms`. */
+  /** Asks several times. Rejects when no answer has come within `ms` milliseconds. */
   ask(host: string, port: number, ms: number): Promise<void>;
-  /** Ends what is being asked, and all that would be: a broker that has closed its ports answers nothing, and must not wait for it. */
+  /**
+   * Ends all questions, present and future: a broker that has closed its ports does not answer, and must not
+   * wait for an answer.
+   */
   close(): void;
 }
 
 const TOKEN_BYTES = 16;
 const TRIES = 3;
 
-/** Somebody may be there, and says nothing in time. */
+/** The error for a host that may exist, but does not answer in time. */
 export function noAnswer(ms: number): Error {
   return Object.assign(new Error(`no answer within ${ms} ms`), { code: 'NO_ANSWER' });
 }
@@ -68,7 +72,7 @@ function textOf(token: Uint8Array): string {
 
 interface Signal {
   set(): void;
-  /** Ends a wait that is under way, unset. */
+  /** Ends a wait without a result. */
   giveUp(): void;
   within(ms: number): Promise<boolean>;
 }
