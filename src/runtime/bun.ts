@@ -5,8 +5,9 @@ import { peerMethods } from './tls/peer.ts';
 import type { HttpServer, Runtime } from './runtime.ts';
 
 /**
- * The seam on Bun: its own server (half again as fast as `node:https` there) and its own sockets (a client command has no
- * time to load more). What only some commands need is loaded when they need it.
+ * The runtime interface on Bun. It uses Bun's own server, which is half again as fast as `node:https` there.
+ * It uses Bun's own sockets, since a client command has no time to load more. Parts that only some commands
+ * need are loaded when they need them.
  */
 export const runtime: Runtime = {
   name: 'bun',
@@ -39,12 +40,12 @@ export const runtime: Runtime = {
   },
   moduleCommand(file) {
     if (isWithinExecutable(file)) return undefined;
-    // Without the flag Bun fetches packages that an extension imports and that are not there.
+    // Without the flag, Bun downloads packages that an extension imports and that are missing.
     return [process.execPath, '--no-install', file];
   },
 };
 
-/** Whether a file is of the file system that an executable carries within itself, as it is named on Windows and elsewhere. */
+/** Whether a file is in the file system within an executable. Its root has another name on Windows. */
 function isWithinExecutable(file: string): boolean {
   return /^(?:[A-Z]:[\\/]~BUN|[\\/]\$bunfs)[\\/]/.test(file);
 }

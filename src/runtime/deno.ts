@@ -23,10 +23,13 @@ declare const Deno: {
   };
 };
 
-// `node:fs` reports a full pipe there also when it has written a part, and does not say how much.
+// `node:fs` reports a full pipe there even when it has written a part, and does not say how much.
 const write: Runtime['write'] = (_fd, bytes) => Deno.stdout.writeSync(bytes);
 
-/** The seam on Deno: its Node compatibility serves and connects; what `Deno.serve` lacks stands in `node-server.ts`. */
+/**
+ * The runtime interface on Deno: its Node compatibility serves and connects. {@link serveNode} says what
+ * `Deno.serve` lacks.
+ */
 export const runtime: Runtime = {
   ...node,
   name: 'deno',
@@ -34,7 +37,7 @@ export const runtime: Runtime = {
   version: Deno.version.deno,
   runsTypeScript: true,
   write,
-  // Its `process.stderr` waits for the reader.
+  // Deno's `process.stderr` waits for the reader.
   writeErrorLater: streamWriter(() => new Socket({ fd: 2, readable: false, writable: true })),
   print: async (text) => writeAll(write, 1, Buffer.from(text)),
   onReaderGone(action) {
@@ -47,7 +50,7 @@ export const runtime: Runtime = {
   moduleCommand: (file) => [process.execPath, 'run', '-A', '--no-lock', '--quiet', file],
 };
 
-/** poll(2), where this process may call what is no JavaScript; to ask the user for that would be out of place. */
+/** poll(2), where this process may call native code. Deno must not ask the user for that permission. */
 function loadPoll(): Poll | undefined {
   if (Deno.permissions.querySync({ name: 'ffi' }).state !== 'granted') return undefined;
   for (const name of libcNames) {
@@ -57,7 +60,7 @@ function loadPoll(): Poll | undefined {
       });
       return (pollfd) => symbols.poll(pollfd, 1, 0);
     } catch {
-      // It has another name here, or none.
+      // The library has another name here, or is missing.
     }
   }
   return undefined;

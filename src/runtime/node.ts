@@ -7,7 +7,7 @@ import { streamWriter } from './stdio/stream-writer.ts';
 import { writeAll } from './stdio/write-all.ts';
 import { openPeer, openVerifiedChannel } from './tls/verified-channel.ts';
 
-/** The seam on Node. */
+/** The runtime interface on Node. */
 export const runtime: Runtime = {
   name: 'node',
   version: process.versions.node,
@@ -37,7 +37,8 @@ export const runtime: Runtime = {
   },
   ...peerMethods(openPeer),
   ownCommand: () => [process.execPath, ...process.execArgv, process.argv[1] ?? ''],
-  // An extension may be TypeScript or lack a package.json, which Node would remark on in the broker's log.
+  // An extension may be TypeScript or lack a package.json; Node would write warnings about that to the
+  // broker's log.
   moduleCommand: (file) => [
     process.execPath,
     '--disable-warning=ExperimentalWarning',
@@ -46,7 +47,10 @@ export const runtime: Runtime = {
   ],
 };
 
-/** Node 20 restores the modes of its terminals when it ends, and aborts where one has hung up, unless it is closed. */
+/**
+ * Closes a terminal that has hung up: Node 20 restores the modes of its terminals at its end, and would abort
+ * there.
+ */
 function closeIfHungUp(fd: number): void {
   try {
     if (fs.fstatSync(fd).isCharacterDevice() && !isatty(fd)) fs.closeSync(fd);

@@ -3,64 +3,88 @@ import type { ConnectionInfo } from '../protocol/connection.ts';
 import type { BrokerError } from '../protocol/errors.ts';
 
 /**
- * The one seam between bpbroker and the runtime it is on. `#runtime` (package.json `imports`) is the file of the running
- * one: `node.ts`, `bun.ts` or `deno.ts`. Each exports `runtime`, and nothing outside this folder asks which it is.
+ * The one interface between bpbroker and its runtime. `#runtime` (package.json `imports`) is the file of the
+ * running one: `node.ts`, `bun.ts` or `deno.ts`. Each exports `runtime`, and code outside this folder never
+ * asks which runtime it is.
  */
 export interface Runtime {
   readonly name: 'node' | 'bun' | 'deno';
   /** Version of the runtime, such as `24.21.0`. */
   readonly version: string;
-  /** Whether it loads TypeScript as it is. */
+  /** Whether it can load TypeScript. */
   readonly runsTypeScript: boolean;
-  /** Serves HTTPS until closed. Rejects with the system's error (`EADDRINUSE`, `EACCES`) when it cannot listen. */
+  /**
+   * Serves HTTPS until closed.
+   * @throws the system's error (`EADDRINUSE`, `EACCES`) when it cannot listen.
+   */
   serve(options: ServeOptions): Promise<HttpServer>;
-  /** Headers in the form in which answers that share them cost the least. */
+  /** Returns headers in the form that costs the least when many answers share them. */
   sharedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> | Headers;
-  /** `node:fs`, for what a client command does not always need: where loading it takes time, it is loaded when asked for. */
+  /**
+   * `node:fs`, for functions that a client command rarely needs. Where loading it is slow, it is loaded on
+   * the first call.
+   */
   fs(): FileSystem;
-  /** The text of a small file. Throws the system's error (`ENOENT`, `EACCES`). */
+  /**
+   * The text of a small file.
+   * @throws the system's error (`ENOENT`, `EACCES`).
+   */
   readText(file: string): string;
-  /** Writes some of the bytes to standard output (1), and says how many. Throws the system's error; none then. */
+  /**
+   * Writes some of the bytes to standard output (1), and returns how many.
+   * @throws the system's error when none was written.
+   */
   write(fd: 1, bytes: Uint8Array): number;
-  /** Writes all of the bytes to standard error in the runtime's own way that waits for no reader. It does not throw. */
+  /**
+   * Writes all bytes to standard error in the runtime's own way, which waits for no reader. It does not
+   * throw.
+   */
   writeErrorLater(bytes: Uint8Array, done: (isWritten: boolean) => void): void;
-  /** Writes a text to standard output, wholly. Rejects with the system's error (`EPIPE`, `ENOSPC`). */
+  /**
+   * Writes the whole text to standard output.
+   * @throws the system's error (`EPIPE`, `ENOSPC`).
+   */
   print(text: string): Promise<void>;
   /**
-   * Calls `action` once the reader of standard output has gone, where that is a pipe, within 200 ms and without anything being
-   * written to it. To wait for that does not keep the process alive. Where the system does not tell (Windows; Node on macOS; Deno
-   * without `--allow-ffi`) it is never called: there the next write fails.
+   * Calls `action` once the reader of standard output has gone, where that is a pipe. It takes at most 200
+   * ms, and writes nothing. It does not keep the process alive. Where the system does not report it (Windows;
+   * Node on macOS; Deno without `--allow-ffi`), `action` is never called; the next write fails there.
    */
   onReaderGone(action: () => void): void;
   /** Ends the process at once. */
   exit(code: number): never;
-  /** The certificate that a broker presents; nothing is sent to it. Throws `unreachable`. */
+  /**
+   * The certificate that a broker presents; nothing is sent to it.
+   * @throws BrokerError `unreachable`.
+   */
   peerCertificate(address: HostPort, timeoutMs: number): Promise<PeerCertificate>;
   /**
-   * Sends one request to whoever answers at an address, before it is known who that is: for what is no secret. Says which
-   * certificate was presented on the very connection that carried it.
-   * @throws BrokerError `unreachable`; what `accept` throws, with nothing sent.
+   * Sends one request, without a secret, to an unverified peer. Returns the certificate of the connection
+   * that carried it, too.
+   * @throws BrokerError `unreachable`; any error of `accept`, before anything was sent.
    */
   exchange(address: HostPort, request: Exchange): Promise<ExchangeAnswer>;
-  /** Opens a channel to a broker on which no byte of a request is sent before its certificate has been checked. */
+  /**
+   * Opens a channel to a broker. It checks the broker's certificate before it sends any byte of a request.
+   */
   openChannel(options: ChannelOptions): Channel;
   /**
-   * Opens a channel to a site on the web: one whose certificate an authority must vouch for, and that sees no byte of a
-   * request before `judge` has passed it. What only this needs is loaded with the first.
+   * Opens a channel to a site on the web: an authority must have signed its certificate, and it gets no byte
+   * of a request before `judge` has accepted it. The code for it is loaded with the first channel.
    */
   openSite(options: SiteOptions): Promise<Channel>;
-  /** `fetch` with authorities and your own client certificate. What only this needs is loaded with the first. */
+  /** `fetch` with authorities and a client certificate. The code for it is loaded with the first one. */
   openFetch(options: SecureFetchOptions): Promise<SecureFetch>;
   /**
-   * The command that runs one of our own source files as a program, on this runtime. Nothing within an executable, whose
-   * sources are no files.
+   * The command that runs one of our own source files as a program on this runtime. Undefined within an
+   * executable, which has no source files.
    */
   moduleCommand(file: string): readonly string[] | undefined;
-  /** The command that starts this very program anew, as its user has started it; arguments are to follow. */
+  /** The command that starts this very program again, as its user has started it; arguments follow. */
   ownCommand(): readonly string[];
 }
 
-/** What a descriptor leads to. */
+/** The kind of file behind a descriptor. */
 export interface FileKind {
   readonly dev: number;
   readonly ino: number;
@@ -71,8 +95,9 @@ export interface FileKind {
 }
 
 /**
- * What a client needs of `node:fs`: to read a key, which may come through a pipe, to keep an identity, and to write to
- * standard error. Spelt out, since the package's types must not need those of Node.
+ * The functions of `node:fs` that a client uses: to read a key, which may come through a pipe, to keep an
+ * identity, and to write to standard error. They are spelt out, since the package's types must not need those
+ * of Node.
  */
 export interface FileSystem {
   readonly constants: { readonly O_WRONLY: number; readonly O_NONBLOCK: number; readonly O_NOCTTY: number };
@@ -94,23 +119,23 @@ export interface FileSystem {
 }
 
 export interface ServeOptions {
-  /** IP address to listen on; `''` is every interface, IPv4 and IPv6. */
+  /** The IP address to listen on; `''` is every interface, IPv4 and IPv6. */
   readonly hostname: string;
-  /** TCP port; 0 picks a free one. */
+  /** The TCP port; 0 picks a free one. */
   readonly port: number;
   /** PEM certificate, followed by its chain if there is one. */
   readonly cert: string;
   /** PEM private key. */
   readonly key: string;
-  /** Longest body in bytes; a longer one is answered 413. */
+  /** The longest body in bytes; a longer one is answered 413. */
   readonly maxBodyBytes: number;
-  /** A client that has not sent its headers by then is cut off. */
+  /** The time in milliseconds after which a client without complete headers is cut off. */
   readonly headersTimeoutMs: number;
-  /** A client that has not sent its whole request by then is cut off. */
+  /** The time in milliseconds after which a client without a complete request is cut off. */
   readonly requestTimeoutMs: number;
-  /** A client that reads nothing of what waits for it is cut off after so long. Default: 30 s. */
+  /** The time in milliseconds after which a client that reads nothing is cut off. Default: 30 s. */
   readonly unreadTimeoutMs?: number;
-  /** How many connections may be open; more are refused. Default: no limit. */
+  /** The most open connections; more are refused. Default: no limit. */
   readonly maxConnections?: number;
   fetch(request: Request, connection: ConnectionInfo): Response | Promise<Response>;
 }
@@ -118,22 +143,30 @@ export interface ServeOptions {
 export interface HttpServer {
   /** The port it listens on. */
   readonly port: number;
-  /** Whether it refuses connections, or has done so within the last minute, because as many as may be are open. */
+  /**
+   * Whether it refuses connections, or has done so within the last minute, because it has reached its limit.
+   */
   refusing(): boolean;
   /**
-   * How many connections are open; nothing where the runtime does not say. On Bun it is derived from descriptors, so whatever else
-   * the process has opened since it began to listen is in it.
+   * The number of open connections; undefined where the runtime does not say. Bun computes it from
+   * descriptors, so it includes everything else that the process has opened since it began to listen.
    */
   connections(): number | undefined;
-  /** Stops accepting, lets requests under way finish for at most `graceMs`, then ends every connection that is left. */
+  /**
+   * Stops accepting, lets requests in progress finish for at most `graceMs` milliseconds, then ends every
+   * other connection.
+   */
   close(graceMs: number): Promise<void>;
 }
 
-/** Which certificate a broker must present. */
+/** The certificate that a broker must present. */
 export interface Pin {
   /** SHA-256 of the certificate's DER form, 64 lower-case hex digits. */
   readonly fingerprint: string;
-  /** The certificate itself in PEM, where it is known: with it, a runtime need not read the system's authorities. */
+  /**
+   * The certificate itself in PEM, where it is known: with it, a runtime need not read the system's
+   * authorities.
+   */
   readonly certificate?: string;
 }
 
@@ -141,13 +174,13 @@ export interface ChannelOptions {
   readonly host: string;
   readonly port: number;
   readonly pin: Pin;
-  /** The error to throw when the peer presents the certificate with this fingerprint instead. */
+  /** The error to throw when the peer presents a certificate with this fingerprint instead. */
   mismatch(presented: string): BrokerError;
 }
 
-/** Which authorities are believed, and which certificate is presented. */
+/** The trusted authorities, and the client certificate. */
 export interface SecureFetchOptions {
-  /** Certificates in PEM: the only authorities that count. Default: those of the runtime. */
+  /** Certificates in PEM: the only trusted authorities. Default: those of the runtime. */
   readonly authorities?: readonly string[];
   /** The client's own certificate in PEM, with its chain if there is one. */
   readonly cert?: string;
@@ -157,28 +190,28 @@ export interface SecureFetchOptions {
 
 export interface SecureFetch {
   fetch(url: string, init: RequestInit): Promise<Response>;
-  /** Lets go of the connections that are kept. */
+  /** Closes the kept connections. */
   close(): void;
 }
 
-/** A site that is known by its name, and its certificate by those who signed it. */
+/** A site that is identified by its name, with a certificate that an authority has signed. */
 export interface SiteOptions {
-  /** A host name or an IP address, which the certificate must be for. */
+  /** A host name or an IP address, for which the certificate must be valid. */
   readonly host: string;
   readonly port: number;
-  /** Certificates in PEM: the only authorities that count. */
+  /** Certificates in PEM: the only trusted authorities. */
   readonly authorities: readonly string[];
   /** Throws for a site that must not get the request. */
   judge(presented: SiteCertificate): void;
 }
 
-/** What a site presented on a connection that carries nothing yet. */
+/** The certificate that a site presented on a connection without any data yet. */
 export interface SiteCertificate extends PeerCertificate {
-  /** Whether one of the authorities vouches for it, for this host, and now. */
+  /** Whether one of the authorities has signed it, for this host, and it is valid now. */
   readonly isVouchedFor: boolean;
 }
 
-/** What a peer presented in a TLS handshake that was then given up. */
+/** The certificate that a peer presented in a TLS handshake. */
 export interface PeerCertificate {
   /** SHA-256 of its DER form, 64 lower-case hex digits. */
   readonly fingerprint: string;
@@ -186,21 +219,21 @@ export interface PeerCertificate {
   readonly certificate: string;
 }
 
-/** A request that proves who answers it. */
+/** A request whose answer proves the identity of the peer. */
 export interface Exchange {
   readonly path: string;
-  /** Sent as the body of a POST. */
+  /** The body of a POST. */
   readonly body: Uint8Array;
-  /** Longest answer that is read; a longer one counts as empty. */
+  /** The longest answer that is read, in bytes; a longer one counts as empty. */
   readonly maxBytes: number;
-  /** For connecting and answer together. */
+  /** The time for connection and answer together. */
   readonly timeoutMs: number;
   /** Throws for a certificate whose holder must not even get this request. */
   accept(fingerprint: string): void;
 }
 
 export interface ExchangeAnswer {
-  /** Of the connection that the answer came on. */
+  /** The certificate of the connection that carried the answer. */
   readonly certificate: PeerCertificate;
   readonly status: number;
   readonly body: Uint8Array;
@@ -209,8 +242,8 @@ export interface ExchangeAnswer {
 /** A channel to one broker; connections are kept and used again. */
 export interface Channel {
   /**
-   * @throws BrokerError `options.mismatch(…)` when another certificate is presented: nothing was sent;
-   *   `unreachable` when no connection comes about or it breaks. An aborted `signal` throws its reason.
+   * @throws BrokerError `options.mismatch(…)` when another certificate is presented, before anything was
+   * sent; `unreachable` when the connection fails or breaks; the reason of an aborted `signal`.
    */
   request(request: ChannelRequest): Promise<ChannelResponse>;
   close(): void;
@@ -218,7 +251,7 @@ export interface Channel {
 
 export interface ChannelRequest {
   readonly method: string;
-  /** Path with query, such as `/services/Get`. */
+  /** The path with its query, such as `/services/Get`. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
@@ -227,9 +260,12 @@ export interface ChannelRequest {
 
 export interface ChannelResponse {
   readonly status: number;
-  /** The value of a header, or nothing; names in lower case. */
+  /** The value of a header, or undefined; names in lower case. */
   header(name: string): string | undefined;
-  /** The whole body as text. Throws BrokerError `internal` for one longer than 16 MiB (`MAX_ANSWER_BYTES`). */
+  /**
+   * The whole body as text.
+   * @throws BrokerError `internal` for one longer than 16 MiB (`MAX_ANSWER_BYTES`).
+   */
   text(): Promise<string>;
   /** The body as it arrives. */
   stream(): AsyncIterable<Uint8Array>;

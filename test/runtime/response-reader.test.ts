@@ -114,12 +114,12 @@ describe('ResponseReader', () => {
     }
   });
 
-  it('refuses a response that ends in its midst', () => {
+  it('refuses a response that ends before it is complete', () => {
     for (const whole of [sized, chunked]) {
       for (let cut = 0; cut < whole.length; cut++) {
         assert.throws(
           () => read(whole.slice(0, cut), { closed: true }),
-          /ends in its midst/,
+          /ends before it is complete/,
           `cut at ${cut}`,
         );
       }

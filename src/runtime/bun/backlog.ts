@@ -2,10 +2,11 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { libcNames } from '../system/libc.ts';
 
 /**
- * Lets more connections wait to be accepted on a port that this process listens on. Bun has no option for it and takes 512; hosts whose
- * connection finds no room try again after 1 s, then 3 s and 7 s.
+ * Lets more connections wait to be accepted on a port of this process. Bun has no option for it and uses 512.
+ * A host whose connection finds no room tries again after 1 s, then 3 s and 7 s.
  *
- * Only on Linux. Without /proc or libc nothing changes: all that is lost is time, when very many connect at once.
+ * It works only on Linux. Without /proc or libc nothing changes: the only cost is time, when very many
+ * connect at once.
  */
 export function extendBacklog(port: number, backlog: number): void {
   if (process.platform !== 'linux') return;
@@ -14,7 +15,7 @@ export function extendBacklog(port: number, backlog: number): void {
   listenAgain(socket, backlog).catch(nothing);
 }
 
-/** Whatever is in the way, the queue is as long as it was. */
+/** After any failure, the queue keeps its length. */
 function nothing(): void {}
 
 async function listenAgain(socket: number, backlog: number): Promise<void> {
@@ -23,14 +24,14 @@ async function listenAgain(socket: number, backlog: number): Promise<void> {
   for (const library of libcNames) {
     const libc = attempt(() => dlopen(library, symbols));
     if (!libc) continue;
-    // listen(2) on a socket that listens already changes the length of its queue alone.
+    // listen(2) on a listening socket changes only the length of its queue.
     libc.symbols.listen(socket, backlog);
     libc.close();
     return;
   }
 }
 
-/** The descriptor of this process's own socket that listens on a TCP port. */
+/** The descriptor of this process's socket that listens on a TCP port. */
 function listeningSocket(port: number): number | undefined {
   const hex = port.toString(16).toUpperCase().padStart(4, '0');
   const LISTEN = '0A';
@@ -43,7 +44,7 @@ function listeningSocket(port: number): number | undefined {
     }
   }
   const own = readdirSync('/proc/self/fd').find((fd) =>
-    // One of them is gone by now: that through which the folder was read.
+    // One descriptor is closed by now: the one that listed the folder.
     links.has(attempt(() => readlinkSync(`/proc/self/fd/${fd}`)) ?? ''),
   );
   return own === undefined ? undefined : Number(own);

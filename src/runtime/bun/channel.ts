@@ -1,7 +1,10 @@
 import { BunConnection } from './connection.ts';
 import type { Channel, ChannelOptions, SiteOptions } from '../runtime.ts';
 
-/** A channel over {@link BunConnection}s, each of which has presented the pinned certificate. Those that rest are used again. */
+/**
+ * A channel over {@link BunConnection}s that have each presented the pinned certificate. Idle connections are
+ * used again.
+ */
 export function openBunChannel(options: ChannelOptions): Channel {
   const { pin, mismatch } = options;
   return channelOver(async (signal) => {
@@ -39,7 +42,7 @@ function channelOver(connect: (signal: AbortSignal | undefined) => Promise<BunCo
       const resting = connections.find(({ idle }) => idle);
       if (resting) return resting.request(request);
       const connection = await connect(request.signal);
-      // Known to the others only now that this request has it.
+      // It joins the others only now that this request uses it.
       const response = connection.request(request);
       connections = [...connections.filter(({ open }) => open), connection];
       return response;

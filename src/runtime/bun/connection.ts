@@ -6,7 +6,7 @@ import type { PeerConnection } from '../tls/peer.ts';
 import { ResponseReader } from '../http/response-reader.ts';
 import type { ChannelRequest, ChannelResponse, PeerCertificate } from '../runtime.ts';
 
-/** How long a connection may rest and be used again: brokers close one that has rested for 10 seconds. */
+/** The longest time that an idle connection is kept, in milliseconds: brokers close one after 10 seconds. */
 const MAX_REST_MS = 5000;
 
 /** HTTP/1.1 (RFC 9112) on one connection, one request after another. */
@@ -20,7 +20,7 @@ export class BunConnection implements PeerConnection {
     this.#socket = socket;
   }
 
-  /** Opens one; see {@link connectBun}. */
+  /** Opens a connection; see {@link connectBun}. */
   static async open(
     address: HostPort,
     signal?: AbortSignal,
@@ -37,13 +37,13 @@ export class BunConnection implements PeerConnection {
     return this.#socket.isVouchedFor(host);
   }
 
-  /** Whether it is open still; one that has rested for too long is closed now. */
+  /** Whether it is still open; one that was idle for too long is closed now. */
   get open(): boolean {
     if (this.#restsSince !== undefined && performance.now() - this.#restsSince > MAX_REST_MS) this.close();
     return this.#socket.open;
   }
 
-  /** Whether it can take a request. */
+  /** Whether it can carry a request. */
   get idle(): boolean {
     return this.open && this.#restsSince !== undefined;
   }
@@ -58,7 +58,7 @@ export class BunConnection implements PeerConnection {
     const body = new IncomingBody({
       pause: () => this.#socket.pause(),
       resume: () => this.#socket.resume(),
-      abandon: () => fail(new Error('nobody reads the answer')),
+      abandon: () => fail(new Error('the answer has no reader')),
     });
     const finish = (): void => {
       signal?.removeEventListener('abort', abort);
@@ -115,7 +115,7 @@ const isValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 function requestBytes({ host, port }: HostPort, request: ChannelRequest): Uint8Array {
   const { method, path, headers, body = '' } = request;
   if (!/^[!-~]+$/.test(path)) throw new TypeError(`Path ${JSON.stringify(path)} is not encoded`);
-  // The zone of an address says something on this host alone (RFC 6874).
+  // The zone of an address has a meaning only on this host (RFC 6874).
   const authority = formatAddress({ host: host.replace(/%.*/, ''), port });
   const lines = [`${method} ${path} HTTP/1.1`];
   for (const [name, value] of Object.entries({ host: authority, ...headers })) {

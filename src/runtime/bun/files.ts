@@ -3,15 +3,17 @@ import type { Runtime } from '../runtime.ts';
 import { writeAll } from '../stdio/write-all.ts';
 
 /**
- * The longest text that a pipe takes whole or not at all, on every system, in bytes: `_POSIX_PIPE_BUF` of POSIX, which is
- * the least that PIPE_BUF may be.
+ * The longest text that a pipe takes whole or not at all, on every system, in bytes: `_POSIX_PIPE_BUF` of
+ * POSIX, the smallest allowed PIPE_BUF.
  */
 const ATOMIC_BYTES = 512;
 
-/** For a pipe that another program has made non-blocking, and that is full. */
+/**
+ * The pause before another write to a full pipe that another program has made non-blocking, in milliseconds.
+ */
 const RETRY_MS = 50;
 
-// Loading it takes a tenth of a client command's time, and few of them need it.
+// Loading it takes a tenth of a client command's time, and few commands need it.
 const fs = (): typeof NodeFs => require('node:fs') as typeof NodeFs;
 
 /** Files and standard output on Bun, as far as a client command needs them before it has its answer. */
@@ -19,16 +21,16 @@ export const bunFiles: Pick<Runtime, 'fs' | 'readText' | 'write' | 'writeErrorLa
   fs,
   readText(file) {
     try {
-      // Read at once, since the file may be made shorter later.
+      // The text is copied at once, since the file may be shortened later.
       return Buffer.from(Bun.mmap(file).buffer).toString('utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw error;
-      // An empty file, a pipe, or a system that cannot do so.
+      // An empty file, a pipe, or a system that cannot map files.
       return fs().readFileSync(file, 'utf8');
     }
   },
   write: (fd, bytes) => fs().writeSync(fd, bytes),
-  // In another thread. Bun does not wait for it when it exits, which Node does, for ever.
+  // Writes in another thread. Bun does not wait for it when it exits; Node would wait forever.
   writeErrorLater(bytes, done) {
     const go = (rest: Uint8Array): void => {
       fs().write(2, rest, (error, written) => {
@@ -41,7 +43,7 @@ export const bunFiles: Pick<Runtime, 'fs' | 'readText' | 'write' | 'writeErrorLa
   },
   async print(text) {
     const bytes = Buffer.from(text);
-    // What a full pipe took in part, Bun would write to it once more from the start.
+    // If a full pipe took a part, Bun would write the text again from the start.
     if (bytes.length > ATOMIC_BYTES) writeAll(fs().writeSync, 1, bytes);
     else await Bun.write(Bun.stdout, bytes);
   },

@@ -2,7 +2,7 @@ import type { FileSystem } from '../runtime.ts';
 import { libcNames } from '../system/libc.ts';
 import { hasReader, lookForReader, type Poll } from '../stdio/reader-gone.ts';
 
-/** Calls `action` once the reader of standard output has gone; never where there is no poll(2). */
+/** Calls `action` once the reader of standard output has gone; never on a system without poll(2). */
 export async function onReaderGone(fs: FileSystem, action: () => void): Promise<void> {
   if (process.platform === 'win32' || !hasReader(fs)) return;
   const poll = await loadPoll();
@@ -16,7 +16,7 @@ async function loadPoll(): Promise<Poll | undefined> {
       const { symbols } = dlopen(name, { poll: { args: ['ptr', 'u64', 'i32'], returns: 'i32' } });
       return (pollfd) => symbols.poll(ptr(pollfd), 1, 0);
     } catch {
-      // It has another name here, or none.
+      // The library has another name here, or is missing.
     }
   }
   return undefined;

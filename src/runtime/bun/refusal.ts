@@ -2,12 +2,16 @@ import { isIPv6 } from 'node:net';
 import type { HostPort } from '../../protocol/addresses/address.ts';
 import { codeOf } from '../network/connection-errors.ts';
 
-/** A connection that a host refuses itself is refused within a round trip; one to a host that is not there takes seconds. */
+/**
+ * A host refuses a connection within one round trip; a missing host takes seconds. This is the limit in
+ * milliseconds.
+ */
 const SLOW_MS = 900;
 
 /**
- * Why a connection failed. Bun reports that it was refused whatever the reason was, so the routes are asked: where none
- * leads to the host, the system does not take a datagram to it either. The datagram is empty, and is sent only after a failure.
+ * Finds out why a connection failed. Bun reports every failure as a refusal, so this asks the routes: where
+ * no route leads to the host, the system does not accept a datagram to it either. The datagram is empty, and
+ * is sent only after a failure.
  */
 export async function refusal({ host, port }: HostPort, error: unknown, tookMs: number): Promise<unknown> {
   if (codeOf(error) !== 'ECONNREFUSED' && codeOf(error) !== 'EINVAL') return error;

@@ -7,16 +7,20 @@ import { BACKLOG, createRefusals } from '../http/server-limits.ts';
 
 type Server = Bun.Server<undefined>;
 
-/** Between two looks at how many connections are open. */
+/** The pause between two counts of open connections, in milliseconds. */
 const LOOK_MS = 250;
 
-/** How often in a row, and how far apart, a server that closes is found without requests before its connections are cut. */
+/**
+ * How many times in a row, and at what interval, a closing server must have no requests before its
+ * connections are cut.
+ */
 const QUIET_LOOKS = 3;
 const QUIET_MS = 50;
 
 /**
- * Serves through `Bun.serve`. It tells of requests and not of connections, and goes on to accept them when there is no
- * descriptor left, in a loop that takes a core. So what is open is counted, and it stops to listen before that.
+ * Serves through `Bun.serve`. Bun reports requests and not connections. When no descriptor is left, it keeps
+ * accepting in a loop that uses a whole core. So this server counts open descriptors, and stops listening
+ * before that.
  */
 export function serveBun(options: ServeOptions): HttpServer {
   const { maxConnections: max = Infinity } = options;
@@ -24,9 +28,9 @@ export function serveBun(options: ServeOptions): HttpServer {
   const base = openDescriptors();
   let listening: Server | undefined = listen(options, tooMany);
   const { port = options.port, hostname = options.hostname } = listening;
-  /** Those that listen no more and have requests to answer. */
+  /** Servers that no longer listen but have requests to answer. */
   const ending = new Map<Server, Promise<void>>();
-  /** At the last look; nothing where there is no need to look. */
+  /** The number at the last count; undefined where no count is needed. */
   let connections: number | undefined;
   const looking = max === Infinity ? undefined : setInterval(look, LOOK_MS).unref();
 
@@ -37,7 +41,7 @@ export function serveBun(options: ServeOptions): HttpServer {
     return true;
   }
 
-  /** Those under way. */
+  /** The number of requests in progress. */
   function requests(): number {
     let count = listening?.pendingRequests ?? 0;
     for (const server of ending.keys()) count += server.pendingRequests;
@@ -49,7 +53,7 @@ export function serveBun(options: ServeOptions): HttpServer {
     stopListening();
   }
 
-  /** What is under way goes on; connections that rest are closed. */
+  /** Requests in progress continue; idle connections are closed. */
   function stopListening(): void {
     if (!listening) return;
     const server = listening;
@@ -70,7 +74,7 @@ export function serveBun(options: ServeOptions): HttpServer {
     try {
       return serveOn(hostname, { ...options, port }, tooMany);
     } catch {
-      // Somebody has taken the port. The broker's self-check says so, until it is free again.
+      // Another program has taken the port. The broker's self-check reports it until the port is free again.
       return undefined;
     }
   }
@@ -84,12 +88,12 @@ export function serveBun(options: ServeOptions): HttpServer {
       stopListening();
       const servers = [...ending.keys()];
       const cut = (): void => {
-        // Also those that carry no request, which a stop with grace leaves open.
+        // This also closes connections without a request, which a stop with grace leaves open.
         for (const server of servers) void server.stop(true);
       };
       let quiet = 0;
       const timer = setTimeout(cut, graceMs);
-      // Bun would wait for those that carry none, too. What was answered last is given a moment to leave.
+      // Bun would also wait for idle connections. The last answer gets a moment to leave.
       const looks = setInterval(() => {
         quiet = requests() === 0 ? quiet + 1 : 0;
         if (quiet > QUIET_LOOKS) cut();
@@ -107,7 +111,8 @@ function listen(options: ServeOptions, tooMany: () => boolean): Server {
   try {
     return serveOn('::', options, tooMany);
   } catch (error) {
-    // A host without IPv6 refuses the dual-stack address; Bun reports that as a port in use, so both are tried.
+    // A host without IPv6 refuses the dual-stack address; Bun reports that as a port in use, so both are
+    // tried.
     try {
       return serveOn('0.0.0.0', options, tooMany);
     } catch {
@@ -122,16 +127,16 @@ function serveOn(hostname: string, options: ServeOptions, tooMany: () => boolean
     port: options.port,
     tls: { cert: options.cert, key: options.key },
     maxRequestBodySize: options.maxBodyBytes,
-    // Cuts off whoever has not sent all headers, or stalls, or does not read, in that time.
+    // Cuts off a client that has not sent all headers, stalls, or does not read, within that time.
     idleTimeout: Math.ceil(options.headersTimeoutMs / 1000),
     development: false,
-    // Said outright: with `development` off, Bun would let a second broker listen on the same port.
+    // This is explicit: with `development` off, Bun would let a second broker listen on the same port.
     reusePort: false,
     fetch(request, bun) {
       if (tooMany()) return new Response(null, { status: 503, headers: { 'retry-after': '1' } });
-      // With a Host that is none, or without one, Bun gives the URL as a path alone, which readers of URLs misread.
+      // With a malformed Host or without one, Bun's URL is only a path, which URL parsers misread.
       if (!request.url.startsWith('https://')) return new Response(null, { status: 400 });
-      // Two of them: Bun joins them. A proxy before the broker may have taken either.
+      // Bun joins two Host headers. A proxy before the broker may have used either.
       if (request.headers.get('host')?.includes(','))
         return new Response(null, { status: 400, headers: { connection: 'close' } });
       return options.fetch(request, new BunConnection(request, bun, options));
@@ -141,7 +146,7 @@ function serveOn(hostname: string, options: ServeOptions, tooMany: () => boolean
   return server;
 }
 
-// A class, since one is made for each request and most of it is rarely asked for.
+// It is a class, since each request makes one, and most of its methods are rarely used.
 class BunConnection implements ConnectionInfo {
   readonly #request: Request;
   readonly #server: Server;
@@ -172,7 +177,7 @@ class BunConnection implements ConnectionInfo {
   }
 
   drop(): boolean {
-    // Bun gives nobody the socket; one on which nothing moves is closed when its time is up.
+    // Bun does not expose the socket; an idle one is closed after its timeout.
     this.#server.timeout(this.#request, 1);
     return true;
   }

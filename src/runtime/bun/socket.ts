@@ -10,42 +10,47 @@ import { isFor } from '../tls/site-name.ts';
 /** A TLS connection as a stream of bytes. */
 export interface BunSocket {
   readonly certificate: PeerCertificate;
-  /** Whether one of the authorities given vouches for the certificate, for that name; never without any. */
+  /** Whether one of the given authorities has signed the certificate for that name; false without any. */
   isVouchedFor(host: string): boolean;
   readonly open: boolean;
-  /** Says who takes what comes in from now on. While nobody does, whatever comes in closes the connection. */
+  /** Sets the receiver of further data. While there is none, any data closes the connection. */
   receive(receiver: Receiver | undefined): void;
   write(bytes: Uint8Array): void;
-  /** Lets the peer wait, until `resume`. */
+  /** Stops reading until `resume`, so that the peer waits. */
   pause(): void;
   resume(): void;
   close(): void;
 }
 
-/** What a handshake is made with. */
+/** The inputs of a handshake. */
 export interface Handshake {
-  /** The certificate that the peer is likely to present, in PEM. It only spares Bun the system's authorities. */
+  /**
+   * The certificate that the peer will probably present, in PEM. With it, Bun need not load the system's
+   * authorities.
+   */
   readonly expected?: string | undefined;
-  /** The only authorities that count, in PEM, and the name that is asked for; default: nobody vouches for anything. */
+  /** The only trusted authorities, in PEM, and the name to check; default: no certificate is trusted. */
   readonly site?: { readonly authorities: readonly string[]; readonly host: string } | undefined;
 }
 
 export interface Receiver {
   data(bytes: Buffer): void;
-  /** Nothing more comes. */
+  /** No more data follows. */
   closed(error: unknown): void;
 }
 
 // Bun's types leave these out.
 type Socket = Bun.Socket<unknown> & { pause(): void; resume(): void };
 
-// What Bun says of a certificate (OpenSSL's names) after a handshake that is complete. Any other error is one of the handshake.
+// Bun's errors about a certificate (OpenSSL's names) after a complete handshake. Any other error is one of
+// the handshake.
 const verdicts =
   /^(?:UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|CERT_|ERR_TLS_CERT_|HOSTNAME_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_)/;
 
 /**
- * Opens a TLS connection with `Bun.connect` to the first of a host's addresses that takes it; see {@link connectAddress}.
- * Bun would keep what it has looked up for half a minute, in which a broker may have moved.
+ * Opens a TLS connection with `Bun.connect` to the first of a host's addresses that accepts it; see {@link
+ * connectAddress}. Names are looked up each time: Bun's own cache lasts half a minute, in which a broker may
+ * have moved.
  */
 export async function connectBun(
   address: HostPort,
@@ -64,7 +69,7 @@ export async function connectBun(
   );
 }
 
-/** The addresses of a host, as the system has them now. */
+/** The present addresses of a host. */
 async function lookUp(address: HostPort): Promise<readonly string[]> {
   const { host } = address;
   if (host.includes(':') || /^[\d.]+$/.test(host)) return [host];
@@ -77,11 +82,11 @@ async function lookUp(address: HostPort): Promise<readonly string[]> {
 }
 
 /**
- * Opens a TLS connection with `Bun.connect`, whatever certificate the peer presents: the caller judges it, before it sends
- * anything. (A client command has no time for Bun's `fetch`, which reads all authorities of the system first, nor for
- * `node:tls`.)
+ * Opens a TLS connection with `Bun.connect`, with any certificate: the caller checks it before it sends
+ * anything. (A client command has no time for `node:tls`, or for Bun's `fetch`, which first reads all
+ * authorities of the system.)
  * @param host an IP address of the peer.
- * @throws BrokerError `unreachable`. An aborted `signal` throws its reason.
+ * @throws BrokerError `unreachable`; the reason of an aborted `signal`.
  */
 async function connectAddress(
   address: HostPort,
@@ -105,11 +110,11 @@ async function connectAddress(
   const handlers: Bun.SocketHandler = {
     open(socket) {
       dialled = socket;
-      // Bun cannot break off an attempt to connect; what comes of it is closed.
+      // Bun cannot cancel an attempt to connect; the late connection is closed.
       if (signal?.aborted) socket.terminate();
     },
     handshake(socket, success, error) {
-      // A certificate is there as well when the peer did not prove that it is its own.
+      // A certificate is there even when the peer did not prove that it has the key.
       const complete = success || verdicts.test(codeOf(error) ?? '');
       const presented = complete ? socket.getPeerX509Certificate() : undefined;
       if (!presented) return reject(unreachable(address, error));
@@ -154,7 +159,7 @@ async function dial(
   try {
     await connect(expected === undefined ? {} : { ca: expected });
   } catch (error) {
-    // Not a certificate after all.
+    // The given text is not a certificate.
     if (expected === undefined || codeOf(error) !== 'ERR_BORINGSSL') throw error;
     await connect({});
   }
@@ -175,7 +180,7 @@ class OwnSocket implements BunSocket {
     this.#isAuthorized = isAuthorized;
     this.certificate = {
       fingerprint: presented.fingerprint256.replaceAll(':', '').toLowerCase(),
-      // Few ask for it.
+      // Computed on demand, since few callers need it.
       get certificate(): string {
         return toPem(presented.raw.toString('base64'));
       },
@@ -206,7 +211,7 @@ class OwnSocket implements BunSocket {
 
   receive(receiver: Receiver | undefined): void {
     this.#receiver = receiver;
-    // It may have ended before anybody was there to learn of it.
+    // It may have ended before there was a receiver.
     if (!this.#open) receiver?.closed(closedByPeer());
   }
 
@@ -229,7 +234,7 @@ class OwnSocket implements BunSocket {
   }
 
   #send(bytes: Uint8Array): void {
-    // Less than nothing is taken by one that is closed, of which `ended` tells.
+    // A closed socket returns a negative number, and reports its end through `ended`.
     const taken = Math.max(0, this.#socket.write(bytes));
     this.#unsent = taken < bytes.length ? bytes.subarray(taken) : undefined;
   }

@@ -1,10 +1,10 @@
 import { BrokerError } from '../../protocol/errors.ts';
 
-/** Longest answer that is read as one text: twice what a broker's may have. */
+/** The longest answer that is read as one text, in bytes: twice the longest of a broker. */
 export const MAX_ANSWER_BYTES: number = 16 * 1024 * 1024;
 
 /**
- * The whole of an answer as text. Whoever sends it may never stop.
+ * Reads an answer as text, up to a limit, since its sender may never stop.
  * @throws BrokerError `internal` when it is longer than `maxBytes`; the rest is not read.
  */
 export async function boundedText(
@@ -21,10 +21,10 @@ export async function boundedText(
   return Buffer.concat(all).toString('utf8');
 }
 
-/** The error for an answer of which no more is read. */
+/** The error for an answer that is longer than the limit. */
 export function tooLong(maxBytes: number): BrokerError {
   return new BrokerError(
     'internal',
-    `The answer is longer than ${maxBytes / 1024 / 1024} MiB; it was not read on`,
+    `The answer is longer than ${maxBytes / 1024 / 1024} MiB; the rest was not read`,
   );
 }

@@ -1,17 +1,17 @@
 import { boundedText } from './bounded-text.ts';
 
-/** Bytes that may wait to be read; with more, whoever sends them has to wait. */
+/** The most bytes that wait to be read; beyond that, the sender has to wait. */
 const MAX_UNREAD = 1024 * 1024;
 
-/** What an {@link IncomingBody} may ask of the connection that it comes on. */
+/** The functions of the connection that an {@link IncomingBody} uses. */
 interface Source {
   pause(): void;
   resume(): void;
-  /** Nobody reads what is still to come. */
+  /** The reader has gone, so the rest is not needed. */
   abandon(): void;
 }
 
-/** The body of an answer between the connection that it comes on and the one who reads it. */
+/** The body of an answer on its way from its connection to its reader. */
 export class IncomingBody {
   readonly #source: Source;
   readonly #waiting: Uint8Array[] = [];
@@ -36,12 +36,12 @@ export class IncomingBody {
 
   end(): void {
     this.#outcome ??= {};
-    // The connection may carry another answer now, before anybody has read this one.
+    // The connection may carry another answer now, even before this one has been read.
     this.#resume();
     this.#wake?.();
   }
 
-  /** What has arrived is still read; then comes the error. */
+  /** The reader still gets the data that has arrived, then the error. */
   fail(error: unknown): void {
     this.#outcome ??= { error };
     this.#wake?.();

@@ -1,27 +1,27 @@
-/** Told of one response as it is read. */
+/** Called with the parts of one response as they are read. */
 export interface ResponseParts {
-  /** Its status, and its headers: names in lower case, values of one name joined by `, `. */
+  /** Its status and its headers: names in lower case, values of one name joined by `, `. */
   head(status: number, headers: ReadonlyMap<string, string>): void;
   body(bytes: Uint8Array): void;
-  /** It is whole. `reusable`: the connection may carry another request. */
+  /** It is complete. `reusable`: the connection may carry another request. */
   end(reusable: boolean): void;
 }
 
-/** Longest head, or line between chunks, in bytes: what Bun and Node allow is less. */
+/** The longest head, or line between chunks, in bytes: Bun and Node allow less. */
 const MAX_LINES = 64 * 1024;
 
 type Step = 'head' | 'sized' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailers' | 'rest' | 'done';
 
 /**
- * Reads one response (RFC 9112) from the bytes of a connection. Anything that could be read in two ways is refused: a reader
- * that guesses takes the end of one answer for another's beginning.
+ * Reads one response (RFC 9112) from the bytes of a connection. It refuses everything that could be read in
+ * two ways: a reader that guesses may take the end of one answer for another's beginning.
  */
 export class ResponseReader {
   readonly #parts: ResponseParts;
   readonly #hasBody: boolean;
   #step: Step = 'head';
   #pending: Buffer | undefined;
-  /** Bytes of the body, or of its chunk, that are still to come. */
+  /** The remaining bytes of the body, or of its chunk. */
   #left = 0;
   #reusable = true;
 
@@ -30,7 +30,7 @@ export class ResponseReader {
     this.#hasBody = method !== 'HEAD';
   }
 
-  /** @throws Error saying what no response may look like. */
+  /** @throws Error that says what is wrong with the response. */
   read(bytes: Buffer): void {
     let rest = this.#pending ? Buffer.concat([this.#pending, bytes]) : bytes;
     this.#pending = undefined;
@@ -46,15 +46,15 @@ export class ResponseReader {
   }
 
   /**
-   * Nothing more comes.
-   * @throws Error when the response is not at its end.
+   * Notes that no more data follows.
+   * @throws Error when the response is not complete.
    */
   close(): void {
     if (this.#step === 'rest') this.#end(false);
-    else if (this.#step !== 'done') throw malformed('it ends in its midst');
+    else if (this.#step !== 'done') throw malformed('it ends before it is complete');
   }
 
-  /** Bytes that were taken off the front; none while a line is not whole yet. */
+  /** Takes bytes off the front and returns their number; 0 while a line is incomplete. */
   #take(bytes: Buffer): number {
     switch (this.#step) {
       case 'head':
@@ -79,7 +79,7 @@ export class ResponseReader {
       case 'done':
         break;
     }
-    throw malformed('more comes than it says');
+    throw malformed('it is longer than it says');
   }
 
   #takeLines(bytes: Buffer, mark: string, read: (text: string) => void): number {
@@ -105,8 +105,8 @@ export class ResponseReader {
     const [, version, digits] = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: |$)/.exec(first) ?? [];
     if (digits === undefined) throw malformed(`its first line is ${JSON.stringify(first.slice(0, 80))}`);
     const status = Number(digits);
-    if (status === 101) throw malformed('it switches to a protocol that nobody asked for');
-    // What comes before the answer itself, such as 100 Continue.
+    if (status === 101) throw malformed('it switches to a protocol that was not requested');
+    // A response before the final one, such as 100 Continue.
     if (status < 200) return;
     const headers = readHeaders(lines);
     this.#reusable = version === '1' && !/(?:^|,)\s*close\s*(?:,|$)/i.test(headers.get('connection') ?? '');

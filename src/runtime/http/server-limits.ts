@@ -1,13 +1,13 @@
 /**
- * Connections that may wait to be accepted: those of a fleet that boots at once come faster than handshakes are made. The system
- * may have less room (Linux: net.core.somaxconn).
+ * The most connections that wait to be accepted: those of a fleet that boots at once arrive faster than
+ * handshakes are made. The system may allow fewer (Linux: net.core.somaxconn).
  */
 export const BACKLOG = 4096;
 
-/** How long a server goes on telling that it has refused a connection, in milliseconds. */
+/** How long a server reports that it has refused a connection, in milliseconds. */
 const TELL_MS = 60_000;
 
-/** Remembers that connections were refused. */
+/** Remembers refused connections. */
 export interface Refusals {
   note(): void;
   /** Whether one was refused within the last minute. */

@@ -1,11 +1,14 @@
-/** Pause before the next address is tried while those before it have not answered (RFC 8305). */
+/**
+ * The pause before the next address is tried while the earlier ones have not answered, in milliseconds (RFC
+ * 8305).
+ */
 const NEXT_MS = 250;
 
 /**
- * Tries addresses one after the other, the next when one has failed or takes long, and gives the first that succeeds.
- * @param connect tries one; its signal is aborted when another has succeeded.
- * @param discard takes what comes too late.
- * @throws what the first of them failed with.
+ * Tries addresses in their order, the next one when one has failed or is slow, and returns the first success.
+ * @param connect tries one; its signal is aborted when another one has succeeded.
+ * @param discard gets successes that come too late.
+ * @throws the error of the first address.
  */
 export async function connectFirst<T>(
   addresses: readonly string[],
@@ -38,7 +41,7 @@ export async function connectFirst<T>(
   }
 }
 
-/** Until an attempt has come to its end, or for a moment. */
+/** Waits until an attempt has ended, or for a moment. */
 function headStart(attempt: Promise<unknown>): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, NEXT_MS);

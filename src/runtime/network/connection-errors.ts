@@ -1,7 +1,7 @@
 import { formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 
-// System codes as Node, Bun and Deno report them, in words.
+// The codes of the system in words, as Node, Bun and Deno report them.
 const reasons: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ConnectionRefused: 'connection refused',
@@ -29,11 +29,11 @@ const reasons: Readonly<Record<string, string>> = {
   EAFNOSUPPORT: 'this host has no addresses of that family',
 };
 
-// What the TLS libraries say of an answer that is no TLS at all: BoringSSL, OpenSSL, rustls.
+// The errors of the TLS libraries for an answer without TLS: BoringSSL, OpenSSL, rustls.
 const noTls =
   /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|HTTPS_PROXY_REQUEST|UNEXPECTED_MESSAGE|UNKNOWN_PROTOCOL|wrong version number|packet length too long|http request|corrupt message|InvalidContentType|record overflow/i;
 
-/** The `unreachable` error for a connection that failed, in plain words where the system's code is known. */
+/** The `unreachable` error for a failed connection, in plain words where the system's code is known. */
 export function unreachable(address: HostPort, error: unknown): BrokerError {
   if (error instanceof BrokerError) return error;
   const reason = reasonOf(error);
@@ -43,8 +43,8 @@ export function unreachable(address: HostPort, error: unknown): BrokerError {
 }
 
 /**
- * Looks at the zone of an address before it is connected to: each system has another error for one that is wrong, and some
- * have none that says so.
+ * Checks the zone of an address before the connection: each system has another error for a wrong zone, and
+ * some have none that names it.
  * @throws BrokerError `unreachable`.
  */
 export async function checkZone(address: HostPort): Promise<void> {
@@ -74,18 +74,18 @@ function reasonOf(error: unknown): string {
   return message;
 }
 
-/** The system's code of an error, looked for in its causes too (Deno and fetch wrap theirs). */
+/** The system's code of an error or of its causes (Deno and fetch wrap theirs). */
 export function codeOf(error: unknown): string | undefined {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     const { code } = at as NodeJS.ErrnoException;
     if (typeof code === 'string') return code;
-    // Happy Eyeballs failures carry one error for each address that was tried.
+    // A Happy Eyeballs failure has one error for each address.
     if (at instanceof AggregateError) return codeOf(at.errors[0]);
   }
   return undefined;
 }
 
-/** For a connection that the peer closed without a word. */
+/** The error for a connection that the peer closed without an answer. */
 export function closedByPeer(): Error {
   return Object.assign(new Error('closed'), { code: 'ConnectionClosed' });
 }

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 
-/** A network interface that is up, with what broadcast and link-local multicast need to know of it. */
+/** A network interface that is up, with the facts that broadcast and link-local multicast need. */
 export interface NetworkInterface {
   readonly name: string;
   readonly loopback: boolean;
@@ -10,7 +10,7 @@ export interface NetworkInterface {
   readonly ipv6: readonly string[];
   /** Its IPv6 link-local address without zone; absent where IPv6 is off. */
   readonly linkLocal?: string;
-  /** What comes after `%` to name this interface in an IPv6 address: its name, its number on Windows. */
+  /** The text after `%` that names this interface in an IPv6 address: its name, its number on Windows. */
   readonly zone: string;
 }
 
@@ -21,17 +21,17 @@ export interface Ipv4Address {
   readonly broadcast?: string;
 }
 
-/** The interfaces that are up and have an address, as they are now. */
+/** The interfaces that are up now and have an address. */
 export function listInterfaces(): NetworkInterface[] {
   try {
     return Object.entries(networkInterfaces()).map(([name, infos]) => describe(name, infos ?? []));
   } catch {
-    // Some sandboxes forbid the question; unicast works without an answer.
+    // Some sandboxes forbid the list; unicast works without it.
     return [];
   }
 }
 
-/** Names of all interfaces, also of those that have no address yet, where the system tells (Linux). */
+/** Names of all interfaces, also of those without an address, where the system says them (Linux). */
 export function interfaceNames(): string[] {
   const names = new Set(listInterfaces().map(({ name }) => name));
   try {
@@ -61,7 +61,7 @@ function ipv4Address({ address, netmask }: NetworkInterfaceInfo): Ipv4Address {
   return { address, netmask, ...(broadcast !== undefined && { broadcast }) };
 }
 
-/** The address that reaches every host of the subnet; nothing for subnets too small to have one. */
+/** The address that reaches every host of the subnet; undefined for subnets too small to have one. */
 export function directedBroadcast(address: string, netmask: string): string | undefined {
   const mask = toNumber(netmask);
   const hostBits = ~mask >>> 0;
@@ -70,7 +70,7 @@ export function directedBroadcast(address: string, netmask: string): string | un
   return [24, 16, 8, 0].map((shift) => (broadcast >>> shift) & 255).join('.');
 }
 
-/** Whether `other` lies in the subnet of `address`. */
+/** Whether `other` is in the subnet of `address`. */
 export function inSubnet(other: string, { address, netmask }: Ipv4Address): boolean {
   const mask = toNumber(netmask);
   return (toNumber(other) & mask) === (toNumber(address) & mask);
@@ -81,7 +81,7 @@ export function isLinkLocal(address: string): boolean {
   return /^fe[89ab][0-9a-f]:/i.test(address);
 }
 
-/** Whether an address, of either family, is this host's own loopback. */
+/** Whether an address, of either family, is this host's loopback. */
 export function isLoopback(address: string): boolean {
   return address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address);
 }

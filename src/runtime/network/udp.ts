@@ -1,21 +1,20 @@
 import { createSocket, type Socket } from 'node:dgram';
 
-/** UDP over `node:dgram`, which Node, Bun and Deno all have; what little they differ in is settled here. */
+/** UDP over `node:dgram`, which Node, Bun and Deno all have; this file hides their small differences. */
 
 export interface UdpOptions {
   readonly family: 4 | 6;
-  /** Local address; a link-local one with its zone (`fe80::1%eth0`). */
+  /** The local address; a link-local one with its zone (`fe80::1%eth0`). */
   readonly address: string;
-  /** Local port; 0 (the default) picks a free one. */
+  /** The local port; 0 (the default) picks a free one. */
   readonly port?: number;
   /** Lets the socket send to broadcast addresses. Default: false. */
   readonly broadcast?: boolean;
-  /** Shares the address and port with other sockets that say so too. Default: false. */
+  /** Shares the address and port with other sockets that set this too. Default: false. */
   readonly reuse?: boolean;
   /**
-   * Bytes of datagrams that the system is to keep until they are read; it may give less (Linux: net.core.rmem_max), and
-   * Deno does not ask it. Default: the
-   * system's own.
+   * The bytes of datagrams that the system should keep until they are read. It may keep fewer (Linux:
+   * net.core.rmem_max), and Deno does not set it. Default: the system's own.
    */
   readonly receiveBuffer?: number;
   onMessage(datagram: Uint8Array, from: UdpPeer): void;
@@ -31,18 +30,23 @@ export interface UdpPeer {
 
 export interface UdpSocket {
   readonly port: number;
-  /** Sends one datagram to an IP address. Gives the error, if any, and never rejects; so after `close` too. */
+  /**
+   * Sends one datagram to an IP address. Returns the error, if any, and never rejects, even after `close`.
+   */
   send(datagram: Uint8Array, to: UdpPeer): Promise<Error | undefined>;
-  /** Joins an IPv6 group on the interface of that zone. Gives the error, if any, and never throws. */
+  /** Joins an IPv6 group on the interface of that zone. Returns the error, if any, and never throws. */
   join(group: string, zone: string): Error | undefined;
-  /** Closes the socket; calls under way end. May be called again. */
+  /** Closes the socket; calls in progress end. It may be called again. */
   close(): Promise<void>;
 }
 
-/** How often a datagram is given to the system that keeps reporting earlier ones. */
+/** The most attempts to send one datagram while the system reports errors of earlier ones. */
 const MAX_TRIES = 3;
 
-/** Opens a socket. Rejects with the system's error (`EADDRINUSE`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`). */
+/**
+ * Opens a socket.
+ * @throws the system's error (`EADDRINUSE`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`).
+ */
 export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
   const socket = createSocket({
     type: options.family === 4 ? 'udp4' : 'udp6',
@@ -56,7 +60,7 @@ export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
   });
   if (options.broadcast === true) socket.setBroadcast(true);
   const { receiveBuffer } = options;
-  // Where it cannot be had, the system's own has to do.
+  // If it is impossible, the system's own size has to do.
   if (receiveBuffer !== undefined) attempt(() => socket.setRecvBufferSize(receiveBuffer));
   const unsent = new Set<(error: Error) => void>();
   const sendOnce = (datagram: Uint8Array, to: UdpPeer): Promise<Error | undefined> =>
@@ -70,7 +74,7 @@ export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
       if (thrown !== undefined) settle(thrown);
     });
   const close = (): Promise<void> => {
-    // A send that is under way when its socket closes may never call back.
+    // A send in progress when its socket closes may never call back.
     for (const settle of unsent) settle(new Error('The socket was closed'));
     return new Promise((resolve) => socket.close(() => resolve()));
   };
@@ -89,8 +93,8 @@ export async function openUdp(options: UdpOptions): Promise<UdpSocket> {
 }
 
 /**
- * The local address from which the system would reach `to`: a look at its routes, nothing is sent.
- * Nothing where there is no route; `'unknown'` where the runtime does not say (Deno).
+ * The local address from which the system would reach `to`: a look at its routes, nothing is sent. Undefined
+ * without a route; `'unknown'` where the runtime does not say (Deno).
  */
 export async function sourceTowards(family: 4 | 6, to: UdpPeer): Promise<string | undefined> {
   const any = family === 4 ? '0.0.0.0' : '::';
@@ -100,7 +104,7 @@ export async function sourceTowards(family: 4 | 6, to: UdpPeer): Promise<string 
     socket.setBroadcast(true);
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject);
-      // The callback gets the error of a failed connect, though the types leave that out.
+      // The callback gets the error of a failed connect, although the types leave that out.
       const settle = (error?: unknown): void => (error instanceof Error ? reject(error) : resolve());
       socket.connect(to.port, to.address, settle);
     });
@@ -113,15 +117,15 @@ export async function sourceTowards(family: 4 | 6, to: UdpPeer): Promise<string 
   }
 }
 
-/** The short name of a socket's error (`ENETUNREACH`), or its message where the runtime gives none. */
+/** The short name of a socket's error (`ENETUNREACH`), or its message where the runtime has no name. */
 export function socketErrorName(error: unknown): string {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return typeof code === 'string' && code !== 'UNKNOWN' ? code : String(message ?? error);
 }
 
 /**
- * Whether the error may be that of an earlier datagram, which was refused where it arrived: Bun reports it with the next
- * send, wherever that one goes, and does not send it.
+ * Whether the error may belong to an earlier datagram, which its receiver refused. Bun reports it with the
+ * next send, to any address, and does not send that one.
  */
 function mayBeOfEarlier(error: Error): boolean {
   return ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH'].includes(socketErrorName(error));

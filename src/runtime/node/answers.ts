@@ -4,10 +4,10 @@ import type { Duplex } from 'node:stream';
 /** Answers a request. */
 type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown;
 
-/** Requests of one connection that may wait for the answer before them. */
+/** The most requests of one connection that wait for the answer before them. */
 const MAX_WAITING = 1000;
 
-/** Bytes of an answer that are given to its connection at a time. */
+/** The bytes of an answer that its connection gets at a time. */
 const SLICE = 16 * 1024;
 
 /** The requests of a connection: whether one of them is being answered, and those that wait for it. */
@@ -17,8 +17,8 @@ interface Line {
 }
 
 /**
- * Answers the requests of a connection one after another: the next one only once the answer before it has been sent. A
- * client that sends many and reads nothing costs one answer then, and not all of them.
+ * Answers the requests of a connection one after another: the next one only after the answer before it was
+ * sent. A client that sends many and reads nothing then costs one answer, and not all of them.
  */
 export function oneAtATime(listener: Listener): Listener {
   const lines = new WeakMap<Duplex, Line>();
@@ -60,9 +60,9 @@ export function oneAtATime(listener: Listener): Listener {
   };
 }
 
-// These have an answer go out in parts, each once the one before has left this process: a connection makes a copy of all that it is
-// given, and would not tell whether any of it is read. They take the place of an answer's own methods, as they are: functions of its
-// own for each answer would cost a twentieth of it.
+// These send an answer in parts, each after the one before has left this process. A connection copies all
+// data that it gets, and would not show whether any of it is read. They are shared functions that replace an
+// answer's own methods, since new functions for each answer would cost a twentieth of its time.
 const { write, end } = ServerResponse.prototype as {
   write(part: unknown, done: () => void): boolean;
   end(body?: unknown, ...rest: unknown[]): ServerResponse;
@@ -70,7 +70,8 @@ const { write, end } = ServerResponse.prototype as {
 
 function writeSlice(this: ServerResponse, part: unknown): boolean {
   write.call(this, part, () => this.emit('drain'));
-  // Full after each part, whatever the stream's own mark is: that is 64 KiB for each connection on newer versions of Node.
+  // It is full after each part, whatever the stream's own mark: newer versions of Node have 64 KiB for each
+  // connection.
   return false;
 }
 

@@ -3,32 +3,38 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 
-/** The connections of a server, from the TCP connection on: `node:https` itself knows those alone that carry a request. */
+/**
+ * The connections of a server, from the TCP connection on: `node:https` itself knows only those with a
+ * request.
+ */
 export interface Connections {
-  /** How many are open. */
+  /** The number of open connections. */
   readonly count: number;
-  /** Says that the headers of a request have come in on this connection. */
+  /** Notes that the headers of a request have arrived on this connection. */
   requested(socket: Duplex): void;
-  /** Ends those on which no request has come yet. */
+  /** Ends the connections without a request so far. */
   closeSilent(): void;
-  /** No longer looks for answers that are not read. */
+  /** Stops checking for answers that are not read. */
   unwatch(): void;
-  /** Ends every one of them. */
+  /** Ends every connection. */
   destroyAll(): void;
 }
 
 export interface ConnectionLimits {
-  /** How many may be open; one more is closed at once. */
+  /** The most open connections; one more is closed at once. */
   readonly max: number;
-  /** How long a connection may take for its handshake, and then for the headers of its first request. */
+  /**
+   * The longest time of a connection for its handshake, and then for the headers of its first request, in
+   * milliseconds.
+   */
   readonly headersTimeoutMs: number;
-  /** A connection on which something waits to be read, and nothing of it is read for so long, is closed. */
+  /** A connection with data to read is closed when nothing of it was read for so many milliseconds. */
   readonly unreadTimeoutMs: number;
-  /** Told of each connection that was closed because there were too many. */
+  /** Called for each connection that was closed because there were too many. */
   onRefused(): void;
 }
 
-/** What is waiting to be sent on a connection, and when that last changed. */
+/** The data that waits to be sent on a connection, and the time of its last change. */
 interface Sending {
   waiting: number;
   written: number;
@@ -39,13 +45,13 @@ function peerOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }
 
-/** Longest between two looks at what is waiting to be sent. */
+/** The longest pause between two checks of the data that waits, in milliseconds. */
 const LOOK_MS = 1000;
 
-/** Watches over the connections of `server`, which must not listen yet. */
+/** Watches the connections of `server`, which must not listen yet. */
 export function watchConnections(server: https.Server, limits: ConnectionLimits): Connections {
   const raw = new Set<Socket>();
-  /** Those whose handshake is not complete, by the address that they are from. */
+  /** Connections whose handshake is not complete, by their address. */
   const shaking = new Map<string, Socket>();
   const silent = new Map<Duplex, NodeJS.Timeout>();
   const secure = new Map<TLSSocket, Sending>();
@@ -64,10 +70,10 @@ export function watchConnections(server: https.Server, limits: ConnectionLimits)
       if (shaking.get(peer) === socket) shaking.delete(peer);
     });
   });
-  // Node forgets nothing of its own here, but Deno leaves a connection open whose handshake failed.
+  // Node closes it by itself, but Deno leaves a connection open whose handshake failed.
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   server.on('secureConnection', (socket) => {
-    // What a client may ask for in TLS 1.2 costs the server far more than the client.
+    // In TLS 1.2, a client could renegotiate, which costs the server far more than the client.
     socket.disableRenegotiation();
     shaking.delete(peerOf(socket));
     secure.set(socket, { waiting: 0, written: 0, since: 0 });

@@ -1,9 +1,9 @@
 import fs from 'node:fs';
 import { Socket } from 'node:net';
 
-/** A handle of libuv for a stream, as the constructor of `Socket` takes it. */
+/** A handle of libuv for a stream, which the constructor of `Socket` accepts. */
 interface StreamHandle {
-  /** Gives 0, or the number of an error. */
+  /** Returns 0, or the number of an error. */
   open(fd: number): number;
 }
 
@@ -13,11 +13,12 @@ interface TcpWrap {
 }
 
 /**
- * Calls `action` once the reader of the pipe that is standard output has gone. Linux then reports an error of the pipe to whoever
- * waits for anything on it. Node has no way to wait on a pipe that it writes to, but for one that it takes for a socket, which it
- * reads from: that there is nothing to read makes no difference.
+ * Calls `action` once the reader of standard output has gone, if that is a pipe. Linux then reports an error
+ * of the pipe to every waiting process. Node can wait only for a pipe that it reads, so it gets this one as a
+ * socket. That there is never any data to read does not matter.
  *
- * The pipe is opened once more for that: to make standard output itself non-blocking would do so to every program that has it.
+ * The pipe is opened once more for that: a non-blocking standard output would affect every program that
+ * shares it.
  */
 export function onReaderGone(action: () => void): void {
   if (process.platform !== 'linux') return;
@@ -33,9 +34,9 @@ export function onReaderGone(action: () => void): void {
     socket.once('error', action).resume().unref();
   } catch (error) {
     if (fd !== undefined) fs.closeSync(fd);
-    // It had gone before: then there is nobody to open the pipe for.
+    // The reader had gone before, so the pipe cannot be opened.
     if ((error as NodeJS.ErrnoException).code === 'ENXIO') setImmediate(action);
-    // Else this Node, or the system, does not let us know: the next write will.
+    // In any other case this Node, or the system, cannot tell: the next write fails.
   }
 }
 

@@ -10,18 +10,21 @@ import { type ConnectionInfo, UNREAD_TIMEOUT_MS } from '../../protocol/connectio
 import type { HttpServer, ServeOptions } from '../runtime.ts';
 import { BACKLOG, createRefusals } from '../http/server-limits.ts';
 
-/** What a runtime needs besides. */
+/** The difference between runtimes. */
 interface AcceptOptions {
-  /** Whether it never accepts again, without a word, once there was no descriptor for a connection. Default: false. */
+  /**
+   * Whether it stops accepting for good, without an error, once no descriptor was left for a connection.
+   * Default: false.
+   */
   readonly acceptDies?: boolean;
 }
 
-/** How soon it listens anew after that, once there is room. */
+/** The pause before it listens again after that, in milliseconds. */
 const REVIVE_MS = 250;
 
 /**
- * Serves through `node:https`. Deno uses it as well: `Deno.serve` was seen to take a request without a Host header and
- * to keep slow clients for ever.
+ * Serves through `node:https`. Deno uses it as well: `Deno.serve` accepts a request without a Host header,
+ * and keeps slow clients forever.
  */
 export async function serveNode(
   options: ServeOptions,
@@ -45,10 +48,10 @@ export async function serveNode(
     },
     oneAtATime((incoming, outgoing) => {
       connections.requested(incoming.socket);
-      // Node 20 and Deno leave out what is beyond `maxHeadersCount`, without a word.
+      // Node 20 and Deno silently drop headers beyond `maxHeadersCount`.
       if (incoming.rawHeaders.length > 2 * MAX_HEADERS)
         return refuse({ code: 'HPE_HEADER_OVERFLOW' }, incoming.socket);
-      // All of them take the first one, and a proxy before them may take the last.
+      // All runtimes use the first Host header, and a proxy before them may use the last.
       if (hostsOf(incoming) > 1) return refuse({}, incoming.socket);
       return listener(incoming, outgoing);
     }),
@@ -74,7 +77,7 @@ export async function serveNode(
     if (!acceptMayBeDead || connections.count >= max * 0.9) return;
     acceptMayBeDead = false;
     server.close();
-    // Where somebody has taken the port meanwhile, the broker's self-check says so.
+    // If another program has taken the port meanwhile, the broker's self-check reports it.
     attempt(server, port, hostname).catch(() => (acceptMayBeDead = true));
   }
 
@@ -98,7 +101,7 @@ function hostsOf({ rawHeaders }: IncomingMessage): number {
   return hosts;
 }
 
-/** Headers of a request, at most: as many as Bun takes. */
+/** The most headers of a request: as many as Bun accepts. */
 const MAX_HEADERS = 198;
 
 const refusals: Readonly<Record<string, string>> = {
@@ -106,15 +109,15 @@ const refusals: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 };
 
-/** Answers what is no proper request, and closes: Deno would close without a word. */
+/** Answers a malformed request, and closes: Deno would close without an answer. */
 function refuse(error: { readonly code?: string | undefined }, socket: Duplex): void {
   if (!socket.writable || socket.destroyed || error.code === 'ECONNRESET') return void socket.destroy();
   const status = refusals[error.code ?? ''] ?? '400 Bad Request';
-  // Not left to the client to close: it may be one that never does.
+  // The server closes it, since the client may never do so.
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 }
 
-// A class, since one is made for each request and most of it is rarely asked for.
+// It is a class, since each request makes one, and most of its methods are rarely used.
 class NodeConnection implements ConnectionInfo {
   readonly #incoming: IncomingMessage;
 
@@ -126,7 +129,7 @@ class NodeConnection implements ConnectionInfo {
     return plainAddress(this.#incoming.socket.remoteAddress ?? '');
   }
 
-  // Here headers and request have time limits of their own, which end with the request's last byte.
+  // Headers and request have separate time limits here, which end with the request's last byte.
   awaitBody(): void {}
   keepOpen(): void {}
   answered(): void {}
@@ -137,7 +140,7 @@ class NodeConnection implements ConnectionInfo {
   }
 }
 
-/** Listens, and gives the address that it listens on. */
+/** Listens, and returns the address. */
 async function listen(server: https.Server, { hostname, port }: ServeOptions): Promise<string> {
   if (hostname !== '') return attempt(server, port, hostname);
   try {
@@ -167,7 +170,7 @@ async function close(server: https.Server, connections: Connections, graceMs: nu
   });
   connections.closeSilent();
   server.closeIdleConnections();
-  // Those that have got their answer meanwhile: Node would wait for their clients, or for its own limit of idleness.
+  // Closes connections that have become idle: Node would wait for their clients, or for its own idle limit.
   const idle = setInterval(() => server.closeIdleConnections(), 50);
   const timer = setTimeout(() => connections.destroyAll(), graceMs);
   await closed;

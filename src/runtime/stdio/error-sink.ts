@@ -1,24 +1,27 @@
 import type { FileKind, FileSystem, Runtime } from '../runtime.ts';
 
 /**
- * Writes to standard error without waiting for whoever reads it.
+ * Writes to standard error without waiting for its reader.
  *
- * A write to a pipe or a terminal whose reader sleeps holds up the whole process, and to make the descriptor itself
- * non-blocking would do so to every program that shares it. So on Linux the same pipe or terminal is opened once more,
- * for this process alone. What cannot be opened again (a socket, a pipe of another user, other systems) is left to the
- * runtime's own way. A file takes what it is given.
+ * A write to a pipe or a terminal whose reader sleeps blocks the whole process. A non-blocking descriptor
+ * would affect every program that shares it. So on Linux the same pipe or terminal is opened once more, only
+ * for this process. Where that is impossible (a socket, a pipe of another user, other systems), the runtime's
+ * own way is used. A file never blocks.
  */
 export type ErrorSink = (bytes: Uint8Array, done: (isWritten: boolean) => void) => void;
 
-/** What a pipe of Linux takes whole or not at all: Deno does not say how much of a longer one it has written. */
+/**
+ * The bytes that a pipe of Linux takes whole or not at all: Deno does not say how much of a longer text it
+ * has written.
+ */
 const CHUNK_BYTES = 4096;
 const FIRST_RETRY_MS = 5;
 const MAX_RETRY_MS = 200;
 
 export interface ErrorSinkOptions {
   /**
-   * Whether lines keep their place among what goes to standard output, where both are one socket: they are written at once
-   * then, and may wait for the reader, as the results do. Asked at the first line.
+   * Whether lines must keep their order with standard output, because both are one socket. They are then
+   * written at once, and may wait for the reader, as the results do. Called at the first line.
    */
   isInOrder(): boolean;
 }
@@ -33,7 +36,7 @@ export function createErrorSink(
     try {
       send ??= choose(fs(), platform, isInOrder) ?? writeErrorLater;
     } catch {
-      // Nobody is there now: a closed descriptor, a terminal that hung up, a pipe without a reader.
+      // There is no reader now: a closed descriptor, a terminal that hung up, a pipe without a reader.
       done(false);
       return;
     }
@@ -41,7 +44,10 @@ export function createErrorSink(
   };
 }
 
-/** Nothing where the runtime has to do it. Throws the system's error where nothing can be written now. */
+/**
+ * Chooses the way to write; undefined where the runtime has to do it.
+ * @throws the system's error where nothing can be written now.
+ */
 function choose(fs: FileSystem, platform: NodeJS.Platform, isInOrder: () => boolean): ErrorSink | undefined {
   const kind = fs.fstatSync(2);
   const isDirect = kind.isFile() || (platform === 'win32' && kind.isCharacterDevice());
@@ -66,7 +72,7 @@ function isStandardOutput(fs: FileSystem, { dev, ino }: FileKind): boolean {
   }
 }
 
-/** Writes to a descriptor that never makes a write wait; while there is no room, it tries again. */
+/** Writes to a descriptor that never blocks; while there is no room, it tries again. */
 function writeTo(fs: FileSystem, fd: number): ErrorSink {
   return (bytes, done) => {
     let rest = bytes;

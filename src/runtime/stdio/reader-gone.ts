@@ -1,13 +1,13 @@
 import type { FileSystem } from '../runtime.ts';
 
-/** poll(2): looks at one descriptor, described by the eight bytes of a `struct pollfd`, and does not wait. */
+/** poll(2) on one descriptor, described by the eight bytes of a `struct pollfd`, without waiting. */
 export type Poll = (pollfd: Uint8Array<ArrayBuffer>) => number;
 
-/** POLLERR, POLLHUP, POLLNVAL of Linux and macOS alike: whichever of them says that nobody reads. */
+/** POLLERR, POLLHUP and POLLNVAL of Linux and macOS: each of them shows that there is no reader. */
 const GONE = 0x8 | 0x10 | 0x20;
 const LOOK_EVERY_MS = 200;
 
-/** Whether standard output is a pipe or a socket: something with a reader that may go. */
+/** Whether standard output is a pipe or a socket, whose reader may go. */
 export function hasReader(fs: FileSystem): boolean {
   try {
     const kind = fs.fstatSync(1);
@@ -17,11 +17,14 @@ export function hasReader(fs: FileSystem): boolean {
   }
 }
 
-/** Calls `action` once poll(2) says that the reader of standard output has gone. Looking does not keep the process alive. */
+/**
+ * Calls `action` once poll(2) reports that the reader of standard output has gone. It does not keep the
+ * process alive.
+ */
 export function lookForReader(poll: Poll, action: () => void): void {
   const pollfd = new Uint8Array(8);
   const view = new DataView(pollfd.buffer);
-  // Every system that we run on has its lowest byte first.
+  // Every supported system is little-endian.
   view.setInt32(0, 1, true);
   const timer = setInterval(() => {
     view.setInt16(6, 0, true);

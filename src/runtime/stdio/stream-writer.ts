@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { Runtime } from '../runtime.ts';
 
-/** `Runtime.writeErrorLater` by a stream, which is made when it is needed, and anew when it has failed. */
+/** `Runtime.writeErrorLater` by a stream, which is made at the first call, and made again after it failed. */
 export function streamWriter(open: () => Writable): Runtime['writeErrorLater'] {
   let stream: Writable | undefined;
   return (bytes, done) => {
@@ -15,7 +15,7 @@ export function streamWriter(open: () => Writable): Runtime['writeErrorLater'] {
     try {
       if (stream === undefined || stream.destroyed) {
         stream = open();
-        // Without a listener a reader that has gone would end the process.
+        // Without a listener, a reader that has gone would end the process.
         stream.removeListener('error', ignore).on('error', ignore);
       }
       stream.write(bytes, (error) => end(!error));

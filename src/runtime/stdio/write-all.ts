@@ -1,6 +1,6 @@
 /**
- * Writes bytes to standard output (1), all of them, before it returns.
- * @param write writes some of them, and says how many (`Runtime.write`).
+ * Writes all bytes to standard output (1) before it returns.
+ * @param write writes some of them, and returns how many (`Runtime.write`).
  * @throws the system's error, such as `EPIPE`.
  */
 export function writeAll(write: (fd: 1, bytes: Uint8Array) => number, fd: 1, bytes: Uint8Array): void {
@@ -9,7 +9,7 @@ export function writeAll(write: (fd: 1, bytes: Uint8Array) => number, fd: 1, byt
     try {
       rest = rest.subarray(write(fd, rest));
     } catch (error) {
-      // A pipe that another program has set to non-blocking is full; its reader will make room.
+      // A pipe that another program has made non-blocking is full; its reader will make room.
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     }

@@ -1,20 +1,26 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** How many files, sockets and pipes this process may have open: its soft limit (RLIMIT_NOFILE), or `Infinity`. */
+/**
+ * The most files, sockets and pipes that this process may have open: its soft limit (RLIMIT_NOFILE), or
+ * `Infinity`.
+ */
 export function descriptorLimit(): number {
   if (process.platform === 'win32') return Infinity;
   const text = process.platform === 'linux' ? fromProc() : fromShell();
   const limit = Number.parseInt(text, 10);
-  // `unlimited`, or a system that does not say: then nothing is known to be too many.
+  // `unlimited`, or a system that does not say: then no number is known to be too high.
   return Number.isNaN(limit) ? Infinity : limit;
 }
 
-/** How many it has open now; `Infinity` when there is none left to find that out with, 0 where the system does not say. */
+/**
+ * The number of open descriptors; `Infinity` when none is left to count with, 0 where the system does not
+ * say.
+ */
 export function openDescriptors(): number {
   if (process.platform === 'win32') return 0;
   try {
-    // Less the one that the folder is read through.
+    // One of them lists the folder itself, and does not count.
     return readdirSync(process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd').length - 1;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

@@ -1,4 +1,4 @@
-/** The system's C library by the names that it has: that of GNU, those of musl, that of macOS. */
+/** The possible names of the system's C library: GNU's, musl's, macOS's. */
 export const libcNames: readonly string[] =
   process.platform === 'darwin'
     ? ['/usr/lib/libSystem.B.dylib']

@@ -5,8 +5,9 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 
 /**
- * Where distributions keep the certificates of the authorities that they trust, all in one file. The first that is there
- * counts: Debian, Ubuntu, Alpine, Arch; Fedora, RHEL; openSUSE; older Red Hats; the BSDs and macOS.
+ * The files in which distributions keep all certificates of the authorities that they trust. The first one
+ * that exists counts: Debian, Ubuntu, Alpine, Arch; Fedora, RHEL; openSUSE; older Red Hats; the BSDs and
+ * macOS.
  */
 const bundles = [
   '/etc/ssl/certs/ca-certificates.crt',
@@ -20,8 +21,9 @@ const bundles = [
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The certificates, in PEM, of the authorities that this system trusts: those of the file `SSL_CERT_FILE`, else of the
- * system's own store, else (a system that has none) those that the runtime brings. `NODE_EXTRA_CA_CERTS` adds a file to them.
+ * The certificates, in PEM, of the authorities that this system trusts. They are those of the file
+ * `SSL_CERT_FILE`, else of the system's own store, else (on a system without one) those of the runtime.
+ * `NODE_EXTRA_CA_CERTS` adds a file to them.
  * @throws BrokerError `usage` where a file that a variable names cannot be read, or holds no certificate.
  */
 export function systemAuthorities(env: Environment = process.env): readonly string[] {
@@ -31,7 +33,8 @@ export function systemAuthorities(env: Environment = process.env): readonly stri
 }
 
 function ofSystem(): readonly string[] {
-  // macOS and Windows keep theirs elsewhere, and Node 20 cannot ask them: it has their file, or its own then.
+  // macOS and Windows keep theirs elsewhere, and Node 20 cannot read that store: it uses their file, or its
+  // own certificates.
   const sources = [fromBundles, fromStore];
   if (process.platform === 'win32' || process.platform === 'darwin') sources.reverse();
   for (const source of sources) {
@@ -53,7 +56,7 @@ function fromBundles(): readonly string[] {
   return [];
 }
 
-/** One that cannot be parsed is nobody's authority; the others count. */
+/** A certificate that cannot be parsed is left out; the others count. */
 function bundled(file: string): string[] {
   let text: string;
   try {
@@ -67,7 +70,7 @@ function bundled(file: string): string[] {
 /**
  * The certificates in a PEM file of authorities.
  * @param what names it: `--ca`.
- * @throws BrokerError `usage` where it cannot be read, holds no certificate, or one that is malformed.
+ * @throws BrokerError `usage` where it cannot be read, holds no certificate, or a malformed one.
  */
 export function readAuthorities(file: string, what: string): readonly string[] {
   let text: string;
@@ -100,7 +103,7 @@ export function parseAuthorities(text: string, what: string): readonly string[] 
   return found;
 }
 
-/** Also what only begins as one: it is malformed then, and not to be passed over. */
+/** Includes texts that only begin like a certificate: they are malformed and must not be skipped. */
 function certificatesIn(text: string): string[] {
   return [...text.matchAll(/-----BEGIN CERTIFICATE-----[^]*?(?:-----END CERTIFICATE-----|$(?![^]))/g)].map(
     ([pem]) => pem,

@@ -10,18 +10,26 @@ import type {
   Runtime,
 } from '../runtime.ts';
 
-/** One TLS connection to whoever answers at an address: what is sent on it must be no secret until that is settled. */
+/**
+ * One TLS connection to an unverified peer: no secret may be sent on it before its certificate was checked.
+ */
 export interface PeerConnection {
   readonly certificate: PeerCertificate;
-  /** One request at a time. Throws `unreachable` when the connection breaks, and the reason of an aborted signal. */
+  /**
+   * Sends a request; one at a time.
+   * @throws BrokerError `unreachable` when the connection breaks; the reason of an aborted signal.
+   */
   request(request: ChannelRequest): Promise<ChannelResponse>;
   close(): void;
 }
 
-/** Opens a connection. Throws `unreachable`, and the reason of an aborted signal. */
+/**
+ * Opens a connection.
+ * @throws BrokerError `unreachable`; the reason of an aborted signal.
+ */
 export type ConnectPeer = (address: HostPort, signal: AbortSignal) => Promise<PeerConnection>;
 
-/** What a runtime does with peers that it does not know yet, by its own way to connect to them. */
+/** A runtime's functions for unverified peers, based on its own way to connect to them. */
 export function peerMethods(connect: ConnectPeer): Pick<Runtime, 'peerCertificate' | 'exchange'> {
   return {
     peerCertificate: (address, timeoutMs) =>
@@ -36,7 +44,7 @@ async function exchange(
   { path, body, maxBytes, accept }: Exchange,
   signal: AbortSignal,
 ): Promise<ExchangeAnswer> {
-  // Before anything is written, and of this very connection: another one may end elsewhere.
+  // This comes before any data, and for this very connection: another connection may lead elsewhere.
   accept(peer.certificate.fingerprint);
   const headers = { 'content-type': 'application/octet-stream' };
   const response = await peer.request({ method: 'POST', path, headers, body, signal });
@@ -68,7 +76,7 @@ async function withPeer<T>(
   }
 }
 
-/** The body, or nothing of it when it is longer: whoever answers may never stop. */
+/** Reads the body, or nothing of a longer one: the peer may never stop. */
 async function readAtMost(incoming: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;

@@ -3,10 +3,12 @@ import { Readable } from 'node:stream';
 import tls from 'node:tls';
 import type { SecureFetch, SecureFetchOptions } from '../runtime.ts';
 
-/** Connections that are kept; more than these are made when they are needed. */
+/** The most connections that are kept; more are opened when they are needed. */
 const MAX_KEPT = 64;
 
-/** `fetch` with authorities and your own client certificate, as Node and Deno make it: theirs takes neither. */
+/**
+ * `fetch` with authorities and a client certificate, for Node and Deno, whose own `fetch` accepts neither.
+ */
 export function openSecureFetch({ authorities, cert, key }: SecureFetchOptions): SecureFetch {
   const ca = authorities === undefined ? {} : { ca: [...authorities] };
   const own = cert === undefined ? {} : { cert, key };
@@ -23,7 +25,7 @@ export function openSecureFetch({ authorities, cert, key }: SecureFetchOptions):
         });
         sent.once('error', reject);
         sent.once('response', (answer) => {
-          // The body of the answer reports what breaks later.
+          // The body of the answer reports later errors.
           sent.removeListener('error', reject);
           sent.on('error', () => undefined);
           const read = Readable.toWeb(answer) as ReadableStream<Uint8Array>;

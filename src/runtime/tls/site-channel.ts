@@ -6,14 +6,14 @@ import { isFor } from './site-name.ts';
 import { channelOver } from './verified-channel.ts';
 import { certificateOf, connectUnverified } from './verified-socket.ts';
 
-/** A channel to a site, as Node and Deno open it: its certificate is judged before the socket is handed out. */
+/** A channel to a site on Node and Deno: its certificate is checked before the socket is used. */
 export function openSiteChannel(options: SiteOptions): Channel {
   const { host, authorities, judge } = options;
-  // Once, for all connections: to read the certificates takes longer than a handshake.
+  // It is made once for all connections: parsing the certificates takes longer than a handshake.
   const secureContext = tls.createSecureContext({ ca: [...authorities], minVersion: 'TLSv1.2' });
   const servername = isIP(host) === 0 ? host.replace(/\.$/, '') : '';
   return channelOver(options, async (signal) => {
-    // The runtime judges as it would with `rejectUnauthorized`; what it finds is asked for below.
+    // The runtime checks the certificate as with `rejectUnauthorized`; its result is read below.
     const socket = await connectUnverified(options, signal, { servername, secureContext });
     try {
       const presented = certificateOf(socket);

@@ -2,8 +2,8 @@ import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 
 /**
- * Whether a certificate is for a host, by its subject's alternative names alone (RFC 9525). The runtimes look at that too;
- * but not every one of them in every case.
+ * Whether a certificate is valid for a host, by its subject's alternative names only (RFC 9525). The runtimes
+ * check that too, but not every one of them in every case.
  */
 export function isFor(certificate: X509Certificate, host: string): boolean {
   if (isIP(host) !== 0) return certificate.checkIP(host) !== undefined;

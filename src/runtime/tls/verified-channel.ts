@@ -8,14 +8,14 @@ import type { Channel, ChannelOptions, ChannelRequest, ChannelResponse } from '.
 import { certificateOf, connectUnverified, connectVerified } from './verified-socket.ts';
 
 /**
- * The channel that works on every runtime: plain `node:http` over sockets that {@link connectVerified} has checked.
+ * The channel for every runtime: `node:http` over sockets that {@link connectVerified} has checked.
  * Connections are kept for later requests.
  */
 export function openVerifiedChannel(options: ChannelOptions): Channel {
   return channelOver(options, (signal) => connectVerified(options, signal));
 }
 
-/** A channel over sockets that `connect` makes, and has checked. */
+/** A channel over sockets that `connect` opens and checks. */
 export function channelOver(
   options: HostPort,
   connect: (signal: AbortSignal | undefined) => Promise<Duplex>,
@@ -49,9 +49,9 @@ export async function openPeer(address: HostPort, signal: AbortSignal): Promise<
   };
 }
 
-/** What a request hands to the connection that is made for it. */
+/** The options that a request passes to its connection. */
 interface Connecting extends http.RequestOptions {
-  /** Ends the attempt: no runtime ends one that is under way with the request it is made for. */
+  /** Ends the attempt: no runtime ends a connection attempt together with its request. */
   readonly until?: AbortSignal | undefined;
 }
 

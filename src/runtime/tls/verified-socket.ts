@@ -6,8 +6,9 @@ import { checkZone, closedByPeer, unreachable } from '../network/connection-erro
 import type { ChannelOptions, PeerCertificate } from '../runtime.ts';
 
 /**
- * A TLS connection whose certificate is the pinned one. The certificate is compared before the socket is handed out, so
- * nothing can have been written to it: `checkServerIdentity` would not do, since no runtime calls it in every case.
+ * A TLS connection whose certificate is the pinned one. The certificate is compared before the socket is
+ * returned, so nothing can have been written to it. `checkServerIdentity` is not enough, since no runtime
+ * calls it in every case.
  */
 export async function connectVerified(options: ChannelOptions, signal?: AbortSignal): Promise<tls.TLSSocket> {
   const socket = await connectUnverified(options, signal);
@@ -18,8 +19,8 @@ export async function connectVerified(options: ChannelOptions, signal?: AbortSig
 }
 
 /**
- * A TLS connection to whoever answers at `address`: what is written to it must be no secret.
- * @param more of the handshake; default: a name that nobody has.
+ * A TLS connection to an unverified peer at `address`: no secret may be written to it.
+ * @param more options of the handshake; default: a name that no host has.
  */
 export async function connectUnverified(
   address: HostPort,
@@ -32,8 +33,8 @@ export async function connectUnverified(
   const socket = tls.connect({
     host: address.host,
     port: address.port,
-    // Deno resumes sessions by this name, across servers of one process too, and a resumed one shows the certificate of
-    // its first handshake; so no name is used twice. It plays no part in the check.
+    // Deno resumes sessions by this name, even across servers of one process, and a resumed session shows the
+    // certificate of its first handshake. So no name is used twice. It has no effect on the check.
     servername: `${randomUUID()}.bpbroker`,
     rejectUnauthorized: false,
     minVersion: 'TLSv1.2',
@@ -58,7 +59,7 @@ export async function connectUnverified(
   return promise;
 }
 
-/** The certificate that the peer of an open connection has presented on it. */
+/** The certificate that the peer has presented on an open connection. */
 export function certificateOf(socket: tls.TLSSocket): PeerCertificate {
   const { raw } = socket.getPeerCertificate();
   return {
@@ -67,7 +68,7 @@ export function certificateOf(socket: tls.TLSSocket): PeerCertificate {
   };
 }
 
-// Promise.withResolvers is not in Node 20.
+// Node 20 has no Promise.withResolvers.
 function withResolvers<T>(): {
   promise: Promise<T>;
   resolve: (value: T) => void;
