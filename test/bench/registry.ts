@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { readDocument, readStored } from '../../src/store/file/document/document.ts';
 import { createPrefixCounts } from '../../src/store/memory/prefix-counts.ts';
-import { createTable } from '../../src/store/memory/table.ts';
+import { createEntryIndex } from '../../src/store/memory/entry-index.ts';
 import { getsWhileRewriting } from './registry/rewriting.ts';
 import { generate, register, say, start, type Started } from './registry/server.ts';
 import { compareSizes } from './registry/sizes.ts';
@@ -39,9 +39,9 @@ async function flood(title: string, broker: Started): Promise<void> {
 
 async function longestTurn(): Promise<void> {
   const document = readDocument(await readStored(file), file);
-  const table = createTable();
-  table.load(document.entries, document.sizes, document.revision);
-  const count = createPrefixCounts(table).hold('apps/');
+  const index = createEntryIndex();
+  index.load(document.entries, document.sizes, document.revision);
+  const count = createPrefixCounts(index).hold('apps/');
   let longest = 0;
   const state = { isReady: false };
   void count.ready.then(() => (state.isReady = true));

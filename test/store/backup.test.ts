@@ -127,11 +127,11 @@ describe('readImage()', () => {
     })();
     for (let round = 0; round < 300; round++) {
       const atLeast = store.revision;
-      const { table } = await readSnapshot(path.join(dir, 'bpbroker.json'));
-      assert.ok(table.revision >= atLeast, 'it holds what was durable when it was asked for');
-      const held = new Map([...table.entries()].map(({ name, data }) => [name, data['n']]));
-      while (states.length <= table.revision) await new Promise((resolve) => setImmediate(resolve));
-      assert.deepEqual(held, states[table.revision], `at revision ${table.revision}`);
+      const { index } = await readSnapshot(path.join(dir, 'bpbroker.json'));
+      assert.ok(index.revision >= atLeast, 'it holds what was durable when it was asked for');
+      const held = new Map([...index.entries()].map(({ name, data }) => [name, data['n']]));
+      while (states.length <= index.revision) await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(held, states[index.revision], `at revision ${index.revision}`);
     }
     load.going = false;
     await Promise.all([writing, rewriting]);

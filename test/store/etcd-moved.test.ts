@@ -5,7 +5,7 @@ import { type Cluster, openCluster } from '../../src/store/etcd/gateway/cluster.
 import { type EtcdFetch, type EtcdStore, etcdStore } from '../../src/store/etcd/etcd-store.ts';
 import { moveIn } from '../../src/store/etcd/moving/move-in.ts';
 import { moveOut } from '../../src/store/etcd/moving/move-out.ts';
-import { createTable, type Table } from '../../src/store/memory/table.ts';
+import { createEntryIndex, type EntryIndex } from '../../src/store/memory/entry-index.ts';
 import type { WatchItem } from '../../src/store/store.ts';
 import { askEtcd, type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { lacking } from '../support/tools.ts';
@@ -18,8 +18,8 @@ const by = { host: 'here', file: '/etc/bpbroker.json' };
 const ID = '0123456789abcdef';
 
 /** A registry as read from a file: `at` is its revision. */
-function tableOf(entries: readonly Partial<Entry>[], at: number): Table {
-  const table = createTable();
+function tableOf(entries: readonly Partial<Entry>[], at: number): EntryIndex {
+  const index = createEntryIndex();
   for (const [i, entry] of entries.entries()) {
     const whole = {
       name: `n${i}`,
@@ -29,10 +29,10 @@ function tableOf(entries: readonly Partial<Entry>[], at: number): Table {
       revision: i + 1,
     };
     const made: Entry = { ...whole, ...entry };
-    table.apply({ type: 'put', name: made.name, revision: made.revision, entry: made });
+    index.apply({ type: 'put', name: made.name, revision: made.revision, entry: made });
   }
-  table.revision = at;
-  return table;
+  index.revision = at;
+  return index;
 }
 
 describe('a registry that is moved into etcd and out of it', { skip, timeout: 180_000 }, () => {
@@ -68,12 +68,12 @@ describe('a registry that is moved into etcd and out of it', { skip, timeout: 18
 
   async function bring(
     prefix: string,
-    table: Table,
+    index: EntryIndex,
     more: { cluster?: Cluster; by?: typeof by; id?: string } = {},
   ): Promise<void> {
     await moveIn({
       cluster: more.cluster ?? clusterAt(prefix),
-      content: { id: more.id ?? ID, table, common: { certificate: 'the certificate' } },
+      content: { id: more.id ?? ID, index, common: { certificate: 'the certificate' } },
       by: more.by ?? by,
       onProgress: () => undefined,
       signal: new AbortController().signal,
@@ -92,11 +92,11 @@ describe('a registry that is moved into etcd and out of it', { skip, timeout: 18
   for (const revision of [1_000_000, 5]) {
     it(`goes on from its own revision (${revision}), and shows each entry as it was`, async () => {
       const prefix = newPrefix();
-      const table = tableOf(
+      const index = tableOf(
         [{ name: 'foo' }, { name: 'lives', ttlMs: 60_000 }, { data: { _str: 'ü' } }],
         revision,
       );
-      await bring(prefix, table);
+      await bring(prefix, index);
       const store = await storeAt(prefix);
       assert.equal(store.id, ID);
       assert.equal(store.revision, revision);
@@ -105,7 +105,7 @@ describe('a registry that is moved into etcd and out of it', { skip, timeout: 18
         'the certificate',
       );
       const { entries } = await store.list();
-      assert.deepEqual(entries, [...table.entries()]);
+      assert.deepEqual(entries, [...index.entries()]);
       const left = (await store.lifetimeLeft('lives')) ?? 0;
       assert.ok(left > 50_000 && left <= 60_000, `${left} ms are left of 60 s`);
       const seen: WatchItem[] = [];
@@ -265,21 +265,21 @@ describe('a registry that is moved into etcd and out of it', { skip, timeout: 18
 
   it('takes the place of what was moved away, and of nothing else', async () => {
     const prefix = newPrefix();
-    const table = tableOf([{ name: 'foo' }], 10);
-    await bring(prefix, table);
+    const index = tableOf([{ name: 'foo' }], 10);
+    await bring(prefix, index);
     const stale = await storeAt(prefix);
-    await assert.rejects(bring(prefix, table), {
+    await assert.rejects(bring(prefix, index), {
       code: 'already_exists',
       message: /holds this very registry/,
     });
-    await assert.rejects(bring(prefix, table, { id: 'ffff' }), { message: /holds another registry \('0123/ });
+    await assert.rejects(bring(prefix, index, { id: 'ffff' }), { message: /holds another registry \('0123/ });
     const moving = await moveOut(clusterAt(prefix), by);
-    await assert.rejects(bring(prefix, table), { message: /on its way from etcd to/ });
+    await assert.rejects(bring(prefix, index), { message: /on its way from etcd to/ });
     await assert.rejects(moveOut(clusterAt(prefix), { ...by, host: 'there' }), { message: /on its way/ });
     await moving.finish();
-    await assert.rejects(bring(prefix, table, { id: 'ffff' }), { message: /which was moved away/ });
+    await assert.rejects(bring(prefix, index, { id: 'ffff' }), { message: /which was moved away/ });
     // It has got further in etcd than this file knows.
-    await assert.rejects(bring(prefix, table), { message: /later than revision 10 of the file/ });
+    await assert.rejects(bring(prefix, index), { message: /later than revision 10 of the file/ });
     // A registry with a longer prefix, which is none of its own.
     const longer = await storeAt(`${prefix}longer/`);
     await longer.mutate('theirs', put('x'));
@@ -295,7 +295,7 @@ describe('a registry that is moved into etcd and out of it', { skip, timeout: 18
     await assert.rejects(stale.mutate('bar', put('x')), { code: 'unavailable' });
     const taken = newPrefix();
     await askEtcd(etcd.endpoints[0] ?? '', '/v3/kv/put', { key: btoa(`${taken}x`), value: btoa('mine') });
-    await assert.rejects(bring(taken, table), { code: 'already_exists', message: /holds 1 keys.*--prefix/ });
+    await assert.rejects(bring(taken, index), { code: 'already_exists', message: /holds 1 keys.*--prefix/ });
     const { count } = (await askEtcd(etcd.endpoints[0] ?? '', '/v3/kv/range', {
       key: btoa(`${taken}x`),
     })) as { count?: string };
@@ -337,10 +337,10 @@ describe('a registry that is moved into etcd and out of it', { skip, timeout: 18
     const prefix = newPrefix();
     const large = { _str: 'x'.repeat(1024 * 1024 - 2) };
     const small = Array.from({ length: 5000 }, (_, i) => (i % 10 === 0 ? { ttlMs: 5000 + i } : {}));
-    const table = tableOf([...small, { data: large }, { data: large }, { data: large, ttlMs: 9000 }], 6000);
-    await bring(prefix, table);
+    const index = tableOf([...small, { data: large }, { data: large }, { data: large, ttlMs: 9000 }], 6000);
+    await bring(prefix, index);
     const { entries } = await entriesOf(clusterAt(prefix));
     assert.equal(entries.length, 5003);
-    for (const entry of entries) assert.deepEqual(entry, table.get(entry.name));
+    for (const entry of entries) assert.deepEqual(entry, index.get(entry.name));
   });
 });

@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { Change } from '../../src/protocol/registry/entry.ts';
-import { createTable } from '../../src/store/memory/table.ts';
+import { createEntryIndex } from '../../src/store/memory/entry-index.ts';
 import { readDocument, readStored } from '../../src/store/file/document/document.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
@@ -32,17 +32,17 @@ describe('a snapshot of the table', () => {
       return seed % below;
     };
     for (let round = 0; round < 200; round++) {
-      const table = createTable();
+      const index = createEntryIndex();
       let revision = 0;
       const step = (): void => {
         revision++;
         const name = `n${random(30)}`;
-        table.apply(random(3) === 0 ? change(name, revision) : change(name, revision, String(revision)));
+        index.apply(random(3) === 0 ? change(name, revision) : change(name, revision, String(revision)));
       };
       for (let i = 0; i < 40; i++) step();
       for (let again = 0; again < 2; again++) {
-        const expected = new Map([...table.entries()].map((entry) => [entry.name, entry]));
-        const snapshot = table.snapshot();
+        const expected = new Map([...index.entries()].map((entry) => [entry.name, entry]));
+        const snapshot = index.snapshot();
         assert.equal(snapshot.revision, revision);
         const given: string[] = [];
         for (let slice = snapshot.next(3); slice.length > 0; slice = snapshot.next(3)) {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createPrefixCounts, type PrefixCounts } from '../../src/store/memory/prefix-counts.ts';
-import { createTable, type Table } from '../../src/store/memory/table.ts';
+import { createEntryIndex, type EntryIndex } from '../../src/store/memory/entry-index.ts';
 import { chooseSeed, createRandom } from '../support/random.ts';
 
 const PIECE = 100;
 
 interface Counted {
-  readonly table: Table;
+  readonly index: EntryIndex;
   readonly counts: PrefixCounts;
   /** Names walked so far, and the most of them in one go. */
   readonly walked: { all: number; most: number };
@@ -16,11 +16,11 @@ interface Counted {
 }
 
 function counted(names: readonly string[]): Counted {
-  const table = createTable();
+  const index = createEntryIndex();
   const walked = { all: 0, most: 0 };
-  const watched: Pick<Table, 'count'> = {
+  const watched: Pick<EntryIndex, 'count'> = {
     count(prefix, after, limit) {
-      const found = table.count(prefix, after, limit);
+      const found = index.count(prefix, after, limit);
       walked.all += found.count;
       walked.most = Math.max(walked.most, found.count);
       return found;
@@ -28,14 +28,14 @@ function counted(names: readonly string[]): Counted {
   };
   const counts = createPrefixCounts(watched, PIECE);
   const change = (name: string, isThere: boolean): void => {
-    const before = table.size;
-    const revision = table.revision + 1;
+    const before = index.size;
+    const revision = index.revision + 1;
     const entry = { name, data: {}, lastWriteTs: 0, lastWriteIp: '', revision };
-    table.apply(isThere ? { type: 'put', name, revision, entry } : { type: 'delete', name, revision });
-    if (table.size !== before) counts.changed(name, table.size - before);
+    index.apply(isThere ? { type: 'put', name, revision, entry } : { type: 'delete', name, revision });
+    if (index.size !== before) counts.changed(name, index.size - before);
   };
   for (const name of names) change(name, true);
-  return { table, counts, walked, put: (name) => change(name, true), remove: (name) => change(name, false) };
+  return { index, counts, walked, put: (name) => change(name, true), remove: (name) => change(name, false) };
 }
 
 const nameOf = (i: number): string => `app/${String(i).padStart(6, '0')}`;
@@ -122,7 +122,7 @@ describe('the count of a prefix', () => {
     const seed = chooseSeed();
     t.diagnostic(`BPBROKER_SEED=${seed}`);
     const random = createRandom(seed);
-    const { table, counts, put, remove } = counted(Array.from({ length: 2000 }, (_, i) => nameOf(2 * i)));
+    const { index, counts, put, remove } = counted(Array.from({ length: 2000 }, (_, i) => nameOf(2 * i)));
     const count = counts.hold('app/');
     let isReady = false;
     void count.ready.then(() => (isReady = true));
@@ -136,7 +136,7 @@ describe('the count of a prefix', () => {
     }
     await count.ready;
     assert.ok(isReady);
-    assert.equal(count.value, table.count('app/', undefined, Infinity).count);
+    assert.equal(count.value, index.count('app/', undefined, Infinity).count);
     count.letGo();
   });
 });

@@ -33,7 +33,7 @@ async function looksOf(nodes: number): Promise<number> {
   let value = 0;
   const entries = new Map<string, Entry>();
   const listeners = new Set<() => void>();
-  const table = {
+  const index = {
     revision: 0,
     get(name: string): Entry | undefined {
       looks++;
@@ -56,7 +56,7 @@ async function looksOf(nodes: number): Promise<number> {
       return count;
     },
   };
-  const waits = createWaits(table, counts);
+  const waits = createWaits(index, counts);
   const put = (name: string): void => {
     entries.set(name, { name, data: {}, lastWriteTs: 0, lastWriteIp: '', revision: 1 });
     if (name.startsWith('node/')) value++;

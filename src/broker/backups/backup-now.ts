@@ -26,15 +26,15 @@ export interface BackupMade {
 export async function backUpNow(file: string, dir: string): Promise<BackupMade> {
   const { document, effective } = await loadConfiguration(file, undefined);
   if (document !== undefined && effective._store.driver === 'etcd') return await backUpCluster(file, dir);
-  const { identity, options, table } = await readSnapshot(file);
-  const snapshot = table.snapshot();
+  const { identity, options, index } = await readSnapshot(file);
+  const snapshot = index.snapshot();
   try {
     await makeFolder(dir, file);
     const latest = (await listBackups(dir, file)).at(-1);
     const target = backupPath(dir, file, latest, snapshot.revision);
     const bytes = await writeBackup(target, file, { identity, options, snapshot });
     const problem = await prune(file, dir);
-    const made = { path: target, revision: snapshot.revision, entries: table.size, bytes };
+    const made = { path: target, revision: snapshot.revision, entries: index.size, bytes };
     return problem === undefined ? made : { ...made, problem };
   } catch (error) {
     throw asBrokerError(error, `Cannot make a backup in ${dir}`);

@@ -1,6 +1,6 @@
 import type { Config } from '../../config/schema.ts';
 import type { Cluster } from '../../store/etcd/gateway/cluster.ts';
-import type { Mover } from '../../store/etcd/moving/claim.ts';
+import type { Mover } from '../../store/etcd/moving/registry-key.ts';
 import type { Settings } from '../opening/settings.ts';
 
 export type Driver = Config['_store']['driver'];

@@ -1,6 +1,6 @@
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { closureProblem, type Identity } from '../../store/etcd/identity.ts';
-import { present } from '../../store/etcd/moving/claim.ts';
+import { migrationProblem, type Identity } from '../../store/etcd/identity.ts';
+import { findRegistry } from '../../store/etcd/moving/registry-key.ts';
 import { openFilled } from '../../store/etcd/moving/move-in.ts';
 import { isBeingMovedBy, markMoved, reopen } from '../../store/etcd/moving/move-out.ts';
 import { readDocument } from '../../store/file/document/document.ts';
@@ -16,7 +16,7 @@ type Stayed = Omit<Migrated, 'place'>;
  */
 export async function stayInEtcd({ cluster, by, file, settings }: Migration): Promise<Stayed> {
   await checkNothingLeft(file, settings);
-  const found = await present(cluster);
+  const found = await findRegistry(cluster);
   const { closed } = found ?? {};
   if (found === undefined || closed === undefined) return { outcome: 'already', notes: [] };
   const isOurs = closed.host === by.host && closed.file === by.file;
@@ -29,7 +29,7 @@ export async function stayInEtcd({ cluster, by, file, settings }: Migration): Pr
     await reopen(cluster, found);
     return { outcome: 'reopened', notes: [] };
   }
-  throw new BrokerError('unavailable', `Cannot use the registry in etcd: ${closureProblem(closed)}`);
+  throw new BrokerError('unavailable', `Cannot use the registry in etcd: ${migrationProblem(closed)}`);
 }
 
 /** A driver that was changed by hand moves no entries. */
@@ -52,7 +52,7 @@ export async function stayInFile(migration: Migration): Promise<Stayed> {
   const { cluster, by, file, settings } = migration;
   let found: Identity | undefined;
   try {
-    found = await present(cluster);
+    found = await findRegistry(cluster);
   } catch (error) {
     // The registry is here, whatever etcd holds.
     const note = `Whether the registry in etcd is marked as moved is not known: ${messageOf(error)}.`;

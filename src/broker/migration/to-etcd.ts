@@ -6,9 +6,9 @@ import { moveIn } from '../../store/etcd/moving/move-in.ts';
 import { removeCurrent } from '../../store/file/journal/current-journal.ts';
 import { optionsOf } from '../../store/file/document/document.ts';
 import { listJournals } from '../../store/file/journal/journal-files.ts';
-import { backUpReplaced, keepFiles } from '../../store/file/kept-replaced.ts';
+import { backUpReplaced, keepFiles } from '../../store/file/backup/replaced-files.ts';
 import { recover, removeJournals } from '../../store/file/recovery.ts';
-import { createTable } from '../../store/memory/table.ts';
+import { createEntryIndex } from '../../store/memory/entry-index.ts';
 import { COMMON_CERTIFICATE, commonText, isNamed, ownFiles } from '../certificate.ts';
 import { closeToOthers } from '../opening/file-permissions.ts';
 import type { Migrated, Migration } from './migration.ts';
@@ -17,24 +17,24 @@ import type { Migrated, Migration } from './migration.ts';
 export async function toEtcd(migration: Migration): Promise<Omit<Migrated, 'place'>> {
   const { file, settings, cluster, by, onProgress, signal, backupDir } = migration;
   const { document } = settings;
-  const table = createTable();
-  const { identity } = await recover({ file, document, table });
+  const index = createEntryIndex();
+  const { identity } = await recover({ file, document, index });
   const options = optionsOf(document);
   const common = await certificateOf(migration);
   let kept: Pick<Migrated, 'keptIn' | 'backup'> = {};
   await moveIn({
     cluster,
-    content: { id: identity.id, table, common },
+    content: { id: identity.id, index, common },
     by,
     onProgress,
     signal,
     async onFilled() {
-      kept = await switchToEtcd(migration, { identity, options, table });
+      kept = await switchToEtcd(migration, { identity, options, index });
     },
   });
   await closeToOthers(file, document?.options, silentLogger);
   const notes = migration.isPrivate || isNamed(migration.options.api) ? [] : [OWN_CERTIFICATE];
-  return { outcome: 'moved', entries: table.size, revision: table.revision, ...kept, notes };
+  return { outcome: 'moved', entries: index.size, revision: index.revision, ...kept, notes };
 
   async function switchToEtcd(
     { options: next }: Migration,

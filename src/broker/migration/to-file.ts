@@ -8,11 +8,11 @@ import { type MovingOut, moveOut, reopenAfter } from '../../store/etcd/moving/mo
 import { unfinished } from '../../store/etcd/moving/move-in.ts';
 import { removeCurrent } from '../../store/file/journal/current-journal.ts';
 import { listJournals } from '../../store/file/journal/journal-files.ts';
-import { highestRevisionIn, keepFiles } from '../../store/file/kept-replaced.ts';
-import { prepareFile } from '../../store/file/placing.ts';
+import { highestRevisionIn, keepFiles } from '../../store/file/backup/replaced-files.ts';
+import { stageRegistry } from '../../store/file/staged-registry.ts';
 import { removeJournals } from '../../store/file/recovery.ts';
 import { sizeOf } from '../../store/memory/size.ts';
-import { createTable, type Table } from '../../store/memory/table.ts';
+import { createEntryIndex, type EntryIndex } from '../../store/memory/entry-index.ts';
 import { COMMON_CERTIFICATE, isNamed, ownFiles, readCommon } from '../certificate.ts';
 import { holdsEntries } from '../opening/etcd-registry.ts';
 import type { Migrated, Migration } from './migration.ts';
@@ -30,7 +30,7 @@ export async function toFile(migration: Migration): Promise<Omit<Migrated, 'plac
   const moving = await moveOut(cluster, by);
   const {
     keptIn,
-    table: placed,
+    index: placed,
     settle,
   } = await placeFrom(moving).catch((error: unknown) => reopenAfter(moving, error));
   await settle();
@@ -46,17 +46,17 @@ export async function toFile(migration: Migration): Promise<Omit<Migrated, 'plac
 
   async function placeFrom(
     from: MovingOut,
-  ): Promise<{ keptIn: string | undefined; table: Table; settle(): Promise<void> }> {
-    const table = await readAll(migration, from, journals);
+  ): Promise<{ keptIn: string | undefined; index: EntryIndex; settle(): Promise<void> }> {
+    const index = await readAll(migration, from, journals);
     const { options, onProgress, signal } = migration;
-    const total = table.size;
+    const total = index.size;
     const { driver: _etcd, ...store } = options._store;
     const next: JsonObject = { ...options, _store: { driver: 'file', ...store } };
-    const prepared = await prepareFile({
+    const staged = await stageRegistry({
       file,
       options: next,
-      identity: { id: from.id, since: table.revision },
-      table,
+      identity: { id: from.id, since: index.revision },
+      index,
       onProgress: (compared) => onProgress({ step: 'verified', done: compared, total }),
       signal,
     });
@@ -66,10 +66,10 @@ export async function toFile(migration: Migration): Promise<Omit<Migrated, 'plac
       await own.write();
       signal.throwIfAborted();
       settings.edits.check();
-      await prepared.place();
-      return { keptIn: keep, table, settle: prepared.settle };
+      await staged.place();
+      return { keptIn: keep, index, settle: staged.settle };
     } catch (error) {
-      await prepared.drop();
+      await staged.drop();
       throw error;
     }
   }
@@ -80,7 +80,7 @@ async function readAll(
   { onProgress, signal }: Migration,
   from: MovingOut,
   journals: readonly string[],
-): Promise<Table> {
+): Promise<EntryIndex> {
   const entries = new Map<string, Entry>();
   const sizes: number[] = [];
   for await (const page of from.pages()) {
@@ -94,9 +94,9 @@ async function readAll(
   let { revision } = from;
   // They are from an earlier life of the file. Its revisions must not be used again.
   for (const journal of journals) revision = Math.max(revision, (await highestRevisionIn(journal)) + 1);
-  const table = createTable();
-  table.load(entries, sizes, revision);
-  return table;
+  const index = createEntryIndex();
+  index.load(entries, sizes, revision);
+  return index;
 }
 
 /** The files of the certificate that brokers had in etcd, since clients know it. */

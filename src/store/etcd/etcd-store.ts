@@ -1,6 +1,6 @@
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { createQuota } from '../memory/quota.ts';
-import type { TableSnapshot } from '../memory/table.ts';
+import type { IndexSnapshot } from '../memory/entry-index.ts';
 import type {
   Guard,
   Mutation,
@@ -17,14 +17,14 @@ import { createFollower, type Follower } from './mirror/follower.ts';
 import { createFreshness } from './mirror/freshness.ts';
 import { createHealth, type Health } from './health.ts';
 import { readIdentity } from './identity.ts';
-import { readOrMake } from './read-or-make.ts';
+import { getOrPut } from './get-or-put.ts';
 import { createLeases } from './writes/leases.ts';
 import { createMembers } from './gateway/members.ts';
 import { createMirror } from './mirror/mirror.ts';
-import { createStanding } from './standing.ts';
+import { createRegistryStatus } from './registry-status.ts';
 import { within } from '../../protocol/within.ts';
-import { deferred, pause, unlessAborted } from './times.ts';
-import { openWatch, watchLater } from './mirror/watching.ts';
+import { deferred, pause, unlessAborted } from './promises.ts';
+import { openWatch, pendingWatch } from './mirror/open-watch.ts';
 import { createWrites } from './writes/writes.ts';
 
 export type { EtcdStoreOptions } from './etcd-options.ts';
@@ -40,7 +40,7 @@ export interface EtcdStore extends Store {
    */
   ready(): Promise<void>;
   /** The registry as of one revision, not older than this call. One at a time; it must be ended. */
-  snapshot(): Promise<TableSnapshot>;
+  snapshot(): Promise<IndexSnapshot>;
   /** A text that all stores of this registry have in common under this name: what `make` gave the first that asked. */
   common(name: string, make: () => Promise<string>): Promise<string>;
   /** Lists this process among those that serve the registry, from now on until it is closed: `about` under an id of its own. Once. */
@@ -77,10 +77,10 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
   checkEtcdOptions(options);
   const { timeoutMs = TIMEOUT_MS, log = (): void => undefined } = options;
   const { gateway, keys } = openCluster(options);
-  const standing = createStanding(log);
-  const mirror = createMirror(options, standing);
-  const { table } = mirror;
-  const quota = createQuota(table, options.maxBytes ?? Infinity);
+  const status = createRegistryStatus(log);
+  const mirror = createMirror(options, status);
+  const { index } = mirror;
+  const quota = createQuota(index, options.maxBytes ?? Infinity);
   const leases = createLeases(gateway, timeoutMs);
   const fence = createFence(gateway, keys);
   const members = createMembers({ gateway, keys, leases, timeoutMs, log });
@@ -90,7 +90,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     gateway,
     keys,
     mirror,
-    standing,
+    status,
     leases,
     fence,
     freshness,
@@ -114,8 +114,8 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     for (;;) {
       if (closing) return;
       try {
-        if (!standing.id) standing.begin(await readIdentity(gateway, keys, performance.now() + timeoutMs));
-        follower ??= createFollower({ gateway, keys, mirror, standing, onWrite: writes.seen, log });
+        if (!status.id) status.begin(await readIdentity(gateway, keys, performance.now() + timeoutMs));
+        follower ??= createFollower({ gateway, keys, mirror, status, onWrite: writes.seen, log });
         // Its reading may take as long as it takes, for a registry of any size.
         if (!(await mirror.progress.reach(1, timeoutMs))) {
           throw new BrokerError('unavailable', follower.problem ?? 'the registry is still being read');
@@ -146,15 +146,15 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
   async function fresh(): Promise<void> {
     await ready();
     health?.check();
-    standing.check();
+    status.check();
     await freshness.fresh();
-    standing.check();
+    status.check();
   }
 
   async function write(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult> {
     await ready();
     health?.check();
-    standing.check();
+    status.check();
     return await writes.mutate(name, mutation, guard);
   }
 
@@ -177,20 +177,20 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
 
   return {
     get id(): string {
-      return standing.id;
+      return status.id;
     },
     ready,
     get revision(): number {
-      return table.revision;
+      return index.revision;
     },
     fresh,
     async snapshot() {
       await fresh();
-      return table.snapshot();
+      return index.snapshot();
     },
     async common(name, make) {
       await ready();
-      return await readOrMake(gateway, keys.common(name), make, performance.now() + timeoutMs);
+      return await getOrPut(gateway, keys.common(name), make, performance.now() + timeoutMs);
     },
     join: (member, about) => members.join(member, about),
     async members() {
@@ -199,17 +199,17 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     },
     async get(name) {
       await fresh();
-      return table.get(name);
+      return index.get(name);
     },
     async lifetimeLeft(name) {
       await fresh();
-      const entry = table.get(name);
+      const entry = index.get(name);
       const lease = entry && mirror.leaseOf(entry);
       return lease === undefined ? undefined : await leases.left(lease);
     },
     async list(listed = {}) {
       await fresh();
-      return table.page(listed);
+      return index.page(listed);
     },
     async count(prefix) {
       await fresh();
@@ -231,9 +231,9 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     },
     watch(watched = {}) {
       const { after } = watched;
-      const isKnown = standing.problem === undefined && (after === undefined || after <= mirror.reached);
+      const isKnown = status.problem === undefined && (after === undefined || after <= mirror.reached);
       // A state that others may have gone beyond is looked at before it is called the future; a registry that is closed tells nothing.
-      return (isOpen && isKnown) || closing ? openWatch(mirror, watched) : watchLater(watchSoon(watched));
+      return (isOpen && isKnown) || closing ? openWatch(mirror, watched) : pendingWatch(watchSoon(watched));
     },
     mutate(name, mutation, guard) {
       if (closing) return Promise.reject(closedError());
@@ -250,7 +250,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
       if (closing) return { writable: false, reason: 'the store has been closed' };
       const usage = options.maxBytes === undefined ? {} : { usage: quota.usage() };
       const reason = isOpen
-        ? (standing.problem ?? health?.reason())
+        ? (status.problem ?? health?.reason())
         : (problem?.message ?? 'the registry is being read');
       return reason === undefined ? { writable: true, ...usage } : { writable: false, reason, ...usage };
     },

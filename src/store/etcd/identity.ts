@@ -5,8 +5,8 @@ import { shellWord } from '../../protocol/formats/shell-word.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import { decode, encode, type Keys } from './keys.ts';
 import { type KeyValue, modRevisionOf, type RangeResponse } from './gateway/messages.ts';
-import { readOrMake } from './read-or-make.ts';
-import type { Deadline } from './times.ts';
+import { getOrPut } from './get-or-put.ts';
+import type { Deadline } from './promises.ts';
 
 /** What the key `m/registry` says of the registry. Every write of an entry is made only if that key has not changed. */
 export interface Identity {
@@ -22,11 +22,11 @@ export interface Identity {
   /** The revision that it names: of a registry that was moved, the one it was moved with. */
   readonly revision?: number;
   /** Why nobody may use the registry now; nothing while it is open. */
-  readonly closed?: Closure;
+  readonly closed?: MigrationMark;
 }
 
 /** What a migration says of a registry that it moves. */
-export interface Closure {
+export interface MigrationMark {
   /**
    * - `filling`: entries are being brought in.
    * - `filled`: all are in, and the configuration is being switched.
@@ -50,7 +50,7 @@ const states: ReadonlySet<unknown> = new Set(['filling', 'filled', 'moving', 'mo
  * @throws BrokerError `invalid_config` for what a later version has written, or somebody else.
  */
 export async function readIdentity(gateway: Gateway, keys: Keys, deadline: Deadline): Promise<Identity> {
-  await readOrMake(gateway, keys.registry, makeIdentity, deadline);
+  await getOrPut(gateway, keys.registry, makeIdentity, deadline);
   const identity = await findIdentity(gateway, keys, deadline);
   if (identity === undefined) throw new BrokerError('unavailable', 'The registry in etcd was just removed');
   return identity;
@@ -79,7 +79,7 @@ export function encodeIdentity(identity: {
   readonly id: string;
   readonly revision: number;
   readonly at?: number;
-  readonly closed?: Closure;
+  readonly closed?: MigrationMark;
 }): string {
   const { id, ...more } = identity;
   return encode(JSON.stringify({ id, layout: 2, ...more }));
@@ -101,9 +101,9 @@ export function identityOf(kv: KeyValue): Identity {
     );
   }
   const mod = modRevisionOf(kv);
-  const closure = isObject(closed) && { closed: closureIn(closed) };
-  if (typeof revision !== 'number') return { id, offset: 0, mod, ...closure };
-  return { id, offset: revision - (typeof at === 'number' ? at : mod), mod, revision, ...closure };
+  const mark = isObject(closed) && { closed: markIn(closed) };
+  if (typeof revision !== 'number') return { id, offset: 0, mod, ...mark };
+  return { id, offset: revision - (typeof at === 'number' ? at : mod), mod, revision, ...mark };
 }
 
 function objectIn({ value = '' }: KeyValue): JsonObject {
@@ -115,10 +115,10 @@ function objectIn({ value = '' }: KeyValue): JsonObject {
   }
 }
 
-function closureIn({ state, host, file, since }: JsonObject): Closure {
+function markIn({ state, host, file, since }: JsonObject): MigrationMark {
   return {
     // What a later version may say is at least no reason to use it.
-    state: states.has(state) ? (state as Closure['state']) : 'moving',
+    state: states.has(state) ? (state as MigrationMark['state']) : 'moving',
     host: text(host),
     file: text(file),
     since: text(since),
@@ -130,7 +130,7 @@ function text(value: unknown): string {
 }
 
 /** Why a registry may not be used, for every caller: it names no host, file or command, which are nobody's but the operator's. */
-export function closureNotice({ state }: Closure): string {
+export function migrationNotice({ state }: MigrationMark): string {
   if (state === 'moved')
     return 'the registry was moved from etcd to a file; use the broker of that file, which the log names';
   if (state === 'moving') return 'the registry is on its way from etcd to a file, which the log names';
@@ -138,7 +138,7 @@ export function closureNotice({ state }: Closure): string {
 }
 
 /** The same for the operator, with what helps. */
-export function closureProblem({ state, host, file, since }: Closure): string {
+export function migrationProblem({ state, host, file, since }: MigrationMark): string {
   const command = (from: string, to: string): string =>
     `bpbroker migrate --from ${from} --to ${to} --config ${shellWord(file)}`;
   if (state === 'moved')

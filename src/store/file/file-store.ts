@@ -12,9 +12,9 @@ import type { Pending } from './journal/batch.ts';
 import { createCommitter } from './journal/committer.ts';
 import type { StoredDocument } from './document/document.ts';
 import type { Journal } from './journal/journal.ts';
-import { saveAtClose } from './document/last-save.ts';
+import { saveAtClose } from './document/save-at-close.ts';
 import { missingJournal } from './journal/missing-journal.ts';
-import { createPreparation } from './opening.ts';
+import { createPreparation } from './prepare-files.ts';
 import { recover, type Recovery, recoveryIn } from './recovery.ts';
 import { createDiskReserve } from './document/disk-reserve.ts';
 import { createCompactor, type FileEdits, type WrittenBackup } from './document/compactor.ts';
@@ -89,14 +89,14 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   const probeMs = settings.probeMs ?? 1000;
   const file = await resolveFile(settings.file);
   const state = createRegistryState(settings, (name) => mutate(name, state.expire));
-  const { table, history, quota, expiry } = state;
+  const { index, history, quota, expiry } = state;
   const room = createDiskReserve(file, log);
   const warn = (message: string): void => log('warn', message);
-  const opening = { ...settings, file, table, history, room, warn, onStep };
-  const recovered = await recover(opening);
+  const setup = { ...settings, file, index, history, room, warn, onStep };
+  const recovered = await recover(setup);
   const { identity } = recovered;
   const recovery = recoveryIn(recovered);
-  const prepare = createPreparation(opening, recovered);
+  const prepare = createPreparation(setup, recovered);
   const opened = await prepare().catch((error: BrokerError) => {
     if (error.code !== 'storage_full' || settings.document === undefined) throw error;
     return error;
@@ -106,7 +106,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
 
   const committer = createCommitter({
     journal: () => journal,
-    revision: () => table.revision,
+    revision: () => index.revision,
     apply: state.apply,
     onCommit: () => compaction.committed(),
     onDurable: settings.onDurable ?? ((): void => undefined),
@@ -120,7 +120,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   const compactor = createCompactor({
     file,
     identity,
-    table,
+    index,
     history,
     committer,
     options: settings.options,
@@ -160,19 +160,19 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       );
     }
     const pending = committer.pending(name);
-    const current = pending ? pending.entry : table.get(name);
+    const current = pending ? pending.entry : index.get(name);
     const guarded = guard && committer.pending(guard.name);
     try {
-      guard?.check(guarded ? guarded.entry : table.get(guard.name));
+      guard?.check(guarded ? guarded.entry : index.get(guard.name));
       const outcome = mutation(current);
       if (outcome.action === 'put') {
         const make = stateOf(name, outcome.entry);
         const text = textOf({ name, data: outcome.entry.data });
-        const added = quota.admit(name, text.size, pending?.size ?? table.bytesOf(name));
+        const added = quota.admit(name, text.size, pending?.size ?? index.bytesOf(name));
         return quota.track(added, committer.add('put', name, { make, text }));
       }
       if (outcome.action === 'delete' && current !== undefined) {
-        const before = pending?.size ?? table.bytesOf(name);
+        const before = pending?.size ?? index.bytesOf(name);
         return quota.track(-before, committer.add(outcome.expired ? 'expire' : 'delete', name));
       }
       if (outcome.action === 'renew') expiry.renew(name);
@@ -182,7 +182,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     }
     const seen = later(guarded, pending);
     if (seen) return committer.after(seen.batch, current);
-    const { revision } = table;
+    const { revision } = index;
     return Promise.resolve(current ? { entry: current, revision } : { revision });
   }
 
@@ -217,7 +217,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     await committer.drained();
     state.end(stopping());
     const { trouble } = committer;
-    const { revision } = table;
+    const { revision } = index;
     const { rewriteAlone, exclusively } = compactor;
     try {
       const parts = { file, identity, journal: () => journal, revision, trouble, exclusively, onStep };
@@ -233,7 +233,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   return {
     id: identity.id,
     get revision(): number {
-      return table.revision;
+      return index.revision;
     },
     get: state.get,
     peek: state.peek,

@@ -15,14 +15,14 @@ import {
   loadJournal,
   refusal,
 } from './journal/journal-files.ts';
-import type { Table } from '../memory/table.ts';
+import type { EntryIndex } from '../memory/entry-index.ts';
 
 export interface RecoveryOptions {
   readonly file: string;
   /** The content of the file; nothing where there is none yet. */
   readonly document: StoredDocument | undefined;
   /** Filled with the present state. */
-  readonly table: Table;
+  readonly index: EntryIndex;
   /** Filled with the changes that the journals hold; default: they are not kept. */
   readonly history?: History;
 }
@@ -67,18 +67,18 @@ interface Found {
 }
 
 /**
- * Fills `table` and `history` from the file and its journals.
+ * Fills `index` and `history` from the file and its journals.
  * @throws BrokerError `invalid_config` for whatever a crash does not explain, and the present state depends on.
  */
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
-  const { file, table, history } = options;
+  const { file, index, history } = options;
   const document = readDocument(options.document, file);
   // Before the journals are listed: beside a running broker, the one that it names is removed only once another is named.
   const current = await readCurrent(file);
   const found = await listJournals(file);
   checkOrigin(document, options.document, found, current, file);
   checkCurrent(document, found, current, file);
-  table.load(document.entries, document.sizes, document.revision);
+  index.load(document.entries, document.sizes, document.revision);
   const relevant = found.filter(({ base }) => base >= document.since);
   const read = await readJournals(document, relevant, current, options);
   const recovered: Recovered = {
@@ -91,7 +91,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
       ...read.obsolete,
     ],
   };
-  return document.origin === 'edited' ? acceptEdits(recovered, table, history) : recovered;
+  return document.origin === 'edited' ? acceptEdits(recovered, index, history) : recovered;
 }
 
 /** A file without `_registry` begins a registry; journals beside it are those of a file that is missing. */
@@ -134,7 +134,7 @@ async function readJournals(
   document: RegistryDocument,
   found: readonly Found[],
   current: CurrentJournal | undefined,
-  { file, table, history }: RecoveryOptions,
+  { file, index, history }: RecoveryOptions,
 ): Promise<Pick<Recovered, 'journals' | 'last' | 'replayed' | 'obsolete' | 'damaged'>> {
   let journals: JournalFile[] = [];
   const obsolete: string[] = [];
@@ -160,7 +160,7 @@ async function readJournals(
       const isBefore = i <= lastBefore && end <= document.revision;
       if (loaded.base !== end && isBefore) beginAnew(loaded.base);
       else checkFollows(loaded, end);
-      replayed += apply(loaded, document.revision, table, history);
+      replayed += apply(loaded, document.revision, index, history);
       journals.push({ path: loaded.path, base: loaded.base, end: loaded.end, bytes: loaded.bytes });
       last = loaded;
     } catch (error) {
@@ -209,13 +209,13 @@ function checkFollows({ path, base }: LoadedJournal, end: number): void {
 function apply(
   { changes, sizes }: LoadedJournal,
   fileRevision: number,
-  table: Table,
+  index: EntryIndex,
   history: History | undefined,
 ): number {
   let applied = 0;
   changes.forEach((change, i) => {
     if (change.revision > fileRevision) {
-      table.apply(change);
+      index.apply(change);
       applied += 1;
     }
     history?.push(change, sizes[i] ?? 0);
@@ -243,13 +243,13 @@ function isDamage(error: unknown): boolean {
  * Entries changed by hand: which ones is not known. So the registry takes a step that no journal leads to, every entry
  * of the file counts as written by it (a conditional write must not pass over the change), and watches begin anew.
  */
-function acceptEdits(recovered: Recovered, table: Table, history: History | undefined): Recovered {
-  const revision = table.revision + 1;
-  for (const entry of table.entries()) {
+function acceptEdits(recovered: Recovered, index: EntryIndex, history: History | undefined): Recovered {
+  const revision = index.revision + 1;
+  for (const entry of index.entries()) {
     if (entry.revision > recovered.fileRevision) continue;
-    table.apply({ type: 'put', name: entry.name, revision, entry: { ...entry, revision } });
+    index.apply({ type: 'put', name: entry.name, revision, entry: { ...entry, revision } });
   }
-  table.revision = revision;
+  index.revision = revision;
   history?.clear(revision);
   return {
     ...recovered,

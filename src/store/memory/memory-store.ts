@@ -41,7 +41,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
   const state = createRegistryState({ ...options, maxBytes: options.maxBytes ?? MAX_BYTES }, (name) =>
     mutate(name, state.expire),
   );
-  const { table, quota, expiry } = state;
+  const { index, quota, expiry } = state;
   let closed = false;
 
   /** The state, without what should have ended by now. */
@@ -55,7 +55,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
     if (closed) return Promise.reject(closedError());
     try {
       current();
-      guard?.check(table.get(guard.name));
+      guard?.check(index.get(guard.name));
       return Promise.resolve(decide(name, mutation));
     } catch (error) {
       // As it was thrown.
@@ -65,14 +65,14 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
   }
 
   function decide(name: string, mutation: Mutation): MutationResult {
-    const before = table.get(name);
+    const before = index.get(name);
     const outcome = mutation(before);
-    const revision = table.revision + 1;
+    const revision = index.revision + 1;
     if (outcome.action === 'put') {
       const { data } = outcome.entry;
       const make = stateOf(name, outcome.entry);
       const { size } = textOf({ name, data });
-      quota.admit(name, size, table.bytesOf(name));
+      quota.admit(name, size, index.bytesOf(name));
       const entry = make(revision);
       state.apply({ type: 'put', name, revision, entry }, size, size);
       return { entry, revision };
@@ -82,12 +82,12 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
       return { revision };
     }
     if (outcome.action === 'renew') expiry.renew(name);
-    return before ? { entry: before, revision: table.revision } : { revision: table.revision };
+    return before ? { entry: before, revision: index.revision } : { revision: index.revision };
   }
 
   return {
     get revision(): number {
-      return table.revision;
+      return index.revision;
     },
     get: (name) => current().get(name),
     peek: (name) => current().peek(name),

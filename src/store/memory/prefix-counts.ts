@@ -1,6 +1,6 @@
 import { compareNames, MAX_NAME_BYTES } from '../../protocol/registry/names.ts';
-import type { Table } from './table.ts';
-import { nextTurn } from './turns.ts';
+import type { EntryIndex } from './entry-index.ts';
+import { yieldToEventLoop } from './event-loop.ts';
 
 /** How many entries have names with a prefix: counted once, then kept up to date from what changes. */
 export interface PrefixCounts {
@@ -9,7 +9,7 @@ export interface PrefixCounts {
    * @param onChange is called once the count is right, and after each change of it from then on.
    */
   hold(prefix: string, onChange?: () => void): PrefixCount;
-  /** An entry was made (1) or removed (-1): told after each such change of the table, before any other. */
+  /** An entry was made (1) or removed (-1): told after each such change of the index, before any other. */
   changed(name: string, by: number): void;
 }
 
@@ -37,7 +37,7 @@ const PIECE = 2000;
 /** Counts that nobody holds are kept, the latest used ones, so that the pages of one list are counted once. */
 const MAX_IDLE = 64;
 
-export function createPrefixCounts(table: Pick<Table, 'count'>, piece: number = PIECE): PrefixCounts {
+export function createPrefixCounts(index: Pick<EntryIndex, 'count'>, piece: number = PIECE): PrefixCounts {
   const countings = new Map<string, Counting>();
   /** How many prefixes of each length are counted: a change looks for its own beginnings of these lengths alone. */
   const lengths = new Map<number, number>();
@@ -46,7 +46,7 @@ export function createPrefixCounts(table: Pick<Table, 'count'>, piece: number = 
 
   async function countAll(counting: Counting): Promise<void> {
     while (countings.get(counting.prefix) === counting) {
-      const { count, last } = table.count(counting.prefix, counting.position, piece);
+      const { count, last } = index.count(counting.prefix, counting.position, piece);
       counting.count += count;
       counting.complete = last === undefined;
       if (counting.complete) {
@@ -54,7 +54,7 @@ export function createPrefixCounts(table: Pick<Table, 'count'>, piece: number = 
         return;
       }
       counting.position = last;
-      await nextTurn();
+      await yieldToEventLoop();
     }
   }
 

@@ -1,5 +1,5 @@
 import { BrokerError } from '../../protocol/errors.ts';
-import type { Table } from './table.ts';
+import type { EntryIndex } from './entry-index.ts';
 
 /** Holds the registry to its limit, writes that are not durable yet included. */
 export interface Quota {
@@ -13,11 +13,11 @@ export interface Quota {
   admit(name: string, size: number, before: number): number;
   /** Counts what an admitted write adds, until it is applied or refused. Gives `written` back. */
   track<T>(added: number, written: Promise<T>): Promise<T>;
-  /** A change has been applied to the table, of which it changed the bytes by this. */
+  /** A change has been applied to the index, of which it changed the bytes by this. */
   applied(added: number): void;
 }
 
-export function createQuota(table: Pick<Table, 'bytes'>, maxBytes: number): Quota {
+export function createQuota(index: Pick<EntryIndex, 'bytes'>, maxBytes: number): Quota {
   /** Writes under way, and what they add. */
   let writes = 0;
   let underWay = 0;
@@ -28,10 +28,10 @@ export function createQuota(table: Pick<Table, 'bytes'>, maxBytes: number): Quot
   }
 
   return {
-    usage: () => ({ bytes: table.bytes, maxBytes }),
+    usage: () => ({ bytes: index.bytes, maxBytes }),
     admit(name, size, before) {
       const added = size - before;
-      const total = table.bytes + underWay;
+      const total = index.bytes + underWay;
       if (added <= 0 || total + added <= maxBytes) return added;
       throw new BrokerError(
         'storage_full',

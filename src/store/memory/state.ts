@@ -5,7 +5,7 @@ import { createExpiry, type Expiry } from './expiry.ts';
 import { createHistory, type History } from './history.ts';
 import { createPrefixCounts } from './prefix-counts.ts';
 import { createQuota, type Quota } from './quota.ts';
-import { createTable, type Table } from './table.ts';
+import { createEntryIndex, type EntryIndex } from './entry-index.ts';
 import { createWaits } from './waits.ts';
 import { covers, createWatchHub } from './watchers.ts';
 
@@ -32,7 +32,7 @@ export interface RegistryState extends Pick<
   'revision' | 'get' | 'lifetimeLeft' | 'list' | 'count' | 'waitForEntry' | 'waitForCount' | 'watch'
 > {
   peek(name: string): Entry | undefined;
-  readonly table: Table;
+  readonly index: EntryIndex;
   readonly history: History;
   readonly quota: Quota;
   readonly expiry: Expiry;
@@ -41,7 +41,7 @@ export interface RegistryState extends Pick<
    * entry counts (`size.ts`), 0 where it is gone.
    */
   apply(change: Change, bytes: number, size: number): void;
-  /** Begins the lifetimes of entries that the table was loaded with. */
+  /** Begins the lifetimes of entries that the index was loaded with. */
   beginLifetimes(): void;
   /** The mutation that ends an entry whose lifetime is over. */
   readonly expire: Mutation;
@@ -54,10 +54,10 @@ export function createRegistryState(
   limits: StateLimits,
   expire: (name: string) => Promise<unknown>,
 ): RegistryState {
-  const table = createTable();
-  const quota = createQuota(table, limits.maxBytes ?? Infinity);
-  const counts = createPrefixCounts(table);
-  const waits = createWaits(table, counts);
+  const index = createEntryIndex();
+  const quota = createQuota(index, limits.maxBytes ?? Infinity);
+  const counts = createPrefixCounts(index);
+  const waits = createWaits(index, counts);
   const history = createHistory({
     changes: limits.historyChanges ?? 10_000,
     bytes: limits.historyBytes ?? 16 * MIB,
@@ -69,26 +69,26 @@ export function createRegistryState(
   function backlogOf(options: { name?: string; prefix?: string; after?: number }): WatchItem[] {
     const { after } = options;
     if (after === undefined) return [];
-    if (after > table.revision || after < history.floor) {
-      return [{ type: 'reset', revision: table.revision }];
+    if (after > index.revision || after < history.floor) {
+      return [{ type: 'reset', revision: index.revision }];
     }
     return history.since(after).filter((change) => covers(options, change.name));
   }
 
   return {
-    table,
+    index,
     history,
     quota,
     expiry,
     get revision(): number {
-      return table.revision;
+      return index.revision;
     },
-    get: (name) => Promise.resolve(table.get(name)),
-    peek: (name) => table.get(name),
+    get: (name) => Promise.resolve(index.get(name)),
+    peek: (name) => index.get(name),
     lifetimeLeft: (name) => Promise.resolve(expiry.left(name)),
-    list: (options = {}) => Promise.resolve(table.page(options)),
+    list: (options = {}) => Promise.resolve(index.page(options)),
     async count(prefix) {
-      if (prefix === '') return table.size;
+      if (prefix === '') return index.size;
       const count = counts.hold(prefix);
       try {
         await count.ready;
@@ -105,18 +105,18 @@ export function createRegistryState(
       return watch;
     },
     apply(change, bytes, size) {
-      const { size: number, bytes: before } = table;
-      table.apply(change, size);
-      quota.applied(table.bytes - before);
-      if (table.size !== number) counts.changed(change.name, table.size - number);
-      if (table.size > number) waits.made(change.name);
+      const { size: number, bytes: before } = index;
+      index.apply(change, size);
+      quota.applied(index.bytes - before);
+      if (index.size !== number) counts.changed(change.name, index.size - number);
+      if (index.size > number) waits.made(change.name);
       history.push(change, bytes);
       watches.publish(change, bytes);
       if (change.entry === undefined) expiry.forget(change.name);
       else expiry.track(change.entry);
     },
     beginLifetimes() {
-      for (const entry of table.entries()) if (entry.ttlMs !== undefined) expiry.track(entry);
+      for (const entry of index.entries()) if (entry.ttlMs !== undefined) expiry.track(entry);
     },
     expire: (current) =>
       current !== undefined && expiry.isOver(current)

@@ -2,8 +2,8 @@ import * as sortedBtree from 'sorted-btree';
 import type { Entry } from '../../protocol/registry/entry.ts';
 import type { CountWait } from '../store.ts';
 import type { PrefixCount, PrefixCounts } from './prefix-counts.ts';
-import type { Table } from './table.ts';
-import { nextTurn } from './turns.ts';
+import type { EntryIndex } from './entry-index.ts';
+import { yieldToEventLoop } from './event-loop.ts';
 
 /**
  * Those who wait for an entry, or for a number of entries, found by what they wait for: a change costs only those whose
@@ -12,7 +12,7 @@ import { nextTurn } from './turns.ts';
 export interface Waits {
   forEntry(name: string, signal: AbortSignal): Promise<Entry>;
   forCount(prefix: string, count: number, signal: AbortSignal): Promise<CountWait>;
-  /** An entry was made: told after the change of the table, and of its counts. */
+  /** An entry was made: told after the change of the index, and of its counts. */
   made(name: string): void;
   /** Refuses every wait, and those to come. */
   end(reason: Error): void;
@@ -46,7 +46,7 @@ const nothing: () => void = () => undefined;
 const PER_TURN = 8;
 
 export function createWaits(
-  table: Pick<Table, 'get' | 'revision'>,
+  index: Pick<EntryIndex, 'get' | 'revision'>,
   counts: PrefixCounts,
   perTurn: number = PER_TURN,
 ): Waits {
@@ -63,7 +63,7 @@ export function createWaits(
     answering = true;
     while (due.length > 0) {
       for (const waiter of due.splice(0, perTurn)) waiter.answer();
-      if (due.length > 0) await nextTurn();
+      if (due.length > 0) await yieldToEventLoop();
     }
     answering = false;
   }
@@ -158,7 +158,7 @@ export function createWaits(
     forEntry: (name, signal) =>
       wait(
         signal,
-        () => table.get(name),
+        () => index.get(name),
         (waiter) => enterName(name, waiter),
       ),
     async forCount(prefix, count, signal) {
@@ -166,7 +166,7 @@ export function createWaits(
       barrier.users++;
       const find = (): CountWait | undefined => {
         const { isReady, value } = barrier.count;
-        return isReady && value >= count ? { count: value, revision: table.revision } : undefined;
+        return isReady && value >= count ? { count: value, revision: index.revision } : undefined;
       };
       try {
         return await wait(signal, find, (waiter) => enterNumber(barrier, count, waiter));

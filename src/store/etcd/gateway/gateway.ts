@@ -5,7 +5,7 @@ import { jsonLines } from './json-lines.ts';
 import type { StreamMessage } from './messages.ts';
 import { createSession, type Credentials } from './session.ts';
 import { createSemaphore } from './semaphore.ts';
-import { type Deadline, pause, timed } from '../times.ts';
+import { type Deadline, pause, withTimeout } from '../promises.ts';
 
 /** etcd's JSON gateway: its API by `fetch` alone, over all members of a cluster. */
 export interface Gateway {
@@ -92,7 +92,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     parse: (text: string) => T = JSON.parse,
   ): Promise<T | Failed> {
     try {
-      const { status, ok, answer } = await timed(ms, async (signal) => {
+      const { status, ok, answer } = await withTimeout(ms, async (signal) => {
         const response = await options.fetch(endpoint + path, {
           method: 'POST',
           body: text,

@@ -4,7 +4,7 @@ import { decode, encode, type Keys } from '../keys.ts';
 import type { Leases } from '../writes/leases.ts';
 import type { RangeResponse } from './messages.ts';
 import { within } from '../../../protocol/within.ts';
-import type { Deadline } from '../times.ts';
+import type { Deadline } from '../promises.ts';
 
 /** The brokers that serve the registry now: each broker has a key of its own, which ends with its lease soon after it has died. */
 export interface Members {

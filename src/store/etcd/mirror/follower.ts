@@ -11,8 +11,8 @@ import {
   type WatchResponse,
 } from '../gateway/messages.ts';
 import type { Mirror } from './mirror.ts';
-import type { Standing } from '../standing.ts';
-import { pause } from '../times.ts';
+import type { RegistryStatus } from '../registry-status.ts';
+import { pause } from '../promises.ts';
 
 /** Keeps the mirror up to date: reads the registry once, and then follows it by one watch, at one member after another. */
 export interface Follower {
@@ -29,7 +29,7 @@ export interface FollowerOptions {
   readonly gateway: Gateway;
   readonly keys: Keys;
   readonly mirror: Mirror;
-  readonly standing: Standing;
+  readonly status: RegistryStatus;
   /** Told of each write that is seen: what {@link encodeEntry} or {@link encodeDeletion} was given. */
   readonly onWrite: (write: string, revision: number) => void;
   readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
@@ -43,7 +43,7 @@ const MIN_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 1000;
 
 export function createFollower(options: FollowerOptions): Follower {
-  const { gateway, keys, mirror, standing, log } = options;
+  const { gateway, keys, mirror, status, log } = options;
   let isClosed = false;
   let isFilled = false;
   let behind = BEHIND;
@@ -61,12 +61,18 @@ export function createFollower(options: FollowerOptions): Follower {
   const ended = new Map<string, number>();
 
   async function fill(): Promise<void> {
-    const loading = { gateway, keys, behind, standing, onProblem: (text: string) => log('error', text) };
+    const loading = {
+      gateway,
+      keys,
+      behind,
+      status,
+      onProblem: (text: string) => log('error', text),
+    };
     const { entries, revision, present: seen } = await loadEntries(loading);
     if (isClosed) return;
-    if (standing.isOver) end();
+    if (status.isOver) end();
     // What is there now is nothing that watches and waits may get.
-    if (standing.problem !== undefined) throw new BrokerError('unavailable', standing.problem);
+    if (status.problem !== undefined) throw new BrokerError('unavailable', status.problem);
     ended.clear();
     mirror.fill(entries, revision);
     present = seen;
@@ -138,9 +144,9 @@ export function createFollower(options: FollowerOptions): Follower {
       return;
     }
     if (kv.key === keys.registry) {
-      standing.take(type === 'DELETE' ? undefined : kv, revision);
-      if (standing.isOver) end();
-      else if (standing.problem === undefined) tellEnded();
+      status.take(type === 'DELETE' ? undefined : kv, revision);
+      if (status.isOver) end();
+      else if (status.problem === undefined) tellEnded();
       return;
     }
     const name = keys.nameOf(kv.key);
@@ -148,21 +154,21 @@ export function createFollower(options: FollowerOptions): Follower {
     if (type === 'DELETE') {
       const told = deletion.revision === revision ? deletion : undefined;
       // Without a deletion's key it was the lease that ended, where there was one.
-      const expired = told?.expired ?? mirror.table.get(name)?.ttlMs !== undefined;
-      const hasLeft = ended.size > 0 || (standing.leftAt !== undefined && revision > standing.leftAt);
-      if (standing.isOver) return;
+      const expired = told?.expired ?? mirror.index.get(name)?.ttlMs !== undefined;
+      const hasLeft = ended.size > 0 || (status.leftAt !== undefined && revision > status.leftAt);
+      if (status.isOver) return;
       if (expired && hasLeft) ended.set(name, revision);
       else mirror.remove(expired ? 'expire' : 'delete', name, revision);
       return;
     }
     try {
-      const stored = decodeEntry(name, kv, standing.offset);
-      if (!standing.isOver) mirror.put(stored);
+      const stored = decodeEntry(name, kv, status.offset);
+      if (!status.isOver) mirror.put(stored);
       options.onWrite(stored.write, revision);
     } catch (error) {
       // The entry that was there is gone in any case.
       log('error', messageOf(error));
-      if (!standing.isOver) mirror.remove('delete', name, revision);
+      if (!status.isOver) mirror.remove('delete', name, revision);
     }
   }
 
@@ -175,7 +181,7 @@ export function createFollower(options: FollowerOptions): Follower {
   /** Whoever waits and watches is to look for another broker. */
   function end(): void {
     ended.clear();
-    mirror.end(new BrokerError('unavailable', `The registry cannot be used now: ${standing.problem ?? ''}`));
+    mirror.end(new BrokerError('unavailable', `The registry cannot be used now: ${status.problem ?? ''}`));
   }
 
   async function follow(): Promise<void> {

@@ -5,7 +5,7 @@ import type { Gateway } from '../gateway/gateway.ts';
 import type { Keys } from '../keys.ts';
 import { type KeyValue, modRevisionOf, revisionOf } from '../gateway/messages.ts';
 import { readKey, readPages } from '../gateway/pages.ts';
-import type { Standing } from '../standing.ts';
+import type { RegistryStatus } from '../registry-status.ts';
 
 /** The registry as of one revision. */
 export interface Loaded {
@@ -20,7 +20,7 @@ export interface Loading {
   readonly gateway: Gateway;
   readonly keys: Keys;
   /** Told what the registry is now. */
-  readonly standing: Standing;
+  readonly status: RegistryStatus;
   /**
    * How many revisions before the present one, so that what came since is seen change by change; the present one where those have
    * been compacted. Never before the registry was opened: what came before that was no change of it.
@@ -32,10 +32,10 @@ export interface Loading {
 
 /** Reads every entry, page by page, as of one revision. */
 export async function loadEntries(loading: Loading): Promise<Loaded> {
-  const { gateway, keys, standing, behind } = loading;
+  const { gateway, keys, status, behind } = loading;
   const { header, kv } = await readKey(gateway, keys.registry);
   const present = revisionOf(header);
-  standing.take(kv, present);
+  status.take(kv, present);
   const opened = Math.max(1, modRevisionOf(kv));
   try {
     return { ...(await loadAt(loading, Math.max(opened, present - behind))), present };
@@ -57,11 +57,11 @@ async function loadAt(loading: Loading, revision: number): Promise<Omit<Loaded, 
   return { entries, revision };
 }
 
-function tryDecode({ keys, standing, onProblem }: Loading, kv: KeyValue): StoredEntry | undefined {
+function tryDecode({ keys, status, onProblem }: Loading, kv: KeyValue): StoredEntry | undefined {
   const name = keys.nameOf(kv.key);
   if (name === undefined) return undefined;
   try {
-    return decodeEntry(name, kv, standing.offset);
+    return decodeEntry(name, kv, status.offset);
   } catch (error) {
     onProblem(messageOf(error));
     return undefined;

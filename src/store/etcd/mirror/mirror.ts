@@ -3,13 +3,13 @@ import type { BrokerError } from '../../../protocol/errors.ts';
 import { createPrefixCounts, type PrefixCounts } from '../../memory/prefix-counts.ts';
 import { sizeOf } from '../../memory/size.ts';
 import type { StateLimits } from '../../memory/state.ts';
-import { createTable, type Table } from '../../memory/table.ts';
+import { createEntryIndex, type EntryIndex } from '../../memory/entry-index.ts';
 import { createWaits, type Waits } from '../../memory/waits.ts';
 import { createWatchHub, type WatchHub } from '../../memory/watchers.ts';
 import type { StoredEntry } from '../entry-value.ts';
 import { createProgress, type Progress } from './progress.ts';
 import { createSparseHistory, type SparseHistory } from './sparse-history.ts';
-import type { Standing } from '../standing.ts';
+import type { RegistryStatus } from '../registry-status.ts';
 
 const MIB = 1024 * 1024;
 
@@ -18,7 +18,7 @@ const MIB = 1024 * 1024;
  * It may be behind etcd, never ahead of it: `freshness.ts` tells when it is not behind.
  */
 export interface Mirror {
-  readonly table: Table;
+  readonly index: EntryIndex;
   readonly counts: PrefixCounts;
   readonly waits: Waits;
   readonly watches: WatchHub;
@@ -44,10 +44,10 @@ export interface Mirror {
   end(reason: BrokerError): void;
 }
 
-export function createMirror(limits: StateLimits, standing: Pick<Standing, 'offset'>): Mirror {
-  const table = createTable();
-  const counts = createPrefixCounts(table);
-  const waits = createWaits(table, counts);
+export function createMirror(limits: StateLimits, status: Pick<RegistryStatus, 'offset'>): Mirror {
+  const index = createEntryIndex();
+  const counts = createPrefixCounts(index);
+  const waits = createWaits(index, counts);
   const watches = createWatchHub(limits.watchBytes ?? MIB);
   const progress = createProgress();
   const history = createSparseHistory({
@@ -61,11 +61,11 @@ export function createMirror(limits: StateLimits, standing: Pick<Standing, 'offs
 
   /** What the entry counts is its bytes in the history too. */
   function apply(change: Change): number {
-    const { size } = table;
+    const { size } = index;
     const bytes = sizeOf({ name: change.name, data: change.entry?.data ?? {} });
-    table.apply(change, bytes);
-    if (table.size !== size) counts.changed(change.name, table.size - size);
-    if (table.size > size) waits.made(change.name);
+    index.apply(change, bytes);
+    if (index.size !== size) counts.changed(change.name, index.size - size);
+    if (index.size > size) waits.made(change.name);
     return bytes;
   }
 
@@ -77,46 +77,46 @@ export function createMirror(limits: StateLimits, standing: Pick<Standing, 'offs
 
   function hold({ entry, lease, mod }: StoredEntry): Entry {
     if (lease !== undefined) leases.set(entry, lease);
-    if (entry.revision !== mod + standing.offset) mods.set(entry, mod);
+    if (entry.revision !== mod + status.offset) mods.set(entry, mod);
     return entry;
   }
 
   return {
-    table,
+    index,
     counts,
     waits,
     watches,
     history,
     progress,
     get reached(): number {
-      return progress.position + standing.offset;
+      return progress.position + status.offset;
     },
     get fillings(): number {
       return fillings;
     },
     leaseOf: (entry) => leases.get(entry),
-    modOf: (entry) => mods.get(entry) ?? entry.revision - standing.offset,
+    modOf: (entry) => mods.get(entry) ?? entry.revision - status.offset,
     put(stored) {
       const entry = hold(stored);
       report({ type: 'put', name: entry.name, revision: entry.revision, entry });
     },
     remove(type, name, mod) {
-      if (table.get(name) === undefined) return;
-      report({ type, name, revision: mod + standing.offset });
+      if (index.get(name) === undefined) return;
+      report({ type, name, revision: mod + status.offset });
     },
     fill(entries, mod) {
       fillings++;
-      const revision = mod + standing.offset;
+      const revision = mod + status.offset;
       const now = new Map(entries.map((stored) => [stored.entry.name, stored]));
-      for (const { name } of table.entries()) {
+      for (const { name } of index.entries()) {
         if (!now.has(name)) apply({ type: 'delete', name, revision });
       }
       for (const stored of entries) {
         const { name, revision: written } = stored.entry;
-        if (table.get(name)?.revision === written) continue;
+        if (index.get(name)?.revision === written) continue;
         apply({ type: 'put', name, revision, entry: hold(stored) });
       }
-      table.revision = revision;
+      index.revision = revision;
       history.clear(revision);
       if (fillings > 1) watches.reset(revision);
       progress.advance(mod);

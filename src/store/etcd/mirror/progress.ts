@@ -1,5 +1,5 @@
 import { within } from '../../../protocol/within.ts';
-import { deferred } from '../times.ts';
+import { deferred } from '../promises.ts';
 
 /** How far something has come, for those who wait until it has come far enough. */
 export interface Progress {

@@ -1,6 +1,6 @@
 import type { Entry } from '../../../protocol/registry/entry.ts';
 import { BrokerError } from '../../../protocol/errors.ts';
-import type { Table } from '../../memory/table.ts';
+import type { EntryIndex } from '../../memory/entry-index.ts';
 import type { Cluster } from '../gateway/cluster.ts';
 import { decodeEntry, encodeEntry } from '../entry-value.ts';
 import type { Identity } from '../identity.ts';
@@ -9,13 +9,13 @@ import type { Leases } from '../writes/leases.ts';
 import { type KeyValue, revisionOf, type TxnResponse } from '../gateway/messages.ts';
 import { keyAfter, readKey, readPages } from '../gateway/pages.ts';
 import { batchesOf, type Batch } from './batches.ts';
-import { REQUEST_MS, swap, unchangedSince } from './claim.ts';
+import { REQUEST_MS, compareAndSwap, unchangedSince } from './registry-key.ts';
 
 /** What is brought into etcd. */
 export interface Content {
   readonly id: string;
   /** Read only; its revision is the one that the registry goes on from. */
-  readonly table: Pick<Table, 'revision' | 'size' | 'entries' | 'get'>;
+  readonly index: Pick<EntryIndex, 'revision' | 'size' | 'entries' | 'get'>;
   /** What brokers over it have in common, by name. */
   readonly common: Readonly<Record<string, string>>;
 }
@@ -42,14 +42,14 @@ export async function fill(filling: Filling, claimed: Identity): Promise<Identit
   const { cluster, content } = filling;
   await empty(cluster, claimed);
   // A request to remove that comes late must not find what is brought in now.
-  const { id, table } = content;
+  const { id, index } = content;
   const { closed } = claimed;
-  const at = await swap(cluster, claimed.mod, {
+  const at = await compareAndSwap(cluster, claimed.mod, {
     id,
-    revision: table.revision,
+    revision: index.revision,
     ...(closed && { closed: { ...closed, since: new Date().toISOString() } }),
   });
-  const batches = batchesOf(content.table.entries());
+  const batches = batchesOf(content.index.entries());
   let done = 0;
   const write = async (): Promise<void> => {
     // All take from one line of batches, which whoever fails ends for all.
@@ -109,19 +109,19 @@ async function transact({ gateway, keys }: Cluster, at: Identity, success: reado
 export async function verify(filling: Filling): Promise<void> {
   const { cluster, content, signal } = filling;
   const { gateway, keys } = cluster;
-  const { table } = content;
+  const { index } = content;
   const revision = revisionOf((await readKey(gateway, keys.registry)).header);
   let done = 0;
   for await (const kvs of readPages(gateway, keys.entries, revision)) {
     signal.throwIfAborted();
-    for (const kv of kvs) check(kv, keys.nameOf(kv.key) ?? '', table);
+    for (const kv of kvs) check(kv, keys.nameOf(kv.key) ?? '', index);
     done += kvs.length;
     filling.onProgress(done);
   }
-  if (done !== table.size) {
+  if (done !== index.size) {
     throw new BrokerError(
       'internal',
-      `etcd holds ${done} entries of ${table.size} that were brought in, some may have reached the end of their lifetime; run this again`,
+      `etcd holds ${done} entries of ${index.size} that were brought in, some may have reached the end of their lifetime; run this again`,
     );
   }
   for (const [name, text] of Object.entries(content.common)) {
@@ -130,10 +130,10 @@ export async function verify(filling: Filling): Promise<void> {
   }
 }
 
-function check(kv: KeyValue, name: string, table: Content['table']): void {
+function check(kv: KeyValue, name: string, index: Content['index']): void {
   const { entry, lease } = decodeEntry(name, kv, 0);
   const hasLifetime = entry.ttlMs !== undefined;
-  if (JSON.stringify(entry) !== JSON.stringify(asStored(table.get(name))) || hasLifetime !== isLease(lease))
+  if (JSON.stringify(entry) !== JSON.stringify(asStored(index.get(name))) || hasLifetime !== isLease(lease))
     throw differs(`the entry '${name}'`);
 }
 

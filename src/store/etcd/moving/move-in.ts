@@ -1,9 +1,9 @@
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import type { Cluster } from '../gateway/cluster.ts';
 import type { Identity } from '../identity.ts';
-import { claimForFilling, type Mover, swap } from './claim.ts';
+import { claimForFilling, type Mover, compareAndSwap } from './registry-key.ts';
 import { type Content, fill, verify } from './fill.ts';
-import { openLifetimes } from './lifetimes.ts';
+import { startLeaseKeepAlive } from './lease-keep-alive.ts';
 
 /** How far a migration is. */
 export interface MoveProgress {
@@ -32,29 +32,29 @@ export interface MoveInOptions {
  */
 export async function moveIn(options: MoveInOptions): Promise<void> {
   const { cluster, content, by, onProgress, signal } = options;
-  const { id, table } = content;
-  const { revision, size: total } = table;
+  const { id, index } = content;
+  const { revision, size: total } = index;
   const claimed = await claimForFilling(cluster, { id, revision }, by);
-  const lifetimes = openLifetimes(cluster);
+  const keepAlive = startLeaseKeepAlive(cluster);
   let isFilled = false;
   try {
     const told = (step: MoveProgress['step']) => (done: number) => onProgress({ step, done, total });
-    const filling = { cluster, content, leases: lifetimes.leases, onLease: lifetimes.add, signal };
+    const filling = { cluster, content, leases: keepAlive.leases, onLease: keepAlive.add, signal };
     const at = await fill({ ...filling, onProgress: told('copied') }, claimed);
     await verify({ ...filling, onProgress: told('verified') });
     signal.throwIfAborted();
     const closed = { state: 'filled', ...by, since: new Date().toISOString() } as const;
-    const filled = await swap(cluster, at.mod, { id, revision, closed });
+    const filled = await compareAndSwap(cluster, at.mod, { id, revision, closed });
     isFilled = true;
     await options.onFilled();
     try {
-      await lifetimes.renew();
+      await keepAlive.renew();
       await openFilled(cluster, filled, revision);
     } catch (error) {
       throw unfinished('The configuration leads to etcd now, where the registry is not open yet', error);
     }
   } finally {
-    await lifetimes.close(!isFilled);
+    await keepAlive.close(!isFilled);
   }
 }
 
@@ -66,5 +66,5 @@ export function unfinished(done: string, error: unknown): BrokerError {
 
 /** Opens a registry that has been filled. From now on it takes writes, with revisions above `revision`. */
 export async function openFilled(cluster: Cluster, { id, mod }: Identity, revision: number): Promise<void> {
-  await swap(cluster, mod, { id, revision });
+  await compareAndSwap(cluster, mod, { id, revision });
 }

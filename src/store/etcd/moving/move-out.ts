@@ -2,10 +2,10 @@ import type { Entry } from '../../../protocol/registry/entry.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import type { Cluster } from '../gateway/cluster.ts';
 import { decodeEntry } from '../entry-value.ts';
-import { closureProblem, type Identity } from '../identity.ts';
+import { migrationProblem, type Identity } from '../identity.ts';
 import { decode } from '../keys.ts';
 import { readKey, readPages } from '../gateway/pages.ts';
-import { type Mover, present, swap } from './claim.ts';
+import { type Mover, findRegistry, compareAndSwap } from './registry-key.ts';
 
 /** A registry in etcd that is closed to all brokers, for as long as it is moved out. */
 export interface MovingOut {
@@ -28,17 +28,17 @@ export interface MovingOut {
  * @throws BrokerError `not_found` where there is none; `unavailable` where it is being moved by somebody else, or was moved.
  */
 export async function moveOut(cluster: Cluster, by: Mover): Promise<MovingOut> {
-  const found = await present(cluster);
+  const found = await findRegistry(cluster);
   if (found === undefined) {
     throw new BrokerError('not_found', 'There is no registry below the prefix in etcd');
   }
   if (found.closed && !isBeingMovedBy(found, by)) {
-    throw new BrokerError('unavailable', `Cannot move it: ${closureProblem(found.closed)}`);
+    throw new BrokerError('unavailable', `Cannot move it: ${migrationProblem(found.closed)}`);
   }
   const { gateway, keys } = cluster;
   const { id, offset } = found;
   const since = new Date().toISOString();
-  const moving = await swap(cluster, found.mod, {
+  const moving = await compareAndSwap(cluster, found.mod, {
     id,
     revision: found.mod + offset,
     at: found.mod,
@@ -70,12 +70,12 @@ export function isBeingMovedBy({ closed }: Identity, by: Mover): boolean {
 /** The file that a registry is moved to has it now. */
 export async function markMoved(cluster: Cluster, { id, mod, offset }: Identity, by: Mover): Promise<void> {
   const closed = { state: 'moved', ...by, since: new Date().toISOString() } as const;
-  await swap(cluster, mod, { id, revision: mod + offset, at: mod, closed });
+  await compareAndSwap(cluster, mod, { id, revision: mod + offset, at: mod, closed });
 }
 
 /** Opens a registry again that a migration was to take out of etcd, and did not. */
 export async function reopen(cluster: Cluster, { id, mod, offset }: Identity): Promise<void> {
-  await swap(cluster, mod, { id, revision: mod + offset, at: mod });
+  await compareAndSwap(cluster, mod, { id, revision: mod + offset, at: mod });
 }
 
 /** As {@link MovingOut.reopen}, after a failure, of which it tells. */

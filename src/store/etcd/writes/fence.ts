@@ -3,7 +3,7 @@ import type { Gateway } from '../gateway/gateway.ts';
 import { encode, type Keys } from '../keys.ts';
 import { type LeaseGrantResponse, type RangeResponse, revisionOf } from '../gateway/messages.ts';
 import { singleFlight } from '../mirror/single-flight.ts';
-import type { Deadline } from '../times.ts';
+import type { Deadline } from '../promises.ts';
 
 /**
  * A request whose answer was lost may still be under way, and be done at any time. Every write of this broker is made only if a

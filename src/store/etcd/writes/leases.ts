@@ -2,7 +2,7 @@ import { BrokerError } from '../../../protocol/errors.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { LeaseGrantResponse, LeaseKeepAliveResponse, StreamMessage } from '../gateway/messages.ts';
 import { singleFlight } from '../mirror/single-flight.ts';
-import type { Deadline } from '../times.ts';
+import type { Deadline } from '../promises.ts';
 
 /**
  * Lifetimes. Every entry has a lease of its own: a lease that entries shared would be renewed for all of them by the renewal of

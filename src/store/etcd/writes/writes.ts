@@ -15,11 +15,11 @@ import type { Keys } from '../keys.ts';
 import type { Leases } from './leases.ts';
 import { revisionOf, type TxnResponse } from '../gateway/messages.ts';
 import type { Mirror } from '../mirror/mirror.ts';
-import type { Standing } from '../standing.ts';
-import { type Deadline, pause } from '../times.ts';
+import type { RegistryStatus } from '../registry-status.ts';
+import { type Deadline, pause } from '../promises.ts';
 import { foundBy, transactionOf, type Write } from './transaction.ts';
-import { createNameQueues, type Turn } from './name-queue.ts';
-import { createWriteLine } from './write-line.ts';
+import { createNameQueues, type QueuedResult } from './name-queues.ts';
+import { createWriteQueue } from './write-queue.ts';
 
 export interface Writes {
   /** {@link file://../store.ts}. Throws `outcome_unknown` where etcd's answer was lost and what became of it is unknown. */
@@ -32,7 +32,7 @@ export interface WritesOptions {
   readonly gateway: Gateway;
   readonly keys: Keys;
   readonly mirror: Mirror;
-  readonly standing: Standing;
+  readonly status: RegistryStatus;
   readonly leases: Leases;
   readonly fence: Fence;
   readonly freshness: Freshness;
@@ -100,23 +100,23 @@ type Tried =
   | { readonly kind: 'not_done'; readonly error: unknown };
 
 export function createWrites(options: WritesOptions): Writes {
-  const { gateway, keys, mirror, standing, leases, fence, freshness, quota, timeoutMs } = options;
-  const { table, progress } = mirror;
-  const turns = createNameQueues<State>();
-  const line = createWriteLine(AT_ONCE);
+  const { gateway, keys, mirror, status, leases, fence, freshness, quota, timeoutMs } = options;
+  const { index, progress } = mirror;
+  const queues = createNameQueues<State>();
+  const queue = createWriteQueue(AT_ONCE);
   /** Writes whose answer has not come. */
   const underWay = new Map<string, { revision: number | undefined }>();
 
   /** What the mirror has, which may be behind. */
   function stateNow(name: string, guard?: Pick<Guard, 'name'>): State {
-    const entry = table.get(name);
-    const other = guard && table.get(guard.name);
+    const entry = index.get(name);
+    const other = guard && index.get(guard.name);
     return {
       ...(other && { guarding: { entry: other, mod: mirror.modOf(other) } }),
       entry,
       lease: entry && mirror.leaseOf(entry),
       mod: entry ? mirror.modOf(entry) : 0,
-      revision: table.revision,
+      revision: index.revision,
       since: -Infinity,
     };
   }
@@ -125,11 +125,11 @@ export function createWrites(options: WritesOptions): Writes {
     const began = performance.now();
     const asked: Asked = { began, deadline: began + timeoutMs, patienceMs: LINE_MS, guard };
     // What was asked for before is seen, by a guard too.
-    if (guard && guard.name !== name) await turns.settled(guard.name);
+    if (guard && guard.name !== name) await queues.settled(guard.name);
     for (;;) {
       // Also what changes nothing sees what was asked for before it.
-      if (turns.isBusy(name) || decide(name, mutation, stateNow(name, guard), guard).changes) {
-        const done = await turns.run(name, (known) => write(name, mutation, asked, known));
+      if (queues.isBusy(name) || decide(name, mutation, stateNow(name, guard), guard).changes) {
+        const done = await queues.run(name, (known) => write(name, mutation, asked, known));
         if (done) return done();
       }
       // Nothing is to be changed: that must be said of the present state.
@@ -157,7 +157,7 @@ export function createWrites(options: WritesOptions): Writes {
     mutation: Mutation,
     asked: Asked,
     known: State | undefined,
-  ): Promise<Turn<(() => MutationResult) | undefined, State>> {
+  ): Promise<QueuedResult<(() => MutationResult) | undefined, State>> {
     const { guard } = asked;
     // What the write before it left says nothing of an entry that guards.
     let state = (guard ? undefined : known) ?? stateNow(name, guard);
@@ -182,7 +182,7 @@ export function createWrites(options: WritesOptions): Writes {
         const entry = outcome.action === 'put' ? outcome.entry : undefined;
         const expired = outcome.action === 'delete' && outcome.expired === true;
         const { entry: current, mod: replaced, guarding } = state;
-        const { lease, since, result } = await line.run(asked.patienceMs, async (waitedMs) => {
+        const { lease, since, result } = await queue.run(asked.patienceMs, async (waitedMs) => {
           asked.deadline += waitedMs;
           asked.patienceMs -= waitedMs;
           // What has been found out meanwhile, it is not to find out once more.
@@ -206,7 +206,7 @@ export function createWrites(options: WritesOptions): Writes {
         switch (result.kind) {
           case 'done': {
             const { revision: mod } = result;
-            const revision = mod + standing.offset;
+            const revision = mod + status.offset;
             if (lease !== undefined) spare = undefined;
             if (state.lease !== undefined) leases.drop(state.lease);
             await progress.reach(mod, ARRIVAL_MS);
@@ -246,7 +246,7 @@ export function createWrites(options: WritesOptions): Writes {
   /** @throws BrokerError for an entry that cannot be stored. */
   function check(name: string, next: NewEntry, current: Entry | undefined): void {
     stateOf(name, next);
-    quota.admit(name, sizeOf({ name, data: next.data }), current === undefined ? 0 : table.bytesOf(name));
+    quota.admit(name, sizeOf({ name, data: next.data }), current === undefined ? 0 : index.bytesOf(name));
   }
 
   async function tryOnce(attempt: Write, deadline: Deadline): Promise<Tried> {
@@ -254,15 +254,15 @@ export function createWrites(options: WritesOptions): Writes {
     underWay.set(attempt.id, sent);
     const { fillings } = mirror;
     try {
-      const body = transactionOf(keys, attempt, fence, standing);
+      const body = transactionOf(keys, attempt, fence, status);
       const answer = await gateway.once<TxnResponse>('/v3/kv/txn', body, deadline);
       if (answer.succeeded) return { kind: 'done', revision: revisionOf(answer.header) };
       const found = foundBy(answer);
       fence.found(found.fence);
       const present = revisionOf(answer.header);
-      standing.take(found.registry, present);
-      standing.check();
-      const { offset } = standing;
+      status.take(found.registry, present);
+      status.check();
+      const { offset } = status;
       const { entry, lease, mod } = found.kv ? decodeEntry(attempt.name, found.kv, offset) : nothing;
       const guarding = found.guard && decodeEntry(attempt.guard?.name ?? '', found.guard, offset);
       return { kind: 'changed', state: { entry, lease, mod, revision: present + offset, guarding } };

@@ -19,7 +19,7 @@ import {
 import { paced } from '../document/paced.ts';
 import { BACKUP, REGISTRY, registryHead, SERVICES } from '../document/registry-loader.ts';
 import { createSealCheck, sealOf } from '../document/seal.ts';
-import type { TableSnapshot } from '../../memory/table.ts';
+import type { IndexSnapshot } from '../../memory/entry-index.ts';
 
 /** A backup that has been read and found whole. */
 export interface Backup extends BackupHead {
@@ -50,7 +50,7 @@ export function writeBackup(
   content: {
     options: JsonObject;
     identity: RegistryIdentity;
-    snapshot: TableSnapshot;
+    snapshot: IndexSnapshot;
     /** As of `paced`; default: somebody waits for it. */
     isHurried?: () => boolean;
   },

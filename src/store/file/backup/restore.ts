@@ -8,10 +8,10 @@ import { type Backup, type BackupHead, checkBackup, readBackup } from './backup-
 import { documentText } from '../document/document.ts';
 import { readSnapshot, type RegistrySnapshot } from '../document/snapshot.ts';
 import { listJournals } from '../journal/journal-files.ts';
-import { backUpReplaced, highestRevisionIn, keepFiles } from '../kept-replaced.ts';
+import { backUpReplaced, highestRevisionIn, keepFiles } from './replaced-files.ts';
 import { acquireLock } from '../lock.ts';
 import { removeJournals } from '../recovery.ts';
-import { createTable } from '../../memory/table.ts';
+import { createEntryIndex } from '../../memory/entry-index.ts';
 
 export interface RestoreOptions {
   /** The configuration file to put the backup in place of. */
@@ -97,7 +97,7 @@ async function nextRevision(
   journals: readonly string[],
 ): Promise<number> {
   if (typeof present !== 'string' && present.identity.id === backup.id) {
-    return Math.max(backup.revision, present.table.revision) + 1;
+    return Math.max(backup.revision, present.index.revision) + 1;
   }
   let highest = backup.revision;
   for (const { revision } of await listBackups(backupDir, file)) highest = Math.max(highest, revision);
@@ -123,7 +123,7 @@ async function keepPresent(
 }
 
 function textOf({ document, options }: Backup, revision: number): Iterable<string> {
-  const table = createTable();
-  table.load(document.entries, document.sizes, revision);
-  return documentText(options, { id: document.id, since: revision }, table.snapshot());
+  const index = createEntryIndex();
+  index.load(document.entries, document.sizes, revision);
+  return documentText(options, { id: document.id, since: revision }, index.snapshot());
 }

@@ -1,7 +1,7 @@
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import type { Committer } from '../journal/committer.ts';
 import type { Journal } from '../journal/journal.ts';
-import type { Opened } from '../opening.ts';
+import type { PreparedFiles } from '../prepare-files.ts';
 import type { Compactor } from './compactor.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 
@@ -12,7 +12,7 @@ export interface CompactionPolicy {
   /** Why the file could not be rewritten at the last attempt; nothing when it could. */
   readonly problem: string | undefined;
   /** Writes can be taken. A file that is behind is rewritten beside them. */
-  begin(opened: Opened): Promise<void>;
+  begin(opened: PreparedFiles): Promise<void>;
   /** Something was committed: the file may be due. */
   committed(): void;
   /** As `makeRoom` of the committer. */
@@ -30,7 +30,7 @@ export interface CompactionPolicyOptions {
   readonly journal: () => Journal;
   readonly setJournal: (journal: Journal) => void;
   /** Makes the disk ready for writes, where a start found no room for it. */
-  readonly prepare: () => Promise<Opened>;
+  readonly prepare: () => Promise<PreparedFiles>;
   readonly isClosing: () => boolean;
   readonly log: (level: 'warn', message: string) => void;
   /** How often to try again after the disk was full. */
@@ -55,7 +55,7 @@ export function createCompactionPolicy(options: CompactionPolicyOptions): Compac
     return room.reserve(compactor.neededBytes());
   }
 
-  async function begin({ firstJournal, ...files }: Opened): Promise<void> {
+  async function begin({ firstJournal, ...files }: PreparedFiles): Promise<void> {
     options.setJournal(firstJournal);
     compactor.takeOver(files);
     isReady = true;

@@ -11,9 +11,9 @@ import type { History } from '../../memory/history.ts';
 import { createJournal, type Journal } from '../journal/journal.ts';
 import type { JournalFile } from '../journal/journal-files.ts';
 import { paced } from './paced.ts';
-import type { Table } from '../../memory/table.ts';
+import type { EntryIndex } from '../../memory/entry-index.ts';
 
-/** Writes the file anew from the table, and replaces and retires journals. */
+/** Writes the file anew from the index, and replaces and retires journals. */
 export interface Compactor {
   /** What the disk holds when writing begins; to be called once, before anything else. */
   takeOver(files: RegistryFiles): void;
@@ -62,7 +62,7 @@ export interface FileEdits {
 export interface CompactorOptions {
   readonly file: string;
   readonly identity: RegistryIdentity;
-  readonly table: Table;
+  readonly index: EntryIndex;
   readonly history: History;
   readonly committer: Committer;
   /** The options that the file holds beside the registry. */
@@ -104,7 +104,7 @@ const LONG_ENOUGH_BYTES = 1024 * 1024;
 const MAX_RETIRED = 32;
 
 export function createCompactor(setup: CompactorOptions): Compactor {
-  const { file, identity, table, history, committer, onStep } = setup;
+  const { file, identity, index, history, committer, onStep } = setup;
   const rotateBytes = Math.min(LONG_ENOUGH_BYTES, setup.journalBytes);
   let written: Written = { revision: 0, options: '', bytes: 0 };
   let retired: JournalFile[] = [];
@@ -113,7 +113,7 @@ export function createCompactor(setup: CompactorOptions): Compactor {
   let isForRoom = false;
   const isHurried = (): boolean => isForRoom || setup.isHurried();
 
-  /** One at a time: the table takes one snapshot at a time, and the files are switched one at a time. */
+  /** One at a time: the index takes one snapshot at a time, and the files are switched one at a time. */
   async function inTurn<T>(task: () => Promise<T>): Promise<T> {
     running++;
     const run = last.then(task);
@@ -148,7 +148,7 @@ export function createCompactor(setup: CompactorOptions): Compactor {
     const old = setup.journal();
     if (!old.used || old.size < rotateBytes) return;
     checkOwn();
-    const base = table.revision;
+    const base = index.revision;
     setup.setJournal(await next(base));
     retired.push({ path: old.path, base: old.base, end: base, bytes: old.size });
     await old.close();
@@ -192,7 +192,7 @@ export function createCompactor(setup: CompactorOptions): Compactor {
 
   async function writeFile(): Promise<Written> {
     const options = setup.options();
-    const snapshot = table.snapshot();
+    const snapshot = index.snapshot();
     try {
       const text = documentText(options, identity, snapshot);
       const pieces = paced(text, isHurried);
@@ -213,9 +213,9 @@ export function createCompactor(setup: CompactorOptions): Compactor {
   }
 
   async function backUp(target: (revision: number) => string): Promise<WrittenBackup> {
-    const { revision } = table;
+    const { revision } = index;
     const place = target(revision);
-    const snapshot = table.snapshot();
+    const snapshot = index.snapshot();
     try {
       const content = { options: setup.options(), identity, snapshot, isHurried };
       const bytes = await writeBackup(place, file, content, (step) => onStep(`backup-${step}`));
@@ -245,12 +245,12 @@ export function createCompactor(setup: CompactorOptions): Compactor {
   /** Bytes of the journals that the file does not make needless. */
   function journalBytes(): number {
     const { size, base } = setup.journal();
-    const own = table.revision > written.revision || base > written.revision ? size : 0;
+    const own = index.revision > written.revision || base > written.revision ? size : 0;
     return retired.reduce((sum, { end, bytes }) => (end > written.revision ? sum + bytes : sum), own);
   }
 
   function isCurrent(): boolean {
-    return written.revision === table.revision && written.options === JSON.stringify(setup.options());
+    return written.revision === index.revision && written.options === JSON.stringify(setup.options());
   }
 
   return {
@@ -264,7 +264,7 @@ export function createCompactor(setup: CompactorOptions): Compactor {
         if (!isCurrent()) await rewrite(rotateBetween);
       }),
     async rewriteForRoom() {
-      const isFutile = written.revision === table.revision || journalBytes() < rotateBytes;
+      const isFutile = written.revision === index.revision || journalBytes() < rotateBytes;
       if (running > 0 || isFutile) return false;
       isForRoom = true;
       try {
@@ -278,7 +278,7 @@ export function createCompactor(setup: CompactorOptions): Compactor {
     backUp: (target) => inTurn(() => backUp(target)),
     isDue: () => journalBytes() > Math.max(setup.journalBytes, written.bytes),
     isCurrent,
-    neededBytes: () => table.bytes + LONG_ENOUGH_BYTES,
+    neededBytes: () => index.bytes + LONG_ENOUGH_BYTES,
     retire,
     async giveUpHistory() {
       const needless = retired.filter(({ end }) => end <= written.revision);

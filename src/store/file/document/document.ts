@@ -14,7 +14,7 @@ import {
   type RegistryLoader,
   SERVICES,
 } from './registry-loader.ts';
-import type { TableSnapshot } from '../../memory/table.ts';
+import type { IndexSnapshot } from '../../memory/entry-index.ts';
 
 export type { RegistryDocument, RegistryIdentity } from './registry-loader.ts';
 
@@ -82,7 +82,7 @@ export function optionsOf(stored: StoredDocument | undefined): JsonObject {
 export function* documentText(
   options: JsonObject,
   identity: RegistryIdentity,
-  snapshot: TableSnapshot,
+  snapshot: IndexSnapshot,
 ): Generator<string, void, undefined> {
   yield '{\n';
   for (const [key, value] of Object.entries(options)) {
@@ -105,7 +105,7 @@ export function* documentText(
 
 function* servicesText(
   options: Json | undefined,
-  snapshot: TableSnapshot,
+  snapshot: IndexSnapshot,
   tally: Checksum,
   written: Entry[],
 ): Generator<string, void, undefined> {

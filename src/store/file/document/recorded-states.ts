@@ -1,7 +1,7 @@
 import type { Entry } from '../../../protocol/registry/entry.ts';
 
 /** What `_registry` holds of an entry. */
-export interface Recorded {
+export interface RecordedState {
   readonly revision: number;
   readonly ttlMs: number | undefined;
 }
@@ -12,9 +12,9 @@ export interface RecordedStates {
   readonly inOrder: boolean;
   /** How many have. */
   readonly taken: number;
-  take(name: string, state: Recorded): void;
+  take(name: string, state: RecordedState): void;
   /** All that have come. */
-  all(): ReadonlyMap<string, Recorded>;
+  all(): ReadonlyMap<string, RecordedState>;
   /** Gives entries the states that did not come in order. Tells whether names and entries are the same ones. */
   settle(): boolean;
 }
@@ -22,7 +22,7 @@ export interface RecordedStates {
 /** `earlier`: states that have come before their entries. */
 export function createRecordedStates(
   entries: ReadonlyMap<string, Entry>,
-  earlier: ReadonlyMap<string, Recorded> = new Map(),
+  earlier: ReadonlyMap<string, RecordedState> = new Map(),
 ): RecordedStates {
   const next = entries.values();
   const others = new Map(earlier);
@@ -65,7 +65,7 @@ export function createRecordedStates(
 }
 
 /** For entries that nobody has seen yet: they are never changed in place after that. */
-export function setState(entry: Entry, { revision, ttlMs }: Recorded): void {
+export function setState(entry: Entry, { revision, ttlMs }: RecordedState): void {
   const state = entry as { revision: number; ttlMs?: number };
   state.revision = revision;
   if (ttlMs !== undefined) state.ttlMs = ttlMs;

@@ -6,13 +6,13 @@ import { BrokerError } from '../../../protocol/errors.ts';
 import { optionsOf, readStored, type RegistryIdentity } from './document.ts';
 import { listJournals } from '../journal/journal-files.ts';
 import { recover } from '../recovery.ts';
-import { createTable, type Table } from '../../memory/table.ts';
+import { createEntryIndex, type EntryIndex } from '../../memory/entry-index.ts';
 
 /** The registry as a broker that starts now would find it. */
 export interface RegistrySnapshot {
   readonly identity: RegistryIdentity;
   readonly options: JsonObject;
-  readonly table: Table;
+  readonly index: EntryIndex;
 }
 
 const ATTEMPTS = 10;
@@ -43,13 +43,13 @@ async function readOnce(file: string): Promise<RegistrySnapshot> {
   const content = await readStored(file);
   if (content === undefined) {
     // Journals without a file are reported first.
-    await recover({ file, document: content, table: createTable() });
+    await recover({ file, document: content, index: createEntryIndex() });
     throw new BrokerError('not_found', `There is no registry: no file ${file}`);
   }
-  const table = createTable();
+  const index = createEntryIndex();
   // The file was read first: journals are removed only once a later file is in place.
-  const { identity } = await recover({ file, document: content, table });
-  return { identity, options: optionsOf(content), table };
+  const { identity } = await recover({ file, document: content, index });
+  return { identity, options: optionsOf(content), index };
 }
 
 /** Differs once the file or a journal has been written, replaced, added or removed. */

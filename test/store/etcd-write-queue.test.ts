@@ -3,7 +3,7 @@ import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BrokerError } from '../../src/protocol/errors.ts';
 import type { EtcdStore, EtcdStoreOptions } from '../../src/store/etcd/etcd-store.ts';
-import { createWriteLine } from '../../src/store/etcd/writes/write-line.ts';
+import { createWriteQueue } from '../../src/store/etcd/writes/write-queue.ts';
 import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { lacking } from '../support/tools.ts';
 import { waitFor } from '../support/wait.ts';
@@ -15,11 +15,11 @@ const LONG_MS = 60_000;
 
 describe('the queue of writers', () => {
   it('lets so many in at once, the others in the order in which they came', async () => {
-    const line = createWriteLine(3);
+    const queue = createWriteQueue(3);
     const begun: number[] = [];
     const ends: (() => void)[] = [];
     const runs = Array.from({ length: 9 }, (_, i) =>
-      line.run(LONG_MS, async () => {
+      queue.run(LONG_MS, async () => {
         begun.push(i);
         await new Promise<void>((resolve) => {
           ends.push(resolve);
@@ -39,9 +39,9 @@ describe('the queue of writers', () => {
   });
 
   it('refuses writers that have waited too long, does nothing for them, and keeps no place for them', async () => {
-    const line = createWriteLine(1);
+    const queue = createWriteQueue(1);
     let end = (): void => undefined;
-    const first = line.run(
+    const first = queue.run(
       LONG_MS,
       () =>
         new Promise<void>((resolve) => {
@@ -50,12 +50,12 @@ describe('the queue of writers', () => {
     );
     let runs = 0;
     const late = [1, 2].map(() =>
-      line.run(20, async () => {
+      queue.run(20, async () => {
         runs++;
         await Promise.resolve();
       }),
     );
-    const last = line.run(LONG_MS, (waitedMs) => Promise.resolve(waitedMs));
+    const last = queue.run(LONG_MS, (waitedMs) => Promise.resolve(waitedMs));
     for (const { status, ...settled } of await Promise.allSettled(late)) {
       assert.equal(status, 'rejected');
       const { code, retryAfter, message } = (settled as { reason: BrokerError }).reason;
@@ -65,14 +65,14 @@ describe('the queue of writers', () => {
     end();
     await first;
     assert.ok((await last) > 0);
-    assert.equal(await line.run(LONG_MS, (waitedMs) => Promise.resolve(waitedMs)), 0);
+    assert.equal(await queue.run(LONG_MS, (waitedMs) => Promise.resolve(waitedMs)), 0);
     assert.equal(runs, 0);
   });
 
   it('goes on after one that fails', async () => {
-    const line = createWriteLine(1);
-    const failing = line.run(LONG_MS, () => Promise.reject(new Error('no')));
-    const next = line.run(LONG_MS, () => Promise.resolve('done'));
+    const queue = createWriteQueue(1);
+    const failing = queue.run(LONG_MS, () => Promise.reject(new Error('no')));
+    const next = queue.run(LONG_MS, () => Promise.resolve('done'));
     await assert.rejects(failing, /no/);
     assert.equal(await next, 'done');
   });

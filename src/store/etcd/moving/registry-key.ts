@@ -1,8 +1,8 @@
 import { BrokerError } from '../../../protocol/errors.ts';
 import type { Cluster } from '../gateway/cluster.ts';
 import {
-  closureProblem,
-  type Closure,
+  migrationProblem,
+  type MigrationMark,
   encodeIdentity,
   findIdentity,
   type Identity,
@@ -11,7 +11,7 @@ import {
 import { type RangeResponse, revisionOf, type TxnResponse } from '../gateway/messages.ts';
 
 /** What moves a registry: the host and the configuration file. */
-export type Mover = Pick<Closure, 'host' | 'file'>;
+export type Mover = Pick<MigrationMark, 'host' | 'file'>;
 
 /** Longest that one request of a migration takes: an election is over by then. */
 export const REQUEST_MS = 10_000;
@@ -19,7 +19,7 @@ export const REQUEST_MS = 10_000;
 const FIRST_MS = 5000;
 
 /** What the registry below the prefix is; nothing where there is none. Throws `invalid_config` for what is no registry. */
-export function present({ gateway, keys }: Cluster): Promise<Identity | undefined> {
+export function findRegistry({ gateway, keys }: Cluster): Promise<Identity | undefined> {
   return findIdentity(gateway, keys, performance.now() + FIRST_MS);
 }
 
@@ -28,7 +28,7 @@ export function present({ gateway, keys }: Cluster): Promise<Identity | undefine
  * former one is done any more, however late it comes.
  * @throws BrokerError `unavailable` where somebody else has changed it.
  */
-export async function swap(
+export async function compareAndSwap(
   { gateway, keys }: Cluster,
   mod: number,
   next: Parameters<typeof encodeIdentity>[0],
@@ -65,11 +65,11 @@ export async function claimForFilling(
   source: { readonly id: string; readonly revision: number },
   by: Mover,
 ): Promise<Identity> {
-  const found = await present(cluster);
+  const found = await findRegistry(cluster);
   if (found === undefined) await checkEmpty(cluster);
   else checkMayFill(found, source, by);
-  const closed: Closure = { state: 'filling', ...by, since: new Date().toISOString() };
-  return await swap(cluster, found?.mod ?? 0, { ...source, closed });
+  const closed: MigrationMark = { state: 'filling', ...by, since: new Date().toISOString() };
+  return await compareAndSwap(cluster, found?.mod ?? 0, { ...source, closed });
 }
 
 async function checkEmpty({ gateway, keys }: Cluster): Promise<void> {
@@ -97,11 +97,11 @@ function checkMayFill(
     if (id !== source.id) throw occupied(`holds another registry ('${id}'), which was moved away`);
     if (revision <= source.revision) return;
     throw occupied(
-      `holds this registry at revision ${revision}, later than revision ${source.revision} of the file: ${closureProblem(closed)}`,
+      `holds this registry at revision ${revision}, later than revision ${source.revision} of the file: ${migrationProblem(closed)}`,
     );
   }
   const isOurs = closed.host === by.host && closed.file === by.file;
-  if (!isOurs || closed.state === 'moving') throw occupied(`is in use: ${closureProblem(closed)}`);
+  if (!isOurs || closed.state === 'moving') throw occupied(`is in use: ${migrationProblem(closed)}`);
 }
 
 function occupied(what: string): BrokerError {

@@ -5,7 +5,7 @@ import { sizeOf } from './size.ts';
 import { createNameTree, loadNameTree } from './tree.ts';
 
 /** The durable registry in memory. No entry's revision is above the table's. */
-export interface Table {
+export interface EntryIndex {
   /** The revision of the last change applied. */
   revision: number;
   readonly size: number;
@@ -14,7 +14,7 @@ export interface Table {
   get(name: string): Entry | undefined;
   /** What an entry counts; 0 where there is none. */
   bytesOf(name: string): number;
-  /** Takes over a whole registry, the map included, where the table is empty. `sizes` are in the order of `entries`. */
+  /** Takes over a whole registry, the map included, where the index is empty. `sizes` are in the order of `entries`. */
   load(entries: Map<string, Entry>, sizes: readonly number[], revision: number): void;
   /** `bytes`: what the entry counts, where that is known already. */
   apply(change: Change, bytes?: number): void;
@@ -27,11 +27,11 @@ export interface Table {
   ): { count: number; last: string | undefined };
   entries(): IterableIterator<Entry>;
   /** Begins a snapshot of the present state. One at a time: the one before must have ended. */
-  snapshot(): TableSnapshot;
+  snapshot(): IndexSnapshot;
 }
 
-/** The table as it was at one revision, read piece by piece while the table goes on changing. */
-export interface TableSnapshot {
+/** The index as it was at one revision, read piece by piece while the index goes on changing. */
+export interface IndexSnapshot {
   readonly revision: number;
   /** The next entries, at most `limit`; none when all have been given. In byte order, those changed meanwhile last. */
   next(limit: number): readonly Entry[];
@@ -41,7 +41,7 @@ export interface TableSnapshot {
 
 const PAGE_ENTRIES = 1000;
 
-export function createTable(): Table {
+export function createEntryIndex(): EntryIndex {
   let entries = new Map<string, Entry>();
   let tree = createNameTree();
   let revision = 0;

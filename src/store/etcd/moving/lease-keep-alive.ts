@@ -1,10 +1,10 @@
 import type { Cluster } from '../gateway/cluster.ts';
 import { createLeases, type Leases } from '../writes/leases.ts';
-import { pause } from '../times.ts';
-import { REQUEST_MS } from './claim.ts';
+import { pause } from '../promises.ts';
+import { REQUEST_MS } from './registry-key.ts';
 
 /** Keeps the lifetimes of entries from running while they are brought in: none is to end before the registry is opened. */
-export interface Lifetimes {
+export interface LeaseKeepAlive {
   readonly leases: Leases;
   add(lease: string): void;
   /** Begins all of them anew. Throws where etcd does not do it. */
@@ -16,7 +16,7 @@ export interface Lifetimes {
 /** Between two renewals of all: etcd grants at least 1 second. */
 const EVERY_MS = 300;
 
-export function openLifetimes({ gateway }: Cluster): Lifetimes {
+export function startLeaseKeepAlive({ gateway }: Cluster): LeaseKeepAlive {
   const leases = createLeases(gateway, REQUEST_MS);
   const granted: string[] = [];
   const ending = new AbortController();

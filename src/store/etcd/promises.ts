@@ -26,7 +26,7 @@ export function pause(ms: number): Promise<void> {
 }
 
 /** Runs `work` with a signal that ends it after `ms`; what it gives then does not count. */
-export async function timed<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function withTimeout<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const ending = new AbortController();
   const timer = setTimeout(() => ending.abort(new Error(`no answer within ${Math.round(ms)} ms`)), ms);
   try {

@@ -1,10 +1,10 @@
 import { createReadStream } from 'node:fs';
 import { copyFile, link, open, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { syncDirectory } from '../../config/atomic-write.ts';
-import { backupPath, listBackups, makeFolder, replacedPath } from './backup/backup-folder.ts';
-import { writeBackup } from './backup/backup-text.ts';
-import type { RegistrySnapshot } from './document/snapshot.ts';
+import { syncDirectory } from '../../../config/atomic-write.ts';
+import { backupPath, listBackups, makeFolder, replacedPath } from './backup-folder.ts';
+import { writeBackup } from './backup-text.ts';
+import type { RegistrySnapshot } from '../document/snapshot.ts';
 
 /** Keeps a file and its journals, just as they are, in a new folder of its own, and gives that; nothing where there are none. */
 export async function keepFiles(
@@ -25,14 +25,14 @@ export async function keepFiles(
 
 /** Makes a backup of a registry that is about to be replaced, and gives its path. */
 export async function backUpReplaced(
-  { identity, options, table }: RegistrySnapshot,
+  { identity, options, index }: RegistrySnapshot,
   file: string,
   backupDir: string,
 ): Promise<string> {
   await makeFolder(backupDir, file);
   const latest = (await listBackups(backupDir, file)).at(-1);
-  const target = backupPath(backupDir, file, latest, table.revision);
-  await writeBackup(target, file, { identity, options, snapshot: table.snapshot() });
+  const target = backupPath(backupDir, file, latest, index.revision);
+  await writeBackup(target, file, { identity, options, snapshot: index.snapshot() });
   return target;
 }
 

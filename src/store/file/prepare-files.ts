@@ -11,21 +11,21 @@ import type { JournalFile } from './journal/journal-files.ts';
 import { keepTorn, setAside } from './journal/quarantine.ts';
 import { type Recovered, removeJournals } from './recovery.ts';
 import type { DiskReserve } from './document/disk-reserve.ts';
-import type { Table } from '../memory/table.ts';
+import type { EntryIndex } from '../memory/entry-index.ts';
 import type { RegistryFiles, Written } from './document/compactor.ts';
 
-export interface OpeningOptions {
+export interface PreparationOptions {
   readonly file: string;
   readonly document: StoredDocument | undefined;
   readonly options: () => JsonObject;
-  readonly table: Table;
+  readonly index: EntryIndex;
   readonly history: History;
   readonly room: DiskReserve;
   readonly warn: (message: string) => void;
   readonly onStep: (step: string) => void;
 }
 
-export interface Opened extends RegistryFiles {
+export interface PreparedFiles extends RegistryFiles {
   readonly firstJournal: Journal;
 }
 
@@ -34,18 +34,21 @@ export interface Opened extends RegistryFiles {
  * no earlier process has written to. It may be called again after it failed: what has been done is not done twice. It
  * throws a BrokerError: `storage_full` where there is no room, `unavailable` for any other failure of the disk.
  */
-export function createPreparation(setup: OpeningOptions, recovered: Recovered): () => Promise<Opened> {
+export function createPreparation(
+  setup: PreparationOptions,
+  recovered: Recovered,
+): () => Promise<PreparedFiles> {
   // Let go of at the end: it holds a whole journal.
   let left: Recovered | undefined = recovered;
   return async () => {
     if (left === undefined) throw new BrokerError('internal', `The registry ${setup.file} is open already`);
-    const opened = await prepareFiles(setup, left);
+    const prepared = await prepareFiles(setup, left);
     left = undefined;
-    return opened;
+    return prepared;
   };
 }
 
-async function prepareFiles(setup: OpeningOptions, recovered: Recovered): Promise<Opened> {
+async function prepareFiles(setup: PreparationOptions, recovered: Recovered): Promise<PreparedFiles> {
   try {
     await removeLeftovers(setup.file);
     await setup.room.giveUp();
@@ -60,7 +63,7 @@ async function prepareFiles(setup: OpeningOptions, recovered: Recovered): Promis
   }
 }
 
-function failed({ file }: OpeningOptions, error: unknown): BrokerError {
+function failed({ file }: PreparationOptions, error: unknown): BrokerError {
   return asBrokerError(error, `Cannot open the registry ${file}`);
 }
 
@@ -69,7 +72,7 @@ function neededOf({ journals, fileRevision }: Recovered): JournalFile[] {
 }
 
 /** Journals that serve watches alone make room for what the registry needs. False where there are none. */
-async function giveUpHistory({ file, history }: OpeningOptions, recovered: Recovered): Promise<boolean> {
+async function giveUpHistory({ file, history }: PreparationOptions, recovered: Recovered): Promise<boolean> {
   const needed = neededOf(recovered);
   const watched = recovered.journals.filter((journal) => !needed.includes(journal));
   if (watched.length === 0) return false;
@@ -80,8 +83,8 @@ async function giveUpHistory({ file, history }: OpeningOptions, recovered: Recov
   return true;
 }
 
-async function prepare(setup: OpeningOptions, recovered: Recovered): Promise<Opened> {
-  const { file, table, onStep, warn } = setup;
+async function prepare(setup: PreparationOptions, recovered: Recovered): Promise<PreparedFiles> {
+  const { file, index, onStep, warn } = setup;
   const { identity, origin, journals, obsolete, damaged } = recovered;
   for (const { path, why } of damaged) {
     if ((await ifPresent(stat(path))) === undefined) continue;
@@ -92,21 +95,21 @@ async function prepare(setup: OpeningOptions, recovered: Recovered): Promise<Ope
   const written = origin === 'written' ? await asItIs(setup, recovered) : await writeFile(setup, recovered);
   onStep('obsolete');
   await removeJournals(obsolete);
-  const firstJournal = await createJournal(file, identity.id, table.revision, onStep);
+  const firstJournal = await createJournal(file, identity.id, index.revision, onStep);
   try {
-    await writeCurrent(file, identity.id, table.revision, onStep);
+    await writeCurrent(file, identity.id, index.revision, onStep);
   } catch (error) {
     await firstJournal.close();
     throw error;
   }
-  return { retired: journals.filter(({ base }) => base !== table.revision), written, firstJournal };
+  return { retired: journals.filter(({ base }) => base !== index.revision), written, firstJournal };
 }
 
 /**
  * After a crash, or after an fsync that failed, what was read of the last journal may be in the system's cache alone. So
  * it is written anew before anything builds on it, without its torn end, which is kept in a file of its own.
  */
-async function secureLast({ last }: Recovered, { warn, onStep }: OpeningOptions): Promise<void> {
+async function secureLast({ last }: Recovered, { warn, onStep }: PreparationOptions): Promise<void> {
   if (last === undefined) return;
   const good = last.content.subarray(0, last.text.end);
   if (last.text.tail !== undefined) {
@@ -122,9 +125,9 @@ async function secureLast({ last }: Recovered, { warn, onStep }: OpeningOptions)
   onStep('journal-secured');
 }
 
-async function writeFile(setup: OpeningOptions, { identity }: Recovered): Promise<Written> {
+async function writeFile(setup: PreparationOptions, { identity }: Recovered): Promise<Written> {
   const options = setup.options();
-  const snapshot = setup.table.snapshot();
+  const snapshot = setup.index.snapshot();
   try {
     const text = documentText(options, identity, snapshot);
     const bytes = await replaceFile(setup.file, text, { onStep: (step) => setup.onStep(`file-${step}`) });
@@ -134,7 +137,7 @@ async function writeFile(setup: OpeningOptions, { identity }: Recovered): Promis
   }
 }
 
-async function asItIs({ file, document }: OpeningOptions, { fileRevision }: Recovered): Promise<Written> {
+async function asItIs({ file, document }: PreparationOptions, { fileRevision }: Recovered): Promise<Written> {
   const { size } = await stat(file);
   return { revision: fileRevision, options: JSON.stringify(optionsOf(document)), bytes: size };
 }

@@ -1,10 +1,10 @@
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { closureNotice, closureProblem, type Identity, identityOf } from './identity.ts';
+import { migrationNotice, migrationProblem, type Identity, identityOf } from './identity.ts';
 import { type KeyValue, modRevisionOf } from './gateway/messages.ts';
 
 /** What this store knows of the registry's identity, and whether the registry may be used. */
-export interface Standing {
-  /** Empty until {@link Standing.begin}. */
+export interface RegistryStatus {
+  /** Empty until {@link RegistryStatus.begin}. */
   readonly id: string;
   /** What a revision of the registry has above etcd's. */
   readonly offset: number;
@@ -34,7 +34,9 @@ interface Found {
 const REPLACED = 'another registry has taken its place in etcd: restart the broker';
 const LOST = 'the registry in etcd was removed: put it back, or restart the broker to begin an empty one';
 
-export function createStanding(log: (level: 'info' | 'error', message: string) => void): Standing {
+export function createRegistryStatus(
+  log: (level: 'info' | 'error', message: string) => void,
+): RegistryStatus {
   let identity: Identity = { id: '', offset: 0, mod: 0 };
   let mod = 0;
   /** The latest revision that was reported. */
@@ -59,7 +61,7 @@ export function createStanding(log: (level: 'info' | 'error', message: string) =
       const isSame = now.id === identity.id && now.offset === identity.offset;
       isOver ||= !isSame || (now.closed !== undefined && now.closed.state !== 'moving');
       if (now.closed?.state === 'moving') leftAt = now.mod;
-      if (now.closed) return { notice: closureNotice(now.closed), detail: closureProblem(now.closed) };
+      if (now.closed) return { notice: migrationNotice(now.closed), detail: migrationProblem(now.closed) };
       return isOver ? { notice: REPLACED } : {};
     } catch (error) {
       return { notice: messageOf(error) };
@@ -87,8 +89,8 @@ export function createStanding(log: (level: 'info' | 'error', message: string) =
     },
     begin(found) {
       if (found.closed) {
-        const notice = closureNotice(found.closed);
-        tell({ notice, detail: closureProblem(found.closed) });
+        const notice = migrationNotice(found.closed);
+        tell({ notice, detail: migrationProblem(found.closed) });
         throw new BrokerError('invalid_config', `Cannot use the registry in etcd: ${notice}`);
       }
       tell({});

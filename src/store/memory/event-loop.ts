@@ -1,5 +1,5 @@
 /** Settles in another turn of the event loop, once what has arrived meanwhile has been dealt with. */
-export function nextTurn(): Promise<void> {
+export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => {
     // Not every platform has it; a timer takes longer.
     if (typeof setImmediate === 'function') setImmediate(resolve);

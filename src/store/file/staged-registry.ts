@@ -7,24 +7,24 @@ import type { Section } from '../../config/json-members.ts';
 import { isObject, type Json, type JsonObject } from '../../protocol/formats/data.ts';
 import { stamp } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import type { Table } from '../memory/table.ts';
+import type { EntryIndex } from '../memory/entry-index.ts';
 import { documentText, type RegistryIdentity } from './document/document.ts';
 import { REGISTRY, registryHead, SERVICES } from './document/registry-loader.ts';
 
 /** A registry that comes from elsewhere, to be put into a configuration file. */
-export interface Placing {
+export interface StageOptions {
   readonly file: string;
   readonly options: JsonObject;
   readonly identity: RegistryIdentity;
   /** Nobody changes it meanwhile. */
-  readonly table: Table;
+  readonly index: EntryIndex;
   /** Told how many entries have been compared. */
   readonly onProgress: (done: number) => void;
   readonly signal: AbortSignal;
 }
 
 /** A file that is written and compared. */
-export interface Prepared {
+export interface StagedRegistry {
   /** Puts it in place, in one step. */
   place(): Promise<void>;
   /** Makes that durable. */
@@ -34,21 +34,21 @@ export interface Prepared {
 }
 
 /**
- * Writes the configuration file beside itself, reads it back and compares every entry with the table.
+ * Writes the configuration file beside itself, reads it back and compares every entry with the index.
  * What is not put in place is removed by the next start.
  * @throws BrokerError `internal` that names the first entry that is not what it should be; the system's error.
  */
-export async function prepareFile(placing: Placing): Promise<Prepared> {
-  const { file, options, identity, table } = placing;
+export async function stageRegistry(staging: StageOptions): Promise<StagedRegistry> {
+  const { file, options, identity, index } = staging;
   // The name of what a crash leaves behind.
   const written = `${file}.tmp-${randomBytes(8).toString('hex')}`;
   const drop = (): Promise<void> => rm(written, { force: true });
   const here = await ifPresent(stat(file));
-  const snapshot = table.snapshot();
+  const snapshot = index.snapshot();
   try {
     const mode = here ? here.mode & 0o777 : 0o600;
     await replaceFile(written, documentText(options, identity, snapshot), { mode, ownerOf: file });
-    await compare(written, placing);
+    await compare(written, staging);
   } catch (error) {
     await drop();
     throw error;
@@ -62,7 +62,10 @@ export async function prepareFile(placing: Placing): Promise<Prepared> {
   };
 }
 
-async function compare(written: string, { identity, table, onProgress, signal }: Placing): Promise<void> {
+async function compare(
+  written: string,
+  { identity, index, onProgress, signal }: StageOptions,
+): Promise<void> {
   let entries = 0;
   let states = 0;
   let wrong: string | undefined;
@@ -70,7 +73,7 @@ async function compare(written: string, { identity, table, onProgress, signal }:
     member(name, value) {
       if (name.startsWith('_')) return false;
       signal.throwIfAborted();
-      const entry = table.get(name);
+      const entry = index.get(name);
       if (entry === undefined || !isSame(value, stamp(entry))) wrong ??= name;
       entries++;
       onProgress(entries);
@@ -79,7 +82,7 @@ async function compare(written: string, { identity, table, onProgress, signal }:
   };
   const recorded: Section = {
     member(name, value) {
-      const entry = table.get(name);
+      const entry = index.get(name);
       const { revision, ttl_ms: ttl } = isObject(value) ? value : {};
       if (revision !== entry?.revision || ttl !== entry?.ttlMs) wrong ??= name;
       states++;
@@ -90,8 +93,8 @@ async function compare(written: string, { identity, table, onProgress, signal }:
   const { [REGISTRY]: registry = null } = (await readJsonFile(written, { sections })) ?? {};
   const head = registryHead(registry, written);
   const isHeadSame =
-    head.id === identity.id && head.since === identity.since && head.revision === table.revision;
-  if (wrong === undefined && isHeadSame && entries === table.size && states === table.size) return;
+    head.id === identity.id && head.since === identity.since && head.revision === index.revision;
+  if (wrong === undefined && isHeadSame && entries === index.size && states === index.size) return;
   const what = wrong === undefined ? 'the registry' : `the entry '${wrong}'`;
   throw new BrokerError(
     'internal',

@@ -9,18 +9,18 @@ export function openWatch(mirror: Mirror, options: WatchOptions): AsyncIterableI
   return mirror.watches.open(options, backlogOf(mirror, options));
 }
 
-function backlogOf({ table, history, reached }: Mirror, options: WatchOptions): WatchItem[] {
+function backlogOf({ index, history, reached }: Mirror, options: WatchOptions): WatchItem[] {
   const { after } = options;
   if (after === undefined) return [];
   // A revision of etcd that was no change of the registry is none of its future.
-  if (after > Math.max(table.revision, reached) || after < history.floor) {
-    return [{ type: 'reset', revision: table.revision }];
+  if (after > Math.max(index.revision, reached) || after < history.floor) {
+    return [{ type: 'reset', revision: index.revision }];
   }
   return history.since(after).filter((change) => covers(options, change.name));
 }
 
 /** A watch that is still being opened. */
-export function watchLater(
+export function pendingWatch(
   opening: Promise<AsyncIterableIterator<WatchItem>>,
 ): AsyncIterableIterator<WatchItem> {
   let isOver = false;

@@ -5,7 +5,7 @@ import type { Committer } from '../../src/store/file/journal/committer.ts';
 import { createHistory } from '../../src/store/memory/history.ts';
 import { missingJournal } from '../../src/store/file/journal/missing-journal.ts';
 import { createCompactor } from '../../src/store/file/document/compactor.ts';
-import { createTable } from '../../src/store/memory/table.ts';
+import { createEntryIndex } from '../../src/store/memory/entry-index.ts';
 import { tempDir } from '../support/temp.ts';
 
 describe('journals that watches alone need', () => {
@@ -14,7 +14,7 @@ describe('journals that watches alone need', () => {
     const compactor = createCompactor({
       file,
       identity: { id: 'x', since: 0 },
-      table: createTable(),
+      index: createEntryIndex(),
       history: createHistory({ changes: 10, bytes: 10 }),
       committer: {} as Committer,
       options: () => ({}),

@@ -1,6 +1,6 @@
 import { BrokerError } from '../../../protocol/errors.ts';
 import { within } from '../../../protocol/within.ts';
-import { deferred } from '../times.ts';
+import { deferred } from '../promises.ts';
 
 /** When the line may be shorter, in seconds. */
 const RETRY_AFTER = 1;
@@ -9,7 +9,7 @@ const RETRY_AFTER = 1;
  * The line of those who want to write. A fleet that registers at once asks for more than etcd does in the time that one write may
  * take: whoever waits here is not late yet, and nothing has been sent.
  */
-export interface WriteLine {
+export interface WriteQueue {
   /**
    * Runs `work` when its turn has come; `waitedMs` says how long that took, 0 where there was no line.
    * @throws BrokerError `unavailable` when it has not come within `longestMs`: nothing was done.
@@ -18,7 +18,7 @@ export interface WriteLine {
 }
 
 /** @param atOnce how many works are under way at once. */
-export function createWriteLine(atOnce: number): WriteLine {
+export function createWriteQueue(atOnce: number): WriteQueue {
   let free = atOnce;
   /** First come, first served. */
   const waiting = new Set<() => void>();

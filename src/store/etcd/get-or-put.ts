@@ -1,10 +1,10 @@
 import type { Gateway } from './gateway/gateway.ts';
 import { decode, encode } from './keys.ts';
 import type { RangeResponse, TxnResponse } from './gateway/messages.ts';
-import type { Deadline } from './times.ts';
+import type { Deadline } from './promises.ts';
 
 /** The text of a key; where there is none, what `make` gives becomes it, unless another is faster. */
-export async function readOrMake(
+export async function getOrPut(
   gateway: Gateway,
   key: string,
   make: () => Promise<string>,

@@ -1,23 +1,26 @@
 /** What a work found out for the next one in line. */
-export interface Turn<T, K> {
+export interface QueuedResult<T, K> {
   readonly value: T;
   readonly known: K | undefined;
 }
 
 /** Runs works of one name one after another, those of different names at once. */
-export interface Turns<K> {
+export interface NameQueues<K> {
   /** `work` is given what the one right before it came to know, if that has not failed. */
-  run<T>(name: string, work: (known: K | undefined) => Promise<Turn<T, K>>): Promise<T>;
+  run<T>(name: string, work: (known: K | undefined) => Promise<QueuedResult<T, K>>): Promise<T>;
   /** Whether a work of that name is under way. */
   isBusy(name: string): boolean;
   /** Settles once the works of that name that are in line now are over. */
   settled(name: string): Promise<unknown>;
 }
 
-export function createNameQueues<K>(): Turns<K> {
+export function createNameQueues<K>(): NameQueues<K> {
   const last = new Map<string, Promise<K | undefined>>();
 
-  async function run<T>(name: string, work: (known: K | undefined) => Promise<Turn<T, K>>): Promise<T> {
+  async function run<T>(
+    name: string,
+    work: (known: K | undefined) => Promise<QueuedResult<T, K>>,
+  ): Promise<T> {
     const before = last.get(name);
     const running = before === undefined ? work(undefined) : before.then(work);
     const over = running.then(

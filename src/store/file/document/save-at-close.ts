@@ -6,7 +6,7 @@ import { readCurrent, writeClean } from '../journal/current-journal.ts';
 import type { RegistryIdentity } from './document.ts';
 import type { Journal } from '../journal/journal.ts';
 
-export interface LastSaveOptions {
+export interface SaveAtCloseOptions {
   readonly file: string;
   readonly identity: RegistryIdentity;
   /** The journal that is written to now. */
@@ -26,7 +26,7 @@ export interface LastSaveOptions {
  * Writes the file as a store closes, and records that it needs no journal.
  * @throws BrokerError `unavailable` that says what a failure means for acknowledged writes.
  */
-export async function saveAtClose(options: LastSaveOptions): Promise<void> {
+export async function saveAtClose(options: SaveAtCloseOptions): Promise<void> {
   const { file, identity, journal, revision, trouble, onStep } = options;
   try {
     if (trouble?.final && trouble.saved) throw new Error(`${file} was not written: ${trouble.reason}`);
@@ -53,7 +53,7 @@ function whatIsKept(journal: Journal): string {
 }
 
 /** Another broker's files are left alone. Where the journal was removed, what is in memory is all there is. */
-async function checkOwn({ file, identity, journal, trouble }: LastSaveOptions): Promise<void> {
+async function checkOwn({ file, identity, journal, trouble }: SaveAtCloseOptions): Promise<void> {
   const { base, link } = journal();
   const current = await readCurrent(file);
   const isOurs =
