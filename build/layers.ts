@@ -81,11 +81,11 @@ export const unloaded: readonly { readonly from: string; readonly never: readonl
     '@hono/',
     'node:https',
     // Code for a broker that is named by a URL.
-    'src/cli/session/site.ts',
+    'src/cli/session/url-broker.ts',
     'src/client/connect-url.ts',
-    'src/client/connection/site-line.ts',
+    'src/client/connection/url-connection.ts',
     'src/runtime/tls/authorities.ts',
-    'src/runtime/tls/site-channel.ts',
+    'src/runtime/tls/host-channel.ts',
   ],
 }));
 

@@ -30,7 +30,7 @@ const everyRuntime = [
   'test/client/finder.test.ts',
   'test/client/keyed-finder.test.ts',
   'test/client/lock.test.ts',
-  'test/client/site.test.ts',
+  'test/client/url.test.ts',
   'test/config',
   'test/modules/services-queue.test.ts',
   'test/protocol',

@@ -9,7 +9,7 @@ import type { ExecuteOptions, Execution } from './execute.ts';
 import type { Lock, LockOptions } from './registry/lock.ts';
 import { identityMismatch, parseFingerprint, type PinSource, resolvePin } from './trust/identity.ts';
 import { knownBrokersFile, openKnownBrokers } from './trust/known-brokers.ts';
-import { pinnedLine, type Settle } from './connection/line.ts';
+import { openPinnedConnection, type Settle } from './connection/connection.ts';
 import { checkDiscoveryKey, type ProvedBroker, proveBroker, reachBroker } from './trust/proof.ts';
 import { createRegistry, PROXIED_POLL_MS, type Registry } from './registry/registry.ts';
 import type { Reconnect, ReconnectOptions } from './connection/reconnect.ts';
@@ -117,8 +117,8 @@ export async function connect(options: ConnectOptions): Promise<BrokerClient> {
   const { broker, notify = () => undefined, discoverKey } = options;
   const fingerprint = options.fingerprint === undefined ? undefined : parseFingerprint(options.fingerprint);
   if (typeof broker === 'string' && isUrl(broker)) {
-    const { settleSite } = await import('./connect-url.ts');
-    return open(options, await settleSite({ ...options, broker, fingerprint }));
+    const { settleUrl } = await import('./connect-url.ts');
+    return open(options, await settleUrl({ ...options, broker, fingerprint }));
   }
   for (const name of ['ca', 'fetch'] as const)
     if (options[name] !== undefined)
@@ -165,16 +165,16 @@ export function connectProved(
 function pinTo(source: PinSource, settle: (ms: number) => Promise<ProvedBroker>): Settle {
   return async (ms) => {
     const { address, pin } = await settle(ms);
-    return pinnedLine(address, pin, source);
+    return openPinnedConnection(address, pin, source);
   };
 }
 
 async function open(options: Omit<ConnectOptions, 'broker'>, settle: Settle): Promise<BrokerClient> {
   const { accessKey, timeoutMs = 10_000, retryForMs = 0, notify = () => undefined, onAnswer } = options;
   const { settleMs = timeoutMs, foundBy, findAgain } = options;
-  const line = await untilReached(retryForMs, (leftMs) => settle(Math.min(settleMs, leftMs)));
-  const rpc = createRpc({ line, accessKey, timeoutMs, onAnswer });
-  return createClient(rpc, reconnectWhenLost({ line, findAgain, foundBy, notify }), notify);
+  const connection = await untilReached(retryForMs, (leftMs) => settle(Math.min(settleMs, leftMs)));
+  const rpc = createRpc({ connection, accessKey, timeoutMs, onAnswer });
+  return createClient(rpc, reconnectWhenLost({ connection, findAgain, foundBy, notify }), notify);
 }
 
 /** Loads the code that looks for a lost broker only when the broker is lost. */
@@ -189,12 +189,12 @@ function reconnectWhenLost(options: ReconnectOptions): Reconnect {
   return Object.assign(lost, { cause: () => reconnect?.cause(), reached: () => reconnect?.reached() });
 }
 
-function createClient(rpc: Rpc, reconnect: Reconnect, notify: (line: string) => void): BrokerClient {
-  const registry = createRegistry(rpc, reconnect, rpc.line.isProxied ? PROXIED_POLL_MS : undefined);
+function createClient(rpc: Rpc, reconnect: Reconnect, notify: (connection: string) => void): BrokerClient {
+  const registry = createRegistry(rpc, reconnect, rpc.connection.isProxied ? PROXIED_POLL_MS : undefined);
   return {
     ...registry,
     get address() {
-      return rpc.line.address;
+      return rpc.connection.address;
     },
     outOfReach: () => reconnect.cause(),
     async ping(data = '', options = {}) {

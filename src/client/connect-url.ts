@@ -1,8 +1,8 @@
 import { parseBrokerUrl } from '../protocol/addresses/broker-url.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { ConnectOptions } from './connect-options.ts';
-import type { Settle } from './connection/line.ts';
-import { openSiteLine } from './connection/site-line.ts';
+import type { Settle } from './connection/connection.ts';
+import { openUrlConnection } from './connection/url-connection.ts';
 
 /** Options that concern discovery or its proof, and why they cannot be combined with a URL. */
 const foreign = {
@@ -16,7 +16,7 @@ const foreign = {
  * How a client checks the identity of a broker that a URL names. Throws `usage` for options that cannot be
  * combined with a URL.
  */
-export async function settleSite(options: ConnectOptions & { readonly broker: string }): Promise<Settle> {
+export async function settleUrl(options: ConnectOptions & { readonly broker: string }): Promise<Settle> {
   const url = parseBrokerUrl(options.broker, 'broker URL');
   for (const [name, why] of Object.entries(foreign))
     if (options[name as keyof typeof foreign] !== undefined)
@@ -28,13 +28,13 @@ export async function settleSite(options: ConnectOptions & { readonly broker: st
         `Option '${name}' has no meaning beside 'fetch': no connection is made here whose certificate could be looked at`,
       );
   return async (ms) => {
-    const line = await openSiteLine(url, options);
+    const connection = await openUrlConnection(url, options);
     try {
-      await line.probe(ms);
-      return line;
+      await connection.probe(ms);
+      return connection;
     } catch (error) {
       // A proxy keeps its connections open, and a client that waits for a broker makes many attempts.
-      line.close();
+      connection.close();
       throw error;
     }
   };

@@ -1,4 +1,4 @@
-import { openBunChannel, openBunSite } from './bun/channel.ts';
+import { openBunChannel, openBunHostChannel } from './bun/channel.ts';
 import { BunConnection } from './bun/connection.ts';
 import { bunFiles } from './bun/files.ts';
 import { peerMethods } from './tls/peer.ts';
@@ -24,7 +24,7 @@ export const runtime: Runtime = {
   },
   exit: (code) => process.exit(code),
   openChannel: openBunChannel,
-  openSite: async (options) => openBunSite(options),
+  openHostChannel: async (options) => openBunHostChannel(options),
   openFetch({ authorities, cert, key }) {
     const own = cert === undefined ? {} : { cert, key };
     const tls = { ...(authorities === undefined ? {} : { ca: [...authorities] }), ...own };

@@ -27,9 +27,9 @@ export const runtime: Runtime = {
     process.exit(code);
   },
   openChannel: openVerifiedChannel,
-  async openSite(options) {
-    const { openSiteChannel } = await import('./tls/site-channel.ts');
-    return openSiteChannel(options);
+  async openHostChannel(options) {
+    const { openHostChannel } = await import('./tls/host-channel.ts');
+    return openHostChannel(options);
   },
   async openFetch(options) {
     const { openSecureFetch } = await import('./tls/secure-fetch.ts');

@@ -69,10 +69,10 @@ export interface Runtime {
    */
   openChannel(options: ChannelOptions): Channel;
   /**
-   * Opens a channel to a site on the web: an authority must have signed its certificate, and it gets no byte
+   * Opens a channel to a host on the web: an authority must have signed its certificate, and it gets no byte
    * of a request before `judge` has accepted it. The code for it is loaded with the first channel.
    */
-  openSite(options: SiteOptions): Promise<Channel>;
+  openHostChannel(options: HostChannelOptions): Promise<Channel>;
   /** `fetch` with authorities and a client certificate. The code for it is loaded with the first one. */
   openFetch(options: SecureFetchOptions): Promise<SecureFetch>;
   /**
@@ -194,19 +194,19 @@ export interface SecureFetch {
   close(): void;
 }
 
-/** A site that is identified by its name, with a certificate that an authority has signed. */
-export interface SiteOptions {
+/** A host that is identified by its name, with a certificate that an authority has signed. */
+export interface HostChannelOptions {
   /** A host name or an IP address, for which the certificate must be valid. */
   readonly host: string;
   readonly port: number;
   /** Certificates in PEM: the only trusted authorities. */
   readonly authorities: readonly string[];
-  /** Throws for a site that must not get the request. */
-  judge(presented: SiteCertificate): void;
+  /** Throws for a host that must not get the request. */
+  judge(presented: HostCertificate): void;
 }
 
-/** The certificate that a site presented on a connection without any data yet. */
-export interface SiteCertificate extends PeerCertificate {
+/** The certificate that a host presented on a connection without any data yet. */
+export interface HostCertificate extends PeerCertificate {
   /** Whether one of the authorities has signed it, for this host, and it is valid now. */
   readonly isVouchedFor: boolean;
 }

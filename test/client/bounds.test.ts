@@ -36,7 +36,7 @@ function endless(contentType: string, first = ''): { response: ChannelResponse; 
 
 function rpcOf(response: ChannelResponse): Rpc {
   return {
-    line: {
+    connection: {
       address: { host: '127.0.0.1', port: 1 },
       place: '127.0.0.1:1',
       isProxied: false,

@@ -19,8 +19,8 @@ const LEAST_MS = 1000;
 export const run: Run = async (args, program) => {
   const deadline = deadlineIn(timeLimit(args.text('timeout') ?? DEFAULT_TIMEOUT));
   const key = readDiscoverKey(args);
-  const isSite = isUrl(args.text('bpbroker') ?? '') || args.flag('ca');
-  const site = isSite ? (await import('../session/site.ts')).siteOf(args, key) : undefined;
+  const isUrlGiven = isUrl(args.text('bpbroker') ?? '') || args.flag('ca');
+  const urlBroker = isUrlGiven ? (await import('../session/url-broker.ts')).urlBroker(args, key) : undefined;
   const subject = {
     program,
     name: args.text('name'),
@@ -37,7 +37,7 @@ export const run: Run = async (args, program) => {
   const accessKey = readAccessKey(args);
   const report = await createNotices(args).during(
     'the checks',
-    examine({ args, subject, site, accessKey, deadline }),
+    examine({ args, subject, urlBroker, accessKey, deadline }),
   );
   const isScreen = await isTerminal(1);
   const text = show(report, {

@@ -9,13 +9,13 @@ import {
   type NetworkInterface,
 } from '../../runtime/network/interfaces.ts';
 import type { Arguments } from '../command.ts';
-import type { Site } from '../session/site.ts';
+import type { UrlBroker } from '../session/url-broker.ts';
 import { examineAccess } from './broker/access.ts';
 import { questionsFor } from './network/ask.ts';
 import { examineFirewall } from './host/firewall.ts';
 import { examineHealth } from './broker/health.ts';
 import { examineHost, type Host } from './host/host.ts';
-import { examineIdentity, examineSite, type Identified, openKnown } from './broker/identity.ts';
+import { examineIdentity, examineUrl, type Identified, openKnown } from './broker/identity.ts';
 import { examineAddress, type Network, searchNetwork } from './network/network.ts';
 import { candidatesOf } from './network/reach.ts';
 import { type Check, type CheckId, conclude, type Report } from './report.ts';
@@ -33,7 +33,7 @@ export interface ExamineOptions {
   readonly args: Arguments;
   readonly subject: Subject;
   /** A broker that is named by a URL. */
-  readonly site: Site | undefined;
+  readonly urlBroker: UrlBroker | undefined;
   readonly accessKey: string | undefined;
   readonly deadline: Deadline;
 }
@@ -47,7 +47,7 @@ const CALL_MS = 3000;
  * @throws BrokerError `usage` for wrong options.
  */
 export async function examine(options: ExamineOptions): Promise<Report> {
-  const { args, subject, site, accessKey, deadline } = options;
+  const { args, subject, urlBroker, accessKey, deadline } = options;
   const began = performance.now();
   const wanted = args.list('interface');
   const present = listInterfaces();
@@ -60,25 +60,25 @@ export async function examine(options: ExamineOptions): Promise<Report> {
   const { isInside, ...containerCheck } = container;
   const checks: Check[] = [
     examineProgram(subject.program),
-    ...(site ? [] : [interfacesCheck(args, examineInterfaces(chosen, wanted, present))]),
+    ...(urlBroker ? [] : [interfacesCheck(args, examineInterfaces(chosen, wanted, present))]),
     containerCheck,
     examineFirewallHere(firewall.check, host, firewall, subject),
     examineProxy(),
-    ...(site ? [] : [keyCheck(subject)]),
+    ...(urlBroker ? [] : [keyCheck(subject)]),
     ...host.checks,
   ];
   let identified: Identified | undefined;
   let isHolder: boolean | undefined;
   let broker: string | undefined;
-  if (site) {
-    const found = await examineSite(site.url, {
-      ca: site.ca,
+  if (urlBroker) {
+    const found = await examineUrl(urlBroker.url, {
+      ca: urlBroker.ca,
       fingerprint: args.text('fingerprint'),
       deadline,
     });
     checks.push({ id: 'discovery', status: 'skip', says: 'a URL is not looked for' }, found.tcp, found.check);
     identified = found;
-    broker = site.url;
+    broker = urlBroker.url;
   } else {
     const network = await examineNetwork({ ...options, chosen, present, firewall, host, isInside });
     checks.push(...network.checks);
@@ -94,16 +94,16 @@ export async function examine(options: ExamineOptions): Promise<Report> {
       checks.push(identified.check);
     }
   }
-  const line = identified?.line;
-  if (identified && line) {
+  const connection = identified?.connection;
+  if (identified && connection) {
     try {
       const timeoutMs = atMost(deadline, CALL_MS);
-      const health = await examineHealth(line, host, timeoutMs);
+      const health = await examineHealth(connection, host, timeoutMs);
       checks.push(...health);
       const { isSure } = identified;
       checks.push(
         ...(await examineAccess({
-          line,
+          connection,
           subject,
           accessKey,
           isSure,
@@ -114,7 +114,7 @@ export async function examine(options: ExamineOptions): Promise<Report> {
         })),
       );
     } finally {
-      line.close();
+      connection.close();
     }
   }
   return conclude([...checks, ...notMade(checks, subject)], { broker, tookMs: performance.now() - began });

@@ -8,7 +8,7 @@ import { parseDuration } from '../../protocol/formats/duration.ts';
 import { readAccessKey, readDiscoverKey } from '../options/keys.ts';
 import { createNotices, type Notices, silentNotices } from '../terminal/notices.ts';
 import type { Arguments } from '../command.ts';
-import type { Site } from './site.ts';
+import type { UrlBroker } from './url-broker.ts';
 
 /** A command's connection to its broker. */
 export interface Session {
@@ -48,7 +48,7 @@ export async function withSession<T>(
     timeoutMs === undefined ? undefined : Math.ceil(deadline.left());
   const accessKey = readAccessKey(args);
   const discoverKey = readDiscoverKey(args);
-  const site = await readSite(args, discoverKey);
+  const byUrl = await readUrlBroker(args, discoverKey);
   let answer: Json | undefined;
   let talkingTo = '';
   const talkTo = (place: string): void => {
@@ -69,9 +69,9 @@ export async function withSession<T>(
   const client = await untilReached(options.wait ? (timeLeft() ?? Infinity) : 0, async () => {
     const within = options.wait ? { settleMs: Math.min(timeLeft() ?? Infinity, SETTLE_MS) } : {};
     const named = { ...connection, ...within, fingerprint: args.text('fingerprint') };
-    if (site) {
-      talkTo(site.url);
-      return connect({ ...named, broker: site.url, ca: site.ca });
+    if (byUrl) {
+      talkTo(byUrl.url);
+      return connect({ ...named, broker: byUrl.url, ca: byUrl.ca });
     }
     const broker = await locate(args, notices, { ...options, key: discoverKey }, timeLeft());
     talkTo(formatAddress(broker));
@@ -86,10 +86,13 @@ export async function withSession<T>(
 }
 
 /** The broker that the command line names by a URL. The code for it is loaded only then. */
-async function readSite(args: Arguments, discoverKey: string | undefined): Promise<Site | undefined> {
+async function readUrlBroker(
+  args: Arguments,
+  discoverKey: string | undefined,
+): Promise<UrlBroker | undefined> {
   if (!isUrl(args.text('bpbroker') ?? '') && !args.flag('ca')) return undefined;
-  const { siteOf } = await import('./site.ts');
-  return siteOf(args, discoverKey);
+  const { urlBroker } = await import('./url-broker.ts');
+  return urlBroker(args, discoverKey);
 }
 
 /** How a command without `--bpbroker` searches for its broker again. */

@@ -3,7 +3,7 @@ import { formatAddress, type HostPort } from '../../protocol/addresses/address.t
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { ambiguous } from '../discovery/finder-errors.ts';
 import { identityMismatch } from '../trust/identity.ts';
-import { checkPin, type Line, type Pinned } from './line.ts';
+import { checkPin, type BrokerConnection, type PinnedBroker } from './connection.ts';
 import { nameMismatch } from '../trust/name-trust.ts';
 import { type Deadline, isPassing } from './retry.ts';
 import { areRivals, type FoundBroker } from '../discovery/responders.ts';
@@ -39,13 +39,13 @@ export interface FoundAgain {
 }
 
 export interface ReconnectOptions {
-  readonly line: Line;
+  readonly connection: BrokerConnection;
   /** Absent for a broker that was given by its address, or by a URL. */
   readonly findAgain?: FindAgain | undefined;
   /** The name by which it was found. */
   readonly foundBy?: string | undefined;
-  /** Called with one line when the broker is out of reach, and when it is back. */
-  notify(line: string): void;
+  /** Called with one connection when the broker is out of reach, and when it is back. */
+  notify(connection: string): void;
 }
 
 /** Time limit of one address, in milliseconds. */
@@ -54,19 +54,19 @@ const PROBE_MS = 3000;
 const SEARCH_MS = 1500;
 
 export function createReconnect(options: ReconnectOptions): Reconnect {
-  const { line, findAgain, notify } = options;
+  const { connection, findAgain, notify } = options;
   let cause: unknown;
   let looking: Promise<void> | undefined;
 
   const reached = (): void => {
-    if (cause !== undefined) notify(`The broker is in reach again, at ${line.place}`);
+    if (cause !== undefined) notify(`The broker is in reach again, at ${connection.place}`);
     cause = undefined;
   };
 
   const look = async (ms: number): Promise<void> => {
     const ended = new AbortController();
-    const { address, pinned } = line;
-    const here = line.probe(Math.min(ms, PROBE_MS)).then(() => address);
+    const { address, pinned } = connection;
+    const here = connection.probe(Math.min(ms, PROBE_MS)).then(() => address);
     const elsewhere =
       pinned &&
       findAgain?.(Math.min(ms, SEARCH_MS), ended.signal).then((found) =>
@@ -93,7 +93,7 @@ export function createReconnect(options: ReconnectOptions): Reconnect {
     if (!(why instanceof BrokerError) || why.code !== 'unreachable') return why;
     if (cause === undefined) {
       const how = findAgain ? 'looking for it again' : 'trying again';
-      notify(`The broker at ${line.place} is out of reach (${messageOf(why)}); ${how}`);
+      notify(`The broker at ${connection.place} is out of reach (${messageOf(why)}); ${how}`);
       cause = why;
     }
     // Calls that wait at the same time share one look.
@@ -109,7 +109,7 @@ export function createReconnect(options: ReconnectOptions): Reconnect {
  * @throws BrokerError `identity_mismatch` when another broker holds the name, and ours does not answer.
  */
 async function pick(
-  { pin, pinSource }: Pinned,
+  { pin, pinSource }: PinnedBroker,
   foundBy: string | undefined,
   { brokers, holders }: FoundAgain,
 ): Promise<HostPort> {

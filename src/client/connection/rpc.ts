@@ -3,11 +3,11 @@ import { formatDuration } from '../../protocol/formats/duration.ts';
 import { BrokerError, codeForStatus, type ErrorCode, isErrorCode } from '../../protocol/errors.ts';
 import type { ChannelResponse } from '../../runtime/runtime.ts';
 import { withTimeout } from './time-limit.ts';
-import type { Line } from './line.ts';
+import type { BrokerConnection } from './connection.ts';
 
 /** Calls to one broker whose identity has been checked. */
 export interface Rpc {
-  readonly line: Line;
+  readonly connection: BrokerConnection;
   /**
    * Calls a method and returns the JSON of its answer. An aborted `signal` throws its reason.
    * @throws BrokerError what the broker reports.
@@ -34,13 +34,13 @@ export interface CallOptions {
 }
 
 export interface RpcOptions {
-  readonly line: Line;
+  readonly connection: BrokerConnection;
   readonly accessKey?: string | undefined;
   readonly timeoutMs: number;
   readonly onAnswer?: ((answer: Json) => void) | undefined;
 }
 
-export function createRpc({ line, accessKey, timeoutMs: defaultTimeoutMs, onAnswer }: RpcOptions): Rpc {
+export function createRpc({ connection, accessKey, timeoutMs: defaultTimeoutMs, onAnswer }: RpcOptions): Rpc {
   // A header carries printable ASCII in the same way on every runtime. Any other key goes with the
   // parameters.
   const inHeader = accessKey !== undefined && /^[!-~](?:[ -~]*[!-~])?$/.test(accessKey);
@@ -53,7 +53,7 @@ export function createRpc({ line, accessKey, timeoutMs: defaultTimeoutMs, onAnsw
     const { timeoutMs = defaultTimeoutMs, headers = {} } = options;
     const limit = withTimeout(timeoutMs, options.signal);
     try {
-      const response = await line.request({
+      const response = await connection.request({
         method: 'POST',
         path: `/${encodeURIComponent(module)}/${encodeURIComponent(method)}`,
         headers: {
@@ -64,20 +64,20 @@ export function createRpc({ line, accessKey, timeoutMs: defaultTimeoutMs, onAnsw
         body: JSON.stringify({ ...params, ...withParams }),
         ...(limit.signal ? { signal: limit.signal } : {}),
       });
-      checkRedirect(line, response);
+      checkRedirect(connection, response);
       if (response.status >= 400) {
-        const origin = { line, isBuiltIn: builtIn.has(module) };
+        const origin = { connection, isBuiltIn: builtIn.has(module) };
         throw failureOf(response.status, await response.text(), origin);
       }
       return { response, limit };
     } catch (error) {
       limit.release();
-      throw limit.timedOut() ? tooSlow(line, timeoutMs) : error;
+      throw limit.timedOut() ? tooSlow(connection, timeoutMs) : error;
     }
   };
 
   return {
-    line,
+    connection,
     async call(module, method, params, options = {}) {
       const { response, limit } = await open(module, method, params, options);
       try {
@@ -85,7 +85,7 @@ export function createRpc({ line, accessKey, timeoutMs: defaultTimeoutMs, onAnsw
         onAnswer?.(answer);
         return answer;
       } catch (error) {
-        throw limit.timedOut() ? tooSlow(line, options.timeoutMs ?? defaultTimeoutMs) : error;
+        throw limit.timedOut() ? tooSlow(connection, options.timeoutMs ?? defaultTimeoutMs) : error;
       } finally {
         limit.release();
       }
@@ -95,7 +95,7 @@ export function createRpc({ line, accessKey, timeoutMs: defaultTimeoutMs, onAnsw
       limit.clear();
       return response;
     },
-    close: () => line.close(),
+    close: () => connection.close(),
   };
 }
 
@@ -103,7 +103,7 @@ export function createRpc({ line, accessKey, timeoutMs: defaultTimeoutMs, onAnsw
 const builtIn: ReadonlySet<string> = new Set(['ping', 'services']);
 
 /** Refuses redirects: the access key is not sent to another server. */
-export function checkRedirect({ place }: Line, { status, header }: ChannelResponse): void {
+export function checkRedirect({ place }: BrokerConnection, { status, header }: ChannelResponse): void {
   const location = header('location');
   if (status < 300 || status > 399 || location === undefined) return;
   throw new BrokerError(
@@ -113,7 +113,7 @@ export function checkRedirect({ place }: Line, { status, header }: ChannelRespon
   );
 }
 
-export function tooSlow({ place }: Line, ms: number): BrokerError {
+export function tooSlow({ place }: BrokerConnection, ms: number): BrokerError {
   return new BrokerError('unreachable', `No answer from the broker at ${place} within ${formatDuration(ms)}`);
 }
 
@@ -133,7 +133,7 @@ function parseAnswer(text: string, module: string, method: string): Json {
 
 /** The sender of the answer, for messages. */
 interface Origin {
-  readonly line: Line;
+  readonly connection: BrokerConnection;
   readonly isBuiltIn: boolean;
 }
 
@@ -151,7 +151,7 @@ export function failureOf(status: number, text: string, origin?: Origin): Broker
   if (byOther) return byOther;
   return new BrokerError(
     isErrorCode(code) ? code : codeForStatus(status),
-    typeof message === 'string' && message !== '' ? message : bareStatus(status, origin?.line),
+    typeof message === 'string' && message !== '' ? message : bareStatus(status, origin?.connection),
     { status },
   );
 }
@@ -160,8 +160,8 @@ export function failureOf(status: number, text: string, origin?: Origin): Broker
  * The error of an answer that no broker has made: from a server of another kind, or from a proxy that does
  * not reach its broker.
  */
-function failureOfAnother(status: number, { line, isBuiltIn }: Origin): BrokerError | undefined {
-  const { place, isProxied } = line;
+function failureOfAnother(status: number, { connection, isBuiltIn }: Origin): BrokerError | undefined {
+  const { place, isProxied } = connection;
   const failure = (code: ErrorCode, why: string): BrokerError =>
     new BrokerError(code, `Something answers at ${place}, but ${why} (HTTP status ${status})`, { status });
   // Every broker has the built-in modules.
@@ -180,9 +180,11 @@ function failureOfAnother(status: number, { line, isBuiltIn }: Origin): BrokerEr
 }
 
 /** The error of an answer without an envelope: from a proxy, or from the server before the broker's code. */
-function bareStatus(status: number, line: Line | undefined): string {
+function bareStatus(status: number, connection: BrokerConnection | undefined): string {
   if (status === 413)
     return `The request is too large for the broker: data may have at most ${MAX_DATA_BYTES} bytes of JSON`;
-  const who = line?.isProxied ? `The broker at ${line.place}, or a proxy before it,` : 'The broker';
+  const who = connection?.isProxied
+    ? `The broker at ${connection.place}, or a proxy before it,`
+    : 'The broker';
   return `${who} answered with HTTP status ${status}`;
 }

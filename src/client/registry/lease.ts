@@ -74,7 +74,7 @@ export function startLease({ rpc, reconnect, clock, name, revision, ttlMs }: Lea
   function check(): void {
     if (left() > 0 || isOver()) return;
     const known = lastCause === undefined ? '' : `: ${messageOf(lastCause)}`;
-    const reason = isAsking ? known || `: no answer from the broker at ${rpc.line.place}` : known;
+    const reason = isAsking ? known || `: no answer from the broker at ${rpc.connection.place}` : known;
     lose(`it could not be renewed in time${reason}`, lastCause);
   }
 

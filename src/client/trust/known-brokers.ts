@@ -7,7 +7,7 @@ import { reasonOf } from '../../protocol/system-errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import { changeFile } from './change-file.ts';
 import { isNameKey } from './name-key.ts';
-import { type Line, formatLine, readLines } from './known-lines.ts';
+import { type KnownLine, formatLine, readLines } from './known-lines.ts';
 
 /** The identities of brokers that a user has met, by `HOST:PORT` (contract, section 6: trust on first use). */
 export interface KnownBrokers {
@@ -52,7 +52,7 @@ const NO_PLACE =
  * later line overrides an earlier one. The file need not exist, and is read at each call.
  */
 export function openKnownBrokers(file: string | undefined): KnownBrokers {
-  const change = (edit: (lines: Line[]) => Line[] | undefined): void => {
+  const change = (edit: (lines: KnownLine[]) => KnownLine[] | undefined): void => {
     if (file === undefined) throw new BrokerError('invalid_config', NO_PLACE);
     try {
       changeFile(file, (text) => {
@@ -126,7 +126,7 @@ function keyOf(text: string): string {
   return address ? formatAddress(canonicalAddress(address)) : text;
 }
 
-function linesOf(file: string | undefined): Line[] {
+function linesOf(file: string | undefined): KnownLine[] {
   return file === undefined ? [] : readLines(readText(file));
 }
 

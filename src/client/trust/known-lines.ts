@@ -5,7 +5,7 @@ import type { Pin } from '../../runtime/runtime.ts';
 import { isNameKey } from './name-key.ts';
 
 /** One line of `known_brokers`. */
-export interface Line {
+export interface KnownLine {
   /** As it is in the file, without its line end and the spaces around it. */
   readonly text: string;
   /**
@@ -23,7 +23,7 @@ export interface Line {
  * spaces and tabs, upper and lower case, colons in a fingerprint, no newline at the end. Empty lines and
  * those that begin with `#` are ignored.
  */
-export function readLines(text: string): Line[] {
+export function readLines(text: string): KnownLine[] {
   if (isUtf16(text)) {
     return [{ text, problem: 'this file is UTF-16 and not UTF-8; save it as UTF-8' }];
   }
@@ -39,7 +39,7 @@ export function formatLine(key: string, { fingerprint, certificate }: Pin): stri
 
 const form = /^(\S+)[ \t]+sha256:((?:[0-9a-f]{2}:?){31}[0-9a-f]{2})(?:[ \t]+([A-Za-z0-9+/]+=*))?$/i;
 
-function readLine(text: string): Line {
+function readLine(text: string): KnownLine {
   if (text === '' || text.startsWith('#')) return { text };
   const [, subject, hex, der] = form.exec(text) ?? [];
   if (subject === undefined || hex === undefined) return unreadable(text);
@@ -49,7 +49,7 @@ function readLine(text: string): Line {
   return { text, key: subjectOf(subject) ?? subject, pin };
 }
 
-function unreadable(text: string): Line {
+function unreadable(text: string): KnownLine {
   const [first = '', ...rest] = text.split(/[ \t]+/);
   const shown = messageOf(text.length > 60 ? `${text.slice(0, 60)}…` : text);
   const problem = `cannot read the line '${shown}': expected HOST:PORT sha256:HEX, and the certificate if it is known`;

@@ -4,7 +4,7 @@ import { isObject, type JsonObject, parseObject } from '../../protocol/formats/d
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { type CallFrame, hostVariables, type ToHost } from '../../protocol/messages/extension.ts';
 import { sendAnswer } from './answer.ts';
-import { createLine, type Line } from './line.ts';
+import { createBrokerChannel, type BrokerChannel } from './broker-channel.ts';
 import type { ExtensionMethod, ExtensionRequest } from './request.ts';
 import { noTypeScript } from './typescript.ts';
 
@@ -20,7 +20,7 @@ export async function runHost(): Promise<void> {
   const running = new Map<number, AbortController>();
   let methods: Methods | undefined;
 
-  const line = createLine({
+  const channel = createBrokerChannel({
     mark,
     write,
     onFrame(frame) {
@@ -34,18 +34,18 @@ export async function runHost(): Promise<void> {
     running.set(id, controller);
     try {
       const method = methodOf(name, methods ?? {}, call.method);
-      const value = await method(requestOf({ line, name, id, signal: controller.signal }, call));
-      await sendAnswer(line.send, id, value, controller.signal);
+      const value = await method(requestOf({ line: channel, name, id, signal: controller.signal }, call));
+      await sendAnswer(channel.send, id, value, controller.signal);
     } catch (error) {
-      await line.send({ type: 'fail', id, message: messageOf(error), ...statusOf(error) });
+      await channel.send({ type: 'fail', id, message: messageOf(error), ...statusOf(error) });
     } finally {
       running.delete(id);
     }
   };
 
   const failAll = async (message: string): Promise<void> => {
-    await line.send({ type: 'ending' });
-    for (const id of running.keys()) await line.send({ type: 'fail', id, message });
+    await channel.send({ type: 'ending' });
+    for (const id of running.keys()) await channel.send({ type: 'fail', id, message });
     process.exit(1);
   };
 
@@ -59,12 +59,12 @@ export async function runHost(): Promise<void> {
     methods = (await import(pathToFileURL(file).href)) as Methods;
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
-    await line.send({ type: 'unloadable', message: loadProblem(file, error) });
+    await channel.send({ type: 'unloadable', message: loadProblem(file, error) });
     process.exit(1);
   }
-  await line.send({ type: 'ready' });
+  await channel.send({ type: 'ready' });
   process.stdin.setEncoding('utf8');
-  process.stdin.on('data', (text: string) => line.read(text));
+  process.stdin.on('data', (text: string) => channel.read(text));
   process.stdin.once('end', () => process.exit(0));
 }
 
@@ -111,7 +111,7 @@ function methodOf(name: string, methods: Methods, method: string): ExtensionMeth
 }
 
 interface Context {
-  readonly line: Line;
+  readonly line: BrokerChannel;
   /** The extension's name. */
   readonly name: string;
   /** The call's number. */
@@ -150,10 +150,10 @@ function textOf(message: unknown): string {
   return typeof message === 'string' ? message : (JSON.stringify(message) ?? String(message));
 }
 
-function registryOf(line: Line, id: number): Registry {
+function registryOf(channel: BrokerChannel, id: number): Registry {
   return createRegistry({
     call: (_module, method, params) =>
-      line.ask(id, { services: method, params: JSON.parse(JSON.stringify(params)) as JsonObject }),
+      channel.ask(id, { services: method, params: JSON.parse(JSON.stringify(params)) as JsonObject }),
   });
 }
 

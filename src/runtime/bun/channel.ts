@@ -1,5 +1,5 @@
 import { BunConnection } from './connection.ts';
-import type { Channel, ChannelOptions, SiteOptions } from '../runtime.ts';
+import type { Channel, ChannelOptions, HostChannelOptions } from '../runtime.ts';
 
 /**
  * A channel over {@link BunConnection}s that have each presented the pinned certificate. Idle connections are
@@ -18,11 +18,11 @@ export function openBunChannel(options: ChannelOptions): Channel {
   });
 }
 
-/** A channel to a site: see `Runtime.openSite`. */
-export function openBunSite(options: SiteOptions): Channel {
+/** A channel to a host: see `Runtime.openHostChannel`. */
+export function openBunHostChannel(options: HostChannelOptions): Channel {
   const { authorities, host, judge } = options;
   return channelOver(async (signal) => {
-    const connection = await BunConnection.open(options, signal, { site: { authorities, host } });
+    const connection = await BunConnection.open(options, signal, { verified: { authorities, host } });
     try {
       const { fingerprint, certificate } = connection.certificate;
       judge({ fingerprint, certificate, isVouchedFor: connection.isVouchedFor(host) });

@@ -5,7 +5,7 @@ import { refusal } from './refusal.ts';
 import { connectFirst } from '../network/connect-first.ts';
 import { checkZone, closedByPeer, codeOf, unreachable } from '../network/connection-errors.ts';
 import type { PeerCertificate } from '../runtime.ts';
-import { isFor } from '../tls/site-name.ts';
+import { isForHost } from '../tls/host-name.ts';
 
 /** A TLS connection as a stream of bytes. */
 export interface BunSocket {
@@ -30,7 +30,7 @@ export interface Handshake {
    */
   readonly expected?: string | undefined;
   /** The only trusted authorities, in PEM, and the name to check; default: no certificate is trusted. */
-  readonly site?: { readonly authorities: readonly string[]; readonly host: string } | undefined;
+  readonly verified?: { readonly authorities: readonly string[]; readonly host: string } | undefined;
 }
 
 export interface Receiver {
@@ -92,7 +92,7 @@ async function connectAddress(
   address: HostPort,
   host: string,
   signal: AbortSignal | undefined,
-  { expected, site }: Handshake,
+  { expected, verified }: Handshake,
 ): Promise<BunSocket> {
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<BunSocket>();
@@ -118,7 +118,7 @@ async function connectAddress(
       const complete = success || verdicts.test(codeOf(error) ?? '');
       const presented = complete ? socket.getPeerX509Certificate() : undefined;
       if (!presented) return reject(unreachable(address, error));
-      own = new OwnSocket(socket, presented, site !== undefined && socket.authorized && !error);
+      own = new OwnSocket(socket, presented, verified !== undefined && socket.authorized && !error);
       resolve(own);
     },
     data: (_, bytes) => own?.received(bytes),
@@ -129,7 +129,7 @@ async function connectAddress(
   signal?.addEventListener('abort', abort, { once: true });
   try {
     const began = performance.now();
-    dial({ host, port: address.port }, handlers, { expected, site }).catch(async (error: unknown) => {
+    dial({ host, port: address.port }, handlers, { expected, verified }).catch(async (error: unknown) => {
       const cause = await refusal({ host, port: address.port }, error, performance.now() - began);
       reject(unreachable(address, cause));
     });
@@ -142,7 +142,7 @@ async function connectAddress(
 async function dial(
   { host: hostname, port }: HostPort,
   socket: Bun.SocketHandler,
-  { expected, site }: Handshake,
+  { expected, verified }: Handshake,
 ): Promise<void> {
   const connect = (more: { ca?: string; serverName?: string }): Promise<unknown> =>
     Bun.connect({
@@ -151,9 +151,9 @@ async function dial(
       tls: { serverName: 'bpbroker', rejectUnauthorized: false, ...more },
       socket,
     });
-  if (site) {
-    const serverName = site.host.replace(/\.$/, '');
-    await connect({ ca: site.authorities.join('\n'), serverName });
+  if (verified) {
+    const serverName = verified.host.replace(/\.$/, '');
+    await connect({ ca: verified.authorities.join('\n'), serverName });
     return;
   }
   try {
@@ -188,7 +188,7 @@ class OwnSocket implements BunSocket {
   }
 
   isVouchedFor(host: string): boolean {
-    return this.#isAuthorized && isFor(this.#presented, host);
+    return this.#isAuthorized && isForHost(this.#presented, host);
   }
 
   get open(): boolean {

@@ -1,4 +1,4 @@
-import type { Line } from '../../../client/connection/line.ts';
+import type { BrokerConnection } from '../../../client/connection/connection.ts';
 import { createRpc, type Rpc } from '../../../client/connection/rpc.ts';
 import { isObject } from '../../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
@@ -8,7 +8,7 @@ import { type Check, type Problem, sentence } from '../report.ts';
 import { commandLine, type Subject } from '../subject.ts';
 
 export interface AccessOptions {
-  readonly line: Line;
+  readonly connection: BrokerConnection;
   readonly subject: Subject;
   readonly accessKey: string | undefined;
   /** Whether a secret may be sent to this broker. */
@@ -32,9 +32,9 @@ const MAX_NAMES = 1000;
  * when it is asked for.
  */
 export async function examineAccess(options: AccessOptions): Promise<Check[]> {
-  const { line, subject, accessKey, isSure, timeoutMs } = options;
-  const open = createRpc({ line, timeoutMs });
-  const withKey = createRpc({ line, accessKey, timeoutMs });
+  const { connection, subject, accessKey, isSure, timeoutMs } = options;
+  const open = createRpc({ connection, timeoutMs });
+  const withKey = createRpc({ connection, accessKey, timeoutMs });
   const given = accessKey === undefined ? 'none is set' : 'one is set';
   let rpc: Rpc | undefined;
   let key: Check;
@@ -44,13 +44,13 @@ export async function examineAccess(options: AccessOptions): Promise<Check[]> {
     key = { id: 'access_key', status: 'ok', says: `the registry asks for none; ${given}` };
   } catch (error) {
     if (!isDenied(error)) key = failed(error, options);
-    else if (accessKey === undefined) key = missing(line);
+    else if (accessKey === undefined) key = missing(connection);
     else if (!isSure)
       key = {
         id: 'access_key',
         status: 'warn',
         says: 'one is asked for and set, but was not tried: it is not sent to a broker that was never met before',
-        untried: `It was not tried whether the broker at ${line.place} accepts the access key: the key is sent only to a broker whose identity is kept or named.`,
+        untried: `It was not tried whether the broker at ${connection.place} accepts the access key: the key is sent only to a broker whose identity is kept or named.`,
       };
     else {
       key = await present(withKey, options);
@@ -79,18 +79,18 @@ async function present(rpc: Rpc, options: AccessOptions): Promise<Check> {
     await count(rpc);
     return { id: 'access_key', status: 'ok', says: 'one is set, and the registry accepts it' };
   } catch (error) {
-    return isDenied(error) ? wrong(options.line) : failed(error, options);
+    return isDenied(error) ? wrong(options.connection) : failed(error, options);
   }
 }
 
-function wrong(line: Line): Check {
+function wrong(connection: BrokerConnection): Check {
   return {
     id: 'access_key',
     status: 'fail',
     says: 'one is set, but the registry does not accept it',
     problem: {
       cause: 'wrong_key',
-      message: `The broker at ${line.place} does not accept the access key for its registry (module services).`,
+      message: `The broker at ${connection.place} does not accept the access key for its registry (module services).`,
       advice:
         "Give the key that services._access_key has in the broker's configuration, by --access-key-file FILE or the variable BPBROKER_ACCESS_KEY.",
       where: 'here',
@@ -98,21 +98,21 @@ function wrong(line: Line): Check {
   };
 }
 
-function missing(line: Line): Check {
+function missing(connection: BrokerConnection): Check {
   return {
     id: 'access_key',
     status: 'fail',
     says: 'the registry asks for one, and none is set',
     problem: {
       cause: 'key_missing',
-      message: `The broker at ${line.place} asks for an access key for its registry (module services), and none was given.`,
+      message: `The broker at ${connection.place} asks for an access key for its registry (module services), and none was given.`,
       advice: 'Give it, by --access-key-file FILE or the variable BPBROKER_ACCESS_KEY.',
       where: 'here',
     },
   };
 }
 
-function failed(error: unknown, { line: { place: at }, isUnready }: AccessOptions): Check {
+function failed(error: unknown, { connection: { place: at }, isUnready }: AccessOptions): Check {
   const says = messageOf(error);
   const code = error instanceof BrokerError ? error.code : undefined;
   if (isUnready && code === 'unavailable')
@@ -137,7 +137,7 @@ function failed(error: unknown, { line: { place: at }, isUnready }: AccessOption
 
 /** @param rpc calls to the registry; `undefined` when it does not let this host in. */
 async function examineName(options: AccessOptions, name: string, rpc: Rpc | undefined): Promise<Check> {
-  const { isHolder, isUnready, line } = options;
+  const { isHolder, isUnready, connection } = options;
   if (isHolder === true) return { id: 'name', status: 'ok', says: `'${messageOf(name)}' exists` };
   if (!rpc) {
     // The broker's answers to discovery come from the same registry.
@@ -157,12 +157,12 @@ async function examineName(options: AccessOptions, name: string, rpc: Rpc | unde
     };
   } catch (error) {
     if (!(error instanceof BrokerError) || error.code !== 'not_found')
-      return { id: 'name', status: 'fail', says: messageOf(error), ...unreadable(error, line) };
+      return { id: 'name', status: 'fail', says: messageOf(error), ...unreadable(error, connection) };
     return absent(options, name, await nearestTo(name, rpc));
   }
 }
 
-function unreadable(error: unknown, { place: at }: Line): { problem: Problem } {
+function unreadable(error: unknown, { place: at }: BrokerConnection): { problem: Problem } {
   return {
     problem: {
       cause: 'broker_unwell',
@@ -173,11 +173,15 @@ function unreadable(error: unknown, { place: at }: Line): { problem: Problem } {
   };
 }
 
-function absent({ subject, line, named }: AccessOptions, name: string, near: string | undefined): Check {
+function absent(
+  { subject, connection, named }: AccessOptions,
+  name: string,
+  near: string | undefined,
+): Check {
   const broker = named === undefined ? {} : { broker: named };
   const problem: Problem = {
     cause: 'wrong_name',
-    message: `The broker at ${line.place} has no entry '${messageOf(name)}'${near === undefined ? '' : `; it has '${near}'`}.`,
+    message: `The broker at ${connection.place} has no entry '${messageOf(name)}'${near === undefined ? '' : `; it has '${near}'`}.`,
     advice:
       near === undefined ? 'Correct the name, or register it. The names that exist:' : 'Correct the name:',
     where: 'here',

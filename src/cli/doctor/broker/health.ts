@@ -1,4 +1,4 @@
-import type { Line } from '../../../client/connection/line.ts';
+import type { BrokerConnection } from '../../../client/connection/connection.ts';
 import { withTimeout } from '../../../client/connection/time-limit.ts';
 import { isObject, type Json, type JsonObject } from '../../../protocol/formats/data.ts';
 import { formatDuration } from '../../../protocol/formats/duration.ts';
@@ -17,22 +17,22 @@ const CLOCK_NOTE_MS = 5000;
 const CLOCK_WRONG_MS = 60_000;
 
 /** Asks the broker for its health (`/readyz`, which needs no key) and its time. */
-export async function examineHealth(line: Line, host: Host, ms: number): Promise<Check[]> {
+export async function examineHealth(connection: BrokerConnection, host: Host, ms: number): Promise<Check[]> {
   const limit = withTimeout(ms, undefined);
   const asked = Date.now();
   const began = performance.now();
   try {
     const signal = limit.signal ? { signal: limit.signal } : {};
-    const response = await line.request({ method: 'GET', path: '/readyz', headers: {}, ...signal });
+    const response = await connection.request({ method: 'GET', path: '/readyz', headers: {}, ...signal });
     const tookMs = performance.now() - began;
     const clock = judgeClock(response.header('date'), asked + tookMs / 2, asked);
-    return [judgeHealth(response.status, await response.text(), line.place, host), clock];
+    return [judgeHealth(response.status, await response.text(), connection.place, host), clock];
   } catch (error) {
     const says = limit.timedOut() ? 'no answer in time' : messageOf(error);
     const problem: Problem = {
       cause: 'broker_unwell',
       message: sentence(
-        `The broker at ${line.place} accepts connections, but does not report its health: ${says}`,
+        `The broker at ${connection.place} accepts connections, but does not report its health: ${says}`,
       ),
       advice: 'Look at its log; restart it if it hangs.',
       where: 'broker',

@@ -1,4 +1,8 @@
-import { checkPin, type Line, pinnedLine } from '../../../client/connection/line.ts';
+import {
+  checkPin,
+  type BrokerConnection,
+  openPinnedConnection,
+} from '../../../client/connection/connection.ts';
 import { parseFingerprint, type PinSource, resolvePin } from '../../../client/trust/identity.ts';
 import {
   type KnownBrokers,
@@ -19,7 +23,7 @@ import { atMost } from '../time.ts';
 export interface Identified {
   readonly check: Check;
   /** The connection to it; `undefined` when nothing may be sent to it. */
-  readonly line?: Line;
+  readonly connection?: BrokerConnection;
   /** Whether a secret may be sent: the identity was known before, or was proved. */
   readonly isSure: boolean;
 }
@@ -89,7 +93,7 @@ export async function examineIdentity(
         command: `${subject.program} trust --bpbroker ${place(address)} --fingerprint sha256:${pin.fingerprint}`,
       },
     };
-    return { check, line: pinnedLine(address, pin, source), isSure: false };
+    return { check, connection: openPinnedConnection(address, pin, source), isSure: false };
   } catch (error) {
     return { check: refused(address, error, subject), isSure: false };
   }
@@ -102,7 +106,7 @@ function sure(address: HostPort, pin: { fingerprint: string }, source: PinSource
     says: `${how}: sha256:${pin.fingerprint.slice(0, 16)}…`,
     facts: { fingerprint: `sha256:${pin.fingerprint}`, source },
   };
-  return { check, line: pinnedLine(address, pin, source), isSure: true };
+  return { check, connection: openPinnedConnection(address, pin, source), isSure: true };
 }
 
 function refused(address: HostPort, error: unknown, subject: Subject): Check {
@@ -144,7 +148,7 @@ function problemOf(address: HostPort, error: unknown, subject: Subject): Problem
 }
 
 /** Checks whether an authority vouches for a broker behind a URL. */
-export async function examineSite(
+export async function examineUrl(
   url: string,
   options: {
     readonly ca: readonly string[] | undefined;
@@ -152,19 +156,24 @@ export async function examineSite(
     readonly deadline: Deadline;
   },
 ): Promise<Identified & { readonly tcp: Check }> {
-  const [{ parseBrokerUrl }, { openSiteLine }] = await Promise.all([
+  const [{ parseBrokerUrl }, { openUrlConnection }] = await Promise.all([
     import('../../../protocol/addresses/broker-url.ts'),
-    import('../../../client/connection/site-line.ts'),
+    import('../../../client/connection/url-connection.ts'),
   ]);
   const parsed = parseBrokerUrl(url, '--bpbroker');
   const fingerprint = options.fingerprint === undefined ? undefined : parseFingerprint(options.fingerprint);
-  const line = await openSiteLine(parsed, { ca: options.ca, fingerprint });
+  const connection = await openUrlConnection(parsed, { ca: options.ca, fingerprint });
   try {
-    await line.probe(atMost(options.deadline, CHECK_MS));
+    await connection.probe(atMost(options.deadline, CHECK_MS));
     const check: Check = { id: 'identity', status: 'ok', says: 'an authority vouches for its certificate' };
-    return { tcp: { id: 'tcp', status: 'ok', says: `${url} answers` }, check, line, isSure: true };
+    return {
+      tcp: { id: 'tcp', status: 'ok', says: `${url} answers` },
+      check,
+      connection,
+      isSure: true,
+    };
   } catch (error) {
-    line.close();
+    connection.close();
     const says = messageOf(error);
     const isIdentity = error instanceof BrokerError && error.code === 'identity_mismatch';
     const problem: Problem = isIdentity

@@ -5,10 +5,10 @@ import type { Channel, ChannelRequest, ChannelResponse, Pin } from '../../runtim
 import { identityMismatch, type PinSource } from '../trust/identity.ts';
 
 /** Finds out where the broker is and who it is, within so many milliseconds. */
-export type Settle = (ms: number) => Promise<Line>;
+export type Settle = (ms: number) => Promise<BrokerConnection>;
 
 /** The connection to one broker whose identity has been checked. */
-export interface Line {
+export interface BrokerConnection {
   /** Where the broker is. It changes when the broker has moved. */
   readonly address: HostPort;
   /** The broker, as messages name it. */
@@ -24,10 +24,10 @@ export interface Line {
   probe(ms: number): Promise<void>;
   close(): void;
   /** Present for a broker that is known by its certificate, wherever it is. */
-  readonly pinned?: Pinned;
+  readonly pinned?: PinnedBroker;
 }
 
-export interface Pinned {
+export interface PinnedBroker {
   /** The certificate that the broker must present. */
   readonly pin: Pin;
   readonly pinSource: PinSource;
@@ -38,7 +38,7 @@ export interface Pinned {
 }
 
 /** A line to a broker that must present a certificate. */
-export function pinnedLine(first: HostPort, pin: Pin, pinSource: PinSource): Line {
+export function openPinnedConnection(first: HostPort, pin: Pin, pinSource: PinSource): BrokerConnection {
   let address = first;
   const openChannel = (): Channel => {
     const to = address;
@@ -76,7 +76,7 @@ export function pinnedLine(first: HostPort, pin: Pin, pinSource: PinSource): Lin
  */
 export async function checkPin(
   address: HostPort,
-  { pin, pinSource }: Pick<Pinned, 'pin' | 'pinSource'>,
+  { pin, pinSource }: Pick<PinnedBroker, 'pin' | 'pinSource'>,
   ms: number,
 ): Promise<void> {
   const { fingerprint } = await runtime.peerCertificate(address, ms);

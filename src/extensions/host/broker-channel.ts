@@ -3,7 +3,7 @@ import { BrokerError } from '../../protocol/errors.ts';
 import type { FromHost, Question, ToHost } from '../../protocol/messages/extension.ts';
 
 /** The host's connection to its broker: frames on standard input and output. */
-export interface Line {
+export interface BrokerChannel {
   /** Sends a frame; resolves when there is room for another. */
   send(frame: FromHost): Promise<void>;
   /**
@@ -13,7 +13,7 @@ export interface Line {
   ask(call: number, question: Question): Promise<JsonObject>;
 }
 
-export interface LineOptions {
+export interface BrokerChannelOptions {
   /** The beginning of each frame. */
   readonly mark: string;
   write(text: string, done: () => void): void;
@@ -21,7 +21,11 @@ export interface LineOptions {
   onFrame(frame: Exclude<ToHost, { type: 'answer' }>): void;
 }
 
-export function createLine({ mark, write, onFrame }: LineOptions): Line & { read(text: string): void } {
+export function createBrokerChannel({
+  mark,
+  write,
+  onFrame,
+}: BrokerChannelOptions): BrokerChannel & { read(text: string): void } {
   const asked = new Map<number, (answer: ToHost & { type: 'answer' }) => void>();
   let asks = 0;
   let rest = '';

@@ -7,7 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import tls from 'node:tls';
 import { runtime } from '#runtime';
 import { parseAuthorities, readAuthorities, systemAuthorities } from '../../src/runtime/tls/authorities.ts';
-import type { SiteCertificate } from '../../src/runtime/runtime.ts';
+import type { HostCertificate } from '../../src/runtime/runtime.ts';
 import { type Authority, createAuthority, type Leaf, type LeafPair } from '../support/authority.ts';
 import { tempDir } from '../support/temp.ts';
 
@@ -44,9 +44,9 @@ describe(`openSite() on ${runtime.name}`, () => {
   }
 
   /** Sends a request to a site unless it is refused; returns what the runtime says of it. */
-  async function ask(port: number, host: string, authorities: readonly string[]): Promise<SiteCertificate> {
-    let seen: SiteCertificate | undefined;
-    const channel = await runtime.openSite({
+  async function ask(port: number, host: string, authorities: readonly string[]): Promise<HostCertificate> {
+    let seen: HostCertificate | undefined;
+    const channel = await runtime.openHostChannel({
       host,
       port,
       authorities,

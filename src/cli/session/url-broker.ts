@@ -5,7 +5,7 @@ import { readAuthorities } from '../../runtime/tls/authorities.ts';
 import type { Arguments } from '../command.ts';
 
 /** A broker that is named by a URL. */
-export interface Site {
+export interface UrlBroker {
   readonly url: string;
   /** The authorities to trust, in PEM; default: those of the system. */
   readonly ca: readonly string[] | undefined;
@@ -16,7 +16,7 @@ export interface Site {
  * @throws BrokerError `usage` for a malformed URL, for unreadable authorities, and for options that only
  * concern other brokers.
  */
-export function siteOf(args: Arguments, discoverKey: string | undefined): Site {
+export function urlBroker(args: Arguments, discoverKey: string | undefined): UrlBroker {
   const broker = args.text('bpbroker') ?? '';
   if (!isUrl(broker))
     throw new BrokerError(

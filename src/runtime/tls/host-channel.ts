@@ -1,13 +1,13 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import tls from 'node:tls';
-import type { Channel, SiteOptions } from '../runtime.ts';
-import { isFor } from './site-name.ts';
+import type { Channel, HostChannelOptions } from '../runtime.ts';
+import { isForHost } from './host-name.ts';
 import { channelOver } from './verified-channel.ts';
 import { certificateOf, connectUnverified } from './verified-socket.ts';
 
-/** A channel to a site on Node and Deno: its certificate is checked before the socket is used. */
-export function openSiteChannel(options: SiteOptions): Channel {
+/** A channel to a host on Node and Deno: its certificate is checked before the socket is used. */
+export function openHostChannel(options: HostChannelOptions): Channel {
   const { host, authorities, judge } = options;
   // It is made once for all connections: parsing the certificates takes longer than a handshake.
   const secureContext = tls.createSecureContext({ ca: [...authorities], minVersion: 'TLSv1.2' });
@@ -17,7 +17,7 @@ export function openSiteChannel(options: SiteOptions): Channel {
     const socket = await connectUnverified(options, signal, { servername, secureContext });
     try {
       const presented = certificateOf(socket);
-      const isVouchedFor = socket.authorized && isFor(new X509Certificate(presented.certificate), host);
+      const isVouchedFor = socket.authorized && isForHost(new X509Certificate(presented.certificate), host);
       judge({ ...presented, isVouchedFor });
       return socket;
     } catch (error) {
