@@ -12,7 +12,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
     'store/store.ts',
     'modules',
     'client/registry/registry.ts',
-    'config/given.ts',
+    'config/program-config.ts',
     'config/layers.ts',
     'config/schema.ts',
     'config/access-key.ts',

@@ -36,7 +36,7 @@ const everyRuntime = [
   'test/protocol',
   'test/runtime',
   'test/store/backup.test.ts',
-  'test/store/etcd-doors.test.ts',
+  'test/store/etcd-several-stores.test.ts',
   'test/store/etcd-lost.test.ts',
   'test/store/etcd-once.test.ts',
   'test/store/etcd-secure.test.ts',

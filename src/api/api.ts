@@ -5,14 +5,14 @@ import type { JsonObject } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import type { Store } from '../store/store.ts';
-import { createAnswer } from './requests/answer.ts';
+import { createRequestHandler } from './requests/request-handler.ts';
 import { type Asked, type Audit, createAudit, noSink } from './audit/audit.ts';
 import { createKeyNames } from './audit/key-names.ts';
 import { type AccessKeys, createAccessKeys } from './access/access-keys.ts';
 import type { ClientAddress } from './access/connection.ts';
 import type { DiscoveryExchange } from './discover.ts';
 import { createDispatcher, type Dispatcher } from './requests/dispatcher.ts';
-import { metricsReply } from './metrics/answer.ts';
+import { metricsReply } from './metrics/metrics-reply.ts';
 import type { Measures } from './metrics/measures.ts';
 import type { Metric } from './metrics/metric.ts';
 import { createModuleCalls } from './module-calls.ts';
@@ -157,7 +157,7 @@ export function createApi(options: ApiOptions): Api {
     about: options.about,
     discovery: options.discovery,
   };
-  const answer = createAnswer(parts);
+  const answer = createRequestHandler(parts);
   const app = createRoutes(parts, answer);
   return {
     app,

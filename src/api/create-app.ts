@@ -1,6 +1,6 @@
 import type { Hono } from 'hono';
 import { mergeLayers } from '../config/layers.ts';
-import { givenConfig } from '../config/given.ts';
+import { programConfig } from '../config/program-config.ts';
 import { isModuleKey, METRICS_SECTION, type ModuleConfig } from '../config/schema.ts';
 import { builtIn, checkOwnModules } from '../modules/built-in.ts';
 import type { Module } from '../modules/module.ts';
@@ -147,7 +147,7 @@ export function createApp(options: CreateAppOptions): Hono {
   const guarded = Object.hasOwn(options, 'metricsKey') && {
     [METRICS_SECTION]: { _access_key: options.metricsKey },
   };
-  const { effective } = mergeLayers({ options: givenConfig({ ...config, ...guarded }, source) }, source);
+  const { effective } = mergeLayers({ options: programConfig({ ...config, ...guarded }, source) }, source);
   const measures = createMeasures();
   const { ping, services: unaudited } = builtIn(store, measures.waits);
   const trail = writeAudit && createFunctionSink(writeAudit, harmless(log));

@@ -1,4 +1,4 @@
-import { QUERY_SIZES } from '../protocol/discovery/keyed-discovery.ts';
+import { QUERY_SIZES } from '../protocol/discovery/keyed-datagrams.ts';
 
 /**
  * Answers keyed discovery over HTTPS: the process that serves the app knows its addresses and certificate.

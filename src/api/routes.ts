@@ -3,7 +3,7 @@ import { PatternRouter } from 'hono/router/pattern-router';
 import { failure, jsonReply, type Reply } from '../modules/module.ts';
 import type { ConnectionInfo } from '../protocol/connection.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { type Answer, type AnswerOptions, refuse } from './requests/answer.ts';
+import { type RequestHandler, type HandlerOptions, refuse } from './requests/request-handler.ts';
 import { type ClientAddress, connectionOf } from './access/connection.ts';
 import { type DiscoveryExchange, readQuery } from './discover.ts';
 import { statusPage } from './page/status-page.ts';
@@ -12,7 +12,7 @@ import { bearer } from './requests/request.ts';
 import { requestIdOf, withRequestId } from './requests/request-id.ts';
 
 /** The parts that the routes of the API need. */
-export interface RoutesOptions extends AnswerOptions {
+export interface RoutesOptions extends HandlerOptions {
   /** Returns the client's address, where the server that carries the app does not, or returns a wrong one. */
   readonly clientAddress?: ClientAddress | undefined;
   readonly readiness: () => Readiness;
@@ -49,7 +49,7 @@ export interface MetricsCaller {
 }
 
 /** The routes of the HTTPS API (contract, section 5). `answer` answers the calls of modules. */
-export function createRoutes(options: RoutesOptions, answer: Answer): Hono {
+export function createRoutes(options: RoutesOptions, answer: RequestHandler): Hono {
   const { toResponse } = options;
   const call = (c: Context): Response | Promise<Response> => {
     const { module = '', method = '' } = c.req.param();
@@ -143,7 +143,7 @@ const plainPath = /^https:\/\/[^/?#]+\/([\w-]+)\/([\w-]+)(?:\?|$)/;
  * Answers as the app of {@link createRoutes} does. Calls, which are most requests, bypass its router and its
  * objects for each request, since they need only `answer`.
  */
-export function createFetch(app: Hono, answer: Answer): Fetch {
+export function createFetch(app: Hono, answer: RequestHandler): Fetch {
   return (request, connection) => {
     const [, module, method] = plainPath.exec(request.url) ?? [];
     if (module === undefined || method === undefined || request.method === 'HEAD')

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
-import { unknownOptions } from '../config/unknown.ts';
+import { unknownOptions } from '../config/unknown-options.ts';
 import type { Module } from '../modules/module.ts';
 import { type BrokerMeasures, createBrokerMeasures, createBrokerMetrics } from './metrics/broker-metrics.ts';
 import { createExtensions } from '../extensions/extensions.ts';
@@ -27,9 +27,9 @@ import { type Certificate, loadCertificate } from './certificate.ts';
 import { closeToOthers } from './opening/file-permissions.ts';
 import { createCluster } from './cluster.ts';
 import { createCallKeys } from './call-keys.ts';
-import { createHeartbeats } from '../protocol/heartbeat.ts';
-import { type Opened, openRegistry } from './opening/open-registry.ts';
-import { isSame } from './opening/settings.ts';
+import { createScheduleMonitor } from '../protocol/schedule-monitor.ts';
+import { type OpenedRegistry, openRegistry } from './opening/open-registry.ts';
+import { isSame } from './opening/live-configuration.ts';
 import { createKeyedDiscovery, type KeyedDiscovery } from './discovery/keyed-discovery.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
 import { watchHealth } from './health/self-check.ts';
@@ -139,7 +139,7 @@ export async function openBroker({
   });
 }
 
-interface Parts extends Opened {
+interface Parts extends OpenedRegistry {
   readonly file: string;
   readonly log: Logger;
   readonly modules: Readonly<Record<string, Module>>;
@@ -154,9 +154,9 @@ interface Parts extends Opened {
 }
 
 function compose(parts: Parts): Broker {
-  const { store, settings, log, shared } = parts;
+  const { store, configuration, log, shared } = parts;
   const isShared = shared !== undefined;
-  const heartbeats = createHeartbeats();
+  const schedules = createScheduleMonitor();
   const closing = new AbortController();
   const measures = createMeasures();
   // Copies of one file or image have the same registry's id and the same certificate. This id distinguishes
@@ -164,7 +164,7 @@ function compose(parts: Parts): Broker {
   const instance = randomBytes(8).toString('hex');
   const trail = createBrokerAudit({
     file: parts.file,
-    config: settings.effective._audit,
+    config: configuration.effective._audit,
     instance,
     revision: () => store.revision,
     log,
@@ -177,12 +177,13 @@ function compose(parts: Parts): Broker {
   const callKeys = createCallKeys();
   const extensions = createExtensions({
     dir: parts.extensionDir,
-    config: settings.effective,
+    config: configuration.effective,
     services: own.services,
     log,
     onCall: parts.measured.extensions.observe,
     hostCommand: (kind, options) => (kind === 'python' ? pythonHostCommand(options) : parts.scriptHost()),
-    grantAccess: () => callKeys.give(open && { ...open.address, listenIp: settings.effective.api.listen_ip }),
+    grantAccess: () =>
+      callKeys.give(open && { ...open.address, listenIp: configuration.effective.api.listen_ip }),
   });
   const has = async (name: string): Promise<boolean> => (await store.get(name)) !== undefined;
   const discoveryOf = (config: Config): KeyedDiscovery | undefined =>
@@ -193,13 +194,13 @@ function compose(parts: Parts): Broker {
       dir: parts.backupDir,
       store,
       config,
-      options: () => settings.written,
-      heartbeat: heartbeats.of('backups'),
+      options: () => configuration.written,
+      schedule: schedules.of('backups'),
       log,
     });
   // A reload makes these again from the new options.
-  let discovery = discoveryOf(settings.effective);
-  let backups = backupsOf(settings.effective);
+  let discovery = discoveryOf(configuration.effective);
+  let backups = backupsOf(configuration.effective);
 
   let listeners: Promise<Listeners> | undefined;
   let open: Listeners | undefined;
@@ -210,15 +211,15 @@ function compose(parts: Parts): Broker {
   const cluster = shared && createCluster(shared, instance);
   const health = watchHealth({
     ...parts,
-    heartbeats,
+    schedules,
     selfQuery,
-    config: () => settings.effective,
+    config: () => configuration.effective,
     backups: { problem: () => backups.problem() },
     audit: trail.state,
     listeners: () => open,
   });
   const api = createApi({
-    config: settings.effective,
+    config: configuration.effective,
     registry: store,
     measures,
     others: createBrokerMetrics({
@@ -274,11 +275,11 @@ function compose(parts: Parts): Broker {
 
   async function reload(): Promise<void> {
     let certificate: Certificate | undefined;
-    const { before, needRestart } = await settings.reload(async (next) => {
+    const { before, needRestart } = await configuration.reload(async (next) => {
       certificate = await loadCertificate(next.api, parts.file, log, shared);
     });
-    const now = settings.effective;
-    await closeToOthers(parts.file, settings.written, log);
+    const now = configuration.effective;
+    await closeToOthers(parts.file, configuration.written, log);
     extensions.configure(now);
     api.configure(now);
     if (!isSame(before['discover'], now['discover'])) discovery = discoveryOf(now);
@@ -289,7 +290,7 @@ function compose(parts: Parts): Broker {
     if (certificate) await open?.renew({ certificate, discovery });
     trail.configure(now._audit);
     health.checkSoon();
-    for (const problem of unknownOptions(settings.written)) log.warn(problem, { file: parts.file });
+    for (const problem of unknownOptions(configuration.written)) log.warn(problem, { file: parts.file });
     if (needRestart.length > 0) {
       log.warn('these options take effect at the next start', { options: needRestart.join(', ') });
     }
@@ -299,9 +300,9 @@ function compose(parts: Parts): Broker {
   return {
     app: api.app,
     store,
-    isNew: settings.document === undefined,
+    isNew: configuration.document === undefined,
     get config() {
-      return settings.effective;
+      return configuration.effective;
     },
     reload() {
       if (closed) return Promise.reject(new BrokerError('unavailable', 'The broker has been closed'));
@@ -314,7 +315,7 @@ function compose(parts: Parts): Broker {
       if (closed) throw new BrokerError('unavailable', 'The broker has been closed');
       const doors = {
         fetch: api.fetch,
-        api: settings.effective.api,
+        api: configuration.effective.api,
         file: parts.file,
         shared,
         has,

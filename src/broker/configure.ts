@@ -9,7 +9,7 @@ import { acquireLock } from '../store/file/lock.ts';
 import type { Store } from '../store/store.ts';
 import { checkServices, loadConfiguration } from './opening/configuration.ts';
 import { closeToOthers } from './opening/file-permissions.ts';
-import { preparePlace } from './opening/place.ts';
+import { prepareFolder } from './opening/prepare-folder.ts';
 
 export interface Additions {
   /** The paths of added values, such as `ossec._access_key`. */
@@ -31,7 +31,7 @@ export async function addToConfiguration(
   first?: () => Promise<void>,
 ): Promise<Additions> {
   const entries = entriesOf(addition);
-  await preparePlace(file);
+  await prepareFolder(file);
   const lock = await acquireLock(file);
   try {
     const { document } = await loadConfiguration(file, undefined);

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { givenConfig } from '../config/given.ts';
+import { programConfig } from '../config/program-config.ts';
 import type { BrokerConfig, BrokerSections } from '../config/schema.ts';
 import { checkOwnModules } from '../modules/built-in.ts';
 import type { Module } from '../modules/module.ts';
@@ -63,7 +63,7 @@ export async function createBroker(options: CreateBrokerOptions): Promise<Broker
   return await openBroker({
     file: path.resolve(dir, 'bpbroker.json'),
     modules,
-    ...(config && { config: givenConfig(config, 'createBroker: config') }),
+    ...(config && { config: programConfig(config, 'createBroker: config') }),
     ...(log && { log }),
     ...(onAlive && { onAlive }),
   });

@@ -1,6 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { BrokerError, codeForStatus, type ErrorCode, isErrorCode } from '../protocol/errors.ts';
-import { type Head, JSON_TYPE, MAX_FRAME_BYTES, partBytes } from '../protocol/messages/extension.ts';
+import { type Head, JSON_TYPE, MAX_FRAME_BYTES, partBytes } from '../protocol/messages/extension-frames.ts';
 import { FRAMES_TYPE, type OutputFrame, SILENCE_MS } from '../protocol/messages/output-frames.ts';
 import { boundedText, tooLong } from '../runtime/http/bounded-text.ts';
 import type { ChannelResponse } from '../runtime/runtime.ts';

@@ -5,7 +5,7 @@ import { BrokerError } from '../protocol/errors.ts';
 import { ipVersion } from '../protocol/addresses/ip.ts';
 import { isEndpoint, isPrefix } from '../protocol/addresses/endpoint.ts';
 import { accessKeyProblem } from './access-key.ts';
-import { guardProblem, otherProblem, strayProblem } from './guards.ts';
+import { moduleKeyProblem, sectionKeyProblem, strayKeyProblem } from './access-key-problems.ts';
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
@@ -303,8 +303,8 @@ export function checkEach(options: JsonObject, source: string): void {
 
 function sectionProblem(key: string, value: Json): string | undefined {
   if (!isObject(value))
-    return strayProblem(key, value) ?? `option ${key}: expected an object, got ${kindOf(value)}`;
-  return isGuarding(key) ? guardProblem(key, value) : otherProblem(key, value);
+    return strayKeyProblem(key, value) ?? `option ${key}: expected an object, got ${kindOf(value)}`;
+  return isGuarding(key) ? moduleKeyProblem(key, value) : sectionKeyProblem(key, value);
 }
 
 /**

@@ -1,10 +1,10 @@
 import type { JsonObject } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { within } from '../protocol/within.ts';
+import { resolveWithin } from '../protocol/timeout.ts';
 import type { Module } from '../modules/module.ts';
 import { loadExecutable } from './executables/executable-module.ts';
 import { readLimits } from './limits.ts';
-import type { ExtensionsOptions, LoadedExtension, Parts } from './loaded-extension.ts';
+import type { ExtensionsOptions, LoadedExtension, ModuleParts } from './loaded-extension.ts';
 import { createLocks } from './locks.ts';
 import { findExtension, versionOf } from './lookup.ts';
 import { unsafePart } from './ownership.ts';
@@ -42,9 +42,9 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
   const former = new Set<LoadedExtension>();
   const locks = createLocks();
   // One for each name, kept when its file changes.
-  const semaphore = new Map<string, Semaphore>();
+  const semaphores = new Map<string, Semaphore>();
   const looks = createLooks();
-  const formerSlots: Semaphore[] = [];
+  const formerSemaphores: Semaphore[] = [];
   let closed = false;
 
   const load = async (name: string): Promise<LoadedExtension | undefined> => {
@@ -62,10 +62,10 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
     if (!extension) return undefined;
     const limits = readLimits(name, config);
     const { concurrency, queue } = limits;
-    const turns =
-      semaphore.get(name) ?? createSemaphore(`Extension '${name}'`, concurrency, queue, options.onCall);
-    semaphore.set(name, turns);
-    const parts: Parts = { ...options, extension, limits, turns, ownConfig: withoutKey(config) };
+    const semaphore =
+      semaphores.get(name) ?? createSemaphore(`Extension '${name}'`, concurrency, queue, options.onCall);
+    semaphores.set(name, semaphore);
+    const parts: ModuleParts = { ...options, extension, limits, semaphore, ownConfig: withoutKey(config) };
     const made = extension.kind === 'executable' ? loadExecutable(parts) : loadScript(parts, locks);
     loaded.set(name, made);
     return made;
@@ -81,14 +81,14 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
 
   return {
     configure(next) {
-      const names = new Set([...loaded.keys(), ...semaphore.keys()]);
+      const names = new Set([...loaded.keys(), ...semaphores.keys()]);
       for (const name of names) {
         if (JSON.stringify(modules[name]) === JSON.stringify(next[name])) continue;
         setAside(name);
-        // Its limits may have changed; calls in progress keep their places in the old semaphore.
-        const turns = semaphore.get(name);
-        if (turns) formerSlots.push(turns);
-        semaphore.delete(name);
+        // Its limits may have changed; calls in progress keep their places in the old semaphores.
+        const semaphore = semaphores.get(name);
+        if (semaphore) formerSemaphores.push(semaphore);
+        semaphores.delete(name);
       }
       modules = next;
     },
@@ -108,8 +108,10 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
       closed = true;
       const all = [...loaded.values(), ...former];
       for (const { retire } of all) retire(false);
-      const idle = Promise.all([...semaphore.values(), ...formerSlots].map((turns) => turns.idle()));
-      await within(graceMs, idle);
+      const idle = Promise.all(
+        [...semaphores.values(), ...formerSemaphores].map((semaphore) => semaphore.idle()),
+      );
+      await resolveWithin(graceMs, idle);
       for (const { retire } of all) retire(true);
       loaded.clear();
       former.clear();

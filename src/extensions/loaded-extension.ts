@@ -42,10 +42,10 @@ export interface LoadedExtension {
 }
 
 /** The parts of the module of an extension. */
-export interface Parts extends ExtensionsOptions {
+export interface ModuleParts extends ExtensionsOptions {
   readonly extension: Extension;
   readonly limits: Limits;
-  readonly turns: Semaphore;
+  readonly semaphore: Semaphore;
   /** The module's own configuration, without its access key. */
   readonly ownConfig: JsonObject;
 }

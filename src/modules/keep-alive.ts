@@ -1,4 +1,4 @@
-import { within } from '../protocol/within.ts';
+import { resolveWithin } from '../protocol/timeout.ts';
 
 /**
  * Yields the values of `source`, and `undefined` whenever it has been silent for `ms` milliseconds, so that a
@@ -10,7 +10,7 @@ export async function* withKeepAlive<T>(source: AsyncIterable<T>, ms: number): A
   try {
     let next = iterator.next();
     for (;;) {
-      const item = await within(ms, next);
+      const item = await resolveWithin(ms, next);
       if (item === undefined) {
         yield undefined;
         continue;

@@ -17,7 +17,7 @@ export interface CommandResult {
 }
 
 /** The kind of the file at a path; a link is not followed. */
-export interface Standing {
+export interface PathInfo {
   readonly kind: 'file' | 'folder' | 'other';
   /** Permission bits. */
   readonly mode: number;
@@ -34,7 +34,7 @@ export interface System {
   run(command: readonly string[]): Promise<CommandResult>;
   /** The path of a program of this name on the PATH. */
   findProgram(name: string): Promise<string | undefined>;
-  stat(file: string): Promise<Standing | undefined>;
+  stat(file: string): Promise<PathInfo | undefined>;
   readText(file: string): Promise<string | undefined>;
   sameContent(one: string, other: string): Promise<boolean>;
   /** Writes a file whole or not at all. */
@@ -58,7 +58,7 @@ export function thisSystem(): System {
     isRoot: process.getuid && process.getuid() === 0,
     run: runProgram,
     findProgram: (name) => findOnPath(name, process.env, windows),
-    stat: standingAt,
+    stat: pathInfo,
     async readText(file) {
       return readFile(file, 'utf8').catch(absent);
     },
@@ -115,13 +115,13 @@ async function findOnPath(name: string, env: Environment, windows: boolean): Pro
   const folders = (env['PATH'] ?? env['Path'] ?? '').split(path.delimiter).filter(Boolean);
   for (const folder of folders) {
     const file = path.join(folder, windows ? `${name}.exe` : name);
-    const found = await standingAt(file);
+    const found = await pathInfo(file);
     if (found && found.kind !== 'folder') return file;
   }
   return undefined;
 }
 
-async function standingAt(file: string): Promise<Standing | undefined> {
+async function pathInfo(file: string): Promise<PathInfo | undefined> {
   const info = await lstat(file).catch(absent);
   if (!info) return undefined;
   const ordinary = info.isDirectory() ? 'folder' : 'file';

@@ -19,8 +19,8 @@ export const runtime: Runtime = {
   },
   sharedHeaders: (headers) => new Headers(headers),
   ...bunFiles,
-  onReaderGone(action) {
-    void import('./bun/reader.ts').then(({ onReaderGone }) => onReaderGone(bunFiles.fs(), action));
+  onBrokenPipe(action) {
+    void import('./bun/broken-pipe.ts').then(({ onBrokenPipe }) => onBrokenPipe(bunFiles.fs(), action));
   },
   exit: (code) => process.exit(code),
   openChannel: openBunChannel,

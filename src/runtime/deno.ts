@@ -2,7 +2,7 @@ import { Socket } from 'node:net';
 import { runtime as node } from './node.ts';
 import { libcNames } from './system/libc.ts';
 import { serveNode } from './node/server.ts';
-import { hasReader, lookForReader, type Poll } from './stdio/reader-gone.ts';
+import { isPipeOrSocket, pollForBrokenPipe, type Poll } from './stdio/broken-pipe.ts';
 import type { Runtime } from './runtime.ts';
 import { streamWriter } from './stdio/stream-writer.ts';
 import { writeAll } from './stdio/write-all.ts';
@@ -40,10 +40,10 @@ export const runtime: Runtime = {
   // Deno's `process.stderr` waits for the reader.
   writeErrorLater: streamWriter(() => new Socket({ fd: 2, readable: false, writable: true })),
   print: async (text) => writeAll(write, 1, Buffer.from(text)),
-  onReaderGone(action) {
-    if (process.platform === 'win32' || !hasReader(node.fs())) return;
+  onBrokenPipe(action) {
+    if (process.platform === 'win32' || !isPipeOrSocket(node.fs())) return;
     const poll = loadPoll();
-    if (poll) lookForReader(poll, action);
+    if (poll) pollForBrokenPipe(poll, action);
   },
   exit: (code) => process.exit(code),
   ownCommand: () => [process.execPath, 'run', '-A', '--no-lock', '--quiet', process.argv[1] ?? ''],

@@ -19,8 +19,8 @@ export const runtime: Runtime = {
   write: fs.writeSync,
   writeErrorLater: streamWriter(() => process.stderr),
   print: async (text) => writeAll(fs.writeSync, 1, Buffer.from(text)),
-  onReaderGone(action) {
-    void import('./node/reader.ts').then(({ onReaderGone }) => onReaderGone(action));
+  onBrokenPipe(action) {
+    void import('./node/broken-pipe.ts').then(({ onBrokenPipe }) => onBrokenPipe(action));
   },
   exit(code) {
     for (const fd of [0, 1, 2]) closeIfHungUp(fd);

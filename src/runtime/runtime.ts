@@ -50,7 +50,7 @@ export interface Runtime {
    * ms, and writes nothing. It does not keep the process alive. Where the system does not report it (Windows;
    * Node on macOS; Deno without `--allow-ffi`), `action` is never called; the next write fails there.
    */
-  onReaderGone(action: () => void): void;
+  onBrokenPipe(action: () => void): void;
   /** Ends the process at once. */
   exit(code: number): never;
   /**

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { createPageText, pageReply } from '../../src/modules/services/page.ts';
+import { createPageText, pageReply } from '../../src/modules/services/page-text.ts';
 import type { JsonObject } from '../../src/protocol/formats/data.ts';
 import { type Asked, openApp } from '../broker/support.ts';
 

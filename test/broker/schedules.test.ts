@@ -11,7 +11,7 @@ import { defaults } from '../../src/config/schema.ts';
 import type { FileStore } from '../../src/store/file/file-store.ts';
 import { startHealth } from '../../src/broker/health/health.ts';
 import { type Logger, silentLogger } from '../../src/protocol/logger.ts';
-import { createHeartbeats } from '../../src/protocol/heartbeat.ts';
+import { createScheduleMonitor } from '../../src/protocol/schedule-monitor.ts';
 import { createExpiry } from '../../src/store/memory/expiry.ts';
 import { put } from '../store/support.ts';
 import { tempDir } from '../support/temp.ts';
@@ -121,7 +121,7 @@ describe('a loop that has died', () => {
       } as unknown as FileStore,
       backups: { problem: () => undefined },
       config: () => defaults,
-      heartbeats: { ...createHeartbeats(), stopped: () => ['backups'] },
+      schedules: { ...createScheduleMonitor(), overdue: () => ['backups'] },
       log: silentLogger,
       selfQuery: createSelfQuery(),
       onAlive: undefined,
@@ -140,24 +140,24 @@ describe('a loop that has died', () => {
   });
 
   it('shows once its round is overdue, by its name, and no longer when it goes on', async () => {
-    const heartbeats = createHeartbeats({ graceMs: 5, confirmMs: 5 });
-    const heartbeat = heartbeats.of('backups');
-    heartbeats.of('at rest').rest();
-    heartbeat.expect(60_000);
-    assert.deepEqual(heartbeats.stopped(), []);
-    heartbeat.expect(1);
-    await waitFor('it to show', () => heartbeats.stopped().length > 0);
-    assert.deepEqual(heartbeats.stopped(), ['backups']);
-    heartbeat.expect(60_000);
-    assert.deepEqual(heartbeats.stopped(), []);
+    const schedules = createScheduleMonitor({ graceMs: 5, confirmMs: 5 });
+    const schedule = schedules.of('backups');
+    schedules.of('at rest').rest();
+    schedule.expect(60_000);
+    assert.deepEqual(schedules.overdue(), []);
+    schedule.expect(1);
+    await waitFor('it to show', () => schedules.overdue().length > 0);
+    assert.deepEqual(schedules.overdue(), ['backups']);
+    schedule.expect(60_000);
+    assert.deepEqual(schedules.overdue(), []);
   });
 
   it('does not show for a process that was stopped, or a host that slept, before its timers come', async () => {
-    const heartbeats = createHeartbeats({ graceMs: 0, confirmMs: 60_000 });
-    const heartbeat = heartbeats.of('backups');
-    heartbeat.expect(-10_000);
-    assert.deepEqual(heartbeats.stopped(), []);
-    heartbeat.expect(60_000);
-    assert.deepEqual(heartbeats.stopped(), []);
+    const schedules = createScheduleMonitor({ graceMs: 0, confirmMs: 60_000 });
+    const schedule = schedules.of('backups');
+    schedule.expect(-10_000);
+    assert.deepEqual(schedules.overdue(), []);
+    schedule.expect(60_000);
+    assert.deepEqual(schedules.overdue(), []);
   });
 });

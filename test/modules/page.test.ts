@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
-import { createPageText, type PageText } from '../../src/modules/services/page.ts';
+import { createPageText, type PageText } from '../../src/modules/services/page-text.ts';
 import type { Entry } from '../../src/protocol/registry/entry.ts';
 
 /** Memory of which nothing is left once it is not held: what garbage collection may do at any moment. */

@@ -5,7 +5,7 @@ import type { Home } from '../../src/config/paths.ts';
 import { recordOf } from '../../src/os-service/record.ts';
 import type { ServiceManager, ServiceSpec } from '../../src/os-service/service.ts';
 import { applySteps, type Step } from '../../src/os-service/step.ts';
-import { windowsCommandLine } from '../../src/os-service/windows/kind.ts';
+import { windowsCommandLine } from '../../src/os-service/windows/service-wrapper.ts';
 import { batchFile, taskDefinition } from '../../src/os-service/windows/task.ts';
 import { windows } from '../../src/os-service/windows/windows.ts';
 import { winswSettings } from '../../src/os-service/windows/winsw.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { scriptHostCommand } from '../../src/extensions/host/command.ts';
-import { hostVariables } from '../../src/protocol/messages/extension.ts';
+import { hostVariables } from '../../src/protocol/messages/extension-frames.ts';
 import { atEnd } from './cleanup.ts';
 
 /**

@@ -2,7 +2,7 @@ import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import tls from 'node:tls';
-import { deriveKeys, encodeKeyedReply, nonceOfReply } from '../../src/protocol/discovery/keyed-discovery.ts';
+import { deriveKeys, encodeKeyedReply, nonceOfReply } from '../../src/protocol/discovery/keyed-datagrams.ts';
 import type { Certificate } from '../../src/broker/certificate.ts';
 
 /**

@@ -2,7 +2,7 @@ import type { Call, CallOrigin, Reply } from '../../modules/module.ts';
 import { changesOf, type EntryChange } from '../../modules/services/changes.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { comesInParts } from '../requests/response.ts';
-import { watched } from './execution-end.ts';
+import { auditedReply } from './audited-reply.ts';
 import { type AuditEvent, type AuditRecord, boundedData, boundedText } from './record.ts';
 import { createRefusals } from './refusals.ts';
 
@@ -80,7 +80,7 @@ export function createAudit(sink: AuditSink): Audit {
     const problem = sink.isRequired ? sink.problem() : undefined;
     if (problem === undefined) return;
     const error = unwritable('unavailable', `Nothing was done: ${problem}`);
-    await refusals.note({ ...record, ...outcomeOf(error) });
+    await refusals.record({ ...record, ...outcomeOf(error) });
     throw error;
   }
 
@@ -114,7 +114,7 @@ export function createAudit(sink: AuditSink): Audit {
         if (done.length > 0) await writeChanges(record, done);
         const failed = { ...record, ...outcomeOf(error, call) };
         // A write that may have been done always has a line, however many refusals came before.
-        await (failed.outcome === 'outcome_unknown' ? sink.write(failed) : refusals.note(failed));
+        await (failed.outcome === 'outcome_unknown' ? sink.write(failed) : refusals.record(failed));
         throw error;
       }
       const isWritten = await writeChanges(record, changesOf(reply));
@@ -149,7 +149,7 @@ export function createAudit(sink: AuditSink): Audit {
       const { status, body } = reply ?? {};
       const ok = { outcome: 'ok', status: status ?? 200 };
       if (comesInParts(reply))
-        return watched(reply, (end) =>
+        return auditedReply(reply, (end) =>
           ended('error' in end ? outcomeOf(end.error, call) : { ...ok, outcome: end.outcome }),
         );
       if (status === undefined && body === undefined) await ended({ outcome: 'internal', status: 500 });
@@ -157,7 +157,7 @@ export function createAudit(sink: AuditSink): Audit {
       return reply;
     },
     async refused(asked, error) {
-      await refusals.note({ ...recordOf('refusal', asked), ...outcomeOf(error) });
+      await refusals.record({ ...recordOf('refusal', asked), ...outcomeOf(error) });
     },
     flush: () => refusals.flush(),
   };

@@ -1,4 +1,4 @@
-import { type Metric, one } from '../metrics/metric.ts';
+import { type Metric, singleMetric } from '../metrics/metric.ts';
 
 /** The counts of lines of an audit trail since the start. */
 export interface AuditCounts {
@@ -8,8 +8,13 @@ export interface AuditCounts {
 
 export function auditMetrics({ lines, lost }: AuditCounts): Metric[] {
   return [
-    one('counter', 'bpbroker_audit_lines_total', 'Lines of the audit trail that were written.', lines),
-    one(
+    singleMetric(
+      'counter',
+      'bpbroker_audit_lines_total',
+      'Lines of the audit trail that were written.',
+      lines,
+    ),
+    singleMetric(
       'counter',
       'bpbroker_audit_lines_lost_total',
       'Lines of the audit trail that could not be written.',

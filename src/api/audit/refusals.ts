@@ -9,7 +9,7 @@ import type { AuditRecord } from './record.ts';
  */
 export interface Refusals {
   /** Writes the record, or counts it. Resolves once it is written, at once where it is counted. */
-  note(record: AuditRecord): Promise<void>;
+  record(record: AuditRecord): Promise<void>;
   /** Writes the counts now. */
   flush(): Promise<void>;
 }
@@ -78,7 +78,7 @@ export function createRefusals(
   }
 
   return {
-    async note(record) {
+    async record(record) {
       if (timer === undefined) begin();
       const source = sourceOf(record.source ?? '');
       if (source.lines < limits.perSource && lines < limits.overall) {

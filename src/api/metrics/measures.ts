@@ -1,8 +1,8 @@
 import type { WaitObserver, WaitOutcome } from '../../modules/services/wait.ts';
-import { params } from '../../protocol/registry/services.ts';
+import { params } from '../../protocol/registry/services-params.ts';
 import type { KeyRefusal } from '../access/access-keys.ts';
 import { createHistogram, type Histogram } from './histogram.ts';
-import { each, type Metric, one } from './metric.ts';
+import { labelledMetric, type Metric, singleMetric } from './metric.ts';
 import { createRequestMeter, type RequestMeter } from './requests.ts';
 
 /** The measurements of a serving API. */
@@ -42,7 +42,7 @@ export function createMeasures(): Measures {
     },
     metrics: () => [
       ...requests.metrics(),
-      one('gauge', 'bpbroker_waiting_clients', 'Requests that wait for entries.', waiting),
+      singleMetric('gauge', 'bpbroker_waiting_clients', 'Requests that wait for entries.', waiting),
       {
         name: 'bpbroker_wait_duration_seconds',
         help: 'How long requests waited for entries, by how the wait ended.',
@@ -52,7 +52,7 @@ export function createMeasures(): Measures {
           value: histogram.distribution(),
         })),
       },
-      each(
+      labelledMetric(
         'counter',
         'bpbroker_access_key_refusals_total',
         'Calls refused for their access key: none given, a wrong one, or too many wrong ones before.',

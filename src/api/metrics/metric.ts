@@ -33,12 +33,12 @@ export interface Distribution {
 }
 
 /** A metric of one number. */
-export function one(type: 'counter' | 'gauge', name: string, help: string, value: number): Metric {
+export function singleMetric(type: 'counter' | 'gauge', name: string, help: string, value: number): Metric {
   return { type, name, help, samples: [{ value }] };
 }
 
 /** A metric with a number for each value of one label. */
-export function each(
+export function labelledMetric(
   type: 'counter' | 'gauge',
   name: string,
   help: string,

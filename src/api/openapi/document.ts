@@ -1,12 +1,12 @@
 import { METRICS_SECTION } from '../../config/schema.ts';
 import type { JsonObject } from '../../protocol/formats/data.ts';
 import { VERSION } from '../../protocol/version.ts';
-import { answers, json, ref, responses, schemas } from './answers.ts';
+import { responsesOf, json, ref, responses, schemas } from './responses.ts';
 import { type Operation, operations } from './operations.ts';
 import { inputSchema } from './schemas.ts';
 
 /** The parts of a broker that its document shows. */
-export interface Described {
+export interface ApiDescription {
   /** Whether a module may be called. */
   isEnabled(module: string): boolean;
   /** Whether it asks for an access key. */
@@ -24,7 +24,7 @@ export interface Described {
 const ofEveryCall = [400, 401, 403, 404, 413, 429, 500];
 
 /** The OpenAPI 3.1 document of a broker's API. */
-export function openApiDocument(described: Described): JsonObject {
+export function openApiDocument(described: ApiDescription): JsonObject {
   const enabled = operations.filter(({ module }) => described.isEnabled(module));
   const modules = [...new Set(enabled.map(({ module }) => module))];
   return {
@@ -64,8 +64,8 @@ export function openApiDocument(described: Described): JsonObject {
   };
 }
 
-function methodItem(operation: Operation, { guards }: Described): JsonObject {
-  const { module, method, summary, params, notes, example, answer, failing } = operation;
+function methodItem(operation: Operation, { guards }: ApiDescription): JsonObject {
+  const { module, method, summary, params, docs, example, answer, failing } = operation;
   return {
     post: {
       operationId: `${module}${method}`,
@@ -74,9 +74,9 @@ function methodItem(operation: Operation, { guards }: Described): JsonObject {
       security: guards(module) ? [{ accessKey: [] }] : [],
       requestBody: {
         required: true,
-        content: { 'application/json': { schema: inputSchema(params, notes), example } },
+        content: { 'application/json': { schema: inputSchema(params, docs), example } },
       },
-      responses: answers(answer, [...ofEveryCall, ...failing]),
+      responses: responsesOf(answer, [...ofEveryCall, ...failing]),
     },
   };
 }
@@ -109,7 +109,7 @@ const otherItem: JsonObject = {
         },
       },
     },
-    responses: answers({ description: 'What the method returns', content: { '*/*': {} } }, [
+    responses: responsesOf({ description: 'What the method returns', content: { '*/*': {} } }, [
       ...ofEveryCall,
       503,
       504,
@@ -125,7 +125,7 @@ const identityItem: JsonObject = read('identity', 'Which running broker this is'
   '200': { description: 'Nothing of it is a secret', content: json(ref('schemas', 'Identity')) },
 });
 
-function metricsItem({ guards }: Described): JsonObject {
+function metricsItem({ guards }: ApiDescription): JsonObject {
   const isGuarded = guards(METRICS_SECTION);
   const given = {
     description: 'The text format of Prometheus',
@@ -137,7 +137,7 @@ function metricsItem({ guards }: Described): JsonObject {
       tags: ['broker'],
       summary: 'The metrics',
       security: isGuarded ? [{ accessKey: [] }] : [],
-      responses: answers(given, isGuarded ? [401, 403, 429] : []),
+      responses: responsesOf(given, isGuarded ? [401, 403, 429] : []),
     },
   };
 }

@@ -1,11 +1,11 @@
 import type * as v from 'valibot';
 import { pingParams } from '../../modules/ping.ts';
 import type { JsonObject } from '../../protocol/formats/data.ts';
-import { MAX_UNSET } from '../../protocol/registry/members.ts';
+import { MAX_UNSET } from '../../protocol/registry/member-paths.ts';
 import { MAX_NAME_BYTES } from '../../protocol/registry/names.ts';
-import { MAX_PAGE, params } from '../../protocol/registry/services.ts';
-import { json, ref } from './answers.ts';
-import type { ParameterNote } from './schemas.ts';
+import { MAX_PAGE, params } from '../../protocol/registry/services-params.ts';
+import { json, ref } from './responses.ts';
+import type { ParameterDoc } from './schemas.ts';
 
 /** A method of a built-in module, as the document describes it. */
 export interface Operation {
@@ -14,7 +14,7 @@ export interface Operation {
   readonly summary: string;
   /** The schema of its parameters. */
   readonly params: v.GenericSchema;
-  readonly notes: Readonly<Record<string, ParameterNote>>;
+  readonly docs: Readonly<Record<string, ParameterDoc>>;
   /** Parameters of a call that succeeds after the examples of the methods before it. */
   readonly example: JsonObject;
   /** The schema of its answer with status 200. */
@@ -25,7 +25,7 @@ export interface Operation {
 
 const whole: JsonObject = { type: 'integer', minimum: 0 };
 const duration = { text: { pattern: '^\\d+(\\.\\d+)?(ms|s|m|h|d)?$' }, number: { minimum: 0 } } as const;
-const notes: Readonly<Record<string, ParameterNote>> = {
+const docs: Readonly<Record<string, ParameterDoc>> = {
   name: {
     description: `1 to ${MAX_NAME_BYTES} bytes of UTF-8, no control characters, not beginning with '_'`,
     text: { minLength: 1, maxLength: MAX_NAME_BYTES, pattern: '^[^_]' },
@@ -77,16 +77,16 @@ const notes: Readonly<Record<string, ParameterNote>> = {
   entries: { description: 'Whether the answer has the entries, and not their count alone; default true' },
 };
 /** In a list, `after` is a name; in a watch, a revision. */
-const listNotes = { ...notes, after: { description: 'The `next` of the page before' } };
-const deleteNotes = {
-  ...notes,
+const listDocs = { ...docs, after: { description: 'The `next` of the page before' } };
+const deleteDocs = {
+  ...docs,
   prefix: {
     description: `Instead of the name: all entries whose names begin with this, ${MAX_PAGE} of them in one request`,
     text: { minLength: 1 },
   },
   after: { description: 'With the prefix: the `next` of the answer before' },
 };
-const watchNotes = { ...notes, after: { description: 'Begin after this revision', number: whole } };
+const watchDocs = { ...docs, after: { description: 'Begin after this revision', number: whole } };
 
 const given = (description: string, schema: string): JsonObject => ({
   description,
@@ -98,7 +98,7 @@ const events: JsonObject = {
     'Server-Sent Events: `watching`, then `put`, `delete`, `expire` and `reset` with the revision as id',
   content: { 'text/event-stream': { schema: { type: 'string' } } },
 };
-const ofServices = { module: 'services', notes } as const;
+const ofServices = { module: 'services', docs } as const;
 const full = [503, 507];
 
 /** Ordered so that their examples succeed one after another. */
@@ -108,7 +108,7 @@ export const operations: readonly Operation[] = [
     method: 'Ping',
     summary: 'Returns its data, with the address of the caller',
     params: pingParams,
-    notes: { data: { description: 'Anything; default an empty string' } },
+    docs: { data: { description: 'Anything; default an empty string' } },
     example: { data: 'hello' },
     answer: given('The data; a string that is not the JSON of an object as `_str`', 'PingAnswer'),
     failing: [],
@@ -136,7 +136,7 @@ export const operations: readonly Operation[] = [
     method: 'List',
     summary: 'Returns entries in the byte order of their names, or waits until enough exist',
     params: params.List,
-    notes: listNotes,
+    docs: listDocs,
     example: { prefix: 'web', limit: 100, wait_count: 1, wait: '1s' },
     answer: given('A page of entries', 'ListAnswer'),
     failing: [503],
@@ -146,7 +146,7 @@ export const operations: readonly Operation[] = [
     method: 'Watch',
     summary: 'Reports each change as it happens',
     params: params.Watch,
-    notes: watchNotes,
+    docs: watchDocs,
     example: { prefix: 'web' },
     answer: events,
     failing: [503],
@@ -183,7 +183,7 @@ export const operations: readonly Operation[] = [
     method: 'Delete',
     summary: 'Deletes an entry, or all under a prefix; succeeds where none exists',
     params: params.Delete,
-    notes: deleteNotes,
+    docs: deleteDocs,
     example: { name: 'web1' },
     answer: given('The entry is deleted, or the entries are', 'DeleteAnswer'),
     failing: [409, ...full],

@@ -6,11 +6,11 @@ import type { Logger } from '../../protocol/logger.ts';
 export function abandon({ body }: Pick<Reply, 'body'>, log: Logger): void {
   if (typeof body !== 'object' || !(Symbol.asyncIterator in body)) return;
   const ended = async (): Promise<unknown> => body[Symbol.asyncIterator]().return?.();
-  sayFailure(ended(), log);
+  logFailure(ended(), log);
 }
 
 /** Logs the error of an answer's end that has no reader. */
-export function sayFailure(end: Promise<unknown>, log: Logger): void {
+export function logFailure(end: Promise<unknown>, log: Logger): void {
   end.catch((error: unknown) => {
     log.warn('an answer that was not sent could not be ended', { error: messageOf(error) });
   });

@@ -2,7 +2,7 @@ import { isModuleKey } from '../../config/schema.ts';
 import type { Call, Module, Reply } from '../../modules/module.ts';
 import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { isMethodName, isPrivate } from '../../protocol/messages/extension.ts';
+import { isMethodName, isPrivate } from '../../protocol/messages/extension-frames.ts';
 import { isBuiltIn } from '../../modules/built-in.ts';
 import type { AccessKeys } from '../access/access-keys.ts';
 import type { Audit } from '../audit/audit.ts';

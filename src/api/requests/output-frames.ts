@@ -1,8 +1,8 @@
 import { withKeepAlive } from '../../modules/keep-alive.ts';
-import { within } from '../../protocol/within.ts';
+import { resolveWithin } from '../../protocol/timeout.ts';
 import type { Reply } from '../../modules/module.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
-import { JSON_TYPE, type Part } from '../../protocol/messages/extension.ts';
+import { JSON_TYPE, type Part } from '../../protocol/messages/extension-frames.ts';
 import { FRAMES_TYPE, HEARTBEAT_MS, type OutputFrame } from '../../protocol/messages/output-frames.ts';
 import { EVENT_STREAM, isWhole } from './response.ts';
 
@@ -27,7 +27,7 @@ export async function inFrames(
   reply: Promise<Reply> | Reply,
   explain: (error: unknown) => BrokerError,
 ): Promise<Reply> {
-  const begun = await within(PATIENCE_MS, Promise.resolve(reply));
+  const begun = await resolveWithin(PATIENCE_MS, Promise.resolve(reply));
   if (begun && (isWhole(begun) || begun.contentType === EVENT_STREAM)) return begun;
   return { contentType: FRAMES_TYPE, body: { [Symbol.asyncIterator]: () => linesOf(reply, explain) } };
 }

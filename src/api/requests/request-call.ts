@@ -2,7 +2,7 @@ import type { Registry } from '../../client/registry/registry.ts';
 import type { Call, CallOrigin, Module, Reply } from '../../modules/module.ts';
 import { ownRegistry } from '../../modules/services/own-registry.ts';
 import type { Dispatcher } from './dispatcher.ts';
-import { type FirstSignal, firstOf } from './first-signal.ts';
+import { type AnySignal, anySignal } from './any-signal.ts';
 import { requestIdOf, withRequestId } from './request-id.ts';
 import type { ConnectionInfo } from '../../protocol/connection.ts';
 import { type Logger, withFields } from '../../protocol/logger.ts';
@@ -32,7 +32,7 @@ export class RequestCall implements Call {
   readonly #module: string;
   readonly #method: string;
   readonly #key: () => string | undefined;
-  #signal: FirstSignal | undefined;
+  #signal: AnySignal | undefined;
   #registry: Registry | undefined;
   #kept = false;
   #isNamed = false;
@@ -65,7 +65,7 @@ export class RequestCall implements Call {
   }
 
   get signal(): AbortSignal {
-    this.#signal ??= firstOf(this.#request.signal, this.#context.closing);
+    this.#signal ??= anySignal(this.#request.signal, this.#context.closing);
     return this.#signal.signal;
   }
 

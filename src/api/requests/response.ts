@@ -1,7 +1,7 @@
 import type { Reply } from '../../modules/module.ts';
 import { type Logger, silentLogger } from '../../protocol/logger.ts';
-import { abandon, sayFailure } from './abandon.ts';
-import { JSON_TYPE } from '../../protocol/messages/extension.ts';
+import { abandon, logFailure } from './abandon.ts';
+import { JSON_TYPE } from '../../protocol/messages/extension-frames.ts';
 import { type ConnectionInfo, UNREAD_TIMEOUT_MS } from '../../protocol/connection.ts';
 
 /**
@@ -37,7 +37,7 @@ export function comesInParts(reply: Reply): reply is ReplyInParts {
 }
 
 /** The parts that an answer in parts needs besides. */
-export interface Parting {
+export interface Delivery {
   /** The connection that carries it. */
   readonly connection: Pick<ConnectionInfo, 'drop'>;
   /** Called when it has ended in any way. */
@@ -45,7 +45,7 @@ export interface Parting {
 }
 
 /** Makes an HTTP response of an answer. */
-export type Responder = (reply: Reply, parting?: Parting) => Response;
+export type Responder = (reply: Reply, delivery?: Delivery) => Response;
 
 /** Returns headers in the form that costs a runtime the least when many responses share them. */
 export type ShareHeaders = (headers: Readonly<Record<string, string>>) => Record<string, string> | Headers;
@@ -57,13 +57,13 @@ export function createResponder(
 ): Responder {
   // Most answers share this one.
   const plainJson = { status: 200, headers: shareHeaders({ 'content-type': JSON_TYPE, ...guards }) };
-  return (reply, parting) => toResponse(reply, plainJson, parting, log);
+  return (reply, delivery) => toResponse(reply, plainJson, delivery, log);
 }
 
 function toResponse(
   reply: Reply,
   plainJson: ResponseInit,
-  parting: Parting | undefined,
+  delivery: Delivery | undefined,
   log: Logger,
 ): Response {
   const { status = 200, contentType = JSON_TYPE, body } = reply;
@@ -74,19 +74,19 @@ function toResponse(
   if (status === 401) headers['www-authenticate'] = 'Bearer';
   if (bodiless.has(status)) {
     abandon(reply, log);
-    parting?.onEnd();
+    delivery?.onEnd();
     const { 'content-type': _none, ...others } = headers;
     return new Response(null, { status, headers: others });
   }
   if (whole) return new Response(body, { status, headers });
   // Tells reverse proxies to pass events on at once.
   headers['x-accel-buffering'] = 'no';
-  const stream = streamOf(body, parting);
+  const stream = streamOf(body, delivery);
   try {
     return new Response(stream, { status, headers });
   } catch (error) {
     // HTTP cannot carry it: the answer ends unread, and its place among the streams is free.
-    sayFailure(stream.cancel(error), log);
+    logFailure(stream.cancel(error), log);
     throw error;
   }
 }
@@ -102,7 +102,7 @@ const SLICE = 16 * 1024;
 
 function streamOf(
   parts: AsyncIterable<string | Uint8Array>,
-  parting: Parting | undefined,
+  delivery: Delivery | undefined,
 ): ReadableStream<Uint8Array> {
   const iterator = parts[Symbol.asyncIterator]();
   const encoder = new TextEncoder();
@@ -116,7 +116,7 @@ function streamOf(
     // first limit ends it.
     clearTimeout(unread);
     unread = setTimeout(() => {
-      if (!parting?.connection.drop()) controller.error(new Error('The client does not read the answer'));
+      if (!delivery?.connection.drop()) controller.error(new Error('The client does not read the answer'));
     }, UNREAD_TIMEOUT_MS);
   }
 
@@ -127,7 +127,7 @@ function streamOf(
         while (rest.length === 0) {
           const { done, value } = await iterator.next();
           if (done) {
-            parting?.onEnd();
+            delivery?.onEnd();
             controller.close();
             return;
           }
@@ -135,16 +135,16 @@ function streamOf(
         }
         send(controller);
       } catch (error) {
-        parting?.onEnd();
+        delivery?.onEnd();
         // Bun ends an answer whose stream fails as if it were whole. Once the connection is closed, the
         // stream is cancelled, and this wait ends with it.
-        if (parting?.connection.drop()) await new Promise<never>(() => undefined);
+        if (delivery?.connection.drop()) await new Promise<never>(() => undefined);
         throw error;
       }
     },
     async cancel() {
       clearTimeout(unread);
-      parting?.onEnd();
+      delivery?.onEnd();
       await iterator.return?.();
     },
   });

@@ -5,7 +5,7 @@ import { asBrokerError } from '../../store/file/disk-errors.ts';
 import { readSnapshot } from '../../store/file/document/snapshot.ts';
 import { silentLogger } from '../../protocol/logger.ts';
 import { loadConfiguration } from '../opening/configuration.ts';
-import { openSettings } from '../opening/settings.ts';
+import { openLiveConfiguration } from '../opening/live-configuration.ts';
 
 export interface BackupMade {
   readonly path: string;
@@ -44,8 +44,8 @@ export async function backUpNow(file: string, dir: string): Promise<BackupMade> 
 /** Reads the registry from etcd, whether or not a broker serves it. */
 async function backUpCluster(file: string, dir: string): Promise<BackupMade> {
   const { openEtcdRegistry } = await import('../opening/etcd-registry.ts');
-  const settings = await openSettings({ file, options: undefined, log: silentLogger });
-  const { store, release } = await openEtcdRegistry(file, settings, silentLogger);
+  const configuration = await openLiveConfiguration({ file, options: undefined, log: silentLogger });
+  const { store, release } = await openEtcdRegistry(file, configuration, silentLogger);
   try {
     await makeFolder(dir, file);
     const latest = (await listBackups(dir, file)).at(-1);

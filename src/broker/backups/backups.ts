@@ -4,7 +4,7 @@ import { type JsonObject, sameData } from '../../protocol/formats/data.ts';
 import { formatDuration, MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
 import { describeError } from '../../protocol/system-errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
-import type { Heartbeat } from '../../protocol/heartbeat.ts';
+import type { ScheduledTask } from '../../protocol/schedule-monitor.ts';
 import {
   backupPath,
   type BackupFile,
@@ -37,7 +37,7 @@ export interface BackupsOptions {
   /** The options in the file. */
   readonly options: () => JsonObject;
   /** Shows that the schedule is running. */
-  readonly heartbeat: Heartbeat;
+  readonly schedule: ScheduledTask;
   readonly log: Logger;
 }
 
@@ -57,7 +57,7 @@ const nothing = (): undefined => undefined;
  * the monotonic clock. Only the age of an earlier run's backup is read from its name.
  */
 export function startBackups(setup: BackupsOptions): Backups {
-  const { file, dir, store, log, heartbeat } = setup;
+  const { file, dir, store, log, schedule } = setup;
   const periodMs = setup.config.backup_freq_secs * 1000;
   const keep = setup.config.backup_retain_n;
   if (periodMs === 0 || keep === 0)
@@ -75,7 +75,7 @@ export function startBackups(setup: BackupsOptions): Backups {
   function waitUntil(due: number): void {
     if (closed) return;
     const ms = Math.max(0, due - performance.now());
-    heartbeat.expect(ms);
+    schedule.expect(ms);
     timer = setTimeout(
       () => {
         if (performance.now() < due) waitUntil(due);
@@ -103,7 +103,7 @@ export function startBackups(setup: BackupsOptions): Backups {
   }
 
   async function turn(due: number): Promise<void> {
-    heartbeat.expect(BACKUP_MS + periodMs);
+    schedule.expect(BACKUP_MS + periodMs);
     try {
       await backUp();
       if (failure !== undefined) log.info('backups are made again', { dir });
@@ -182,7 +182,7 @@ export function startBackups(setup: BackupsOptions): Backups {
       clearTimeout(timer);
       await running;
       clearTimeout(timer);
-      heartbeat.rest();
+      schedule.rest();
     },
   };
 }

@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import { DISCOVERY_GROUP } from '../../protocol/discovery/discovery.ts';
+import { DISCOVERY_GROUP } from '../../protocol/discovery/datagrams.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import {

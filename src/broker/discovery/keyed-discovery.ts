@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Config } from '../../config/schema.ts';
-import { ANY_BROKER, type QueryForm } from '../../protocol/discovery/discovery.ts';
-import { type Clocks, createFreshness } from '../../protocol/discovery/freshness.ts';
+import { ANY_BROKER, type QueryForm } from '../../protocol/discovery/datagrams.ts';
+import { type Clocks, createReplayCheck } from '../../protocol/discovery/replay-check.ts';
 import { keyedForm } from '../../protocol/discovery/keyed-forms.ts';
 import { listInterfaces, type NetworkInterface } from '../../runtime/network/interfaces.ts';
 import { ownAddresses } from './own-addresses.ts';
@@ -50,7 +50,7 @@ export function createKeyedDiscovery(options: KeyedDiscoveryOptions): KeyedDisco
   const form = keyedForm(
     keys,
     (source) => reachable && { id, instance, ...shared, ...reachable, addresses: addressesFor(source) },
-    createFreshness(instance, options.clocks),
+    createReplayCheck(instance, options.clocks),
   );
   return {
     form,

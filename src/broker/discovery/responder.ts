@@ -1,10 +1,10 @@
 import {
   ANY_BROKER,
-  type NoQuery,
+  type QueryRefusal,
   openForm,
   type Query,
   type QueryForm,
-} from '../../protocol/discovery/discovery.ts';
+} from '../../protocol/discovery/datagrams.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { UdpPeer } from '../../runtime/network/udp.ts';
@@ -252,7 +252,7 @@ function bothNew(one: Forget | undefined, other: Forget | undefined): Forget | u
   return undefined;
 }
 
-const ignored: Readonly<Record<NoQuery, string | undefined>> = {
+const ignored: Readonly<Record<QueryRefusal, string | undefined>> = {
   malformed: undefined,
   unauthenticated: 'Discovery ignored a query that was not made with its key',
   open: 'Discovery ignored a query in the open form: this broker has a key',
@@ -265,8 +265,8 @@ const ignored: Readonly<Record<NoQuery, string | undefined>> = {
 /**
  * Logs which queries a keyed broker ignores, each kind at most once in a while, since anyone may send them.
  */
-function createIgnoredLog(log: Logger): (why: NoQuery, source: string) => void {
-  const last = new Map<NoQuery, { at: number; unsaid: number }>();
+function createIgnoredLog(log: Logger): (why: QueryRefusal, source: string) => void {
+  const last = new Map<QueryRefusal, { at: number; unsaid: number }>();
   return (why, source) => {
     const message = ignored[why];
     if (message === undefined) return;

@@ -4,7 +4,7 @@ import type { Finding, Readiness } from '../../api/readiness.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import { createWarnings } from './warnings.ts';
-import type { Heartbeat } from '../../protocol/heartbeat.ts';
+import type { ScheduledTask } from '../../protocol/schedule-monitor.ts';
 
 /** One check. It returns undefined where there is nothing to check now. */
 export type Check = () => Finding | undefined | Promise<Finding | undefined>;
@@ -28,7 +28,7 @@ export interface HealthOptions {
   readonly checkMs?: number;
   readonly log: Logger;
   /** Shows that the self-check is running. */
-  readonly heartbeat?: Heartbeat | undefined;
+  readonly schedule?: ScheduledTask | undefined;
   /** The names of the checks whose failure a restart would correct; default: none. */
   readonly vital?: readonly string[];
   /** Called after each self-check in which the vital checks are ok. */
@@ -46,7 +46,7 @@ export interface Health {
 
 /** Starts at once, then checks `everyMs()` milliseconds after the end of each check. */
 export function startHealth(options: HealthOptions): Health {
-  const { checks, live, everyMs, checkMs = 5000, log, onAlive, heartbeat, vital = [] } = options;
+  const { checks, live, everyMs, checkMs = 5000, log, onAlive, schedule, vital = [] } = options;
   const found: Record<string, Finding> = {};
   const told: Record<string, string> = {};
   const warnings = createWarnings();
@@ -68,7 +68,7 @@ export function startHealth(options: HealthOptions): Health {
 
   async function run(): Promise<void> {
     checking = true;
-    heartbeat?.expect(checkMs);
+    schedule?.expect(checkMs);
     try {
       await Promise.all(Object.entries(checks).map(([name, check]) => look(name, check)));
       if (!closed) conclude();
@@ -80,7 +80,7 @@ export function startHealth(options: HealthOptions): Health {
     const wait = Math.min(again ? 0 : everyMs(), MAX_TIMER_MS);
     again = false;
     timer = setTimeout(() => void run(), wait).unref();
-    heartbeat?.expect(wait);
+    schedule?.expect(wait);
   }
 
   function conclude(): void {
@@ -133,7 +133,7 @@ export function startHealth(options: HealthOptions): Health {
     },
     close() {
       closed = true;
-      heartbeat?.rest();
+      schedule?.rest();
       clearTimeout(timer);
     },
   };

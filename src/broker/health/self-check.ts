@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Config } from '../../config/schema.ts';
 import type { Logger } from '../../protocol/logger.ts';
-import type { Heartbeats } from '../../protocol/heartbeat.ts';
+import type { ScheduleMonitor } from '../../protocol/schedule-monitor.ts';
 import type { BrokerStore } from '../opening/broker-store.ts';
 import type { Backups } from '../backups/backups.ts';
 import type { AuditState } from '../audit/broker-audit.ts';
@@ -21,7 +21,7 @@ export interface SelfCheckOptions {
   readonly backups: Pick<Backups, 'problem'>;
   /** The present configuration, which may change while the broker runs. */
   config(): Config;
-  readonly heartbeats: Heartbeats;
+  readonly schedules: ScheduleMonitor;
   readonly log: Logger;
   readonly selfQuery: SelfQuery;
   readonly onAlive: (() => void) | undefined;
@@ -37,10 +37,10 @@ export interface SelfCheckOptions {
 
 /** The checks of a broker's own state, every `_global.healthcheck_freq_sec`. */
 export function watchHealth(options: SelfCheckOptions): Health {
-  const { store, backups, heartbeats, log, onAlive, checkEveryMs, selfQuery } = options;
+  const { store, backups, schedules, log, onAlive, checkEveryMs, selfQuery } = options;
   return startHealth({
     everyMs: () => Math.min(options.config()._global.healthcheck_freq_sec * 1000, checkEveryMs),
-    heartbeat: heartbeats.of('the self-check'),
+    schedule: schedules.of('the self-check'),
     log,
     onAlive,
     vital: ['listeners'],
@@ -57,7 +57,7 @@ export function watchHealth(options: SelfCheckOptions): Health {
       audit: createAuditCheck(() => options.audit()),
       registry: () => checkRegistrySize(store.health()),
       schedules() {
-        const stopped = heartbeats.stopped();
+        const stopped = schedules.overdue();
         return stopped.length === 0
           ? { ok: true }
           : { ok: false, reason: `does not go on: ${stopped.join(', ')}; restart the broker` };

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { type AuditCounts, auditMetrics } from '../../api/audit/metrics.ts';
 import { createHistogram, type Histogram } from '../../api/metrics/histogram.ts';
-import { each, type Metric, one } from '../../api/metrics/metric.ts';
+import { labelledMetric, type Metric, singleMetric } from '../../api/metrics/metric.ts';
 import type { Backups } from '../backups/backups.ts';
 import type { ResponderStats } from '../discovery/responder.ts';
 import type { Listeners } from '../listeners.ts';
@@ -67,7 +67,7 @@ export function createBrokerMetrics(sources: BrokerSources): () => Metric[] {
 function ofJournal(bytes: number | undefined, durable: Histogram): Metric[] {
   if (bytes === undefined) return [];
   return [
-    one('gauge', 'bpbroker_journal_bytes', 'Size of the present journal.', bytes),
+    singleMetric('gauge', 'bpbroker_journal_bytes', 'Size of the journal that is written to.', bytes),
     histogram(
       'bpbroker_journal_commit_duration_seconds',
       'Time to write a batch of changes to the journal and sync it (fdatasync).',
@@ -83,14 +83,14 @@ function ofAudit(counts: AuditCounts | undefined): Metric[] {
 function ofListeners(open: Listeners, expiryOf: (pem: string) => number): Metric[] {
   return [
     ...maybe('gauge', 'bpbroker_connections', 'Connections (TCP) that are open.', open.connections()),
-    each(
+    labelledMetric(
       'counter',
       'bpbroker_discovery_queries_total',
       'Datagrams of discovery, by their outcome.',
       'outcome',
       outcomesOf(open.discovered()),
     ),
-    one(
+    singleMetric(
       'gauge',
       'bpbroker_certificate_expiry_timestamp_seconds',
       'When the certificate expires: seconds since 1970.',
@@ -117,7 +117,7 @@ function histogram(name: string, help: string, measured: Histogram): Metric {
 }
 
 function maybe(type: 'counter' | 'gauge', name: string, help: string, value: number | undefined): Metric[] {
-  return value === undefined ? [] : [one(type, name, help, value)];
+  return value === undefined ? [] : [singleMetric(type, name, help, value)];
 }
 
 function seconds(ms: number | undefined): number | undefined {

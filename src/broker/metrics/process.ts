@@ -1,4 +1,4 @@
-import { type Metric, one } from '../../api/metrics/metric.ts';
+import { type Metric, singleMetric } from '../../api/metrics/metric.ts';
 import { descriptorLimit, openDescriptors } from '../../runtime/system/descriptors.ts';
 
 /** How long a count of open files is used, in milliseconds: with thousands of them it is slow. */
@@ -18,11 +18,20 @@ export function createProcessMetrics(): () => Metric[] {
     }
     const { user, system } = process.cpuUsage();
     return [
-      one('counter', 'process_cpu_seconds_total', 'User and system time, in seconds.', (user + system) / 1e6),
-      one('gauge', 'process_start_time_seconds', 'When it started: seconds since 1970.', startedAt),
-      one('gauge', 'process_resident_memory_bytes', 'Resident memory.', process.memoryUsage.rss()),
-      ...(open > 0 ? [one('gauge', 'process_open_fds', 'Open files, sockets and pipes.', open)] : []),
-      ...(limit < Infinity ? [one('gauge', 'process_max_fds', 'How many of them may be open.', limit)] : []),
+      singleMetric(
+        'counter',
+        'process_cpu_seconds_total',
+        'User and system time, in seconds.',
+        (user + system) / 1e6,
+      ),
+      singleMetric('gauge', 'process_start_time_seconds', 'When it started: seconds since 1970.', startedAt),
+      singleMetric('gauge', 'process_resident_memory_bytes', 'Resident memory.', process.memoryUsage.rss()),
+      ...(open > 0
+        ? [singleMetric('gauge', 'process_open_fds', 'Open files, sockets and pipes.', open)]
+        : []),
+      ...(limit < Infinity
+        ? [singleMetric('gauge', 'process_max_fds', 'How many of them there may be.', limit)]
+        : []),
     ];
   };
 }

@@ -9,10 +9,10 @@ import { openCluster } from '../../store/etcd/gateway/cluster.ts';
 import { asBrokerError } from '../../store/file/disk-errors.ts';
 import { acquireLock } from '../../store/file/lock.ts';
 import { isPrivateEndpoint, openEtcdFetch } from '../opening/etcd-registry.ts';
-import { preparePlace } from '../opening/place.ts';
-import { openSettings } from '../opening/settings.ts';
+import { prepareFolder } from '../opening/prepare-folder.ts';
+import { openLiveConfiguration } from '../opening/live-configuration.ts';
 import type { Migrated, Migration, MigrationOptions } from './migration.ts';
-import { stayInEtcd, stayInFile } from './staying.ts';
+import { finishInEtcd, finishInFile } from './finish-migration.ts';
 import { toEtcd } from './to-etcd.ts';
 import { toFile } from './to-file.ts';
 
@@ -34,12 +34,12 @@ export async function migrateRegistry(options: MigrationOptions): Promise<Migrat
       `There is no configuration file ${options.file}; name it with --config`,
     );
   }
-  await preparePlace(options.file);
+  await prepareFolder(options.file);
   const lock = await acquireLock(options.file);
   try {
     const file = await resolveFile(options.file);
-    const settings = await openSettings({ file, options: undefined, log: silentLogger });
-    const { written } = settings;
+    const configuration = await openLiveConfiguration({ file, options: undefined, log: silentLogger });
+    const { written } = configuration;
     const isHere = written._store.driver === to;
     const store = storeOf(written, options, isHere);
     if (store === undefined) {
@@ -57,9 +57,9 @@ export async function migrateRegistry(options: MigrationOptions): Promise<Migrat
       });
       const by = { host: hostname(), file };
       const isPrivate = endpoints.every(isPrivateEndpoint);
-      const parts = { file, backupDir, settings, cluster, by, isPrivate, onProgress, signal };
+      const parts = { file, backupDir, configuration, cluster, by, isPrivate, onProgress, signal };
       const migration: Migration = { ...parts, options: { ...written, _store: store } };
-      const run = to === 'etcd' ? (isHere ? stayInEtcd : toEtcd) : isHere ? stayInFile : toFile;
+      const run = to === 'etcd' ? (isHere ? finishInEtcd : toEtcd) : isHere ? finishInFile : toFile;
       return { ...(await run(migration)), place: `${endpoints.join(' ')} below ${prefix}` };
     } finally {
       secure?.close();

@@ -1,7 +1,7 @@
 import type { Config } from '../../config/schema.ts';
 import type { Cluster } from '../../store/etcd/gateway/cluster.ts';
 import type { Mover } from '../../store/etcd/moving/registry-key.ts';
-import type { Settings } from '../opening/settings.ts';
+import type { LiveConfiguration } from '../opening/live-configuration.ts';
 
 export type Driver = Config['_store']['driver'];
 
@@ -52,7 +52,7 @@ export interface Migrated {
 export interface Migration extends Pick<MigrationOptions, 'backupDir' | 'onProgress' | 'signal'> {
   /** Its real path. */
   readonly file: string;
-  readonly settings: Settings;
+  readonly configuration: LiveConfiguration;
   readonly cluster: Cluster;
   readonly by: Mover;
   /** The options to write, except for the driver. */

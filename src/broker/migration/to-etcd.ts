@@ -15,8 +15,8 @@ import type { Migrated, Migration } from './migration.ts';
 
 /** Moves the registry from the file into etcd. The file keeps only the options. */
 export async function toEtcd(migration: Migration): Promise<Omit<Migrated, 'place'>> {
-  const { file, settings, cluster, by, onProgress, signal, backupDir } = migration;
-  const { document } = settings;
+  const { file, configuration, cluster, by, onProgress, signal, backupDir } = migration;
+  const { document } = configuration;
   const index = createEntryIndex();
   const { identity } = await recover({ file, document, index });
   const options = optionsOf(document);
@@ -43,7 +43,7 @@ export async function toEtcd(migration: Migration): Promise<Omit<Migrated, 'plac
     const journals = (await listJournals(file)).map((journal) => journal.path);
     const keptIn = await keepFiles(file, journals, backupDir);
     const backup = await backUpReplaced(image, file, backupDir);
-    settings.edits.check();
+    configuration.edits.check();
     const written: JsonObject = { ...next, _store: { ...next._store, driver: 'etcd' } };
     await replaceFile(file, [`${JSON.stringify(written, undefined, 2)}\n`]);
     // They have been kept together with their file.

@@ -19,8 +19,8 @@ import type { Migrated, Migration } from './migration.ts';
 
 /** Moves the registry from etcd into the file. In etcd it stays unchanged, but closed to all brokers. */
 export async function toFile(migration: Migration): Promise<Omit<Migrated, 'place'>> {
-  const { file, settings, cluster, by, backupDir } = migration;
-  if (holdsEntries(settings)) {
+  const { file, configuration, cluster, by, backupDir } = migration;
+  if (holdsEntries(configuration)) {
     throw new BrokerError(
       'already_exists',
       `${file} holds entries of its own, which are not those in etcd; take them out of it, or migrate with --config and a copy of the file without them`,
@@ -65,7 +65,7 @@ export async function toFile(migration: Migration): Promise<Omit<Migrated, 'plac
       const keep = await keepFiles(file, [...journals, ...own.replaced], backupDir);
       await own.write();
       signal.throwIfAborted();
-      settings.edits.check();
+      configuration.edits.check();
       await staged.place();
       return { keptIn: keep, index, settle: staged.settle };
     } catch (error) {

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ifPresent } from '../../config/atomic-write.ts';
-import { servicesProblem } from '../../config/guards.ts';
+import { servicesKeyProblem } from '../../config/access-key-problems.ts';
 import { type Configuration, environmentLayer, mergeLayers, optionsOf } from '../../config/layers.ts';
 import { type Environment, globalRoot, homeAt } from '../../config/paths.ts';
 import { isObject, type Json, type JsonObject } from '../../protocol/formats/data.ts';
@@ -49,7 +49,7 @@ export function checkServices(
   source: string,
 ): void {
   if (!isObject(services) || Object.hasOwn(effective['services'] ?? {}, '_access_key')) return;
-  const problem = servicesProblem(services);
+  const problem = servicesKeyProblem(services);
   if (problem !== undefined) throw new BrokerError('invalid_config', `${source}: ${problem}`);
 }
 

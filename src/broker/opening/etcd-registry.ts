@@ -12,7 +12,7 @@ import { writeBackup } from '../../store/file/backup/backup-text.ts';
 import { asBrokerError } from '../../store/file/disk-errors.ts';
 import type { BrokerStore, SharedRegistry } from './broker-store.ts';
 import { closePrivateKey } from './file-permissions.ts';
-import type { Settings } from './settings.ts';
+import type { LiveConfiguration } from './live-configuration.ts';
 
 /** An open registry in etcd. */
 export interface EtcdRegistry {
@@ -28,11 +28,15 @@ export interface EtcdRegistry {
  * @throws BrokerError `invalid_config` when etcd is too old, refuses the broker, or a file of `_store` cannot
  * be used; `unavailable` when it does not answer.
  */
-export async function openEtcdRegistry(file: string, settings: Settings, log: Logger): Promise<EtcdRegistry> {
-  const { _store: options } = settings.effective;
+export async function openEtcdRegistry(
+  file: string,
+  configuration: LiveConfiguration,
+  log: Logger,
+): Promise<EtcdRegistry> {
+  const { _store: options } = configuration.effective;
   const { endpoints = [], prefix, username, password, max_bytes: maxBytes } = options;
-  await keepOptions(file, settings, log);
-  if (holdsEntries(settings)) {
+  await keepOptions(file, configuration, log);
+  if (holdsEntries(configuration)) {
     log.warn("the file holds entries, which are not served: the registry is in etcd ('_store.driver')", {
       file,
     });
@@ -47,7 +51,7 @@ export async function openEtcdRegistry(file: string, settings: Settings, log: Lo
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
   });
-  log.info('waiting for etcd', placeOf(options));
+  log.info('waiting for etcd', logFieldsOf(options));
   try {
     await store.ready();
   } catch (error) {
@@ -64,7 +68,7 @@ export async function openEtcdRegistry(file: string, settings: Settings, log: Lo
   }
   return {
     store: Object.assign(store, {
-      backUp: (target: (revision: number) => string) => backUp(store, file, settings, target),
+      backUp: (target: (revision: number) => string) => backUp(store, file, configuration, target),
       recovery: undefined,
       rewriteProblem: () => undefined,
       neededBytes: () => 0,
@@ -81,19 +85,19 @@ export async function openEtcdRegistry(file: string, settings: Settings, log: Lo
 }
 
 /** The place of a registry in etcd, for the log. An endpoint holds no password. */
-export function placeOf({ endpoints = [], prefix = '/bpbroker/' }: Config['_store']): LogFields {
+export function logFieldsOf({ endpoints = [], prefix = '/bpbroker/' }: Config['_store']): LogFields {
   return { endpoints: endpoints.join(' '), prefix };
 }
 
 /** The first start writes out the options, as with any other driver. */
-async function keepOptions(file: string, settings: Settings, log: Logger): Promise<void> {
-  if (settings.document !== undefined) return;
-  await replaceFile(file, [`${JSON.stringify(settings.written, undefined, 2)}\n`], { mode: 0o600 });
-  settings.edits.wrote();
+async function keepOptions(file: string, configuration: LiveConfiguration, log: Logger): Promise<void> {
+  if (configuration.document !== undefined) return;
+  await replaceFile(file, [`${JSON.stringify(configuration.written, undefined, 2)}\n`], { mode: 0o600 });
+  configuration.edits.wrote();
   log.info('made the file of options', { file });
 }
 
-export function holdsEntries({ document }: Settings): boolean {
+export function holdsEntries({ document }: LiveConfiguration): boolean {
   if (document === undefined) return false;
   const { services } = document.options;
   const plain =
@@ -145,7 +149,7 @@ export function isPrivateEndpoint(endpoint: string): boolean {
 async function backUp(
   store: EtcdStore,
   file: string,
-  { written }: Settings,
+  { written }: LiveConfiguration,
   target: (revision: number) => string,
 ): ReturnType<BrokerStore['backUp']> {
   const snapshot = await store.snapshot();

@@ -1,17 +1,17 @@
 import type { Config } from '../../config/schema.ts';
-import { unknownOptions } from '../../config/unknown.ts';
+import { unknownOptions } from '../../config/unknown-options.ts';
 import type { JsonObject } from '../../protocol/formats/data.ts';
 import type { LogFields, Logger } from '../../protocol/logger.ts';
 import { openFileStore } from '../../store/file/file-store.ts';
 import { acquireLock } from '../../store/file/lock.ts';
 import type { BrokerStore, SharedRegistry } from './broker-store.ts';
 import { closeToOthers } from './file-permissions.ts';
-import { preparePlace } from './place.ts';
-import { openSettings, type Settings } from './settings.ts';
+import { prepareFolder } from './prepare-folder.ts';
+import { openLiveConfiguration, type LiveConfiguration } from './live-configuration.ts';
 
 /** A registry that only this process uses, and the options to serve it with. */
-export interface Opened {
-  readonly settings: Settings;
+export interface OpenedRegistry {
+  readonly configuration: LiveConfiguration;
   readonly store: BrokerStore;
   /** The shared part of a registry that other brokers serve too. */
   readonly shared: SharedRegistry | undefined;
@@ -33,36 +33,36 @@ export async function openRegistry(
   log: Logger,
   onOptions: (options: Config) => void,
   onDurable: (seconds: number) => void,
-): Promise<Opened> {
-  await preparePlace(file);
+): Promise<OpenedRegistry> {
+  await prepareFolder(file);
   const lock = await acquireLock(file);
   try {
-    const settings = await openSettings({ file, options, log });
-    const { document, edits } = settings;
-    onOptions(settings.effective);
-    for (const problem of unknownOptions(settings.written)) log.warn(problem, { file });
+    const configuration = await openLiveConfiguration({ file, options, log });
+    const { document, edits } = configuration;
+    onOptions(configuration.effective);
+    for (const problem of unknownOptions(configuration.written)) log.warn(problem, { file });
     await closeToOthers(file, document?.options, log);
-    if (settings.effective._store.driver === 'etcd') {
-      const { openEtcdRegistry, placeOf } = await import('./etcd-registry.ts');
-      const { store, shared, release } = await openEtcdRegistry(file, settings, log);
-      await sayOpened({ file, driver: 'etcd', ...placeOf(settings.effective._store) }, store, log);
+    if (configuration.effective._store.driver === 'etcd') {
+      const { openEtcdRegistry, logFieldsOf } = await import('./etcd-registry.ts');
+      const { store, shared, release } = await openEtcdRegistry(file, configuration, log);
+      await sayOpened({ file, driver: 'etcd', ...logFieldsOf(configuration.effective._store) }, store, log);
       const letGo = async (): Promise<void> => {
         release();
         await lock.release();
       };
-      return { settings, store, shared, release: letGo };
+      return { configuration, store, shared, release: letGo };
     }
     const store = await openFileStore({
       file,
       document,
-      options: () => settings.written,
+      options: () => configuration.written,
       edits,
       onDurable,
-      maxBytes: settings.effective._store.max_bytes,
+      maxBytes: configuration.effective._store.max_bytes,
       log: (level, message) => log[level](message),
     });
     await sayOpened({ file }, store, log);
-    return { settings, store, shared: undefined, release: () => lock.release() };
+    return { configuration, store, shared: undefined, release: () => lock.release() };
   } catch (error) {
     await lock.release();
     throw error;

@@ -5,7 +5,7 @@ import { BrokerError } from '../../protocol/errors.ts';
 import type { Run } from '../command.ts';
 import { examine } from '../doctor/examine.ts';
 import { toJson } from '../doctor/report.ts';
-import { show } from '../doctor/show.ts';
+import { renderReport } from '../doctor/render.ts';
 import { readAccessKey, readDiscoverKey } from '../options/keys.ts';
 import { createNotices } from '../terminal/notices.ts';
 import { readCount } from '../options/numbers.ts';
@@ -40,7 +40,7 @@ export const run: Run = async (args, program) => {
     examine({ args, subject, urlBroker, accessKey, deadline }),
   );
   const isScreen = await isTerminal(1);
-  const text = show(report, {
+  const text = renderReport(report, {
     colour: isScreen && !process.env['NO_COLOR'],
     width: isScreen ? (process.stdout.columns ?? 80) : undefined,
     quiet: args.flag('quiet'),

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { loadConfiguration } from '../../broker/opening/configuration.ts';
 import { addToConfiguration } from '../../broker/configure.ts';
 import { findHome } from '../../config/paths.ts';
-import { hindranceOf } from '../../extensions/host/runnable.ts';
+import { whyNotRunnable } from '../../extensions/host/runnable.ts';
 import { stageExtension, type StagedExtension } from '../../extensions/install.ts';
 import { isObject, type JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
@@ -15,7 +15,7 @@ export const run: Run = async (args) => {
   const home = findHome();
   const given = args.text('config');
   const file = given === undefined ? home.configFile : path.resolve(given);
-  const staged = await stageExtension(home.lib, args.required('script'), args.flag('force'), hindranceOf);
+  const staged = await stageExtension(home.lib, args.required('script'), args.flag('force'), whyNotRunnable);
   try {
     if (args.flag('enable')) await enable(file, staged);
     else await putAlone(file, staged);
@@ -49,12 +49,12 @@ async function enable(file: string, { modules, put, path: place }: StagedExtensi
 }
 
 async function putAlone(file: string, { modules, put, path: place }: StagedExtension): Promise<void> {
-  const standing = await optionsIn(file);
+  const configured = await optionsIn(file);
   await put();
   writeOut(`installed ${place}\n`);
-  const isEnabled = (module: string): boolean => standing[module] !== undefined;
+  const isEnabled = (module: string): boolean => configured[module] !== undefined;
   for (const module of modules.filter(isEnabled)) {
-    const options = standing[module];
+    const options = configured[module];
     const hasKey = isObject(options) && options['_access_key'] !== undefined;
     writeError(hasKey ? enabledAlready(module) : `${module} is enabled already, without an access key\n`);
   }

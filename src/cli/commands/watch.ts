@@ -26,7 +26,7 @@ export const run: Run = async (args) => {
   const begin = { initial: args.flag('initial'), after: readCount(args, 'after') };
   const count = readCount(args, 'count');
   let watching: AbortController | undefined;
-  runtime.onReaderGone(() => {
+  runtime.onBrokenPipe(() => {
     // Before a watch or one of its commands runs, there is nothing else to end.
     if (!watching) runtime.exit(0);
     watching.abort(new Error('the reader of the output has gone'));

@@ -2,7 +2,7 @@ import type { ClientEntry } from '../../client/registry/answers.ts';
 import type { BrokerClient } from '../../client/client.ts';
 import { MIN_TTL_MS } from '../../protocol/formats/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { MAX_UNSET } from '../../protocol/registry/members.ts';
+import { MAX_UNSET } from '../../protocol/registry/member-paths.ts';
 import type { Run } from '../command.ts';
 import { checkIsObject, GIVE_DATA, readData, readOptionalData } from '../options/data.ts';
 import { entryResult } from '../output/entry-output.ts';

@@ -11,15 +11,15 @@ import {
 import type { Arguments } from '../command.ts';
 import type { UrlBroker } from '../session/url-broker.ts';
 import { examineAccess } from './broker/access.ts';
-import { questionsFor } from './network/ask.ts';
+import { questionsFor } from './network/discovery-queries.ts';
 import { examineFirewall } from './host/firewall.ts';
 import { examineHealth } from './broker/health.ts';
 import { examineHost, type Host } from './host/host.ts';
 import { examineIdentity, examineUrl, type Identified, openKnown } from './broker/identity.ts';
-import { examineAddress, type Network, searchNetwork } from './network/network.ts';
-import { candidatesOf } from './network/reach.ts';
+import { examineAddress, type Network, searchNetwork } from './network/search.ts';
+import { candidatesOf } from './network/tcp.ts';
 import { type Check, type CheckId, conclude, type Report } from './report.ts';
-import { subnetsOf, tryCandidates } from './network/silence.ts';
+import { subnetsOf, tryCandidates } from './network/no-answer.ts';
 import { place, type Subject } from './subject.ts';
 import {
   examineContainer,
@@ -27,7 +27,7 @@ import {
   examineProgram,
   examineProxy,
 } from './host/host-environment.ts';
-import { atMost } from './time.ts';
+import { stepLimit } from './step-limit.ts';
 
 export interface ExamineOptions {
   readonly args: Arguments;
@@ -54,8 +54,8 @@ export async function examine(options: ExamineOptions): Promise<Report> {
   const chosen = chooseInterfaces(present, wanted, interfaceNames());
   const [container, firewall, host] = await Promise.all([
     examineContainer(present),
-    examineFirewall(subject.port, atMost(deadline, LOCAL_MS)),
-    examineHost(args, atMost(deadline, LOCAL_MS)),
+    examineFirewall(subject.port, stepLimit(deadline, LOCAL_MS)),
+    examineHost(args, stepLimit(deadline, LOCAL_MS)),
   ]);
   const { isInside, ...containerCheck } = container;
   const checks: Check[] = [
@@ -97,7 +97,7 @@ export async function examine(options: ExamineOptions): Promise<Report> {
   const connection = identified?.connection;
   if (identified && connection) {
     try {
-      const timeoutMs = atMost(deadline, CALL_MS);
+      const timeoutMs = stepLimit(deadline, CALL_MS);
       const health = await examineHealth(connection, host, timeoutMs);
       checks.push(...health);
       const { isSure } = identified;
@@ -110,7 +110,7 @@ export async function examine(options: ExamineOptions): Promise<Report> {
           named: args.text('bpbroker'),
           isHolder,
           isUnready: health.some(({ id, status }) => id === 'health' && status === 'fail'),
-          timeoutMs: atMost(deadline, CALL_MS),
+          timeoutMs: stepLimit(deadline, CALL_MS),
         })),
       );
     } finally {

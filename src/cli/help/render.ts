@@ -3,7 +3,7 @@ import { type Page, pageOf, type Row, type Section } from './page.ts';
 import { shellWords, wrap, wrapPieces } from './wrap.ts';
 
 /** How a text appears on the terminal. */
-export interface Look {
+export interface RenderOptions {
   /** Most characters of a line. */
   readonly width: number;
   readonly colour: boolean;
@@ -19,7 +19,7 @@ export async function renderHelp(
   program: string,
   path: readonly string[],
   command: Command,
-  look: Look,
+  look: RenderOptions,
 ): Promise<string> {
   const page = await pageOf(program, path, command);
   const blocks = [
@@ -37,13 +37,13 @@ export async function renderHelp(
     .join('\n\n')}\n`;
 }
 
-function usage({ synopsis }: Page, look: Look): string[] {
+function usage({ synopsis }: Page, look: RenderOptions): string[] {
   const [first = '', ...more] = wrapPieces(['USAGE', ...synopsis], look.width - 6, 0);
   return [first.replace('USAGE', () => title('USAGE', look)), ...more.map((line) => `      ${line}`)];
 }
 
 /** Sections whose texts begin in one column. */
-function renderSections(sections: readonly Section[], look: Look): string[][] {
+function renderSections(sections: readonly Section[], look: RenderOptions): string[][] {
   const lengths = sections.flatMap(({ rows }) => rows.map(({ term }) => term.length));
   const column = Math.min(LONGEST_TERM, Math.max(...lengths)) + 4;
   const isBeside = look.width - column >= NARROWEST_TEXT;
@@ -56,11 +56,11 @@ function renderSections(sections: readonly Section[], look: Look): string[][] {
     ]);
 }
 
-function stacked({ term, text }: Row, look: Look): string[] {
+function stacked({ term, text }: Row, look: RenderOptions): string[] {
   return [`  ${name(term, look)}`, ...wrap(text, look.width - 6).map((line) => `      ${line}`)];
 }
 
-function sideBySide({ term, text }: Row, column: number, look: Look): string[] {
+function sideBySide({ term, text }: Row, column: number, look: RenderOptions): string[] {
   const [first = '', ...more] = wrap(text, look.width - column);
   const indent = ' '.repeat(column);
   const gap = column - 2 - term.length;
@@ -69,11 +69,11 @@ function sideBySide({ term, text }: Row, column: number, look: Look): string[] {
   return gap < 2 ? [head, `${indent}${first}`, ...rest] : [`${head}${' '.repeat(gap)}${first}`, ...rest];
 }
 
-function hintLines(program: string, look: Look): string[] {
+function hintLines(program: string, look: RenderOptions): string[] {
   return wrap(`'${program} help COMMAND' shows the options of a command.`, look.width);
 }
 
-function examples(lines: readonly string[], look: Look): string[] {
+function examples(lines: readonly string[], look: RenderOptions): string[] {
   if (lines.length === 0) return [];
   return [title('EXAMPLES', look), ...lines.flatMap((line) => example(line, look.width))];
 }
@@ -98,5 +98,7 @@ function withValues(words: readonly string[], room: number): string[] {
   return pieces;
 }
 
-const title = (text: string, { colour }: Look): string => (colour ? `\u001b[1m${text}\u001b[22m` : text);
-const name = (text: string, { colour }: Look): string => (colour ? `\u001b[36m${text}\u001b[39m` : text);
+const title = (text: string, { colour }: RenderOptions): string =>
+  colour ? `\u001b[1m${text}\u001b[22m` : text;
+const name = (text: string, { colour }: RenderOptions): string =>
+  colour ? `\u001b[36m${text}\u001b[39m` : text;

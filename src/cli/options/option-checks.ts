@@ -1,7 +1,7 @@
 import { parseDuration } from '../../protocol/formats/duration.ts';
 import { isEndpoint, isPrefix } from '../../protocol/addresses/endpoint.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { parseMember } from '../../protocol/registry/members.ts';
+import { parseMember } from '../../protocol/registry/member-paths.ts';
 import { nameProblem } from '../../protocol/registry/names.ts';
 
 /*

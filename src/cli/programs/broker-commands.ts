@@ -1,4 +1,4 @@
-import { servedWith } from '../start/served-with.ts';
+import { brokerOptions } from '../start/broker-options.ts';
 import type { Command } from '../command.ts';
 import { checkKeyPrefix } from '../options/option-checks.ts';
 
@@ -10,7 +10,7 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
       'It runs in the foreground until SIGINT or SIGTERM. SIGHUP makes it read the options of its file again. One line on standard error says that it is ready, with its address and its fingerprint. With --detach the command returns at that point. If the broker fails, the command repeats the reason and exits with its code. The file of the machine is etc/bpbroker.json in /usr/local/bpbroker, or in %ProgramFiles%\\bpbroker on Windows.',
     prints: 'Nothing; the log is on standard error.',
     positionals: ['config'],
-    options: ['config', 'detach', 'timeout', ...servedWith, 'log-file'],
+    options: ['config', 'detach', 'timeout', ...brokerOptions, 'log-file'],
     meanings: { timeout: 'Longest time that a detached broker may take to be ready' },
     defaults: { timeout: '5m' },
     exits: {

@@ -10,7 +10,7 @@ import { type Announcement, sayAnnouncement } from './ready-line.ts';
 import { writeError } from '../terminal/terminal.ts';
 import { closeLog, type LogFile, openLog } from './log-file.ts';
 import { makeReadyFile, type ReadyFile } from './ready-file.ts';
-import { servedWith } from './served-with.ts';
+import { brokerOptions } from './broker-options.ts';
 
 /** Longest time for a broker to become ready without `--timeout`, in milliseconds: systemd's default. */
 const READY_MS = 5 * 60_000;
@@ -26,7 +26,7 @@ const steps = [
 ] as const;
 
 /** The options that the broker itself takes. */
-const passedOn: readonly OptionName[] = ['config', ...servedWith];
+const passedOn: readonly OptionName[] = ['config', ...brokerOptions];
 
 const endings = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 

@@ -44,7 +44,7 @@ export interface ReconnectOptions {
   readonly findAgain?: FindAgain | undefined;
   /** The name by which it was found. */
   readonly foundBy?: string | undefined;
-  /** Called with one connection when the broker is out of reach, and when it is back. */
+  /** Called with one line when the broker is out of reach, and when it is back. */
   notify(connection: string): void;
 }
 

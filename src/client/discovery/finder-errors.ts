@@ -1,5 +1,5 @@
 import { DEFAULT_PORT, formatAddress } from '../../protocol/addresses/address.ts';
-import { ANY_BROKER } from '../../protocol/discovery/discovery.ts';
+import { ANY_BROKER } from '../../protocol/discovery/datagrams.ts';
 import { formatDuration } from '../../protocol/formats/duration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { shellWord } from '../../protocol/formats/shell-word.ts';

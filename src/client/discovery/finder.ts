@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_PORT } from '../../protocol/addresses/address.ts';
 import { MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
-import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../../protocol/discovery/discovery.ts';
+import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../../protocol/discovery/datagrams.ts';
 import { nameProblem } from '../../protocol/registry/names.ts';
 import { ambiguous, noneAnswered, unreachable } from './finder-errors.ts';
 import { type Attempt, openSearch, type RespondingBroker } from './search.ts';

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { brokerOf, type KeyedReply } from '../../protocol/discovery/discovery.ts';
+import { brokerOf, type KeyedReply } from '../../protocol/discovery/datagrams.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import { isLinkLocal, isLoopback, withoutZone } from '../../runtime/network/interfaces.ts';
 import type { RespondingBroker } from './search.ts';

@@ -1,4 +1,4 @@
-import { DISCOVERY_GROUP } from '../../protocol/discovery/discovery.ts';
+import { DISCOVERY_GROUP } from '../../protocol/discovery/datagrams.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { isLoopback, type NetworkInterface } from '../../runtime/network/interfaces.ts';
 

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP, isIPv6 } from 'node:net';
 import { formatAddress, type HostPort, parseAddress } from '../../protocol/addresses/address.ts';
-import type { Challenge, Question, Reply } from '../../protocol/discovery/discovery.ts';
+import type { Challenge, Question, Reply } from '../../protocol/discovery/datagrams.ts';
 import {
   inSubnet,
   interfaceNames,

@@ -1,6 +1,6 @@
 import { runtime } from '#runtime';
 import { formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
-import { ANY_BROKER, type Challenge, type Reply } from '../../protocol/discovery/discovery.ts';
+import { ANY_BROKER, type Challenge, type Reply } from '../../protocol/discovery/datagrams.ts';
 import { discoveryKeyProblem } from '../../protocol/discovery/discovery-key.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { PeerCertificate, Pin } from '../../runtime/runtime.ts';

@@ -14,14 +14,14 @@ export interface Child {
    * Resolves when it has ended. Both this and `ended` reject with BrokerError `extension_failed` when it
    * could not be started.
    */
-  readonly exited: Promise<Ending>;
+  readonly exited: Promise<ExitStatus>;
   /** Resolves when it has ended and all its output has been read. */
-  readonly ended: Promise<Ending>;
+  readonly ended: Promise<ExitStatus>;
   /** Kills it and all processes that it has started. */
   kill(): void;
 }
 
-export interface Ending {
+export interface ExitStatus {
   readonly code: number | null;
   readonly signal: string | null;
 }
@@ -64,7 +64,7 @@ export function startChild(options: ChildOptions): Child {
   stderr.on('data', options.onStderr);
   // A process that has ended does not read; its end is reported elsewhere.
   stdin.on('error', () => undefined);
-  const exited = new Promise<Ending>((resolve, reject) => {
+  const exited = new Promise<ExitStatus>((resolve, reject) => {
     child.once('error', (error) => reject(notStarted(options.name, error)));
     child.once('exit', (code, signal) => {
       running = false;

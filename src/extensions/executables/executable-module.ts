@@ -2,22 +2,22 @@ import { type Json, parseObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Call, Reply } from '../../modules/module.ts';
 import { runExecutable } from './executable.ts';
-import { type LoadedExtension, orRelease, type Parts } from '../loaded-extension.ts';
+import { type LoadedExtension, orRelease, type ModuleParts } from '../loaded-extension.ts';
 
 /** The module of an executable: a process for each call. */
 export function loadExecutable({
   extension,
   limits,
-  turns,
+  semaphore,
   ownConfig,
   log,
   grantAccess,
-}: Parts): LoadedExtension {
+}: ModuleParts): LoadedExtension {
   const running = new Set<{ stop(error: BrokerError): void }>();
 
   const run = async (method: string, call: Call): Promise<Reply> => {
     call.keepOpen();
-    const endTurn = await turns.take(limits.timeoutMs, call.signal);
+    const endTurn = await semaphore.take(limits.timeoutMs, call.signal);
     const access = grantAccess();
     const release = (): void => {
       access.revoke();

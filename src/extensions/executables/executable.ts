@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream';
 import { BrokerError } from '../../protocol/errors.ts';
-import { BYTES_TYPE, JSON_TYPE, TEXT_TYPE } from '../../protocol/messages/extension.ts';
+import { BYTES_TYPE, JSON_TYPE, TEXT_TYPE } from '../../protocol/messages/extension-frames.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { Reply } from '../../modules/module.ts';
 import { type Body, createBody } from '../body.ts';
-import { type Child, type Ending, startChild } from './child.ts';
+import { type Child, type ExitStatus, startChild } from './child.ts';
 import { guardCall } from './call-limits.ts';
 import type { Limits } from '../limits.ts';
 import type { Extension } from '../lookup.ts';
@@ -97,7 +97,7 @@ function interpreterOf(file: string): readonly string[] {
   return /\.(?:cmd|bat)$/i.test(file) ? ['cmd.exe', '/d', '/c'] : [];
 }
 
-function failureOf(name: string, { code, signal }: Ending, stderr: string): BrokerError | undefined {
+function failureOf(name: string, { code, signal }: ExitStatus, stderr: string): BrokerError | undefined {
   if (code === 0) return undefined;
   const how = signal === null ? `ended with exit code ${code}` : `was killed (${signal})`;
   return new BrokerError('extension_failed', stderr === '' ? `Extension '${name}' ${how}` : stderr);

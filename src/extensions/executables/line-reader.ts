@@ -1,4 +1,4 @@
-import { type FromHost, parseFrame } from '../../protocol/messages/extension.ts';
+import { type FromHost, parseFrame } from '../../protocol/messages/extension-frames.ts';
 
 export interface LineReaderOptions {
   onFrame(frame: FromHost): void;

@@ -6,7 +6,7 @@ import {
   type Part,
   PART_BYTES,
   TEXT_TYPE,
-} from '../../protocol/messages/extension.ts';
+} from '../../protocol/messages/extension-frames.ts';
 
 type Send = (frame: FromHost) => Promise<void>;
 type Parts = AsyncIterable<unknown> | Iterable<unknown>;

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import type { FromHost, Question, ToHost } from '../../protocol/messages/extension.ts';
+import type { FromHost, Question, ToHost } from '../../protocol/messages/extension-frames.ts';
 
 /** The host's connection to its broker: frames on standard input and output. */
 export interface BrokerChannel {

@@ -2,7 +2,7 @@ import { pathToFileURL } from 'node:url';
 import { createRegistry, type Registry } from '../../client/registry/registry.ts';
 import { isObject, type JsonObject, parseObject } from '../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { type CallFrame, hostVariables, type ToHost } from '../../protocol/messages/extension.ts';
+import { type CallFrame, hostVariables, type ToHost } from '../../protocol/messages/extension-frames.ts';
 import { sendAnswer } from './answer.ts';
 import { createBrokerChannel, type BrokerChannel } from './broker-channel.ts';
 import type { ExtensionMethod, ExtensionRequest } from './request.ts';

@@ -8,7 +8,7 @@ const MACHINE_CODE = new Set(['7f454c46', 'feedface', 'feedfacf', 'cefaedfe', 'c
 const FIRST_BYTES = 512;
 
 /** Says why this program cannot run an extension, as far as its first bytes show; undefined when it can. */
-export async function hindranceOf(
+export async function whyNotRunnable(
   file: string,
   kind: 'script' | 'python' | 'executable',
 ): Promise<string | undefined> {

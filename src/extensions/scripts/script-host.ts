@@ -8,11 +8,11 @@ import {
   MAX_FRAME_BYTES,
   type Question,
   type ToHost,
-} from '../../protocol/messages/extension.ts';
+} from '../../protocol/messages/extension-frames.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { Reply } from '../../modules/module.ts';
-import { type Answer, createAnswer } from '../answer.ts';
-import { type Ending, startChild } from '../executables/child.ts';
+import { type IncomingReply, createIncomingReply } from '../incoming-reply.ts';
+import { type ExitStatus, startChild } from '../executables/child.ts';
 import { type Guard, guardCall } from '../executables/call-limits.ts';
 import type { Limits } from '../limits.ts';
 import { createLineReader } from '../executables/line-reader.ts';
@@ -61,7 +61,7 @@ const LOOK_EVERY_MS = 1000;
 interface Running {
   readonly id: number;
   readonly call: HostCall;
-  readonly answer: Answer;
+  readonly answer: IncomingReply;
   readonly guard: Guard;
 }
 
@@ -178,7 +178,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
     output.flush();
     running?.answer.fail(error);
   };
-  const explain = ({ code, signal }: Ending): BrokerError => {
+  const explain = ({ code, signal }: ExitStatus): BrokerError => {
     if (unloadable !== undefined) return failed(`Extension '${name}' cannot be loaded: ${unloadable}`);
     const how = signal === null ? `ended with exit code ${code}` : `was killed (${signal})`;
     return failed(`Extension '${name}' ${how} before it had answered`);
@@ -197,7 +197,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
     call(call) {
       const id = ++calls;
       output.begin(call.requestId);
-      const answer = createAnswer({
+      const answer = createIncomingReply({
         onFull: () => child.stdout.pause(),
         onRoom: () => child.stdout.resume(),
         onAbandoned() {

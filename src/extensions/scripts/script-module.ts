@@ -1,15 +1,15 @@
 import type { JsonObject } from '../../protocol/formats/data.ts';
-import type { Question } from '../../protocol/messages/extension.ts';
+import type { Question } from '../../protocol/messages/extension-frames.ts';
 import type { Call, Reply } from '../../modules/module.ts';
 import { callServices } from '../../modules/services/call-services.ts';
-import { type LoadedExtension, orRelease, type Parts } from '../loaded-extension.ts';
+import { type LoadedExtension, orRelease, type ModuleParts } from '../loaded-extension.ts';
 import type { Locks } from '../locks.ts';
 import { type ScriptHost, startScriptHost } from './script-host.ts';
 import { createScriptPool } from './script-pool.ts';
 
 /** The module of a script: its methods run in warm hosts, one call at a time in each. */
-export function loadScript(parts: Parts, locks: Locks): LoadedExtension {
-  const { extension, limits, turns, ownConfig, services, log } = parts;
+export function loadScript(parts: ModuleParts, locks: Locks): LoadedExtension {
+  const { extension, limits, semaphore, ownConfig, services, log } = parts;
   const { kind } = extension;
   const start = (): ScriptHost =>
     startScriptHost({
@@ -22,7 +22,7 @@ export function loadScript(parts: Parts, locks: Locks): LoadedExtension {
 
   const run = async (method: string, call: Call): Promise<Reply> => {
     call.keepOpen();
-    const release = await turns.take(limits.timeoutMs, call.signal);
+    const release = await semaphore.take(limits.timeoutMs, call.signal);
     const holder = {};
     const ask = (question: Question): Promise<JsonObject> => answer(question, call, holder);
     const { clientAddress, requestId, signal } = call;

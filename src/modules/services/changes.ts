@@ -14,12 +14,12 @@ export interface EntryChange {
 }
 
 /** A mutation that remembers whether its last run changes the entry. Only the last run counts. */
-export interface NotedMutation {
+export interface TrackedMutation {
   readonly mutation: Mutation;
   readonly isChange: boolean;
 }
 
-export function noted(mutation: Mutation): NotedMutation {
+export function trackChange(mutation: Mutation): TrackedMutation {
   let isChange = false;
   return {
     mutation(current: Entry | undefined) {

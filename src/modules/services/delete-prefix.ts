@@ -1,7 +1,7 @@
-import { MAX_PAGE } from '../../protocol/registry/services.ts';
+import { MAX_PAGE } from '../../protocol/registry/services-params.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Guard, Store } from '../../store/store.ts';
-import { type EntryChange, noted, withChanges } from './changes.ts';
+import { type EntryChange, trackChange, withChanges } from './changes.ts';
 import { remove } from './mutations.ts';
 
 /** One batch of a deletion by prefix. */
@@ -69,7 +69,7 @@ async function removeOne(
   name: string,
   guard: Guard | undefined,
 ): Promise<EntryChange & { readonly revision: number }> {
-  const removal = noted(remove(name));
+  const removal = trackChange(remove(name));
   const { revision } = await store.mutate(name, removal.mutation, guard);
   return { name, revision, isChange: removal.isChange };
 }

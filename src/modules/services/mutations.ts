@@ -1,7 +1,7 @@
 import { checkData, type EntryData, mergeData, sameData } from '../../protocol/formats/data.ts';
 import { type Entry, entryNotFound } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { type MemberPath, withoutMembers } from '../../protocol/registry/members.ts';
+import { type MemberPath, withoutMembers } from '../../protocol/registry/member-paths.ts';
 import type { Guard, Mutation, NewEntry } from '../../store/store.ts';
 
 /** The content of a write: who, when, what, and for how long. */

@@ -13,7 +13,7 @@ import {
   success,
 } from '../module.ts';
 import { sharedText } from '../shared-text.ts';
-import { noted, withChanges } from './changes.ts';
+import { trackChange, withChanges } from './changes.ts';
 import { register, remove, renew, replace, update, whileLocked, type Write } from './mutations.ts';
 import {
   type DeleteParams,
@@ -24,16 +24,16 @@ import {
   params,
   type RegisterParams,
   type WriteParams,
-} from '../../protocol/registry/services.ts';
+} from '../../protocol/registry/services-params.ts';
 import { deletePrefix } from './delete-prefix.ts';
-import { createPages, type Pages } from './pages.ts';
-import { createQueues, type Queues, removeIfIs } from './queue.ts';
+import { createPageCache, type PageCache } from './page-cache.ts';
+import { createQueues, type Queues, removeIfIs } from './registration-queue.ts';
 import { waitAtMost, type WaitObserver } from './wait.ts';
 import { eventStream } from './watch.ts';
 
 /** The module `services`: the registry over the API (contract, sections 3 and 5). */
 export function createServices(store: Store, waits?: WaitObserver): Module {
-  const pages = createPages(store);
+  const pages = createPageCache(store);
   const queues = createQueues(store);
   const { Register, Replace, Update, Delete, Renew, Get, List, Watch } = params;
   return defineModule({
@@ -104,7 +104,7 @@ async function registerEntry(store: Store, queues: Queues, p: RegisterParams, ca
   if (p.wait === undefined)
     refuseGiven(p, ['waited', 'ticket', 'final'], "without 'wait': give how long to wait, such as '30s'");
   if (wait === 0) {
-    const registration = noted(register(own, ifSame));
+    const registration = trackChange(register(own, ifSame));
     return written(await queues.registerNow(name, registration.mutation, guard), registration.isChange);
   }
   if (ifSame || guard)
@@ -122,7 +122,7 @@ async function registerEntry(store: Store, queues: Queues, p: RegisterParams, ca
 }
 
 async function write(store: Store, name: string, mutation: Mutation, guard?: Guard): Promise<Reply> {
-  const own = noted(mutation);
+  const own = trackChange(mutation);
   return written(await store.mutate(name, own.mutation, guard), own.isChange);
 }
 
@@ -132,7 +132,7 @@ async function deleteOf(store: Store, p: DeleteParams): Promise<Reply> {
     if (after !== undefined) throw invalid("Parameter 'after' has no meaning without 'prefix'");
     if (name === undefined) throw invalid("Missing parameter 'name' (or 'prefix')");
     const guard = whileLocked(name, p.lock, p.lock_revision);
-    const own = noted(remove(name, ifRevision));
+    const own = trackChange(remove(name, ifRevision));
     const { revision } = await store.mutate(name, own.mutation, guard);
     const change = own.isChange ? { name, revision, isChange: true } : { name, isChange: false };
     return withChanges(success({}, revision), [change]);
@@ -226,7 +226,7 @@ async function getLater(
 
 async function list(
   store: Store,
-  pages: Pages,
+  pages: PageCache,
   p: ListParams,
   call: Call,
   waits?: WaitObserver,

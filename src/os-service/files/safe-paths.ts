@@ -29,13 +29,11 @@ async function checkPlace(system: System, dir: string, option: string, user: str
   };
   if (/^\/(?:run|var\/run|dev)(?:\/|$)/.test(dir)) refuse(dir, 'is emptied at every boot');
   for (let at = dir; ; at = path.dirname(at)) {
-    const standing = await system.stat(at);
-    if (standing) {
-      if (standing.kind === 'other') refuse(at, 'is a link');
-      if (standing.uid !== 0 || (standing.mode & 0o022) !== 0)
-        refuse(at, 'can be changed by others than root');
-      if (user !== 'root' && (standing.mode & 0o001) === 0)
-        refuse(at, `cannot be entered by the user ${user}`);
+    const info = await system.stat(at);
+    if (info) {
+      if (info.kind === 'other') refuse(at, 'is a link');
+      if (info.uid !== 0 || (info.mode & 0o022) !== 0) refuse(at, 'can be changed by others than root');
+      if (user !== 'root' && (info.mode & 0o001) === 0) refuse(at, `cannot be entered by the user ${user}`);
     }
     if (at === path.dirname(at)) return;
   }
@@ -72,8 +70,8 @@ async function unfitOnUnix(system: System, file: string): Promise<string | undef
   const place = passing.find((folder) => file.startsWith(`${folder}/`));
   if (place !== undefined) return `${file} lies in ${place}`;
   for (let at = file; ; at = path.posix.dirname(at)) {
-    const standing = await system.stat(at);
-    if (!standing || standing.uid !== 0 || (standing.mode & 0o022) !== 0) {
+    const info = await system.stat(at);
+    if (!info || info.uid !== 0 || (info.mode & 0o022) !== 0) {
       return `${at} can be changed by others than root`;
     }
     if (at === '/') return undefined;

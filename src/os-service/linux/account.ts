@@ -50,8 +50,8 @@ export async function removeAccountSteps(
 ): Promise<Step[]> {
   const line = await system.run(['getent', 'passwd', user]);
   if (line.code !== 0 || line.stdout.split(':')[4] !== COMMENT) return [];
-  const standing: string[] = [];
-  for (const dir of folders) if (await system.stat(dir)) standing.push(dir);
-  const give = standing.length > 0 ? [steps.run(['chown', '-R', 'root:root', ...standing])] : [];
+  const existing: string[] = [];
+  for (const dir of folders) if (await system.stat(dir)) existing.push(dir);
+  const give = existing.length > 0 ? [steps.run(['chown', '-R', 'root:root', ...existing])] : [];
   return [...give, steps.run(['userdel', user])];
 }

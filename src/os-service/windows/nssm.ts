@@ -2,13 +2,13 @@ import { recordLine, recordOf } from '../record.ts';
 import { DESCRIPTION, recordFor, SERVICE, type ServiceSpec, startArguments } from '../service.ts';
 import { stepsOn } from '../step.ts';
 import type { System } from '../system.ts';
-import { logFile, serviceFile, type WindowsKind, windowsCommandLine } from './kind.ts';
+import { logFile, serviceFile, type ServiceWrapper, windowsCommandLine } from './service-wrapper.ts';
 import { serviceState } from './scm.ts';
 
 /**
  * NSSM keeps its settings in the registry of Windows. Ours are also in a file, so that a change is visible.
  */
-export function nssm(system: System, root: string): WindowsKind {
+export function nssm(system: System, root: string): ServiceWrapper {
   const steps = stepsOn(system);
   const { exists, isRunning, isStopped } = serviceState(system);
   const settingsFile = serviceFile(root, 'bpbroker-nssm.txt');

@@ -3,13 +3,13 @@ import { DESCRIPTION, recordFor, SERVICE, type ServiceSpec, startArguments } fro
 import { stepsOn } from '../step.ts';
 import type { System } from '../system.ts';
 import { escapeXml } from '../xml.ts';
-import { logFile, serviceFile, type WindowsKind, windowsCommandLine } from './kind.ts';
+import { logFile, serviceFile, type ServiceWrapper, windowsCommandLine } from './service-wrapper.ts';
 
 /**
  * A task that starts at boot, as the system. A task has neither variables nor redirection of output, so it
  * runs a batch file that has both.
  */
-export function scheduledTask(system: System, root: string): WindowsKind {
+export function scheduledTask(system: System, root: string): ServiceWrapper {
   const steps = stepsOn(system);
   const definition = serviceFile(root, 'bpbroker-task.xml');
   const batch = serviceFile(root, 'bpbroker-service.cmd');

@@ -2,9 +2,9 @@ import type { ServiceManager } from '../service.ts';
 import { copySteps, removeCopySteps } from '../program.ts';
 import { stepsOn } from '../step.ts';
 import type { System } from '../system.ts';
-import { logFile, logFolder, type WindowsKind } from './kind.ts';
+import { logFile, logFolder, type ServiceWrapper } from './service-wrapper.ts';
 import { nssm } from './nssm.ts';
-import { closeFirewall, folderSteps, openFirewall } from './environment.ts';
+import { closeFirewall, folderSteps, openFirewall } from './folders-and-firewall.ts';
 import { scheduledTask } from './task.ts';
 import { winsw } from './winsw.ts';
 
@@ -43,9 +43,9 @@ export async function windows(system: System, root: string): Promise<ServiceMana
 }
 
 async function firstOf(
-  kinds: readonly WindowsKind[],
-  condition: (kind: WindowsKind) => Promise<boolean>,
-): Promise<WindowsKind | undefined> {
+  kinds: readonly ServiceWrapper[],
+  condition: (kind: ServiceWrapper) => Promise<boolean>,
+): Promise<ServiceWrapper | undefined> {
   for (const kind of kinds) if (await condition(kind)) return kind;
   return undefined;
 }

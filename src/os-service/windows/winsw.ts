@@ -3,11 +3,11 @@ import { DESCRIPTION, recordFor, SERVICE, type ServiceSpec, startArguments } fro
 import { stepsOn } from '../step.ts';
 import type { System } from '../system.ts';
 import { escapeXml } from '../xml.ts';
-import { logFolder, serviceFile, type WindowsKind, windowsCommandLine } from './kind.ts';
+import { logFolder, serviceFile, type ServiceWrapper, windowsCommandLine } from './service-wrapper.ts';
 import { serviceState } from './scm.ts';
 
 /** WinSW is copied beside its settings, a file of the same name: all of its versions find them there. */
-export function winsw(system: System, root: string): WindowsKind {
+export function winsw(system: System, root: string): ServiceWrapper {
   const steps = stepsOn(system);
   const { exists, isRunning, isStopped } = serviceState(system);
   const program = serviceFile(root, 'bpbroker-winsw.exe');

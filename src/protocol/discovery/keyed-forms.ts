@@ -7,8 +7,8 @@ import {
   type KeyedReply,
   type Question,
   type QueryForm,
-} from './discovery.ts';
-import { createFreshness, EARLIEST_TIME, type Freshness } from './freshness.ts';
+} from './datagrams.ts';
+import { createReplayCheck, EARLIEST_TIME, type ReplayCheck } from './replay-check.ts';
 import {
   type Announcement,
   decodeKeyedQuery,
@@ -20,7 +20,7 @@ import {
   formatNonce,
   type KeyedQuery,
   nonceOfReply,
-} from './keyed-discovery.ts';
+} from './keyed-datagrams.ts';
 
 /** How long replies to a query are accepted, in milliseconds from when the query was made. */
 const OUTSTANDING_MS = 2000;
@@ -102,7 +102,7 @@ export function keyedQuestion(
 export function keyedForm(
   keys: readonly string[],
   announce: (source: string) => Announcement | undefined,
-  freshness: Freshness = createFreshness(formatNonce(randomBytes(16))),
+  freshness: ReplayCheck = createReplayCheck(formatNonce(randomBytes(16))),
 ): QueryForm {
   const accepted = keys.map(deriveKeys);
   return {

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.ts';
-import type { Head, Part } from './extension.ts';
+import type { Head, Part } from './extension-frames.ts';
 
 /**
  * An answer over time, in frames: for clients that ask for this content type. In plain HTTP, a failure after

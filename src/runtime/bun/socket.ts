@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { HostPort } from '../../protocol/addresses/address.ts';
 import { toPem } from '../../protocol/formats/pem.ts';
-import { refusal } from './refusal.ts';
+import { connectFailure } from './connect-failure.ts';
 import { connectFirst } from '../network/connect-first.ts';
 import { checkZone, closedByPeer, codeOf, unreachable } from '../network/connection-errors.ts';
 import type { PeerCertificate } from '../runtime.ts';
@@ -130,7 +130,7 @@ async function connectAddress(
   try {
     const began = performance.now();
     dial({ host, port: address.port }, handlers, { expected, verified }).catch(async (error: unknown) => {
-      const cause = await refusal({ host, port: address.port }, error, performance.now() - began);
+      const cause = await connectFailure({ host, port: address.port }, error, performance.now() - began);
       reject(unreachable(address, cause));
     });
     return await promise;

@@ -4,7 +4,7 @@ import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { plainAddress } from '../../protocol/addresses/address.ts';
-import { oneAtATime } from './answers.ts';
+import { oneAtATime } from './pipelining.ts';
 import { type Connections, watchConnections } from './connections.ts';
 import { type ConnectionInfo, UNREAD_TIMEOUT_MS } from '../../protocol/connection.ts';
 import type { HttpServer, ServeOptions } from '../runtime.ts';

@@ -1,6 +1,6 @@
 import type { EntryData } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { within } from '../../protocol/within.ts';
+import { resolveWithin } from '../../protocol/timeout.ts';
 import type { Mutation, Outcome, WatchItem } from '../store.ts';
 
 export const TS = 1_420_068_290;
@@ -27,7 +27,7 @@ export const remove: Mutation = (): Outcome => ({ action: 'delete' });
 export async function take(watch: AsyncIterator<WatchItem>, count: number): Promise<WatchItem[]> {
   const items: WatchItem[] = [];
   while (items.length < count) {
-    const next = await within(PATIENCE_MS, watch.next());
+    const next = await resolveWithin(PATIENCE_MS, watch.next());
     if (next === undefined) throw new Error(`Waited in vain for item ${items.length + 1} of ${count}`);
     if (next.done) throw new Error(`The watch ended after ${items.length} of ${count} items`);
     items.push(next.value);

@@ -22,7 +22,7 @@ import { createLeases } from './writes/leases.ts';
 import { createMembers } from './gateway/members.ts';
 import { createMirror } from './mirror/mirror.ts';
 import { createRegistryStatus } from './registry-status.ts';
-import { within } from '../../protocol/within.ts';
+import { resolveWithin } from '../../protocol/timeout.ts';
 import { deferred, pause, unlessAborted } from './promises.ts';
 import { openWatch, pendingWatch } from './mirror/open-watch.ts';
 import { createWrites } from './writes/writes.ts';
@@ -138,7 +138,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     if (problem?.code === 'invalid_config') throw problem;
     const opening = opened.then(() => true);
     // What is in the way is known a moment later.
-    if (await within(timeoutMs + RETRY_MS, Promise.race([opening, refused.promise]))) return;
+    if (await resolveWithin(timeoutMs + RETRY_MS, Promise.race([opening, refused.promise]))) return;
     throw problem ?? new BrokerError('unavailable', `etcd did not give the registry within ${timeoutMs} ms`);
   }
 

@@ -3,7 +3,7 @@ import type { Follower } from './mirror/follower.ts';
 import type { Freshness } from './mirror/freshness.ts';
 import type { Gateway } from './gateway/gateway.ts';
 import type { StatusResponse } from './gateway/messages.ts';
-import { within } from '../../protocol/within.ts';
+import { resolveWithin } from '../../protocol/timeout.ts';
 
 /** Looks at the cluster once a second: whether a majority answers, has room, and the watch's own member lives. */
 export interface Health {
@@ -38,7 +38,7 @@ export function createHealth(setup: {
     let found: string | undefined;
     const looking = freshness.now();
     try {
-      const answer = await within(MAJORITY_MS, looking);
+      const answer = await resolveWithin(MAJORITY_MS, looking);
       if (answer === undefined) found = `no majority of the etcd cluster answers within ${MAJORITY_MS} ms`;
     } catch (error) {
       found = `no majority of the etcd cluster can be reached: ${messageOf(error)}`;

@@ -17,9 +17,9 @@ describe('row "audit": what was refused', () => {
     const records: AuditRecord[] = [];
     const write = async (record: AuditRecord): Promise<number> => records.push(record);
     const refusals = createRefusals(write, { ...refusalLimits, perSource: 3 });
-    for (let i = 0; i < 10; i++) await refusals.note(refusal('192.0.2.1'));
-    for (let i = 0; i < 5; i++) await refusals.note(refusal('192.0.2.1', 'too_many_requests'));
-    await refusals.note(refusal('192.0.2.2'));
+    for (let i = 0; i < 10; i++) await refusals.record(refusal('192.0.2.1'));
+    for (let i = 0; i < 5; i++) await refusals.record(refusal('192.0.2.1', 'too_many_requests'));
+    await refusals.record(refusal('192.0.2.2'));
     assert.equal(records.length, 4);
     await refusals.flush();
     const { event, source, count, outcomes } = records[4] ?? { event: '' };
@@ -33,7 +33,7 @@ describe('row "audit": what was refused', () => {
       },
     );
     assert.equal(records.length, 5);
-    await refusals.note(refusal('192.0.2.1'));
+    await refusals.record(refusal('192.0.2.1'));
     assert.equal(records.length, 6, 'a new window has lines again');
     await refusals.flush();
     assert.equal(records.length, 6, 'nothing was counted');
@@ -43,7 +43,7 @@ describe('row "audit": what was refused', () => {
     const records: AuditRecord[] = [];
     const write = async (record: AuditRecord): Promise<number> => records.push(record);
     const refusals = createRefusals(write);
-    for (let i = 0; i < 50_000; i++) await refusals.note(refusal(`2001:db8:${(i % 5000).toString(16)}::1`));
+    for (let i = 0; i < 50_000; i++) await refusals.record(refusal(`2001:db8:${(i % 5000).toString(16)}::1`));
     assert.equal(records.length, refusalLimits.overall);
     await refusals.flush();
     const counts = records.slice(refusalLimits.overall);
@@ -57,7 +57,7 @@ describe('row "audit": what was refused', () => {
     const records: AuditRecord[] = [];
     const write = async (record: AuditRecord): Promise<number> => records.push(record);
     const refusals = createRefusals(write, { ...refusalLimits, perSource: 1, windowMs: 30 });
-    for (let i = 0; i < 3; i++) await refusals.note(refusal('192.0.2.1'));
+    for (let i = 0; i < 3; i++) await refusals.record(refusal('192.0.2.1'));
     const kept = setInterval(() => undefined, 1000);
     await waitFor('the count', () => records.length === 2);
     clearInterval(kept);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { expositionOf } from '../../../src/api/metrics/exposition.ts';
 import { createHistogram } from '../../../src/api/metrics/histogram.ts';
-import { one } from '../../../src/api/metrics/metric.ts';
+import { singleMetric } from '../../../src/api/metrics/metric.ts';
 
 describe('expositionOf()', () => {
   it('escapes what the text format has a meaning for', () => {
@@ -15,7 +15,9 @@ describe('expositionOf()', () => {
 
   it('writes numbers as Prometheus reads them', () => {
     const values = [0, -1, 1e21, 1e-7, Infinity, -Infinity, Number.NaN];
-    const lines = values.map((value) => expositionOf([one('gauge', 'a', 'b', value)]).split('\n')[2]);
+    const lines = values.map(
+      (value) => expositionOf([singleMetric('gauge', 'a', 'b', value)]).split('\n')[2],
+    );
     assert.deepEqual(lines, ['a 0', 'a -1', 'a 1e+21', 'a 1e-7', 'a +Inf', 'a -Inf', 'a NaN']);
   });
 

@@ -12,7 +12,7 @@ import { openBroker } from '../../../src/broker/broker.ts';
 import { defineMethod, defineModule } from '../../../src/modules/module.ts';
 import { pingParams } from '../../../src/modules/ping.ts';
 import type { JsonObject } from '../../../src/protocol/formats/data.ts';
-import { params } from '../../../src/protocol/registry/services.ts';
+import { params } from '../../../src/protocol/registry/services-params.ts';
 import { memoryStore } from '../../../src/store/memory/memory-store.ts';
 import { openApp } from '../../broker/support.ts';
 import { tempDir } from '../../support/temp.ts';
@@ -122,7 +122,7 @@ describe('/openapi.json', () => {
   });
 
   it('describes every parameter, and with the schema that checks the request', () => {
-    for (const { module, method, params: schema, notes } of operations) {
+    for (const { module, method, params: schema, docs: notes } of operations) {
       const checking = module === 'ping' ? pingParams : params[method as keyof typeof params];
       assert.equal(schema, checking, `${module}.${method}`);
       const { entries } = schema as unknown as { readonly entries: object };

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pauseAfter } from '../../../src/client/discovery/finder.ts';
-import { openQuestion, type Question, type Reply } from '../../../src/protocol/discovery/discovery.ts';
+import { openQuestion, type Question, type Reply } from '../../../src/protocol/discovery/datagrams.ts';
 import { keyedQuestion } from '../../../src/protocol/discovery/keyed-forms.ts';
 import { openUdp, type UdpPeer, type UdpSocket } from '../../../src/runtime/network/udp.ts';
 
@@ -21,8 +21,8 @@ export interface Found {
   readonly ms: number;
 }
 
-/** The ears of a node: a socket on a loopback address of its own. */
-export interface Ears {
+/** The socket of a node, bound to a loopback address of its own. */
+export interface NodeSocket {
   /**
    * Asks for the name as the client does, until the first answer, on the client's schedule. Each query is
    * sent twice, as by a host that sends to its subnet's broadcast address and to 255.255.255.255. Every
@@ -46,7 +46,7 @@ export function addressOf(index: number): string {
   return `127.${1 + (at >> 16)}.${(at >> 8) & 255}.${at & 255}`;
 }
 
-export async function openEars(address: string, target: Target): Promise<Ears> {
+export async function openNodeSocket(address: string, target: Target): Promise<NodeSocket> {
   const brokers = target.ports.map((port): UdpPeer => ({ address: '127.0.0.1', port }));
   let received = 0;
   let sent = 0;

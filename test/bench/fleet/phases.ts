@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isLost, type Line, openLine } from './line.ts';
-import { addressOf, type Ears, openEars, type Target } from './node.ts';
+import { addressOf, type NodeSocket, openNodeSocket, type Target } from './node.ts';
 
 /** What a fleet did, a number for each node that got through. */
 export interface Outcome {
@@ -44,8 +44,8 @@ const WAIT = '60s';
 
 /** Every node asks for the cluster's broker, and has failed when no answer came within 3 s. */
 export async function discoveryOf(options: FleetOptions): Promise<Outcome> {
-  return runFleet(options, async ({ ears }) => {
-    const found = await ears.discover(CLUSTER, DISCOVER_MS);
+  return runFleet(options, async ({ socket }) => {
+    const found = await socket.discover(CLUSTER, DISCOVER_MS);
     if (!found) throw new Error('no answer within 3 s');
     return found.ms;
   });
@@ -74,9 +74,9 @@ export async function bootstrapOf(options: FleetOptions): Promise<Outcome> {
     await register(line, MASTER, { host: addressOf(0) });
   }
 
-  return runFleet(options, async ({ index, ears, signal, count }) => {
+  return runFleet(options, async ({ index, socket, signal, count }) => {
     const began = performance.now();
-    const { reply, port: from } = await discoverUntil(ears, signal);
+    const { reply, port: from } = await discoverUntil(socket, signal);
     const { port, ...pin } =
       reply.form === 'keyed' ? { port: reply.port, fingerprint: reply.fingerprint } : { port: from };
     const open = (): Promise<Line> => openLine({ ...pin, port, from: addressOf(index), signal });
@@ -161,13 +161,13 @@ export const SETTLE_MS = 50;
 
 export interface Node {
   readonly index: number;
-  readonly ears: Ears;
+  readonly socket: NodeSocket;
   /** Aborted when the time for all is up. */
   readonly signal: AbortSignal;
   count(more: { readonly bytes: number; readonly again?: number }): void;
 }
 
-/** Opens the ears of all nodes first: that is not what is measured. */
+/** Opens the sockets of all nodes first: that is not what is measured. */
 export async function runFleet(
   options: FleetOptions,
   run: (node: Node) => Promise<number>,
@@ -175,7 +175,7 @@ export async function runFleet(
   const { nodes, withinMs = 1000, limitMs = 120_000 } = options;
   const limit = new AbortController();
   const all = await Promise.all(
-    Array.from({ length: nodes }, (_, index) => openEars(addressOf(index), options)),
+    Array.from({ length: nodes }, (_, index) => openNodeSocket(addressOf(index), options)),
   );
   const ms: number[] = [];
   const failures: Record<string, number> = {};
@@ -189,10 +189,10 @@ export async function runFleet(
   const beganAt = Date.now();
   const timer = setTimeout(() => limit.abort(new Error(`not done within ${limitMs} ms`)), limitMs);
   await Promise.all(
-    all.map(async (ears, index) => {
+    all.map(async (socket, index) => {
       try {
         await sleep(Math.random() * withinMs);
-        ms.push(await run({ index, ears, signal: limit.signal, count }));
+        ms.push(await run({ index, socket, signal: limit.signal, count }));
       } catch (error) {
         // The same reason is one, whichever node it is of.
         const reason = (error instanceof Error ? error.message : String(error)).replace(
@@ -207,18 +207,18 @@ export async function runFleet(
   const window = [beganAt, Date.now()] as const;
   clearTimeout(timer);
   const answerBytes = bytes;
-  for (const ears of all) count({ bytes: ears.received() });
-  await Promise.all(all.map((ears) => ears.close()));
-  const datagrams = all.reduce((sum, ears) => sum + ears.sent(), 0);
+  for (const socket of all) count({ bytes: socket.received() });
+  await Promise.all(all.map((socket) => socket.close()));
+  const datagrams = all.reduce((sum, socket) => sum + socket.sent(), 0);
   return { ms, totalMs, window, failures, bytes, answerBytes, datagrams, again };
 }
 
-type Found = NonNullable<Awaited<ReturnType<Ears['discover']>>>;
+type Found = NonNullable<Awaited<ReturnType<NodeSocket['discover']>>>;
 
 /** A search of 3 s after the other, as a script does that waits for its broker. */
-async function discoverUntil(ears: Ears, signal: AbortSignal): Promise<Found> {
+async function discoverUntil(socket: NodeSocket, signal: AbortSignal): Promise<Found> {
   for (;;) {
-    const found = await ears.discover(CLUSTER, DISCOVER_MS);
+    const found = await socket.discover(CLUSTER, DISCOVER_MS);
     if (found) return found;
     signal.throwIfAborted();
   }

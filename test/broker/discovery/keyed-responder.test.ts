@@ -11,7 +11,7 @@ import {
 } from '../../../src/broker/discovery/responder.ts';
 import { defaults } from '../../../src/config/schema.ts';
 import type { Json } from '../../../src/protocol/formats/data.ts';
-import { ANY_BROKER, type KeyedReply, type Question } from '../../../src/protocol/discovery/discovery.ts';
+import { ANY_BROKER, type KeyedReply, type Question } from '../../../src/protocol/discovery/datagrams.ts';
 import { keyedQuestion } from '../../../src/protocol/discovery/keyed-forms.ts';
 import { silentLogger } from '../../../src/protocol/logger.ts';
 import { waitFor } from '../../support/wait.ts';

@@ -13,7 +13,7 @@ import {
   startResponder,
 } from '../../../src/broker/discovery/responder.ts';
 import { defaults } from '../../../src/config/schema.ts';
-import { encodeQuery } from '../../../src/protocol/discovery/discovery.ts';
+import { encodeQuery } from '../../../src/protocol/discovery/datagrams.ts';
 import {
   decodeKeyedQuery,
   decodeKeyedReply,
@@ -22,7 +22,7 @@ import {
   encodeKeyedReply,
   formatNonce,
   nonceOfReply,
-} from '../../../src/protocol/discovery/keyed-discovery.ts';
+} from '../../../src/protocol/discovery/keyed-datagrams.ts';
 import { silentLogger } from '../../../src/protocol/logger.ts';
 import { chooseSeed, createRandom, type Random } from '../../support/random.ts';
 

@@ -1,6 +1,6 @@
 import type { Finding } from '../../../api/readiness.ts';
 import type { AuditState } from '../../audit/broker-audit.ts';
-import { createLostLately } from './lost-lately.ts';
+import { createRecentLosses } from './recent-losses.ts';
 
 /**
  * Checks whether the audit trail can be written, and was complete within the last hour. It fails where writes
@@ -12,7 +12,7 @@ export function createAuditCheck(
   state: () => AuditState | undefined,
   now: () => number = () => performance.now(),
 ): () => Finding | undefined {
-  const lostLately = createLostLately(now);
+  const lostLately = createRecentLosses(now);
   return () => {
     const found = state();
     if (!found) return undefined;

@@ -1,5 +1,5 @@
 import type { Finding } from '../../../api/readiness.ts';
-import { createLostLately } from './lost-lately.ts';
+import { createRecentLosses } from './recent-losses.ts';
 
 /**
  * Checks whether the log was complete within the last hour.
@@ -10,7 +10,7 @@ export function createLogCheck(
   lostLines: () => number | undefined,
   now: () => number = () => performance.now(),
 ): () => Finding {
-  const lostLately = createLostLately(now);
+  const lostLately = createRecentLosses(now);
   return () => {
     const lost = lostLately(lostLines() ?? 0);
     if (lost === undefined) return { ok: true };

@@ -17,7 +17,7 @@ import type { HostPort } from '../../../protocol/addresses/address.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import { type Check, type Problem, sentence } from '../report.ts';
 import { place, type Subject } from '../subject.ts';
-import { atMost } from '../time.ts';
+import { stepLimit } from '../step-limit.ts';
 
 /** A broker whose identity has been checked. */
 export interface Identified {
@@ -56,7 +56,7 @@ export async function examineIdentity(
   const { subject, isFoundByName, deadline } = options;
   const fingerprint = options.fingerprint === undefined ? undefined : parseFingerprint(options.fingerprint);
   const address = { host: broker.host, port: broker.port };
-  const ms = atMost(deadline, CHECK_MS);
+  const ms = stepLimit(deadline, CHECK_MS);
   let isFirst = false;
   try {
     if ('proof' in broker && broker.proof) {
@@ -78,7 +78,7 @@ export async function examineIdentity(
       notify: () => undefined,
     });
     const source = fingerprint === undefined ? 'kept' : 'named';
-    await checkPin(address, { pin, pinSource: source }, atMost(deadline, CHECK_MS));
+    await checkPin(address, { pin, pinSource: source }, stepLimit(deadline, CHECK_MS));
     if (!isFirst)
       return sure(address, pin, source, source === 'named' ? 'as --fingerprint names it' : 'as it was kept');
     const check: Check = {
@@ -164,7 +164,7 @@ export async function examineUrl(
   const fingerprint = options.fingerprint === undefined ? undefined : parseFingerprint(options.fingerprint);
   const connection = await openUrlConnection(parsed, { ca: options.ca, fingerprint });
   try {
-    await connection.probe(atMost(options.deadline, CHECK_MS));
+    await connection.probe(stepLimit(options.deadline, CHECK_MS));
     const check: Check = { id: 'identity', status: 'ok', says: 'an authority vouches for its certificate' };
     return {
       tcp: { id: 'tcp', status: 'ok', says: `${url} answers` },

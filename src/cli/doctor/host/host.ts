@@ -7,7 +7,7 @@ import { systemCode } from '../../../protocol/system-errors.ts';
 import { brokerFile } from '../../options/broker-file.ts';
 import type { Arguments } from '../../command.ts';
 import { type Check, sentence } from '../report.ts';
-import { within } from '../../../protocol/within.ts';
+import { resolveWithin } from '../../../protocol/timeout.ts';
 
 /** This host's own broker. */
 export interface Host {
@@ -33,7 +33,7 @@ const LOW_BYTES = 100 * 1024 * 1024;
  */
 export async function examineHost(args: Arguments, ms: number): Promise<Host> {
   // A hanging disk does not answer.
-  const file = await within(ms, findFile(args), { why: 'its disk does not answer' });
+  const file = await resolveWithin(ms, findFile(args), { why: 'its disk does not answer' });
   if (typeof file !== 'string') {
     const none = { status: 'skip', says: "no broker's configuration here" } as const;
     return {
@@ -45,9 +45,9 @@ export async function examineHost(args: Arguments, ms: number): Promise<Host> {
     };
   }
   const [config, running, disk] = await Promise.all([
-    within(ms, examineConfig(file), { facts: {}, check: late('host_config') }),
-    within(ms, examineLock(file), { facts: {}, check: late('host_running') }),
-    within(ms, examineDisk(file), late('host_disk')),
+    resolveWithin(ms, examineConfig(file), { facts: {}, check: late('host_config') }),
+    resolveWithin(ms, examineLock(file), { facts: {}, check: late('host_running') }),
+    resolveWithin(ms, examineDisk(file), late('host_disk')),
   ]);
   return { file, ...config.facts, ...running.facts, checks: [config.check, running.check, disk] };
 }

@@ -3,7 +3,7 @@ import type { Gateway } from './gateway.ts';
 import { decode, encode, type Keys } from '../keys.ts';
 import type { Leases } from '../writes/leases.ts';
 import type { RangeResponse } from './messages.ts';
-import { within } from '../../../protocol/within.ts';
+import { resolveWithin } from '../../../protocol/timeout.ts';
 import type { Deadline } from '../promises.ts';
 
 /** The brokers that serve the registry now: each broker has a key of its own, which ends with its lease soon after it has died. */
@@ -83,7 +83,7 @@ export function createMembers(options: {
     async leave(deadline) {
       isLeft = true;
       wake?.();
-      if (keeping) await within(Math.max(0, deadline - performance.now()), keeping);
+      if (keeping) await resolveWithin(Math.max(0, deadline - performance.now()), keeping);
       if (lease !== undefined) await gateway.ask('/v3/lease/revoke', { ID: lease }, deadline);
     },
   };

@@ -4,7 +4,7 @@ import { encode, type Keys } from '../keys.ts';
 import { type RangeResponse, revisionOf } from '../gateway/messages.ts';
 import type { Mirror } from './mirror.ts';
 import { singleFlight } from './single-flight.ts';
-import { within } from '../../../protocol/within.ts';
+import { resolveWithin } from '../../../protocol/timeout.ts';
 
 /** Reads are linearizable: they are served from the mirror once it holds everything that was written when they were asked. */
 export interface Freshness {
@@ -70,7 +70,7 @@ export function createFreshness(setup: {
 
   async function now(): Promise<number> {
     const reading = read();
-    const early = await within(READ_MS, reading).catch(() => undefined);
+    const early = await resolveWithin(READ_MS, reading).catch(() => undefined);
     if (early !== undefined) return early;
     try {
       return await Promise.any([reading, sync()]);

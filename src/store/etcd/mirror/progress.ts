@@ -1,4 +1,4 @@
-import { within } from '../../../protocol/within.ts';
+import { resolveWithin } from '../../../protocol/timeout.ts';
 import { deferred } from '../promises.ts';
 
 /** How far something has come, for those who wait until it has come far enough. */
@@ -40,7 +40,7 @@ export function createProgress(): Progress {
       waiting.add(one);
       least = Math.min(least, wanted);
       try {
-        return (await within(ms, reached.promise)) ?? false;
+        return (await resolveWithin(ms, reached.promise)) ?? false;
       } finally {
         waiting.delete(one);
       }

@@ -1,5 +1,5 @@
 import { BrokerError } from '../../../protocol/errors.ts';
-import { within } from '../../../protocol/within.ts';
+import { resolveWithin } from '../../../protocol/timeout.ts';
 import { deferred } from '../promises.ts';
 
 /** When the line may be shorter, in seconds. */
@@ -34,7 +34,8 @@ export function createWriteQueue(atOnce: number): WriteQueue {
     const call = (): void => turn.resolve(true);
     waiting.add(call);
     // Whoever is in line no more was called at the last moment.
-    if ((await within(longestMs, turn.promise)) || !waiting.delete(call)) return performance.now() - began;
+    if ((await resolveWithin(longestMs, turn.promise)) || !waiting.delete(call))
+      return performance.now() - began;
     throw new BrokerError(
       'unavailable',
       `Too many writes wait for etcd: this one has waited ${Math.round(longestMs)} ms for its turn, and nothing was written; try again`,

@@ -19,7 +19,7 @@ export interface RegistryIdentity {
 /** The registry part of the configuration file. */
 export interface RegistryDocument extends RegistryIdentity {
   readonly revision: number;
-  /** By name, as they come in the file. A index takes the map over. */
+  /** By name, as they come in the file. An index takes the map over. */
   readonly entries: Map<string, Entry>;
   /** What each of them counts for `_store.max_bytes`, in the same order. */
   readonly sizes: readonly number[];

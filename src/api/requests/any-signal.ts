@@ -1,0 +1,33 @@
+/** A signal that follows two others for a while. */
+export interface AnySignal {
+  readonly signal: AbortSignal;
+  /** Stops following, and removes its listeners from the others. */
+  letGo(): void;
+}
+
+/**
+ * A signal that is aborted with the first of two. `AbortSignal.any` would leak: on Node 20 it leaves a trace
+ * of each result on a signal that outlives them all.
+ */
+export function anySignal(one: AbortSignal, other: AbortSignal): AnySignal {
+  const first = new AbortController();
+  const letGo = (): void => {
+    one.removeEventListener('abort', endOne);
+    other.removeEventListener('abort', endOther);
+  };
+  const endOne = (): void => {
+    letGo();
+    first.abort(one.reason);
+  };
+  const endOther = (): void => {
+    letGo();
+    first.abort(other.reason);
+  };
+  if (one.aborted) endOne();
+  else if (other.aborted) endOther();
+  else {
+    one.addEventListener('abort', endOne);
+    other.addEventListener('abort', endOther);
+  }
+  return { signal: first.signal, letGo };
+}

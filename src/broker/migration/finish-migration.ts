@@ -1,0 +1,71 @@
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { migrationProblem, type Identity } from '../../store/etcd/identity.ts';
+import { findRegistry } from '../../store/etcd/moving/registry-key.ts';
+import { openFilled } from '../../store/etcd/moving/move-in.ts';
+import { isBeingMovedBy, markMoved, reopen } from '../../store/etcd/moving/move-out.ts';
+import { readDocument } from '../../store/file/document/document.ts';
+import { listJournals } from '../../store/file/journal/journal-files.ts';
+import type { LiveConfiguration } from '../opening/live-configuration.ts';
+import type { Migrated, Migration } from './migration.ts';
+
+type Finished = Omit<Migrated, 'place'>;
+
+/**
+ * The configuration names etcd already: completes an earlier run, or undoes an incomplete migration out of
+ * etcd.
+ */
+export async function finishInEtcd({ cluster, by, file, configuration }: Migration): Promise<Finished> {
+  await checkNothingLeft(file, configuration);
+  const found = await findRegistry(cluster);
+  const { closed } = found ?? {};
+  if (found === undefined || closed === undefined) return { outcome: 'already', notes: [] };
+  const isOurs = closed.host === by.host && closed.file === by.file;
+  if (closed.state === 'filled' && isOurs) {
+    const { revision = 0 } = found;
+    await openFilled(cluster, found, revision);
+    return { outcome: 'completed', revision, notes: [] };
+  }
+  if (isBeingMovedBy(found, by)) {
+    await reopen(cluster, found);
+    return { outcome: 'reopened', notes: [] };
+  }
+  throw new BrokerError('unavailable', `Cannot use the registry in etcd: ${migrationProblem(closed)}`);
+}
+
+/** A driver that was changed by hand moves no entries. */
+async function checkNothingLeft(file: string, { document }: LiveConfiguration): Promise<void> {
+  const { entries, origin } = readDocument(document, file);
+  // Entries that are not in the file yet are in its journals. An interrupted migration may have left those
+  // too, but without `_registry`.
+  const isLeft = entries.size > 0 || (origin !== 'new' && (await listJournals(file)).length > 0);
+  if (!isLeft) return;
+  throw new BrokerError(
+    'invalid_config',
+    `'_store.driver' of ${file} is 'etcd' already, and yet the file holds a registry that was not moved: set it to 'file', and run this again; or take '_registry' and the entries out of the file, if they are not wanted`,
+  );
+}
+
+/**
+ * The configuration names the file already: marks the registry in etcd as moved where an earlier run did not.
+ */
+export async function finishInFile(migration: Migration): Promise<Finished> {
+  const { cluster, by, file, configuration } = migration;
+  let found: Identity | undefined;
+  try {
+    found = await findRegistry(cluster);
+  } catch (error) {
+    // The registry is here, whatever etcd holds.
+    const note = `Whether the registry in etcd is marked as moved is not known: ${messageOf(error)}.`;
+    return { outcome: 'already', notes: [note] };
+  }
+  if (found === undefined || !isBeingMovedBy(found, by)) return { outcome: 'already', notes: [] };
+  const { id } = readDocument(configuration.document, file);
+  if (id !== found.id) {
+    throw new BrokerError(
+      'invalid_config',
+      `${file} does not hold the registry that is on its way to it from etcd ('${found.id}'): set '_store.driver' to 'etcd' in it, and run this again`,
+    );
+  }
+  await markMoved(cluster, found, by);
+  return { outcome: 'completed', notes: [] };
+}
