@@ -94,7 +94,10 @@ describe('buildExecutable() without the bytecode of a part', () => {
     writeFileSync(text, 'no executable');
     for (const file of [copy, text]) {
       const original = readFileSync(file);
-      assert.throws(() => dropBytecode(file, ['none.js']), /has no bytecode of none\.js; does this Bun use another layout/);
+      assert.throws(
+        () => dropBytecode(file, ['none.js']),
+        /has no bytecode of none\.js; does this Bun use another layout/,
+      );
       assert.ok(readFileSync(file).equals(original));
     }
   });
