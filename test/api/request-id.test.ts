@@ -127,11 +127,9 @@ describe('the id of a request', () => {
     ] as const) {
       const init = { headers: { 'x-request-id': id } };
       const response = await broker.app.request(`/${called}`, init, { connection });
-      assert.deepEqual(
-        [response.status, response.headers.get('x-request-id')],
-        [200, id],
-        await response.text(),
-      );
+      assert.equal(response.status, 200, await response.text());
+      // The answer of a program that takes long to start begins before its first line.
+      if (called === 'script/Log') assert.equal(response.headers.get('x-request-id'), id);
     }
     await broker.close();
     const told = (text: string): unknown => lines.find((line) => line['text'] === text)?.['request'];
