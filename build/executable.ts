@@ -3,7 +3,7 @@ import path from 'node:path';
 import { chunksOfOthers, dropBytecode, type Metafile } from './bytecode.ts';
 import { capture } from './process.ts';
 import { assets, projectVersion, root, tool } from './root.ts';
-import { alignFile } from './segments.ts';
+import { alignFile } from './elf-segments.ts';
 import { buildAndStamp, commonInputs, unlessFresh } from './stamp.ts';
 import { executableName, type Target } from './targets.ts';
 
@@ -135,7 +135,7 @@ async function buildExecutables(): Promise<void> {
 }
 
 /** The inputs of every executable. */
-const layout: readonly string[] = [...commonInputs, 'build/executable.ts', 'build/segments.ts'];
+const layout: readonly string[] = [...commonInputs, 'build/executable.ts', 'build/elf-segments.ts'];
 
 /** The programs of a target, built for tests unless they are up to date. Returns their folder. */
 export async function ensureTarget(target: Target): Promise<string> {

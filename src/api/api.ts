@@ -6,7 +6,7 @@ import { BrokerError } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import type { Store } from '../store/store.ts';
 import { createRequestHandler } from './requests/request-handler.ts';
-import { type Asked, type Audit, createAudit, noSink } from './audit/audit.ts';
+import { type AuditedCall, type Audit, createAudit, noSink } from './audit/audit.ts';
 import { createKeyNames } from './audit/key-names.ts';
 import { type AccessKeys, createAccessKeys } from './access/access-keys.ts';
 import type { ClientAddress } from './access/connection.ts';
@@ -29,7 +29,7 @@ import {
   type RoutesOptions,
 } from './routes.ts';
 import { type Cluster, createStatus, type GuardedPage, STATUS_PAGE } from './status.ts';
-import { createStreamLimit } from './requests/streams.ts';
+import { createStreamLimit } from './requests/stream-limit.ts';
 
 /** The API over a set of modules: the Hono app, and the parts that can change while it serves. */
 export interface Api {
@@ -173,7 +173,7 @@ function askedOf(
   caller: MetricsCaller,
   error: unknown,
   nameKey: (key: string) => string,
-): Omit<Asked, 'module'> {
+): Omit<AuditedCall, 'module'> {
   const { clientAddress: source, requestId: request } = caller;
   const isLimited = error instanceof BrokerError && error.code === 'too_many_requests';
   const key = isLimited ? '' : (caller.key() ?? '');

@@ -8,7 +8,7 @@ import { type ClientAddress, connectionOf } from './access/connection.ts';
 import { type DiscoveryExchange, readQuery } from './discover.ts';
 import { statusPage } from './page/status-page.ts';
 import type { Readiness } from './readiness.ts';
-import { bearer } from './requests/request.ts';
+import { bearer } from './requests/request-parameters.ts';
 import { requestIdOf, withRequestId } from './requests/request-id.ts';
 
 /** The parts that the routes of the API need. */

@@ -52,7 +52,7 @@ export async function loadCertificate(
       'this broker has a certificate of its own, since etcd is reached without TLS: clients that know another broker of the registry do not know it. Use https endpoints, or give all of them one api.ssl_cert',
     );
   }
-  const { certFile, keyFile } = ownFiles(configFile);
+  const { certFile, keyFile } = ownCertificateFiles(configFile);
   const cert = await readIfThere(certFile);
   if (cert !== undefined) return pair(cert, await readKey(keyFile, log), certFile);
   const made = await makeOwn();
@@ -65,7 +65,10 @@ export async function loadCertificate(
 }
 
 /** The files of the certificate that a broker makes, beside its configuration. */
-export function ownFiles(configFile: string): { readonly certFile: string; readonly keyFile: string } {
+export function ownCertificateFiles(configFile: string): {
+  readonly certFile: string;
+  readonly keyFile: string;
+} {
   const base = path.join(path.dirname(configFile), path.basename(configFile, path.extname(configFile)));
   return { certFile: `${base}.crt`, keyFile: `${base}.key` };
 }
@@ -76,10 +79,10 @@ export function isNamed({ ssl_cert: cert }: Config['api']): boolean {
 }
 
 /** The name of the certificate among the texts that the brokers of a registry share. */
-export const COMMON_CERTIFICATE = 'certificate';
+export const SHARED_CERTIFICATE = 'certificate';
 
 /** The text under that name. */
-export function commonText({ cert, key }: KeyPair): string {
+export function sharedCertificateText({ cert, key }: KeyPair): string {
   return JSON.stringify({ cert, key });
 }
 
@@ -91,14 +94,16 @@ async function makeOwn(): Promise<KeyPair> {
 
 /** The certificate that all brokers of a registry share. */
 async function loadCommon({ common }: SharedRegistry): Promise<Certificate> {
-  return readCommon(await common(COMMON_CERTIFICATE, async () => commonText(await makeOwn())));
+  return readSharedCertificate(
+    await common(SHARED_CERTIFICATE, async () => sharedCertificateText(await makeOwn())),
+  );
 }
 
 /**
  * The certificate in such a text.
  * @throws BrokerError `invalid_config` for any other text.
  */
-export function readCommon(text: string): Certificate {
+export function readSharedCertificate(text: string): Certificate {
   let stored: unknown;
   try {
     stored = JSON.parse(text);

@@ -11,7 +11,7 @@ import type { HttpServer, ServeOptions } from '../runtime/runtime.ts';
 import { type Certificate, loadCertificate } from './certificate.ts';
 import type { SharedRegistry } from './opening/broker-store.ts';
 import type { KeyedDiscovery } from './discovery/keyed-discovery.ts';
-import { MAX_BODY_BYTES } from '../api/requests/request.ts';
+import { MAX_BODY_BYTES } from '../api/requests/request-parameters.ts';
 import {
   addStats,
   noStats,

@@ -16,5 +16,5 @@ export type {
   WatchItem,
   WatchOptions,
 } from './store.ts';
-export type { StateLimits } from './memory/state.ts';
+export type { StateLimits } from './memory/registry-state.ts';
 export type { Change, Entry } from '../protocol/registry/entry.ts';

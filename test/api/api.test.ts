@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import * as v from 'valibot';
 import { type Broker, openBroker } from '../../src/broker/broker.ts';
-import { MAX_BODY_BYTES } from '../../src/api/requests/request.ts';
+import { MAX_BODY_BYTES } from '../../src/api/requests/request-parameters.ts';
 import type { JsonObject } from '../../src/protocol/formats/data.ts';
 import { envelopeSchema } from '../../src/protocol/messages/envelope.ts';
 import { atEnd } from '../support/cleanup.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createApp } from '../../src/api/create-app.ts';
 import type { Module, Reply } from '../../src/modules/module.ts';
-import { MAX_BODY_BYTES } from '../../src/api/requests/request.ts';
+import { MAX_BODY_BYTES } from '../../src/api/requests/request-parameters.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { sendRaw } from '../support/raw.ts';

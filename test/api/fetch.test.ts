@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { runtime } from '#runtime';
 import { createApi } from '../../src/api/api.ts';
 import { createMeasures } from '../../src/api/metrics/measures.ts';
-import { MAX_BODY_BYTES } from '../../src/api/requests/request.ts';
+import { MAX_BODY_BYTES } from '../../src/api/requests/request-parameters.ts';
 import { builtIn } from '../../src/modules/built-in.ts';
 import { defineMethod, defineModule, type Module } from '../../src/modules/module.ts';
 import { isSchema } from '../../src/modules/parameters.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { hostname } from 'node:os';
 import { before, describe, it } from 'node:test';
 import { createAccessKeys } from '../../src/api/access/access-keys.ts';
-import { createStreamLimit } from '../../src/api/requests/streams.ts';
+import { createStreamLimit } from '../../src/api/requests/stream-limit.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { type Asked, openApp } from '../broker/support.ts';
 

@@ -2,7 +2,7 @@ import { runtime } from '#runtime';
 import { readFileSync } from 'node:fs';
 import { createApi } from '../../src/api/api.ts';
 import { createMeasures, type Measures } from '../../src/api/metrics/measures.ts';
-import type { Route } from '../../src/api/metrics/requests.ts';
+import type { Route } from '../../src/api/metrics/request-meter.ts';
 import { builtIn } from '../../src/modules/built-in.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';

@@ -1,4 +1,4 @@
-import { openLine } from './fleet/line.ts';
+import { openHttpConnection } from './fleet/http-connection.ts';
 
 /**
  * Asks a broker the same question a thousand times a second, whether or not earlier answers have come.
@@ -17,7 +17,9 @@ export type Sample = readonly [at: number, ms: number];
 const never = new AbortController().signal;
 const question = JSON.parse(body) as object;
 const free = await Promise.all(
-  Array.from({ length: LINES }, () => openLine({ port: Number(port), from: '127.250.0.1', signal: never })),
+  Array.from({ length: LINES }, () =>
+    openHttpConnection({ port: Number(port), from: '127.250.0.1', signal: never }),
+  ),
 );
 const samples: Sample[] = [];
 

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import tls from 'node:tls';
-import { MAX_BODY_BYTES } from '../../src/api/requests/request.ts';
+import { MAX_BODY_BYTES } from '../../src/api/requests/request-parameters.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { launchers, run, type RunningBroker, startBroker } from '../support/programs.ts';
 import { cleanEnv } from '../support/clean-env.ts';

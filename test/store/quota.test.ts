@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { ENTRY_BYTES, sizeOf } from '../../src/store/memory/size.ts';
+import { ENTRY_BYTES, sizeOf } from '../../src/store/memory/entry-size.ts';
 import type { FileStore } from '../../src/store/file/file-store.ts';
 import { openBroker } from '../../src/broker/broker.ts';
 import { tempDir } from '../support/temp.ts';

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import type { Entry } from '../../src/protocol/registry/entry.ts';
 import type { PrefixCount, PrefixCounts } from '../../src/store/memory/prefix-counts.ts';
-import { createRegistryState, type RegistryState } from '../../src/store/memory/state.ts';
+import { createRegistryState, type RegistryState } from '../../src/store/memory/registry-state.ts';
 import { createWaits } from '../../src/store/memory/waits.ts';
 
 /** A registry in memory whose changes are applied one by one, as a driver does. */

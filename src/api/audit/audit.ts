@@ -46,13 +46,13 @@ export interface Audit {
    */
   execute(module: string, method: string, call: Call, run: () => Promise<Reply> | Reply): Promise<Reply>;
   /** Records a refused call. */
-  refused(asked: Asked, error: unknown): Promise<void>;
+  refused(asked: AuditedCall, error: unknown): Promise<void>;
   /** Writes the counts of refusals; called before the trail ends. */
   flush(): Promise<void>;
 }
 
 /** The target of a call, as far as it is known. */
-export interface Asked {
+export interface AuditedCall {
   readonly source: string;
   readonly request: string;
   readonly module: string;
@@ -177,7 +177,7 @@ function outcomeOf(error: unknown, call?: Call): Pick<AuditRecord, 'outcome' | '
   return { outcome: 'internal', status: 500 };
 }
 
-function recordOf(event: AuditEvent, asked: Asked): AuditRecord {
+function recordOf(event: AuditEvent, asked: AuditedCall): AuditRecord {
   const { source, request, module, method, key, params = {} } = asked;
   const [entry, prefix] =
     module === SERVICES ? [boundedText(params['name']), boundedText(params['prefix'])] : [];
@@ -195,7 +195,7 @@ function recordOf(event: AuditEvent, asked: Asked): AuditRecord {
 }
 
 /** @param origin the call's origin; a parameter, since its name of the key costs a hash. */
-function askedBy(module: string, method: string, call: Call, origin: CallOrigin | undefined): Asked {
+function askedBy(module: string, method: string, call: Call, origin: CallOrigin | undefined): AuditedCall {
   const { clientAddress: source, requestId: request, params } = call;
   return { source, request, module, method, params, key: origin?.key };
 }

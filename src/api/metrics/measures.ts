@@ -3,7 +3,7 @@ import { params } from '../../protocol/registry/services-params.ts';
 import type { KeyRefusal } from '../access/access-keys.ts';
 import { createHistogram, type Histogram } from './histogram.ts';
 import { labelledMetric, type Metric, singleMetric } from './metric.ts';
-import { createRequestMeter, type RequestMeter } from './requests.ts';
+import { createRequestMeter, type RequestMeter } from './request-meter.ts';
 
 /** The measurements of a serving API. */
 export interface Measures {

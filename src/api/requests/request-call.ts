@@ -6,7 +6,7 @@ import { type AnySignal, anySignal } from './any-signal.ts';
 import { requestIdOf, withRequestId } from './request-id.ts';
 import type { ConnectionInfo } from '../../protocol/connection.ts';
 import { type Logger, withFields } from '../../protocol/logger.ts';
-import type { Parameters } from './request.ts';
+import type { Parameters } from './request-parameters.ts';
 
 /** The parts that all calls of an app share. */
 export interface CallContext {

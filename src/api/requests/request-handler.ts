@@ -4,14 +4,14 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { Dispatcher } from './dispatcher.ts';
-import type { RequestMeter, Route } from '../metrics/requests.ts';
+import type { RequestMeter, Route } from '../metrics/request-meter.ts';
 import { abandon } from './abandon.ts';
 import { inFrames, takesFrames } from './output-frames.ts';
 import { type CallContext, RequestCall } from './request-call.ts';
-import { type Parameters, readParameters } from './request.ts';
+import { type Parameters, readParameters } from './request-parameters.ts';
 import { requestIdOf, withRequestId } from './request-id.ts';
 import { EVENT_STREAM, isWhole, type Responder } from './response.ts';
-import type { StreamLimit } from './streams.ts';
+import type { StreamLimit } from './stream-limit.ts';
 
 /** The parts that the answer to a call needs besides the request. */
 export interface HandlerOptions extends CallContext {

@@ -17,7 +17,7 @@ import { BrokerError } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 import { readFirstSeq, readTail } from './tail.ts';
-import { asidePath, lastAsideSeq, prune } from './trail-files.ts';
+import { rotatedPath, lastRotatedSeq, prune } from './rotated-files.ts';
 
 export interface TrailFileOptions {
   readonly file: string;
@@ -100,7 +100,7 @@ export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions)
           },
         );
       }
-      const before = tail.seq === 0 ? lastAsideSeq(file) : tail.seq;
+      const before = tail.seq === 0 ? lastRotatedSeq(file) : tail.seq;
       current = { fd, size: tail.bytes, firstSeq: readFirstSeq(fd, tail.bytes) };
       return before;
     } catch (error) {
@@ -137,7 +137,7 @@ export function createTrailFile({ file, maxBytes, keep, log }: TrailFileOptions)
   }
 
   function putAside({ fd, firstSeq }: OpenFile, seq: number): void {
-    const aside = asidePath(file, firstSeq ?? seq);
+    const aside = rotatedPath(file, firstSeq ?? seq);
     if (lstatSync(aside, { throwIfNoEntry: false }))
       throw new BrokerError('invalid_config', `${aside} exists already: move it away`);
     renameSync(file, aside);

@@ -9,7 +9,7 @@ import { listJournals } from '../../store/file/journal/journal-files.ts';
 import { backUpReplaced, keepFiles } from '../../store/file/backup/replaced-files.ts';
 import { recover, removeJournals } from '../../store/file/recovery.ts';
 import { createEntryIndex } from '../../store/memory/entry-index.ts';
-import { COMMON_CERTIFICATE, commonText, isNamed, ownFiles } from '../certificate.ts';
+import { SHARED_CERTIFICATE, sharedCertificateText, isNamed, ownCertificateFiles } from '../certificate.ts';
 import { closeToOthers } from '../opening/file-permissions.ts';
 import type { Migrated, Migration } from './migration.ts';
 
@@ -59,9 +59,9 @@ const OWN_CERTIFICATE =
 /** The broker's own certificate, which all brokers of the registry get, since clients know it. */
 async function certificateOf({ file, options, isPrivate }: Migration): Promise<Record<string, string>> {
   if (!isPrivate || isNamed(options.api)) return {};
-  const { certFile, keyFile } = ownFiles(file);
+  const { certFile, keyFile } = ownCertificateFiles(file);
   const cert = await ifPresent(readFile(certFile, 'utf8'));
   // A broker that has never run has none.
   if (cert === undefined) return {};
-  return { [COMMON_CERTIFICATE]: commonText({ cert, key: await readFile(keyFile, 'utf8') }) };
+  return { [SHARED_CERTIFICATE]: sharedCertificateText({ cert, key: await readFile(keyFile, 'utf8') }) };
 }

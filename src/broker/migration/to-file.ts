@@ -11,9 +11,9 @@ import { listJournals } from '../../store/file/journal/journal-files.ts';
 import { highestRevisionIn, keepFiles } from '../../store/file/backup/replaced-files.ts';
 import { stageRegistry } from '../../store/file/staged-registry.ts';
 import { removeJournals } from '../../store/file/recovery.ts';
-import { sizeOf } from '../../store/memory/size.ts';
+import { sizeOf } from '../../store/memory/entry-size.ts';
 import { createEntryIndex, type EntryIndex } from '../../store/memory/entry-index.ts';
-import { COMMON_CERTIFICATE, isNamed, ownFiles, readCommon } from '../certificate.ts';
+import { SHARED_CERTIFICATE, isNamed, ownCertificateFiles, readSharedCertificate } from '../certificate.ts';
 import { holdsEntries } from '../opening/etcd-registry.ts';
 import type { Migrated, Migration } from './migration.ts';
 
@@ -106,10 +106,10 @@ async function certificateFiles(
 ): Promise<{ readonly replaced: readonly string[]; write(): Promise<void> }> {
   const nothing = { replaced: [], write: () => Promise.resolve() };
   if (!isPrivate || isNamed(options.api)) return nothing;
-  const text = await from.common(COMMON_CERTIFICATE);
+  const text = await from.common(SHARED_CERTIFICATE);
   if (text === undefined) return nothing;
-  const { cert, key } = readCommon(text);
-  const { certFile, keyFile } = ownFiles(file);
+  const { cert, key } = readSharedCertificate(text);
+  const { certFile, keyFile } = ownCertificateFiles(file);
   const [hereCert, hereKey] = await Promise.all(
     [certFile, keyFile].map((at) => ifPresent(readFile(at, 'utf8'))),
   );

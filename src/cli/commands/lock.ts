@@ -8,7 +8,7 @@ import { MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
 import type { Run } from '../command.ts';
 import { LOCK_NAME_VARIABLE, LOCK_REVISION_VARIABLE } from '../lock/held-lock.ts';
 import { type WatchedCommand, startWithWatchdog } from '../lock/watchdog.ts';
-import { endings, listenToSignals, type LockSignals } from '../lock/lock-signals.ts';
+import { endSignals, listenToSignals, type LockSignals } from '../lock/lock-signals.ts';
 import { endAs } from '../child-processes/hook.ts';
 import { endGroup, killGroup, signalGroup, signalProcess } from '../child-processes/process-group.ts';
 import { readLifetime } from '../options/numbers.ts';
@@ -67,7 +67,7 @@ async function takeLock(
   let code: number | undefined;
   signals.handTo((signal) => {
     if (signal === 'SIGTSTP') process.kill(process.pid, 'SIGSTOP');
-    if (!endings.includes(signal)) return;
+    if (!endSignals.includes(signal)) return;
     // A second signal ends the program at once.
     if (code !== undefined) runtime.exit(code);
     code = codeOf(signal);
@@ -113,7 +113,7 @@ async function runHeld(
   }
   let isEnding = false;
   signals.handTo((signal) => {
-    isEnding ||= endings.includes(signal);
+    isEnding ||= endSignals.includes(signal);
     passOn(signal, child, lock);
   });
   const code = await Promise.race([child.ended, untilLost(lock)]);

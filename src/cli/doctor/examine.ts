@@ -20,7 +20,7 @@ import { examineAddress, type Network, searchNetwork } from './network/search.ts
 import { candidatesOf } from './network/tcp.ts';
 import { type Check, type CheckId, conclude, type Report } from './report.ts';
 import { subnetsOf, tryCandidates } from './network/no-answer.ts';
-import { place, type Subject } from './subject.ts';
+import { addressText, type Subject } from './subject.ts';
 import {
   examineContainer,
   examineInterfaces,
@@ -84,7 +84,7 @@ export async function examine(options: ExamineOptions): Promise<Report> {
     checks.push(...network.checks);
     ({ isHolder } = network);
     if (network.broker) {
-      broker = place(network.broker);
+      broker = addressText(network.broker);
       identified = await examineIdentity(network.broker, {
         subject,
         fingerprint: args.text('fingerprint'),

@@ -26,7 +26,7 @@ export interface Repeated {
 }
 
 /** An address as options take it: without the port if it is the usual one. */
-export function place({ host, port }: HostPort): string {
+export function addressText({ host, port }: HostPort): string {
   return port === DEFAULT_PORT ? host : formatAddress({ host, port });
 }
 
@@ -45,8 +45,8 @@ export function commandLine(
     program,
     command,
     ...(takesName && isNamed && name !== undefined ? ['--name', shellWord(name)] : []),
-    ...(broker ? ['--bpbroker', typeof broker === 'string' ? shellWord(broker) : place(broker)] : []),
-    ...(target ? ['--target', place(target)] : []),
+    ...(broker ? ['--bpbroker', typeof broker === 'string' ? shellWord(broker) : addressText(broker)] : []),
+    ...(target ? ['--target', addressText(target)] : []),
     // A target has its own port: with --port, a target without one would be asked at that port.
     ...(!broker && !target && port !== DEFAULT_PORT ? ['--port', String(port)] : []),
     ...(broker ? [] : repeated.interfaces.flatMap((one) => ['--interface', shellWord(one)])),

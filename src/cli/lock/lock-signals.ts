@@ -1,7 +1,7 @@
 const windows = process.platform === 'win32';
 
 /** Signals that end a program by default. */
-export const endings: readonly NodeJS.Signals[] = windows
+export const endSignals: readonly NodeJS.Signals[] = windows
   ? ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK']
   : ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
 
@@ -36,7 +36,7 @@ export function listenToSignals(): LockSignals {
     if (handler) handler(signal);
     else if (kept.length < MOST_KEPT) kept.push(signal);
   };
-  const all = [...endings, ...others];
+  const all = [...endSignals, ...others];
   for (const signal of all) process.on(signal, take);
   return {
     handTo(next) {

@@ -5,7 +5,7 @@ import { ambiguous } from '../discovery/finder-errors.ts';
 import { identityMismatch } from '../trust/identity.ts';
 import { checkPin, type BrokerConnection, type PinnedBroker } from './connection.ts';
 import { nameMismatch } from '../trust/name-trust.ts';
-import { type Deadline, isPassing } from './retry.ts';
+import { type Deadline, isTransient } from './retry.ts';
 import { areRivals, type FoundBroker } from '../discovery/responders.ts';
 import { untilAborted } from './until-aborted.ts';
 
@@ -81,7 +81,7 @@ export function createReconnect(options: ReconnectOptions): Reconnect {
       const [atAddress, inSearch = atAddress] = errors;
       // Another host may now have the address of a broker that has moved. Then the result of the search
       // decides.
-      if (!isPassing(inSearch)) throw inSearch;
+      if (!isTransient(inSearch)) throw inSearch;
       cause = atAddress;
     } finally {
       ended.abort();

@@ -68,7 +68,7 @@ const passing: ReadonlySet<string> = new Set(['unreachable', 'unavailable', 'too
  * Whether a later attempt may succeed after this error: the broker cannot be reached now, is not ready, or
  * has too many requests.
  */
-export function isPassing(error: unknown): boolean {
+export function isTransient(error: unknown): boolean {
   return error instanceof BrokerError && passing.has(error.code);
 }
 
@@ -87,7 +87,7 @@ export async function untilReached<T>(ms: number, attempt: (leftMs: number) => P
     try {
       return await attempt(deadline.left());
     } catch (error) {
-      if (!isPassing(error)) throw error;
+      if (!isTransient(error)) throw error;
       // An attempt that the time limit has cut off says less than the one before.
       if (cause === undefined || deadline.left() > 0) cause = error;
       await retry.pause(deadline);

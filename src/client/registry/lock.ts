@@ -7,7 +7,7 @@ import { createLeaseClock } from './lease-clock.ts';
 import { type Lease, marginOf, startLease } from './lease.ts';
 import type { Reconnect } from '../connection/reconnect.ts';
 import type { HeldLock, Registry } from './registry.ts';
-import { backoff, deadlineIn, isPassing } from '../connection/retry.ts';
+import { backoff, deadlineIn, isTransient } from '../connection/retry.ts';
 import type { Rpc } from '../connection/rpc.ts';
 
 /** Options of `lock` and `withLock`. */
@@ -174,8 +174,8 @@ async function giveUp({ rpc, notify }: LockTools, { name, revision }: HeldLock, 
     } catch (error) {
       // The entry is gone, or another's: an attempt whose answer was lost may have removed it.
       if (error instanceof BrokerError && error.code === 'revision_conflict') return;
-      if (isPassing(error) && deadline.left() > 0) await retry.pause(deadline);
-      if (isPassing(error) && deadline.left() > 0) continue;
+      if (isTransient(error) && deadline.left() > 0) await retry.pause(deadline);
+      if (isTransient(error) && deadline.left() > 0) continue;
       const free = formatDuration(Math.max(0, lease.left() + marginOf(lease.ttlMs)));
       notify(`Lock '${name}' could not be released (${messageOf(error)}): it expires in ${free}`);
       return;

@@ -12,7 +12,7 @@ import {
 } from './answers.ts';
 import { deletePrefix } from './delete-prefix.ts';
 import { leadsOn, MAX_LISTED, noEnd } from './paging.ts';
-import { backoff, type Deadline, deadlineIn, isPassing } from '../connection/retry.ts';
+import { backoff, type Deadline, deadlineIn, isTransient } from '../connection/retry.ts';
 import type { CallOptions, CallParams, Rpc } from '../connection/rpc.ts';
 
 /** A lock as a condition: its name, and the revision at which it was taken. */
@@ -318,7 +318,7 @@ async function poll<T>(
       retry.reset();
       cause = undefined;
     } catch (error) {
-      if (signal?.aborted || !isPassing(error)) throw error;
+      if (signal?.aborted || !isTransient(error)) throw error;
       await retry.pause(deadline, signal);
       cause = error;
       if (deadline.left() > 0) cause = await reconnect(error, deadline, signal);

@@ -4,7 +4,7 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { MAX_ANSWER_BYTES, tooLong } from '../../runtime/http/bounded-text.ts';
 import type { ClientChange, ClientList } from './answers.ts';
 import type { Reconnect } from '../connection/reconnect.ts';
-import { backoff, type Deadline, isPassing } from '../connection/retry.ts';
+import { backoff, type Deadline, isTransient } from '../connection/retry.ts';
 import type { Rpc } from '../connection/rpc.ts';
 import { untilAborted } from '../connection/until-aborted.ts';
 
@@ -101,7 +101,7 @@ export async function* watchChanges(
       }
     } catch (error) {
       if (options.signal?.aborted) return;
-      if (!isPassing(error) || options.deadline.left() === 0) throw error;
+      if (!isTransient(error) || options.deadline.left() === 0) throw error;
       // A first watch is refused when there is no room. One that was open may come back before its old place
       // is free.
       if (!wasOpen && error instanceof BrokerError && error.code === 'too_many_requests') throw error;

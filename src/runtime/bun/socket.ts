@@ -2,7 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import type { HostPort } from '../../protocol/addresses/address.ts';
 import { toPem } from '../../protocol/formats/pem.ts';
 import { connectFailure } from './connect-failure.ts';
-import { connectFirst } from '../network/connect-first.ts';
+import { connectFirst } from '../network/happy-eyeballs.ts';
 import { checkZone, closedByPeer, codeOf, unreachable } from '../network/connection-errors.ts';
 import type { PeerCertificate } from '../runtime.ts';
 import { isForHost } from '../tls/host-name.ts';

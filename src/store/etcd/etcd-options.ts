@@ -8,7 +8,7 @@ import {
 } from '../../protocol/options.ts';
 import type { EtcdFetch } from './gateway/gateway.ts';
 import { isEndpoint, isPrefix } from '../../protocol/addresses/endpoint.ts';
-import type { StateLimits } from '../memory/state.ts';
+import type { StateLimits } from '../memory/registry-state.ts';
 
 export interface EtcdStoreOptions extends StateLimits {
   /** The members' client URLs, such as `https://10.0.0.1:2379`, in the order of preference: one that fails is left for the next. */

@@ -1,15 +1,15 @@
 import type { Change, Entry } from '../../protocol/registry/entry.ts';
 import { compareNames } from '../../protocol/registry/names.ts';
 import type { ListOptions, Page } from '../store.ts';
-import { sizeOf } from './size.ts';
-import { createNameTree, loadNameTree } from './tree.ts';
+import { sizeOf } from './entry-size.ts';
+import { createNameTree, loadNameTree } from './name-tree.ts';
 
 /** The durable registry in memory. No entry's revision is above the table's. */
 export interface EntryIndex {
   /** The revision of the last change applied. */
   revision: number;
   readonly size: number;
-  /** What all entries count together for `_store.max_bytes`: see `size.ts`. */
+  /** What all entries count together for `_store.max_bytes`: see `entry-size.ts`. */
   readonly bytes: number;
   get(name: string): Entry | undefined;
   /** What an entry counts; 0 where there is none. */

@@ -2,8 +2,8 @@ import { BrokerError } from '../../protocol/errors.ts';
 import { checkOptions, isPositive, type OptionRule, type OptionRules } from '../../protocol/options.ts';
 import type { Guard, Mutation, MutationResult, Store } from '../store.ts';
 import { stateOf } from './new-entry.ts';
-import { ENTRY_BYTES, textOf } from './size.ts';
-import { createRegistryState, type RegistryState, type StateLimits } from './state.ts';
+import { ENTRY_BYTES, textOf } from './entry-size.ts';
+import { createRegistryState, type RegistryState, type StateLimits } from './registry-state.ts';
 
 export interface MemoryStoreOptions extends StateLimits {
   /** What the entries may take in all, in bytes: of each its name and data as JSON, and 512. Default 128 MiB. */

@@ -3,7 +3,7 @@ import type { EntryIndex } from './entry-index.ts';
 
 /** Holds the registry to its limit, writes that are not durable yet included. */
 export interface Quota {
-  /** What the entries count now, and what they may: see `size.ts`. */
+  /** What the entries count now, and what they may: see `entry-size.ts`. */
   usage(): { readonly bytes: number; readonly maxBytes: number };
   /**
    * Admits a write that makes an entry count `size`, and gives what that adds. `before`: what it counts with all writes that came

@@ -34,7 +34,7 @@ interface Barrier {
   users: number;
 }
 
-// As in tree.ts: where a CommonJS class is found differs by runtime.
+// As in name-tree.ts: where a CommonJS class is found differs by runtime.
 const exported = sortedBtree.default as unknown;
 const BTree = (
   typeof exported === 'function' ? exported : (exported as { default: unknown }).default

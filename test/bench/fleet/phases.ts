@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isLost, type Line, openLine } from './line.ts';
+import { isLost, type HttpConnection, openHttpConnection } from './http-connection.ts';
 import { addressOf, type NodeSocket, openNodeSocket, type Target } from './node.ts';
 
 /** What a fleet did, a number for each node that got through. */
@@ -66,7 +66,7 @@ export async function bootstrapOf(options: FleetOptions): Promise<Outcome> {
   };
   if (nodes === 1) allWait.resolve();
 
-  async function master(line: Line, signal: AbortSignal): Promise<void> {
+  async function master(line: HttpConnection, signal: AbortSignal): Promise<void> {
     await Promise.race([allWait.promise, aborted(signal)]);
     // The requests of all have been written; the broker has read them once it has answered one that was written later.
     await done(line.request('GET', '/healthz'));
@@ -79,7 +79,8 @@ export async function bootstrapOf(options: FleetOptions): Promise<Outcome> {
     const { reply, port: from } = await discoverUntil(socket, signal);
     const { port, ...pin } =
       reply.form === 'keyed' ? { port: reply.port, fingerprint: reply.fingerprint } : { port: from };
-    const open = (): Promise<Line> => openLine({ ...pin, port, from: addressOf(index), signal });
+    const open = (): Promise<HttpConnection> =>
+      openHttpConnection({ ...pin, port, from: addressOf(index), signal });
     const line = await keepTrying(open, signal, count, async (opened) => {
       if (index === 0) return master(opened, signal);
       const read = follower(opened, signal);
@@ -105,7 +106,7 @@ export function portFor(index: number, { ports }: Target): number {
 }
 
 /** Waits for the master's entry, for as long as it takes. */
-export async function follower(line: Line, signal: AbortSignal): Promise<void> {
+export async function follower(line: HttpConnection, signal: AbortSignal): Promise<void> {
   for (;;) {
     const answer = await line.request('POST', '/services/Get', { name: MASTER, wait: WAIT });
     if (answer.status === 404) signal.throwIfAborted();
@@ -118,13 +119,13 @@ export async function follower(line: Line, signal: AbortSignal): Promise<void> {
  * Returns the connection.
  */
 export async function keepTrying(
-  open: () => Promise<Line>,
+  open: () => Promise<HttpConnection>,
   signal: AbortSignal,
   count: Node['count'],
-  work: (line: Line) => Promise<void>,
-): Promise<Line> {
+  work: (line: HttpConnection) => Promise<void>,
+): Promise<HttpConnection> {
   for (;;) {
-    let line: Line | undefined;
+    let line: HttpConnection | undefined;
     try {
       line = await open();
       await work(line);
@@ -145,7 +146,7 @@ const AGAIN_MS = 500;
 export async function floorOf(options: FleetOptions): Promise<Outcome> {
   return runFleet(options, async ({ index, signal, count }) => {
     const began = performance.now();
-    const line = await openLine({ port: portFor(index, options), from: addressOf(index), signal });
+    const line = await openHttpConnection({ port: portFor(index, options), from: addressOf(index), signal });
     try {
       for (let i = 0; i < REQUESTS; i++) await done(line.request('GET', '/'));
     } finally {
@@ -224,11 +225,11 @@ async function discoverUntil(socket: NodeSocket, signal: AbortSignal): Promise<F
   }
 }
 
-export async function register(line: Line, name: string, data: object): Promise<void> {
+export async function register(line: HttpConnection, name: string, data: object): Promise<void> {
   await done(line.request('POST', '/services/Register', { name, data }));
 }
 
-async function barrier(line: Line, nodes: number, signal: AbortSignal): Promise<void> {
+async function barrier(line: HttpConnection, nodes: number, signal: AbortSignal): Promise<void> {
   const question = { prefix: 'node/', wait_count: nodes, wait: WAIT, entries: false };
   for (;;) {
     const answer = await line.request('POST', '/services/List', question);
@@ -242,7 +243,7 @@ interface Envelope {
   readonly data?: Readonly<Record<string, unknown>>;
 }
 
-type Asked = ReturnType<Line['request']>;
+type Asked = ReturnType<HttpConnection['request']>;
 
 export async function done(asked: Asked): Promise<void> {
   expect(await asked, () => true);

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Line, openLine } from './line.ts';
+import { type HttpConnection, openHttpConnection } from './http-connection.ts';
 import { addressOf } from './node.ts';
 import {
   aborted,
@@ -77,8 +77,8 @@ export async function released(options: FleetOptions, { follow, lead }: Waited):
 export async function releaseOf(options: FleetOptions): Promise<Outcome> {
   const opener =
     ({ index, signal }: Node) =>
-    (): Promise<Line> =>
-      openLine({ port: portFor(index, options), from: addressOf(index), signal });
+    (): Promise<HttpConnection> =>
+      openHttpConnection({ port: portFor(index, options), from: addressOf(index), signal });
   return released(options, {
     follow: (node, waits) =>
       keepTrying(opener(node), node.signal, node.count, async (line) => {

@@ -16,7 +16,7 @@ import type { FoundBroker } from '../../../client/discovery/responders.ts';
 import type { HostPort } from '../../../protocol/addresses/address.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import { type Check, type Problem, sentence } from '../report.ts';
-import { place, type Subject } from '../subject.ts';
+import { addressText, type Subject } from '../subject.ts';
 import { stepLimit } from '../step-limit.ts';
 
 /** A broker whose identity has been checked. */
@@ -90,7 +90,7 @@ export async function examineIdentity(
         advice:
           'The first command that talks to this broker will keep its identity. Compare it with the ready line of the broker before, and keep it so, then run doctor again:',
         where: 'here',
-        command: `${subject.program} trust --bpbroker ${place(address)} --fingerprint sha256:${pin.fingerprint}`,
+        command: `${subject.program} trust --bpbroker ${addressText(address)} --fingerprint sha256:${pin.fingerprint}`,
       },
     };
     return { check, connection: openPinnedConnection(address, pin, source), isSure: false };
@@ -115,7 +115,7 @@ function refused(address: HostPort, error: unknown, subject: Subject): Check {
 }
 
 function problemOf(address: HostPort, error: unknown, subject: Subject): Problem {
-  const at = place(address);
+  const at = addressText(address);
   const says = messageOf(error);
   if (!(error instanceof BrokerError) || error.code !== 'identity_mismatch')
     return {

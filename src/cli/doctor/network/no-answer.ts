@@ -10,7 +10,7 @@ import type { Firewall } from '../host/firewall.ts';
 import type { Host } from '../host/host.ts';
 import { type Candidate, connectTcp, isNear, whoIs } from './tcp.ts';
 import type { Problem } from '../report.ts';
-import { brokerOf, commandLine, place, type Subject } from '../subject.ts';
+import { brokerOf, commandLine, addressText, type Subject } from '../subject.ts';
 import { stepLimit } from '../step-limit.ts';
 
 /** What was tried when nobody answered. */
@@ -128,7 +128,7 @@ export function noAnswerProblem(silence: NoAnswer, subject: Subject, firewall: F
   if (silent)
     return {
       cause: 'tcp_blocked',
-      message: `The broker at ${place(silent)} answers on UDP when it is asked alone, but accepts no connections on TCP: a firewall is in between.`,
+      message: `The broker at ${addressText(silent)} answers on UDP when it is asked alone, but accepts no connections on TCP: a firewall is in between.`,
       advice: `Let TCP port ${silent.port} in at ${silent.host}. 'bpbroker doctor' there names the rule if it can.`,
       where: 'broker',
     };
@@ -142,7 +142,7 @@ function likeliest(tried: readonly Tried[], asked: number): Tried | undefined {
 }
 
 function foundElsewhere(found: Tried, { subnets, rejected }: NoAnswer, subject: Subject): Problem {
-  const at = place(found);
+  const at = addressText(found);
   const target = { host: found.host, port: found.port };
   if (found.answersUdp && found.isNear !== true)
     return {
@@ -229,7 +229,7 @@ function nowhere({ tried, host, subnets, isInside, isSent }: NoAnswer, subject: 
   const known = tried.filter(({ from }) => from === 'known');
   const before =
     known.length > 0
-      ? `, nor at the address of a broker that was met before (${known.map((one) => place(one)).join(', ')})`
+      ? `, nor at the address of a broker that was met before (${known.map((one) => addressText(one)).join(', ')})`
       : '';
   const inside = isInside ? ' This is a container, whose broadcasts may end at its host.' : '';
   const elsewhere = `If one runs where broadcasts do not arrive, name it: ${subject.program} doctor --target ADDRESS`;

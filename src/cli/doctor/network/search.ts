@@ -11,7 +11,7 @@ import { findElsewhere, wrongAddress, type OwnBroker } from './wrong-address.ts'
 import { connectTcp, type TcpOutcome, whoIs } from './tcp.ts';
 import { type Check, type Problem, sentence } from '../report.ts';
 import { type NoAnswer, noAnswerProblem } from './no-answer.ts';
-import { commandLine, place, type Subject } from '../subject.ts';
+import { commandLine, addressText, type Subject } from '../subject.ts';
 import { stepLimit } from '../step-limit.ts';
 
 /** The result of the checks of the network. */
@@ -50,7 +50,7 @@ export async function examineAddress(
     askAddress(address, questions, stepLimit(deadline, UNICAST_MS)),
     connectTcp(address, stepLimit(deadline, CONNECT_MS)),
   ]);
-  const at = place(address);
+  const at = addressText(address);
   const discovery: Check = udp.answers
     ? {
         id: 'discovery',
@@ -197,7 +197,7 @@ async function examineResponders(
   if (areRivals(brokers)) {
     const problem = severalProblem(byAddress(brokers), subject, isHolder);
     const says = byAddress(brokers)
-      .map((one) => place(one))
+      .map((one) => addressText(one))
       .join(', ');
     return {
       checks: [
@@ -233,7 +233,7 @@ function byAddress(brokers: readonly FoundBroker[]): FoundBroker[] {
 }
 
 function severalProblem(brokers: readonly FoundBroker[], subject: Subject, isHolder: boolean): Problem {
-  const places = brokers.map((one) => place(one));
+  const places = brokers.map((one) => addressText(one));
   const which = places.join(' and ');
   const [first] = brokers;
   const isCopied = new Set(brokers.map(({ seen }) => seen?.fingerprint ?? '')).size < brokers.length;
@@ -256,7 +256,7 @@ function severalProblem(brokers: readonly FoundBroker[], subject: Subject, isHol
 }
 
 function tcpCheck(address: HostPort, tcp: TcpOutcome, problem?: Problem): Check {
-  const at = place(address);
+  const at = addressText(address);
   const facts = {
     address: formatAddress(address),
     open: tcp.ok,
@@ -273,7 +273,7 @@ function tcpBlocked(address: HostPort, tcp: TcpOutcome, { firewall }: Options): 
   const { port } = address;
   const drop = firewall.drops('output', { protocol: 'tcp', end: 'dport', port });
   const why = tcp.ok ? '' : ` (${tcp.reason})`;
-  const message = `The broker at ${place(address)} answers on UDP, but accepts no connections on TCP port ${port}${why}: a firewall is in between.`;
+  const message = `The broker at ${addressText(address)} answers on UDP, but accepts no connections on TCP port ${port}${why}: a firewall is in between.`;
   if (drop)
     return {
       cause: 'tcp_blocked',
@@ -303,7 +303,7 @@ function silentTcp({ tried }: NoAnswer): Check {
     return {
       id: 'tcp',
       status: 'ok',
-      says: `${open.map((one) => place(one)).join(', ')} accepts connections`,
+      says: `${open.map((one) => addressText(one)).join(', ')} accepts connections`,
     };
   const says =
     tried.length === 0

@@ -3,7 +3,7 @@ import { DEFAULT_PORT, type HostPort } from '../../../protocol/addresses/address
 import type { Firewall } from '../host/firewall.ts';
 import { type TcpOutcome, whoIs } from './tcp.ts';
 import type { Problem } from '../report.ts';
-import { commandLine, place, type Subject } from '../subject.ts';
+import { commandLine, addressText, type Subject } from '../subject.ts';
 import { stepLimit } from '../step-limit.ts';
 
 const CONNECT_MS = 2000;
@@ -50,7 +50,7 @@ export function wrongAddress(
 ): Problem {
   const { port } = address;
   const { program } = subject;
-  const at = place(address);
+  const at = addressText(address);
   const reason = tcp.ok ? '' : tcp.reason;
   const drop = firewall.drops('output', { protocol: 'tcp', end: 'dport', port });
   if (drop)

@@ -1,8 +1,8 @@
 import type { Change, Entry } from '../../../protocol/registry/entry.ts';
 import type { BrokerError } from '../../../protocol/errors.ts';
 import { createPrefixCounts, type PrefixCounts } from '../../memory/prefix-counts.ts';
-import { sizeOf } from '../../memory/size.ts';
-import type { StateLimits } from '../../memory/state.ts';
+import { sizeOf } from '../../memory/entry-size.ts';
+import type { StateLimits } from '../../memory/registry-state.ts';
 import { createEntryIndex, type EntryIndex } from '../../memory/entry-index.ts';
 import { createWaits, type Waits } from '../../memory/waits.ts';
 import { createWatchHub, type WatchHub } from '../../memory/watchers.ts';

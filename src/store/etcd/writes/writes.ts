@@ -3,7 +3,7 @@ import type { Entry } from '../../../protocol/registry/entry.ts';
 import { BrokerError } from '../../../protocol/errors.ts';
 import { stateOf } from '../../memory/new-entry.ts';
 import type { Quota } from '../../memory/quota.ts';
-import { sizeOf } from '../../memory/size.ts';
+import { sizeOf } from '../../memory/entry-size.ts';
 import type { Guard, Mutation, MutationResult, NewEntry } from '../../store.ts';
 import { decide, type Decision } from './decision.ts';
 import { decodeEntry } from '../entry-value.ts';

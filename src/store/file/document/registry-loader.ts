@@ -7,7 +7,7 @@ import { BrokerError } from '../../../protocol/errors.ts';
 import { createChecksum, servicesLine } from '../journal/checksum.ts';
 import { createRecordedStates, setState } from './recorded-states.ts';
 import { isRevision } from '../journal/records.ts';
-import { sizeInLine, sizeOf } from '../../memory/size.ts';
+import { sizeInLine, sizeOf } from '../../memory/entry-size.ts';
 
 /** What identifies the registry in its file, under the key `_registry`. */
 export interface RegistryIdentity {

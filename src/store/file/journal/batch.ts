@@ -1,5 +1,5 @@
 import type { Change, Entry } from '../../../protocol/registry/entry.ts';
-import type { EntryText } from '../../memory/size.ts';
+import type { EntryText } from '../../memory/entry-size.ts';
 import type { MutationResult } from '../../store.ts';
 
 /** An entry that is to be. */
@@ -10,7 +10,7 @@ export interface NewState {
 
 export interface Pending {
   readonly entry: Entry | undefined;
-  /** What the entry counts (`size.ts`); 0 where there is none. */
+  /** What the entry counts (`entry-size.ts`); 0 where there is none. */
   readonly size: number;
   readonly batch: Batch;
 }

@@ -1,7 +1,7 @@
 import { isObject } from '../../../protocol/formats/data.ts';
 import type { Change } from '../../../protocol/registry/entry.ts';
 import { makeEntry } from '../../memory/new-entry.ts';
-import { type EntryText, textOf } from '../../memory/size.ts';
+import { type EntryText, textOf } from '../../memory/entry-size.ts';
 
 /** The journal's record of one change, as JSON: `put`, `del` or `exp` names the entry. `text` is that of the entry. */
 export function encodeRecord(change: Change, text?: EntryText): string {

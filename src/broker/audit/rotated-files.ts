@@ -5,7 +5,7 @@ import { readTail } from './tail.ts';
 const SEQ_DIGITS = 15;
 
 /** The path of a rotated trail: it has the number of its first line, so that names sort as the lines do. */
-export function asidePath(file: string, firstSeq: number): string {
+export function rotatedPath(file: string, firstSeq: number): string {
   const { dir, name, ext } = path.parse(file);
   return path.join(dir, `${name}-${String(firstSeq).padStart(SEQ_DIGITS, '0')}${ext}`);
 }
@@ -30,7 +30,7 @@ export function prune(file: string, keep: number): void {
 }
 
 /** The number of the last line in the rotated files; 0 where none can be read. */
-export function lastAsideSeq(file: string): number {
+export function lastRotatedSeq(file: string): number {
   const last = asideFiles(file).at(-1);
   if (last === undefined) return 0;
   const fd = openSync(last, 'r');

@@ -13,7 +13,7 @@ const MIB = 1024 * 1024;
 
 /** What a driver that keeps its registry in memory is held to; each has a default. */
 export interface StateLimits {
-  /** What the entries may count in all (`size.ts`); default: no limit. */
+  /** What the entries may count in all (`entry-size.ts`); default: no limit. */
   readonly maxBytes?: number;
   /** How many changes a watch can resume across; default 10,000. */
   readonly historyChanges?: number;
@@ -38,7 +38,7 @@ export interface RegistryState extends Pick<
   readonly expiry: Expiry;
   /**
    * Takes over a change, in the order of revisions. `bytes`: what it counts in the history and for slow watches; `size`: what the
-   * entry counts (`size.ts`), 0 where it is gone.
+   * entry counts (`entry-size.ts`), 0 where it is gone.
    */
   apply(change: Change, bytes: number, size: number): void;
   /** Begins the lifetimes of entries that the index was loaded with. */

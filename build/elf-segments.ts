@@ -75,7 +75,7 @@ export function segmentsOf(file: Buffer): Segment[] {
   const isKnown = file.length > HEADER && file.subarray(0, 6).equals(MAGIC);
   if (!isKnown || file.readUInt16LE(16) !== EXECUTABLE)
     throw new Error(
-      'This is no 64-bit little-endian ELF executable at fixed addresses; see build/segments.ts',
+      'This is no 64-bit little-endian ELF executable at fixed addresses; see build/elf-segments.ts',
     );
   const segments: Segment[] = [];
   for (let i = 0; i < file.readUInt16LE(56); i++) {
@@ -89,7 +89,7 @@ export function segmentsOf(file: Buffer): Segment[] {
   });
   if (!isInOrder)
     throw new Error(
-      'The segments of this executable are not in the order of the file; see build/segments.ts',
+      'The segments of this executable are not in the order of the file; see build/elf-segments.ts',
     );
   const [first] = segments;
   const headers = read(file, 32) + file.readUInt16LE(56) * PROGRAM_HEADER;
@@ -97,10 +97,10 @@ export function segmentsOf(file: Buffer): Segment[] {
   // them.
   if (!first || first.address % HUGE_PAGE !== 0 || headers > first.bytes)
     throw new Error(
-      'The first segment of this executable is not that of its headers, at the start of a huge page; see build/segments.ts',
+      'The first segment of this executable is not that of its headers, at the start of a huge page; see build/elf-segments.ts',
     );
   if (!segments.every(({ offset, address }) => (address - offset) % PAGE === 0))
-    throw new Error('The segments of this executable are not mapped by pages; see build/segments.ts');
+    throw new Error('The segments of this executable are not mapped by pages; see build/elf-segments.ts');
   return segments;
 }
 

@@ -3,7 +3,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { buildExecutable } from '../../build/executable.ts';
-import { alignFile, alignSegments, HUGE_PAGE, segmentsOf } from '../../build/segments.ts';
+import { alignFile, alignSegments, HUGE_PAGE, segmentsOf } from '../../build/elf-segments.ts';
 import { run } from '../support/run.ts';
 import { tempDir } from '../support/temp.ts';
 
@@ -101,7 +101,7 @@ describe('alignSegments()', () => {
     'one whose segments are not mapped by pages': elf([first, { ...second, address: second.address + 16 }]),
   };
   for (const [what, file] of Object.entries(refused))
-    it(`refuses ${what}`, () => assert.throws(() => alignSegments(file), /see build\/segments\.ts/));
+    it(`refuses ${what}`, () => assert.throws(() => alignSegments(file), /see build\/elf-segments\.ts/));
 });
 
 describe('alignFile()', () => {

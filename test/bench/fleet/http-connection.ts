@@ -11,7 +11,7 @@ export interface Answer {
  * HTTP/1.1 over one TLS connection, a request at a time, with as little work as it can do: the nodes share their machine with the
  * broker that they measure.
  */
-export interface Line {
+export interface HttpConnection {
   /** Rejects when the connection ends before the answer, or the answer says no length. */
   request(method: 'GET' | 'POST', path: string, body?: object): Promise<Answer>;
   /** Bytes of answers so far, headers included, before encryption. */
@@ -19,7 +19,7 @@ export interface Line {
   close(): void;
 }
 
-export interface LineOptions {
+export interface HttpConnectionOptions {
   readonly port: number;
   /** The loopback address to come from. */
   readonly from: string;
@@ -42,7 +42,12 @@ function lost(what: string): Error {
  * A handshake of its own for each: no session is taken up again, as hosts that boot have none. Rejects with an error that
  * {@link isLost} tells when there is no connection to be had.
  */
-export function openLine({ port, from, fingerprint, signal }: LineOptions): Promise<Line> {
+export function openHttpConnection({
+  port,
+  from,
+  fingerprint,
+  signal,
+}: HttpConnectionOptions): Promise<HttpConnection> {
   return new Promise((resolve, reject) => {
     const socket = tls.connect({
       host: '127.0.0.1',
@@ -78,7 +83,7 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-function lineOver(socket: tls.TLSSocket, port: number): Line {
+function lineOver(socket: tls.TLSSocket, port: number): HttpConnection {
   let waiting: Waiting | undefined;
   let received = 0;
   let buffered = '';
