@@ -15,8 +15,8 @@ import { commandsOf } from '../support/shell-words.ts';
 import { commandLanguages } from '../support/typed-page.ts';
 
 /**
- * Every `bpbroker …` and `bpclient …` that a page or an example shows is one that the programs take, on Windows too: it is read by
- * the programs' own parser, against their own commands and options.
+ * Every `bpbroker …` and `bpclient …` of a page or an example is a right command line, on Windows too. The
+ * programs' own parser reads it, against their own commands and options.
  */
 
 const programs = {

@@ -26,11 +26,11 @@ export interface Call {
 }
 
 /**
- * - `done`: with the revision, and the entry's data where there is one;
- * - `absent`: nothing was found;
+ * - `done`: with the revision, and the entry's data where there is one.
+ * - `absent`: nothing was found.
  * - `refused`: the name exists, or is at another revision. `present` is which one, if it is known; 0 for no
- * entry;
- * - `undone`: it failed, with the promise that nothing was stored;
+ *   entry.
+ * - `undone`: it failed, with the promise that nothing was stored.
  * - `unknown`: no answer, or one that says that nobody knows.
  */
 export type Answer =

@@ -1,10 +1,7 @@
 import type { Command } from '../command.ts';
 import { type OptionDefinition, optionDefinitions, type OptionName } from './options.ts';
 
-/**
- * An option as a command takes it: with its meaning there, and with a value if only this command gives it
- * one.
- */
+/** An option as a command takes it: with its meaning there, and with a value if it has one only there. */
 export function optionOf(
   name: OptionName,
   { meanings, valued, choices, checks }: Pick<Command, 'meanings' | 'valued' | 'choices' | 'checks'>,

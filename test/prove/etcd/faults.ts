@@ -5,9 +5,9 @@ import { promisify } from 'node:util';
 const execute = promisify(execFile);
 
 /**
- * - `unplugged`: the host's interface is down;
- * - `silent`: nothing comes and goes, and nobody notices;
- * - `deaf`: it can be heard, and hears nothing: what it asks for is done, and the answers are lost;
+ * - `unplugged`: the host's interface is down.
+ * - `silent`: nothing comes and goes, and nobody notices.
+ * - `deaf`: it can be heard, and hears nothing: what it asks for is done, and the answers are lost.
  * - `mute`: it hears, and cannot be heard.
  */
 export type Cut = 'unplugged' | 'silent' | 'deaf' | 'mute';
