@@ -272,8 +272,8 @@ describe('exit codes', () => {
     assert.equal(await code('service', 'replace', '--name', 'x', '--data', '{"prototype": 1}'), 1);
     assert.equal(await code('service', 'get'), 2);
     assert.equal(await code('service', 'get', '--name', 'no-such-entry'), 3);
-    await service('replace --name stands --data x');
-    assert.equal(await code('service', 'register', '--name', 'stands', '--data', 'y'), 4);
+    await service('replace --name known --data x');
+    assert.equal(await code('service', 'register', '--name', 'known', '--data', 'y'), 4);
     const keyed = await startBroker(reference, { config: { services: { _access_key: ['old', 'new'] } } });
     for (const [key, expected] of [
       ['old', 0],
