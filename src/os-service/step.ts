@@ -36,7 +36,9 @@ export interface RunStepOptions {
   needed?(changed: boolean): Promise<boolean> | boolean;
   /** Text for the message of a failure, besides the program's output. */
   explain?(): Promise<string>;
-  /** Waits for the effect of a command that does not wait itself; at most 30 s. */
+  /**
+   * Whether the effect of a command has come that does not wait for it itself. It is asked for at most 30 s.
+   */
   until?(): Promise<boolean>;
 }
 

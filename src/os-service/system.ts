@@ -91,7 +91,10 @@ export function thisSystem(): System {
   };
 }
 
-/** Windows does not replace a running program, but renames it. The renamed file is removed the next time. */
+/**
+ * Renames a program that may run, since Windows does not let it be replaced. The renamed file is removed at
+ * once, or the next time.
+ */
 async function moveAside(file: string): Promise<void> {
   const aside = `${file}.old`;
   await rm(aside, { force: true }).catch(() => undefined);

@@ -10,7 +10,7 @@ export interface EntryOutput {
 
 /**
  * How one entry is printed: a string as it is, an object led by its stamps (contract, section 3). `--cols`
- * may also name the entry's stamps and revision, unless its data has a member of that name.
+ * may also name `name`, `revision`, `data` and the stamps, unless the data has a member of that name.
  */
 export function entryResult(entry: ClientEntry, { dataOnly = false }: EntryOutput = {}): Result {
   const { name, revision, data, lastWriteTs, lastWriteIp } = entry;

@@ -12,7 +12,10 @@ import { closeLog, type LogFile, openLog } from './log-file.ts';
 import { makeReadyFile, type ReadyFile } from './ready-file.ts';
 import { brokerOptions } from './broker-options.ts';
 
-/** Longest time for a broker to become ready without `--timeout`, in milliseconds: systemd's default. */
+/**
+ * Longest time for a broker to become ready without `--timeout`, in milliseconds: the same as in the systemd
+ * unit of install-service.
+ */
 const READY_MS = 5 * 60_000;
 const LOOK_EVERY_MS = 20;
 /**

@@ -93,7 +93,7 @@ export async function* watchChanges(
           continue;
         }
         yield event;
-        // Until all entries have been read, the watch must ask for a reset again.
+        // The revision stays old until all entries have been read, so that a broken watch gets a reset again.
         const now = await untilAborted(listNow(), options.signal);
         yield* putsOf(now);
         ({ revision } = now);

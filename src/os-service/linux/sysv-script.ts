@@ -139,7 +139,9 @@ esac
 `;
 }
 
-/** Becomes the broker: as a user, without a way back, and with only the capability for a low port. */
+/**
+ * Becomes the broker: as a user, without new privileges, and with only the capability for a port below 1024.
+ */
 function becomeUser({ user = 'root', port }: ServiceSpec): string {
   if (user === 'root') return '  exec "$@"';
   const right = port > 0 && port < 1024 ? ',+net_bind_service' : '';

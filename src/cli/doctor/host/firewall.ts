@@ -69,7 +69,10 @@ function describe({ table, name, hook }: Chain, by: string, { protocol, end, por
   };
 }
 
-/** Advice for firewalld and ufw: they remove rules that were added without them. */
+/**
+ * The command that lets the packets through. firewalld must add the rule itself, since it removes rules of
+ * other programs.
+ */
 function commandFor(
   table: string,
   chain: string,

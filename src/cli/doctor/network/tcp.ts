@@ -116,8 +116,7 @@ function mayUse(host: string, allowed: readonly NetworkInterface[] | undefined):
 }
 
 /**
- * Whether an IPv4 address is in one of the subnets of this host; `undefined` for a link-local or unknown
- * form.
+ * Whether a host is this one, or an IPv4 address in one of its subnets; `undefined` for IPv6 and for names.
  */
 export function isNear(host: string, interfaces: readonly NetworkInterface[]): boolean | undefined {
   if (isLoopback(host)) return true;
