@@ -37,7 +37,8 @@ export interface RunStepOptions {
   /** Text for the message of a failure, besides the program's output. */
   explain?(): Promise<string>;
   /**
-   * Whether the effect of a command has come that does not wait for it itself. It is asked for at most 30 s.
+   * Whether the command's effect has come, for a command that does not wait for it. Called again for at most
+   * 30 s.
    */
   until?(): Promise<boolean>;
 }

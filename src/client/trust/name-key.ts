@@ -1,6 +1,8 @@
 const PREFIX = 'name=';
 
-/** The key in `known_brokers` for the identity of the broker that a name has found. It can be no address. */
+/**
+ * The key in `known_brokers` for the identity of the broker that a name has found. It is never an address.
+ */
 export function nameKey(name: string): string {
   return `${PREFIX}${encodeURIComponent(name)}`;
 }
@@ -9,7 +11,7 @@ export function isNameKey(key: string): boolean {
   return key.startsWith(PREFIX);
 }
 
-/** The name in such a key. From a damaged key, it returns the readable rest. */
+/** The name in such a key. For a damaged key, its text without the prefix. */
 export function nameOf(key: string): string {
   const encoded = key.slice(PREFIX.length);
   try {
