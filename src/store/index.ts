@@ -1,4 +1,4 @@
-/** Stores for the registry, and what a driver of your own must keep: `bpbroker/store`. */
+/** Stores for the registry, and the rules for a driver of your own: `bpbroker/store`. */
 export { memoryStore, type MemoryStoreOptions } from './memory/memory-store.ts';
 export { etcdStore, type EtcdStore, type EtcdStoreOptions, type EtcdFetch } from './etcd/etcd-store.ts';
 export type {

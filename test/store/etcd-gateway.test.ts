@@ -29,6 +29,6 @@ describe('the gateway to etcd', () => {
       return message;
     });
     assert.equal(sent, 96);
-    assert.equal(reasons.filter((text) => text.includes('was not asked in time')).length, 301 - 96);
+    assert.equal(reasons.filter((text) => text.includes('was not sent in time')).length, 301 - 96);
   });
 });

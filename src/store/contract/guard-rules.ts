@@ -12,7 +12,7 @@ const at = (name: string, revision: number): Guard => ({
   },
 });
 
-/** The part of the contract that is about the guard of a mutation. */
+/** The rules about the guard of a mutation. */
 export function guardRules({ group, rule }: Rules): void {
   group('mutate() with a guard', () => {
     rule('stores where the guard agrees, and shows it the present entry', async (store) => {
@@ -43,7 +43,7 @@ export function guardRules({ group, rule }: Rules): void {
       assert.equal((await store.get('lock'))?.data['_str'], 'two');
     });
 
-    rule('sees a write of the guarding entry that is still under way', async (store) => {
+    rule('sees a write of the guarding entry that is still in progress', async (store) => {
       const { revision } = await store.mutate('lock', put('one'));
       const results = await Promise.allSettled([
         store.mutate('foo', put('before'), at('lock', revision)),
@@ -55,7 +55,8 @@ export function guardRules({ group, rule }: Rules): void {
         ['foo', results[0]],
         ['bar', results[2]],
       ] as const) {
-        // A driver may run them in another order: what was stored was stored before the guarding entry had gone.
+        // A driver may run them in another order. A stored value was then stored before the guarding entry
+        // was gone.
         const stored = await store.get(name);
         assert.equal(result.status === 'fulfilled', stored !== undefined, name);
         if (stored) assert.ok(stored.revision < gone, `${name} was stored behind the end of its guard`);
@@ -73,7 +74,7 @@ export function guardRules({ group, rule }: Rules): void {
       }
     });
 
-    rule('lets no write of a former holder come behind one of its successor', async (store) => {
+    rule('lets no write of a former holder come after one of its successor', async (store) => {
       let holder = await store.mutate('lock', put('holder 0'));
       for (let i = 1; i <= 50; i++) {
         const former = holder;

@@ -1,4 +1,6 @@
-/** The rules that every driver of the registry keeps, as tests for a driver of your own: `bpbroker/store/contract`. */
+/**
+ * The rules of every driver of the registry, as tests for a driver of your own: `bpbroker/store/contract`.
+ */
 import { lifetimeRules } from './lifetime-rules.ts';
 import { readRules } from './read-rules.ts';
 import type { Rules, StoreUnderTest } from './rule.ts';
@@ -16,9 +18,12 @@ export interface ContractOptions {
   readonly describe: (name: string, state: () => void) => unknown;
   /** `it` of the same runner. */
   readonly it: (name: string, test: () => Promise<void>) => unknown;
-  /** Whether what is written outlives the store; default true. Without it the rules about opening it anew are left out. */
+  /**
+   * Whether entries outlive the store; default true. Without it the rules about opening it again are left
+   * out.
+   */
   readonly durable?: boolean;
-  /** The shortest lifetime that the driver keeps to well, in milliseconds; default 150. */
+  /** The shortest lifetime that the driver keeps precisely, in milliseconds; default 150. */
   readonly shortTtlMs?: number;
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { eventually, put, take } from './mutations.ts';
 import type { Rules } from './rule.ts';
 
-/** The parts of the contract that are about lifetimes. */
+/** The rules about lifetimes. */
 export function lifetimeRules({ group, rule, durableRule }: Rules, shortTtlMs: number): void {
   group('lifetimes', () => {
     rule('end an entry, which a watch reports as expired', async (store) => {
@@ -31,7 +31,7 @@ export function lifetimeRules({ group, rule, durableRule }: Rules, shortTtlMs: n
       await eventually('the entry to expire', async () => (await store.get('foo')) === undefined);
     });
 
-    rule('tell what is left of them, anew after a renewal', async (store) => {
+    rule('say how long they last, and start again with a renewal', async (store) => {
       assert.equal(await store.lifetimeLeft('foo'), undefined, 'no entry');
       await store.mutate('foo', put('a', 60_000));
       const first = await store.lifetimeLeft('foo');
@@ -48,7 +48,7 @@ export function lifetimeRules({ group, rule, durableRule }: Rules, shortTtlMs: n
       assert.equal(await store.lifetimeLeft('foo'), undefined, 'no lifetime');
     });
 
-    rule('go with a write that gives none', async (store) => {
+    rule('end with a write that has none', async (store) => {
       await store.mutate('foo', put('a', shortTtlMs));
       const { entry } = await store.mutate('foo', put('b'));
       assert.equal(entry?.ttlMs, undefined);
@@ -58,7 +58,7 @@ export function lifetimeRules({ group, rule, durableRule }: Rules, shortTtlMs: n
       assert.equal((await store.get('foo'))?.data['_str'], 'b');
     });
 
-    durableRule('last across a reopening', async (store, { reopen }) => {
+    durableRule('survive a reopening', async (store, { reopen }) => {
       await store.mutate('short', put('a', shortTtlMs));
       await store.mutate('long', put('b', 3_600_000));
       const again = await reopen();

@@ -6,7 +6,7 @@ import type { Mutation, Outcome, WatchItem } from '../store.ts';
 export const TS = 1_420_068_290;
 export const IP = '127.0.0.1';
 
-/** Stores `data`, whatever was there. */
+/** Stores `data`, whether or not the entry exists. */
 export function put(data: EntryData | string, ttlMs?: number): Mutation {
   const held = typeof data === 'string' ? { _str: data } : data;
   const entry = { name: '', data: held, lastWriteTs: TS, lastWriteIp: IP };
@@ -35,7 +35,10 @@ export async function take(watch: AsyncIterator<WatchItem>, count: number): Prom
   return items;
 }
 
-/** Waits until `condition` holds. Throws after 10 s, naming `what`. */
+/**
+ * Waits until `condition` holds.
+ * @throws Error after 10 s, naming `what`.
+ */
 export async function eventually(what: string, condition: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
   while (!(await condition())) {
@@ -44,7 +47,7 @@ export async function eventually(what: string, condition: () => Promise<boolean>
   }
 }
 
-/** How long a store may take to do what it must, in milliseconds. */
+/** The longest time of a store for any action, in milliseconds. */
 const PATIENCE_MS = 10_000;
 
 function pause(ms: number): Promise<void> {

@@ -3,7 +3,7 @@ import type { BrokerError } from '../../protocol/errors.ts';
 import type { Rules } from './rule.ts';
 import { put, remove, take } from './mutations.ts';
 
-/** The parts of the contract that are about lists, counts, waits and watches. */
+/** The rules about lists, counts, waits and watches. */
 export function readRules({ group, rule, durableRule }: Rules): void {
   group('list() and count()', () => {
     const names = [
@@ -25,7 +25,7 @@ export function readRules({ group, rule, durableRule }: Rules): void {
     ];
     const inByteOrder = names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 
-    rule('give entries in the byte order of their names', async (store) => {
+    rule('return entries in the byte order of their names', async (store) => {
       for (const name of names) await store.mutate(name, put(name));
       const page = await store.list();
       assert.deepEqual(
@@ -73,7 +73,7 @@ export function readRules({ group, rule, durableRule }: Rules): void {
       );
     });
 
-    rule('give at most 1000 entries unless asked for more', async (store) => {
+    rule('return at most 1000 entries unless asked for more', async (store) => {
       await Promise.all(Array.from({ length: 1005 }, (_, i) => store.mutate(`n${i}`, put('x'))));
       const page = await store.list();
       assert.equal(page.entries.length, 1000);
@@ -83,7 +83,7 @@ export function readRules({ group, rule, durableRule }: Rules): void {
   });
 
   group('waitForEntry() and waitForCount()', () => {
-    rule('give at once what is there', async (store) => {
+    rule('return at once what exists', async (store) => {
       const { entry } = await store.mutate('a/1', put('x'));
       assert.deepEqual(await store.waitForEntry('a/1', never()), entry);
       const { count, revision } = await store.waitForCount('a/', 1, never());
@@ -91,7 +91,7 @@ export function readRules({ group, rule, durableRule }: Rules): void {
       assert.equal((await store.waitForCount('none', 0, never())).count, 0);
     });
 
-    rule('give what a later write makes, in whatever order', async (store) => {
+    rule('return what a later write makes, in any order', async (store) => {
       const entry = store.waitForEntry('a/2', never());
       const several = store.waitForCount('a/', 3, never());
       const all = store.waitForCount('', 4, never());
@@ -102,23 +102,26 @@ export function readRules({ group, rule, durableRule }: Rules): void {
       assert.equal((await all).count, 4);
     });
 
-    rule('count what exists: a deletion counts back, and a write anew counts once', async (store) => {
-      let isOver = false;
-      const waiting = store.waitForCount('a/', 3, never()).then((end) => {
-        isOver = true;
-        return end;
-      });
-      for (const name of ['a/1', 'a/2']) await store.mutate(name, put('x'));
-      await store.mutate('a/1', remove);
-      await store.mutate('a/2', put('y'));
-      await store.mutate('a/3', put('x'));
-      await store.get('a/3');
-      assert.ok(!isOver);
-      await store.mutate('a/1', put('x'));
-      assert.equal((await waiting).count, 3);
-    });
+    rule(
+      'count what exists: a deletion subtracts, and another write of an entry adds nothing',
+      async (store) => {
+        let isOver = false;
+        const waiting = store.waitForCount('a/', 3, never()).then((end) => {
+          isOver = true;
+          return end;
+        });
+        for (const name of ['a/1', 'a/2']) await store.mutate(name, put('x'));
+        await store.mutate('a/1', remove);
+        await store.mutate('a/2', put('y'));
+        await store.mutate('a/3', put('x'));
+        await store.get('a/3');
+        assert.ok(!isOver);
+        await store.mutate('a/1', put('x'));
+        assert.equal((await waiting).count, 3);
+      },
+    );
 
-    rule('are answered for all of 200 who wait for the same', async (store) => {
+    rule('are answered for each of 200 that wait for the same', async (store) => {
       const waits = Array.from({ length: 100 }, () => [
         store.waitForEntry('master', never()),
         store.waitForCount('m', 1, never()),
@@ -264,7 +267,7 @@ export function readRules({ group, rule, durableRule }: Rules): void {
     assert.ok((await again.mutate('new', put('x'))).revision > before.revision);
   });
 
-  rule('gives by peek(), where it has that, what get() gives', async (store) => {
+  rule('returns by peek(), where it has that, what get() returns', async (store) => {
     if (!store.peek) return;
     for (const mutation of [put('1'), put('2'), remove]) {
       const written = store.mutate('foo', mutation);
@@ -276,12 +279,12 @@ export function readRules({ group, rule, durableRule }: Rules): void {
     assert.equal(store.peek('foo'), undefined);
   });
 
-  rule('says that it takes writes', async (store) => {
+  rule('says that it accepts writes', async (store) => {
     assert.equal(store.health().writable, true);
   });
 }
 
-/** A signal of its own for each wait: some runtimes warn of one that many listen to. */
+/** A new signal for each wait: some runtimes warn when one signal has many listeners. */
 function never(): AbortSignal {
   return new AbortController().signal;
 }

@@ -7,10 +7,10 @@ import { create, IP, put, remove, TS } from './mutations.ts';
 
 const increment: Mutation = (current) => put({ n: Number(current?.data['n'] ?? 0) + 1 })(current);
 
-/** The part of the contract that is about `mutate`. */
+/** The rules about `mutate`. */
 export function writeRules({ group, rule, durableRule }: Rules): void {
   group('mutate()', () => {
-    rule('stores what the mutation decides and gives it a revision', async (store) => {
+    rule('stores what the mutation decides, with a revision', async (store) => {
       const before = store.revision;
       const { entry, revision } = await store.mutate('foo', put({ key: 'special data' }));
       assert.ok(revision > before);
@@ -26,7 +26,7 @@ export function writeRules({ group, rule, durableRule }: Rules): void {
       assert.ok(store.revision >= revision);
     });
 
-    rule('names a revision of which it is the state, also where nothing changed', async (store) => {
+    rule('names the revision of its state, also where nothing changed', async (store) => {
       await store.mutate('foo', put('1'));
       const [removed, again, written] = await Promise.all([
         store.mutate('foo', remove),
@@ -51,7 +51,7 @@ export function writeRules({ group, rule, durableRule }: Rules): void {
       assert.ok((entry?.revision ?? 0) > (seen.at(-1)?.revision ?? 0));
     });
 
-    rule('lets one of 200 simultaneous creations win', async (store) => {
+    rule('lets one of 200 simultaneous creations succeed', async (store) => {
       const results = await Promise.allSettled(
         Array.from({ length: 200 }, (_, i) => store.mutate('foo', create(`c${i}`))),
       );
@@ -70,7 +70,7 @@ export function writeRules({ group, rule, durableRule }: Rules): void {
       assert.equal(new Set(results.map((result) => result.entry?.data['n'])).size, 100);
     });
 
-    rule('lets one of the conditional writes on the same revision win', async (store) => {
+    rule('lets one of the conditional writes on the same revision succeed', async (store) => {
       const { revision } = await store.mutate('foo', put('0'));
       const conditional =
         (text: string): Mutation =>
@@ -126,7 +126,7 @@ export function writeRules({ group, rule, durableRule }: Rules): void {
       assert.equal(store.revision, revision);
     });
 
-    rule('deletes, and gives a new entry of that name a greater revision', async (store) => {
+    rule('deletes, and a new entry of that name has a greater revision', async (store) => {
       const first = await store.mutate('foo', put('a'));
       const gone = await store.mutate('foo', remove);
       assert.equal(gone.entry, undefined);
@@ -135,14 +135,14 @@ export function writeRules({ group, rule, durableRule }: Rules): void {
       assert.ok((await store.mutate('foo', create('b'))).revision > gone.revision);
     });
 
-    rule('takes writes, deletions and refusals of one entry at once, in their order', async (store) => {
+    rule('accepts writes, deletions and refusals of one entry at once, in their order', async (store) => {
       const results = await Promise.allSettled([
         store.mutate('foo', create('a')),
         store.mutate('foo', remove),
         store.mutate('foo', create('b')),
         store.mutate('foo', create('c')),
       ]);
-      // A driver that tries again may run them in another order; then still no state was seen by two creations.
+      // A driver that retries may run them in another order; even then no two creations have seen one state.
       const present = await store.get('foo');
       assert.ok(results.slice(0, 2).every((result) => result.status === 'fulfilled') || present);
       assert.ok(results.some((result) => result.status === 'rejected'));
@@ -185,7 +185,7 @@ export function writeRules({ group, rule, durableRule }: Rules): void {
       await assert.rejects(store.mutate('foo', put('a')), { code: 'unavailable' });
     });
 
-    durableRule('settles everything under way before close() does', async (store, { reopen }) => {
+    durableRule('settles all writes in progress before close()', async (store, { reopen }) => {
       const writes = Array.from({ length: 50 }, (_, i) => store.mutate(`n${i}`, put('a')));
       const again = await reopen();
       await Promise.all(writes);

@@ -6,21 +6,22 @@ import { makeEntry } from '../memory/new-entry.ts';
 import { decode, encode } from './keys.ts';
 import { type KeyValue, modRevisionOf } from './gateway/messages.ts';
 
-/** An entry as etcd holds it. */
+/** An entry as it is in etcd. */
 export interface StoredEntry {
   readonly entry: Entry;
   /** Its lease, where it has a lifetime. */
   readonly lease: string | undefined;
-  /** Tells the write that made it from every other. */
+  /** Identifies the write that made it. */
   readonly write: string;
   /** etcd's revision of its key. */
   readonly mod: number;
 }
 
 /**
- * The value of an entry's key: `{"write": …, "ttl_ms": …, "revision": …, "entry": {…}}`, the entry as the configuration file holds it.
- * @param revision of an entry that was moved into etcd and not written since: clients know it by that one. Any other has the
- *   revision of its key.
+ * The value of an entry's key: `{"write": …, "ttl_ms": …, "revision": …, "entry": {…}}`, with the entry as in
+ * the configuration file.
+ * @param revision of an entry that was moved into etcd and not written since: clients know it by that one.
+ * Any other has the revision of its key.
  */
 export function encodeEntry(entry: Omit<Entry, 'revision'>, write: string, revision?: number): string {
   const ttl = entry.ttlMs === undefined ? {} : { ttl_ms: entry.ttlMs };
@@ -29,7 +30,7 @@ export function encodeEntry(entry: Omit<Entry, 'revision'>, write: string, revis
 }
 
 /**
- * @param offset what a revision of the registry has above etcd's.
+ * @param offset the registry's revision minus etcd's.
  * @throws BrokerError `invalid_config` for a value that no broker has written.
  */
 export function decodeEntry(name: string, kv: KeyValue, offset: number): StoredEntry {
@@ -53,7 +54,7 @@ export function decodeEntry(name: string, kv: KeyValue, offset: number): StoredE
   };
 }
 
-/** What a deletion writes: which one it is, and whether a lifetime's end decided it. */
+/** The value that a deletion writes: its id, and whether the end of a lifetime caused it. */
 export function encodeDeletion(write: string, expired: boolean): string {
   return encode(JSON.stringify({ write, ...(expired ? { expired } : {}) }));
 }

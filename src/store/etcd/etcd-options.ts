@@ -11,23 +11,36 @@ import { isEndpoint, isPrefix } from '../../protocol/addresses/endpoint.ts';
 import type { StateLimits } from '../memory/registry-state.ts';
 
 export interface EtcdStoreOptions extends StateLimits {
-  /** The members' client URLs, such as `https://10.0.0.1:2379`, in the order of preference: one that fails is left for the next. */
+  /**
+   * The members' client URLs, such as `https://10.0.0.1:2379`, in the order of preference. After a failure
+   * the next one is used.
+   */
   readonly endpoints: readonly string[];
-  /** What the keys of this registry begin with; ends with `/`. Default `/bpbroker/`. Each registry of a cluster needs its own. */
+  /**
+   * The beginning of this registry's keys; it ends with `/`. Default `/bpbroker/`. Each registry of a cluster
+   * needs its own.
+   */
   readonly prefix?: string;
   /**
-   * How requests are made; default: the global `fetch`. Give one that presents a client certificate where etcd asks for it. It must send each
-   * request once: Deno's `fetch` does so with a body that is a `Blob`.
+   * The function that makes requests; default: the global `fetch`. Where etcd asks for a client certificate,
+   * pass one that presents it. It must send each request once. Deno's `fetch` does so with a body that is a
+   * `Blob`.
    */
   readonly fetch?: EtcdFetch;
   /** The user of etcd's own authentication; default: none. */
   readonly username?: string;
   readonly password?: string;
-  /** Longest that a read or write takes, in milliseconds; default 5000. A lost answer may take 2 seconds more. */
+  /**
+   * The longest time of a read or write, in milliseconds; default 5000. After a lost answer it may take 2
+   * seconds more.
+   */
   readonly timeoutMs?: number;
-  /** What the entries may count in all, in bytes (of each its name and data as JSON, and 512); default: no limit but etcd's. */
+  /**
+   * The most bytes of all entries (for each its name, its data as JSON, and 512 more); default: only etcd's
+   * limit.
+   */
   readonly maxBytes?: number;
-  /** Where to say what happens to the cluster; default: nowhere. */
+  /** Logs events of the cluster; default: no log. */
   readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void;
 }
 
@@ -51,7 +64,7 @@ const rules: OptionRules<EtcdStoreOptions> = {
   log: { expected: 'a function of level and message', accepts: isFunction },
 };
 
-/** @throws BrokerError `invalid_config` */
+/** @throws BrokerError `invalid_config` for a wrong option. */
 export function checkEtcdOptions(options: EtcdStoreOptions): void {
   checkOptions<EtcdStoreOptions>('etcdStore', options, rules);
 }

@@ -31,22 +31,28 @@ export type { EtcdStoreOptions } from './etcd-options.ts';
 export type { EtcdFetch } from './gateway/gateway.ts';
 
 export interface EtcdStore extends Store {
-  /** Tells this registry from all others: every broker over it has it in common. Empty until {@link EtcdStore.ready}. */
+  /** Identifies this registry; all its brokers share it. Empty until {@link EtcdStore.ready}. */
   readonly id: string;
   /**
-   * Settles once the registry has been read. It is read in any case; whatever is asked before waits for it.
-   * @throws BrokerError `invalid_config` when it never will be (etcd is too old, refuses the user, or holds something else);
-   *   `unavailable` when it is not within `timeoutMs`: it is tried on.
+   * Resolves once the registry has been read. It is read in any case, and all other calls wait for it.
+   * @throws BrokerError `invalid_config` when it never will be (etcd is too old, refuses the user, or holds
+   * other data); `unavailable` when it takes longer than `timeoutMs`: the attempts continue.
    */
   ready(): Promise<void>;
-  /** The registry as of one revision, not older than this call. One at a time; it must be ended. */
+  /** The registry at one revision, not older than this call. Only one at a time; it must be ended. */
   snapshot(): Promise<IndexSnapshot>;
-  /** A text that all stores of this registry have in common under this name: what `make` gave the first that asked. */
+  /**
+   * The text that all stores of this registry share under this name: the result of the first caller's `make`.
+   */
   common(name: string, make: () => Promise<string>): Promise<string>;
-  /** Lists this process among those that serve the registry, from now on until it is closed: `about` under an id of its own. Once. */
+  /**
+   * Lists this process among those that serve the registry, until it is closed, with the description `about`.
+   * To be called once.
+   */
   join(id: string, about: string): void;
   /**
-   * What those that serve it now have said of themselves, at most 1,000. One that has died is listed for 15 seconds.
+   * The descriptions of the processes that serve it now, at most 1,000. A process that has died is listed for
+   * 15 seconds.
    * @throws BrokerError `unavailable`
    */
   members(): Promise<readonly string[]>;
@@ -54,17 +60,19 @@ export interface EtcdStore extends Store {
 
 const TIMEOUT_MS = 5000;
 const RETRY_MS = 500;
-/** Longest that closing waits for what only tidies up. */
+/** The longest time for cleaning up while closing, in milliseconds. */
 const TIDY_MS = 1000;
 
 /**
- * A registry in an etcd cluster (3.4 or newer), by its JSON gateway and `fetch` alone. Any number of brokers and apps may use one
- * registry: all rules of the store's contract hold between them. One watch of etcd serves all clients of this store.
+ * A registry in an etcd cluster (3.4 or newer), by its JSON gateway, with `fetch` alone. Any number of
+ * brokers and apps may use one registry: all rules of the store's contract hold between them. One watch of
+ * etcd serves all clients of this store.
  *
- * Lifetimes are leases: they are rounded up to whole seconds, at least 2 with etcd's defaults. Without a majority of the cluster
- * reads and writes throw `unavailable`; waits and watches go on once it is back. It needs a process that lives on between requests.
+ * Lifetimes are leases: they are rounded up to whole seconds, at least 2 with etcd's defaults. Without a
+ * majority of the cluster reads and writes throw `unavailable`; waits and watches continue once it is back.
+ * It needs a process that lives on between requests.
  *
- * @throws BrokerError `invalid_config` for an option that is missing, wrong or unknown.
+ * @throws BrokerError `invalid_config` for a missing, wrong or unknown option.
  * @example
  * ```ts
  * import { createApp } from 'bpbroker/app';
@@ -104,7 +112,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
   let isOpen = false;
   let problem: BrokerError | undefined;
   let closing: Promise<void> | undefined;
-  /** Rejects where the registry cannot be opened, and trying on is of little use. */
+  /** Rejects where the registry cannot be opened, and another attempt would not help. */
   const refused = deferred<never>();
   refused.promise.catch(() => undefined);
   const underWay = new Set<Promise<unknown>>();
@@ -116,7 +124,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
       try {
         if (!status.id) status.begin(await readIdentity(gateway, keys, performance.now() + timeoutMs));
         follower ??= createFollower({ gateway, keys, mirror, status, onWrite: writes.seen, log });
-        // Its reading may take as long as it takes, for a registry of any size.
+        // Reading a registry of any size has no time limit.
         if (!(await mirror.progress.reach(1, timeoutMs))) {
           throw new BrokerError('unavailable', follower.problem ?? 'the registry is still being read');
         }
@@ -137,12 +145,15 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     if (isOpen) return;
     if (problem?.code === 'invalid_config') throw problem;
     const opening = opened.then(() => true);
-    // What is in the way is known a moment later.
+    // The reason of the failure is known a moment later.
     if (await resolveWithin(timeoutMs + RETRY_MS, Promise.race([opening, refused.promise]))) return;
-    throw problem ?? new BrokerError('unavailable', `etcd did not give the registry within ${timeoutMs} ms`);
+    throw (
+      problem ??
+      new BrokerError('unavailable', `the registry could not be read from etcd within ${timeoutMs} ms`)
+    );
   }
 
-  /** Settles once the mirror may be read: it is not behind what was settled before. */
+  /** Resolves once the mirror may be read: it then holds every write that was settled before. */
   async function fresh(): Promise<void> {
     await ready();
     health?.check();
@@ -232,7 +243,8 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     watch(watched = {}) {
       const { after } = watched;
       const isKnown = status.problem === undefined && (after === undefined || after <= mirror.reached);
-      // A state that others may have gone beyond is looked at before it is called the future; a registry that is closed tells nothing.
+      // A revision may be newer than the mirror, so etcd is asked before it counts as a future one. A closed
+      // registry reports nothing.
       return (isOpen && isKnown) || closing ? openWatch(mirror, watched) : pendingWatch(watchSoon(watched));
     },
     mutate(name, mutation, guard) {

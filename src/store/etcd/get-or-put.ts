@@ -3,7 +3,7 @@ import { decode, encode } from './keys.ts';
 import type { RangeResponse, TxnResponse } from './gateway/messages.ts';
 import type { Deadline } from './promises.ts';
 
-/** The text of a key; where there is none, what `make` gives becomes it, unless another is faster. */
+/** The text of a key. A missing key gets the result of `make`, unless another caller is faster. */
 export async function getOrPut(
   gateway: Gateway,
   key: string,
@@ -19,7 +19,7 @@ export async function getOrPut(
     success: [{ request_put: { key, value: encode(made) } }],
     failure: [{ request_range: { key } }],
   };
-  // Asked twice, the second finds what the first has written.
+  // A repeated request finds the value that the first one has written.
   const { succeeded, responses } = await gateway.ask<TxnResponse>('/v3/kv/txn', txn, deadline);
   return succeeded ? made : decode(responses?.[0]?.response_range?.kvs?.[0]?.value ?? '');
 }

@@ -5,21 +5,26 @@ import type { Gateway } from './gateway/gateway.ts';
 import type { StatusResponse } from './gateway/messages.ts';
 import { resolveWithin } from '../../protocol/timeout.ts';
 
-/** Looks at the cluster once a second: whether a majority answers, has room, and the watch's own member lives. */
+/**
+ * Checks the cluster once a second: whether a majority answers, has room, and the watch's own member lives.
+ */
 export interface Health {
-  /** Why nothing can be written, for people; nothing when all is well. */
+  /** Why nothing can be written, for people; undefined when writes work. */
   reason(): string | undefined;
-  /** Throws `unavailable` where the last look found no majority: whoever asks is not to wait for what is known. */
+  /**
+   * Fails at once where the last check found no majority, so that callers do not wait for a known failure.
+   * @throws BrokerError `unavailable`
+   */
   check(): void;
-  /** A write was refused for want of room. */
+  /** Notes that a write was refused because etcd is full. */
   full(): void;
   close(): void;
 }
 
 const EVERY_MS = 1000;
-/** The election of a leader takes less. */
+/** Longer than the election of a leader, in milliseconds. */
 const MAJORITY_MS = 2500;
-/** Longest that the watch's member may take to say how it is, before another one is asked to watch. */
+/** The longest time for the status of the watch's member, in milliseconds; after that another one is used. */
 const STATUS_MS = 1500;
 
 export function createHealth(setup: {
@@ -44,7 +49,7 @@ export function createHealth(setup: {
       found = `no majority of the etcd cluster can be reached: ${messageOf(error)}`;
     }
     if (found !== undefined) tell(found);
-    // What answers late is well again.
+    // A late answer shows that it works again.
     const late = await looking.catch(() => undefined);
     tell(late === undefined ? found : undefined);
   }
@@ -64,7 +69,7 @@ export function createHealth(setup: {
       const status = await gateway.askAt<StatusResponse>(endpoint, '/v3/maintenance/status', {}, deadline);
       isFull = (status.errors ?? []).some((text) => text.includes('NOSPACE'));
     } catch {
-      // It would not say so if it lost its changes; nothing is missed by asking another.
+      // The member would not report the loss of its changes. A change of the member misses nothing.
       if (!isClosed && follower.endpoint === endpoint) follower.restart();
     }
   }
@@ -73,7 +78,7 @@ export function createHealth(setup: {
     await Promise.all([lookAtMajority(), lookAtMember()]);
     if (isClosed) return;
     timer = setTimeout(() => void run(), EVERY_MS);
-    // Lets a process end for which nothing else is left to do, where the platform has processes.
+    // Lets a process end that has nothing else left to do, where the platform has processes.
     (timer as { unref?(): unknown }).unref?.();
   }
 

@@ -8,46 +8,49 @@ import { type KeyValue, modRevisionOf, type RangeResponse } from './gateway/mess
 import { getOrPut } from './get-or-put.ts';
 import type { Deadline } from './promises.ts';
 
-/** What the key `m/registry` says of the registry. Every write of an entry is made only if that key has not changed. */
+/** The content of the key `m/registry`. Every write of an entry succeeds only if that key has not changed. */
 export interface Identity {
-  /** Tells this registry from all others. */
+  /** Identifies this registry. */
   readonly id: string;
   /**
-   * A revision of the registry is etcd's and this: a registry that was moved into etcd goes on from the revision that it had, and
-   * etcd's is that of the whole cluster.
+   * The registry's revision minus etcd's. A registry that was moved into etcd continues from the revision
+   * that it had, and etcd's counts the whole cluster.
    */
   readonly offset: number;
-  /** etcd's revision in which this was written. */
+  /** etcd's revision of this write. */
   readonly mod: number;
-  /** The revision that it names: of a registry that was moved, the one it was moved with. */
+  /** The revision in the value: for a registry that was moved, its revision at that time. */
   readonly revision?: number;
-  /** Why nobody may use the registry now; nothing while it is open. */
+  /** Why nobody may use the registry now; undefined while it is open. */
   readonly closed?: MigrationMark;
 }
 
-/** What a migration says of a registry that it moves. */
+/** A migration's note on the registry that it moves. */
 export interface MigrationMark {
   /**
-   * - `filling`: entries are being brought in.
+   * - `filling`: entries are being copied in.
    * - `filled`: all are in, and the configuration is being switched.
-   * - `moving`: entries are being taken out.
-   * - `moved`: the registry lives in the file now.
+   * - `moving`: entries are being copied out.
+   * - `moved`: the registry is in the file now.
    */
   readonly state: 'filling' | 'filled' | 'moving' | 'moved';
-  /** The host and the configuration file between which and etcd it is moved. */
+  /** The host and the configuration file of the migration. */
   readonly host: string;
   readonly file: string;
   /** ISO 8601, UTC. */
   readonly since: string;
 }
 
-/** How the keys below the prefix are to be read: 2 has `revision`, `at` and `closed`, and entries with a `revision` of their own. */
+/**
+ * The known layouts of the keys below the prefix: 2 has `revision`, `at` and `closed`, and entries with their
+ * own `revision`.
+ */
 const LAYOUTS: ReadonlySet<unknown> = new Set([1, 2]);
 const states: ReadonlySet<unknown> = new Set(['filling', 'filled', 'moving', 'moved']);
 
 /**
- * Reads what the registry is, which every broker over it has in common; the first of them makes it.
- * @throws BrokerError `invalid_config` for what a later version has written, or somebody else.
+ * Reads the registry's identity, which all its brokers share; the first of them makes it.
+ * @throws BrokerError `invalid_config` for the identity of a later version, and for other data.
  */
 export async function readIdentity(gateway: Gateway, keys: Keys, deadline: Deadline): Promise<Identity> {
   await getOrPut(gateway, keys.registry, makeIdentity, deadline);
@@ -56,7 +59,7 @@ export async function readIdentity(gateway: Gateway, keys: Keys, deadline: Deadl
   return identity;
 }
 
-/** The same; nothing where there is no registry. */
+/** The same; undefined where there is no registry. */
 export async function findIdentity(
   gateway: Gateway,
   keys: Keys,
@@ -72,8 +75,8 @@ function makeIdentity(): Promise<string> {
 }
 
 /**
- * The value of `m/registry`. Without `at`, the registry is at `revision` with the very write of this value, so that nobody needs to
- * know beforehand which revision etcd will give it.
+ * The value of `m/registry`. Without `at`, the registry is at `revision` at the very write of this value. So
+ * the revision that etcd will use need not be known before.
  */
 export function encodeIdentity(identity: {
   readonly id: string;
@@ -85,13 +88,13 @@ export function encodeIdentity(identity: {
   return encode(JSON.stringify({ id, layout: 2, ...more }));
 }
 
-/** @throws BrokerError `invalid_config` */
+/** @throws BrokerError `invalid_config` for an unreadable value. */
 export function identityOf(kv: KeyValue): Identity {
   const { id, layout, revision, at, closed } = objectIn(kv);
   if (typeof id !== 'string') {
     throw new BrokerError(
       'invalid_config',
-      "The prefix in etcd holds something that is no registry of a broker; give '_store.prefix' one of its own, such as '/bpbroker/'",
+      "The prefix in etcd holds data that is no registry of a broker; set '_store.prefix' to an unused one, such as '/bpbroker/'",
     );
   }
   if (!LAYOUTS.has(layout)) {
@@ -117,7 +120,7 @@ function objectIn({ value = '' }: KeyValue): JsonObject {
 
 function markIn({ state, host, file, since }: JsonObject): MigrationMark {
   return {
-    // What a later version may say is at least no reason to use it.
+    // An unknown state of a later version must keep the registry closed.
     state: states.has(state) ? (state as MigrationMark['state']) : 'moving',
     host: text(host),
     file: text(file),
@@ -129,7 +132,10 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : '?';
 }
 
-/** Why a registry may not be used, for every caller: it names no host, file or command, which are nobody's but the operator's. */
+/**
+ * Why a registry may not be used, for every caller. It names no host, file or command, since only the
+ * operator may see those.
+ */
 export function migrationNotice({ state }: MigrationMark): string {
   if (state === 'moved')
     return 'the registry was moved from etcd to a file; use the broker of that file, which the log names';
@@ -137,7 +143,7 @@ export function migrationNotice({ state }: MigrationMark): string {
   return 'the registry is on its way from a file into etcd; the log names that file';
 }
 
-/** The same for the operator, with what helps. */
+/** The same for the operator, with the remedy. */
 export function migrationProblem({ state, host, file, since }: MigrationMark): string {
   const command = (from: string, to: string): string =>
     `bpbroker migrate --from ${from} --to ${to} --config ${shellWord(file)}`;

@@ -1,19 +1,21 @@
 /**
- * Where the registry is kept in etcd, below its prefix:
+ * The keys of the registry in etcd, below its prefix:
  *
  * - `e/NAME`: an entry;
- * - `m/registry`: what the registry is ({@link file://./identity.ts});
+ * - `m/registry`: the registry's identity ({@link file://./identity.ts});
  * - `m/deleted`: written with each deletion, so that a watch can tell it from the end of a lease;
  * - `m/sync`: written so that a watch has something to report;
- * - `m/common/NAME`: what brokers over the registry have in common;
- * - `m/broker/ID`: of one broker: what it says of itself, for as long as it lives ({@link file://./members.ts});
- * - `m/fence/ID`: of one broker: see {@link file://./fence.ts}.
+ * - `m/common/NAME`: the texts that the brokers of the registry share;
+ * - `m/broker/ID`: the description of one broker, while it lives ({@link file://./members.ts});
+ * - `m/fence/ID`: the fence of one broker: see {@link file://./fence.ts}.
  */
 export interface Keys {
-  /** All of the registry: the first key, and the first one after it; base64, as all keys here. */
+  /**
+   * The range of the whole registry: the first key, and the first one after it; base64, like all keys here.
+   */
   readonly all: Range;
   readonly entries: Range;
-  /** All of it but the entries. */
+  /** The same without the entries. */
   readonly meta: Range;
   readonly registry: string;
   readonly deleted: string;
@@ -23,7 +25,7 @@ export interface Keys {
   fence(id: string): string;
   readonly members: Range;
   member(id: string): string;
-  /** The name of an entry's key; nothing for another key. */
+  /** The name of an entry's key; undefined for another key. */
   nameOf(key: string): string | undefined;
 }
 

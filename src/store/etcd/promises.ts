@@ -1,14 +1,14 @@
-/** A moment by the monotonic clock, `performance.now()`. */
+/** A moment of the monotonic clock, `performance.now()`. */
 export type Deadline = number;
 
-/** A promise, and what settles it. */
+/** A promise with the functions that settle it. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
   resolve(value: T): void;
   reject(reason: unknown): void;
 }
 
-// Promise.withResolvers is not in Node 20.
+// Node 20 has no Promise.withResolvers.
 export function deferred<T>(): Deferred<T> {
   let resolve!: (value: T) => void;
   let reject!: (reason: unknown) => void;
@@ -25,7 +25,7 @@ export function pause(ms: number): Promise<void> {
   });
 }
 
-/** Runs `work` with a signal that ends it after `ms`; what it gives then does not count. */
+/** Runs `work` with a signal that ends it after `ms` milliseconds; a later result is ignored. */
 export async function withTimeout<T>(ms: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const ending = new AbortController();
   const timer = setTimeout(() => ending.abort(new Error(`no answer within ${Math.round(ms)} ms`)), ms);
@@ -36,7 +36,10 @@ export async function withTimeout<T>(ms: number, work: (signal: AbortSignal) => 
   }
 }
 
-/** What `promise` gives; throws what `signal` is aborted with, if that comes first. */
+/**
+ * The value of `promise`.
+ * @throws the reason of `signal`, if it is aborted first.
+ */
 export async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   signal.throwIfAborted();
   const aborted = deferred<never>();

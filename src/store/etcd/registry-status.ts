@@ -2,36 +2,42 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { migrationNotice, migrationProblem, type Identity, identityOf } from './identity.ts';
 import { type KeyValue, modRevisionOf } from './gateway/messages.ts';
 
-/** What this store knows of the registry's identity, and whether the registry may be used. */
+/** The registry's identity as this store knows it, and whether the registry may be used. */
 export interface RegistryStatus {
   /** Empty until {@link RegistryStatus.begin}. */
   readonly id: string;
-  /** What a revision of the registry has above etcd's. */
+  /** The registry's revision minus etcd's. */
   readonly offset: number;
-  /** etcd's revision in which `m/registry` was written that opened the registry: every write compares it, so that none is done after it was closed. */
+  /**
+   * etcd's revision of the write of `m/registry` that opened the registry. Every write compares it, so none
+   * succeeds after it was closed.
+   */
   readonly mod: number;
-  /** Why the registry may not be used, for callers; nothing while it may. The log is told more. */
+  /** Why the registry may not be used, for callers; undefined while it may. The log has more details. */
   readonly problem: string | undefined;
-  /** etcd's revision from which on the registry has been closed, for as long as it is on its way out; else nothing. */
+  /** etcd's revision at which the registry was closed, during a migration out of etcd; else undefined. */
   readonly leftAt: number | undefined;
-  /** The registry went elsewhere, or another took its place: this store is to follow it no more. */
+  /** Whether the registry was moved, or another one replaced it: this store must not follow it any longer. */
   readonly isOver: boolean;
   /** @throws BrokerError `invalid_config` for a registry that is closed. */
   begin(identity: Identity): void;
-  /** Takes over what `m/registry` holds, or that it is gone, as of a revision of etcd. Told in any order, the latest counts. */
+  /**
+   * Takes over the value of `m/registry`, or its removal, at a revision of etcd. The calls may come in any
+   * order; the latest revision counts.
+   */
   take(kv: KeyValue | undefined, at: number): void;
-  /** Throws `unavailable` where the registry may not be used. */
+  /** @throws BrokerError `unavailable` where the registry may not be used. */
   check(): void;
 }
 
 interface Found {
-  /** Why the registry may not be used, for callers; nothing while it may. */
+  /** Why the registry may not be used, for callers; undefined while it may. */
   readonly notice?: string;
   /** The same for the log; default: the notice. */
   readonly detail?: string;
 }
 
-const REPLACED = 'another registry has taken its place in etcd: restart the broker';
+const REPLACED = 'another registry has replaced it in etcd: restart the broker';
 const LOST = 'the registry in etcd was removed: put it back, or restart the broker to begin an empty one';
 
 export function createRegistryStatus(
@@ -39,11 +45,13 @@ export function createRegistryStatus(
 ): RegistryStatus {
   let identity: Identity = { id: '', offset: 0, mod: 0 };
   let mod = 0;
-  /** The latest revision that was reported. */
+  /** The latest reported revision. */
   let latest = 0;
   let problem: string | undefined;
   let logged: string | undefined;
-  /** What comes after that is another registry, whatever it looks like: its changes were not followed as such. */
+  /**
+   * A later registry at this place is another one, whatever its content: its changes have not been followed.
+   */
   let isOver = false;
   let leftAt: number | undefined;
 

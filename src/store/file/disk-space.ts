@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import path from 'node:path';
 
-/** Bytes that may still be written at `place`, or at the nearest folder above it that exists. */
+/** The free bytes at `place`, or at the nearest folder above it that exists. */
 export async function freeBytes(place: string): Promise<number> {
   for (let at = place; ; at = path.dirname(at)) {
     try {

@@ -21,53 +21,64 @@ import { createCompactor, type FileEdits, type WrittenBackup } from './document/
 import { createCompactionPolicy } from './document/compaction-policy.ts';
 
 export interface FileStoreOptions extends StateLimits {
-  /** The configuration file, whose key `services` holds the entries. The caller holds its lock (`lock.ts`). */
+  /**
+   * The configuration file, whose key `services` holds the entries. The caller holds its lock (`lock.ts`).
+   */
   readonly file: string;
-  /** The content of the file as it is, which the store takes over; nothing where there is none yet. */
+  /**
+   * The present content of the file, which the store takes over; undefined where the file does not exist yet.
+   */
   readonly document: StoredDocument | undefined;
-  /** The options to write beside the entries: all top-level keys, `services` with its `_…` keys alone. */
+  /** The options to write beside the entries: all top-level keys, and of `services` only the `_…` keys. */
   readonly options: () => JsonObject;
   readonly log?: (level: 'info' | 'warn' | 'error', message: string) => void;
-  /** How edits of the file by others are kept; default: nobody edits it. */
+  /** Keeps edits of the file by users; default: there are none. */
   readonly edits?: FileEdits;
-  /** How often the file is rewritten if something changed; default 10 minutes. */
+  /**
+   * The longest time until a changed registry is written to the file, in milliseconds; default 10 minutes.
+   */
   readonly rewriteIntervalMs?: number;
-  /** The file is rewritten when the journal outgrows this and the file; default 8 MiB. */
+  /** The file is rewritten when the journal has more bytes than this and than the file; default 8 MiB. */
   readonly journalBytes?: number;
-  /** How often to try again after the disk was full; default 1 s. */
+  /** The pause between two attempts after the disk was full, in milliseconds; default 1 s. */
   readonly probeMs?: number;
-  /** Bytes of writes that may wait for the disk; beyond them writes are refused with `unavailable`; default 64 MiB. */
+  /**
+   * The most bytes of writes that wait for the disk; beyond them writes are refused with `unavailable`;
+   * default 64 MiB.
+   */
   readonly pendingBytes?: number;
-  /** Told how long each commit took to become durable, in seconds; default: nobody is. */
+  /** Called with the time until each commit was durable, in seconds; default: not called. */
   readonly onDurable?: (seconds: number) => void;
-  /** Health says that the disk is late when a commit takes longer than this; default 5 s. */
+  /** The time in milliseconds after which health reports a commit as late; default 5 s. */
   readonly lateMs?: number;
-  /** Told before each step that changes the disk outside of a commit: where a test lets the process die. */
+  /** Called before each step that changes the disk outside of a commit; tests end the process there. */
   readonly onStep?: (step: string) => void;
 }
 
 export interface FileStore extends Store {
-  /** Tells this registry from all others; kept in the file. */
+  /** Identifies this registry; kept in the file. */
   readonly id: string;
   /**
-   * Writes the file anew, with the options and entries of now.
+   * Rewrites the file with the present options and entries.
    * @throws BrokerError `storage_full`, `unavailable`; the file and its journals stay valid.
    */
   rewrite(): Promise<void>;
   /**
-   * Writes a backup: the file as of one moment, sealed, to the path that `target` gives for its revision. Throws as
-   * {@link FileStore.rewrite} does; a failure leaves nothing there, and writes go on.
+   * Writes a backup: the file at one moment, sealed, to the path that `target` returns for its revision. It
+   * throws as {@link FileStore.rewrite} does. A failure leaves no file there, and writes continue.
    */
   backUp(target: (revision: number) => string): Promise<WrittenBackup>;
-  /** What was put right as it was opened; nothing after a clean stop. */
+  /** The repairs at its opening; undefined after a clean stop. */
   readonly recovery: Recovery | undefined;
-  /** Why the file could not be rewritten at the last attempt; nothing when all is well. */
+  /** Why the last attempt to rewrite the file failed; undefined when it succeeded. */
   rewriteProblem(): string | undefined;
-  /** Bytes of the journal that is written to. */
+  /** The bytes of the present journal. */
   readonly journalBytes: number;
-  /** Bytes that the next rewriting of the file, and the journal after it, take on the disk. */
+  /** The bytes that the next rewriting of the file, and the journal after it, need on the disk. */
   neededBytes(): number;
-  /** What a look at the disk shows to be amiss that no write has run into yet; nothing when all is well. */
+  /**
+   * A problem with the disk that no write has met yet, found by a look at it; undefined when there is none.
+   */
   diskProblem(): Promise<string | undefined>;
 }
 
@@ -77,11 +88,11 @@ const PENDING_BYTES = 64 * MIB;
 const LATE_MS = 5000;
 
 /**
- * Opens the embedded store: one JSON file with a journal beside it (docs/storage.md). On a full disk it opens for reads
- * alone, and takes writes once there is room.
- * @throws BrokerError `invalid_config` when what is on the disk is damaged, foreign, or changed outside of the broker:
- *   nothing is touched then. `unavailable` when the disk does not let it be made ready for writes, `storage_full` when
- *   there is no registry yet and no room for one.
+ * Opens the embedded store: one JSON file with a journal beside it (docs/storage.md). On a full disk it opens
+ * for reads only, and accepts writes once there is room.
+ * @throws BrokerError `invalid_config` when the files are damaged, foreign, or changed outside of the broker:
+ * nothing is changed then. `unavailable` when the disk cannot be made ready for writes, `storage_full` when
+ * there is no registry yet and no room for one.
  */
 export async function openFileStore(settings: FileStoreOptions): Promise<FileStore> {
   const log = settings.log ?? ((): void => undefined);
@@ -198,7 +209,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     try {
       await access(path.dirname(file), constants.W_OK | constants.X_OK);
       const link = compaction.isReady ? looked.link() : 'own';
-      // A journal may be replaced by the next one, or closed, while it is looked at.
+      // A journal may be replaced or closed during this check.
       if (link === 'own' || looked !== journal || closing) return undefined;
       const problem = `${looked.path} was ${link === 'missing' ? 'moved or removed' : 'replaced'} while it is written to`;
       committer.stop(`${problem}: what is written now is lost with the process`, false);
@@ -212,7 +223,8 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
   async function shutDown(): Promise<void> {
     clearInterval(interval);
     expiry.close();
-    // A probe under way must not write to the descriptor of a journal that is closed: it may be another file's by then.
+    // A probe in progress must not write to the descriptor of a closed journal, which may belong to another
+    // file by then.
     committer.close();
     await committer.drained();
     state.end(stopping());
@@ -223,7 +235,7 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
       const parts = { file, identity, journal: () => journal, revision, trouble, exclusively, onStep };
       if (compaction.isReady) await saveAtClose({ ...parts, rewrite: compaction.rewriteNow, rewriteAlone });
     } finally {
-      // Whatever is still written must be in place before another broker may use the file.
+      // All writes must be complete before another broker may use the file.
       await compactor.settled();
       await journal.close();
       await room.giveUp();
@@ -278,7 +290,7 @@ function stopping(): BrokerError {
   return new BrokerError('unavailable', 'The broker is stopping');
 }
 
-/** A refusal as it was thrown. */
+/** A rejection with the very reason that was thrown. */
 function rejected(error: unknown): Promise<never> {
   // oxlint-disable-next-line typescript/prefer-promise-reject-errors
   return Promise.reject(error);

@@ -11,13 +11,13 @@ export interface FileLock {
   release(): Promise<void>;
 }
 
-// sun_path takes 104 bytes on macOS, 108 on Linux.
+// sun_path has 104 bytes on macOS, 108 on Linux.
 const SOCKET_PATH_BYTES = 100;
 
 /**
- * Makes this process the only one that uses `file`, until released or until the process ends, however it ends: the lock
- * is a listening socket, which the system closes with its process. For one machine: it says nothing to other hosts that
- * share the folder.
+ * Makes this process the only user of `file`, until the lock is released or the process ends in any way. The
+ * lock is a listening socket, which the system closes with its process. It works on one machine, not for
+ * other hosts that share the folder.
  *
  * @throws BrokerError `invalid_config` when another process holds it, naming that process.
  */
@@ -32,7 +32,8 @@ export async function acquireLock(file: string): Promise<FileLock> {
 }
 
 /**
- * The process that holds the lock of `file`: its id, 0 where that is not known; nothing where nobody does. Nothing is changed.
+ * The id of the process that holds the lock of `file`, 0 where it is not known; undefined where none does. It
+ * changes nothing.
  */
 export async function lockHolder(file: string): Promise<number | undefined> {
   const real = await resolveFile(file);
@@ -52,11 +53,12 @@ export async function lockHolder(file: string): Promise<number | undefined> {
 }
 
 /**
- * `FILE.lock` is a symbolic link to the holder's socket, `FILE.lock-PID-RANDOM`. Making a link fails where one exists,
- * so one contender makes it. A dead holder's link is not removed but succeeded: whoever makes the link
- * `<dead socket>.next` to its own socket is next; so links lead from `FILE.lock` over the dead to the one holder. Names
- * are never used again, so a contender that looked at an older chain cannot pass for its end: it checks from the start
- * that the chain leads to it. The holder then points `FILE.lock` at its own socket and clears the dead away.
+ * `FILE.lock` is a symbolic link to the holder's socket, `FILE.lock-PID-RANDOM`. A link cannot be made where
+ * one exists, so only one contender makes it. The link of a dead holder is not removed: the contender that
+ * makes the link `<dead socket>.next` to its own socket is the next holder. So links lead from `FILE.lock`
+ * over the dead ones to the one holder. Names are never used again, so a contender that saw an older chain
+ * cannot take its end: it checks from the start that the chain leads to it. The holder then points
+ * `FILE.lock` at its own socket and removes the dead ones.
  */
 async function lockBySocket(file: string): Promise<FileLock> {
   const dir = path.dirname(file);
@@ -69,7 +71,7 @@ async function lockBySocket(file: string): Promise<FileLock> {
   };
   try {
     await join(dir, head, own, file);
-    // A contender clearing up may take a socket that does not listen yet for a dead one.
+    // Another contender that cleans up may take a socket that does not listen yet for a dead one.
     if (!(await isAlive(dir, own))) throw new Error(`its socket ${own} was removed; try again`);
     await settle(dir, head, own);
   } catch (error) {
@@ -85,7 +87,10 @@ async function lockBySocket(file: string): Promise<FileLock> {
   };
 }
 
-/** Becomes the end of the chain, or throws who is. */
+/**
+ * Becomes the end of the chain.
+ * @throws BrokerError that names the present holder.
+ */
 async function join(dir: string, head: string, own: string, file: string): Promise<void> {
   for (;;) {
     const { link, last } = await endOfChain(dir, head);
@@ -151,13 +156,16 @@ async function isAlive(dir: string, name: string): Promise<boolean> {
       return true;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
-      // Anything else (no permission, too many waiting) is no sign of death.
+      // Other errors (no permission, too many waiting connections) do not show that it is dead.
       return code !== 'ECONNREFUSED' && code !== 'ENOENT';
     }
   });
 }
 
-/** A socket's path must be short, whatever the folder's is: a long one is reached through a link in the system's. */
+/**
+ * Runs `work` with a short path to a folder, since a socket's path must be short. A long one is reached
+ * through a link in the system's folder for temporary files.
+ */
 async function withShortPath<T>(
   dir: string,
   name: string,
@@ -192,7 +200,7 @@ async function lockByPipe(file: string): Promise<FileLock> {
   }
 }
 
-/** A server that tells its process id to whoever connects. It does not keep the process alive. */
+/** A server that sends its process id to every client. It does not keep the process alive. */
 async function listenAt(socketPath: string): Promise<Server> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -206,7 +214,7 @@ async function listenAt(socketPath: string): Promise<Server> {
   return server;
 }
 
-/** Rejects when nobody listens. */
+/** Rejects when nothing listens there. */
 async function reach(socketPath: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const socket = connect(socketPath, () => {
@@ -217,7 +225,7 @@ async function reach(socketPath: string): Promise<void> {
   });
 }
 
-/** What the holder says of itself within a second. Rejects when nobody listens. */
+/** The holder's message within a second. Rejects when nothing listens there. */
 async function greet(socketPath: string): Promise<string> {
   return await new Promise((resolve, reject) => {
     let said = '';

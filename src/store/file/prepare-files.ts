@@ -30,15 +30,16 @@ export interface PreparedFiles extends RegistryFiles {
 }
 
 /**
- * Gives what makes the disk ready for writes after a recovery: no leftovers, the last journal durable, and a journal that
- * no earlier process has written to. It may be called again after it failed: what has been done is not done twice. It
- * throws a BrokerError: `storage_full` where there is no room, `unavailable` for any other failure of the disk.
+ * Returns the function that makes the disk ready for writes after a recovery. It removes leftovers, makes the
+ * last journal durable, and begins a journal that no earlier process has written to. It may be called again
+ * after a failure, and repeats no step that succeeded. It throws a BrokerError: `storage_full` where there is
+ * no room, `unavailable` for any other failure of the disk.
  */
 export function createPreparation(
   setup: PreparationOptions,
   recovered: Recovered,
 ): () => Promise<PreparedFiles> {
-  // Let go of at the end: it holds a whole journal.
+  // Released at the end, since it holds a whole journal.
   let left: Recovered | undefined = recovered;
   return async () => {
     if (left === undefined) throw new BrokerError('internal', `The registry ${setup.file} is open already`);
@@ -71,13 +72,16 @@ function neededOf({ journals, fileRevision }: Recovered): JournalFile[] {
   return journals.filter(({ end }) => end > fileRevision);
 }
 
-/** Journals that serve watches alone make room for what the registry needs. False where there are none. */
+/**
+ * Removes journals that only watches need, for the room that the registry needs. False where there are none.
+ */
 async function giveUpHistory({ file, history }: PreparationOptions, recovered: Recovered): Promise<boolean> {
   const needed = neededOf(recovered);
   const watched = recovered.journals.filter((journal) => !needed.includes(journal));
   if (watched.length === 0) return false;
   history.forget(needed[0]?.base ?? recovered.fileRevision);
-  // One of them is the current journal then. Should the start fail after this, the next one must not miss it.
+  // Otherwise one of them is the current journal. If the start fails after this, the next one must not report
+  // it as missing.
   if (needed.length === 0) await removeCurrent(file);
   await removeJournals(watched.map(({ path }) => path));
   return true;
@@ -106,8 +110,8 @@ async function prepare(setup: PreparationOptions, recovered: Recovered): Promise
 }
 
 /**
- * After a crash, or after an fsync that failed, what was read of the last journal may be in the system's cache alone. So
- * it is written anew before anything builds on it, without its torn end, which is kept in a file of its own.
+ * Rewrites the last journal before anything builds on it. After a crash, or after a failed fsync, the text
+ * that was read may be only in the system's cache. Its torn end is left out, and kept in a separate file.
  */
 async function secureLast({ last }: Recovered, { warn, onStep }: PreparationOptions): Promise<void> {
   if (last === undefined) return;

@@ -19,15 +19,15 @@ import type { EntryIndex } from '../memory/entry-index.ts';
 
 export interface RecoveryOptions {
   readonly file: string;
-  /** The content of the file; nothing where there is none yet. */
+  /** The content of the file; undefined where the file does not exist yet. */
   readonly document: StoredDocument | undefined;
   /** Filled with the present state. */
   readonly index: EntryIndex;
-  /** Filled with the changes that the journals hold; default: they are not kept. */
+  /** Filled with the changes in the journals; default: they are not kept. */
   readonly history?: History;
 }
 
-/** The registry as file and journals have it. Nothing on the disk was touched. */
+/** The registry of file and journals. The disk is unchanged. */
 export interface Recovered {
   readonly identity: RegistryIdentity;
   readonly origin: RegistryDocument['origin'];
@@ -36,27 +36,29 @@ export interface Recovered {
   /** The journals that lead to the present state, the oldest first. */
   readonly journals: readonly JournalFile[];
   /**
-   * The journal that was written to last; nothing after a clean stop, when nobody can be writing to it and the present
-   * state does not need it.
+   * The last written journal; undefined after a clean stop, when no process can be writing to it and the
+   * present state does not need it.
    */
   readonly last: LoadedJournal | undefined;
-  /** Changes that the file did not hold, and a journal did. */
+  /** The number of changes in a journal that the file did not hold. */
   readonly replayed: number;
-  /** Journals that no longer matter. */
+  /** Journals that are no longer needed. */
   readonly obsolete: readonly string[];
-  /** Journals that cannot be used, and that the present state does not need. */
+  /** Damaged journals that the present state does not need. */
   readonly damaged: readonly { readonly path: string; readonly why: string }[];
 }
 
-/** What a start after a crash found: nothing that was acknowledged is lost. */
+/** The repairs of a start after a crash. No acknowledged write is lost. */
 export interface Recovery {
-  /** Changes that the file did not hold yet, and that were taken from the journals. */
+  /** The number of changes that were taken from the journals, since the file did not hold them yet. */
   readonly replayed: number;
-  /** Bytes of an incomplete record that were cut off the end of the journal; they are kept in a file beside it. */
+  /**
+   * The bytes of an incomplete record that were cut off the end of the journal; a file beside it keeps them.
+   */
   readonly tornBytes: number;
 }
 
-/** What was put right; nothing after a clean stop, and for a registry that begins. */
+/** The repairs; undefined after a clean stop, and for a new registry. */
 export function recoveryIn({ last, replayed }: Recovered): Recovery | undefined {
   return last && { replayed, tornBytes: last.content.length - last.text.end };
 }
@@ -68,12 +70,14 @@ interface Found {
 
 /**
  * Fills `index` and `history` from the file and its journals.
- * @throws BrokerError `invalid_config` for whatever a crash does not explain, and the present state depends on.
+ * @throws BrokerError `invalid_config` for damage that a crash does not explain, and that affects the present
+ * state.
  */
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const { file, index, history } = options;
   const document = readDocument(options.document, file);
-  // Before the journals are listed: beside a running broker, the one that it names is removed only once another is named.
+  // This comes before the list of journals. A running broker removes the named journal only after it has
+  // named another one.
   const current = await readCurrent(file);
   const found = await listJournals(file);
   checkOrigin(document, options.document, found, current, file);
@@ -94,7 +98,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   return document.origin === 'edited' ? acceptEdits(recovered, index, history) : recovered;
 }
 
-/** A file without `_registry` begins a registry; journals beside it are those of a file that is missing. */
+/** A file without `_registry` begins a registry; journals beside it then belong to a missing file. */
 function checkOrigin(
   { origin }: RegistryDocument,
   content: StoredDocument | undefined,
@@ -127,8 +131,8 @@ function checkCurrent(
 }
 
 /**
- * Reads the journals in their order and applies what the file does not hold. Those that lie wholly before the file serve
- * watches alone: one that is damaged costs them their history, and nothing else.
+ * Reads the journals in their order and applies the changes that the file does not hold. Only watches need
+ * journals from wholly before the file: if one is damaged, they lose their history, and nothing else is lost.
  */
 async function readJournals(
   document: RegistryDocument,
@@ -173,7 +177,7 @@ async function readJournals(
   const isSettled = isClean && last?.text.tail === undefined && (last?.end ?? 0) <= document.revision;
   return { journals, last: isSettled ? undefined : last, replayed, obsolete, damaged };
 
-  /** Watches cannot resume across a gap, so what lies before it has no use. */
+  /** Watches cannot resume across a gap, so the changes before it are useless. */
   function beginAnew(base: number): void {
     obsolete.push(...journals.map(({ path }) => path));
     journals = [];
@@ -189,7 +193,10 @@ function begins({ path, base }: Found, revision: number, file: string): BrokerEr
   );
 }
 
-/** Whether an empty journal was given up: created, and never written to, since the one before it went on. */
+/**
+ * Whether an empty journal was abandoned: it was created, but never written to, since the one before it
+ * stayed in use.
+ */
 function isAbandoned(
   { base, changes }: LoadedJournal,
   end: number,
@@ -205,7 +212,7 @@ function checkFollows({ path, base }: LoadedJournal, end: number): void {
   throw refusal(path, `it begins after revision ${base}, but the journal before it ends at revision ${end}`);
 }
 
-/** Gives the number of changes that the file did not hold. */
+/** Returns the number of changes that the file did not hold. */
 function apply(
   { changes, sizes }: LoadedJournal,
   fileRevision: number,
@@ -232,7 +239,7 @@ function checkReaches(journals: readonly JournalFile[], revision: number, file: 
   );
 }
 
-/** Damage is found in what was read; a journal that could not be read now may be whole. */
+/** Whether the text that was read is damaged; a journal that could not be read now may be whole. */
 function isDamage(error: unknown): boolean {
   if (!(error instanceof BrokerError) || error.code !== 'invalid_config') return false;
   const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
@@ -240,8 +247,9 @@ function isDamage(error: unknown): boolean {
 }
 
 /**
- * Entries changed by hand: which ones is not known. So the registry takes a step that no journal leads to, every entry
- * of the file counts as written by it (a conditional write must not pass over the change), and watches begin anew.
+ * Accepts entries changed by hand, although which ones is not known. The registry's revision grows by one
+ * that no journal has, and every entry of the file counts as written by it, so that conditional writes notice
+ * the change. Watches start again.
  */
 function acceptEdits(recovered: Recovered, index: EntryIndex, history: History | undefined): Recovered {
   const revision = index.revision + 1;

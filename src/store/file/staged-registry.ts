@@ -11,36 +11,36 @@ import type { EntryIndex } from '../memory/entry-index.ts';
 import { documentText, type RegistryIdentity } from './document/document.ts';
 import { REGISTRY, registryHead, SERVICES } from './document/registry-loader.ts';
 
-/** A registry that comes from elsewhere, to be put into a configuration file. */
+/** A registry from elsewhere that will be put into a configuration file. */
 export interface StageOptions {
   readonly file: string;
   readonly options: JsonObject;
   readonly identity: RegistryIdentity;
-  /** Nobody changes it meanwhile. */
+  /** It must not change meanwhile. */
   readonly index: EntryIndex;
-  /** Told how many entries have been compared. */
+  /** Called with the number of compared entries. */
   readonly onProgress: (done: number) => void;
   readonly signal: AbortSignal;
 }
 
-/** A file that is written and compared. */
+/** A file that has been written and compared. */
 export interface StagedRegistry {
-  /** Puts it in place, in one step. */
+  /** Moves it to its path, in one step. */
   place(): Promise<void>;
   /** Makes that durable. */
   settle(): Promise<void>;
-  /** Gives it up. */
+  /** Removes it. */
   drop(): Promise<void>;
 }
 
 /**
- * Writes the configuration file beside itself, reads it back and compares every entry with the index.
- * What is not put in place is removed by the next start.
- * @throws BrokerError `internal` that names the first entry that is not what it should be; the system's error.
+ * Writes the configuration file beside its path, reads it back and compares every entry with the index. If it
+ * is never put in place, the next start removes it.
+ * @throws BrokerError `internal` that names the first wrong entry; the system's error.
  */
 export async function stageRegistry(staging: StageOptions): Promise<StagedRegistry> {
   const { file, options, identity, index } = staging;
-  // The name of what a crash leaves behind.
+  // A name that the next start removes after a crash.
   const written = `${file}.tmp-${randomBytes(8).toString('hex')}`;
   const drop = (): Promise<void> => rm(written, { force: true });
   const here = await ifPresent(stat(file));
@@ -98,7 +98,7 @@ async function compare(
   const what = wrong === undefined ? 'the registry' : `the entry '${wrong}'`;
   throw new BrokerError(
     'internal',
-    `What the file holds of ${what} is not what was written; nothing was switched: look at the disk`,
+    `The file does not hold ${what} as it was written; nothing was switched: check the disk`,
   );
 }
 

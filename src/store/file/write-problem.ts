@@ -1,4 +1,4 @@
-/** Why a registry takes no writes. */
+/** Why a registry accepts no writes. */
 export interface WriteProblem {
   readonly final: boolean;
   readonly reason: string;

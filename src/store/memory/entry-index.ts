@@ -4,38 +4,47 @@ import type { ListOptions, Page } from '../store.ts';
 import { sizeOf } from './entry-size.ts';
 import { createNameTree, loadNameTree } from './name-tree.ts';
 
-/** The durable registry in memory. No entry's revision is above the table's. */
+/** The durable registry in memory. No entry's revision is above the index's. */
 export interface EntryIndex {
-  /** The revision of the last change applied. */
+  /** The revision of the last applied change. */
   revision: number;
   readonly size: number;
-  /** What all entries count together for `_store.max_bytes`: see `entry-size.ts`. */
+  /** The size of all entries together for `_store.max_bytes`: see `entry-size.ts`. */
   readonly bytes: number;
   get(name: string): Entry | undefined;
-  /** What an entry counts; 0 where there is none. */
+  /** The size of an entry; 0 where it does not exist. */
   bytesOf(name: string): number;
-  /** Takes over a whole registry, the map included, where the index is empty. `sizes` are in the order of `entries`. */
+  /**
+   * Takes over a whole registry, the map included, into an empty index. `sizes` are in the order of
+   * `entries`.
+   */
   load(entries: Map<string, Entry>, sizes: readonly number[], revision: number): void;
-  /** `bytes`: what the entry counts, where that is known already. */
+  /** @param bytes the size of the entry, where it is known already. */
   apply(change: Change, bytes?: number): void;
   page(options: ListOptions): Page;
-  /** Counts names that start with `prefix` and come after `after`, at most `limit`; `last`: the last one counted, if it was all. */
+  /**
+   * Counts at most `limit` names that start with `prefix` and come after `after`. `last` is the last counted
+   * one, if there may be more.
+   */
   count(
     prefix: string,
     after: string | undefined,
     limit: number,
   ): { count: number; last: string | undefined };
   entries(): IterableIterator<Entry>;
-  /** Begins a snapshot of the present state. One at a time: the one before must have ended. */
+  /** Begins a snapshot of the present state. Only one at a time: the one before must have ended. */
   snapshot(): IndexSnapshot;
 }
 
-/** The index as it was at one revision, read piece by piece while the index goes on changing. */
+/** The index at one revision, read piece by piece while the index changes. */
 export interface IndexSnapshot {
   readonly revision: number;
-  /** The next entries, at most `limit`; none when all have been given. In byte order, those changed meanwhile last. */
+  /**
+   * The next entries, at most `limit`; empty at the end. They are in byte order, with those changed meanwhile
+   * last.
+   */
   next(limit: number): readonly Entry[];
-  /** Must be called at the end, also of a snapshot given up. */
+  /** Must be called at the end, also for an incomplete snapshot. */
   end(): void;
 }
 
@@ -46,7 +55,7 @@ export function createEntryIndex(): EntryIndex {
   let tree = createNameTree();
   let revision = 0;
   let bytes = 0;
-  /** The snapshot that is being taken: its revision, the last name that it has come to, and former states beyond that. */
+  /** The snapshot in progress: its revision, its last name, and former states after that name. */
   let taking: { revision: number; position: string | undefined; former: Entry[] } | undefined;
 
   function keepFormerState(entry: Entry): void {

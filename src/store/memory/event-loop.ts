@@ -1,4 +1,4 @@
-/** Settles in another turn of the event loop, once what has arrived meanwhile has been dealt with. */
+/** Resolves in another turn of the event loop, after the events that have arrived meanwhile. */
 export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => {
     // Not every platform has it; a timer takes longer.

@@ -1,20 +1,21 @@
 import type { Entry } from '../../protocol/registry/entry.ts';
 
-/** Lifetimes of entries, counted on the monotonic clock: setting the system's clock changes none of them. */
+/** Lifetimes of entries by the monotonic clock: changes of the system's clock do not affect them. */
 export interface Expiry {
-  /** (Re)starts the lifetime of an entry that was written, or ends the watch over one that has none now. */
+  /** Starts the lifetime of a written entry again, or forgets one that has no lifetime now. */
   track(entry: Entry): void;
-  /** Restarts a lifetime as it was. */
+  /** Starts a lifetime again with the same length. */
   renew(name: string): void;
   forget(name: string): void;
   /**
-   * Names whose lifetimes are over by a second and more, though no timer has come: a platform may stop timers between
-   * requests. A process that was suspended has renewals to read first, so each is drawn out once. Costs nothing while there can be none.
+   * Names whose lifetimes have ended at least a second ago without their timer: a platform may stop timers
+   * between requests. A suspended process has renewals to read first, so each lifetime is extended once. It
+   * costs nothing while there can be none.
    */
   overdue(): string[];
-  /** Milliseconds until a lifetime ends; nothing where there is none. */
+  /** Milliseconds until a lifetime ends; undefined where there is none. */
   left(name: string): number | undefined;
-  /** Whether the lifetime of just this state of an entry is over. */
+  /** Whether the lifetime of exactly this state of an entry has ended. */
   isOver(entry: Entry): boolean;
   close(): void;
 }
@@ -24,7 +25,7 @@ interface Lifetime {
   readonly revision: number;
   readonly ttlMs: number;
   deadline: number;
-  /** How often it has been drawn out since it was renewed. */
+  /** How often it has been extended since its renewal. */
   graces: number;
   timer: NodeJS.Timeout | undefined;
 }
@@ -32,28 +33,33 @@ interface Lifetime {
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const RETRY_MS = 5000;
 
-/** How often it is looked whether the process runs at all, while there are lifetimes. */
+/** The pause between two checks whether the process runs, while there are lifetimes, in milliseconds. */
 const TICK_MS = 200;
-/** A process whose timers come later than this has been stopped, or has had no time for its clients. */
+/**
+ * If timers come later than this, in milliseconds, the process was stopped, or had no time for its clients.
+ */
 const LATE_MS = 300;
-/** How long renewals that have come meanwhile may take to be read. */
+/** The time to read renewals that have arrived meanwhile, in milliseconds. */
 const GRACE_MS = 2000;
-/** How often in a row one lifetime is drawn out so: a process that is late for ever still lets entries go. */
+/** The most extensions of one lifetime in a row: even a process that is always late lets entries end. */
 const MAX_GRACES = 3;
-/** A timer that is later than this may not come at all. */
+/** A timer that is later than this, in milliseconds, may never come. */
 const OVERDUE_MS = 1000;
 
-/** `expire` is to delete the entry if its lifetime is over; it may reject while the store cannot write. */
+/** @param expire deletes the entry if its lifetime has ended; it may reject while the store cannot write. */
 export function createExpiry(expire: (name: string) => Promise<unknown>): Expiry {
   const lifetimes = new Map<string, Lifetime>();
   let closed = false;
   let ticking: NodeJS.Timeout | undefined;
   let lastTick = 0;
   let graceUntil = 0;
-  /** No lifetime is over before. */
+  /** No lifetime ends earlier. */
   let earliest = Infinity;
 
-  /** The monotonic time. Notices when the process was suspended: what its clients sent meanwhile is still to be read. */
+  /**
+   * The monotonic time. It notices when the process was suspended: messages of its clients are then still
+   * unread.
+   */
   function look(): number {
     const now = performance.now();
     if (ticking !== undefined && now - lastTick > TICK_MS + LATE_MS) graceUntil = now + GRACE_MS;
@@ -90,7 +96,7 @@ export function createExpiry(expire: (name: string) => Promise<unknown>): Expiry
       return;
     }
     const again = (): void => {
-      // Refused for now (no room on the disk), or renewed meanwhile: the lifetime is still watched.
+      // It was refused for now (no room on the disk), or renewed meanwhile: the lifetime is still watched.
       if (closed || lifetimes.get(lifetime.name) !== lifetime) return;
       const remaining = lifetime.deadline - performance.now();
       arm(lifetime, remaining > 0 ? remaining : RETRY_MS);
@@ -98,7 +104,7 @@ export function createExpiry(expire: (name: string) => Promise<unknown>): Expiry
     try {
       expire(lifetime.name).then(again, again);
     } catch {
-      // As a rejection: it is tried again.
+      // As after a rejection, it is tried again.
       again();
     }
   }
@@ -158,7 +164,7 @@ export function createExpiry(expire: (name: string) => Promise<unknown>): Expiry
   };
 }
 
-/** Lets a process end for which nothing else is left to do, where the platform has processes. */
+/** Lets a process end that has nothing else left to do, where the platform has processes. */
 function unref(timer: { unref?(): unknown }): void {
   timer.unref?.();
 }

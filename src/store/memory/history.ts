@@ -5,7 +5,7 @@ export interface History {
   /** The history holds every change after this revision. */
   readonly floor: number;
   push(change: Change, bytes: number): void;
-  /** The changes after `revision`, which must not lie before `floor`. */
+  /** The changes after `revision`, which must not be before `floor`. */
   since(revision: number): Change[];
   /** Forgets the changes up to and including `revision`, and keeps those after it. */
   forget(revision: number): void;
@@ -15,7 +15,7 @@ export interface History {
 
 export interface HistoryLimits {
   readonly changes: number;
-  /** Bytes of their journal records. */
+  /** The most bytes of their journal records. */
   readonly bytes: number;
 }
 

@@ -6,7 +6,7 @@ import { ENTRY_BYTES, textOf } from './entry-size.ts';
 import { createRegistryState, type RegistryState, type StateLimits } from './registry-state.ts';
 
 export interface MemoryStoreOptions extends StateLimits {
-  /** What the entries may take in all, in bytes: of each its name and data as JSON, and 512. Default 128 MiB. */
+  /** The most bytes of all entries: for each its name and data as JSON, and 512 more. Default 128 MiB. */
   readonly maxBytes?: number;
 }
 
@@ -21,13 +21,15 @@ const rules: OptionRules<MemoryStoreOptions> = {
 };
 
 /**
- * A registry in the memory of this process. **Nothing is durable**: a process that ends takes every entry with it, and no
- * other process sees them. It keeps every other rule of the store's contract: one winner, revisions, watches, lifetimes.
+ * A registry in the memory of this process. **Nothing is durable**: when the process ends, every entry is
+ * lost, and no other process sees them. It keeps every other rule of the store's contract: one winner,
+ * revisions, watches, lifetimes.
  *
- * Lifetimes are counted by timers. Where a platform stops them between requests, an entry ends at a use after: 3 seconds after the first
- * use that finds its lifetime over, which may be one of a process that was suspended, with the renewals still to be read.
+ * Timers count the lifetimes. Where a platform stops timers between requests, a later use ends an entry: 3
+ * seconds after the first use that finds its lifetime ended. That use may be in a process that was suspended
+ * and still has renewals to read.
  *
- * @throws BrokerError `invalid_config` for a limit that is unknown, or no number above 0.
+ * @throws BrokerError `invalid_config` for a limit that is unknown, or not a number above 0.
  * @example
  * ```ts
  * import { createApp } from 'bpbroker/app';
@@ -44,13 +46,13 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
   const { index, quota, expiry } = state;
   let closed = false;
 
-  /** The state, without what should have ended by now. */
+  /** The state, without entries that should have ended by now. */
   function current(): RegistryState {
     for (const name of expiry.overdue()) decide(name, state.expire);
     return state;
   }
 
-  // Not async: mutations that are made one after another see each other's results.
+  // It is not async: mutations one after another see each other's results.
   function mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult> {
     if (closed) return Promise.reject(closedError());
     try {
@@ -58,7 +60,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
       guard?.check(index.get(guard.name));
       return Promise.resolve(decide(name, mutation));
     } catch (error) {
-      // As it was thrown.
+      // The very reason that was thrown.
       // oxlint-disable-next-line typescript/prefer-promise-reject-errors
       return Promise.reject(error);
     }

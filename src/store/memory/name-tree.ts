@@ -2,14 +2,15 @@ import * as bulk from 'sorted-btree/extended/bulkLoad.js';
 import * as sortedBtree from 'sorted-btree';
 import { compareNames } from '../../protocol/registry/names.ts';
 
-/** Names in the order of their bytes, each with what its entry counts ({@link sizeOf}). */
+/** Names in the order of their bytes, each with the size of its entry ({@link sizeOf}). */
 export type NameTree = sortedBtree.default<string, number>;
 
 type TreeClass = new (entries: undefined, compare: typeof compareNames) => NameTree;
 
 const NODE_ENTRIES = 32;
 
-// CommonJS modules: what they export is under the default export's `default` under Node and Deno, not under Bun.
+// A CommonJS module: under Node and Deno its exports are the default export's `default`, under Bun they are
+// not.
 const exported = sortedBtree.default as unknown;
 const BTree = (
   typeof exported === 'function' ? exported : (exported as { default: unknown }).default
@@ -19,7 +20,7 @@ export function createNameTree(): NameTree {
   return new BTree(undefined, compareNames);
 }
 
-/** The tree of many names at once, given in any order. */
+/** The tree of many names, passed in any order. */
 export function loadNameTree(names: readonly string[], sizes: readonly number[]): NameTree {
   const order = isSorted(names) ? undefined : names.map((_, i) => i);
   order?.sort((a, b) => compareNames(names[a] ?? '', names[b] ?? ''));

@@ -15,7 +15,9 @@ export function makeEntry(
     : { name, data, lastWriteTs, lastWriteIp, revision, ttlMs };
 }
 
-/** Checks what a mutation has decided; what this gives makes the entry of it, once it has a revision. */
+/**
+ * Checks the decision of a mutation. The returned function makes the entry from it, once it has a revision.
+ */
 export function stateOf(name: string, entry: NewEntry): (revision: number) => Entry {
   // JSON has no NaN: a journal with one could not be read again.
   if (!Number.isFinite(entry.lastWriteTs) || !Number.isFinite(entry.ttlMs ?? 0)) {

@@ -2,19 +2,21 @@ import { compareNames, MAX_NAME_BYTES } from '../../protocol/registry/names.ts';
 import type { EntryIndex } from './entry-index.ts';
 import { yieldToEventLoop } from './event-loop.ts';
 
-/** How many entries have names with a prefix: counted once, then kept up to date from what changes. */
+/** The number of entries under a prefix: counted once, then kept up to date from the changes. */
 export interface PrefixCounts {
   /**
-   * The count of a prefix, for whoever holds it. It must be let go.
-   * @param onChange is called once the count is right, and after each change of it from then on.
+   * The count of a prefix for one holder, who must let it go.
+   * @param onChange is called once the count is right, and after each later change of it.
    */
   hold(prefix: string, onChange?: () => void): PrefixCount;
-  /** An entry was made (1) or removed (-1): told after each such change of the index, before any other. */
+  /**
+   * Notes that an entry was created (1) or removed (-1); called right after each such change of the index.
+   */
   changed(name: string, by: number): void;
 }
 
 export interface PrefixCount {
-  /** Settles once `value` is right; it is kept so after that. */
+  /** Resolves once `value` is right; it stays right after that. */
   readonly ready: Promise<void>;
   readonly isReady: boolean;
   readonly value: number;
@@ -24,7 +26,7 @@ export interface PrefixCount {
 interface Counting {
   readonly prefix: string;
   count: number;
-  /** The last name counted, for as long as there may be more. */
+  /** The last counted name, as long as there may be more. */
   position: string | undefined;
   complete: boolean;
   holders: number;
@@ -32,14 +34,17 @@ interface Counting {
   readonly listeners: Set<() => void>;
 }
 
-/** Names counted in one turn of the event loop. */
+/** The names counted in one turn of the event loop. */
 const PIECE = 2000;
-/** Counts that nobody holds are kept, the latest used ones, so that the pages of one list are counted once. */
+/** The most counts without a holder that are kept, so that the pages of one list are counted once. */
 const MAX_IDLE = 64;
 
 export function createPrefixCounts(index: Pick<EntryIndex, 'count'>, piece: number = PIECE): PrefixCounts {
   const countings = new Map<string, Counting>();
-  /** How many prefixes of each length are counted: a change looks for its own beginnings of these lengths alone. */
+  /**
+   * The number of counted prefixes of each length: a change looks up only its own beginnings of these
+   * lengths.
+   */
   const lengths = new Map<number, number>();
   /** The longest unused first. */
   const idle = new Set<Counting>();
@@ -91,7 +96,7 @@ export function createPrefixCounts(index: Pick<EntryIndex, 'count'>, piece: numb
   function letGo(counting: Counting): void {
     counting.holders--;
     if (counting.holders > 0) return;
-    // One that was not counted to its end has nothing worth keeping; nor has one that is longer than any name.
+    // An incomplete count is not worth keeping, nor is one of a prefix that is longer than any name.
     if (!counting.complete || counting.prefix.length > MAX_NAME_BYTES) return forget(counting);
     idle.add(counting);
     for (const oldest of idle) {
@@ -129,7 +134,7 @@ export function createPrefixCounts(index: Pick<EntryIndex, 'count'>, piece: numb
         const counting = countings.get(name.slice(0, length));
         if (counting === undefined) continue;
         const { complete, position } = counting;
-        // What counting has not come to yet, it will find as it is then.
+        // The rest of the counting finds this change by itself.
         if (!complete && (position === undefined || compareNames(name, position) > 0)) continue;
         counting.count += by;
         if (complete) tell(counting);

@@ -1,24 +1,25 @@
 import { BrokerError } from '../../protocol/errors.ts';
 import type { EntryIndex } from './entry-index.ts';
 
-/** Holds the registry to its limit, writes that are not durable yet included. */
+/** Keeps the registry within its limit, including writes that are not durable yet. */
 export interface Quota {
-  /** What the entries count now, and what they may: see `entry-size.ts`. */
+  /** The present size of the entries and its limit, in bytes: see `entry-size.ts`. */
   usage(): { readonly bytes: number; readonly maxBytes: number };
   /**
-   * Admits a write that makes an entry count `size`, and gives what that adds. `before`: what it counts with all writes that came
-   * before this one, durable or not; 0 where there is none. A write that makes nothing larger is always admitted.
+   * Admits a write that gives an entry the size `size`, and returns the added bytes. A write that makes no
+   * entry larger is always admitted.
+   * @param before the size of the entry after all earlier writes, durable or not; 0 where it does not exist.
    * @throws BrokerError `storage_full`
    */
   admit(name: string, size: number, before: number): number;
-  /** Counts what an admitted write adds, until it is applied or refused. Gives `written` back. */
+  /** Counts the added bytes of an admitted write, until it is applied or refused. Returns `written`. */
   track<T>(added: number, written: Promise<T>): Promise<T>;
-  /** A change has been applied to the index, of which it changed the bytes by this. */
+  /** Notes that a change has been applied to the index, which has grown by so many bytes. */
   applied(added: number): void;
 }
 
 export function createQuota(index: Pick<EntryIndex, 'bytes'>, maxBytes: number): Quota {
-  /** Writes under way, and what they add. */
+  /** The number of writes in progress, and the bytes that they add. */
   let writes = 0;
   let underWay = 0;
 

@@ -11,21 +11,21 @@ import { covers, createWatchHub } from './watchers.ts';
 
 const MIB = 1024 * 1024;
 
-/** What a driver that keeps its registry in memory is held to; each has a default. */
+/** The limits of a driver that keeps its registry in memory; each has a default. */
 export interface StateLimits {
-  /** What the entries may count in all (`entry-size.ts`); default: no limit. */
+  /** The most bytes of all entries (`entry-size.ts`); default: no limit. */
   readonly maxBytes?: number;
-  /** How many changes a watch can resume across; default 10,000. */
+  /** The most changes across which a watch can resume; default 10,000. */
   readonly historyChanges?: number;
-  /** Their bytes at most; default 16 MiB. */
+  /** The most bytes of these changes; default 16 MiB. */
   readonly historyBytes?: number;
-  /** How far a watch may fall behind, in bytes; default 1 MiB. */
+  /** The most bytes that a watch may be behind; default 1 MiB. */
   readonly watchBytes?: number;
 }
 
 /**
- * The registry in memory: its entries, watches, counts, lifetimes and latest changes. The drivers `memory` and `file` share
- * it; a driver adds when a change counts.
+ * The registry in memory: its entries, watches, counts, lifetimes and latest changes. The drivers `memory`
+ * and `file` share it; a driver decides when a change takes effect.
  */
 export interface RegistryState extends Pick<
   Store,
@@ -37,19 +37,22 @@ export interface RegistryState extends Pick<
   readonly quota: Quota;
   readonly expiry: Expiry;
   /**
-   * Takes over a change, in the order of revisions. `bytes`: what it counts in the history and for slow watches; `size`: what the
-   * entry counts (`entry-size.ts`), 0 where it is gone.
+   * Takes over a change, in the order of revisions.
+   * @param bytes its size in the history and for slow watches.
+   * @param size the size of the entry after it (`entry-size.ts`), 0 where it is gone.
    */
   apply(change: Change, bytes: number, size: number): void;
-  /** Begins the lifetimes of entries that the index was loaded with. */
+  /** Starts the lifetimes of the entries that the index was loaded with. */
   beginLifetimes(): void;
-  /** The mutation that ends an entry whose lifetime is over. */
+  /** The mutation that deletes an entry whose lifetime has ended. */
   readonly expire: Mutation;
-  /** Ends every watch and refuses every wait, those to come included. */
+  /** Ends every watch and refuses every wait, also later ones. */
   end(reason: BrokerError): void;
 }
 
-/** @param expire is to run {@link RegistryState.expire} on an entry; it may reject while the store cannot write. */
+/**
+ * @param expire runs {@link RegistryState.expire} on an entry; it may reject while the store cannot write.
+ */
 export function createRegistryState(
   limits: StateLimits,
   expire: (name: string) => Promise<unknown>,

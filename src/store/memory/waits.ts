@@ -6,20 +6,20 @@ import type { EntryIndex } from './entry-index.ts';
 import { yieldToEventLoop } from './event-loop.ts';
 
 /**
- * Those who wait for an entry, or for a number of entries, found by what they wait for: a change costs only those whose
- * condition it meets (contract, section 9).
+ * Waits for an entry, or for a number of entries, indexed by their condition: a change costs only the waits
+ * whose condition it meets (contract, section 9).
  */
 export interface Waits {
   forEntry(name: string, signal: AbortSignal): Promise<Entry>;
   forCount(prefix: string, count: number, signal: AbortSignal): Promise<CountWait>;
-  /** An entry was made: told after the change of the index, and of its counts. */
+  /** Notes that an entry was created; called after the change of the index, and of its counts. */
   made(name: string): void;
-  /** Refuses every wait, and those to come. */
+  /** Refuses every wait, also later ones. */
   end(reason: Error): void;
 }
 
 interface Waiter {
-  /** Answers it if its condition holds now; else it waits on. */
+  /** Answers it if its condition is met now; else it waits on. */
   answer(): void;
   refuse(reason: unknown): void;
 }
@@ -29,12 +29,12 @@ type Waiters = Set<Waiter>;
 /** The waits for numbers of entries under one prefix. */
 interface Barrier {
   readonly count: PrefixCount;
-  /** By the number that they wait for. */
+  /** Indexed by the number that they wait for. */
   readonly numbers: sortedBtree.default<number, Waiters>;
   users: number;
 }
 
-// As in name-tree.ts: where a CommonJS class is found differs by runtime.
+// As in tree.ts: the place of a CommonJS class differs by runtime.
 const exported = sortedBtree.default as unknown;
 const BTree = (
   typeof exported === 'function' ? exported : (exported as { default: unknown }).default
@@ -42,7 +42,10 @@ const BTree = (
 
 const nothing: () => void = () => undefined;
 
-/** Waits that are answered in one turn of the event loop, half a millisecond or so: other requests go on between two of them. */
+/**
+ * The waits that are answered in one turn of the event loop, about half a millisecond: other requests run
+ * between the turns.
+ */
 const PER_TURN = 8;
 
 export function createWaits(
@@ -52,7 +55,7 @@ export function createWaits(
 ): Waits {
   const byName = new Map<string, Waiters>();
   const byPrefix = new Map<string, Barrier>();
-  /** Whose condition has been met, in that order. They are in no index any more. */
+  /** Waits whose condition has been met, in that order. They are in no index any more. */
   let due: Waiter[] = [];
   let answering = false;
   let ended: Error | undefined;
@@ -69,8 +72,9 @@ export function createWaits(
   }
 
   /**
-   * Waits until `find` gives something when its turn has come.
-   * @param enter has the waiter released once there may be something; what it gives takes the waiter out again.
+   * Waits until `find` returns a value when its turn has come.
+   * @param enter adds the wait to an index, which releases it once there may be a value; the returned
+   * function removes it again.
    */
   function wait<T>(
     signal: AbortSignal,
@@ -99,7 +103,7 @@ export function createWaits(
         refuse(reason) {
           if (over) return;
           end();
-          // What a signal was aborted with, as it is.
+          // The very reason of the signal.
           // oxlint-disable-next-line typescript/prefer-promise-reject-errors
           reject(reason);
         },
@@ -141,7 +145,7 @@ export function createWaits(
     return barrier;
   }
 
-  /** Releases those whose number has been reached. */
+  /** Releases the waits whose number has been reached. */
   function open({ count, numbers }: Barrier): void {
     for (
       let least = numbers.minKey();

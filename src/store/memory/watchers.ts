@@ -2,12 +2,12 @@ import type { Change } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { WatchItem, WatchOptions } from '../store.ts';
 
-/** The open watches, found by what they cover: a change costs only those that cover it. */
+/** The open watches, indexed by the names that they cover: a change costs only the watches that cover it. */
 export interface WatchHub {
-  /** A watch that first gives `backlog`, then what is published from now on. */
+  /** A watch that first yields `backlog`, then all later changes. */
   open(options: WatchOptions, backlog: readonly WatchItem[]): AsyncIterableIterator<WatchItem>;
   publish(change: Change, bytes: number): void;
-  /** Tells every watch that changes up to `revision` may be missing from it. */
+  /** Tells every watch that it may miss changes up to `revision`. */
   reset(revision: number): void;
   close(): void;
 }
@@ -27,11 +27,11 @@ export function covers({ name, prefix = '' }: WatchOptions, changed: string): bo
   return name === undefined ? changed.startsWith(prefix) : changed === name;
 }
 
-/** `maxBytes`: how much may wait for a slow reader, in bytes of journal records. */
+/** @param maxBytes the most bytes of journal records that wait for a slow reader. */
 export function createWatchHub(maxBytes: number): WatchHub {
   const byName = new Map<string, Set<Watcher>>();
   const byPrefix = new Map<string, Set<Watcher>>();
-  /** How many prefixes of each length are watched. */
+  /** The number of watched prefixes of each length. */
   const lengths = new Map<number, number>();
   const all = new Set<Watcher>();
 
@@ -85,7 +85,7 @@ function createWatch(
   maxBytes: number,
   register: (options: WatchOptions, watcher: Watcher) => () => void,
 ): AsyncIterableIterator<WatchItem> {
-  // The backlog's changes are the history's own, shared, so only what comes after them counts against the limit.
+  // The backlog shares the history's own changes, so only later ones count against the limit.
   let queue: { item: WatchItem; bytes: number }[] = backlog.map((item) => ({ item, bytes: 0 }));
   let head = 0;
   let waitingBytes = 0;

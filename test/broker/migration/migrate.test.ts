@@ -146,7 +146,7 @@ describe('the migration of a registry', { skip, timeout: 120_000 }, () => {
     await assert.rejects(into.move('etcd'), {
       code: 'unavailable',
       message:
-        /^The configuration leads to etcd now, where the registry is not open yet \(.*\): run this again$/,
+        /^The configuration names etcd now, where the registry is not open yet \(.*\): run this again$/,
     });
     assert.equal(into.read()._store.driver, 'etcd');
   });

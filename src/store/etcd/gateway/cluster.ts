@@ -3,7 +3,7 @@ import { fetchOnce } from './fetch-once.ts';
 import { createGateway, type Gateway } from './gateway.ts';
 import { createKeys, type Keys } from '../keys.ts';
 
-/** The way to a registry in etcd. */
+/** The access to a registry in etcd. */
 export interface Cluster {
   readonly gateway: Gateway;
   readonly keys: Keys;

@@ -1,15 +1,15 @@
-/** Which member of the cluster to ask. */
+/** Chooses the member of the cluster for a request. */
 export interface Endpoints {
-  /** The one that has answered last, unless it has failed since; then the next one. */
+  /** The member that has answered last, unless it has failed since; then the next one. */
   pick(): string;
-  /** It answered. */
+  /** Notes that it answered. */
   praise(endpoint: string): void;
-  /** It did not: the others are asked first for a while. */
+  /** Notes that it failed: the others come first for a while. */
   blame(endpoint: string): void;
   readonly count: number;
 }
 
-/** Longest that one which has failed is left out while another works. */
+/** The longest time that a failed member is avoided while another one works, in milliseconds. */
 const REST_MS = 5000;
 
 /** @param endpoints URLs without a path, in the order of preference. */
@@ -26,7 +26,7 @@ export function createEndpoints(endpoints: readonly string[]): Endpoints {
       const now = performance.now();
       const order = members.map((_, i) => (current + i) % members.length);
       const rested = order.find((i) => (members[i]?.restsUntil ?? 0) <= now);
-      // All have failed: the one whose failure is the oldest.
+      // All have failed: the one with the oldest failure.
       const next =
         rested ??
         order.toSorted((a, b) => (members[a]?.restsUntil ?? 0) - (members[b]?.restsUntil ?? 0))[0] ??

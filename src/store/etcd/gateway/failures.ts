@@ -1,18 +1,19 @@
 import { BrokerError, type ErrorCode, messageOf } from '../../../protocol/errors.ts';
 
-/** Why a request to one endpoint had no good answer. */
+/** The reason why a request to one endpoint had no good answer. */
 export interface Failure {
   /**
-   * - `unsent`: no connection came about, so that nothing was done.
+   * - `unsent`: there was no connection, so nothing was done.
    * - `lost`: it may have been done, or may still be.
    * - `busy`: it was refused for now, and nothing was done.
-   * - `stale_token`: it was refused because the token of the session is not known (any more), and nothing was done.
+   * - `stale_token`: it was refused because etcd does not know the session's token (any more), and nothing
+   * was done.
    * - `refused`: it was refused for good, and nothing was done.
    */
   readonly kind: 'unsent' | 'lost' | 'busy' | 'stale_token' | 'refused';
-  /** What etcd says, or the connection. */
+  /** The message of etcd, or of the connection. */
   readonly reason: string;
-  /** etcd's gRPC status, where it answered. */
+  /** etcd's gRPC status, if it answered. */
   readonly grpc?: number;
 }
 
@@ -35,7 +36,7 @@ const final = new Set([
   UNAUTHENTICATED,
 ]);
 
-/** What a failed answer of the gateway means. */
+/** The meaning of a failed answer of the gateway. */
 export function failureOf(status: number, body: string): Failure {
   const { message, grpc } = refusalIn(body);
   if (message === undefined || grpc === undefined) {
@@ -50,7 +51,9 @@ export function failureOf(status: number, body: string): Failure {
   return { kind: final.has(grpc) ? 'refused' : 'lost', reason, grpc };
 }
 
-/** A connection that was refused cannot have taken a request; of any other that failed nobody knows. */
+/**
+ * The meaning of a failed connection: a refused one cannot have carried a request, any other one may have.
+ */
 export function brokenConnection(error: unknown): Failure {
   const thrown = [error, (error as { cause?: unknown } | undefined)?.cause] as (SystemError | undefined)[];
   const reason = reasonIn(error);
@@ -65,12 +68,12 @@ interface SystemError {
   readonly syscall?: unknown;
 }
 
-/** A host that cannot be reached any more ends a connection with the same code as one that could not be reached at all. */
+/** An open connection to a host that vanishes ends with the same code as one that never opened. */
 function wasOpen({ syscall }: SystemError): boolean {
   return syscall === 'read' || syscall === 'write';
 }
 
-/** What is thrown where trying again, or elsewhere, does not help. */
+/** The error for a failure that neither a retry nor another member can correct. */
 export function refusalOf(failure: Failure): BrokerError {
   const { reason, grpc } = failure;
   return new BrokerError(codeOf(failure), `etcd refuses it: ${reason}${hintFor(reason)}`, {
@@ -78,7 +81,7 @@ export function refusalOf(failure: Failure): BrokerError {
   });
 }
 
-/** The gRPC status of the refusal that an error tells of. */
+/** The gRPC status of the refusal that caused an error. */
 export function grpcOf(error: unknown): number | undefined {
   const { cause } = error instanceof BrokerError ? error : { cause: undefined };
   return (cause as { grpc?: number } | undefined)?.grpc;
@@ -138,7 +141,7 @@ function refusalIn(body: string): { message: string | undefined; grpc: number | 
   }
 }
 
-/** `fetch` says only that it failed; why is in its cause. */
+/** `fetch` says only that it failed; the reason is in its cause. */
 function reasonIn(error: unknown): string {
   const { cause } = (error ?? {}) as { cause?: unknown };
   const own = messageOf(error);

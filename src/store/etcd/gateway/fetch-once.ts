@@ -1,8 +1,9 @@
 import type { EtcdFetch } from './gateway.ts';
 
 /**
- * The platform's `fetch`, with each request sent once. Deno sends a request anew when its connection breaks, also one that the
- * server may have carried out, unless its body is a stream or a blob: what it then tells of the second says nothing of the first.
+ * The platform's `fetch`, which sends each request once. Deno repeats a request when its connection breaks,
+ * unless its body is a stream or a blob. The server may have carried out the first one, and the answer to the
+ * second says nothing about that.
  */
 export const fetchOnce: EtcdFetch = (url, init) => {
   const { body } = init;

@@ -10,22 +10,24 @@ import { type Deadline, pause, withTimeout } from '../promises.ts';
 /** etcd's JSON gateway: its API by `fetch` alone, over all members of a cluster. */
 export interface Gateway {
   /**
-   * Asks what does no harm when it is asked twice: one member after another until `deadline`.
-   * @throws BrokerError `unavailable` when none answered in time; what {@link refusalOf} says when it is refused.
+   * Sends a request that may be repeated safely: to one member after another until `deadline`.
+   * @throws BrokerError `unavailable` when none answered in time; the error of {@link refusalOf} when it is
+   * refused.
    */
   ask<T>(path: string, body: unknown, deadline: Deadline): Promise<T>;
   /**
-   * Asks once.
-   * @throws BrokerError `outcome_unknown` when it may have been done; `unavailable` when it was not; as {@link Gateway.ask}.
+   * Sends a request once.
+   * @throws BrokerError `outcome_unknown` when it may have been done; `unavailable` when it was not; else as
+   * {@link Gateway.ask}.
    */
   once<T>(path: string, body: unknown, deadline: Deadline): Promise<T>;
-  /** As {@link Gateway.ask}, with several messages in one request; gives the messages of the answer. */
+  /** As {@link Gateway.ask}, with several messages in one request; returns the messages of the answer. */
   askMany<T>(path: string, bodies: readonly unknown[], deadline: Deadline): Promise<T[]>;
-  /** Asks one member. */
+  /** Sends a request to one member. */
   askAt<T>(endpoint: string, path: string, body: unknown, deadline: Deadline): Promise<T>;
   /** Opens a stream of messages at one member. It ends with `signal`, and throws when it breaks. */
   open<T>(path: string, body: unknown, signal: AbortSignal): Promise<Stream<T>>;
-  /** It seems to be of no use now. */
+  /** Notes that a member seems to be of no use now. */
   blame(endpoint: string): void;
 }
 
@@ -34,7 +36,7 @@ export interface Stream<T> {
   readonly messages: AsyncIterable<StreamMessage<T>>;
 }
 
-/** What of `fetch` is used: its answers' bodies as streams, and that a request can be aborted. */
+/** The used part of `fetch`: answers with a stream as body, and requests that can be aborted. */
 export type EtcdFetch = (url: string, init: RequestInit) => Promise<Response>;
 
 export interface GatewayOptions {
@@ -43,20 +45,23 @@ export interface GatewayOptions {
   readonly credentials: Credentials | undefined;
 }
 
-/** Longest that one member is waited for, while there is time to ask another. */
+/** The longest wait for one member while there is time to ask another, in milliseconds. */
 const ATTEMPT_MS = 1500;
-/** The same in the first round over all members: a leader that has stopped takes those with it that wait for its word. */
+/**
+ * The same in the first round over all members: after a leader has stopped, members that wait for it do not
+ * answer either.
+ */
 const FIRST_MS = 700;
-/** The shortest that is worth a try. */
+/** The shortest useful attempt, in milliseconds. */
 const MIN_ATTEMPT_MS = 50;
-/** Longest that a stream takes to begin. */
+/** The longest time until a stream begins, in milliseconds. */
 const OPEN_MS = 2000;
-/** Between two rounds over all members. */
+/** The pause between two rounds over all members, in milliseconds. */
 const ROUND_MS = 100;
-/** Requests under way at once: each has a connection of its own. */
+/** The most requests at once: each has its own connection. */
 const MAX_REQUESTS = 96;
 
-/** A failed attempt, inside of this file. */
+/** A failed attempt, within this file. */
 interface Failed {
   readonly failure: Failure;
 }
@@ -73,16 +78,19 @@ export function createGateway(options: GatewayOptions): Gateway {
     return token;
   });
 
-  /** Runs `work` when its turn has come. Where no time is left then, nothing is sent: a request that is given up at once blames its member. */
+  /**
+   * Runs `work` when its turn has come. If no time is left then, it sends nothing, since an aborted request
+   * counts against its member.
+   */
   function slot<T>(deadline: Deadline, work: () => Promise<T>): Promise<T> {
     return semaphore(() => {
       if (performance.now() < deadline) return work();
-      const message = `etcd was not asked in time: ${MAX_REQUESTS} other requests are under way`;
+      const message = `the request to etcd was not sent in time: ${MAX_REQUESTS} others are in progress`;
       return Promise.reject(new BrokerError('unavailable', message));
     });
   }
 
-  /** One request to one member. */
+  /** Sends one request to one member. */
   async function send<T>(
     endpoint: string,
     path: string,
@@ -107,7 +115,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
   }
 
-  /** The same with the session's token; a token that is not taken is renewed once. */
+  /** The same with the session's token; a rejected token is renewed once. */
   async function sendAs<T>(
     endpoint: string,
     path: string,
@@ -143,7 +151,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       if (answer.failure.kind === 'refused') throw refusalOf(answer.failure);
       endpoints.blame(endpoint);
       if (asked % endpoints.count === 0) await pause(ROUND_MS * (1 + Math.random()));
-      // An attempt too short to come to anything would hide why those before it failed.
+      // An attempt too short to succeed would hide why those before it failed.
       if (deadline - performance.now() < MIN_ATTEMPT_MS) throw unanswered(endpoint, answer.failure);
     }
   }
@@ -194,7 +202,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         const response = await options.fetch(endpoint + path, {
           method: 'POST',
           body: JSON.stringify(body),
-          // The stream is to end when its member has no leader any more.
+          // The stream ends when its member loses the leader.
           headers: { 'content-type': 'application/json', 'grpc-metadata-hasleader': 'true', ...headers },
           signal: ending.signal,
         });

@@ -1,20 +1,26 @@
-/** Longest line that is read: etcd divides what is above 1.5 MiB, but for one value, and base64 makes that a third longer. */
+/**
+ * The longest line that is read: etcd splits messages above 1.5 MiB, except for one value, and base64 adds a
+ * third.
+ */
 const MAX_LINE = 16 * 1024 * 1024;
 
-/** The JSON values of a stream, one a line, until `signal` is aborted. Throws SyntaxError for a line that is none, Error for one above 16 Mi characters. */
+/**
+ * Yields the JSON values of a stream, one to a line, until `signal` is aborted.
+ * @throws SyntaxError for a malformed line; Error for one above 16 Mi characters.
+ */
 export async function* jsonLines<T>(
   body: ReadableStream<Uint8Array>,
   signal: AbortSignal,
 ): AsyncGenerator<T, void, undefined> {
   const decoder = new TextDecoder();
   const reader = body.getReader();
-  // A stream that has broken cannot be cancelled any more, and need not be.
+  // A broken stream cannot be cancelled, and need not be.
   const cancel = (): Promise<void> => reader.cancel().catch(() => undefined);
   // An aborted request ends its body as well, but not on every runtime, and not always.
   const end = (): void => void cancel();
   signal.addEventListener('abort', end, { once: true });
   if (signal.aborted) end();
-  /** The line that has not ended, in pieces: a long one comes in very many. */
+  /** The pieces of the incomplete line: a long one comes in very many. */
   let pieces: string[] = [];
   let length = 0;
   try {

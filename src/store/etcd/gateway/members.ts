@@ -6,17 +6,22 @@ import type { RangeResponse } from './messages.ts';
 import { resolveWithin } from '../../../protocol/timeout.ts';
 import type { Deadline } from '../promises.ts';
 
-/** The brokers that serve the registry now: each broker has a key of its own, which ends with its lease soon after it has died. */
+/**
+ * The brokers that serve the registry now. Each broker has its own key, which ends with its lease soon after
+ * the broker has died.
+ */
 export interface Members {
   /** Writes `about` under `id`, and keeps it there until {@link Members.leave}. To be called once. */
   join(id: string, about: string): void;
-  /** What those that live have written, at most 1,000, in the order of their ids. */
+  /** The texts of the living ones, at most 1,000, in the order of their ids. */
   list(deadline: Deadline): Promise<string[]>;
-  /** Takes the own key away. It throws where etcd cannot be asked: the key ends by itself then. */
+  /** Removes the own key. It throws where etcd cannot be reached: the key ends by itself then. */
   leave(deadline: Deadline): Promise<void>;
 }
 
-/** A broker that has died is listed for so long; one that etcd is out of reach for is missed after that. */
+/**
+ * How long a dead broker is listed, in milliseconds. A broker without access to etcd is missing after that.
+ */
 const LIFETIME_MS = 15_000;
 const RENEW_MS = 5000;
 const MAX_MEMBERS = 1000;
@@ -51,9 +56,12 @@ export function createMembers(options: {
         }
         isTold = false;
       } catch (error) {
-        // The registry's own health says that etcd is out of reach; this says what else that costs, once.
+        // The registry's own health reports that etcd is out of reach; this reports the further effect, once.
         if (!isTold && !isLeft)
-          log('warn', `etcd does not learn that this broker serves the registry: ${messageOf(error)}`);
+          log(
+            'warn',
+            `cannot list this broker in etcd among those that serve the registry: ${messageOf(error)}`,
+          );
         isTold = true;
       }
       await nap();

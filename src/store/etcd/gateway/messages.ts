@@ -1,4 +1,7 @@
-/** What etcd's JSON gateway sends, as far as it is read: numbers of 64 bits are text, bytes are base64, zeros are left out. */
+/**
+ * The used messages of etcd's JSON gateway: numbers of 64 bits are text, bytes are base64, zeros are left
+ * out.
+ */
 
 export interface Header {
   readonly revision?: string;
@@ -31,22 +34,22 @@ export interface LeaseGrantResponse {
 
 export interface LeaseKeepAliveResponse {
   readonly ID: string;
-  /** Left out, or 0, where the lease has ended. */
+  /** Absent, or 0, where the lease has ended. */
   readonly TTL?: string;
 }
 
 export interface StatusResponse {
   readonly version: string;
-  /** Of the member's database, in bytes. */
+  /** The size of the member's database, in bytes. */
   readonly dbSize?: string;
-  /** Left out, or 0, where the member knows none. */
+  /** Absent, or 0, where the member knows none. */
   readonly leader?: string;
   /** Alarms, as text. */
   readonly errors?: readonly string[];
 }
 
 export interface WatchEvent {
-  /** Left out for a put. */
+  /** Absent for a put. */
   readonly type?: 'PUT' | 'DELETE';
   readonly kv: KeyValue;
 }
@@ -56,10 +59,10 @@ export interface WatchResponse {
   readonly created?: boolean;
   readonly canceled?: boolean;
   readonly cancel_reason?: string;
-  /** Of a watch that was to begin at a revision that has been compacted. */
+  /** Set for a watch whose first revision has been compacted. */
   readonly compact_revision?: string;
   readonly events?: readonly WatchEvent[];
-  /** More of the same follows. */
+  /** Whether more of the same message follows. */
   readonly fragment?: boolean;
 }
 

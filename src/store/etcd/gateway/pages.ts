@@ -3,21 +3,21 @@ import type { Gateway } from './gateway.ts';
 import type { Range } from '../keys.ts';
 import type { KeyValue, RangeResponse } from './messages.ts';
 
-/** What one request is to bring, about. */
+/** The bytes that one request should return, about. */
 const PAGE_BYTES = 4 * 1024 * 1024;
-/** So many entries come in any case: 11 MiB, where all are as large as can be. */
+/** The entries of a page in any case: 11 MiB, where all have the largest size. */
 const FEW = 8;
-/** A page is at most so many times as long as the one before it, whose entries may have been small ones. */
+/** The most times that a page is as long as the one before it, whose entries may have been small. */
 const GROWTH = 8;
 const MAX_PAGE = 1024;
-/** Longest that one page may take. */
+/** The longest time for one page, in milliseconds. */
 const PAGE_MS = 10_000;
-/** The same of a page for which a shorter one can be asked. */
+/** The same for a page that can be replaced by a shorter one. */
 const LONG_PAGE_MS = 5000;
 
 /**
- * All keys of a range as of one revision of etcd, page by page, in the order of their bytes. etcd counts keys and not bytes, so a page that is
- * too much to be answered is asked for again with few of them.
+ * All keys of a range at one revision of etcd, page by page, in the order of their bytes. etcd limits a page
+ * by keys and not by bytes, so a page that is too large for an answer is asked for again with few keys.
  */
 export async function* readPages(
   gateway: Gateway,
@@ -48,7 +48,7 @@ async function readPage(gateway: Gateway, range: object, limit: number): Promise
   }
 }
 
-/** One key as it is now, with etcd's present revision. */
+/** The present state of one key, with etcd's present revision. */
 export async function readKey(
   gateway: Gateway,
   key: string,

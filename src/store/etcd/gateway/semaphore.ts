@@ -1,4 +1,4 @@
-/** Bounds how much is under way at once; whoever comes above that waits in line. */
+/** Limits how many works run at once; the others wait in their order. */
 export function createSemaphore(count: number): <T>(work: () => Promise<T>) => Promise<T> {
   let free = count;
   const line: (() => void)[] = [];
@@ -11,7 +11,7 @@ export function createSemaphore(count: number): <T>(work: () => Promise<T>) => P
     try {
       return await work();
     } finally {
-      // Handed on to the next in line, if there is one.
+      // The place goes to the next one that waits, if there is one.
       const next = line.shift();
       if (next) next();
       else free++;

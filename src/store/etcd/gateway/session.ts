@@ -1,10 +1,13 @@
 import { singleFlight } from '../mirror/single-flight.ts';
 
-/** The user's token, where etcd asks for one. Simple tokens end after five minutes without use, and with their member. */
+/**
+ * The user's token, where etcd asks for one. Simple tokens end after five minutes without use, and with their
+ * member.
+ */
 export interface Session {
-  /** The headers that say who asks. */
+  /** The headers that identify the user. */
   headers(): Promise<Readonly<Record<string, string>>>;
-  /** `token` was not taken: the next request has a new one. */
+  /** Forgets a rejected token: the next request gets a new one. */
   forget(headers: Readonly<Record<string, string>>): void;
 }
 
@@ -20,7 +23,7 @@ export function createSession(
 ): Session {
   let known: Readonly<Record<string, string>> | undefined;
   const renew = singleFlight(async () => {
-    // One that asked before may have it by now.
+    // An earlier caller may have it by now.
     if (known === undefined && credentials !== undefined) {
       known = { authorization: await authenticate(credentials) };
     }

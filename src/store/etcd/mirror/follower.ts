@@ -14,13 +14,16 @@ import type { Mirror } from './mirror.ts';
 import type { RegistryStatus } from '../registry-status.ts';
 import { pause } from '../promises.ts';
 
-/** Keeps the mirror up to date: reads the registry once, and then follows it by one watch, at one member after another. */
+/**
+ * Keeps the mirror up to date: it reads the registry once, and then follows it by one watch, at one member
+ * after another.
+ */
 export interface Follower {
-  /** The member that the watch is open at; nothing while there is none. */
+  /** The member of the open watch; undefined while none is open. */
   readonly endpoint: string | undefined;
-  /** Why it cannot be followed now, for people; nothing while it is. */
+  /** Why the registry cannot be followed now, for people; undefined while it can. */
   readonly problem: string | undefined;
-  /** Begins the watch anew, at another member. Nothing is missed. */
+  /** Starts the watch again at another member. No change is missed. */
   restart(): void;
   close(): Promise<void>;
 }
@@ -30,14 +33,19 @@ export interface FollowerOptions {
   readonly keys: Keys;
   readonly mirror: Mirror;
   readonly status: RegistryStatus;
-  /** Told of each write that is seen: what {@link encodeEntry} or {@link encodeDeletion} was given. */
+  /**
+   * Called for each write in the watch, with the id that {@link encodeEntry} or {@link encodeDeletion} got.
+   */
   readonly onWrite: (write: string, revision: number) => void;
   readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
 }
 
-/** Revisions before the present one that a new broker reads change by change, so that watches can resume across its start. */
+/**
+ * The revisions before the present one that a new broker reads change by change, so that watches can resume
+ * across its start.
+ */
 const BEHIND = 1000;
-/** What it reads so, at most; above that it begins with the present. */
+/** The most bytes that it reads in this way; with more, it begins with the present state. */
 const BEHIND_BYTES = 16 * 1024 * 1024;
 const MIN_PAUSE_MS = 50;
 const MAX_PAUSE_MS = 1000;
@@ -47,16 +55,19 @@ export function createFollower(options: FollowerOptions): Follower {
   let isClosed = false;
   let isFilled = false;
   let behind = BEHIND;
-  /** etcd's revision when the registry was read; up to here the watch makes up for what was left out. */
+  /**
+   * etcd's revision when the registry was read; up to here the watch supplies the changes that were left out.
+   */
   let present = 0;
   let stream = new AbortController();
   let endpoint: string | undefined;
   let problem: string | undefined;
-  /** The deletion that etcd has reported last. */
+  /** The last deletion that etcd has reported. */
   let deletion = { revision: 0, expired: false };
   /**
-   * Entries whose lifetime has ended in etcd since the registry is on its way out, with etcd's revision. Where it goes, they live on, and
-   * others get these revisions: a watch that had got them would not notice what it misses there.
+   * Entries whose lifetime has ended in etcd during a migration, with etcd's revision. They live on at the
+   * registry's new place, where other changes get these revisions. A watch that had reported the end here
+   * would not notice the changes that it misses there.
    */
   const ended = new Map<string, number>();
 
@@ -71,13 +82,13 @@ export function createFollower(options: FollowerOptions): Follower {
     const { entries, revision, present: seen } = await loadEntries(loading);
     if (isClosed) return;
     if (status.isOver) end();
-    // What is there now is nothing that watches and waits may get.
+    // Watches and waits must not get the present state.
     if (status.problem !== undefined) throw new BrokerError('unavailable', status.problem);
     ended.clear();
     mirror.fill(entries, revision);
     present = seen;
     isFilled = true;
-    if (mirror.fillings > 1) log('warn', `the registry was read anew, as of revision ${mirror.reached}`);
+    if (mirror.fillings > 1) log('warn', `the registry was read again, at revision ${mirror.reached}`);
   }
 
   async function watch(signal: AbortSignal): Promise<void> {
@@ -102,7 +113,7 @@ export function createFollower(options: FollowerOptions): Follower {
     }
   }
 
-  /** Takes over what one message reports; gives about how many bytes that is. */
+  /** Takes over the changes of one message; returns their bytes, about. */
   function take({ result, error }: StreamMessage<WatchResponse>): number {
     if (error) throw new BrokerError('unavailable', `the watch was refused: ${error.message}`);
     if (!result) return 0;
@@ -126,7 +137,7 @@ export function createFollower(options: FollowerOptions): Follower {
     let bytes = 0;
     let revision = 0;
     for (const event of events) {
-      // Others of this revision may follow.
+      // More changes of this revision may follow.
       if (modRevisionOf(event.kv) > revision) mirror.progress.advance(revision);
       revision = modRevisionOf(event.kv);
       report(event, revision);
@@ -153,7 +164,7 @@ export function createFollower(options: FollowerOptions): Follower {
     if (name === undefined) return;
     if (type === 'DELETE') {
       const told = deletion.revision === revision ? deletion : undefined;
-      // Without a deletion's key it was the lease that ended, where there was one.
+      // Without a deletion's key, the lease of the entry ended, if it had one.
       const expired = told?.expired ?? mirror.index.get(name)?.ttlMs !== undefined;
       const hasLeft = ended.size > 0 || (status.leftAt !== undefined && revision > status.leftAt);
       if (status.isOver) return;
@@ -166,19 +177,19 @@ export function createFollower(options: FollowerOptions): Follower {
       if (!status.isOver) mirror.put(stored);
       options.onWrite(stored.write, revision);
     } catch (error) {
-      // The entry that was there is gone in any case.
+      // The former entry is gone in any case.
       log('error', messageOf(error));
       if (!status.isOver) mirror.remove('delete', name, revision);
     }
   }
 
-  /** The registry stays after all. */
+  /** Reports the held-back ends: the registry stays after all. */
   function tellEnded(): void {
     for (const [name, revision] of ended) mirror.remove('expire', name, revision);
     ended.clear();
   }
 
-  /** Whoever waits and watches is to look for another broker. */
+  /** Ends waits and watches: their clients look for another broker. */
   function end(): void {
     ended.clear();
     mirror.end(new BrokerError('unavailable', `The registry cannot be used now: ${status.problem ?? ''}`));
@@ -196,7 +207,7 @@ export function createFollower(options: FollowerOptions): Follower {
         problem ??= 'the watch ended';
       } catch (error) {
         const reason = messageOf(error);
-        // A connection that has ended is nothing to tell of, unless another does not come about; and that only once.
+        // The end of a connection is logged only if the next one fails too, and only once.
         const isNew = problem !== undefined && reason !== problem;
         if (isNew && !isClosed) log('warn', `cannot follow the registry in etcd: ${reason}`);
         problem = reason;
@@ -218,7 +229,7 @@ export function createFollower(options: FollowerOptions): Follower {
     },
     restart() {
       if (endpoint !== undefined) gateway.blame(endpoint);
-      stream.abort(new Error('the watch is begun anew'));
+      stream.abort(new Error('the watch is started again'));
     },
     async close() {
       isClosed = true;

@@ -6,28 +6,32 @@ import type { Mirror } from './mirror.ts';
 import { singleFlight } from './single-flight.ts';
 import { resolveWithin } from '../../../protocol/timeout.ts';
 
-/** Reads are linearizable: they are served from the mirror once it holds everything that was written when they were asked. */
+/** Makes reads linearizable: the mirror serves them once it holds everything that was written before them. */
 export interface Freshness {
   /**
-   * Settles once the mirror holds every write that was settled, by whichever broker, when this was called. Any number of calls
-   * at once cost at most two rounds to etcd.
-   * @throws BrokerError `unavailable` when etcd, or a majority of it, does not answer in time, or its changes do not arrive.
+   * Resolves once the mirror holds every write of any broker that was settled before this call. Any number of
+   * calls at once cost at most two rounds to etcd.
+   * @throws BrokerError `unavailable` when etcd, or a majority of it, does not answer in time, or its changes
+   * do not arrive.
    */
   fresh(): Promise<void>;
-  /** The revision that etcd's majority has now. Throws `unavailable` where none answers. */
+  /**
+   * The present revision of etcd's majority.
+   * @throws BrokerError `unavailable` where none answers.
+   */
   now(): Promise<number>;
 }
 
-/** How long a change may take to arrive before it is asked whether there is one. */
+/** How long a change may take to arrive before a write checks whether one is missing, in milliseconds. */
 const ARRIVAL_MS = 50;
-/** The same, where the last time there was none: others write to the same cluster. */
+/** The same after a check that found none missing: others write to the same cluster. */
 const FOREIGN_ARRIVAL_MS = 2;
 /**
- * Longest that is waited for a read alone. When the leader changes, etcd 3.4 may leave the reads of a member unanswered for 7 seconds;
- * writes go on, and one says as much.
+ * The longest wait for a read alone, in milliseconds. After a change of leader, etcd 3.4 may leave a member's
+ * reads unanswered for 7 seconds. Writes still work, and the answer to one has the same information.
  */
 const READ_MS = 1000;
-/** Longest that the changes are waited for before the watch is begun anew. */
+/** The longest wait for the changes before the watch is started again, in milliseconds. */
 const STALLED_MS = 1000;
 
 export function createFreshness(setup: {
@@ -35,7 +39,7 @@ export function createFreshness(setup: {
   readonly keys: Keys;
   readonly mirror: Mirror;
   readonly timeoutMs: number;
-  /** The watch seems to be dead. */
+  /** Called when the watch seems to be dead. */
   readonly onStalled: () => void;
 }): Freshness {
   const { gateway, keys, mirror, timeoutMs } = setup;
@@ -43,8 +47,8 @@ export function createFreshness(setup: {
   let arrivalMs = ARRIVAL_MS;
 
   /**
-   * Writes a key that the watch covers, so that it has something to report: where others write to the same cluster, its
-   * revision says nothing about what is still to arrive.
+   * Writes a key that the watch covers, so that the watch has something to report. Where others write to the
+   * same cluster, its revision does not show whether changes are still to arrive.
    */
   const sync = singleFlight(async () => {
     const put = { key: keys.sync, value: encode('') };
@@ -52,7 +56,10 @@ export function createFreshness(setup: {
     return revisionOf((await gateway.ask<RangeResponse>('/v3/kv/put', put, deadline)).header);
   });
 
-  /** Nothing where etcd is full: then deletions alone change anything, and what there was before arrives by itself. */
+  /**
+   * Returns undefined where etcd is full: only deletions change anything then, and earlier changes arrive by
+   * themselves.
+   */
   async function syncWhereRoom(): Promise<number | undefined> {
     try {
       return await sync();
@@ -88,7 +95,7 @@ export function createFreshness(setup: {
     }
     const synced = (await syncWhereRoom()) ?? revision;
     arrivalMs = FOREIGN_ARRIVAL_MS;
-    // What was written before is reported before.
+    // Earlier writes are reported earlier.
     for (;;) {
       if (await progress.reach(synced, Math.min(STALLED_MS, deadline - performance.now()))) return;
       setup.onStalled();

@@ -7,30 +7,31 @@ import { type KeyValue, modRevisionOf, revisionOf } from '../gateway/messages.ts
 import { readKey, readPages } from '../gateway/pages.ts';
 import type { RegistryStatus } from '../registry-status.ts';
 
-/** The registry as of one revision. */
+/** The registry at one revision. */
 export interface Loaded {
   readonly entries: readonly StoredEntry[];
-  /** etcd's. */
+  /** etcd's revision of this state. */
   readonly revision: number;
-  /** etcd's, when the reading began: what is between the two comes as changes. */
+  /** etcd's revision at the beginning of the reading: the difference between the two comes as changes. */
   readonly present: number;
 }
 
 export interface Loading {
   readonly gateway: Gateway;
   readonly keys: Keys;
-  /** Told what the registry is now. */
+  /** Gets the registry's identity. */
   readonly status: RegistryStatus;
   /**
-   * How many revisions before the present one, so that what came since is seen change by change; the present one where those have
-   * been compacted. Never before the registry was opened: what came before that was no change of it.
+   * The number of revisions before the present one at which to read, so that later changes come one by one.
+   * If those have been compacted, the present one is used. It never goes back before the opening of the
+   * registry, whose earlier keys were no changes of it.
    */
   readonly behind: number;
-  /** Told of a value that no broker has written: it is left out. */
+  /** Called for a value that no broker has written: it is left out. */
   readonly onProblem: (problem: string) => void;
 }
 
-/** Reads every entry, page by page, as of one revision. */
+/** Reads every entry, page by page, at one revision. */
 export async function loadEntries(loading: Loading): Promise<Loaded> {
   const { gateway, keys, status, behind } = loading;
   const { header, kv } = await readKey(gateway, keys.registry);

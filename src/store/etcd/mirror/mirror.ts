@@ -14,8 +14,8 @@ import type { RegistryStatus } from '../registry-status.ts';
 const MIB = 1024 * 1024;
 
 /**
- * The registry as the broker's one watch has seen it: what waits, watches, counts and lists of all clients are served from.
- * It may be behind etcd, never ahead of it: `freshness.ts` tells when it is not behind.
+ * The registry as the broker's one watch has reported it. All waits, watches, counts and lists of clients use
+ * it. It may be behind etcd, but never ahead: `freshness.ts` knows when it is not behind.
  */
 export interface Mirror {
   readonly index: EntryIndex;
@@ -23,21 +23,21 @@ export interface Mirror {
   readonly waits: Waits;
   readonly watches: WatchHub;
   readonly history: SparseHistory;
-  /** The revision of etcd up to which it holds everything. */
+  /** The revision of etcd up to which it holds every change. */
   readonly progress: Progress;
   /** The same as a revision of the registry. */
   readonly reached: number;
-  /** How often it has been filled anew: changes in between were not seen one by one. */
+  /** How often it has been filled again: changes in between did not come one by one. */
   readonly fillings: number;
-  /** The lease of an entry that it holds, or held. */
+  /** The lease of an entry that it holds or held. */
   leaseOf(entry: Entry): string | undefined;
-  /** etcd's revision of the key of an entry that it holds, or held. */
+  /** etcd's revision of the key of an entry that it holds or held. */
   modOf(entry: Entry): number;
-  /** Takes over the change that etcd reports next, at that revision of etcd. */
+  /** Takes over the next change of etcd, at its revision there. */
   put(stored: StoredEntry): void;
   remove(type: 'delete' | 'expire', name: string, mod: number): void;
   /**
-   * Takes over the whole registry as of a revision of etcd. Waits are answered by what is new in it; watches that are open get a
+   * Takes over the whole registry at a revision of etcd. Waits get the new entries in it; open watches get a
    * reset.
    */
   fill(entries: readonly StoredEntry[], mod: number): void;
@@ -55,11 +55,11 @@ export function createMirror(limits: StateLimits, status: Pick<RegistryStatus, '
     bytes: limits.historyBytes ?? 16 * MIB,
   });
   const leases = new WeakMap<Entry, string>();
-  /** Of entries whose revision is not that of their key. */
+  /** For entries whose revision is not that of their key. */
   const mods = new WeakMap<Entry, number>();
   let fillings = 0;
 
-  /** What the entry counts is its bytes in the history too. */
+  /** The size of the entry counts as its bytes in the history too. */
   function apply(change: Change): number {
     const { size } = index;
     const bytes = sizeOf({ name: change.name, data: change.entry?.data ?? {} });

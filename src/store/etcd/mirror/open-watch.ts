@@ -4,7 +4,7 @@ import type { Mirror } from './mirror.ts';
 
 const finished: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
-/** Opens a watch of the mirror, which must hold everything up to `after`, unless that lies in the future. */
+/** Opens a watch of the mirror, which must hold everything up to `after`, unless that is in the future. */
 export function openWatch(mirror: Mirror, options: WatchOptions): AsyncIterableIterator<WatchItem> {
   return mirror.watches.open(options, backlogOf(mirror, options));
 }
@@ -12,7 +12,7 @@ export function openWatch(mirror: Mirror, options: WatchOptions): AsyncIterableI
 function backlogOf({ index, history, reached }: Mirror, options: WatchOptions): WatchItem[] {
   const { after } = options;
   if (after === undefined) return [];
-  // A revision of etcd that was no change of the registry is none of its future.
+  // A revision of etcd that did not change the registry is not a future one.
   if (after > Math.max(index.revision, reached) || after < history.floor) {
     return [{ type: 'reset', revision: index.revision }];
   }
@@ -24,7 +24,7 @@ export function pendingWatch(
   opening: Promise<AsyncIterableIterator<WatchItem>>,
 ): AsyncIterableIterator<WatchItem> {
   let isOver = false;
-  // Whoever reads gets the failure.
+  // The reader gets the failure.
   opening.catch(() => undefined);
   return {
     async next() {

@@ -1,18 +1,18 @@
 import { resolveWithin } from '../../../protocol/timeout.ts';
 import { deferred } from '../promises.ts';
 
-/** How far something has come, for those who wait until it has come far enough. */
+/** A position that grows, and waits for it to reach another one. */
 export interface Progress {
   readonly position: number;
   advance(position: number): void;
-  /** Whether it has come to `position` within `ms`. */
+  /** Whether it reaches `position` within `ms` milliseconds. */
   reach(position: number, ms: number): Promise<boolean>;
 }
 
 export function createProgress(): Progress {
   let position = 0;
   const waiting = new Set<{ readonly position: number; readonly release: () => void }>();
-  /** Nobody waits for less. */
+  /** The lowest position that a caller waits for. */
   let least = Infinity;
 
   return {

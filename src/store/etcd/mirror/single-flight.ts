@@ -1,8 +1,9 @@
 const nothing = (): void => undefined;
 
 /**
- * Runs `run` once for all who ask before it begins, one run at a time: whoever asks while one is under way is given the next.
- * So what it finds is never older than the question, and any number of questions cost one run at a time.
+ * Runs `run` once for all callers that ask before it begins, one run at a time. A caller during a run gets
+ * the result of the next one. So the result is never older than the call, and any number of callers cost one
+ * run at a time.
  */
 export function singleFlight<T>(run: () => Promise<T>): () => Promise<T> {
   let before: Promise<unknown> = Promise.resolve();

@@ -1,14 +1,14 @@
 import type { Change } from '../../../protocol/registry/entry.ts';
 import type { HistoryLimits } from '../../memory/history.ts';
 
-/** The latest changes of the registry. Their revisions have gaps: etcd counts what else is written too. */
+/** The latest changes of the registry. Their revisions have gaps, since etcd counts other writes too. */
 export interface SparseHistory {
   /** It holds every change after this revision. */
   readonly floor: number;
   push(change: Change, bytes: number): void;
-  /** The changes after `revision`, which must not lie before `floor`. */
+  /** The changes after `revision`, which must not be before `floor`. */
   since(revision: number): Change[];
-  /** Forgets every change: the next one is one after `revision`. */
+  /** Forgets every change: the next one is after `revision`. */
   clear(revision: number): void;
 }
 
@@ -28,7 +28,7 @@ export function createSparseHistory(limits: HistoryLimits): SparseHistory {
     head = 0;
   }
 
-  /** The place of the first change after `revision`. */
+  /** The index of the first change after `revision`. */
   function placeAfter(revision: number): number {
     let [low, high] = [head, changes.length];
     while (low < high) {

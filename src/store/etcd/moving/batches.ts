@@ -1,15 +1,20 @@
 import type { Entry } from '../../../protocol/registry/entry.ts';
 import { encodeEntry } from '../entry-value.ts';
 
-/** Entries that one transaction brings in. */
+/** The entries of one transaction. */
 export type Batch = readonly { readonly entry: Entry; readonly value: string }[];
 
-/** etcd takes 128 operations in one transaction (`--max-txn-ops`). */
+/** etcd accepts 128 operations in one transaction (`--max-txn-ops`). */
 const MAX_ENTRIES = 100;
-/** etcd takes 1.5 MiB in one request (`--max-request-bytes`): half of it, or one entry that is larger. In characters of base64. */
+/**
+ * etcd accepts 1.5 MiB in one request (`--max-request-bytes`). This is half of it in characters of base64;
+ * one larger entry is sent alone.
+ */
 const MAX_CHARS = 1024 * 1024;
 
-/** Entries with lifetimes come last, so that these run while as little as possible is left to do. */
+/**
+ * Entries with lifetimes come last, so that their lifetimes run only for the shortest time before the end.
+ */
 export function* batchesOf(entries: Iterable<Entry>): Generator<Batch, void, undefined> {
   const mortal: Entry[] = [];
   const immortal = function* (): Generator<Entry, void, undefined> {
@@ -33,7 +38,7 @@ function* inBatches(entries: Iterable<Entry>): Generator<Batch, void, undefined>
       chars = 0;
     }
     batch.push({ entry, value });
-    // Its key, too.
+    // The key counts, too.
     chars += value.length + 4 * entry.name.length + 64;
   }
   if (batch.length > 0) yield batch;

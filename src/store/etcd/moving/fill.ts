@@ -11,12 +11,12 @@ import { keyAfter, readKey, readPages } from '../gateway/pages.ts';
 import { batchesOf, type Batch } from './batches.ts';
 import { REQUEST_MS, compareAndSwap, unchangedSince } from './registry-key.ts';
 
-/** What is brought into etcd. */
+/** The content that is copied into etcd. */
 export interface Content {
   readonly id: string;
-  /** Read only; its revision is the one that the registry goes on from. */
+  /** It is only read; the registry continues from its revision. */
   readonly index: Pick<EntryIndex, 'revision' | 'size' | 'entries' | 'get'>;
-  /** What brokers over it have in common, by name. */
+  /** The texts that the brokers share, by name. */
   readonly common: Readonly<Record<string, string>>;
 }
 
@@ -24,24 +24,24 @@ export interface Filling {
   readonly cluster: Cluster;
   readonly content: Content;
   readonly leases: Leases;
-  /** Told of each lease that is granted. */
+  /** Called for each granted lease. */
   readonly onLease: (lease: string) => void;
-  /** Told how many entries are done. */
+  /** Called with the number of copied entries. */
   readonly onProgress: (done: number) => void;
   readonly signal: AbortSignal;
 }
 
-/** Transactions under way at once. */
+/** The number of transactions at once. */
 const WRITERS = 4;
 
 /**
- * Brings the content below a prefix that has been claimed, and removes what was there.
- * Gives what the registry is now: it is still closed.
+ * Copies the content below a prefix that has been claimed, and removes the former content.
+ * @returns the registry's new identity: it is still closed.
  */
 export async function fill(filling: Filling, claimed: Identity): Promise<Identity> {
   const { cluster, content } = filling;
   await empty(cluster, claimed);
-  // A request to remove that comes late must not find what is brought in now.
+  // A late request to remove must not find the new entries.
   const { id, index } = content;
   const { closed } = claimed;
   const at = await compareAndSwap(cluster, claimed.mod, {
@@ -52,7 +52,7 @@ export async function fill(filling: Filling, claimed: Identity): Promise<Identit
   const batches = batchesOf(content.index.entries());
   let done = 0;
   const write = async (): Promise<void> => {
-    // All take from one line of batches, which whoever fails ends for all.
+    // All writers take batches from one iterator. A failing writer ends it for all.
     for (const batch of batches) {
       filling.signal.throwIfAborted();
       await put(filling, at, batch);
@@ -70,7 +70,10 @@ export async function fill(filling: Filling, claimed: Identity): Promise<Identit
   return at;
 }
 
-/** Removes what this registry had here. What else is below the prefix, such as a registry with a longer one, is another's. */
+/**
+ * Removes this registry's former keys. Other keys below the prefix, such as a registry with a longer one, are
+ * not ours.
+ */
 async function empty(cluster: Cluster, claimed: Identity): Promise<void> {
   const { entries, meta, registry } = cluster.keys;
   await transact(cluster, claimed, [
@@ -91,20 +94,20 @@ async function put({ cluster, leases, onLease }: Filling, at: Identity, batch: B
   await transact(cluster, at, await Promise.all(puts));
 }
 
-/** Does it only while the registry is just as `at` says: asked twice, the second changes nothing. */
+/** Succeeds only while the registry has the identity `at`: a repeated request changes nothing. */
 async function transact({ gateway, keys }: Cluster, at: Identity, success: readonly object[]): Promise<void> {
   const txn = { compare: [unchangedSince(keys.registry, at.mod)], success };
   const answer = await gateway.ask<TxnResponse>('/v3/kv/txn', txn, performance.now() + REQUEST_MS);
   if (answer.succeeded) return;
   throw new BrokerError(
     'unavailable',
-    'Somebody else has changed the registry in etcd meanwhile; look who moves it, and run this again',
+    'Another program has changed the registry in etcd meanwhile; find out which one moves it, and run this again',
   );
 }
 
 /**
- * Reads everything back, as of one revision, and compares it with the content.
- * @throws BrokerError `internal` that names the first entry that is not what it should be.
+ * Reads everything back, at one revision, and compares it with the content.
+ * @throws BrokerError `internal` that names the first wrong entry.
  */
 export async function verify(filling: Filling): Promise<void> {
   const { cluster, content, signal } = filling;
@@ -121,7 +124,7 @@ export async function verify(filling: Filling): Promise<void> {
   if (done !== index.size) {
     throw new BrokerError(
       'internal',
-      `etcd holds ${done} entries of ${index.size} that were brought in, some may have reached the end of their lifetime; run this again`,
+      `etcd holds ${done} of the ${index.size} entries that were copied; some may have reached the end of their lifetime: run this again`,
     );
   }
   for (const [name, text] of Object.entries(content.common)) {
@@ -137,7 +140,7 @@ function check(kv: KeyValue, name: string, index: Content['index']): void {
     throw differs(`the entry '${name}'`);
 }
 
-/** The entry as JSON gives it back. */
+/** The entry after a round trip through JSON. */
 function asStored(entry: Entry | undefined): Entry | undefined {
   return (
     entry && decodeEntry(entry.name, { key: '', value: encodeEntry(entry, '', entry.revision) }, 0).entry
@@ -151,6 +154,6 @@ function isLease(lease: string | undefined): boolean {
 function differs(what: string): BrokerError {
   return new BrokerError(
     'internal',
-    `What etcd holds of ${what} is not what was brought in; nothing was switched: run this again`,
+    `etcd does not hold ${what} as it was copied; nothing was switched: run this again`,
   );
 }

@@ -3,17 +3,23 @@ import { createLeases, type Leases } from '../writes/leases.ts';
 import { pause } from '../promises.ts';
 import { REQUEST_MS } from './registry-key.ts';
 
-/** Keeps the lifetimes of entries from running while they are brought in: none is to end before the registry is opened. */
+/**
+ * Stops the lifetimes of entries from running while they are copied in: none may end before the registry is
+ * opened.
+ */
 export interface LeaseKeepAlive {
   readonly leases: Leases;
   add(lease: string): void;
-  /** Begins all of them anew. Throws where etcd does not do it. */
+  /**
+   * Starts all of them again.
+   * @throws BrokerError where etcd does not do it.
+   */
   renew(): Promise<void>;
-  /** Ends what keeps them; with `drop`, ends them too. */
+  /** Stops renewing them; with `drop`, ends them too. */
   close(drop: boolean): Promise<void>;
 }
 
-/** Between two renewals of all: etcd grants at least 1 second. */
+/** The pause between two renewals of all, in milliseconds: etcd grants at least 1 second. */
 const EVERY_MS = 300;
 
 export function startLeaseKeepAlive({ gateway }: Cluster): LeaseKeepAlive {
@@ -27,7 +33,7 @@ export function startLeaseKeepAlive({ gateway }: Cluster): LeaseKeepAlive {
 
   async function keep(): Promise<void> {
     while (!ending.signal.aborted) {
-      // What cannot be renewed now may be in a moment; an entry that is lost meanwhile is found by the comparison.
+      // A failed renewal may succeed in a moment; the comparison finds an entry that is lost meanwhile.
       await renew().catch(() => undefined);
       await pause(EVERY_MS);
     }

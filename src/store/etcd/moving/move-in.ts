@@ -5,7 +5,7 @@ import { claimForFilling, type Mover, compareAndSwap } from './registry-key.ts';
 import { type Content, fill, verify } from './fill.ts';
 import { startLeaseKeepAlive } from './lease-keep-alive.ts';
 
-/** How far a migration is. */
+/** The progress of a migration. */
 export interface MoveProgress {
   readonly step: 'copied' | 'verified';
   readonly done: number;
@@ -18,17 +18,17 @@ export interface MoveInOptions {
   readonly by: Mover;
   readonly onProgress: (progress: MoveProgress) => void;
   readonly signal: AbortSignal;
-  /** Makes etcd the place that brokers are led to. It is called once everything is in etcd and has been compared. */
+  /** Makes the configuration name etcd. It is called once everything is in etcd and has been compared. */
   readonly onFilled: () => Promise<void>;
 }
 
 /**
- * Moves a registry into etcd, below a prefix that holds none. Until the very end nobody can use it there. Interrupted anywhere before
- * `onFilled`, it begins anew; after that, {@link openFilled} ends it.
+ * Moves a registry into etcd, below a prefix without one. Nobody can use it there until the very end. After
+ * an interruption before `onFilled`, it starts again; after a later one, {@link openFilled} completes it.
  *
- * Entries keep their revisions, and every later write gets one above all of them. Lifetimes begin anew.
- * @throws BrokerError `already_exists` where the prefix holds anything that could be lost; `storage_full`, `unavailable`. A failure after
- *   `onFilled` says that it came then.
+ * Entries keep their revisions, and every later write gets one above all of them. Lifetimes start again.
+ * @throws BrokerError `already_exists` where the prefix holds data that could be lost; `storage_full`,
+ * `unavailable`. The message of a failure after `onFilled` says so.
  */
 export async function moveIn(options: MoveInOptions): Promise<void> {
   const { cluster, content, by, onProgress, signal } = options;
@@ -51,20 +51,20 @@ export async function moveIn(options: MoveInOptions): Promise<void> {
       await keepAlive.renew();
       await openFilled(cluster, filled, revision);
     } catch (error) {
-      throw unfinished('The configuration leads to etcd now, where the registry is not open yet', error);
+      throw unfinished('The configuration names etcd now, where the registry is not open yet', error);
     }
   } finally {
     await keepAlive.close(!isFilled);
   }
 }
 
-/** A failure after which there is no way back: it tells what is done, and what helps. */
+/** The error for a failure that cannot be undone: it says what is done, and what helps. */
 export function unfinished(done: string, error: unknown): BrokerError {
   const { code } = error instanceof BrokerError ? error : { code: 'unavailable' as const };
   return new BrokerError(code, `${done} (${messageOf(error)}): run this again`, { cause: error });
 }
 
-/** Opens a registry that has been filled. From now on it takes writes, with revisions above `revision`. */
+/** Opens a registry that has been filled. From now on it accepts writes, with revisions above `revision`. */
 export async function openFilled(cluster: Cluster, { id, mod }: Identity, revision: number): Promise<void> {
   await compareAndSwap(cluster, mod, { id, revision });
 }

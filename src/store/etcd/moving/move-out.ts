@@ -7,25 +7,26 @@ import { decode } from '../keys.ts';
 import { readKey, readPages } from '../gateway/pages.ts';
 import { type Mover, findRegistry, compareAndSwap } from './registry-key.ts';
 
-/** A registry in etcd that is closed to all brokers, for as long as it is moved out. */
+/** A registry in etcd that is closed to all brokers while it is moved out. */
 export interface MovingOut {
   readonly id: string;
-  /** The revision that it is closed at: nothing is written after it. */
+  /** The revision at which it was closed: no write follows. */
   readonly revision: number;
-  /** All entries, as of that revision, page by page. */
+  /** All entries at that revision, page by page. */
   pages(): AsyncGenerator<readonly Entry[], void, undefined>;
-  /** What brokers over it have in common under a name; nothing where that is nothing. */
+  /** The text that its brokers share under a name; undefined where there is none. */
   common(name: string): Promise<string | undefined>;
   /** Marks it as moved: only a migration opens it again. */
   finish(): Promise<void>;
-  /** Opens it again, as if nothing had been. */
+  /** Opens it again, as if it had never been closed. */
   reopen(): Promise<void>;
 }
 
 /**
- * Closes the registry in etcd, for every broker at once: each of their writes is made only while it is open, so what they have
- * acknowledged is in it, and nothing is added any more.
- * @throws BrokerError `not_found` where there is none; `unavailable` where it is being moved by somebody else, or was moved.
+ * Closes the registry in etcd, for every broker at once. Each of their writes succeeds only while it is open.
+ * So it has all acknowledged writes, and none is added any more.
+ * @throws BrokerError `not_found` where there is none; `unavailable` where another migration is moving it or
+ * has moved it.
  */
 export async function moveOut(cluster: Cluster, by: Mover): Promise<MovingOut> {
   const found = await findRegistry(cluster);
@@ -67,18 +68,18 @@ export function isBeingMovedBy({ closed }: Identity, by: Mover): boolean {
   return closed?.state === 'moving' && closed.host === by.host && closed.file === by.file;
 }
 
-/** The file that a registry is moved to has it now. */
+/** Notes that the registry is in its file now. */
 export async function markMoved(cluster: Cluster, { id, mod, offset }: Identity, by: Mover): Promise<void> {
   const closed = { state: 'moved', ...by, since: new Date().toISOString() } as const;
   await compareAndSwap(cluster, mod, { id, revision: mod + offset, at: mod, closed });
 }
 
-/** Opens a registry again that a migration was to take out of etcd, and did not. */
+/** Opens a registry again after an incomplete migration out of etcd. */
 export async function reopen(cluster: Cluster, { id, mod, offset }: Identity): Promise<void> {
   await compareAndSwap(cluster, mod, { id, revision: mod + offset, at: mod });
 }
 
-/** As {@link MovingOut.reopen}, after a failure, of which it tells. */
+/** As {@link MovingOut.reopen}, after a failure; the resulting error reports that failure. */
 export async function reopenAfter(moving: MovingOut, error: unknown): Promise<never> {
   try {
     await moving.reopen();

@@ -10,23 +10,26 @@ import {
 } from '../identity.ts';
 import { type RangeResponse, revisionOf, type TxnResponse } from '../gateway/messages.ts';
 
-/** What moves a registry: the host and the configuration file. */
+/** The migration of a registry: its host and its configuration file. */
 export type Mover = Pick<MigrationMark, 'host' | 'file'>;
 
-/** Longest that one request of a migration takes: an election is over by then. */
+/** The longest time of one request of a migration, in milliseconds: longer than an election. */
 export const REQUEST_MS = 10_000;
-/** The same of the first one, which finds out whether there is an etcd. */
+/** The same for the first request, which finds out whether etcd answers. */
 const FIRST_MS = 5000;
 
-/** What the registry below the prefix is; nothing where there is none. Throws `invalid_config` for what is no registry. */
+/**
+ * The identity of the registry below the prefix; undefined where there is none.
+ * @throws BrokerError `invalid_config` for other data there.
+ */
 export function findRegistry({ gateway, keys }: Cluster): Promise<Identity | undefined> {
   return findIdentity(gateway, keys, performance.now() + FIRST_MS);
 }
 
 /**
- * Writes `m/registry` if it has not changed since `mod` (0: there is none), and gives what it is now. No write that compares the
- * former one is done any more, however late it comes.
- * @throws BrokerError `unavailable` where somebody else has changed it.
+ * Writes `m/registry` if it has not changed since `mod` (0: it does not exist), and returns its new content.
+ * After that no write succeeds that compares the former content, however late it comes.
+ * @throws BrokerError `unavailable` where another program has changed it.
  */
 export async function compareAndSwap(
   { gateway, keys }: Cluster,
@@ -43,11 +46,11 @@ export async function compareAndSwap(
   const answer = await gateway.ask<TxnResponse>('/v3/kv/txn', txn, performance.now() + REQUEST_MS);
   if (answer.succeeded) return identityOf({ key, value, mod_revision: String(revisionOf(answer.header)) });
   const kv = answer.responses?.[0]?.response_range?.kvs?.[0];
-  // Asked twice, the second finds what the first has written.
+  // A repeated request finds the value that the first one has written.
   if (kv?.value === value) return identityOf(kv);
   throw new BrokerError(
     'unavailable',
-    'Somebody else has changed the registry in etcd meanwhile; look who moves it, and run this again',
+    'Another program has changed the registry in etcd meanwhile; find out which one moves it, and run this again',
   );
 }
 
@@ -56,9 +59,9 @@ export function unchangedSince(key: string, mod: number): object {
 }
 
 /**
- * Takes the prefix for a registry that is to be moved into it: nobody can use it until it is opened.
- * @param source what is moved in.
- * @throws BrokerError `already_exists` where it holds anything that could be lost.
+ * Reserves the prefix for a registry that is to be moved into it: nobody can use it until it is opened.
+ * @param source the registry that is moved in.
+ * @throws BrokerError `already_exists` where it holds data that could be lost.
  */
 export async function claimForFilling(
   cluster: Cluster,
@@ -83,7 +86,10 @@ async function checkEmpty({ gateway, keys }: Cluster): Promise<void> {
     throw occupied(`holds ${count} keys that are no registry of a broker; nothing was changed`);
 }
 
-/** What was moved out of etcd is in the file that it was moved to, and what was being moved in is still where it came from. */
+/**
+ * A registry that was moved out of etcd is in its file, and one that was being moved in is still at its
+ * source.
+ */
 function checkMayFill(
   { id, revision = 0, closed }: Identity,
   source: { readonly id: string; readonly revision: number },

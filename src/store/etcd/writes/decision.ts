@@ -1,13 +1,13 @@
 import type { Entry } from '../../../protocol/registry/entry.ts';
 import type { Guard, Mutation, Outcome } from '../../store.ts';
 
-/** What a mutation says of a state. */
+/** The result of a mutation for a state. */
 export type Decision =
   | { readonly changes: true; readonly outcome: Extract<Outcome, { action: 'put' | 'delete' }> }
   | { readonly changes: false; readonly outcome: Outcome }
   | { readonly changes: false; readonly error: unknown };
 
-/** @param state of the entry, and of the one that guards it. */
+/** @param state of the entry, and of the guarding entry. */
 export function decide(
   name: string,
   mutation: Mutation,

@@ -6,23 +6,23 @@ import { singleFlight } from '../mirror/single-flight.ts';
 import type { Deadline } from '../promises.ts';
 
 /**
- * A request whose answer was lost may still be under way, and be done at any time. Every write of this broker is made only if a
- * key of its own has not changed; once that key has been changed, no write that was sent before can be done any more, and
- * whether it has been done is in the changes up to then.
+ * A request whose answer was lost may be carried out at any later time. So every write of this broker
+ * succeeds only if the broker's own key has not changed. Once that key was changed, no earlier write can
+ * succeed any more. Whether one has succeeded is then in the changes up to that point.
  */
 export interface Fence {
   readonly key: string;
   /** The revision that a write sent now must find. */
   readonly revision: number;
-  /** It was found to be at another revision. */
+  /** Notes that the key was at another revision. */
   found(revision: number): void;
-  /** Raises it: gives the revision after which nothing that was sent before this call is done. */
+  /** Raises it. Returns the revision after which no request from before this call can succeed. */
   raise(deadline: Deadline): Promise<number>;
-  /** Has etcd remove its key an hour from now: until then a write that is still under way finds it. */
+  /** Has etcd remove its key in an hour: a write that is still on its way finds it until then. */
   abandon(deadline: Deadline): Promise<void>;
 }
 
-/** A request that was lost does not wait longer than that for its member to go on, as one that is stopped may. */
+/** The longest time in seconds that a lost request waits for its member to continue, as a stopped one may. */
 const KEPT_SECONDS = 3600;
 
 export function createFence(gateway: Gateway, keys: Keys): Fence {

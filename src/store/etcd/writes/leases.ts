@@ -5,37 +5,42 @@ import { singleFlight } from '../mirror/single-flight.ts';
 import type { Deadline } from '../promises.ts';
 
 /**
- * Lifetimes. Every entry has a lease of its own: a lease that entries shared would be renewed for all of them by the renewal of
- * one. Renewals that come together are one request.
+ * Lifetimes. Every entry has its own lease, since the renewal of a shared one would renew all its entries.
+ * Renewals at the same time are sent as one request.
  */
 export interface Leases {
-  /** A new lease; etcd counts whole seconds, at least 2 with its defaults. */
+  /** Grants a new lease; etcd counts whole seconds, at least 2 with its defaults. */
   grant(ttlMs: number, deadline: Deadline): Promise<string>;
-  /** Starts a lease anew; false where it has ended. */
+  /** Starts a lease again; false where it has ended. */
   renew(lease: string): Promise<boolean>;
   /**
-   * Milliseconds until a lease ends, in whole seconds; nothing where it has ended. Any number who ask at once, as those do who were
-   * released by its entry, cost at most two requests.
+   * Milliseconds until a lease ends, in whole seconds; undefined where it has ended. Any number of callers at
+   * once, such as the waiting clients of one entry, cost at most two requests.
    */
   left(lease: string): Promise<number | undefined>;
-  /** Ends a lease that no key has any more. It would end by itself: nobody waits, and a failure does no harm. */
+  /**
+   * Ends a lease without a key. It would end by itself, so nothing waits for this, and a failure does no
+   * harm.
+   */
   drop(lease: string): void;
-  /** Settles once nothing is under way. */
+  /** Resolves once no request is in progress. */
   settled(): Promise<unknown>;
 }
 
-/** Renewals in one request. More hardly help: etcd reads no further in a request once it has begun to answer it. */
+/**
+ * The renewals in one request. More hardly help: etcd stops reading a request once it has begun to answer it.
+ */
 const PER_REQUEST = 16;
-/** Such requests under way at once. */
+/** The number of such requests at once. */
 const REQUESTS = 8;
-/** Longest lifetime that etcd takes, in seconds. */
+/** The longest lifetime that etcd accepts, in seconds. */
 const MAX_TTL_SECONDS = 9_000_000_000;
 const DROP_MS = 2000;
 
 export function createLeases(gateway: Gateway, timeoutMs: number): Leases {
   let waiting = new Map<string, ((renewed: boolean) => void)[]>();
   const dropping = new Set<Promise<unknown>>();
-  /** How to ask for what is left of a lease, while somebody does. */
+  /** The running requests for the rest of a lease. */
   const asking = new Map<string, { readonly ask: () => Promise<number | undefined>; askers: number }>();
 
   const renewAll = singleFlight(async () => {

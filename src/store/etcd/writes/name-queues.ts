@@ -1,4 +1,4 @@
-/** What a work found out for the next one in line. */
+/** The knowledge that a work passes on to the next one in the queue. */
 export interface QueuedResult<T, K> {
   readonly value: T;
   readonly known: K | undefined;
@@ -6,11 +6,11 @@ export interface QueuedResult<T, K> {
 
 /** Runs works of one name one after another, those of different names at once. */
 export interface NameQueues<K> {
-  /** `work` is given what the one right before it came to know, if that has not failed. */
+  /** `work` gets the knowledge of the work right before it, unless that has failed. */
   run<T>(name: string, work: (known: K | undefined) => Promise<QueuedResult<T, K>>): Promise<T>;
-  /** Whether a work of that name is under way. */
+  /** Whether a work of that name is running. */
   isBusy(name: string): boolean;
-  /** Settles once the works of that name that are in line now are over. */
+  /** Resolves once the present works of that name have ended. */
   settled(name: string): Promise<unknown>;
 }
 

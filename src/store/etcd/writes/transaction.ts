@@ -3,23 +3,29 @@ import { encodeDeletion, encodeEntry } from '../entry-value.ts';
 import type { Keys } from '../keys.ts';
 import { type KeyValue, modRevisionOf, type TxnResponse } from '../gateway/messages.ts';
 
-/** One write of one entry, made only if neither entry nor registry have changed since, and the broker's fence has not been raised. */
+/**
+ * One write of one entry. It succeeds only if neither entry nor registry have changed since, and the broker's
+ * fence has not been raised.
+ */
 export interface Write {
   readonly name: string;
-  /** etcd's revision of what it replaces; 0 where there is no entry. */
+  /** etcd's revision of the replaced entry; 0 where it does not exist. */
   readonly current: number;
-  /** Tells it from every other write. */
+  /** Identifies the write. */
   readonly id: string;
-  /** What becomes the entry, with its lease; nothing where it is deleted. */
+  /** The new entry, with its lease; undefined for a deletion. */
   readonly next: { readonly entry: NewEntry; readonly lease: string | undefined } | undefined;
   readonly expired: boolean;
-  /** Whether a deletion leaves word of itself, which takes room. */
+  /** Whether a deletion leaves a mark, which takes room. */
   readonly isMarked: boolean;
-  /** Another entry that must not have changed either; nothing where there is no guard, or it is about the very entry. */
+  /**
+   * Another entry that must not have changed either; undefined without a guard, or where the guard is about
+   * the same entry.
+   */
   readonly guard: { readonly name: string; readonly current: number } | undefined;
 }
 
-/** What etcd is asked: `/v3/kv/txn`. */
+/** The request to etcd: `/v3/kv/txn`. */
 export function transactionOf(
   keys: Keys,
   write: Write,
@@ -58,11 +64,11 @@ function operationsOf(keys: Keys, key: string, { name, id, next, expired, isMark
   }
   const deletion = { request_delete_range: { key } };
   if (!isMarked) return [deletion];
-  // In this order: it is reported first.
+  // The order matters: this key is reported first.
   return [{ request_put: { key: keys.deleted, value: encodeDeletion(id, expired) } }, deletion];
 }
 
-/** Why a transaction changed nothing: what it found instead. */
+/** Why a transaction changed nothing: the state that it found instead. */
 export function foundBy({ responses }: TxnResponse): {
   readonly kv: KeyValue | undefined;
   readonly fence: number;

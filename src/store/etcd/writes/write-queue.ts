@@ -2,28 +2,28 @@ import { BrokerError } from '../../../protocol/errors.ts';
 import { resolveWithin } from '../../../protocol/timeout.ts';
 import { deferred } from '../promises.ts';
 
-/** When the line may be shorter, in seconds. */
+/** The seconds after which the queue may be shorter. */
 const RETRY_AFTER = 1;
 
 /**
- * The line of those who want to write. A fleet that registers at once asks for more than etcd does in the time that one write may
- * take: whoever waits here is not late yet, and nothing has been sent.
+ * The queue of writes. A fleet that registers at once asks for more than etcd does in the time of one write.
+ * A write that waits here is not late yet, and has not been sent.
  */
 export interface WriteQueue {
   /**
-   * Runs `work` when its turn has come; `waitedMs` says how long that took, 0 where there was no line.
-   * @throws BrokerError `unavailable` when it has not come within `longestMs`: nothing was done.
+   * Runs `work` when its turn has come; `waitedMs` says how long that took, 0 without a queue.
+   * @throws BrokerError `unavailable` when it has not come within `longestMs` milliseconds: nothing was done.
    */
   run<T>(longestMs: number, work: (waitedMs: number) => Promise<T>): Promise<T>;
 }
 
-/** @param atOnce how many works are under way at once. */
+/** @param atOnce the number of works that run at once. */
 export function createWriteQueue(atOnce: number): WriteQueue {
   let free = atOnce;
   /** First come, first served. */
   const waiting = new Set<() => void>();
 
-  /** Gives how long it took, in milliseconds. */
+  /** Waits for a turn, and returns how long it took, in milliseconds. */
   async function enter(longestMs: number): Promise<number> {
     if (free > 0) {
       free--;
@@ -33,7 +33,7 @@ export function createWriteQueue(atOnce: number): WriteQueue {
     const turn = deferred<true>();
     const call = (): void => turn.resolve(true);
     waiting.add(call);
-    // Whoever is in line no more was called at the last moment.
+    // A write that is no longer in the queue got its turn at the last moment.
     if ((await resolveWithin(longestMs, turn.promise)) || !waiting.delete(call))
       return performance.now() - began;
     throw new BrokerError(

@@ -22,9 +22,12 @@ import { createNameQueues, type QueuedResult } from './name-queues.ts';
 import { createWriteQueue } from './write-queue.ts';
 
 export interface Writes {
-  /** {@link file://../store.ts}. Throws `outcome_unknown` where etcd's answer was lost and what became of it is unknown. */
+  /**
+   * As {@link file://../store.ts}.
+   * @throws also BrokerError `outcome_unknown` where etcd's answer was lost and its outcome is unknown.
+   */
   mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult>;
-  /** The watch reports this write, at a revision of etcd. */
+  /** Called when the watch reports this write, at a revision of etcd. */
   seen(id: string, revision: number): void;
 }
 
@@ -38,60 +41,68 @@ export interface WritesOptions {
   readonly freshness: Freshness;
   readonly quota: Quota;
   readonly timeoutMs: number;
-  /** Throws where it is known that nothing can be written now. */
+  /** @throws BrokerError where it is known that nothing can be written now. */
   readonly check: () => void;
-  /** Told when etcd has refused a write because it has no room. */
+  /** Called when etcd has refused a write because it has no room. */
   readonly onFull: () => void;
 }
 
-/** Transactions under way at once. More are no faster, and each has a connection of its own, of which runtimes keep about as many. */
+/**
+ * The number of transactions at once. More are no faster, and each has its own connection, of which runtimes
+ * keep about as many.
+ */
 const AT_ONCE = 64;
-/** Longest that a write waits for others before it is sent, in all. With what it takes itself, a client that waits for 10 seconds has its answer in time. */
+/**
+ * The longest wait of a write for others before it is sent, in milliseconds. Together with its own time, a
+ * client that waits 10 seconds has its answer in time.
+ */
 const LINE_MS = 8000;
 
 /** How often one write is tried again because the entry had changed. */
 const MAX_TRIES = 50;
-/** Longest pause between two tries. */
+/** The longest pause between two tries, in milliseconds. */
 const MAX_PAUSE_MS = 100;
-/** While the lease of an entry has ended and etcd has not removed it yet. */
+/**
+ * The pause while the lease of an entry has ended and etcd has not removed the entry yet, in milliseconds.
+ */
 const ENDING_MS = 50;
-/** How long a lost answer is looked into, at least. */
+/** The least time for finding out the outcome of a lost answer, in milliseconds. */
 const SETTLE_MS = 2000;
-/** Longest that a write which is done waits for the mirror to have it. */
+/** The longest wait of a completed write until the mirror has it, in milliseconds. */
 const ARRIVAL_MS = 1000;
 
 /** A state of an entry, with its lease. */
 interface State {
   readonly entry: Entry | undefined;
   readonly lease: string | undefined;
-  /** etcd's revision of its key; 0 where there is no entry. */
+  /** etcd's revision of its key; 0 where the entry does not exist. */
   readonly mod: number;
-  /** A revision of the registry of which it is the state. */
+  /** The registry's revision of this state. */
   readonly revision: number;
   /** It was the present state at this moment or later. */
   readonly since: number;
-  /** The entry that guards the write, in the same state of the registry. */
+  /** The guarding entry, in the same state of the registry. */
   readonly guarding?: Guarding | undefined;
 }
 
-/** An entry that guards a write, with etcd's revision of its key. */
+/** A guarding entry, with etcd's revision of its key. */
 interface Guarding {
   readonly entry: Entry;
   readonly mod: number;
 }
 
-/** What a write knows when its turn comes. */
+/** The times of a write when its turn comes. */
 interface Asked {
-  /** When the mutation was asked for. */
+  /** The moment when the mutation was asked for. */
   readonly began: number;
-  /** Later by the time that it has waited in line: etcd has that long from when it is asked. */
+  /** It moves by the time in the queue: etcd has the whole time from when it is asked. */
   deadline: Deadline;
-  /** Longest that it may wait in line from now on, in milliseconds. */
+  /** The longest further wait in the queue, in milliseconds. */
   patienceMs: number;
   readonly guard: Guard | undefined;
 }
 
-/** What became of one attempt to write. All but the first changed nothing, and will not. */
+/** The outcome of one attempt to write. All but the first changed nothing, and will not. */
 type Tried =
   /** `revision` is etcd's. */
   | { readonly kind: 'done'; readonly revision: number }
@@ -104,10 +115,10 @@ export function createWrites(options: WritesOptions): Writes {
   const { index, progress } = mirror;
   const queues = createNameQueues<State>();
   const queue = createWriteQueue(AT_ONCE);
-  /** Writes whose answer has not come. */
+  /** Writes without an answer yet. */
   const underWay = new Map<string, { revision: number | undefined }>();
 
-  /** What the mirror has, which may be behind. */
+  /** The state in the mirror, which may be behind. */
   function stateNow(name: string, guard?: Pick<Guard, 'name'>): State {
     const entry = index.get(name);
     const other = guard && index.get(guard.name);
@@ -124,15 +135,15 @@ export function createWrites(options: WritesOptions): Writes {
   async function mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult> {
     const began = performance.now();
     const asked: Asked = { began, deadline: began + timeoutMs, patienceMs: LINE_MS, guard };
-    // What was asked for before is seen, by a guard too.
+    // Earlier requests are visible to a guard too.
     if (guard && guard.name !== name) await queues.settled(guard.name);
     for (;;) {
-      // Also what changes nothing sees what was asked for before it.
+      // A mutation that changes nothing must see earlier requests too.
       if (queues.isBusy(name) || decide(name, mutation, stateNow(name, guard), guard).changes) {
         const done = await queues.run(name, (known) => write(name, mutation, asked, known));
         if (done) return done();
       }
-      // Nothing is to be changed: that must be said of the present state.
+      // Nothing changes, but that must be true for the present state.
       await freshness.fresh();
       const state = stateNow(name, guard);
       const decision = decide(name, mutation, state, guard);
@@ -148,9 +159,9 @@ export function createWrites(options: WritesOptions): Writes {
   }
 
   /**
-   * Writes what the mutation decides, or gives what it says of a state that the entry had since the mutation was asked for;
-   * nothing where that is a renewal.
-   * @param known what the write before it left.
+   * Writes the decision of the mutation. Without a write, it returns the mutation's result for a state that
+   * the entry had since the mutation was asked for; undefined for a renewal.
+   * @param known the knowledge of the write before it.
    */
   async function write(
     name: string,
@@ -159,7 +170,7 @@ export function createWrites(options: WritesOptions): Writes {
     known: State | undefined,
   ): Promise<QueuedResult<(() => MutationResult) | undefined, State>> {
     const { guard } = asked;
-    // What the write before it left says nothing of an entry that guards.
+    // The knowledge of the write before it does not include a guarding entry.
     let state = (guard ? undefined : known) ?? stateNow(name, guard);
     let spare: string | undefined;
     let isMarked = true;
@@ -185,7 +196,7 @@ export function createWrites(options: WritesOptions): Writes {
         const { lease, since, result } = await queue.run(asked.patienceMs, async (waitedMs) => {
           asked.deadline += waitedMs;
           asked.patienceMs -= waitedMs;
-          // What has been found out meanwhile, it is not to find out once more.
+          // A failure that others have met meanwhile need not be met again.
           if (waitedMs > 0) options.check();
           if (entry) check(name, entry, current);
           if (entry?.ttlMs !== undefined) spare ??= await leases.grant(entry.ttlMs, asked.deadline);
@@ -285,7 +296,7 @@ export function createWrites(options: WritesOptions): Writes {
     }
   }
 
-  /** Settles once it is certain whether a write was done, and will not be any more if it was not. */
+  /** Resolves once it is certain whether a write was done, and that it will not be done later. */
   async function settle(
     sent: { readonly revision: number | undefined },
     fillings: number,
@@ -314,7 +325,10 @@ export function createWrites(options: WritesOptions): Writes {
 
 const nothing = { entry: undefined, lease: undefined, mod: 0 };
 
-/** What a mutation says of a state that it does not change. Throws its refusal. */
+/**
+ * The result of a mutation that changes nothing.
+ * @throws BrokerError: its refusal.
+ */
 function unchanged(
   decision: Exclude<Decision, { changes: true }>,
   { entry, revision }: State,
@@ -323,7 +337,7 @@ function unchanged(
   return entry ? { entry, revision } : { revision };
 }
 
-/** Tells a write from every other, of every broker. */
+/** An id that no other write of any broker has. */
 function newId(): string {
   return randomBytes(9).toString('base64url');
 }

@@ -3,19 +3,22 @@ import { mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ifPresent, runsAsRoot } from '../../../config/atomic-write.ts';
 
-/** The backups of one configuration file in their folder; backups of other files may be beside them. */
+/** A backup of one configuration file in its folder; backups of other files may be beside it. */
 export interface BackupFile {
   readonly path: string;
-  /** By its name; milliseconds of Unix time. */
+  /** The time in its name; milliseconds of Unix time. */
   readonly taken: number;
-  /** The registry's revision of which it is the state. */
+  /** The registry's revision of this state. */
   readonly revision: number;
 }
 
-// What a crash left of a backup. One that is being written, by another process too, is younger than that.
+// The age of a partial backup that a crash has left, in milliseconds. A partial file of a running process is
+// younger.
 const ABANDONED_MS = 600_000;
 
-/** The backups of `file` in `dir`, in the order in which they were made. None where there is no such folder. */
+/**
+ * The backups of `file` in `dir`, in the order in which they were made; empty where there is no such folder.
+ */
 export async function listBackups(dir: string, file: string): Promise<BackupFile[]> {
   const start = `${stemOf(file)}-`;
   const found: BackupFile[] = [];
@@ -29,12 +32,16 @@ export async function listBackups(dir: string, file: string): Promise<BackupFile
   return found.toSorted((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Makes a folder for what belongs to `file`, readable by the owner of that file alone, unless it exists. */
+/**
+ * Creates a folder for files that belong to `file`, readable only by the owner of that file, unless it
+ * exists.
+ */
 export async function makeFolder(dir: string, file: string): Promise<void> {
   const made = await mkdir(dir, { recursive: true, mode: 0o700 });
   const model = made === undefined || !runsAsRoot() ? undefined : await ifPresent(stat(file));
   if (!model) return;
-  // Through a handle, and no link: whoever owns the place could put one there meanwhile, and root give away what it leads to.
+  // It works on an open folder, not on a path: the owner of the place could put a link there meanwhile, and
+  // root would change the owner of its target.
   const folder = await open(dir, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {
     await folder.chown(model.uid, model.gid);
@@ -44,8 +51,8 @@ export async function makeFolder(dir: string, file: string): Promise<void> {
 }
 
 /**
- * The path for a backup made now. Names sort in the order in which backups are made, also where the clock has been set
- * back: then the time in the name is that of the latest one, and a millisecond.
+ * The path for a backup made now. Names sort in the order in which backups are made, also after the clock was
+ * set back. The time in the name is then that of the latest one plus a millisecond.
  */
 export function backupPath(
   dir: string,
@@ -57,12 +64,15 @@ export function backupPath(
   return path.join(dir, `${stemOf(file)}-${stampOf(taken)}-r${String(revision).padStart(16, '0')}.json`);
 }
 
-/** Where a restore keeps the state that it replaces. */
+/** The folder in which a restore keeps the state that it replaces. */
 export function replacedPath(dir: string, file: string): string {
   return path.join(dir, `${stemOf(file)}-replaced-${stampOf(Date.now())}`);
 }
 
-/** Removes the oldest backups beyond `keep` (0: keeps all), and what crashes left of some. */
+/**
+ * Removes the oldest backups, except for `keep` of them (0: keeps all), and partial ones that crashes have
+ * left.
+ */
 export async function pruneBackups(dir: string, file: string, keep: number): Promise<void> {
   const backups = await listBackups(dir, file);
   if (keep > 0) for (const { path: old } of backups.slice(0, -keep)) await rm(old, { force: true });
@@ -70,7 +80,7 @@ export async function pruneBackups(dir: string, file: string, keep: number): Pro
   for (const { name } of await itemsOf(dir)) {
     if (!name.startsWith(`${stemOf(file)}-`) || !unfinished.test(name)) continue;
     const left = path.join(dir, name);
-    // Another process may have finished or removed it meanwhile.
+    // Another process may have completed or removed it meanwhile.
     const found = await ifPresent(stat(left));
     const age = found === undefined ? 0 : Math.abs(Date.now() - found.mtimeMs);
     if (age > ABANDONED_MS) await rm(left, { force: true });

@@ -21,28 +21,30 @@ import { BACKUP, REGISTRY, registryHead, SERVICES } from '../document/registry-l
 import { createSealCheck, sealOf } from '../document/seal.ts';
 import type { IndexSnapshot } from '../../memory/entry-index.ts';
 
-/** A backup that has been read and found whole. */
+/** A backup that has been read and checked. */
 export interface Backup extends BackupHead {
   readonly document: RegistryDocument;
 }
 
-/** What a backup is, its entries left out. */
+/** The facts of a backup, without its entries. */
 export interface BackupHead {
   readonly id: string;
   readonly revision: number;
   readonly options: JsonObject;
-  /** When it was made, by the clock of its host: ISO 8601, UTC. */
+  /** The time when it was made, by the clock of its host: ISO 8601, UTC. */
   readonly taken: string;
 }
 
 const FORMAT = 'bpbroker backup 1';
-/** Entries checked in one turn of the event loop. */
+/** The number of entries that are checked in one turn of the event loop. */
 const TURN_ENTRIES = 1000;
 
 /**
- * Writes the configuration file as of one moment, sealed: its last member, `_backup`, holds a checksum of every byte
- * before it, so that options, which the file's own checksum leaves out, are covered too. Mode 0600, the owner that of
- * `file`, so that what root makes by hand can be read and removed by the broker's user. Gives its bytes.
+ * Writes the configuration file of one moment, sealed. Its last member, `_backup`, holds a checksum of every
+ * byte before it. So the options are covered too, which the file's own checksum leaves out. The mode is 0600
+ * and the owner that of `file`: a backup that root makes by hand can be read and removed by the broker's
+ * user.
+ * @returns the number of bytes.
  */
 export function writeBackup(
   target: string,
@@ -51,7 +53,7 @@ export function writeBackup(
     options: JsonObject;
     identity: RegistryIdentity;
     snapshot: IndexSnapshot;
-    /** As of `paced`; default: somebody waits for it. */
+    /** As in `paced`; default: a caller waits for it. */
     isHurried?: () => boolean;
   },
   onStep: (step: string) => void = () => undefined,
@@ -73,15 +75,16 @@ function* sealed(text: Iterable<string>, taken: string): Generator<string, void,
     yield held;
     held = piece;
   }
-  // The document's end, behind which the seal is put in.
+  // The end of the document, where the seal goes.
   const last = `${held.replace(/\n\}\n$/, '')},\n  "${BACKUP}": {"format": "${FORMAT}", "taken": "${taken}"`;
   yield `${last}${sealOf(crc32(last, checksum))}`;
 }
 
 /**
- * Reads a backup and checks all of it: the seal, the registry's own checksum, every entry by the rules of entries, the
- * options. Touches nothing.
- * @throws BrokerError `usage` when there is no such file, `invalid_config` with the reason when it is not whole.
+ * Reads a backup and checks all of it: the seal, the registry's own checksum, every entry by the rules of
+ * entries, the options. It changes nothing.
+ * @throws BrokerError `usage` when the file does not exist, `invalid_config` with the reason when it is not
+ * whole.
  */
 export async function readBackup(file: string): Promise<Backup> {
   return await withSeal(file, async (handle, onBytes, checkSeal) => {
@@ -101,8 +104,9 @@ export async function readBackup(file: string): Promise<Backup> {
 }
 
 /**
- * Checks a backup as {@link readBackup} does, and holds none of its entries meanwhile: the seal takes the place of the
- * registry's own checksum. Throws the same.
+ * Checks a backup as {@link readBackup} does, but holds none of its entries: the seal replaces the registry's
+ * own checksum.
+ * @throws BrokerError as {@link readBackup}.
  */
 export async function checkBackup(file: string): Promise<BackupHead> {
   return await withSeal(file, async (handle, onBytes, checkSeal) => {
@@ -136,7 +140,7 @@ export async function checkBackup(file: string): Promise<BackupHead> {
 type Reading<T> = (
   handle: FileHandle,
   onBytes: (bytes: Uint8Array) => void,
-  /** To be called when all has been read, with what is under `_backup`. Gives when the backup was made. */
+  /** Called after everything has been read, with the value of `_backup`. Returns the time of the backup. */
   checkSeal: (described: Json | undefined) => string,
 ) => Promise<T>;
 
@@ -152,7 +156,7 @@ async function withSeal<T>(file: string, read: Reading<T>): Promise<T> {
   }
 }
 
-/** What reading says of any file, as a reason: its name has been given already. */
+/** The message about any file as a reason: the caller has named the file already. */
 function withoutFile(message: string, file: string): string {
   if (message.startsWith(`${file} is not valid UTF-8`)) return 'it is not valid UTF-8';
   if (!message.startsWith(`${file}:`)) return message;

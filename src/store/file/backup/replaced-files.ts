@@ -6,7 +6,10 @@ import { backupPath, listBackups, makeFolder, replacedPath } from './backup-fold
 import { writeBackup } from './backup-text.ts';
 import type { RegistrySnapshot } from '../document/snapshot.ts';
 
-/** Keeps a file and its journals, just as they are, in a new folder of its own, and gives that; nothing where there are none. */
+/**
+ * Keeps a file and its journals unchanged in a new folder, and returns its path; undefined where they do not
+ * exist.
+ */
 export async function keepFiles(
   file: string,
   journals: readonly string[],
@@ -23,7 +26,7 @@ export async function keepFiles(
   return keptIn;
 }
 
-/** Makes a backup of a registry that is about to be replaced, and gives its path. */
+/** Makes a backup of a registry that will be replaced, and returns its path. */
 export async function backUpReplaced(
   { identity, options, index }: RegistrySnapshot,
   file: string,
@@ -36,7 +39,10 @@ export async function backUpReplaced(
   return target;
 }
 
-/** A second name for the same bytes, where the folders lie on one disk: what replaces the file takes the name alone. */
+/**
+ * Makes a second name for the same bytes, if the folders are on one disk: a replacement takes over only the
+ * first name.
+ */
 async function keepFile(from: string, to: string): Promise<void> {
   try {
     await link(from, to);
@@ -52,10 +58,13 @@ async function keepFile(from: string, to: string): Promise<void> {
   }
 }
 
-/** Digits of a revision that a piece of the file may end within, and what leads them. */
+/**
+ * The overlap of two pieces of the file: a piece may end within the digits of a revision, or the text before
+ * them.
+ */
 const OVERLAP = 64;
 
-/** The highest revision that a file names, whatever else is in it; 0 where there is no such file. */
+/** The highest revision that a file names, whatever its other content; 0 where the file does not exist. */
 export async function highestRevisionIn(file: string): Promise<number> {
   let highest = 0;
   let rest = '';

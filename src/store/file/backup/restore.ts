@@ -14,44 +14,46 @@ import { removeJournals } from '../recovery.ts';
 import { createEntryIndex } from '../../memory/entry-index.ts';
 
 export interface RestoreOptions {
-  /** The configuration file to put the backup in place of. */
+  /** The configuration file that the backup replaces. */
   readonly file: string;
   /** The backup. */
   readonly from: string;
-  /** Where the present state is kept. */
+  /** The folder where the present state is kept. */
   readonly backupDir: string;
-  /** Told before each step that changes the disk. */
+  /** Called before each step that changes the disk. */
   readonly onStep?: (step: string) => void;
 }
 
 export interface Restored {
-  /** When the backup was made: ISO 8601, UTC. */
+  /** The time of the backup: ISO 8601, UTC. */
   readonly taken: string;
   readonly entries: number;
-  /** The revision that the registry goes on from. */
+  /** The revision from which the registry continues. */
   readonly revision: number;
-  /** The folder that file and journals are kept in, just as they were; absent where there was nothing. */
+  /** The folder with the unchanged file and journals; absent where there were none. */
   readonly keptIn?: string;
-  /** A backup of the state that was replaced; absent where there was none, or it was damaged. */
+  /** A backup of the replaced state; absent where there was none, or it was damaged. */
   readonly backup?: string;
   /** Why there is no such backup. */
   readonly problem?: string;
 }
 
-/** How far revisions skip ahead where the last one given out is not known. */
+/** How far revisions skip ahead where the last used one is not known. */
 const UNKNOWN_REVISIONS = 1_000_000;
 
 /**
- * Puts a backup in place of a configuration file: options and entries, as they were. The certificate stays. Revisions go
- * on after the latest one that was ever given out, and watches begin anew, so that no reader can take the restored state
- * for one that it knows. A crash leaves the present state or the restored one.
+ * Replaces a configuration file by a backup: options and entries. The certificate stays. Revisions continue
+ * after the latest one ever used, and watches start again, so that no reader mistakes the restored state for
+ * one that it knows. After a crash, the disk has the present state or the restored one.
  *
- * @throws BrokerError `invalid_config` when the backup is not whole, or a broker runs on the file: nothing is changed.
- *   `storage_full`, `unavailable` when the disk does not let it be written; the present state is kept then.
+ * @throws BrokerError `invalid_config` when the backup is not whole, or a broker runs on the file: nothing is
+ * changed. `storage_full`, `unavailable` when the disk does not allow the write; the present state is kept
+ * then.
  */
 export async function restoreBackup(options: RestoreOptions): Promise<Restored> {
   const { from, backupDir, onStep = (): void => undefined } = options;
-  // Checked first and read once more at the end, so that it is never in memory together with the present state.
+  // It is checked first and read again at the end, so that memory never holds it together with the present
+  // state.
   const checked = await checkBackup(from);
   await mkdir(path.dirname(path.resolve(options.file)), { recursive: true, mode: 0o700 });
   const lock = await acquireLock(options.file);
@@ -69,7 +71,8 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
     }
     const entries = backup.document.entries.size;
     await replaceFile(file, textOf(backup, revision), { onStep: (step) => onStep(`file-${step}`) });
-    // From here on the file's `since` tells these apart, whether they are removed now or by the next start.
+    // From here on the file's `since` identifies old journals, whether they are removed now or at the next
+    // start.
     await removeJournals(journals);
     onStep('removed');
     return { taken: backup.taken, entries, revision, ...kept };
@@ -80,14 +83,14 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
   }
 }
 
-/** The state that is about to be replaced, or why it cannot be read: often the reason for restoring. */
+/** The state that will be replaced, or why it cannot be read: often the reason for the restore. */
 async function presentState(file: string): Promise<RegistrySnapshot | string> {
   return await readSnapshot(file).catch((error: unknown) => messageOf(error));
 }
 
 /**
- * A revision after all that this registry has given out. Where the present state cannot tell, the highest revision that
- * any file here names, and far ahead of that, for those that were lost.
+ * A revision above all that this registry has used. Where the present state does not show it, this takes the
+ * highest revision that any file here names, and adds a wide margin for lost ones.
  */
 async function nextRevision(
   backup: BackupHead,
@@ -107,7 +110,7 @@ async function nextRevision(
   return Math.min(highest + UNKNOWN_REVISIONS, Number.MAX_SAFE_INTEGER);
 }
 
-/** Keeps the present state, and gives the revision that the restored one gets. */
+/** Keeps the present state, and returns the revision of the restored one. */
 async function keepPresent(
   backup: BackupHead,
   file: string,

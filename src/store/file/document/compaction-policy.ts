@@ -5,21 +5,21 @@ import type { PreparedFiles } from '../prepare-files.ts';
 import type { Compactor } from './compactor.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 
-/** When the file is rewritten, and what gives way on a full disk. */
+/** Decides when the file is rewritten, and which files are removed on a full disk. */
 export interface CompactionPolicy {
   /** Whether the disk has been made ready for writes. */
   readonly isReady: boolean;
-  /** Why the file could not be rewritten at the last attempt; nothing when it could. */
+  /** Why the last attempt to rewrite the file failed; undefined when it succeeded. */
   readonly problem: string | undefined;
-  /** Writes can be taken. A file that is behind is rewritten beside them. */
+  /** Notes that writes are possible. If the file is behind the journals, it is rewritten meanwhile. */
   begin(opened: PreparedFiles): Promise<void>;
-  /** Something was committed: the file may be due. */
+  /** Notes a commit: it may be time to rewrite the file. */
   committed(): void;
   /** As `makeRoom` of the committer. */
   makeRoom(): Promise<boolean>;
-  /** Rewrites the file if something changed. Never rejects: what failed is logged, and tried again. */
+  /** Rewrites the file if something changed. It never rejects: a failure is logged, and tried again. */
   rewriteQuietly(): Promise<void>;
-  /** Rewrites the file if something changed. Throws as {@link Compactor.rewrite} does. */
+  /** Rewrites the file if something changed. It throws as {@link Compactor.rewrite} does. */
   rewriteNow(): Promise<void>;
 }
 
@@ -33,12 +33,12 @@ export interface CompactionPolicyOptions {
   readonly prepare: () => Promise<PreparedFiles>;
   readonly isClosing: () => boolean;
   readonly log: (level: 'warn', message: string) => void;
-  /** How often to try again after the disk was full. */
+  /** The pause between two attempts after the disk was full, in milliseconds. */
   readonly probeMs: number;
 }
 
 const RETRY_MS = 30_000;
-/** How often room is looked for, and reserved, as the journal grows. */
+/** After each growth of the journal by so many bytes, room is checked and reserved. */
 const ROOM_EVERY_BYTES = 1024 * 1024;
 
 export function createCompactionPolicy(options: CompactionPolicyOptions): CompactionPolicy {
@@ -68,7 +68,10 @@ export function createCompactionPolicy(options: CompactionPolicyOptions): Compac
     if (!compactor.isCurrent()) void rewriteQuietly();
   }
 
-  /** The journals of watches go first, then the reserve, with which the file is rewritten and journals are retired. */
+  /**
+   * The journals of watches go first, then the reserve: with its room the file is rewritten and journals are
+   * removed.
+   */
   async function makeRoom(): Promise<boolean> {
     if (!isReady) {
       await begin(await options.prepare());
@@ -106,7 +109,7 @@ export function createCompactionPolicy(options: CompactionPolicyOptions): Compac
     }
   }
 
-  /** Where there is no room, the journals of watches give way. */
+  /** Rewrites the file. Where there is no room, it removes the journals of watches. */
   async function rewriteWithHistory(): Promise<void> {
     try {
       await compactor.rewriteIfChanged();
@@ -119,7 +122,7 @@ export function createCompactionPolicy(options: CompactionPolicyOptions): Compac
   async function rewriteQuietly(): Promise<void> {
     if (committer.trouble?.final || !isReady || rewriting) return;
     try {
-      // An attempt that must fail would fill what room there is, again and again.
+      // An attempt that must fail would fill the remaining room, again and again.
       if (lacksRoom && !(await room.has(compactor.neededBytes()))) {
         notBefore = performance.now() + probeMs;
         return;

@@ -13,28 +13,33 @@ import type { JournalFile } from '../journal/journal-files.ts';
 import { paced } from './paced.ts';
 import type { EntryIndex } from '../../memory/entry-index.ts';
 
-/** Writes the file anew from the index, and replaces and retires journals. */
+/** Rewrites the file from the index, and replaces and removes journals. */
 export interface Compactor {
-  /** What the disk holds when writing begins; to be called once, before anything else. */
+  /** Takes over the files on the disk when writing begins; to be called once, before anything else. */
   takeOver(files: RegistryFiles): void;
-  /** Writes the file, and goes over to a new journal when the present one is long. Calls run one after another. */
+  /**
+   * Writes the file, and switches to a new journal when the present one is long. Calls run one after another.
+   */
   rewrite(): Promise<void>;
-  /** As `rewrite`, where the file is not up to date already. */
+  /** As `rewrite`, if the file is not up to date already. */
   rewriteIfChanged(): Promise<void>;
   /**
-   * As `rewriteIfChanged`, while a batch waits for room: no other append is under way. False where there is nothing to
-   * gain, or the file is being written already.
+   * As `rewriteIfChanged`, while a batch waits for room and no other append is in progress. False where it
+   * would gain nothing, or the file is being written already.
    */
   rewriteForRoom(): Promise<boolean>;
-  /** Writes the file, and leaves the journals alone. */
+  /** Writes the file without changing the journals. */
   rewriteAlone(): Promise<void>;
-  /** Writes a backup of the file as it would be now, to the path that `target` gives for its revision. */
+  /** Writes a backup: the file with the present state, to the path that `target` returns for its revision. */
   backUp(target: (revision: number) => string): Promise<WrittenBackup>;
-  /** Whether the journals have grown so long that the file should be rewritten. */
+  /** Whether the journals are so long that the file should be rewritten. */
   isDue(): boolean;
-  /** Whether the file holds all that the registry does. */
+  /** Whether the file holds the whole registry. */
   isCurrent(): boolean;
-  /** Bytes that a rewriting takes on the disk until it has retired what it replaces, and the journal after it. */
+  /**
+   * The bytes that a rewriting needs on the disk until it has removed the old files, and the journal after
+   * it.
+   */
   neededBytes(): number;
   /** Removes journals that neither the file nor the history needs. */
   retire(): Promise<void>;
@@ -42,20 +47,20 @@ export interface Compactor {
   giveUpHistory(): Promise<boolean>;
   /** Runs `task` while neither the file is written nor the journal changed. */
   exclusively<T>(task: () => Promise<T>): Promise<T>;
-  /** Settles when nothing is written or waits for its turn. Never rejects. */
+  /** Resolves when nothing is written or waits for its turn. It never rejects. */
   settled(): Promise<void>;
 }
 
-/** Edits of the file by others while a broker runs on it. */
+/** Edits of the file by users while a broker runs on it. */
 export interface FileEdits {
   /**
-   * Takes over the options that somebody has put into the file since it was last written, so that writing it anew keeps
-   * them. Rejects when they cannot be read: the file must not be written over then.
+   * Takes over the options that a user has written to the file since its last writing, so that a rewriting
+   * keeps them. It rejects when they cannot be read: the file must not be overwritten then.
    */
   keep(): Promise<void>;
-  /** Throws when somebody has written to the file since `keep`. */
+  /** @throws BrokerError when a user has written to the file since `keep`. */
   check(): void;
-  /** The file has just been written. */
+  /** Notes that the file has just been written. */
   wrote(): void;
 }
 
@@ -65,41 +70,42 @@ export interface CompactorOptions {
   readonly index: EntryIndex;
   readonly history: History;
   readonly committer: Committer;
-  /** The options that the file holds beside the registry. */
+  /** The options of the file beside the registry. */
   readonly options: () => JsonObject;
   readonly journal: () => Journal;
   readonly setJournal: (journal: Journal) => void;
-  /** Journals longer than this, and than the file, are due. */
+  /** Journals that are longer than this, and than the file, cause a rewriting. */
   readonly journalBytes: number;
   readonly edits?: FileEdits | undefined;
-  /** Whether somebody waits for what is written; else it gives way to requests. */
+  /** Whether a caller waits for the file; otherwise requests come first. */
   readonly isHurried: () => boolean;
   readonly onStep: (step: string) => void;
 }
 
 export interface RegistryFiles {
-  /** Journals no longer written, the oldest first. */
+  /** Journals that are no longer written, the oldest first. */
   readonly retired: readonly JournalFile[];
-  /** What the file holds. */
+  /** The content of the file. */
   readonly written: Written;
 }
 
-/** A backup that has been made. */
+/** A backup that was written. */
 export interface WrittenBackup {
   readonly path: string;
-  /** The registry's revision of which it is the state. */
+  /** The registry's revision of this state. */
   readonly revision: number;
   readonly bytes: number;
 }
 
 export interface Written {
   readonly revision: number;
-  /** JSON of the options. */
+  /** The JSON of the options. */
   readonly options: string;
   readonly bytes: number;
 }
 
-// Journals are kept for the history; short ones are written on instead of being replaced, so that they stay few.
+// Journals are kept for the history. A shorter one is used further instead of being replaced, so that there
+// are few.
 const LONG_ENOUGH_BYTES = 1024 * 1024;
 const MAX_RETIRED = 32;
 
@@ -113,7 +119,7 @@ export function createCompactor(setup: CompactorOptions): Compactor {
   let isForRoom = false;
   const isHurried = (): boolean => isForRoom || setup.isHurried();
 
-  /** One at a time: the index takes one snapshot at a time, and the files are switched one at a time. */
+  /** One at a time: the index allows one snapshot at a time, and the files are switched one at a time. */
   async function inTurn<T>(task: () => Promise<T>): Promise<T> {
     running++;
     const run = last.then(task);
@@ -154,7 +160,9 @@ export function createCompactor(setup: CompactorOptions): Compactor {
     await old.close();
   }
 
-  /** Nothing is written over the files of a broker that has started on them since, as one can without the lock's files. */
+  /**
+   * Refuses to overwrite the files of another broker. It can start on them if the lock's files were removed.
+   */
   function checkOwn(): void {
     const { path, link } = setup.journal();
     if (link() !== 'replaced') return;
@@ -164,7 +172,7 @@ export function createCompactor(setup: CompactorOptions): Compactor {
     );
   }
 
-  /** Until the new journal is recorded as the current one, the old one goes on, and the new one is none. */
+  /** Until the new journal is recorded as the current one, the old one stays in use. */
   async function next(base: number): Promise<Journal> {
     const created = await createJournal(file, identity.id, base, onStep);
     try {
@@ -180,7 +188,7 @@ export function createCompactor(setup: CompactorOptions): Compactor {
     }
   }
 
-  /** A failure may come after the name was changed. Where that is unknown, neither journal can be relied on. */
+  /** A failure may come after the name was changed. Where that is unknown, neither journal is reliable. */
   async function currentBase(): Promise<number | Error | undefined> {
     try {
       return (await readCurrent(file))?.base;
@@ -238,11 +246,11 @@ export function createCompactor(setup: CompactorOptions): Compactor {
 
   async function remove(journal: JournalFile): Promise<void> {
     await rm(journal.path, { force: true });
-    // By itself, not by its place: a full disk and a rewriting may remove journals at the same time.
+    // By identity and not by index: a full disk and a rewriting may remove journals at the same time.
     retired = retired.filter((kept) => kept !== journal);
   }
 
-  /** Bytes of the journals that the file does not make needless. */
+  /** The bytes of the journals that the file does not replace. */
   function journalBytes(): number {
     const { size, base } = setup.journal();
     const own = index.revision > written.revision || base > written.revision ? size : 0;

@@ -7,19 +7,26 @@ import { isFull } from '../disk-errors.ts';
 import { freeBytes } from '../disk-space.ts';
 
 /**
- * Room on the disk for one rewriting of the file and one journal. Where little is free, a file holds it in reserve, which
- * is given up when it is needed: a registry that has filled its disk can then be made smaller.
+ * Room on the disk for one rewriting of the file and one journal. Where little is free, a file holds it in
+ * reserve, and is removed when the room is needed. A registry that has filled its disk can then be made
+ * smaller.
  */
 export interface DiskReserve {
-  /** Makes sure, as far as the disk allows, that `bytes` can be written later. Never throws: what failed is logged. */
+  /**
+   * Makes sure, as far as the disk allows, that `bytes` can be written later. It never throws: a failure is
+   * logged.
+   */
   reserve(bytes: number): Promise<void>;
-  /** Gives the reserve up. Throws the system's error. */
+  /**
+   * Removes the reserve.
+   * @throws the system's error.
+   */
   giveUp(): Promise<void>;
-  /** Whether `bytes` can be written now, the reserve counted in. */
+  /** Whether `bytes` can be written now, with the room of the reserve. */
   has(bytes: number): Promise<boolean>;
 }
 
-/** With this many times the room needed free, no reserve is kept. */
+/** If this many times the needed room is free, no reserve is kept. */
 const PLENTY = 4;
 const PLENTY_BYTES = 64 * 1024 * 1024;
 const PIECE_BYTES = 1024 * 1024;
@@ -35,7 +42,7 @@ export function createDiskReserve(file: string, log: (level: 'warn', message: st
   let last: Promise<unknown> = Promise.resolve();
 
   async function fill(bytes: number): Promise<void> {
-    // Bytes that cannot be compressed away: some file systems store NULs as nothing.
+    // Random bytes cannot be compressed: some file systems store NULs without using room.
     const piece = randomBytes(PIECE_BYTES);
     const handle = await open(place, 'wx', 0o600);
     try {
@@ -66,7 +73,7 @@ export function createDiskReserve(file: string, log: (level: 'warn', message: st
     }
   }
 
-  /** One after another: the reserve is one file. */
+  /** One task after another, since the reserve is one file. */
   function inTurn(task: () => Promise<void>): Promise<void> {
     const run = last.then(task);
     last = Promise.allSettled([run]);

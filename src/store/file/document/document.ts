@@ -18,24 +18,24 @@ import type { IndexSnapshot } from '../../memory/entry-index.ts';
 
 export type { RegistryDocument, RegistryIdentity } from './registry-loader.ts';
 
-/** A configuration file as it was read. Its registry has not been checked yet: {@link readDocument}. */
+/** A configuration file as it was read. {@link readDocument} checks its registry later. */
 export interface StoredDocument {
-  /** Everything but the registry and a backup's seal: the options when it was written. */
+  /** Everything except the registry and a backup's seal: the options at the time of the writing. */
   readonly options: JsonObject;
-  /** Entries that are plain strings, as a hand writes them and the broker does not: the first ones. */
+  /** The first entries that are plain strings, as a user writes them by hand and the broker does not. */
   readonly plain: JsonObject;
-  /** What makes it a backup: `backup-text.ts`. */
+  /** The mark of a backup: see `backup-text.ts`. */
   readonly backup: Json | undefined;
   /** To be called once. */
   registry(): RegistryDocument;
 }
 
-/** A fifth of a millisecond's work or so. */
+/** About a fifth of a millisecond's work. */
 const CHUNK_CHARS = 32 * 1024;
 const SLICE_ENTRIES = 32;
 
 /**
- * Reads the configuration file, its entries one by one; nothing where there is no such file.
+ * Reads the configuration file, its entries one by one; undefined where the file does not exist.
  * @throws BrokerError `invalid_config`, with line and column where the text is malformed.
  */
 export async function readStored(file: string): Promise<StoredDocument | undefined> {
@@ -44,7 +44,7 @@ export async function readStored(file: string): Promise<StoredDocument | undefin
   return content && storedDocument(content, loader);
 }
 
-/** As {@link readStored}, of a file that is open. */
+/** As {@link readStored}, for an open file. */
 export async function readStoredFrom(
   handle: FileHandle,
   file: string,
@@ -59,7 +59,10 @@ function storedDocument(content: JsonObject, loader: RegistryLoader): StoredDocu
   return { options, backup, plain: loader.plain(), registry: () => loader.finish(registry) };
 }
 
-/** The registry of the configuration file, checked. Throws `invalid_config`. */
+/**
+ * The checked registry of the configuration file.
+ * @throws BrokerError `invalid_config`
+ */
 export function readDocument(stored: StoredDocument | undefined, file: string): RegistryDocument {
   if (stored === undefined) {
     return { id: newId(), since: 0, revision: 0, entries: new Map(), sizes: [], origin: 'new' };
@@ -70,14 +73,17 @@ export function readDocument(stored: StoredDocument | undefined, file: string): 
   return stored.registry();
 }
 
-/** Everything in the configuration file but the registry (and a backup's seal): the options when it was written. */
+/**
+ * Everything in the configuration file except the registry (and a backup's seal): the options at the time of
+ * the writing.
+ */
 export function optionsOf(stored: StoredDocument | undefined): JsonObject {
   return stored?.options ?? {};
 }
 
 /**
- * The text of the configuration file: the options as given, the entries (one a line), the registry's own data. Piece by
- * piece, each a fifth of a millisecond's work or so, or an entry where that is longer.
+ * The text of the configuration file: the given options, the entries (one to a line), the registry's own
+ * data. It comes in pieces of about a fifth of a millisecond's work, or of one entry where that is longer.
  */
 export function* documentText(
   options: JsonObject,
@@ -110,7 +116,7 @@ function* servicesText(
   written: Entry[],
 ): Generator<string, void, undefined> {
   let entries = snapshot.next(SLICE_ENTRIES);
-  // A top-level key allows a module, so `services` is not added where there is nothing to hold in it.
+  // A top-level key allows a module, so `services` is not added without content.
   if (options === undefined && entries.length === 0) return;
   yield `  "${SERVICES}": {`;
   let separator = '\n';

@@ -1,25 +1,28 @@
 import type { Entry } from '../../../protocol/registry/entry.ts';
 
-/** What `_registry` holds of an entry. */
+/** The data of an entry in `_registry`. */
 export interface RecordedState {
   readonly revision: number;
   readonly ttlMs: number | undefined;
 }
 
-/** Brings entries together with what `_registry` holds of them. */
+/** Joins entries with their data in `_registry`. */
 export interface RecordedStates {
-  /** Every state has come in the order of the entries, as the broker writes them. */
+  /** Whether all states have come in the order of the entries, as the broker writes them. */
   readonly inOrder: boolean;
-  /** How many have. */
+  /** The number of states so far. */
   readonly taken: number;
   take(name: string, state: RecordedState): void;
-  /** All that have come. */
+  /** All states so far. */
   all(): ReadonlyMap<string, RecordedState>;
-  /** Gives entries the states that did not come in order. Tells whether names and entries are the same ones. */
+  /**
+   * Gives entries the states that did not come in order. Returns whether states and entries have the same
+   * names.
+   */
   settle(): boolean;
 }
 
-/** `earlier`: states that have come before their entries. */
+/** @param earlier the states that have come before their entries. */
 export function createRecordedStates(
   entries: ReadonlyMap<string, Entry>,
   earlier: ReadonlyMap<string, RecordedState> = new Map(),
@@ -64,7 +67,7 @@ export function createRecordedStates(
   };
 }
 
-/** For entries that nobody has seen yet: they are never changed in place after that. */
+/** Only for entries that no reader has yet: later they are never changed in place. */
 export function setState(entry: Entry, { revision, ttlMs }: RecordedState): void {
   const state = entry as { revision: number; ttlMs?: number };
   state.revision = revision;

@@ -9,52 +9,56 @@ import { createRecordedStates, setState } from './recorded-states.ts';
 import { isRevision } from '../journal/records.ts';
 import { sizeInLine, sizeOf } from '../../memory/entry-size.ts';
 
-/** What identifies the registry in its file, under the key `_registry`. */
+/** The identity of the registry in its file, under the key `_registry`. */
 export interface RegistryIdentity {
   readonly id: string;
-  /** Journals from before this revision do not lead to this registry: it was changed by hand then. Mostly 0. */
+  /**
+   * Journals from before this revision do not belong to the present state: it was changed by hand then.
+   * Mostly 0.
+   */
   readonly since: number;
 }
 
 /** The registry part of the configuration file. */
 export interface RegistryDocument extends RegistryIdentity {
   readonly revision: number;
-  /** By name, as they come in the file. An index takes the map over. */
+  /** The entries by name, in the order of the file. An index takes the map over. */
   readonly entries: Map<string, Entry>;
-  /** What each of them counts for `_store.max_bytes`, in the same order. */
+  /** The size of each of them for `_store.max_bytes`, in the same order. */
   readonly sizes: readonly number[];
   /**
-   * `written`: just as the broker wrote it. `edited`: the checksum was removed, to accept changes by hand.
-   * `new`: a file without `_registry`, such as one of the original product or none at all.
+   * `written`: unchanged since the broker wrote it. `edited`: the checksum was removed, to accept changes by
+   * hand. `new`: a file without `_registry`, such as one of the original product, or no file.
    */
   readonly origin: 'written' | 'edited' | 'new';
 }
 
 export const REGISTRY = '_registry';
-/** What a backup holds besides: `backup-text.ts`. */
+/** The further member of a backup: see `backup-text.ts`. */
 export const BACKUP = '_backup';
 export const SERVICES = 'services';
 
 /** Takes the entries of a configuration file one by one while it is read. */
 export interface RegistryLoader {
-  /** Entries that are plain strings, as a hand writes them and the broker does not: the first ones. */
+  /** The first entries that are plain strings, as a user writes them by hand and the broker does not. */
   readonly plain: () => JsonObject;
   readonly sections: NonNullable<JsonFileOptions['sections']>;
   /**
-   * The registry, once all has been read. `registry` is the file's `_registry` without its entries. To be called once.
+   * The registry, once everything has been read. To be called once.
+   * @param registry the file's `_registry` without its entries.
    * @throws BrokerError `invalid_config`
    */
   finish(registry: Json | undefined): RegistryDocument;
 }
 
-/** Addresses are those of few clients, mostly: one text for all the entries that one of them wrote. */
+/** Most addresses belong to few clients: all entries of one client share one text. */
 const KEPT_ADDRESSES = 4096;
 const KEPT_PLAIN = 1000;
 
-/** `file` is named in errors. */
+/** @param file is named in errors. */
 export function createRegistryLoader(file: string): RegistryLoader {
   let entries = new Map<string, Entry>();
-  /** CRC-32 and bytes of each entry's text, for as long as no name came twice. */
+  /** The CRC-32 and the bytes of each entry's text, as long as no name came twice. */
   let sums: number[] = [];
   let lengths: number[] = [];
   let members = 0;
@@ -111,7 +115,10 @@ export function createRegistryLoader(file: string): RegistryLoader {
     },
   };
 
-  /** The sum over the entries' texts as they were read; nothing where they did not come as the broker writes them. */
+  /**
+   * The sum over the entries' texts as they were read; undefined where they differ from the broker's own
+   * form.
+   */
   function sumAsRead(identity: RegistryIdentity, revision: number): string | undefined {
     if (!states.inOrder || states.taken !== entries.size || members !== entries.size) return undefined;
     const tally = createChecksum();
@@ -160,14 +167,17 @@ export function createRegistryLoader(file: string): RegistryLoader {
       }
       const origin = checksum === undefined ? 'edited' : 'written';
       const found = { id, since, revision, entries, sizes: sizes(asRead), origin } as const;
-      // This may be kept for as long as the entries.
+      // They may otherwise stay in memory as long as the entries.
       [sums, lengths] = [[], []];
       return found;
     },
   };
 }
 
-/** What identifies a registry in its file. Throws `invalid_config`. */
+/**
+ * The identity of a registry in its file.
+ * @throws BrokerError `invalid_config`
+ */
 export function registryHead(
   registry: Json,
   file: string,

@@ -9,30 +9,31 @@ import type { Journal } from '../journal/journal.ts';
 export interface SaveAtCloseOptions {
   readonly file: string;
   readonly identity: RegistryIdentity;
-  /** The journal that is written to now. */
+  /** The present journal. */
   readonly journal: () => Journal;
   readonly revision: number;
   readonly trouble: WriteProblem | undefined;
   /** Runs a task while neither the file is written nor the journal changed. */
   readonly exclusively: (task: () => Promise<void>) => Promise<void>;
-  /** Writes the file, and goes over to a new journal where that is due. */
+  /** Writes the file, and switches to a new journal if the present one is long. */
   readonly rewrite: () => Promise<void>;
-  /** Writes the file, and leaves the journals alone. */
+  /** Writes the file without changing the journals. */
   readonly rewriteAlone: () => Promise<void>;
   readonly onStep: (step: string) => void;
 }
 
 /**
- * Writes the file as a store closes, and records that it needs no journal.
+ * Writes the file when a store closes, and records that it needs no journal.
  * @throws BrokerError `unavailable` that says what a failure means for acknowledged writes.
  */
 export async function saveAtClose(options: SaveAtCloseOptions): Promise<void> {
   const { file, identity, journal, revision, trouble, onStep } = options;
   try {
     if (trouble?.final && trouble.saved) throw new Error(`${file} was not written: ${trouble.reason}`);
-    // A rewriting that began before the stop names the next journal on the disk before it takes it over here.
+    // A rewriting that began before the stop records the next journal on the disk before it uses it here.
     await options.exclusively(() => checkOwn(options));
-    // Whoever removed the file did not mean the entries: without it, the next start is refused.
+    // If a user removed the file, the entries must still be kept: without the file, the next start is
+    // refused.
     const isMissing = (await ifPresent(stat(file))) === undefined;
     if (trouble?.final || isMissing) await options.rewriteAlone();
     else await options.rewrite();
@@ -52,12 +53,14 @@ function whatIsKept(journal: Journal): string {
   }
 }
 
-/** Another broker's files are left alone. Where the journal was removed, what is in memory is all there is. */
+/** Another broker's files stay unchanged. If the journal was removed, only memory has the entries. */
 async function checkOwn({ file, identity, journal, trouble }: SaveAtCloseOptions): Promise<void> {
   const { base, link } = journal();
   const current = await readCurrent(file);
   const isOurs =
     current === undefined ? !trouble?.final : current.registry === identity.id && current.base === base;
   if (link() !== 'replaced' && isOurs) return;
-  throw new Error(`the journals beside ${file} are not this broker's any more, so it was left as it is`);
+  throw new Error(
+    `the journals beside ${file} no longer belong to this broker, so the file was left unchanged`,
+  );
 }

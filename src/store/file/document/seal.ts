@@ -1,10 +1,10 @@
 import { crc32 } from 'node:zlib';
 
-/** What a backup's file ends with: a checksum of every byte before it. */
+/** Checks the end of a backup's file: a checksum of every byte before it. */
 export interface SealCheck {
   /** Takes the file's bytes, in order. */
   add(bytes: Uint8Array): void;
-  /** Whether it ends with the checksum of just what came before. */
+  /** Whether it ends with the checksum of the bytes before. */
   isIntact(): boolean;
 }
 
@@ -13,7 +13,7 @@ const seal = /, "checksum": "([0-9a-f]{8})"\}\n\}\n$/;
 
 export function createSealCheck(): SealCheck {
   let sum = 0;
-  /** The last bytes so far, of which the seal may be a part. */
+  /** The last bytes so far, which may hold a part of the seal. */
   let tail = Buffer.alloc(0);
   return {
     add(bytes) {

@@ -8,7 +8,7 @@ import { listJournals } from '../journal/journal-files.ts';
 import { recover } from '../recovery.ts';
 import { createEntryIndex, type EntryIndex } from '../../memory/entry-index.ts';
 
-/** The registry as a broker that starts now would find it. */
+/** The registry that a broker would find if it started now. */
 export interface RegistrySnapshot {
   readonly identity: RegistryIdentity;
   readonly options: JsonObject;
@@ -19,11 +19,12 @@ const ATTEMPTS = 10;
 const PAUSE_MS = 20;
 
 /**
- * Reads file and journals as recovery does, and touches nothing: for use beside a broker that runs on them. The journals
- * must lead from the file's revision without a gap, and a frame counts only when all of it is there, so what can be read
- * is the state of one moment. Where a broker was replacing files meanwhile, they are read again.
+ * Reads file and journals as recovery does, without changing them, for use beside a broker that runs on them.
+ * The journals must continue the file's revision without a gap, and an incomplete frame does not count. So
+ * the result is the state of one moment. If a broker was replacing files meanwhile, they are read again.
  *
- * @throws BrokerError `not_found` where there is no such file, `invalid_config` when what is there is damaged.
+ * @throws BrokerError `not_found` where the file does not exist, `invalid_config` when its content is
+ * damaged.
  */
 export async function readSnapshot(given: string): Promise<RegistrySnapshot> {
   const file = await resolveFile(given);
@@ -32,7 +33,7 @@ export async function readSnapshot(given: string): Promise<RegistrySnapshot> {
     try {
       return await readOnce(file);
     } catch (error) {
-      // What is damaged on a quiet disk stays damaged.
+      // Real damage is still there after the disk has been quiet.
       if (attempt === ATTEMPTS || before === (await stateOfFiles(file))) throw error;
     }
     await sleep(PAUSE_MS * attempt);
@@ -47,12 +48,12 @@ async function readOnce(file: string): Promise<RegistrySnapshot> {
     throw new BrokerError('not_found', `There is no registry: no file ${file}`);
   }
   const index = createEntryIndex();
-  // The file was read first: journals are removed only once a later file is in place.
+  // The file was read first: journals are removed only after a later file has replaced it.
   const { identity } = await recover({ file, document: content, index });
   return { identity, options: optionsOf(content), index };
 }
 
-/** Differs once the file or a journal has been written, replaced, added or removed. */
+/** Changes once the file or a journal has been written, replaced, added or removed. */
 async function stateOfFiles(file: string): Promise<string> {
   const paths = [file, ...(await listJournals(file)).map(({ path }) => path)];
   const states = paths.map(async (at) => {

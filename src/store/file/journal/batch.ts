@@ -2,7 +2,7 @@ import type { Change, Entry } from '../../../protocol/registry/entry.ts';
 import type { EntryText } from '../../memory/entry-size.ts';
 import type { MutationResult } from '../../store.ts';
 
-/** An entry that is to be. */
+/** The new state of an entry. */
 export interface NewState {
   readonly make: (revision: number) => Entry;
   readonly text: EntryText;
@@ -10,17 +10,17 @@ export interface NewState {
 
 export interface Pending {
   readonly entry: Entry | undefined;
-  /** What the entry counts (`entry-size.ts`); 0 where there is none. */
+  /** The size of the entry (`entry-size.ts`); 0 where it does not exist. */
   readonly size: number;
   readonly batch: Batch;
 }
 
-/** A change, and what it takes. */
+/** A change, with its sizes. */
 export interface BatchItem {
   readonly change: Change;
-  /** Bytes of its record. */
+  /** The bytes of its record. */
   readonly recordBytes: number;
-  /** What the entry counts after it; 0 where it is gone. */
+  /** The size of the entry after it; 0 where it is gone. */
   readonly size: number;
 }
 
@@ -29,7 +29,7 @@ export interface Batch {
   readonly number: number;
   readonly items: BatchItem[];
   readonly records: string[];
-  /** Of all records. */
+  /** The bytes of all records. */
   bytes: number;
   /** The latest state of each name in the batch. */
   readonly states: Map<string, BatchItem>;
@@ -40,9 +40,9 @@ export interface Waiter {
   resolve(result: MutationResult): void;
   reject(reason: unknown): void;
   readonly result: MutationResult;
-  /** Whether it waits for a change of its own, and not for the state that it saw. */
+  /** Whether it waits for its own change, and not for the state that it saw. */
   readonly writes: boolean;
-  /** What it is refused with, once that is durable. */
+  /** The reason of its refusal, which it gets once that state is durable. */
   readonly refusal: unknown;
 }
 
@@ -50,7 +50,7 @@ export function newBatch(number: number): Batch {
   return { number, items: [], records: [], bytes: 0, states: new Map(), waiters: [] };
 }
 
-/** Answers a waiter of a batch that is durable. */
+/** Answers a waiting caller of a durable batch. */
 export function settle({ resolve, reject, result, refusal }: Waiter): void {
   if (refusal === undefined) resolve(result);
   else reject(refusal);

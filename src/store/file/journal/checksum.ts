@@ -2,12 +2,12 @@ import { crc32 } from 'node:zlib';
 import type { JsonObject } from '../../../protocol/formats/data.ts';
 
 /**
- * Covers every entry's line, revision and lifetime, and the registry's own. The sum does not depend on the order of the
- * entries: JSON objects have none that parsing keeps (names such as `10` come first).
+ * A checksum over every entry's line, revision and lifetime, and the registry's own. It does not depend on
+ * the order of the entries, since parsing a JSON object loses it (names such as `10` come first).
  */
 export interface Checksum {
   add(line: string, revision: number, ttlMs: number | undefined): void;
-  /** As `add`, of a line of which only CRC-32 and bytes are known. */
+  /** As `add`, for a line of which only CRC-32 and bytes are known. */
   addSummed(crc: number, bytes: number, revision: number, ttlMs: number | undefined): void;
   value(identity: { id: string; since: number }, revision: number): string;
 }
@@ -40,15 +40,18 @@ function leadOf(revision: number, ttlMs: number | undefined): string {
   return `${revision} ${ttlMs ?? ''} `;
 }
 
-// CRC-32 is linear: that of two texts, one after the other, follows from theirs and the second one's length. As in zlib's
-// `crc32_combine`: polynomials modulo P, the coefficient of x^0 in the highest bit.
+// CRC-32 is linear: the CRC of two joined texts follows from both CRCs and the second text's length. As in
+// zlib's `crc32_combine`: polynomials modulo P, the coefficient of x^0 in the highest bit.
 const POLYNOMIAL = 0xedb88320;
 const ONE = 0x80000000;
 const KEPT_POWERS = 8192;
 /** x^(8n) by n; 0 where it has not been needed yet. */
 const powers = new Uint32Array(KEPT_POWERS);
 
-/** The CRC-32 of a text whose first part has `first`, and whose second part has `second` and takes `bytes`. */
+/**
+ * The CRC-32 of a joined text. Its first part has the CRC `first`, its second part the CRC `second` and
+ * `bytes` bytes.
+ */
 export function joined(first: number, second: number, bytes: number): number {
   let power = bytes < KEPT_POWERS ? powers[bytes] : 0;
   if (power === undefined || power === 0) {

@@ -10,34 +10,43 @@ import { encodeRecord } from './records.ts';
 import type { WriteProblem } from '../write-problem.ts';
 
 /**
- * Group commit: changes that arrive while one batch is being made durable form the next. A change is applied, and
- * settles, only once its batch is durable.
+ * Group commit: changes that arrive while one batch is being made durable form the next. A change is applied
+ * and settled only once its batch is durable.
  */
 export interface Committer {
-  /** The state a mutation of `name` must see that is not durable yet; nothing when the durable state is the latest. */
+  /**
+   * The state that a mutation of `name` must see although it is not durable yet; undefined when the durable
+   * state is the latest.
+   */
   pending(name: string): Pending | undefined;
-  /** Queues a change to its next revision; settles once it is durable. */
+  /** Queues a change to its next revision; resolves once it is durable. */
   add(type: Change['type'], name: string, state?: NewState): Promise<MutationResult>;
-  /** Settles with `batch`: as `refusal`, or as a result that shows `entry`. */
+  /** Settles with `batch`: with `refusal`, or with a result that shows `entry`. */
   after(batch: Batch, entry: Entry | undefined, refusal?: unknown): Promise<MutationResult>;
   /** Why writes are refused now: for good (`final`), or while there is no room. */
   readonly trouble: WriteProblem | undefined;
-  /** Refuses writes from now on. `saved`: every acknowledged write is on the disk all the same; default: yes. */
+  /**
+   * Refuses writes from now on.
+   * @param saved whether every acknowledged write is still on the disk; default: yes.
+   */
   stop(reason: string, saved?: boolean): void;
-  /** Refuses writes until there is room again: {@link CommitterOptions.makeRoom} is asked for it at intervals. */
+  /** Refuses writes until there is room again; it calls {@link CommitterOptions.makeRoom} at intervals. */
   waitForRoom(error: Error): void;
-  /** Why a commit that is under way is late; nothing when none is. */
+  /** Why a commit in progress is late; undefined when none is. */
   readonly late: string | undefined;
-  /** Runs `task` while no batch is in flight; batches wait meanwhile. Rejects once writes are refused for good. */
+  /**
+   * Runs `task` while no batch is being written; batches wait meanwhile. It rejects once writes are refused
+   * for good.
+   */
   between<T>(task: () => Promise<T>): Promise<T>;
-  /** Settles when nothing is queued or in flight. */
+  /** Resolves when no batch is queued or being written. */
   drained(): Promise<void>;
-  /** Ends the probing for room: nothing is appended any more but what is queued already. */
+  /** Ends the probes for room: only queued changes are still appended. */
   close(): void;
 }
 
 export interface CommitterOptions {
-  /** The journal to append to: looked up for each batch. */
+  /** The journal to append to; called for each batch. */
   readonly journal: () => Journal;
   /** The durable revision. */
   readonly revision: () => number;
@@ -45,25 +54,25 @@ export interface CommitterOptions {
   readonly apply: (change: Change, recordBytes: number, size: number) => void;
   /** Called after each batch. */
   readonly onCommit: () => void;
-  /** Told how long each batch took to become durable, in seconds. */
+  /** Called with the time until each batch was durable, in seconds. */
   readonly onDurable: (seconds: number) => void;
   /**
-   * Asked when the disk is full, while no append is under way: frees what can be spared. True when an append is worth
-   * another attempt. Must not reject.
+   * Called when the disk is full and no append is in progress: it removes files that can be spared. True when
+   * another attempt to append makes sense. It must not reject.
    */
   readonly makeRoom: () => Promise<boolean>;
   readonly log: (level: 'info' | 'error', message: string) => void;
-  /** A batch takes no further change beyond this. */
+  /** The most bytes of a batch; further changes go to the next one. */
   readonly batchBytes: number;
-  /** How often to try whether there is room again. */
+  /** The pause between two probes for room, in milliseconds. */
   readonly probeMs: number;
-  /** Bytes of records that may wait for the disk; beyond them writes are refused for the moment. */
+  /** The most bytes of records that wait for the disk; beyond them writes are refused for the moment. */
   readonly pendingBytes: number;
-  /** A commit that takes longer than this is late, and health says so. */
+  /** The time in milliseconds after which a commit is late, and health says so. */
   readonly lateMs: number;
 }
 
-/** Attempts at one batch while the disk is full. */
+/** The most attempts at one batch while the disk is full. */
 const ROOM_ATTEMPTS = 3;
 
 export function createCommitter(options: CommitterOptions): Committer {
@@ -74,7 +83,7 @@ export function createCommitter(options: CommitterOptions): Committer {
   let lastRevision = revision();
   let scheduled = false;
   let holds = 0;
-  /** Waiting for the batch in flight, and for the queue to be empty as well. */
+  /** Callers that wait for the batch in progress, and for an empty queue as well. */
   const landed: (() => void)[] = [];
   const drained: (() => void)[] = [];
   let trouble: WriteProblem | undefined;
@@ -126,7 +135,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     });
   }
 
-  // A turn of the event loop lets the requests that are ready now share one sync.
+  // One turn of the event loop lets all requests that are ready now share one sync.
   function schedule(): void {
     if (scheduled || flying !== undefined || holds > 0 || queue.length === 0) return;
     scheduled = true;
@@ -171,7 +180,7 @@ export function createCommitter(options: CommitterOptions): Committer {
       : `a commit to ${journal().path} has not ended for ${formatDuration(ms)}; writes wait for it`;
   }
 
-  /** The batch in flight has landed, or failed. */
+  /** Ends the batch in progress, after its success or failure. */
   function land(): Batch | undefined {
     const batch = flying;
     flying = undefined;
@@ -192,7 +201,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     options.onDurable((performance.now() - flyingSince) / 1000);
     if (trouble?.final === false) {
       trouble = undefined;
-      log('info', 'There is room on the disk again: the registry takes writes');
+      log('info', 'There is room on the disk again: the registry accepts writes');
     }
     for (const { change, recordBytes, size } of batch.items) apply(change, recordBytes, size);
     for (const waiter of batch.waiters) settle(waiter);
@@ -219,11 +228,14 @@ export function createCommitter(options: CommitterOptions): Committer {
       stopFlying(`${messageOf(error)}: what was written since is lost with the process`, false);
       return;
     }
-    // What a failed sync left in the cache is marked clean, so syncing again would report success and lie.
+    // A failed sync marks its data in the cache as clean, so another sync would report a false success.
     stopFlying(`${step === 'sync' ? 'syncing' : 'writing'} ${journal().path} failed: ${messageOf(error)}`);
   }
 
-  /** The bytes may have reached the disk, and a restart then finds them: nobody knows yet whether the write happened. */
+  /**
+   * The bytes may have reached the disk, and a restart then finds them: whether the write happened is unknown
+   * until then.
+   */
   function stopFlying(reason: string, saved = true): void {
     const refused = stop(reason, saved);
     const unknown = new BrokerError(
@@ -256,7 +268,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     if (!closed) probing ??= setTimeout(probe, options.probeMs).unref();
   }
 
-  /** An empty batch shows whether there is room again, so that health tells the truth without a client's write. */
+  /** An empty batch shows whether there is room again, so that health is right without a client's write. */
   function probe(): void {
     probing = undefined;
     if (trouble?.final !== false || flying !== undefined || queue.length > 0) return;
@@ -270,7 +282,7 @@ export function createCommitter(options: CommitterOptions): Committer {
       trouble = {
         final: true,
         saved,
-        reason: `the registry is read-only since ${since}: ${reason}; restart the broker once the disk is well`,
+        reason: `the registry is read-only since ${since}: ${reason}; restart the broker once the disk works again`,
       };
       log('error', `From now on ${trouble.reason}`);
     }
@@ -280,7 +292,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     return error;
   }
 
-  /** What later batches hold was decided on the state that has failed, so it fails with it. */
+  /** Later batches were decided on the state that has failed, so they fail with it. */
   function rejectFlying(error: BrokerError, refused: BrokerError): void {
     const batch = land();
     for (const waiter of batch?.waiters ?? []) waiter.reject(waiter.writes ? error : refused);
@@ -310,7 +322,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     add,
     after(batch, entry, refusal) {
       return new Promise((resolve, reject) => {
-        // As of the change that is the batch's last now: later ones may change the entry.
+        // The revision of the batch's last change: later ones may change the entry.
         const at = batch.items.at(-1)?.change.revision ?? revision();
         const result = entry ? { entry, revision: at } : { revision: at };
         batch.waiters.push({ resolve, reject, result, writes: false, refusal });

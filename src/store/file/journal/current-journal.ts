@@ -6,14 +6,17 @@ import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import { isRevision } from './records.ts';
 
 /**
- * `FILE.current` says which journal must exist. Without it, a journal that is missing would not be missed: the file alone
- * looks like a registry with nothing after it.
+ * `FILE.current` says which journal must exist. Without it, a missing journal would not be noticed: the file
+ * alone looks like a registry without later writes.
  */
 export interface CurrentJournal {
   readonly registry: string;
-  /** The base of the journal that acknowledged writes go to; nothing after a clean stop, when the file holds all. */
+  /**
+   * The base of the journal for acknowledged writes; undefined after a clean stop, when the file holds
+   * everything.
+   */
   readonly base: number | undefined;
-  /** After a clean stop: the revision of the file that holds all. */
+  /** After a clean stop: the revision of the file, which holds everything. */
   readonly cleanAt: number | undefined;
 }
 
@@ -23,7 +26,7 @@ export function currentPath(file: string): string {
   return `${file}.current`;
 }
 
-/** Records, durably, that the journal of `base` must exist from now on. */
+/** Records durably that the journal of `base` must exist from now on. */
 export function writeCurrent(
   file: string,
   registry: string,
@@ -33,7 +36,7 @@ export function writeCurrent(
   return write(file, { registry, base }, onStep);
 }
 
-/** Records, durably, that the file of `revision` holds all, so that no journal need exist. */
+/** Records durably that the file of `revision` holds everything, so that no journal need exist. */
 export function writeClean(
   file: string,
   registry: string,
@@ -43,13 +46,16 @@ export function writeClean(
   return write(file, { registry, clean: revision }, onStep);
 }
 
-/** Removes the record, durably: no journal need exist from now on. Takes no room on the disk. */
+/** Removes the record durably: no journal need exist from now on. It needs no room on the disk. */
 export async function removeCurrent(file: string): Promise<void> {
   await rm(currentPath(file), { force: true });
   await syncDirectory(path.dirname(file));
 }
 
-/** What was recorded last; nothing where nothing was. Throws `invalid_config` where it cannot be read. */
+/**
+ * The last record; undefined without one.
+ * @throws BrokerError `invalid_config` where it cannot be read.
+ */
 export async function readCurrent(file: string): Promise<CurrentJournal | undefined> {
   const at = currentPath(file);
   let value: unknown;

@@ -4,9 +4,10 @@ import { parseJson } from '../../../protocol/formats/json.ts';
 import { isRevision } from './records.ts';
 
 /**
- * The journal's text: one line is one frame, `<crc32, 8 hex digits> <bytes of JSON> <JSON>\n`. The first line is the
- * header; each line after it holds the records of one group commit as a JSON array. A frame's checksum starts from the
- * header's, so that a frame of another journal does not pass; the records' revisions, which have no gaps, keep order.
+ * The header of a journal. In its text, one line is one frame: `<crc32, 8 hex digits> <bytes of JSON>
+ * <JSON>\n`. The first line is the header; each line after it holds the records of one group commit as a JSON
+ * array. A frame's checksum starts from the header's, so a frame of another journal does not match. The
+ * records' revisions, which have no gaps, keep the order.
  */
 export interface JournalHeader {
   /** The registry that the journal belongs to. */
@@ -17,30 +18,30 @@ export interface JournalHeader {
 
 export interface JournalText {
   readonly header: JournalHeader;
-  /** Bytes of the header line. */
+  /** The bytes of the header line. */
   readonly headerEnd: number;
-  /** Each frame's records, parsed, with the offset at which the frame begins. */
+  /** Each frame's parsed records, with the offset of the frame. */
   readonly frames: readonly { readonly offset: number; readonly records: readonly unknown[] }[];
-  /** Where the last good frame ends: the file's length, unless `tail` says more. */
+  /** The end of the last good frame: the file's length, unless `tail` says more. */
   readonly end: number;
   /**
-   * What follows `end`, where that is no good frame. `torn`: a write that a crash cut short, and that was acknowledged to nobody.
-   * `damaged`: more than a crash explains.
+   * The text after `end`, where it is not a good frame. `torn`: an unacknowledged write that a crash has cut
+   * off. `damaged`: more than a crash explains.
    */
   readonly tail?: 'torn' | 'damaged';
 }
 
-/** At most so many NULs follow the last frame: room for later ones. */
+/** The most NULs after the last frame: room for later ones. */
 export const SPARE_BYTES: number = 256 * 1024;
 
-/** The smallest piece that a disk writes whole. */
+/** The smallest piece that a disk writes whole, in bytes. */
 const SECTOR_BYTES = 512;
 
 const FORMAT = 'bpbroker journal 1';
 const CRC_DIGITS = 8;
 const SPACE = 0x20;
 const NEWLINE = 0x0a;
-/** Checksum, length of at most ten digits, and the spaces after them. */
+/** The checksum, a length of at most ten digits, and the spaces after them. */
 const LEAD_BYTES = 20;
 const lead = /^([0-9a-f]{8}) ([1-9]\d{0,9}) /;
 
@@ -50,13 +51,13 @@ export function encodeHeader({ registry, base }: JournalHeader): { text: string;
   return { text: bytes.toString(), seed: checksumAt(bytes, 0) };
 }
 
-/** The frame of `records`, whose texts take `recordBytes` bytes in all. */
+/** The frame of `records`, whose texts have `recordBytes` bytes in all. */
 export function encodeFrame(records: readonly string[], recordBytes: number, seed: number): Buffer {
   const separators = Math.max(0, records.length - 1);
   return frameOf(`[${records.join(',')}]`, recordBytes + separators + 2, seed);
 }
 
-/** A journal's file without the spare room at its end. */
+/** A journal's bytes without the spare room at the end. */
 export function withoutSpare(file: Buffer): Buffer {
   const least = Math.max(0, file.length - SPARE_BYTES);
   let end = file.length;
@@ -64,7 +65,9 @@ export function withoutSpare(file: Buffer): Buffer {
   return file.subarray(0, end);
 }
 
-/** Reads a journal, given without its spare room, as far as it is good. Nothing when the header itself is not. */
+/**
+ * Reads the good part of a journal, passed without its spare room. Undefined when even the header is damaged.
+ */
 export function readJournal(bytes: Buffer): JournalText | undefined {
   const first = frameAt(bytes, 0, 0);
   const header = first && headerOf(first.json);
@@ -108,9 +111,9 @@ function frameAt(bytes: Buffer, offset: number, seed: number): { json: unknown; 
 }
 
 /**
- * Whether a crash explains that the frame at `offset` is not whole. A crash leaves a part of the frame, or NULs in place
- * of sectors that were never written; the text of a frame holds no NUL and no line end but its last byte. A frame of its
- * full length whose bytes are just not the right ones was durable once, and has been acknowledged.
+ * Whether a crash explains the incomplete frame at `offset`. A crash leaves a part of the frame, or NULs in
+ * the sectors that were never written. The text of a frame holds no NUL, and a line end only as its last
+ * byte. A frame of full length with other wrong bytes was durable once, and has been acknowledged.
  */
 function isTorn(bytes: Buffer, offset: number): boolean {
   if (hasUnwrittenSector(bytes, offset)) return true;
@@ -119,7 +122,7 @@ function isTorn(bytes: Buffer, offset: number): boolean {
   return bytes.at(-1) !== NEWLINE && length !== bytes.length - offset;
 }
 
-/** Whether NULs fill a sector, or what the frame has of one. */
+/** Whether NULs fill a sector, or the frame's part of one. */
 function hasUnwrittenSector(bytes: Buffer, offset: number): boolean {
   for (let start = bytes.indexOf(0, offset); start !== -1;) {
     let end = start + 1;
@@ -138,15 +141,15 @@ function checksumAt(bytes: Buffer, offset: number): number {
 }
 
 /**
- * Whether a good frame begins anywhere after `offset`, at whatever byte: the damage may be in a length or a line's end.
- * Frames are found by ` [`, which begins the JSON of each; within JSON strings a line cannot end, so no data of a user
- * can pass for a frame.
+ * Whether a good frame begins at any byte after `offset`: the damage may be in a length or a line's end.
+ * Frames are found by ` [`, which begins the JSON of each. A line cannot end within a JSON string, so no data
+ * of a user can pass for a frame.
  */
 function goodFrameAfter(bytes: Buffer, offset: number, seed: number): boolean {
   for (let at = bytes.indexOf(' [', offset); at !== -1; at = bytes.indexOf(' [', at + 1)) {
     let start = at;
     while (at - start < 10 && isDigit(bytes[start - 1])) start--;
-    // The digits of the length may run on into those of a longer number; a frame has a space before them.
+    // The digits of the length may belong to a longer number; a frame has a space before them.
     if (bytes[start - 1] !== SPACE) continue;
     start -= CRC_DIGITS + 1;
     if (start > offset && frameAt(bytes, start, seed) !== undefined) return true;

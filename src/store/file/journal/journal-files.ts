@@ -12,9 +12,9 @@ export interface JournalFile {
   readonly path: string;
   /** The registry's revision before its first record. */
   readonly base: number;
-  /** That of its last record, or `base`. */
+  /** The revision of its last record, or `base`. */
   readonly end: number;
-  /** The file's size, without spare room. */
+  /** The file's size in bytes, without spare room. */
   readonly bytes: number;
 }
 
@@ -22,20 +22,23 @@ export interface LoadedJournal extends JournalFile {
   readonly content: Buffer;
   readonly text: JournalText;
   readonly changes: readonly Change[];
-  /** Bytes of each change's record, about. */
+  /** The bytes of each change's record, about. */
   readonly sizes: readonly number[];
 }
 
 const READ_BYTES = 16 * 1024 * 1024;
 
-/** Root is never led elsewhere by a symbolic link. Windows has no such flag. */
+/** Root never follows a symbolic link. Windows has no such flag. */
 const noFollow: number = runsAsRoot() ? (constants.O_NOFOLLOW ?? 0) : 0;
 
 export function journalPath(file: string, base: number): string {
   return `${file}.journal.${String(base).padStart(16, '0')}`;
 }
 
-/** The journals beside `file`, the oldest first; none where there is no such folder. Throws the system's error. */
+/**
+ * The journals beside `file`, the oldest first; empty where there is no such folder.
+ * @throws the system's error.
+ */
 export async function listJournals(file: string): Promise<{ path: string; base: number }[]> {
   const dir = path.dirname(file);
   const start = `${path.basename(file)}.journal.`;
@@ -52,8 +55,8 @@ export async function listJournals(file: string): Promise<{ path: string; base: 
 }
 
 /**
- * Reads a journal and checks all that can be checked of it alone. In the last one a bad end is left to the caller to cut
- * off; anywhere else it is refused.
+ * Reads a journal and makes all checks that need only its text. The caller may cut off a bad end of the last
+ * journal; in any other one it is refused.
  */
 export async function loadJournal(
   file: { path: string; base: number },
@@ -113,7 +116,7 @@ async function readBytes(journal: string): Promise<Buffer> {
   }
 }
 
-/** Piece by piece: one call reads 2 GiB at most. */
+/** It reads piece by piece, since one call reads at most 2 GiB. */
 async function readAll(handle: FileHandle): Promise<Buffer> {
   const { size } = await handle.stat();
   const bytes = Buffer.allocUnsafe(size);

@@ -5,23 +5,23 @@ import { isFull } from '../disk-errors.ts';
 import { encodeFrame, encodeHeader, SPARE_BYTES } from './frames.ts';
 import { journalPath } from './journal-files.ts';
 
-/** The journal that is being written. */
+/** The present journal. */
 export interface Journal {
   readonly path: string;
   /** The registry's revision before its first record. */
   readonly base: number;
-  /** Bytes up to the end of the last frame that is durable. */
+  /** The bytes up to the end of the last durable frame. */
   readonly size: number;
   /** Whether it holds a frame. */
   readonly used: boolean;
   /**
-   * Appends one frame, makes it durable, and looks whether the file still has its name; one call at a time. What a
-   * failure means: `committer.ts`.
+   * Appends one frame, makes it durable, and checks whether the file still has its name; one call at a time.
+   * `committer.ts` says what a failure means.
    */
   append(records: readonly string[], recordBytes: number, done: (failure?: AppendFailure) => void): void;
-  /** Cuts off, durably, what a failed write left behind the last durable frame. */
+  /** Cuts off durably the remains of a failed write after the last durable frame. */
   rollback(done: (error: Error | null) => void): void;
-  /** Whether the file that is written to is still the one of its name: `missing` and `replaced` lose what is written. */
+  /** Whether the open file still has its name: with `missing` and `replaced`, writes are lost. */
   link(): JournalLink;
   close(): Promise<void>;
 }
@@ -33,12 +33,12 @@ export interface AppendFailure {
   readonly error: NodeJS.ErrnoException;
 }
 
-// A short write goes to the page cache at the cost of a copy; a turn through the thread pool costs ten times that.
+// A short write costs only a copy to the page cache; a turn through the thread pool costs ten times that.
 const SYNCHRONOUS_BYTES = 64 * 1024;
 
 const NULS = Buffer.alloc(SPARE_BYTES);
 
-/** Creates the journal of what follows `base`; it gets its name only once its header is durable. */
+/** Creates the journal of the changes after `base`; it gets its name only once its header is durable. */
 export async function createJournal(
   file: string,
   registry: string,
@@ -73,14 +73,14 @@ async function openJournal(
   const { fd } = handle;
   const own = await handle.stat();
   let size = headerBytes;
-  /** Beyond this the file must grow for a frame. */
+  /** A frame that ends beyond this makes the file grow. */
   let room = headerBytes;
   let failed = false;
 
   function link(): JournalLink {
     const named = statSync(path, { throwIfNoEntry: false });
     if (named === undefined) return 'missing';
-    // Windows numbers files anew at each look, so the number says nothing there.
+    // Windows numbers files again at each look, so the number means nothing there.
     if (process.platform === 'win32' || (named.ino === own.ino && named.dev === own.dev)) return 'own';
     return 'replaced';
   }
@@ -113,8 +113,9 @@ async function openJournal(
   }
 
   /**
-   * To sync a file that has grown takes the file system a record of its own about the file, and half as long again. So where a frame makes it
-   * grow, it grows by spare room as well, which later frames write over. Where there is none, it is given back and looked for later.
+   * Adds spare room. A sync of a grown file writes a record about the file too, and takes half as long again.
+   * So when a frame makes the file grow, spare room is added for later frames. Where the disk has no room for
+   * it, it is removed and tried again later.
    */
   function addSpare(end: number, then: (failure?: AppendFailure) => void): void {
     if (end <= room) {
@@ -140,7 +141,7 @@ async function openJournal(
     });
   }
 
-  /** A file that has lost its name is durable for nobody. */
+  /** A file without its name is lost at the next start. */
   function linkFailure(): AppendFailure | undefined {
     try {
       const state = link();
@@ -189,7 +190,7 @@ async function openJournal(
     link,
     async close() {
       try {
-        // What a failed write has left may be all of it, which only a restart can tell.
+        // After a failed write the rest may be a whole frame, which only a restart can tell.
         if (room > size && !failed) await handle.truncate(size);
       } finally {
         await handle.close();
@@ -199,5 +200,5 @@ async function openJournal(
 }
 
 function nothingWritten(path: string): Error {
-  return new Error(`the system took no byte of a write to ${path}`);
+  return new Error(`the system wrote no byte to ${path}`);
 }

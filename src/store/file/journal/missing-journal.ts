@@ -1,7 +1,7 @@
 import type { Journal } from './journal.ts';
 import { journalPath } from './journal-files.ts';
 
-/** Takes the place of a journal while the disk has no room for one: every append is refused as by a full disk. */
+/** Replaces a journal while the disk has no room for one: every append is refused as by a full disk. */
 export function missingJournal(file: string): Journal {
   return {
     path: journalPath(file, 0),

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { ifPresent, replaceFile, syncDirectory } from '../../../config/atomic-write.ts';
 
 /**
- * Keeps `bytes` beside `journal` for somebody to look at, in a file `…torn-N` that is never read again, and gives its path.
- * The same bytes are kept once, however often a start is tried.
+ * Keeps `bytes` beside `journal` for inspection, in a file `…torn-N` that is never read again, and returns
+ * its path. The same bytes are kept once, however often a start is tried.
  */
 export async function keepTorn(journal: string, bytes: Uint8Array): Promise<string> {
   for (let n = 1; ; n++) {
@@ -18,7 +18,7 @@ export async function keepTorn(journal: string, bytes: Uint8Array): Promise<stri
   }
 }
 
-/** Gives a journal that cannot be used the name `…damaged-N`, under which it is never read again. */
+/** Renames an unusable journal to `…damaged-N`, under which it is never read again. */
 export async function setAside(journal: string): Promise<string> {
   for (let n = 1; ; n++) {
     const aside = `${journal}.damaged-${n}`;

@@ -3,7 +3,10 @@ import type { Change } from '../../../protocol/registry/entry.ts';
 import { makeEntry } from '../../memory/new-entry.ts';
 import { type EntryText, textOf } from '../../memory/entry-size.ts';
 
-/** The journal's record of one change, as JSON: `put`, `del` or `exp` names the entry. `text` is that of the entry. */
+/**
+ * The journal's record of one change, as JSON: `put`, `del` or `exp` names the entry. `text` is that of the
+ * entry.
+ */
 export function encodeRecord(change: Change, text?: EntryText): string {
   const { entry } = change;
   if (entry === undefined) {
@@ -16,7 +19,7 @@ export function encodeRecord(change: Change, text?: EntryText): string {
   return `{"put":${name},"rev":${entry.revision},"data":${data},"ts":${entry.lastWriteTs},"ip":${ip}${ttl}}`;
 }
 
-/** The reverse of {@link encodeRecord}; nothing when `record` is none. */
+/** The reverse of {@link encodeRecord}; undefined when `record` is not one. */
 export function decodeRecord(record: unknown): Change | undefined {
   if (!isObject(record) || !isRevision(record['rev'])) return undefined;
   const { put, del, exp, rev: revision } = record;
