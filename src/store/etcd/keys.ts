@@ -6,8 +6,8 @@
  * - `m/deleted`: written with each deletion, so that a watch can tell it from the end of a lease;
  * - `m/sync`: written so that a watch has something to report;
  * - `m/common/NAME`: the texts that the brokers of the registry share;
- * - `m/broker/ID`: the description of one broker, while it lives ({@link file://./members.ts});
- * - `m/fence/ID`: the fence of one broker: see {@link file://./fence.ts}.
+ * - `m/broker/ID`: the description of one broker, while it lives ({@link file://./gateway/members.ts});
+ * - `m/fence/ID`: the fence of one broker: see {@link file://./writes/fence.ts}.
  */
 export interface Keys {
   /**

@@ -23,7 +23,7 @@ import { createWriteQueue } from './write-queue.ts';
 
 export interface Writes {
   /**
-   * As {@link file://../store.ts}.
+   * As {@link file://../../store.ts}.
    * @throws also BrokerError `outcome_unknown` where etcd's answer was lost and its outcome is unknown.
    */
   mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult>;
