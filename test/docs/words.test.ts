@@ -4,8 +4,9 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import { run, type RunResult } from '../support/run.ts';
-import { allPages, passagesOf, sentencesOf, wordsOf } from '../support/prose.ts';
+import { allPages, passagesOf, sentencesOf } from '../support/prose.ts';
 import { tempDir } from '../support/temp.ts';
+import { faultsIn, lengthOf, LONGEST, turnsOf } from '../support/turns.ts';
 
 const config = path.join(root, 'build', 'docs', 'cspell.json');
 const spell = (files: readonly string[]): Promise<RunResult> => {
@@ -46,44 +47,16 @@ describe('spelling', () => {
   });
 });
 
-/** Turns that a reader has to read twice, and what to write in their place. */
-const banned: ReadonlyArray<readonly [turn: RegExp, instead: string]> = [
-  [/\b(?:stands?|stood)\b(?!-| (?:for|in)\b)/i, 'is, exists'],
-  [/^Who [a-z]/, 'a client that …, whoever …'],
-  [/\blater wins\b/, 'a later layer overrides an earlier one'],
-  [/\b(?:is|are|was|were|be|been) told\b(?! (?:apart|from)\b)/, 'learns, gets'],
-  [/\baffair\b/, 'decides'],
-  [/\bone['’]s own\b/, 'your own'],
-  [/\b(?:of|on) (?:his|her) own\b/, 'of their own'],
-  [/\bWhat is no\b/, 'anything that is not'],
-  [/\bat the (?:most|least)\b/, 'at most, at least'],
-];
-
 /** What a run of `npm run prove` printed: figures, and no sentences. */
 const isFigures = (page: string, column: number | undefined): boolean =>
   page === 'docs/reliability.md' && column === 2;
-
-/** The most words that a sentence has. */
-const LONGEST = 30;
-
-const turnsOf = (sentence: string): string[] =>
-  banned.filter(([turn]) => turn.test(sentence)).map(([, instead]) => `write '${instead}'`);
-
-const lengthOf = (sentence: string): string[] => {
-  const { length } = wordsOf(sentence);
-  return length > LONGEST ? [`${length} words`] : [];
-};
 
 /** What is wrong with the sentences of the pages, headings apart: those may be questions. */
 function faults(of: (sentence: string) => string[]): string[] {
   return allPages().flatMap((page) =>
     passagesOf(page)
       .filter(({ isHeading, column }) => !isHeading && !isFigures(page, column))
-      .flatMap(({ text, line }) =>
-        sentencesOf(text).flatMap((sentence) =>
-          of(sentence).map((fault) => `${page}:${line}: ${fault}: ${sentence}`),
-        ),
-      ),
+      .flatMap(({ text, line }) => faultsIn(text, of).map((fault) => `${page}:${line}: ${fault}`)),
   );
 }
 
