@@ -15,6 +15,7 @@ import type { Keys } from '../keys.ts';
 import type { Leases } from './leases.ts';
 import { revisionOf, type TxnResponse } from '../gateway/messages.ts';
 import type { Mirror } from '../mirror/mirror.ts';
+import { outcomeUnknown, tooContended } from './refusals.ts';
 import type { RegistryStatus } from '../registry-status.ts';
 import { type Deadline, pause } from '../promises.ts';
 import { foundBy, transactionOf, type Write } from './transaction.ts';
@@ -48,13 +49,12 @@ export interface WritesOptions {
 }
 
 /**
- * The number of transactions at once. More are no faster, and each has its own connection, of which runtimes
- * keep about as many.
+ * The number of transactions at once. More are no faster, and each has its own connection, of which runtimes keep about as many.
  */
 const AT_ONCE = 64;
 /**
- * The longest wait of a write for others before it is sent, in milliseconds. Together with its own time, a
- * client that waits 10 seconds has its answer in time.
+ * The longest wait of a write for others before it is sent, in milliseconds. Together with its own time, a client that waits 10
+ * seconds has its answer in time.
  */
 const LINE_MS = 8000;
 
@@ -62,9 +62,7 @@ const LINE_MS = 8000;
 const MAX_TRIES = 50;
 /** The longest pause between two tries, in milliseconds. */
 const MAX_PAUSE_MS = 100;
-/**
- * The pause while the lease of an entry has ended and etcd has not removed the entry yet, in milliseconds.
- */
+/** The pause while the lease of an entry has ended and etcd has not removed the entry yet, in milliseconds. */
 const ENDING_MS = 50;
 /** The least time for finding out the outcome of a lost answer, in milliseconds. */
 const SETTLE_MS = 2000;
@@ -159,8 +157,8 @@ export function createWrites(options: WritesOptions): Writes {
   }
 
   /**
-   * Writes the decision of the mutation. Without a write, it returns the mutation's result for a state that
-   * the entry had since the mutation was asked for; undefined for a renewal.
+   * Writes the decision of the mutation. Without a write, it returns the mutation's result for a state that the entry had since the
+   * mutation was asked for; undefined for a renewal.
    * @param known the knowledge of the write before it.
    */
   async function write(
@@ -309,9 +307,9 @@ export function createWrites(options: WritesOptions): Writes {
       const isComplete = await progress.reach(raised, until - performance.now());
       if (isComplete && mirror.fillings === fillings) return;
     } catch (error) {
-      if (sent.revision === undefined) throw unknown(cause, error);
+      if (sent.revision === undefined) throw outcomeUnknown(cause, error);
     }
-    if (sent.revision === undefined) throw unknown(cause, undefined);
+    if (sent.revision === undefined) throw outcomeUnknown(cause, undefined);
   }
 
   return {
@@ -340,21 +338,4 @@ function unchanged(
 /** An id that no other write of any broker has. */
 function newId(): string {
   return randomBytes(9).toString('base64url');
-}
-
-function tooContended(name: string): BrokerError {
-  return new BrokerError(
-    'unavailable',
-    `Cannot store the entry '${name}': too many write it at the same time; try again`,
-    { retryAfter: 1 },
-  );
-}
-
-function unknown(cause: unknown, later: unknown): BrokerError {
-  const reasons = [cause, later].filter((error) => error instanceof Error).map(({ message }) => message);
-  return new BrokerError(
-    'outcome_unknown',
-    `The write may have been done or not: ${reasons.join('; then ')}`,
-    { cause },
-  );
 }

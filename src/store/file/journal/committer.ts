@@ -10,14 +10,11 @@ import { encodeRecord } from './records.ts';
 import type { WriteProblem } from '../write-problem.ts';
 
 /**
- * Group commit: changes that arrive while one batch is being made durable form the next. A change is applied
- * and settled only once its batch is durable.
+ * Group commit: changes that arrive while one batch is being made durable form the next. A change is applied and settled only once
+ * its batch is durable.
  */
 export interface Committer {
-  /**
-   * The state that a mutation of `name` must see although it is not durable yet; undefined when the durable
-   * state is the latest.
-   */
+  /** The state that a mutation of `name` must see although it is not durable yet; undefined when the durable one is the latest. */
   pending(name: string): Pending | undefined;
   /** Queues a change to its next revision; resolves once it is durable. */
   add(type: Change['type'], name: string, state?: NewState): Promise<MutationResult>;
@@ -34,10 +31,7 @@ export interface Committer {
   waitForRoom(error: Error): void;
   /** Why a commit in progress is late; undefined when none is. */
   readonly late: string | undefined;
-  /**
-   * Runs `task` while no batch is being written; batches wait meanwhile. It rejects once writes are refused
-   * for good.
-   */
+  /** Runs `task` while no batch is being written; batches wait meanwhile. It rejects once writes are refused for good. */
   between<T>(task: () => Promise<T>): Promise<T>;
   /** Resolves when no batch is queued or being written. */
   drained(): Promise<void>;
@@ -57,8 +51,8 @@ export interface CommitterOptions {
   /** Called with the time until each batch was durable, in seconds. */
   readonly onDurable: (seconds: number) => void;
   /**
-   * Called when the disk is full and no append is in progress: it removes files that can be spared. True when
-   * another attempt to append makes sense. It must not reject.
+   * Called when the disk is full and no append is in progress: it removes files that can be spared. True when another attempt to
+   * append makes sense. It must not reject.
    */
   readonly makeRoom: () => Promise<boolean>;
   readonly log: (level: 'info' | 'error', message: string) => void;
@@ -232,10 +226,7 @@ export function createCommitter(options: CommitterOptions): Committer {
     stopFlying(`${step === 'sync' ? 'syncing' : 'writing'} ${journal().path} failed: ${messageOf(error)}`);
   }
 
-  /**
-   * The bytes may have reached the disk, and a restart then finds them: whether the write happened is unknown
-   * until then.
-   */
+  /** The bytes may have reached the disk, and a restart then finds them: whether the write happened is unknown until then. */
   function stopFlying(reason: string, saved = true): void {
     const refused = stop(reason, saved);
     const unknown = new BrokerError(
