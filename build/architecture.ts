@@ -2,8 +2,10 @@ import { isBuiltin } from 'node:module';
 import path from 'node:path';
 import type { Import, ParsedFile } from './imports.ts';
 import {
+  fullFolders,
   layers,
   longFiles,
+  maxFiles,
   maxLines,
   portable,
   portableModules,
@@ -31,6 +33,7 @@ export function findBreaches(files: ParsedFiles): string[] {
     ...unloaded.flatMap(({ from, never }) => loadBreaches(from, never, files)),
     ...findCycles(files),
     ...Object.entries(files).flatMap(([file, { lines }]) => lengthBreaches(file, lines)),
+    ...folderBreaches(sources),
   ];
 }
 
@@ -124,4 +127,19 @@ function findCycles(files: ParsedFiles): string[] {
 function lengthBreaches(file: string, lines: number): string[] {
   if (lines <= maxLines || longFiles[file]) return [];
   return [`${file} has ${lines} lines; ${maxLines} is the most, or a reason in build/layers.ts`];
+}
+
+/** Folders of `src/` whose files do not show an order any more. */
+function folderBreaches(files: readonly string[]): string[] {
+  const folders = new Map<string, number>();
+  for (const file of files) {
+    const folder = path.posix.dirname(file);
+    folders.set(folder, (folders.get(folder) ?? 0) + 1);
+  }
+  return [...folders]
+    .filter(([folder, count]) => folder.startsWith('src/') && count > maxFiles && !fullFolders[folder])
+    .map(
+      ([folder, count]) =>
+        `${folder} has ${count} files; ${maxFiles} is the most: order them in subfolders, or give a reason in build/layers.ts`,
+    );
 }

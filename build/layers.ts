@@ -100,3 +100,11 @@ export const maxLines = 350;
 
 /** Files that may be longer, with the reason. */
 export const longFiles: Readonly<Record<string, string>> = {};
+
+/** The most source files in one folder of `src/`; files of subfolders do not count. */
+export const maxFiles = 15;
+
+/** Folders that may hold more, with the reason. */
+export const fullFolders: Readonly<Record<string, string>> = {
+  'src/cli/commands': 'a file for each command, under its name',
+};

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { findBreaches } from '../build/architecture.ts';
 import { parse, type Sources } from '../build/imports.ts';
-import { longFiles } from '../build/layers.ts';
+import { fullFolders, longFiles, maxFiles } from '../build/layers.ts';
 import { root } from '../build/root.ts';
 import { listFiles } from '../build/stamp.ts';
 
@@ -27,9 +27,19 @@ describe('the architecture of this tree', () => {
   });
 
   it('has reasons only for files that still exist', () => {
-    const standing = readSources('src', 'build', 'test');
+    const present = readSources('src', 'build', 'test');
     assert.deepEqual(
-      Object.keys(longFiles).filter((file) => !standing[file]),
+      Object.keys(longFiles).filter((file) => !present[file]),
+      [],
+    );
+  });
+
+  it('has reasons only for folders that still hold too many files', () => {
+    const files = Object.keys(readSources('src'));
+    const filesIn = (folder: string): number =>
+      files.filter((file) => path.posix.dirname(file) === folder).length;
+    assert.deepEqual(
+      Object.keys(fullFolders).filter((folder) => filesIn(folder) <= maxFiles),
       [],
     );
   });
@@ -155,6 +165,10 @@ describe('findBreaches()', () => {
       /circle: src\/config\/a\.ts > src\/config\/b\.ts > src\/config\/a\.ts/,
     ],
     'a long file': [{ 'src/config/a.ts': '\n'.repeat(351) }, /config\/a\.ts has 351 lines; 350 is the most/],
+    'a folder without order': [
+      Object.fromEntries(Array.from({ length: 16 }, (_, n) => [`src/config/a/${n}.ts`, ''])),
+      /src\/config\/a has 16 files; 15 is the most/,
+    ],
     'a long test': [{ 'test/a.test.ts': '\n'.repeat(351) }, /test\/a\.test\.ts has 351 lines/],
   };
   for (const [what, [sources, message]] of Object.entries(refused)) {
