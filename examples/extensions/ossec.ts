@@ -128,8 +128,8 @@ async function replaceFile(file: string, text: string): Promise<void> {
 }
 
 /**
- * A key whose server could not be restarted is as good as any, and the caller could not ask for it again: the call
- * succeeds, and the failure stands in the broker's log.
+ * Restarts the server. A failure is only logged, and the call succeeds: the key is as good as any, and the
+ * caller could not ask for it again.
  */
 async function restart({ config, withLock, log }: ExtensionRequest): Promise<void> {
   const { restart: command = [] } = config;

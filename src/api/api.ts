@@ -91,6 +91,7 @@ interface Served {
 /** The most event streams at a time: of one access key, and in all (security page). */
 const streamLimits = { perHolder: 64, overall: 1000 };
 
+/** Creates the API over the given modules and registry; it opens nothing, and closes nothing. */
 export function createApi(options: ApiOptions): Api {
   const { modules, log, measures, ownNames = [], amendKeys = (keys) => keys } = options;
   const { findExtension = async () => undefined, audit = createAudit(noSink) } = options;

@@ -22,6 +22,7 @@ export interface Readiness {
   readonly warnings: readonly Warning[];
 }
 
+/** A problem that needs attention although its check is ok. */
 export interface Warning {
   /** The name for programs: the check that found it. */
   readonly id: string;

@@ -11,6 +11,7 @@ import { checkServices, loadConfiguration } from './opening/configuration.ts';
 import { closeToOthers } from './opening/file-permissions.ts';
 import { prepareFolder } from './opening/prepare-folder.ts';
 
+/** The result of {@link addToConfiguration}. */
 export interface Additions {
   /** The paths of added values, such as `ossec._access_key`. */
   readonly added: readonly string[];

@@ -74,6 +74,10 @@ export interface ListenOptions {
 /** The attempts to find a port that is free for both TCP and UDP, where any port will do. */
 const PORT_ATTEMPTS = 20;
 
+/**
+ * Opens the API's server (TCP) and discovery's sockets (UDP) on one port number.
+ * @throws BrokerError `unavailable` when a port is taken or may not be opened; `invalid_config` for a bad certificate.
+ */
 export async function listen(options: ListenOptions): Promise<Listeners> {
   const certificate = await loadCertificate(options.api, options.file, options.log, options.shared);
   for (let attempt = 1; ; attempt++) {

@@ -135,6 +135,7 @@ export async function resolveFile(file: string): Promise<string> {
   return await realpath(absolute);
 }
 
+/** Whether this process runs as root; false on Windows. */
 export function runsAsRoot(): boolean {
   return process.getuid?.() === 0;
 }

@@ -14,6 +14,7 @@ export interface Layers {
   readonly options?: JsonObject | undefined;
 }
 
+/** The merged layers of a configuration. */
 export interface Configuration {
   /** All layers merged: the configuration that the broker runs with. */
   readonly effective: Config;

@@ -40,6 +40,7 @@ export function findHome(env: Environment = process.env): Home {
   return own === undefined ? homeAt(root) : { ...homeAt(own), fallbackFor: root };
 }
 
+/** The paths of a tree with the root `root`. */
 export function homeAt(root: string): Home {
   return {
     root,

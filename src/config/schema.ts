@@ -7,6 +7,7 @@ import { isEndpoint, isPrefix } from '../protocol/addresses/endpoint.ts';
 import { accessKeyProblem } from './access-key.ts';
 import { moduleKeyProblem, sectionKeyProblem, strayKeyProblem } from './access-key-problems.ts';
 
+/** The levels of the log, the most important first; each includes those before it. */
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 /**

@@ -33,6 +33,7 @@ export interface Extensions {
 /** How long a check of the folders above an extension is valid, in milliseconds. */
 const LOOK_EVERY_MS = 1000;
 
+/** Creates the lookup of extensions; it starts no process before the first call. */
 export function createExtensions(options: ExtensionsOptions): Extensions {
   let { config: modules } = options;
   const loaded = new Map<string, LoadedExtension>();

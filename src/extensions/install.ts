@@ -4,6 +4,7 @@ import { BrokerError } from '../protocol/errors.ts';
 import { reasonOf } from '../protocol/system-errors.ts';
 import { describe, type ExtensionKind, extensionsIn } from './lookup.ts';
 
+/** An extension in the extension directory. */
 export interface Installed {
   /** Its path in the extension directory. */
   readonly path: string;

@@ -20,6 +20,7 @@ export type StandardResult<TOutput> =
   | { readonly value: TOutput; readonly issues?: undefined }
   | { readonly issues: readonly StandardIssue[] };
 
+/** One mistake that a schema found. */
 export interface StandardIssue {
   readonly message: string;
   /** The keys that lead to the wrong value; absent or empty: the parameters as a whole. */

@@ -120,6 +120,7 @@ export class BrokerError extends Error {
   }
 }
 
+/** Whether a value is one of the error codes. */
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(kinds, value);
 }

@@ -8,6 +8,7 @@ export interface Logger {
   error(message: string, fields?: LogFields): void;
 }
 
+/** The named values of a line of the log; undefined ones are left out. */
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
 /** Whether a value can be used as a {@link Logger}. */

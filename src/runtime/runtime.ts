@@ -140,6 +140,7 @@ export interface ServeOptions {
   fetch(request: Request, connection: ConnectionInfo): Response | Promise<Response>;
 }
 
+/** A server that {@link Runtime.serve} opened. */
 export interface HttpServer {
   /** The port it listens on. */
   readonly port: number;
@@ -188,6 +189,7 @@ export interface SecureFetchOptions {
   readonly key?: string;
 }
 
+/** A `fetch` with its own connections. */
 export interface SecureFetch {
   fetch(url: string, init: RequestInit): Promise<Response>;
   /** Closes the kept connections. */
@@ -232,6 +234,7 @@ export interface Exchange {
   accept(fingerprint: string): void;
 }
 
+/** The answer to an exchange. */
 export interface ExchangeAnswer {
   /** The certificate of the connection that carried the answer. */
   readonly certificate: PeerCertificate;
@@ -249,6 +252,7 @@ export interface Channel {
   close(): void;
 }
 
+/** A request on a channel. */
 export interface ChannelRequest {
   readonly method: string;
   /** The path with its query, such as `/services/Get`. */
@@ -258,6 +262,7 @@ export interface ChannelRequest {
   readonly signal?: AbortSignal;
 }
 
+/** The beginning of an answer on a channel. */
 export interface ChannelResponse {
   readonly status: number;
   /** The value of a header, or undefined; names in lower case. */

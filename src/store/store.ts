@@ -38,6 +38,7 @@ export interface Guard {
   check(current: Entry | undefined): void;
 }
 
+/** The result of {@link Store.mutate}. */
 export interface MutationResult {
   /** The entry after the mutation; absent when it does not exist. */
   readonly entry?: Entry;
@@ -54,6 +55,7 @@ export interface ListOptions {
   readonly limit?: number;
 }
 
+/** One page of {@link Store.list}. */
 export interface Page {
   /** In the byte order of their names. */
   readonly entries: readonly Entry[];
@@ -79,6 +81,7 @@ export interface WatchOptions {
   readonly onBehind?: () => void;
 }
 
+/** Whether a store accepts writes now. */
 export interface StoreHealth {
   readonly writable: boolean;
   /** Why writes are refused, for people. */
@@ -189,4 +192,5 @@ export interface Reset {
   readonly revision: number;
 }
 
+/** An item of {@link Store.watch}. */
 export type WatchItem = Change | Reset;

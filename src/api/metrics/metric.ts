@@ -12,6 +12,7 @@ export interface Metric {
   readonly samples: readonly Sample[];
 }
 
+/** One value of a metric. */
 export interface Sample {
   readonly labels?: Labels;
   /** A number, or the counts of a histogram. */

@@ -21,6 +21,7 @@ export interface BrokerAudit {
   close(): void;
 }
 
+/** The state of the trail for the health check. */
 export interface AuditState extends AuditCounts {
   /** The file of the trail; undefined for the log. */
   readonly file: string | undefined;

@@ -52,6 +52,7 @@ function rendered(seq: number, record: AuditRecord): Rendered {
   return { record, seq, bytes: Buffer.from(lineOf(seq, record)) };
 }
 
+/** Opens a trail. A file that cannot be opened is tried again later, while its lines wait. */
 export function openTrail(options: TrailOptions): Trail {
   const { log, file: path, retryMs = 1000, waitingBytes = 1024 * 1024 } = options;
   const file = createTrailFile(options);

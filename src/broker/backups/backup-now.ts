@@ -7,6 +7,7 @@ import { silentLogger } from '../../protocol/logger.ts';
 import { loadConfiguration } from '../opening/configuration.ts';
 import { openLiveConfiguration } from '../opening/live-configuration.ts';
 
+/** A backup that was made. */
 export interface BackupMade {
   readonly path: string;
   readonly revision: number;

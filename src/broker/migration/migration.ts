@@ -19,6 +19,7 @@ export interface MigrationOptions {
   readonly signal: AbortSignal;
 }
 
+/** How far a migration has come. */
 export interface MigrationProgress {
   readonly step: 'read' | 'copied' | 'verified';
   readonly done: number;
@@ -26,6 +27,7 @@ export interface MigrationProgress {
   readonly total?: number;
 }
 
+/** The result of a migration. */
 export interface Migrated {
   /**
    * - `moved`: the whole registry.

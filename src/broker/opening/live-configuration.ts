@@ -24,6 +24,7 @@ export interface LiveConfiguration {
   reload(check: (next: Config) => Promise<void>): Promise<Reloaded>;
 }
 
+/** The result of a reload. */
 export interface Reloaded {
   readonly before: Config;
   /** The options with another value in the file that become valid at the next start. */

@@ -26,6 +26,7 @@ export interface ExtensionRequest {
   withLock<T>(name: string, work: () => Promise<T> | T): Promise<T>;
 }
 
+/** Writes lines to the broker's log, one for each call of a function. */
 export interface ExtensionLog {
   debug(message: string): void;
   info(message: string): void;

@@ -3,6 +3,7 @@ import { BrokerError } from '../errors.ts';
 /** The port of the API (TCP) and of discovery (UDP), unless another is given. */
 export const DEFAULT_PORT = 20443;
 
+/** The address of a broker. */
 export interface HostPort {
   /** A host name or an IP address, IPv6 without brackets. */
   readonly host: string;

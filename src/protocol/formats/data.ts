@@ -3,6 +3,7 @@ import { parseJson } from './json.ts';
 
 /** Any JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
+/** A JSON object. */
 export interface JsonObject {
   readonly [key: string]: Json;
 }
@@ -155,6 +156,7 @@ export function checkData(data: EntryData): EntryData {
   return data;
 }
 
+/** Whether a value is an object, and neither null nor an array. */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

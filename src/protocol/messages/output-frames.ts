@@ -9,6 +9,7 @@ import type { Head, Part } from './extension-frames.ts';
  */
 export const FRAMES_TYPE = 'application/x-bpbroker-frames';
 
+/** One frame of an answer. */
 export type OutputFrame =
   | { readonly head: Head }
   | Part

@@ -19,11 +19,13 @@ export interface LockParams {
   readonly lock?: string | undefined;
   readonly lock_revision?: number | undefined;
 }
+/** Parameters that all writes of data share. */
 export interface WriteParams extends LockParams {
   readonly name: string;
   readonly data: unknown;
   readonly ttl?: number | undefined;
 }
+/** Parameters of `Register`. */
 export interface RegisterParams extends WriteParams {
   readonly if_same?: boolean | undefined;
   /** The longest wait until no entry has the name, in the order of the requests; default: no wait. */
@@ -37,15 +39,18 @@ export interface RegisterParams extends WriteParams {
   /** Whether it is the client's last request, so that no place is kept for the client. */
   readonly final?: boolean | undefined;
 }
+/** Parameters of `Replace`. */
 export interface ConditionalParams extends WriteParams {
   readonly if_revision?: number | undefined;
 }
+/** Parameters of `Update`. */
 export interface UpdateParams extends Omit<ConditionalParams, 'data'> {
   /** Absent where the request only removes members. */
   readonly data?: unknown;
   /** The members to remove before the data is merged in. */
   readonly unset?: readonly MemberPath[] | undefined;
 }
+/** Parameters of `Delete`: a name or a prefix. */
 export interface DeleteParams extends LockParams {
   readonly name?: string | undefined;
   /** Instead of the name: all entries whose names start with this. */
@@ -54,14 +59,17 @@ export interface DeleteParams extends LockParams {
   readonly after?: string | undefined;
   readonly if_revision?: number | undefined;
 }
+/** Parameters of `Renew`. */
 export interface RenewParams {
   readonly name: string;
   readonly if_revision?: number | undefined;
 }
+/** Parameters of `Get`. */
 export interface GetParams {
   readonly name: string;
   readonly wait?: number | undefined;
 }
+/** Parameters of `List`. */
 export interface ListParams {
   readonly prefix?: string | undefined;
   readonly after?: string | undefined;
@@ -71,6 +79,7 @@ export interface ListParams {
   /** Whether the answer has the entries besides their count; default true. */
   readonly entries?: boolean | undefined;
 }
+/** Parameters of `Watch`. */
 export interface WatchParams {
   readonly name?: string | undefined;
   readonly prefix?: string | undefined;

@@ -14,6 +14,7 @@ export interface NetworkInterface {
   readonly zone: string;
 }
 
+/** An IPv4 address of an interface. */
 export interface Ipv4Address {
   readonly address: string;
   readonly netmask: string;
@@ -86,6 +87,7 @@ export function isLoopback(address: string): boolean {
   return address === '::1' || /^127\.\d+\.\d+\.\d+$/.test(address);
 }
 
+/** An address without its zone. */
 export function withoutZone(address: string): string {
   return address.replace(/%.*$/, '');
 }

@@ -22,12 +22,14 @@ export interface UdpOptions {
   onError?(error: Error): void;
 }
 
+/** The sender or receiver of a datagram. */
 export interface UdpPeer {
   /** IP address; a link-local one carries its zone, except under Deno, which leaves it out. */
   readonly address: string;
   readonly port: number;
 }
 
+/** An open UDP socket. */
 export interface UdpSocket {
   readonly port: number;
   /**

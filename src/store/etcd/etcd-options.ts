@@ -10,6 +10,7 @@ import type { EtcdFetch } from './gateway/gateway.ts';
 import { isEndpoint, isPrefix } from '../../protocol/addresses/endpoint.ts';
 import type { StateLimits } from '../memory/registry-state.ts';
 
+/** The options of `etcdStore`. */
 export interface EtcdStoreOptions extends StateLimits {
   /**
    * The members' client URLs, such as `https://10.0.0.1:2379`, in the order of preference. After a failure

@@ -30,6 +30,7 @@ import { createWrites } from './writes/writes.ts';
 export type { EtcdStoreOptions } from './etcd-options.ts';
 export type { EtcdFetch } from './gateway/gateway.ts';
 
+/** The registry that {@link etcdStore} opens. */
 export interface EtcdStore extends Store {
   /** Identifies this registry; all its brokers share it. Empty until {@link EtcdStore.ready}. */
   readonly id: string;

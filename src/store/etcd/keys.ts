@@ -29,6 +29,7 @@ export interface Keys {
   nameOf(key: string): string | undefined;
 }
 
+/** The keys from `key` up to, but without, `range_end`; base64. */
 export interface Range {
   readonly key: string;
   readonly range_end: string;
@@ -64,10 +65,12 @@ function rangeOf(prefix: string): Range {
   return { key: encode(prefix), range_end: end.toString('base64') };
 }
 
+/** A text in base64 of its UTF-8. */
 export function encode(text: string): string {
   return Buffer.from(text, 'utf8').toString('base64');
 }
 
+/** The text of {@link encode}. */
 export function decode(base64: string): string {
   return Buffer.from(base64, 'base64').toString('utf8');
 }

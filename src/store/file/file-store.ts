@@ -20,6 +20,7 @@ import { createDiskReserve } from './document/disk-reserve.ts';
 import { createCompactor, type FileEdits, type WrittenBackup } from './document/compactor.ts';
 import { createCompactionPolicy } from './document/compaction-policy.ts';
 
+/** The options of {@link openFileStore}. */
 export interface FileStoreOptions extends StateLimits {
   /**
    * The configuration file, whose key `services` holds the entries. The caller holds its lock (`lock.ts`).
@@ -55,6 +56,7 @@ export interface FileStoreOptions extends StateLimits {
   readonly onStep?: (step: string) => void;
 }
 
+/** The registry in one file and its journals. */
 export interface FileStore extends Store {
   /** Identifies this registry; kept in the file. */
   readonly id: string;

@@ -7,6 +7,7 @@ import { resolveFile } from '../../config/atomic-write.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 
+/** A lock that this process holds. */
 export interface FileLock {
   release(): Promise<void>;
 }

@@ -267,6 +267,7 @@ function acceptEdits(recovered: Recovered, index: EntryIndex, history: History |
   };
 }
 
+/** Removes journals; a missing one is not an error. */
 export async function removeJournals(paths: readonly string[]): Promise<void> {
   for (const journal of paths) await rm(journal, { force: true });
 }

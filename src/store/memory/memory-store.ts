@@ -5,6 +5,7 @@ import { stateOf } from './new-entry.ts';
 import { ENTRY_BYTES, textOf } from './entry-size.ts';
 import { createRegistryState, type RegistryState, type StateLimits } from './registry-state.ts';
 
+/** The options of {@link memoryStore}. */
 export interface MemoryStoreOptions extends StateLimits {
   /** The most bytes of all entries: for each its name and data as JSON, and 512 more. Default 128 MiB. */
   readonly maxBytes?: number;

@@ -24,6 +24,7 @@ export interface RestoreOptions {
   readonly onStep?: (step: string) => void;
 }
 
+/** The result of {@link restoreBackup}. */
 export interface Restored {
   /** The time of the backup: ISO 8601, UTC. */
   readonly taken: string;
