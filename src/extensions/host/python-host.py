@@ -1,7 +1,7 @@
 """Runs one Python extension for bpbroker, in a process of its own (docs/extensions.md, "Hosts").
 
-The broker sends calls as lines of JSON on standard input; answers go back on standard output, each behind a mark. Both are
-taken out of the extension's reach: what it prints goes to standard error, and so to the broker's log.
+The broker sends calls as lines of JSON on standard input; answers go back on standard output, each after a mark. The
+extension itself can use neither: its own output goes to standard error, and so to the broker's log.
 """
 
 import sys
@@ -42,7 +42,7 @@ current = None
 
 
 class BrokerError(Exception):
-    """What the broker refused, with the code and the HTTP status of its error table."""
+    """A refusal of the broker, with the code and the HTTP status of its error table."""
 
     def __init__(self, code, status, message):
         super().__init__(message)
@@ -58,7 +58,7 @@ def send(**frame):
 
 
 def read():
-    """Reads in a thread of its own, so that the process ends with its broker whatever the extension is doing."""
+    """Reads in a separate thread: the process then ends with its broker, whatever the extension is doing."""
     for line in requests:
         frame = json.loads(line)
         if frame["type"] == "call":
@@ -88,7 +88,7 @@ ask.count = 0
 
 
 class RLock:
-    """A lock among all calls of Python extensions, whichever process they run in."""
+    """A lock among all calls of Python extensions, in any process."""
 
     def __enter__(self):
         ask({"lock": ""})
@@ -186,7 +186,7 @@ class Log:
 
 
 class RequestHandler:
-    """What a method is called with. It answers by setting `data`, or `status` and `status_message`."""
+    """The argument of a method, which answers by setting `data`, or `status` and `status_message`."""
 
     def __init__(self, call):
         self.method = call["method"]
@@ -214,7 +214,7 @@ sys.modules["bpbroker"] = bpbroker
 
 
 class SourceLoader(importlib.machinery.SourceFileLoader):
-    """Loads what the owner wrote: byte code beside it may be another's, and is neither read nor written."""
+    """Loads sources only. Another user may have written the byte code beside them: it is neither read nor written."""
 
     def get_code(self, fullname):
         path = self.get_filename(fullname)
@@ -222,7 +222,7 @@ class SourceLoader(importlib.machinery.SourceFileLoader):
 
 
 def own_finder(path):
-    """Finds modules within the extension directory alone: sources, and libraries in machine code."""
+    """Finds modules only within the extension directory: sources, and libraries in machine code."""
     if not (os.path.realpath(path) + os.sep).startswith(os.path.realpath(directory) + os.sep):
         raise ImportError(path + " is not within the extension directory", path=path)
     return importlib.machinery.FileFinder(
@@ -246,7 +246,7 @@ def load():
 
 
 def methods_of(module):
-    """Only what the module itself defines: what it imports is not offered to the network."""
+    """Only methods that the module itself defines: imported ones are not offered to the network."""
     functions = inspect.getmembers(module, inspect.isfunction)
     return {key: value for key, value in functions if value.__module__ == name and not key.startswith("_")}
 
