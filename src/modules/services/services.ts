@@ -100,7 +100,7 @@ async function registerEntry(store: Store, queues: Queues, p: RegisterParams, ca
   const { name, wait = 0, waited = 0, ticket, final = false, if_same: ifSame = false } = p;
   const own = writeOf(p, call);
   const guard = guardOf(p);
-  // A wait of 0 is one as well: that of a client whose time is over.
+  // A wait of 0 counts as well: the time of its client has ended.
   if (p.wait === undefined)
     refuseGiven(p, ['waited', 'ticket', 'final'], "without 'wait': give how long to wait, such as '30s'");
   if (wait === 0) {
