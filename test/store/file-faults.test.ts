@@ -32,9 +32,10 @@ interface Fact {
 }
 
 /** Runs the writer with `inject` (strace's words); then every acknowledged write must be stored. */
-async function underFault(inject: string, rewriteAfter = 0, writes = 8): Promise<Fact[]> {
+async function underFault(inject: string, rewriteAfter = 0, writes = 8, bytes = 0): Promise<Fact[]> {
   const dir = tempDir();
-  const call = inject.split(':')[0] ?? '';
+  const injections = inject.split(' ');
+  const calls = injections.map((one) => one.split(':')[0]).join(',');
   const tracer = [
     'env',
     'UV_THREADPOOL_SIZE=1',
@@ -44,12 +45,11 @@ async function underFault(inject: string, rewriteAfter = 0, writes = 8): Promise
     '-o',
     '/dev/null',
     '-e',
-    `trace=${call}`,
-    '-e',
-    `inject=${inject}`,
+    `trace=${calls}`,
+    ...injections.flatMap((one) => ['-e', `inject=${one}`]),
   ];
   const { stdout, stderr, code } = await outputOf(
-    startScript('faults.child', [dir, String(writes), String(rewriteAfter)], tracer),
+    startScript('faults.child', [dir, String(writes), String(rewriteAfter), String(bytes)], tracer),
   );
   assert.equal(code, 0, stderr);
   const facts = stdout
@@ -136,6 +136,31 @@ describe('an I/O error', { skip: noStrace || (!isNode && 'counts the system call
       'outcome_unknown',
       ...Array.from({ length: 5 }, () => 'unavailable'),
     ]);
+  });
+
+  describe('of the spare room behind a frame that makes the journal grow', () => {
+    // A long frame is written by the thread that writes the spare room behind it, so that is the second call.
+    const writes = (inject: string): Promise<Fact[]> => underFault(inject, 0, 3, 100_000);
+
+    it('ends writing for good, with the write that wanted it', async () => {
+      const facts = await writes('pwrite64:error=EIO:when=2');
+      assert.deepEqual(outcomes(facts), ['outcome_unknown', 'unavailable', 'unavailable']);
+      assert.equal(facts.find(({ n }) => n === 1)?.shown, false);
+      assert.match(facts.at(-1)?.health?.reason ?? '', /read-only since .*EIO.*restart the broker/);
+    });
+
+    for (const inject of ['pwrite64:error=ENOSPC:when=2', 'pwrite64:retval=0:when=2']) {
+      it(`costs no write where there is no room for it: ${inject}`, async () => {
+        const facts = await writes(inject);
+        assert.deepEqual(outcomes(facts), ['ok', 'ok', 'ok']);
+        assert.deepEqual(facts.at(-1)?.health, { writable: true });
+      });
+    }
+
+    it('ends writing for good where what was written of it cannot be cut off', async () => {
+      const facts = await writes('pwrite64:error=ENOSPC:when=2 ftruncate:error=EIO');
+      assert.deepEqual(outcomes(facts), ['outcome_unknown', 'unavailable', 'unavailable']);
+    });
   });
 
   for (const when of [1, 2, 3, 4, 5, 6]) {
