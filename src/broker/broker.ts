@@ -275,8 +275,10 @@ function compose(parts: Parts): Broker {
 
   async function reload(): Promise<void> {
     let certificate: Certificate | undefined;
+    let letFormerGo: (() => Promise<void>) | undefined;
     const { before, needRestart } = await configuration.reload(async (next) => {
       certificate = await loadCertificate(next.api, parts.file, log, shared);
+      letFormerGo = await parts.trailLock.take(next._audit);
     });
     const now = configuration.effective;
     await closeToOthers(parts.file, configuration.written, log);
@@ -289,6 +291,7 @@ function compose(parts: Parts): Broker {
     }
     if (certificate) await open?.renew({ certificate, discovery });
     trail.configure(now._audit);
+    await letFormerGo?.();
     health.checkSoon();
     for (const problem of unknownOptions(configuration.written)) log.warn(problem, { file: parts.file });
     if (needRestart.length > 0) {

@@ -1,15 +1,54 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { readExposition, valueOf } from '../support/exposition.ts';
-import type { RunningBroker } from '../support/programs.ts';
+import { launchers, type RunningBroker } from '../support/programs.ts';
 import { unmount } from '../support/teardown.ts';
 import { tempDir } from '../support/temp.ts';
 import { gaps, readTrail } from '../support/trail.ts';
 import { waitFor } from '../support/wait.ts';
-import { begin, call, type Day, get, noMount, ready, replace, unix } from './audit-support.ts';
+import { begin, call, config, type Day, get, noMount, ready, replace, unix } from './audit-support.ts';
+import { skipOf } from './support.ts';
+
+describe('an audit trail that another broker writes', { skip: unix }, () => {
+  for (const launcher of launchers) {
+    it(
+      `is refused at the start and at a reload, and taken once it is free: ${launcher.name}`,
+      { skip: skipOf(launcher) },
+      async () => {
+        const { broker, trail } = await begin({}, {}, launcher);
+        const taken = new RegExp(
+          `Another broker \\(pid ${broker.pid}\\) writes the audit trail ${trail}: give each a file of its own, '_audit\\.file'`,
+        );
+        await assert.rejects(begin({ file: trail }, {}, launcher), taken);
+
+        const other = await begin({}, {}, launcher);
+        const edited = { ...config({ file: trail }), api: { listen_port: 0 } };
+        writeFileSync(other.broker.configFile, JSON.stringify(edited));
+        process.kill(other.broker.pid, 'SIGHUP');
+        await waitFor('the refusal', () => taken.test(other.broker.stderr()));
+        await replace(other.broker, 'still/its/own');
+        const entries = (at: string): (string | undefined)[] => readTrail(at).map(({ entry }) => entry);
+        assert.ok(entries(other.trail).includes('still/its/own'));
+        assert.ok(!entries(trail).includes('still/its/own'));
+
+        // However it ended.
+        await broker.kill();
+        process.kill(other.broker.pid, 'SIGHUP');
+        await waitFor('the reload', () => /options were taken over anew/.test(other.broker.stderr()));
+        await replace(other.broker, 'now/here');
+        assert.ok(entries(trail).includes('now/here'));
+        // What it has left is free.
+        const third = await begin({ file: other.trail }, {}, launcher);
+        await third.broker.stop();
+        await other.broker.stop();
+        assert.ok(!existsSync(`${trail}.lock`));
+      },
+    );
+  }
+});
 
 describe('an audit trail on a disk that is full', { skip: unix || noMount }, () => {
   /** A broker whose trail is on a disk of its own, and what fills and frees that. */

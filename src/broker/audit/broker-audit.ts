@@ -48,6 +48,12 @@ export interface BrokerAuditOptions {
 /** The defaults of `_audit.max_bytes` and `_audit.keep`. */
 const defaults = { maxBytes: 64 * 1024 * 1024, keep: 10 };
 
+/** The file of a trail. Default: beside the broker's configuration `file`, `bpbroker.audit.jsonl` for `bpbroker.json`. */
+export function trailPath(file: string, { file: given }: AuditConfig): string {
+  const { dir, name } = path.parse(path.resolve(file));
+  return given === undefined ? path.join(dir, `${name}.audit.jsonl`) : path.resolve(given);
+}
+
 /** A trail that is open. */
 interface Open {
   write(record: AuditRecord): Promise<boolean>;
@@ -61,15 +67,10 @@ export function createBrokerAudit(options: BrokerAuditOptions): BrokerAudit {
   let lines = 0;
   let lost = 0;
 
-  function pathOf({ file }: AuditConfig): string {
-    const { dir, name } = path.parse(path.resolve(options.file));
-    return file === undefined ? path.join(dir, `${name}.audit.jsonl`) : path.resolve(file);
-  }
-
   function begin(next: AuditConfig): Open {
     if (next.to === 'log') return { write: toLog };
     const trail = openTrail({
-      file: pathOf(next),
+      file: trailPath(options.file, next),
       maxBytes: next.max_bytes ?? defaults.maxBytes,
       keep: next.keep ?? defaults.keep,
       log,
@@ -137,7 +138,7 @@ export function createBrokerAudit(options: BrokerAuditOptions): BrokerAudit {
       return {
         lines,
         lost,
-        file: config.to === 'file' ? pathOf(config) : undefined,
+        file: config.to === 'file' ? trailPath(options.file, config) : undefined,
         isRequired: config.required === true,
         problem: trail?.problem(),
         waiting: trail?.waiting ?? 0,

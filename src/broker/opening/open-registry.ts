@@ -5,6 +5,7 @@ import type { LogFields, Logger } from '../../protocol/logger.ts';
 import { openFileStore } from '../../store/file/file-store.ts';
 import { acquireLock } from '../../store/file/lock.ts';
 import type { BrokerStore, SharedRegistry } from './broker-store.ts';
+import { createTrailLock, type TrailLock } from '../audit/trail-lock.ts';
 import { closeToOthers } from './file-permissions.ts';
 import { prepareFolder } from './prepare-folder.ts';
 import { openLiveConfiguration, type LiveConfiguration } from './live-configuration.ts';
@@ -15,7 +16,9 @@ export interface OpenedRegistry {
   readonly store: BrokerStore;
   /** The shared part of a registry that other brokers serve too. */
   readonly shared: SharedRegistry | undefined;
-  /** Releases the file; the store must have been closed before. */
+  /** Of the file of the audit trail. */
+  readonly trailLock: TrailLock;
+  /** Releases the files; the store and the trail must have been closed before. */
   release(): Promise<void>;
 }
 
@@ -36,10 +39,16 @@ export async function openRegistry(
 ): Promise<OpenedRegistry> {
   await prepareFolder(file);
   const lock = await acquireLock(file);
+  const trailLock = createTrailLock(file, log);
+  const releaseLocks = async (): Promise<void> => {
+    await trailLock.release();
+    await lock.release();
+  };
   try {
     const configuration = await openLiveConfiguration({ file, options, log });
     const { document, edits } = configuration;
     onOptions(configuration.effective);
+    await trailLock.take(configuration.effective._audit);
     for (const problem of unknownOptions(configuration.written)) log.warn(problem, { file });
     await closeToOthers(file, document?.options, log);
     if (configuration.effective._store.driver === 'etcd') {
@@ -48,9 +57,9 @@ export async function openRegistry(
       await sayOpened({ file, driver: 'etcd', ...logFieldsOf(configuration.effective._store) }, store, log);
       const letGo = async (): Promise<void> => {
         release();
-        await lock.release();
+        await releaseLocks();
       };
-      return { configuration, store, shared, release: letGo };
+      return { configuration, store, shared, trailLock, release: letGo };
     }
     const store = await openFileStore({
       file,
@@ -62,9 +71,9 @@ export async function openRegistry(
       log: (level, message) => log[level](message),
     });
     await sayOpened({ file }, store, log);
-    return { configuration, store, shared: undefined, release: () => lock.release() };
+    return { configuration, store, shared: undefined, trailLock, release: releaseLocks };
   } catch (error) {
-    await lock.release();
+    await releaseLocks();
     throw error;
   }
 }

@@ -254,7 +254,16 @@ function pidOf(head: string, socket: string): string {
   return socket.slice(head.length + 1).split('-')[0] ?? '';
 }
 
+const heldBy = new WeakMap<object, string>();
+
 function held(file: string, pid: string): BrokerError {
   const who = /^\d+$/.test(pid) ? ` (pid ${pid})` : '';
-  return new BrokerError('invalid_config', `Another broker${who} is using ${file}; stop it first`);
+  const error = new BrokerError('invalid_config', `Another broker${who} is using ${file}; stop it first`);
+  heldBy.set(error, who);
+  return error;
+}
+
+/** Of what {@link acquireLock} throws where another process holds the lock: which, as ` (pid 123)` or ``; nothing for any other error. */
+export function holderIn(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null ? heldBy.get(error) : undefined;
 }

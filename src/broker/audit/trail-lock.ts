@@ -1,0 +1,55 @@
+import type { AuditConfig } from '../../config/schema.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { Logger } from '../../protocol/logger.ts';
+import { acquireLock, type FileLock, holderIn } from '../../store/file/lock.ts';
+import { trailPath } from './broker-audit.ts';
+
+/** Keeps the file of a trail to one broker of this machine: the lines of two would have the same numbers, and one would put aside what the other writes. */
+export interface TrailLock {
+  /**
+   * Takes the file that a configuration names. What was taken before is kept until the function is called that this gives.
+   * @throws BrokerError `invalid_config` where another broker has it; what was taken before stays taken then.
+   */
+  take(config: AuditConfig | undefined): Promise<() => Promise<void>>;
+  release(): Promise<void>;
+}
+
+/** @param file the broker's configuration file. */
+export function createTrailLock(file: string, log: Logger): TrailLock {
+  let held: { readonly trail: string; readonly lock: FileLock } | undefined;
+
+  async function lockOn(trail: string): Promise<FileLock | undefined> {
+    try {
+      return await acquireLock(trail);
+    } catch (error) {
+      const holder = holderIn(error);
+      if (holder !== undefined)
+        throw new BrokerError(
+          'invalid_config',
+          `Another broker${holder} writes the audit trail ${trail}: give each a file of its own, '_audit.file'`,
+          { cause: error },
+        );
+      // A folder that cannot be written: the trail says so itself, and goes on once it can be.
+      log.warn('nobody can tell whether another broker writes the audit trail', {
+        file: trail,
+        error: messageOf(error),
+      });
+      return undefined;
+    }
+  }
+
+  return {
+    async take(config) {
+      const trail = config?.to === 'file' ? trailPath(file, config) : undefined;
+      if (trail !== undefined && trail === held?.trail) return () => Promise.resolve();
+      const lock = trail === undefined ? undefined : await lockOn(trail);
+      const former = held;
+      held = trail !== undefined && lock ? { trail, lock } : undefined;
+      return async () => await former?.lock.release();
+    },
+    async release() {
+      await held?.lock.release();
+      held = undefined;
+    },
+  };
+}
