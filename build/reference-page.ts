@@ -3,7 +3,8 @@ import { clientCommands } from '../src/cli/programs/client-commands.ts';
 import type { Command } from '../src/cli/command.ts';
 import { exitCodes } from '../src/cli/help/exit-codes.ts';
 import { groupsOf, optionRow, pageOf, type Row } from '../src/cli/help/page.ts';
-import { type OptionGroup, optionDefinitions, type OptionName } from '../src/cli/options/options.ts';
+import { optionDefinitions, type OptionName } from '../src/cli/options/options.ts';
+import type { OptionGroup } from '../src/cli/options/option-definition.ts';
 import { wholeProgram } from '../src/cli/programs/whole-program.ts';
 
 /** Variables that do not belong to an option. */
@@ -47,8 +48,9 @@ const introduction = `# Command line
 - A value may follow a space or \`=\`: \`--name foo\`, \`--name=foo\`. It is taken literally, also where it begins with \`-\` or \`@\`.
 - An option that may be given once is refused when it is given twice. An unknown option or command is refused, and the nearest one is named.
 - A time is a number with a unit: \`500ms\`, \`3s\`, \`2m\`, \`1h\`, \`1d\`. A number alone counts seconds. The longest is 10 years.
-- An option overrides its variable. An empty variable counts as none, except for keys, \`BPBROKER_FINGERPRINT\` and \`BPBROKER_CA\`, where it is refused.
-- Standard output carries the result alone. All else is on standard error. A failure is one line there, \`Fatal error: MESSAGE\`.
+- An option overrides its variable. An empty variable counts as none, except for keys, \`BPBROKER_FINGERPRINT\` and \`BPBROKER_CA\`, where it is refused. A message about a value that is from a variable names the variable.
+- A file that an option names must exist and be readable, or the exit code is 2. The command makes these, in a folder that exists: \`--log-file\`, and \`--config\` of \`start\` and \`configure\`. With no file in the default place, the exit code is 3.
+- Standard output carries the result alone. All else is on standard error. A failure is one line there, \`Fatal error: MESSAGE\`; from \`start\` with a JSON log, a line of JSON.
 `;
 
 /** `docs/cli.md`: the help of every command, in one page. */

@@ -7,6 +7,8 @@ export interface Arguments {
   /** The value of an option that the command requires. */
   required(name: OptionName): string;
   flag(name: OptionName): boolean;
+  /** How a message calls an option: `--timeout`, or its variable if the value is from there. */
+  label(name: OptionName): string;
   /** The values of a repeatable option; its variable holds them separated by commas. */
   list(name: OptionName): readonly string[];
   /** The words after `--`, as they are; empty for a command that takes none. */
@@ -61,6 +63,8 @@ export interface Command {
   /** What must follow `--`: `CMD…`. */
   readonly rest?: string;
   readonly subCommands?: Readonly<Record<string, Command>>;
+  /** Of a program: the commands that only another program has. A message names that program. */
+  readonly elsewhere?: { readonly program: string; readonly commands: readonly string[] };
   /** For a group: help lists its commands one by one where it lists the group. */
   readonly expanded?: true;
   /** Loads the command's code: only the command that runs is loaded. */

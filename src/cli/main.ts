@@ -1,14 +1,16 @@
 import { runtime } from '#runtime';
 import { BrokerError } from '../protocol/errors.ts';
+import { fatalJson, fatalText } from '../protocol/formats/fatal-line.ts';
 import { describeError } from '../protocol/system-errors.ts';
 import type { Command } from './command.ts';
+import { logFormatAsked } from './options/log-asked.ts';
 import { parseCommandLine } from './options/parse.ts';
-import { flushErrors, writeError, writeOut } from './terminal/terminal.ts';
+import { flushErrors, isTerminal, writeError, writeOut } from './terminal/terminal.ts';
 import { commandAt, topicOf, wholeProgram } from './programs/whole-program.ts';
 
 /**
  * Runs a program: reads its command line, runs the command, and sets the exit code. A failure is one line on
- * standard error, `Fatal error: MESSAGE` (contract, section 2).
+ * standard error, `Fatal error: MESSAGE` (contract, section 2), or a line of JSON in a log of such lines.
  */
 export async function main(program: string, root: Command, argv: readonly string[]): Promise<never> {
   // Everything has been written by then, so this loses nothing and does not wait for idle connections.
@@ -21,9 +23,16 @@ async function exitCodeOf(program: string, root: Command, argv: readonly string[
   try {
     return await dispatch(program, root, argv);
   } catch (error) {
-    writeError(`Fatal error: ${adviseFor(program, error)}\n`);
-    return error instanceof BrokerError ? error.exitCode : 1;
+    const message = adviseFor(program, error);
+    const exitCode = error instanceof BrokerError ? error.exitCode : 1;
+    writeError(`${(await isJsonLog(argv)) ? fatalJson(message, exitCode) : fatalText(message)}\n`);
+    return exitCode;
   }
+}
+
+async function isJsonLog(argv: readonly string[]): Promise<boolean> {
+  const format = logFormatAsked(argv);
+  return format === 'json' || (format === 'auto' && !(await isTerminal(2)));
 }
 
 /** The message of an error. The command line that it advises is one of the program that was called. */

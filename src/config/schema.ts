@@ -258,7 +258,7 @@ export function checkConfig(options: JsonObject, source: string): Config {
   if (Boolean(config.api.ssl_cert) !== Boolean(config.api.ssl_key)) {
     throw new BrokerError(
       'invalid_config',
-      `${source}: api.ssl_cert and api.ssl_key go together; one of them is empty`,
+      `${source}: api.${config.api.ssl_cert ? 'ssl_key' : 'ssl_cert'} is empty, and goes together with api.${config.api.ssl_cert ? 'ssl_cert' : 'ssl_key'}: give both in the file, by --ssl-cert and --ssl-key, or by BPBROKER_SSL_CERT and BPBROKER_SSL_KEY`,
     );
   }
   const audit = auditProblem(options['_audit']);

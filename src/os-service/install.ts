@@ -16,6 +16,8 @@ export interface InstallOptions {
   readonly own: OwnProgram;
   /** Absolute path of the configuration file; absent: that of the tree. */
   readonly config?: string;
+  /** How a message calls the option that it is from. Default `--config`. */
+  readonly configLabel?: string;
   /**
    * The system's user that the service runs as; Linux only. Default `bpbroker`, which is made. With root,
    * there is no sandbox.
@@ -59,7 +61,7 @@ export async function installService(system: System, options: InstallOptions): P
   if (!dryRun) await requireElevation(system, 'install-service');
   const manager = await findManager(system, home.root);
   const runAs = system.platform === 'linux' ? (user ?? SERVICE_USER) : undefined;
-  await checkPaths(system, home, config, runAs ?? 'root');
+  await checkPaths(system, home, config, options.configLabel ?? '--config', runAs ?? 'root');
   const earlier = await manager.installed();
   // The folder of an existing service belongs to a user already.
   const given = earlier?.user === 'root' ? undefined : earlier?.config;

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { brokerCommands } from '../../src/cli/programs/broker-commands.ts';
 import { clientCommands } from '../../src/cli/programs/client-commands.ts';
+import type { Command } from '../../src/cli/command.ts';
+import { clientRoot } from '../../src/cli/programs/client-root.ts';
 import { parseCommandLine, type ParsedCommandLine } from '../../src/cli/options/parse.ts';
 
 const root = {
@@ -11,6 +13,28 @@ const root = {
 };
 const parse = (argv: readonly string[], env: Record<string, string> = {}): ParsedCommandLine =>
   parseCommandLine(argv, root, env);
+
+describe('a command of the other program', () => {
+  it('is said to be its, for each that only bpbroker has', () => {
+    const own = Object.entries(brokerCommands).filter(([, { hidden }]) => !hidden);
+    assert.ok(own.length > 5);
+    for (const [name] of own) {
+      assert.throws(() => parseCommandLine([name, '--config', 'x'], clientRoot, {}), {
+        code: 'usage',
+        message: `Unknown command '${name}', which only bpbroker has; there are ping, discover, service, lock, execute, doctor, trust`,
+      });
+    }
+    for (const [name] of Object.entries(clientCommands))
+      assert.equal(Object.hasOwn(root.subCommands, name), true, name);
+  });
+
+  it('is none of a group, and what no program has is unknown', () => {
+    const refused = (argv: readonly string[], message: RegExp): void =>
+      assert.throws(() => parseCommandLine(argv, clientRoot, {}), { code: 'usage', message });
+    refused(['service', 'start'], /^Unknown service command 'start'; there are register/);
+    refused(['strat'], /^Unknown command 'strat'; there are ping/);
+  });
+});
 
 describe('a command line', () => {
   it('takes options before and after the command', () => {
@@ -165,7 +189,7 @@ describe('a command line', () => {
     const { args } = parse(['start'], { BPBROKER_LOG_FORMAT: 'xml' });
     assert.throws(() => args.text('log-format'), {
       code: 'usage',
-      message: "Invalid --log-format 'xml': expected text, json or auto",
+      message: "Invalid BPBROKER_LOG_FORMAT 'xml': expected text, json or auto",
     });
   });
 
@@ -265,3 +289,57 @@ describe('a command line', () => {
     assert.equal(parse(['service']).command.load, undefined);
   });
 });
+
+describe('options of output that contradict each other', () => {
+  const refused = (words: readonly string[], message: string): void =>
+    assert.throws(() => parse(words), { code: 'usage', message }, words.join(' '));
+
+  it('are refused: --raw, which is JSON, beside any other --format, on every command that has both', () => {
+    const all = commandsBelow(root, []);
+    const both = all.filter(
+      ({ command: { options = [] } }) => options.includes('raw') && options.includes('format'),
+    );
+    assert.ok(both.length >= 6, `${both.length} commands`);
+    for (const { path, command } of both) {
+      const needs = (command.required ?? []).flatMap((name) => [`--${name}`, 'x']);
+      for (const format of ['text', 'csv', 'csv-noheader', 'env'])
+        for (const words of [
+          ['--raw', '--format', format],
+          [`--format=${format}`, '--raw'],
+        ])
+          refused(
+            [...path, ...needs, ...words],
+            `Option --format ${format} has no meaning beside --raw: the whole answer is JSON; leave one of them out`,
+          );
+      assert.equal(parse([...path, ...needs, '--raw', '--format', 'json']).args.flag('raw'), true);
+    }
+  });
+
+  it('are refused: each pair of which one would be ignored', () => {
+    const get = ['service', 'get', '--name', 'x'];
+    const pairs: readonly (readonly [readonly string[], RegExp])[] = [
+      [
+        ['discover', '--all', '--format', 'env'],
+        /^Option --format env has no meaning beside --all: variables can hold one/,
+      ],
+      [[...get, '--raw', '--cols', 'a'], /^Option --cols has no meaning beside --raw/],
+      [[...get, '--raw', '--data-only'], /^Option --data-only has no meaning beside --raw/],
+      [[...get, '--raw', '--default', 'a'], /^Option --default has no meaning beside --raw/],
+      [[...get, '--quiet', '--verbose'], /^Option --verbose has no meaning beside --quiet/],
+      [['service', 'list', '--count', '--data-only'], /^Option --data-only has no meaning beside --count/],
+      [['service', 'delete', '--prefix', 'x', '--raw'], /^Option --prefix has no meaning beside --raw/],
+    ];
+    for (const [words, message] of pairs) assert.throws(() => parse(words), { code: 'usage', message });
+    for (const format of ['text', 'json', 'csv'])
+      assert.equal(parse(['discover', '--all', '--format', format]).args.text('format'), format);
+  });
+});
+
+function commandsBelow(
+  group: Command,
+  path: readonly string[],
+): { path: readonly string[]; command: Command }[] {
+  return Object.entries(group.subCommands ?? {}).flatMap(([name, command]) =>
+    command.subCommands ? commandsBelow(command, [...path, name]) : [{ path: [...path, name], command }],
+  );
+}

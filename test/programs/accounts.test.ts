@@ -248,7 +248,7 @@ for (const launcher of launchers) {
       const dir = tempDir();
       writeFileSync(path.join(dir, 'file'), '');
       for (const [file, words] of [
-        [path.join(dir, 'file', 'bpbroker.json'), /\[(?:ENOTDIR|EEXIST)\]\n$/],
+        [path.join(dir, 'file', 'bpbroker.json'), /There is no folder \S+file for the configuration /],
         [
           path.join(dir, 'file', 'sub', 'bpbroker.json'),
           /There is no folder \S+file\/sub for the configuration /,
@@ -256,7 +256,7 @@ for (const launcher of launchers) {
         [dir, /it is a folder: give the path of a file \[EISDIR\]\n$/],
       ] as const) {
         const { code, stderr } = await startIn('true', dir, file);
-        assert.equal(code, 1, stderr);
+        assert.equal(code, 2, stderr);
         assert.match(stderr, /^Fatal error: (?:Cannot|There is no folder) [^\n]*\n$/);
         assert.match(stderr, words);
       }

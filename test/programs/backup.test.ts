@@ -191,8 +191,8 @@ describe('bpbroker backup', () => {
   it('says so where there is nothing to back up', async () => {
     const dir = tempDir();
     const { code, stdout, stderr } = await backUp(dir);
-    assert.deepEqual([code, stdout], [3, '']);
-    assert.match(stderr, /^Fatal error: There is no registry: no file [^\n]*bpbroker\.json\n$/);
+    assert.deepEqual([code, stdout], [2, '']);
+    assert.match(stderr, /^Fatal error: Cannot read --config [^\n]*bpbroker\.json: there is no such file/);
     assert.deepEqual(readdirSync(dir), []);
   });
 });

@@ -163,10 +163,10 @@ describe('the configuration file', () => {
     const broker = await startBroker(reference);
     const start2 = ['start', '--config', broker.configFile, '--listen-port', '0'];
     const second = await bpbroker(broker.dir, start2);
-    assert.equal(second.code, 1);
+    assert.equal(second.code, 4);
     assert.match(
       second.stderr,
-      new RegExp(`^Fatal error: Another broker \\(pid ${broker.pid}\\) is using [^\n]*\n$`),
+      new RegExp(`^Fatal error: A broker \\(pid ${broker.pid}\\) already runs with [^\n]*\n$`),
     );
     assert.equal((await broker.client(['ping', '--data', 'x'])).stdout, 'x\n');
     await broker.kill();

@@ -116,6 +116,7 @@ describe('help', () => {
     // As lock sets them for its command: `--if-locked` reads them.
     const lockEnv = { ...env, BPBROKER_LOCK_NAME: 'x', BPBROKER_LOCK_REVISION: '1' };
     writeFileSync(join(home, 'x.mjs'), '');
+    writeFileSync(join(home, 'broken.json'), '{');
     writeFileSync(join(home, 'ca.pem'), (await makeCertificate()).cert);
     const values = new Map(
       Object.entries({
@@ -125,8 +126,11 @@ describe('help', () => {
         interface: 'lo',
         fingerprint: '0'.repeat(64),
         ca: 'ca.pem',
-        config: '/',
+        config: 'broken.json',
+        'listen-ip': '127.0.0.1',
         'listen-port': '0',
+        'ssl-cert': 'ca.pem',
+        'ssl-key': 'ca.pem',
         'log-format': 'json',
         'log-level': 'debug',
         format: 'json',
@@ -150,7 +154,7 @@ describe('help', () => {
         'discover-key-file': discoverKeyFile(),
       }),
     );
-    // With these a command ends at once, and not because of its options: nobody listens, the file is a folder.
+    // With these a command ends at once, and not because of its options: nobody listens, the file is malformed.
     const base = new Set([
       'bpbroker',
       'timeout',
@@ -262,7 +266,7 @@ describe('usage errors', () => {
       ['service watch --name x --prefix y', /either --name NAME or --prefix PREFIX.*, and not both/],
       ['service register --name x --data y --ttl 99ms', /Invalid --ttl '99ms': expected 100ms or more/],
       ['service register --name x --data y --ttl 4000d', /Invalid --ttl '4000d': .* at most 3650d/],
-      ['start', /Unknown command 'start'/],
+      ['start', /Unknown command 'start', which only bpbroker has; there are ping/],
     ];
     for (const [line, message] of wrong) {
       const { code, stdout, stderr } = await type('bpclient', line.split(' '));

@@ -172,7 +172,7 @@ describe('identity on the command line', () => {
       assert.equal(code, 2, stderr);
       assert.match(
         stderr,
-        /^Fatal error: Invalid fingerprint '[^\n]*': expected sha256: and 64 hex digits\n$/,
+        /^Fatal error: Invalid --fingerprint '[^\n]*': expected sha256: and 64 hex digits\n$/,
       );
     }
   });

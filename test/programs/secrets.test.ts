@@ -102,7 +102,7 @@ for (const launcher of launchers) {
       for (const text of [keyed.fingerprint, `${keyed.fingerprint}\r\n`, `\uFEFF${keyed.fingerprint}\n`])
         assert.deepEqual([(await pinned(text)).code, (await pinned(text)).stderr], [0, ''], text);
       await refused(pinned(''), 'BPBROKER_FINGERPRINT', /is empty/);
-      await refused(pinned('\n'), 'Invalid fingerprint', /expected sha256:/);
+      await refused(pinned('\n'), 'Invalid BPBROKER_FINGERPRINT', /expected sha256:/);
     });
 
     it('a file that is a folder, and one that is not there, are named in words', async () => {

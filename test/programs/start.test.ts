@@ -163,11 +163,16 @@ describe('options of start', () => {
         /Cannot listen on 192\.0\.2\.77:0 .*this host has no such address/,
       ],
       [['--listen-port', '65536'], 2, /Invalid --listen-port '65536'/],
-      [['--ssl-cert', '/nonexistent'], 1, /ssl_cert and api\.ssl_key go together/],
       [
-        ['--ssl-cert', '/nonexistent', '--ssl-key', '/x'],
+        ['--ssl-cert', import.meta.filename],
         1,
-        /Cannot read the certificate's file \/nonexistent/,
+        /x\.json: api\.ssl_key is empty, and goes together with api\.ssl_cert: give both /,
+      ],
+      [['--ssl-cert', import.meta.filename, '--ssl-key', '/x'], 2, /Cannot read --ssl-key \/x: /],
+      [
+        ['--ssl-cert', import.meta.filename, '--ssl-key', import.meta.filename],
+        1,
+        /Cannot use the certificate /,
       ],
     ];
     for (const [args, code, message] of wrong) {
@@ -194,7 +199,7 @@ describe('what a start says', () => {
     for (const command of ['start', 'configure']) {
       const typo = path.join(dir, 'typo', 'b.json');
       const { code, stderr } = await bpbroker(dir, [command, '--config', typo], '{"x": {}}');
-      assert.equal(code, 1);
+      assert.equal(code, 2);
       assert.match(stderr, new RegExp(`^Fatal error: There is no folder ${path.dirname(typo)} .*--config`));
       assert.ok(!existsSync(path.dirname(typo)));
     }

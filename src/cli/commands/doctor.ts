@@ -17,7 +17,7 @@ const DEFAULT_TIMEOUT = '10s';
 const LEAST_MS = 1000;
 
 export const run: Run = async (args, program) => {
-  const deadline = deadlineIn(timeLimit(args.text('timeout') ?? DEFAULT_TIMEOUT));
+  const deadline = deadlineIn(timeLimit(args.text('timeout') ?? DEFAULT_TIMEOUT, args.label('timeout')));
   const key = readDiscoverKey(args);
   const isUrlGiven = isUrl(args.text('bpbroker') ?? '') || args.flag('ca');
   const urlBroker = isUrlGiven ? (await import('../session/url-broker.ts')).urlBroker(args, key) : undefined;
@@ -67,11 +67,11 @@ export const run: Run = async (args, program) => {
   return report.exitCode;
 };
 
-function timeLimit(given: string): number {
-  const ms = parseDuration(given, '--timeout');
+function timeLimit(given: string, label: string): number {
+  const ms = parseDuration(given, label);
   if (ms >= LEAST_MS) return ms;
   throw new BrokerError(
     'usage',
-    `Invalid --timeout '${given}': in less than 1s, silence shows nothing; give 1s or more`,
+    `Invalid ${label} '${given}': in less than 1s, silence shows nothing; give 1s or more`,
   );
 }

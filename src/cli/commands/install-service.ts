@@ -20,7 +20,7 @@ export const run: Run = async (args) => {
   const file = config ?? serviceHome(system.env).configFile;
   const { manager, changed } = await installService(system, {
     own: ownProgram(),
-    ...(config !== undefined && { config }),
+    ...(config !== undefined && { config, configLabel: args.label('config') }),
     ...(user !== undefined && { user }),
     firewall: args.flag('firewall'),
     async port() {

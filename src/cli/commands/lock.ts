@@ -5,6 +5,7 @@ import { marginOf } from '../../client/registry/lease.ts';
 import type { BrokerClient } from '../../client/client.ts';
 import { type Lock, type LockOptions, SHORTEST_TTL_MS } from '../../client/registry/lock.ts';
 import { MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
+import { fatalText } from '../../protocol/formats/fatal-line.ts';
 import type { Run } from '../command.ts';
 import { LOCK_NAME_VARIABLE, LOCK_REVISION_VARIABLE } from '../lock/held-lock.ts';
 import { type WatchedCommand, startWithWatchdog } from '../lock/watchdog.ts';
@@ -108,7 +109,7 @@ async function runHeld(
   const env = { [LOCK_NAME_VARIABLE]: lock.name, [LOCK_REVISION_VARIABLE]: String(lock.revision) };
   const child = await startWithWatchdog(command, { env, isForeground });
   if ('failed' in child) {
-    writeError(`${child.message}\n`);
+    writeError(`${fatalText(child.message)}\n`);
     return child.failed;
   }
   let isEnding = false;

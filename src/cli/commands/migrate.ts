@@ -3,13 +3,13 @@ import { migrateRegistry } from '../../broker/migration/migrate.ts';
 import type { Driver, Migrated, MigrationProgress } from '../../broker/migration/migration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { shellWord } from '../../protocol/formats/shell-word.ts';
-import { brokerFile } from '../options/broker-file.ts';
+import { presentBrokerFile } from '../options/broker-file.ts';
 import type { Run } from '../command.ts';
 import { openProgress } from '../terminal/progress.ts';
 import { writeError, writeOut } from '../terminal/terminal.ts';
 
 export const run: Run = async (args) => {
-  const { file, backups } = brokerFile(args);
+  const { file, backups } = presentBrokerFile(args);
   const [from, to] = [args.required('from'), args.required('to')] as [Driver, Driver];
   if (from === to)
     throw new BrokerError(

@@ -6,7 +6,9 @@ import type { Json, JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import { createNotify, takeNotifyVariables } from '../../os-service/linux/notify.ts';
-import { newBrokerFile } from '../options/broker-file.ts';
+import { ipVersion } from '../../protocol/addresses/ip.ts';
+import { checkReadable, newBrokerFile } from '../options/broker-file.ts';
+import type { OptionName } from '../options/options.ts';
 import type { Arguments, Run } from '../command.ts';
 import { createLog, type LogFormat } from '../terminal/log.ts';
 import { takeReadyFile, writeReadyFile } from '../start/ready-file.ts';
@@ -14,6 +16,7 @@ import { type Announcement, announce, sayAnnouncement } from '../start/ready-lin
 import { isTerminal, lostLines } from '../terminal/terminal.ts';
 import { build } from '../programs/version-line.ts';
 import { handleSignals, logProblems } from '../start/process-events.ts';
+import { holderIn } from '../../store/file/lock.ts';
 
 export const run: Run = async (args) => {
   if (args.flag('detach')) {
@@ -57,6 +60,8 @@ async function runBroker(args: Arguments): Promise<number | void> {
     log,
     lostLines,
     auditToLog: log.audit,
+  }).catch((error: unknown) => {
+    throw alreadyRuns(error, place.file);
   });
   try {
     const address = await broker.listen();
@@ -89,6 +94,14 @@ async function formatOf(given = 'text'): Promise<LogFormat> {
   return given as LogFormat;
 }
 
+/** A script that starts a broker twice must be able to tell that from a broker that cannot start. */
+function alreadyRuns(error: unknown, file: string): unknown {
+  const holder = holderIn(error);
+  if (holder === undefined) return error;
+  const message = `A broker${holder} already runs with ${file}; use it, or stop it first`;
+  return new BrokerError('already_exists', message, { cause: error });
+}
+
 /** Notifies the command that started this broker with `--detach`, if it still waits. */
 function tellStarter(file: string, announcement: Announcement, log: Logger): void {
   try {
@@ -111,14 +124,23 @@ const ownHost = [process.execPath, 'extension-host'];
 function apiOptions(args: Arguments): JsonObject {
   const api: Record<string, Json> = {};
   const port = args.text('listen-port');
-  if (port !== undefined) api['listen_port'] = parsePort(port, '--listen-port');
-  const texts = {
-    listen_ip: args.text('listen-ip'),
-    ssl_cert: args.text('ssl-cert'),
-    ssl_key: args.text('ssl-key'),
-  };
+  if (port !== undefined) api['listen_port'] = parsePort(port, args.label('listen-port'));
+  const ip = args.text('listen-ip');
+  if (ip !== undefined && ip !== '' && ipVersion(ip) === 0)
+    throw new BrokerError(
+      'usage',
+      `Invalid ${args.label('listen-ip')} '${ip}': expected an IP address of this host, or nothing for all`,
+    );
+  const texts = { listen_ip: ip, ssl_cert: fileOf(args, 'ssl-cert'), ssl_key: fileOf(args, 'ssl-key') };
   for (const [option, value] of Object.entries(texts)) if (value !== undefined) api[option] = value;
   return api;
+}
+
+/** The file that an option names, which must be there: said before anything is opened, by the option's name. */
+function fileOf(args: Arguments, name: OptionName): string | undefined {
+  const file = args.text(name);
+  if (file) checkReadable(file, args.label(name));
+  return file;
 }
 
 async function reload(broker: Broker, log: Logger): Promise<void> {

@@ -1,5 +1,4 @@
 import { runtime } from '#runtime';
-import { parseFingerprint } from '../../client/trust/identity.ts';
 import { type KnownBrokers, knownBrokersFile, openKnownBrokers } from '../../client/trust/known-brokers.ts';
 import { isNameKey, nameKey } from '../../client/trust/name-key.ts';
 import {
@@ -10,6 +9,7 @@ import {
   parseAddress,
 } from '../../protocol/addresses/address.ts';
 import { parseDuration } from '../../protocol/formats/duration.ts';
+import { parseFingerprint } from '../../protocol/formats/fingerprint.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { Run } from '../command.ts';

@@ -1,6 +1,7 @@
 import type { Command } from '../command.ts';
 import { optionOf } from '../options/option-of.ts';
-import { type OptionDefinition, optionDefinitions, type OptionName } from '../options/options.ts';
+import { optionDefinitions, type OptionName } from '../options/options.ts';
+import type { OptionDefinition } from '../options/option-definition.ts';
 
 /** A word that may be completed at the cursor. */
 export interface Candidate {

@@ -51,7 +51,7 @@ export async function examine(options: ExamineOptions): Promise<Report> {
   const began = performance.now();
   const wanted = args.list('interface');
   const present = listInterfaces();
-  const chosen = chooseInterfaces(present, wanted, interfaceNames());
+  const chosen = chooseInterfaces(present, wanted, interfaceNames(), args.label('interface'));
   const [container, firewall, host] = await Promise.all([
     examineContainer(present),
     examineFirewall(subject.port, stepLimit(deadline, LOCAL_MS)),

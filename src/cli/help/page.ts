@@ -2,7 +2,8 @@ import type { Command } from '../command.ts';
 import { exitCodes } from './exit-codes.ts';
 import { optionOf } from '../options/option-of.ts';
 import { usageOf } from './usage.ts';
-import { type OptionGroup, optionDefinitions, type OptionName } from '../options/options.ts';
+import { optionDefinitions, type OptionName } from '../options/options.ts';
+import type { OptionGroup } from '../options/option-definition.ts';
 
 /** A term and its description: an option, a command or an exit code. */
 export interface Row {

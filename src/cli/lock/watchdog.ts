@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { accessSync, constants as modes, existsSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
+import path from 'node:path';
 import type { Writable } from 'node:stream';
 import { BrokerError } from '../../protocol/errors.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
@@ -51,6 +52,8 @@ export async function startWithWatchdog(
   command: readonly string[],
   { env, isForeground }: WatchdogOptions,
 ): Promise<WatchedCommand | { readonly failed: number; readonly message: string }> {
+  const problemBefore = windows ? undefined : problemOf(command[0] ?? '', { ...process.env, ...env });
+  if (problemBefore) return problemBefore;
   const hasGroup = !windows && !isForeground;
   const hasShell = !windows && existsSync(SHELL);
   const watcher = hasShell ? await startWatcher() : undefined;
@@ -80,6 +83,34 @@ export async function startWithWatchdog(
     begin.end('go\n');
   }
   return { pid, hasGroup, ended, letGo: () => void watcher?.end('done\n') };
+}
+
+/**
+ * Why a command cannot be run, before a shell says it in words of its own: it is looked for as a shell does. Nothing where it
+ * can be tried.
+ */
+function problemOf(
+  name: string,
+  { PATH = '' }: NodeJS.ProcessEnv,
+): { readonly failed: number; readonly message: string } | undefined {
+  const places = name.includes('/') ? [name] : PATH.split(':').map((dir) => path.join(dir || '.', name));
+  const files = places.filter((at) => statSync(at, { throwIfNoEntry: false }) !== undefined);
+  if (name === '' || files.length === 0) {
+    const where = name.includes('/') ? 'check its path' : 'check its name, and the folders of PATH';
+    return { failed: NOT_FOUND, message: `Cannot run '${name}': there is no such command; ${where}` };
+  }
+  if (files.some(isRunnable)) return undefined;
+  const what = statSync(files[0] ?? '').isDirectory() ? 'it is a folder' : 'it is not executable';
+  return { failed: NOT_RUNNABLE, message: `Cannot run '${name}': ${what}; give a program` };
+}
+
+function isRunnable(file: string): boolean {
+  try {
+    accessSync(file, modes.X_OK);
+    return statSync(file).isFile();
+  } catch {
+    return false;
+  }
 }
 
 /** Starts the watchdog, which ends the command when we end. Returns the stream to it. */

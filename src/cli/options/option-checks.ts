@@ -1,3 +1,6 @@
+import { isUrl, parseAddress } from '../../protocol/addresses/address.ts';
+import { parseBrokerUrl } from '../../protocol/addresses/broker-url.ts';
+import { parseFingerprint } from '../../protocol/formats/fingerprint.ts';
 import { parseDuration } from '../../protocol/formats/duration.ts';
 import { isEndpoint, isPrefix } from '../../protocol/addresses/endpoint.ts';
 import { BrokerError } from '../../protocol/errors.ts';
@@ -31,6 +34,16 @@ export function checkCols(value: string, option: string): void {
       'usage',
       `Invalid ${option} '${value}': expected names of columns, such as host,port`,
     );
+}
+
+/** An address, or a URL. */
+export function checkBroker(value: string, option: string): void {
+  if (isUrl(value)) parseBrokerUrl(value, option);
+  else parseAddress(value, option);
+}
+
+export function checkFingerprint(value: string, option: string): void {
+  parseFingerprint(value, option);
 }
 
 export function checkDuration(value: string, option: string): void {

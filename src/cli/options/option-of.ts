@@ -1,5 +1,6 @@
 import type { Command } from '../command.ts';
-import { type OptionDefinition, optionDefinitions, type OptionName } from './options.ts';
+import { optionDefinitions, type OptionName } from './options.ts';
+import type { OptionDefinition } from './option-definition.ts';
 
 /** An option as a command takes it: with its meaning there, and with a value if it has one only there. */
 export function optionOf(

@@ -1,50 +1,17 @@
 import {
+  checkBroker,
   checkCols,
   checkDuration,
   checkEndpoint,
   checkEntryName,
+  checkFingerprint,
   checkMember,
   checkPrefix,
   checkWhole,
 } from './option-checks.ts';
+import type { OptionDefinition, OptionName } from './option-definition.ts';
 
-/** The heading in help that lists an option; `command` is the subject of the command itself. */
-export type OptionGroup = 'command' | 'connection' | 'output' | 'network' | 'log';
-
-/**
- * Every option of every command, in one place. A name has the same type in every command. So the parser knows
- * which options carry a value before it knows the command: options may come before or after it (contract,
- * section 2).
- */
-export interface OptionDefinition {
-  /** `string` takes the next argument as its value, whatever it looks like. */
-  readonly type: 'string' | 'boolean';
-  readonly description: string;
-  /** The name of the value in help. */
-  readonly valueHint?: string;
-  /** Default: `command`. */
-  readonly group?: OptionGroup;
-  /** The default, as help states it. An option with a value has one here or in `defaults` of its commands. */
-  readonly default?: string;
-  /** Throws BrokerError `usage` for an invalid value; `option` is its name for the message. */
-  readonly check?: (value: string, option: string) => void;
-  /** One letter. */
-  readonly alias?: string;
-  /** The accepted values; default: any. */
-  readonly choices?: readonly string[];
-  /** May be given more than once. */
-  readonly repeatable?: boolean;
-  /** Variable of the environment that is used without the option. */
-  readonly env?: string;
-  /** Variable of the environment that holds the content of the option's file. */
-  readonly contentEnv?: string;
-  /** Options that it cannot be combined with, and what to do instead. */
-  readonly excludes?: Partial<Readonly<Record<OptionName, string>>>;
-  /** An empty variable is refused, and not ignored: without its value, the command would check less. */
-  readonly refusesEmpty?: boolean;
-  /** Its value is never repeated in a message. */
-  readonly secret?: boolean;
-}
+export type { OptionName } from './option-definition.ts';
 
 const text = (
   valueHint: string,
@@ -61,70 +28,6 @@ const flag = (description: string, more: Partial<OptionDefinition> = {}): Option
   description,
   ...more,
 });
-
-/** The name of an option, without its dashes. */
-export type OptionName =
-  | 'help'
-  | 'version'
-  | 'config'
-  | 'listen-ip'
-  | 'listen-port'
-  | 'ssl-cert'
-  | 'ssl-key'
-  | 'log-format'
-  | 'log-level'
-  | 'detach'
-  | 'log-file'
-  | 'config-file'
-  | 'bpbroker'
-  | 'access-key'
-  | 'access-key-file'
-  | 'discover-key-file'
-  | 'fingerprint'
-  | 'ca'
-  | 'timeout'
-  | 'format'
-  | 'cols'
-  | 'raw'
-  | 'data-only'
-  | 'quiet'
-  | 'verbose'
-  | 'interface'
-  | 'target'
-  | 'name'
-  | 'data'
-  | 'data-file'
-  | 'json'
-  | 'unset'
-  | 'default'
-  | 'wait'
-  | 'all'
-  | 'port'
-  | 'ttl'
-  | 'if-same'
-  | 'if-revision'
-  | 'if-locked'
-  | 'foreground'
-  | 'prefix'
-  | 'wait-count'
-  | 'count'
-  | 'initial'
-  | 'after'
-  | 'exec'
-  | 'forget'
-  | 'method'
-  | 'script'
-  | 'from'
-  | 'to'
-  | 'endpoint'
-  | 'force'
-  | 'enable'
-  | 'hash'
-  | 'key-file'
-  | 'dry-run'
-  | 'user'
-  | 'firewall'
-  | 'word';
 
 export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> = {
   help: flag('Show this help', { alias: 'h' }),
@@ -183,6 +86,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     group: 'connection',
     default: 'the broker that is found on the network',
     env: 'BPBROKER',
+    check: checkBroker,
     excludes: {
       port: 'a named broker is not searched for; its port belongs to its name, --bpbroker HOST:PORT',
       target: 'a named broker is not searched for; leave one of them out',
@@ -213,6 +117,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     group: 'connection',
     default: 'the identity that was kept at first contact',
     env: 'BPBROKER_FINGERPRINT',
+    check: checkFingerprint,
     refusesEmpty: true,
   }),
   ca: text('FILE', "PEM file of the authorities that may sign for a broker's URL", {
@@ -237,6 +142,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     excludes: {
       'data-only': 'one asks for the whole answer, the other for a part of it; leave one of them out',
       cols: 'one asks for the whole answer, the other for a part of it; leave one of them out',
+      format: { allBut: ['json'], instead: 'the whole answer is JSON; leave one of them out' },
       default: 'a missing entry has no answer to print; leave one of them out',
       prefix: 'there may be several answers; leave --raw out',
     },
@@ -274,7 +180,9 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     excludes: { wait: 'a command that waits finds the entry, or exits with code 9; leave one of them out' },
   }),
   wait: flag('Wait until it exists'),
-  all: flag('Print every broker that answers, a line each'),
+  all: flag('Print every broker that answers, a line each', {
+    excludes: { format: { only: ['env'], instead: 'variables can hold one broker; leave one of them out' } },
+  }),
   port: text('PORT', 'UDP port of the brokers that are looked for', {
     group: 'connection',
     default: '20443',

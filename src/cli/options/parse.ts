@@ -1,7 +1,8 @@
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Arguments, Command } from '../command.ts';
 import { optionOf } from './option-of.ts';
-import { type OptionDefinition, optionDefinitions, type OptionName } from './options.ts';
+import { optionDefinitions, type OptionName } from './options.ts';
+import type { OptionDefinition } from './option-definition.ts';
 import {
   commandSuggestion,
   letterSuggestion,
@@ -58,7 +59,7 @@ export function parseCommandLine(
         'usage',
         `Option --${option.name} needs a value (${optionOf(option.name, command).valueHint})`,
       );
-    add(values, option.name, checkChoice(option.name, value, command));
+    add(values, option.name, checkChoice(option.name, value, command, `--${option.name}`));
   }
   const isHelp = values.has('help') || path[0] === 'help';
   if (!isHelp && !values.has('version')) {
@@ -91,10 +92,12 @@ function descend(command: Command, token: string, path: string[], root: Command,
   }
   const group = path.filter((word) => word !== 'help');
   const what = [...group, 'command'].join(' ');
-  throw new BrokerError(
-    'usage',
-    `Unknown ${what} '${token}'${commandSuggestion(token, command, group, root)}; there are ${known.join(', ')}`,
-  );
+  const { elsewhere } = root;
+  const meant =
+    group.length === 0 && elsewhere?.commands.includes(token)
+      ? `, which only ${elsewhere.program} has`
+      : commandSuggestion(token, command, group, root);
+  throw new BrokerError('usage', `Unknown ${what} '${token}'${meant}; there are ${known.join(', ')}`);
 }
 
 function readOption(token: string, command: Command): { name: OptionName; value?: string } {
@@ -133,12 +136,12 @@ function oneOf(choices: readonly string[]): string {
   return [choices.slice(0, -1).join(', '), ...choices.slice(-1)].filter(Boolean).join(' or ');
 }
 
-function checkChoice(name: OptionName, value: string, command: Command): string {
+function checkChoice(name: OptionName, value: string, command: Command, label: string): string {
   const { choices } = optionOf(name, command);
   if (choices && !choices.includes(value)) {
     throw new BrokerError(
       'usage',
-      `Invalid --${name} '${value}'${suggestion(value, choices)}: expected ${oneOf(choices)}`,
+      `Invalid ${label} '${value}'${suggestion(value, choices)}: expected ${oneOf(choices)}`,
     );
   }
   return value;
@@ -178,7 +181,7 @@ function checkOptions(values: Values, command: Command, path: readonly string[],
   for (const [name, given] of values) {
     for (const value of given) {
       // An option may have come before its command, which alone knows what it accepts.
-      checkChoice(name, value, command);
+      checkChoice(name, value, command, `--${name}`);
       optionOf(name, command).check?.(value, `--${name}`);
     }
   }
@@ -205,10 +208,17 @@ function checkExclusions(name: OptionName, values: Values, env: Variables): void
   const byVariable = variable !== undefined && env[variable] ? variable : undefined;
   const given = values.has(name) ? `--${name}` : byVariable;
   if (given === undefined) return;
-  for (const [other, instead] of Object.entries(excludes)) {
-    if (values.has(other as OptionName)) {
-      throw new BrokerError('usage', `Option --${other} has no meaning beside ${given}: ${instead}`);
-    }
+  for (const [other, rule] of Object.entries(excludes)) {
+    const [value] = values.get(other as OptionName) ?? [];
+    if (value === undefined) continue;
+    if (typeof rule === 'string')
+      throw new BrokerError('usage', `Option --${other} has no meaning beside ${given}: ${rule}`);
+    const isExcluded = rule.only?.includes(value) ?? !rule.allBut?.includes(value);
+    if (isExcluded)
+      throw new BrokerError(
+        'usage',
+        `Option --${other} ${value} has no meaning beside ${given}: ${rule.instead}`,
+      );
   }
 }
 
@@ -227,7 +237,7 @@ function argumentsOf(values: Values, command: Command, env: Variables): Omit<Arg
     const value = env[variable] || undefined;
     if (value === undefined) return undefined;
     optionOf(name, command).check?.(value, variable);
-    return checkChoice(name, value, command);
+    return checkChoice(name, value, command, variable);
   };
   const text = (name: OptionName): string | undefined => values.get(name)?.[0] ?? fromEnvironment(name);
   return {
@@ -239,6 +249,10 @@ function argumentsOf(values: Values, command: Command, env: Variables): Omit<Arg
       return value;
     },
     flag: (name) => values.has(name),
+    label(name) {
+      const isVariable = !values.has(name) && fromEnvironment(name) !== undefined;
+      return (isVariable ? definition(name).env : undefined) ?? `--${name}`;
+    },
     list: (name) => values.get(name) ?? fromEnvironment(name)?.split(',').filter(Boolean) ?? [],
   };
 }

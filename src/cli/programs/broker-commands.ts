@@ -15,6 +15,7 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
     defaults: { timeout: '5m' },
     exits: {
       1: 'the broker could not start, or not end cleanly',
+      4: 'a broker already runs with that file',
       9: 'it was not ready within --timeout (with --detach)',
     },
     examples: ['start', 'start --config ./bpbroker.json --listen-port 20444', 'start --detach'],

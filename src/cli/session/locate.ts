@@ -1,11 +1,13 @@
 import { runtime } from '#runtime';
 import { ambiguous } from '../../client/discovery/finder-errors.ts';
 import { discover, DISCOVER_TIMEOUT_MS, type FoundBroker } from '../../client/discovery/finder.ts';
-import { parseFingerprint } from '../../client/trust/identity.ts';
+import { chooseInterfaces } from '../../client/discovery/routes.ts';
 import { areRivals } from '../../client/discovery/responders.ts';
 import { DEFAULT_PORT, formatAddress } from '../../protocol/addresses/address.ts';
 import { formatDuration } from '../../protocol/formats/duration.ts';
+import { parseFingerprint } from '../../protocol/formats/fingerprint.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { interfaceNames, listInterfaces } from '../../runtime/network/interfaces.ts';
 import type { Notices } from '../terminal/notices.ts';
 import { readCount } from '../options/numbers.ts';
 import type { Arguments } from '../command.ts';
@@ -53,6 +55,9 @@ export async function findBrokers(
 ): Promise<FoundBroker[]> {
   const { name = '', key, wait, timeoutMs, all = false, orAny = false, isOnlySearch, signal } = options;
   const what = name === '' ? 'a broker' : `a broker that holds '${name}'`;
+  const interfaces = args.list('interface');
+  if (interfaces.length > 0)
+    chooseInterfaces(listInterfaces(), interfaces, interfaceNames(), args.label('interface'));
   const search = discover({
     name,
     key,
@@ -63,7 +68,7 @@ export async function findBrokers(
     timeoutMs: wait ? timeoutMs : (timeoutMs ?? DISCOVER_TIMEOUT_MS),
     port: readCount(args, 'port') ?? DEFAULT_PORT,
     targets: args.list('target'),
-    interfaces: args.list('interface'),
+    interfaces,
     onReply: ({ address, port }) => notices.detail(`Answer from ${formatAddress({ host: address, port })}`),
   });
   try {

@@ -119,7 +119,7 @@ async function locate(
   timeoutMs: number | undefined,
 ): Promise<HostPort | FoundBroker> {
   const given = args.text('bpbroker');
-  if (given !== undefined) return parseAddress(given, '--bpbroker');
+  if (given !== undefined) return parseAddress(given, args.label('bpbroker'));
   const { locateBroker } = await import('./locate.ts');
   return locateBroker(args, notices, { name, key, wait, timeoutMs, ...(orAny ? { orAny } : {}) });
 }

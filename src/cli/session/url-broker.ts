@@ -23,12 +23,12 @@ export function urlBroker(args: Arguments, discoverKey: string | undefined): Url
       'usage',
       'Option --ca has no meaning without a URL: --bpbroker https://HOST[:PORT][/PREFIX]',
     );
-  const { href } = parseBrokerUrl(broker, '--bpbroker');
+  const { href } = parseBrokerUrl(broker, args.label('bpbroker'));
   if (discoverKey !== undefined)
     throw new BrokerError(
       'usage',
       `A discovery key (--discover-key-file, BPBROKER_DISCOVER_KEY) has no meaning beside the URL ${href}: a proxy presents a certificate of its own, which the holder of the key cannot vouch for. Name the broker by HOST:PORT, or give no key`,
     );
   const file = args.text('ca');
-  return { url: href, ca: file === undefined ? undefined : readAuthorities(file, '--ca') };
+  return { url: href, ca: file === undefined ? undefined : readAuthorities(file, args.label('ca')) };
 }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { formatDuration, parseDuration } from '../../protocol/formats/duration.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { fatalJson, fatalMessageOf, fatalText } from '../../protocol/formats/fatal-line.ts';
 import type { Arguments } from '../command.ts';
 import { newBrokerFile } from '../options/broker-file.ts';
 import type { OptionName } from '../options/options.ts';
@@ -56,7 +57,11 @@ export async function startDetached(args: Arguments): Promise<number> {
   try {
     const child = start(args, log, ready);
     const outcome = await outcomeOf(child, ready, limitMs);
-    return await conclude(outcome, child, { log, limitMs });
+    return await conclude(outcome, child, {
+      log,
+      limitMs,
+      isJson: ['json', 'auto'].includes(args.text('log-format') ?? ''),
+    });
   } finally {
     ready.remove();
     closeLog(log);
@@ -65,8 +70,9 @@ export async function startDetached(args: Arguments): Promise<number> {
 
 function start(args: Arguments, { fd }: LogFile, ready: ReadyFile): ChildProcess {
   const options = passedOn.flatMap((name) => {
+    // Also one from a variable is read: what is wrong with it is said here. The broker has it from there itself.
     const value = args.text(name);
-    return value === undefined ? [] : [`--${name}=${value}`];
+    return value === undefined || !args.flag(name) ? [] : [`--${name}=${value}`];
   });
   const [program = '', ...words] = runtime.ownCommand();
   return spawn(program, [...words, 'start', ...options], {
@@ -104,7 +110,7 @@ function outcomeOf(child: ChildProcess, ready: ReadyFile, limitMs: number): Prom
 async function conclude(
   outcome: Outcome,
   child: ChildProcess,
-  { log, limitMs }: { readonly log: LogFile; readonly limitMs: number },
+  { log, limitMs, isJson }: { readonly log: LogFile; readonly limitMs: number; readonly isJson: boolean },
 ): Promise<number> {
   if (outcome === 'late') {
     // Read before the broker is ended: later lines do not say what delayed it.
@@ -130,10 +136,12 @@ async function conclude(
   }
   const { ended } = outcome;
   // The reason of the failure, in the words of the broker.
-  const fatal = log.newLines().findLast((line) => line.startsWith('Fatal error: '));
+  const said = log.newLines().findLast((line) => fatalMessageOf(line) !== undefined);
   const how = typeof ended === 'number' ? `with exit code ${ended}` : `by ${ended}`;
-  writeError(`${fatal ?? `Fatal error: The broker ended ${how} before it was ready; ${lastOf(log)}`}\n`);
-  return typeof ended === 'number' ? ended || 1 : 128 + (constants.signals[ended] ?? 0);
+  const message = `The broker ended ${how} before it was ready; ${lastOf(log)}`;
+  const code = typeof ended === 'number' ? ended || 1 : 128 + (constants.signals[ended] ?? 0);
+  writeError(`${said ?? (isJson ? fatalJson(message, code) : fatalText(message))}\n`);
+  return code;
 }
 
 function lastOf(log: LogFile): string {

@@ -1,5 +1,6 @@
 import { runtime } from '#runtime';
 import { constants } from 'node:os';
+import { format } from 'node:util';
 import type { Logger } from '../../protocol/logger.ts';
 import { flushErrors } from '../terminal/terminal.ts';
 
@@ -62,10 +63,16 @@ export function handleSignals(log: Logger): Signals {
   };
 }
 
-/** Logs the runtime's warnings and fatal errors like everything else: the runtime's own output may block. */
+/**
+ * Logs the runtime's warnings and fatal errors, and what a library writes to its console, like everything else. Their own
+ * output may block, and is no line of a log.
+ */
 export function logProblems(log: Logger): void {
   process.removeAllListeners('warning');
   process.on('warning', ({ name, message }) => log.warn('the runtime warns', { name, warning: message }));
+  for (const method of ['debug', 'log', 'info', 'warn', 'error', 'trace'] as const)
+    globalThis.console[method] = (...words: unknown[]) =>
+      log.warn('a library wrote to the console', { text: format(...words) });
   const end = async (error: unknown): Promise<void> => {
     log.error('the broker ends because of an error that nothing handled', {
       error: error instanceof Error ? (error.stack ?? error.message) : String(error),

@@ -52,20 +52,20 @@ function loopbackRoutes({ name, ipv4 }: NetworkInterface): QueryRoute[] {
  * Those of `present` that the user asked for; all of them when the user named none. The loopback interface
  * has the name `lo` on every system. `known` names all interfaces of this host, also those without an
  * address.
+ * @param what how the message calls it, such as `--interface`.
  * @throws BrokerError `usage` for an unknown name.
  */
 export function chooseInterfaces(
   present: readonly NetworkInterface[],
   wanted: readonly string[] | undefined,
   known: readonly string[],
+  what = '',
 ): NetworkInterface[] {
   if (wanted === undefined || wanted.length === 0) return [...present];
   for (const name of wanted) {
     if (known.includes(name) || present.some((link) => isWanted(name, link))) continue;
-    throw new BrokerError(
-      'usage',
-      `No interface is named '${name}'; this host has ${known.join(', ') || 'none'}`,
-    );
+    const problem = `o interface is named '${name}'; this host has ${known.join(', ') || 'none'}`;
+    throw new BrokerError('usage', what === '' ? `N${problem}` : `Invalid ${what}: n${problem}`);
   }
   return present.filter((link) => wanted.some((name) => isWanted(name, link)));
 }

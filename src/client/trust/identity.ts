@@ -1,7 +1,6 @@
 import { runtime } from '#runtime';
 import { formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { trimSecret } from '../../protocol/formats/secret.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import type { KnownBrokers } from './known-brokers.ts';
 import { resolveNamedPin } from './name-trust.ts';
@@ -91,14 +90,4 @@ function keep(address: HostPort, presented: Pin, { knownBrokers, notify }: Ident
       `First contact with the broker at ${place}, identity ${identity}; it could not be kept: ${messageOf(error)}`,
     );
   }
-}
-
-/** The 64 hex digits of `sha256:HEX`, without colons and in lower case. Throws `usage` for anything else. */
-export function parseFingerprint(text: string): string {
-  const hex = trimSecret(text)
-    .replace(/^sha256:/i, '')
-    .replaceAll(':', '')
-    .toLowerCase();
-  if (/^[0-9a-f]{64}$/.test(hex)) return hex;
-  throw new BrokerError('usage', `Invalid fingerprint '${text}': expected sha256: and 64 hex digits`);
 }

@@ -6,26 +6,42 @@ import type { System } from '../system.ts';
 /**
  * Checks the places of a service's files. Whoever else could change the folders above them could make root
  * run or give away any file.
+ * @param label how a message calls the option that `config` is from, such as `--config`.
  * @param user the service's user, who must reach the places too.
- * @throws BrokerError `usage` that names the folder and what is wrong with it.
+ * @throws BrokerError `usage` that names the option and the folder, and what is wrong with it.
  */
 export async function checkPaths(
   system: System,
   home: Home,
   config: string | undefined,
+  label: string,
   user: string,
 ): Promise<void> {
   if (system.platform === 'win32') return;
-  await checkPlace(system, home.root, 'BPBROKER_HOME', user);
-  if (config !== undefined) await checkPlace(system, path.dirname(path.dirname(config)), '--config', user);
+  const given = system.env['BPBROKER_HOME'];
+  await checkPlace(system, home.root, user, (problem) =>
+    given
+      ? `Invalid BPBROKER_HOME '${given}' for a service: ${problem}; give a folder below one of root's, such as /opt/bpbroker, or unset it for /usr/local/bpbroker`
+      : `The service cannot keep its files in ${home.root}: ${problem}; correct that, or set BPBROKER_HOME to a folder below one of root's, such as /opt/bpbroker`,
+  );
+  if (config === undefined) return;
+  await checkPlace(
+    system,
+    path.dirname(path.dirname(config)),
+    user,
+    (problem) =>
+      `Invalid ${label} '${config}' for a service: ${problem}; give a file such as /etc/bpbroker/bpbroker.json`,
+  );
 }
 
-async function checkPlace(system: System, dir: string, option: string, user: string): Promise<void> {
+async function checkPlace(
+  system: System,
+  dir: string,
+  user: string,
+  message: (problem: string) => string,
+): Promise<void> {
   const refuse = (at: string, why: string): never => {
-    throw new BrokerError(
-      'usage',
-      `Invalid ${option}: ${at} ${why}; expected a folder that belongs to root, such as /usr/local`,
-    );
+    throw new BrokerError('usage', message(`${at} ${why}`));
   };
   if (/^\/(?:run|var\/run|dev)(?:\/|$)/.test(dir)) refuse(dir, 'is emptied at every boot');
   for (let at = dir; ; at = path.dirname(at)) {

@@ -1,4 +1,5 @@
 import { homeAt } from '../../config/paths.ts';
+import { fatalMessageOf, fatalText } from '../../protocol/formats/fatal-line.ts';
 import { accountSteps, removeAccountSteps } from './account.ts';
 import { dataFolders } from '../files/data-files.ts';
 import { copySteps, removeCopySteps } from '../program.ts';
@@ -57,7 +58,10 @@ export function systemd(system: System): ServiceManager {
 /** Why it did not start, in the broker's own words. */
 async function lastWords(system: System): Promise<string> {
   const { stdout } = await system.run(['journalctl', '-u', unit, '-n', '20', '-o', 'cat', '--no-pager']);
-  const words = stdout.split('\n').findLast((line) => line.startsWith('Fatal error: '));
+  const words = stdout
+    .split('\n')
+    .map(fatalMessageOf)
+    .findLast((message) => message !== undefined);
   const place = `see journalctl -u ${SERVICE}`;
-  return words === undefined ? place : `${words}; ${place}`;
+  return words === undefined ? place : `${fatalText(words)}; ${place}`;
 }

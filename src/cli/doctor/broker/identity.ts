@@ -3,7 +3,7 @@ import {
   type BrokerConnection,
   openPinnedConnection,
 } from '../../../client/connection/connection.ts';
-import { parseFingerprint, type PinSource, resolvePin } from '../../../client/trust/identity.ts';
+import { type PinSource, resolvePin } from '../../../client/trust/identity.ts';
 import {
   type KnownBrokers,
   knownBrokersFile,
@@ -15,6 +15,7 @@ import type { Deadline } from '../../../client/connection/retry.ts';
 import type { FoundBroker } from '../../../client/discovery/responders.ts';
 import type { HostPort } from '../../../protocol/addresses/address.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
+import { parseFingerprint } from '../../../protocol/formats/fingerprint.ts';
 import { type Check, type Problem, sentence } from '../report.ts';
 import { addressText, type Subject } from '../subject.ts';
 import { stepLimit } from '../step-limit.ts';

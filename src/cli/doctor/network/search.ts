@@ -1,6 +1,6 @@
 import { areRivals, type FoundBroker, identifyBrokers } from '../../../client/discovery/responders.ts';
 import type { RespondingBroker } from '../../../client/discovery/search.ts';
-import { parseFingerprint } from '../../../client/trust/identity.ts';
+import { parseFingerprint } from '../../../protocol/formats/fingerprint.ts';
 import type { Deadline } from '../../../client/connection/retry.ts';
 import { formatAddress, type HostPort } from '../../../protocol/addresses/address.ts';
 import { formatDuration } from '../../../protocol/formats/duration.ts';
