@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createServer, request as ask, type Server } from 'node:http';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -11,7 +11,15 @@ import { type EtcdCluster, startEtcd } from '../support/etcd.ts';
 import { startBroker } from '../support/programs.ts';
 import { tempDir } from '../support/temp.ts';
 import { lacking } from '../support/tools.ts';
-import { contentOf, fileIn, keysAt, migration, newPrefix, writeFileOf } from './migrate-support.ts';
+import {
+  contentOf,
+  fileIn,
+  keysAt,
+  migration,
+  newPrefix,
+  registryAt,
+  writeFileOf,
+} from './migrate-support.ts';
 import { bpbroker, connectTo, reference, type Running, skipOf, start } from './support.ts';
 
 const skip = lacking('etcd') || skipOf(reference);
@@ -168,5 +176,42 @@ describe('bpbroker migrate, killed after each of its requests to etcd', { skip, 
       assert.deepEqual(still, [], `${left.length} were left`);
     }
     assert.ok(cuts >= 4, `${cuts} cuts`);
+  });
+
+  it('is left to the machine that began it, and not to one with the same name and path', async () => {
+    const dir = path.join(tempDir(), 'bpbroker');
+    const away = `${dir}-away`;
+    const mark = `${fileIn(dir)}.migration`;
+    for (const to of ['etcd', 'file'] as const) {
+      const prefix = newPrefix();
+      const place = ['--endpoint', way.url, '--prefix', prefix];
+      const begin = (): void => {
+        mkdirSync(dir);
+        writeFileOf(dir, ENTRIES);
+      };
+      begin();
+      if (to === 'file') assert.equal((await bpbroker(dir, migration(dir, 'etcd', place))).code, 0);
+      const state = to === 'etcd' ? 'filling' : 'moving';
+      const more = to === 'etcd' ? place : [];
+      const isBegun = async (): Promise<boolean> =>
+        (await registryAt(cluster, prefix)).includes(`"state":"${state}"`);
+      for (let requests = 1; !(await isBegun()); requests++) await cut(dir, to, more, requests);
+      assert.match(readFileSync(mark, 'utf8'), /^[0-9a-f]{32}\n$/);
+      // The same host name, the same path, the same registry: all but the mark.
+      cpSync(dir, away, { recursive: true });
+      rmSync(mark);
+      const other = await bpbroker(dir, migration(dir, to, more));
+      assert.deepEqual([other.code, other.stdout], [to === 'etcd' ? 4 : 1, ''], other.stderr);
+      const told = new RegExp(
+        `again where ${mark} holds ${readFileSync(`${away}/bpbroker.json.migration`, 'utf8').trim()}:`,
+      );
+      assert.match(other.stderr, told);
+      rmSync(dir, { recursive: true });
+      renameSync(away, dir);
+      const again = await bpbroker(dir, migration(dir, to, more));
+      assert.equal(again.code, 0, again.stderr);
+      assert.equal(existsSync(mark), false, 'a copy of the folder must not pass for this one');
+      rmSync(dir, { recursive: true });
+    }
   });
 });

@@ -14,7 +14,7 @@ import { interceptedFetch, newPrefix, openEtcd } from './etcd-support.ts';
 import { put, remove, take } from './support.ts';
 
 const skip = lacking('etcd');
-const by = { host: 'here', file: '/etc/bpbroker.json' };
+const by = { host: 'here', file: '/etc/bpbroker.json', mover: 'a1' };
 const ID = '0123456789abcdef';
 
 /** A registry as read from a file: `at` is its revision. */
@@ -275,7 +275,7 @@ describe('a registry that is moved into etcd and out of it', { skip, timeout: 18
     await assert.rejects(bring(prefix, index, { id: 'ffff' }), { message: /holds another registry \('0123/ });
     const moving = await moveOut(clusterAt(prefix), by);
     await assert.rejects(bring(prefix, index), { message: /on its way from etcd to/ });
-    await assert.rejects(moveOut(clusterAt(prefix), { ...by, host: 'there' }), { message: /on its way/ });
+    await assert.rejects(moveOut(clusterAt(prefix), { ...by, mover: 'b2' }), { message: /on its way/ });
     await moving.finish();
     await assert.rejects(bring(prefix, index, { id: 'ffff' }), { message: /which was moved away/ });
     // It has got further in etcd than this file knows.

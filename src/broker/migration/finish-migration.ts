@@ -1,6 +1,6 @@
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { migrationProblem, type Identity } from '../../store/etcd/identity.ts';
-import { findRegistry } from '../../store/etcd/moving/registry-key.ts';
+import { findRegistry, isOf } from '../../store/etcd/moving/registry-key.ts';
 import { openFilled } from '../../store/etcd/moving/move-in.ts';
 import { isBeingMovedBy, markMoved, reopen } from '../../store/etcd/moving/move-out.ts';
 import { readDocument } from '../../store/file/document/document.ts';
@@ -19,8 +19,7 @@ export async function finishInEtcd({ cluster, by, file, configuration }: Migrati
   const found = await findRegistry(cluster);
   const { closed } = found ?? {};
   if (found === undefined || closed === undefined) return { outcome: 'already', notes: [] };
-  const isOurs = closed.host === by.host && closed.file === by.file;
-  if (closed.state === 'filled' && isOurs) {
+  if (closed.state === 'filled' && isOf(closed, by)) {
     const { revision = 0 } = found;
     await openFilled(cluster, found, revision);
     return { outcome: 'completed', revision, notes: [] };

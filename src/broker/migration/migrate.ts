@@ -13,6 +13,7 @@ import { prepareFolder } from '../opening/prepare-folder.ts';
 import { openLiveConfiguration } from '../opening/live-configuration.ts';
 import type { Migrated, Migration, MigrationOptions } from './migration.ts';
 import { finishInEtcd, finishInFile } from './finish-migration.ts';
+import { readMoverId } from './mover-id.ts';
 import { toEtcd } from './to-etcd.ts';
 import { toFile } from './to-file.ts';
 
@@ -55,12 +56,17 @@ export async function migrateRegistry(options: MigrationOptions): Promise<Migrat
         ...(username !== undefined && { username }),
         ...(password !== undefined && { password }),
       });
-      const by = { host: hostname(), file };
+      const mover = await readMoverId(file);
+      const by = { host: hostname(), file, mover: mover.id };
       const isPrivate = endpoints.every(isPrivateEndpoint);
       const parts = { file, backupDir, configuration, cluster, by, isPrivate, onProgress, signal };
       const migration: Migration = { ...parts, options: { ...written, _store: store } };
       const run = to === 'etcd' ? (isHere ? finishInEtcd : toEtcd) : isHere ? finishInFile : toFile;
-      return { ...(await run(migration)), place: `${endpoints.join(' ')} below ${prefix}` };
+      if (!isHere) await mover.keep();
+      const migrated = await run(migration);
+      // Nothing is known of etcd where a note says so.
+      if (migrated.outcome !== 'already' || migrated.notes.length === 0) await mover.remove();
+      return { ...migrated, place: `${endpoints.join(' ')} below ${prefix}` };
     } finally {
       secure?.close();
     }

@@ -39,6 +39,8 @@ export interface MigrationMark {
   readonly file: string;
   /** ISO 8601, UTC. */
   readonly since: string;
+  /** A random mark, which is beside that file meanwhile: host name and path may be those of another machine too. */
+  readonly mover?: string;
 }
 
 /**
@@ -118,8 +120,9 @@ function objectIn({ value = '' }: KeyValue): JsonObject {
   }
 }
 
-function markIn({ state, host, file, since }: JsonObject): MigrationMark {
+function markIn({ state, host, file, since, mover }: JsonObject): MigrationMark {
   return {
+    ...(typeof mover === 'string' && { mover }),
     // An unknown state of a later version must keep the registry closed.
     state: states.has(state) ? (state as MigrationMark['state']) : 'moving',
     host: text(host),
@@ -144,12 +147,13 @@ export function migrationNotice({ state }: MigrationMark): string {
 }
 
 /** The same for the operator, with the remedy. */
-export function migrationProblem({ state, host, file, since }: MigrationMark): string {
+export function migrationProblem({ state, host, file, since, mover = '?' }: MigrationMark): string {
   const command = (from: string, to: string): string =>
     `bpbroker migrate --from ${from} --to ${to} --config ${shellWord(file)}`;
   if (state === 'moved')
     return `the registry was moved from etcd to ${file} on ${host} at ${since}; use the broker there, or move it back there: ${command('file', 'etcd')}`;
+  const again = `let that end, or run it again where ${file}.migration holds ${mover}`;
   if (state === 'moving')
-    return `the registry has been on its way from etcd to ${file} on ${host} since ${since}; let that end, or run it there again: ${command('etcd', 'file')}`;
-  return `the registry has been on its way from ${file} on ${host} into etcd since ${since}; let that end, or run it there again: ${command('file', 'etcd')}`;
+    return `the registry has been on its way from etcd to ${file} on ${host} since ${since}; ${again}: ${command('etcd', 'file')}`;
+  return `the registry has been on its way from ${file} on ${host} into etcd since ${since}; ${again}: ${command('file', 'etcd')}`;
 }

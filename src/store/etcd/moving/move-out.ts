@@ -5,7 +5,7 @@ import { decodeEntry } from '../entry-value.ts';
 import { migrationProblem, type Identity } from '../identity.ts';
 import { decode } from '../keys.ts';
 import { readKey, readPages } from '../gateway/pages.ts';
-import { type Mover, findRegistry, compareAndSwap } from './registry-key.ts';
+import { type Mover, findRegistry, compareAndSwap, isOf } from './registry-key.ts';
 
 /** A registry in etcd that is closed to all brokers while it is moved out. */
 export interface MovingOut {
@@ -65,7 +65,7 @@ export async function moveOut(cluster: Cluster, by: Mover): Promise<MovingOut> {
 
 /** Whether this very migration was interrupted. */
 export function isBeingMovedBy({ closed }: Identity, by: Mover): boolean {
-  return closed?.state === 'moving' && closed.host === by.host && closed.file === by.file;
+  return closed?.state === 'moving' && isOf(closed, by);
 }
 
 /** Notes that the registry is in its file now. */

@@ -10,8 +10,13 @@ import {
 } from '../identity.ts';
 import { type RangeResponse, revisionOf, type TxnResponse } from '../gateway/messages.ts';
 
-/** The migration of a registry: its host and its configuration file. */
-export type Mover = Pick<MigrationMark, 'host' | 'file'>;
+/** The migration of a registry: its host and its configuration file, for people, and the id beside that file. */
+export type Mover = Required<Pick<MigrationMark, 'host' | 'file' | 'mover'>>;
+
+/** Whether a mark is of this very migration. Host and path do not show that: a machine of the same image has both. */
+export function isOf(mark: MigrationMark, by: Mover): boolean {
+  return mark.mover === by.mover;
+}
 
 /** The longest time of one request of a migration, in milliseconds: longer than an election. */
 export const REQUEST_MS = 10_000;
@@ -106,8 +111,8 @@ function checkMayFill(
       `holds this registry at revision ${revision}, later than revision ${source.revision} of the file: ${migrationProblem(closed)}`,
     );
   }
-  const isOurs = closed.host === by.host && closed.file === by.file;
-  if (!isOurs || closed.state === 'moving') throw occupied(`is in use: ${migrationProblem(closed)}`);
+  if (!isOf(closed, by) || closed.state === 'moving')
+    throw occupied(`is in use: ${migrationProblem(closed)}`);
 }
 
 function occupied(what: string): BrokerError {
