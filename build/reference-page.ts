@@ -6,31 +6,8 @@ import { groupsOf, optionRow, pageOf, type Row } from '../src/cli/help/page.ts';
 import { optionDefinitions, type OptionName } from '../src/cli/options/options.ts';
 import type { OptionGroup } from '../src/cli/options/option-definition.ts';
 import { wholeProgram } from '../src/cli/programs/whole-program.ts';
-
-/** Variables that do not belong to an option. */
-const otherVariables: Readonly<Record<string, string>> = {
-  BPBROKER_HOME:
-    'Folder of `etc/bpbroker.json`, `lib/` (extensions) and `backups/`. Default: `/usr/local/bpbroker`, on Windows `%ProgramFiles%\\bpbroker`.',
-  XDG_CONFIG_HOME:
-    "Folder of the user's own `bpbroker/`, which holds `known_brokers`, and the configuration where the machine's cannot be written. Default: `$HOME/.config`; on Windows `%APPDATA%` is used.",
-  COLUMNS: 'Width of help, from 40 to 100. Default: that of the terminal, else 80.',
-  NO_COLOR: 'With any value, help has no colours. Without a terminal it never has any.',
-};
-
-/** Variables that the programs set for a command that they start. */
-const givenVariables: Readonly<Record<string, string>> = {
-  BPBROKER_DETACHED_READY_FILE:
-    'To the broker that `start --detach` starts: the file by which it reports that it is ready. It is not for users.',
-  BPBROKER_EVENT_TYPE: 'To `service watch --exec`: `put`, `delete`, `expire` or `reset`.',
-  BPBROKER_EVENT_NAME: 'To `service watch --exec`: the name of the entry; empty for `reset`.',
-  BPBROKER_EVENT_REVISION: 'To `service watch --exec`: the revision of the change.',
-  BPBROKER_LOCK_NAME: 'To the command of `lock`: the name of its lock. `--if-locked` reads it.',
-  BPBROKER_LOCK_REVISION:
-    'To the command of `lock`: the revision of its lock, greater than that of every holder before. `--if-locked` reads it.',
-  BPBROKER_MODULE: 'To an extension that is a program: the name of its module ([extensions](extensions.md)).',
-  BPBROKER_METHOD: 'To an extension that is a program: the method that is called.',
-  BPBROKER_CLIENT_ADDRESS: 'To an extension that is a program: the address of its caller.',
-};
+import { table } from './reference/sections.ts';
+import { givenVariables, systemVariables, userVariables, type Variable } from './reference/variables.ts';
 
 /** Options of these groups are explained once; the commands that take them only name them. */
 const common: Partial<Readonly<Record<OptionGroup, string>>> = {
@@ -69,8 +46,14 @@ export async function referencePage(): Promise<string> {
       'Exit codes',
       Object.entries(exitCodes).map(([code, text]) => `- \`${code}\`: ${text}`),
     ),
-    section('Environment variables', variables()),
-    section('Variables that other commands are given', definitions(givenVariables)),
+    section('Environment variables', [
+      variables(userVariables()),
+      '',
+      'The system sets these, or another program does:',
+      '',
+      variables(systemVariables),
+    ]),
+    section('Variables that other commands are given', given()),
     ...Object.entries(common).map(([group, title]) => commonOptions(group as OptionGroup, title)),
     ...(await Promise.all(commands.map(({ path, command }) => commandSection(path, command)))),
   ];
@@ -97,16 +80,29 @@ function section(title: string, lines: readonly string[]): string {
   return `## ${title}\n\n${lines.join('\n')}\n`;
 }
 
-function definitions(texts: Readonly<Record<string, string>>): string[] {
-  return Object.entries(texts).map(([name, text]) => `- \`${name}\`: ${text}`);
+function variables(all: Readonly<Record<string, Variable>>): string {
+  const rows = Object.values(all)
+    .filter((variable, n, list) => list.indexOf(variable) === n)
+    .map((variable) => {
+      const { program, default: standard, description } = variable;
+      const names = Object.keys(all).filter((name) => all[name] === variable);
+      return [
+        names.map((name) => `\`${name}\``).join(', '),
+        program === 'both' ? 'both' : `\`${program}\``,
+        standard.includes('`') ? standard : withCode(standard),
+        description,
+      ];
+    });
+  return table(['variable', 'read by', 'default', 'meaning'], rows);
 }
 
-function variables(): string[] {
-  const standing = Object.entries(optionDefinitions).flatMap(([name, { env, contentEnv }]) => [
-    ...(env === undefined ? [] : [`- \`${env}\`: In place of \`--${name}\`.`]),
-    ...(contentEnv === undefined ? [] : [`- \`${contentEnv}\`: The key itself, in place of \`--${name}\`.`]),
+function given(): string[] {
+  const rows = Object.entries(givenVariables).map(([name, [to, description]]) => [
+    `\`${name}\``,
+    to,
+    description,
   ]);
-  return [...standing, ...definitions(otherVariables)];
+  return [table(['variable', 'given to', 'meaning'], rows)];
 }
 
 function commonOptions(group: OptionGroup, title: string): string {

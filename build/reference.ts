@@ -1,24 +1,24 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { referencePage } from './reference-page.ts';
+import { referencePages } from './reference/pages.ts';
 import { root } from './root.ts';
 
 /**
- * Writes `docs/cli.md`, the reference of all commands and options, from the tables of the command line: `npm
- * run build:reference`. With `--check` it writes nothing, and fails when the page does not match the tables.
- * Another file may be named.
+ * Writes the reference from the definitions in src: `docs/cli.md`, and the tables between marks in other
+ * pages: `npm run build:reference`. With `--check` it writes nothing, and fails when a page does not match the
+ * definitions. Another folder of pages may be named.
  */
 async function main(args: readonly string[]): Promise<number> {
-  const given = args.find((arg) => arg !== '--check') ?? path.join('docs', 'cli.md');
-  const file = path.resolve(root, given);
-  const page = await referencePage();
+  const docs = path.resolve(root, args.find((arg) => arg !== '--check') ?? 'docs');
+  const pages = await referencePages(docs);
+  const others = pages.filter(({ name, text }) => readFileSync(path.join(docs, name), 'utf8') !== text);
   if (!args.includes('--check')) {
-    writeFileSync(file, page);
+    for (const { name, text } of others) writeFileSync(path.join(docs, name), text);
     return 0;
   }
-  if (readFileSync(file, 'utf8') === page) return 0;
-  process.stderr.write(`${given} is not what the tables in src/cli say: npm run build:reference\n`);
-  return 1;
+  for (const { name } of others)
+    process.stderr.write(`${name} is not what the definitions in src say: npm run build:reference\n`);
+  return others.length === 0 ? 0 : 1;
 }
 
 process.exitCode = await main(process.argv.slice(2));

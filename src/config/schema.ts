@@ -130,6 +130,12 @@ export const defaults: Config = {
   services: {},
 };
 
+/** The defaults of the options of `_audit` for a trail in a file. */
+export const auditDefaults: { readonly max_bytes: number; readonly keep: number } = {
+  max_bytes: 64 * 1024 ** 2,
+  keep: 10,
+};
+
 /** Top-level keys that are not modules and can never be called. */
 const sections = new Set(['api', 'discover', 'worker']);
 
@@ -209,7 +215,8 @@ export const auditFileKeys: readonly string[] = Object.keys(auditFileOptions);
 /** The names of the options that only `etcd` has. */
 export const etcdKeys: readonly string[] = Object.keys(etcdOptions);
 
-const schema = v.objectWithRest(
+/** What a configuration may hold; what holds between its options is for {@link checkConfig}. */
+export const configSchema: v.GenericSchema = v.objectWithRest(
   {
     api: v.looseObject({
       listen_port: v.pipe(count, v.maxValue(65_535)),
@@ -286,7 +293,7 @@ function auditProblem(audit: Json | undefined): string | undefined {
 
 /** As {@link checkConfig}, but without the rules between options: other layers may have the rest. */
 export function checkEach(options: JsonObject, source: string): void {
-  const result = v.safeParse(schema, options);
+  const result = v.safeParse(configSchema, options);
   if (!result.success) {
     const [issue] = result.issues;
     throw new BrokerError(

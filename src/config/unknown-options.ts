@@ -1,22 +1,15 @@
 import { isObject, type JsonObject } from '../protocol/formats/data.ts';
 import { suggest } from '../protocol/suggestion.ts';
-import { auditFileKeys, defaults, etcdKeys, METRICS_SECTION } from './schema.ts';
-
-const keysOf = (section: 'api' | '_global' | '_config' | '_store'): string[] =>
-  Object.keys(defaults[section]);
+import { optionNotes } from './option-notes.ts';
+import { auditFileKeys, etcdKeys } from './schema.ts';
 
 /**
  * The known keys of sections that have no others. Every other top-level object is a module's, which knows its
  * own keys.
  */
-const known: Readonly<Record<string, readonly string[]>> = {
-  api: keysOf('api'),
-  _global: [...keysOf('_global'), 'log_level'],
-  _config: keysOf('_config'),
-  _store: [...keysOf('_store'), ...etcdKeys],
-  _audit: ['to', 'data', ...auditFileKeys],
-  [METRICS_SECTION]: ['_access_key'],
-};
+const known: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
+  Object.entries(optionNotes).map(([section, notes]) => [section, Object.keys(notes)]),
+);
 
 /**
  * Options of a configuration that nothing reads: a sentence for each, with the option that was probably

@@ -23,7 +23,11 @@ const count = (least: number): v.GenericSchema<unknown, number> =>
 const positive = v.pipe(v.number(), v.gtValue(0));
 const seconds = v.pipe(positive, v.maxValue(Math.floor(MAX_TIMER_MS / 1000)));
 
-const schema = v.object({
+/** The options behind {@link Limits}, as the configuration has them; config/option-notes.ts says what each is. */
+export const limitOptions: v.GenericSchema<
+  unknown,
+  Record<'_timeout_secs' | '_concurrency' | '_queue' | '_memory_mb' | '_output_mb', number>
+> = v.object({
   _timeout_secs: v.optional(seconds, 60),
   _concurrency: v.optional(count(1), 4),
   _queue: v.optional(count(0), 100),
@@ -33,7 +37,7 @@ const schema = v.object({
 
 /** @throws BrokerError `invalid_config` naming the option. */
 export function readLimits(name: string, config: JsonObject): Limits {
-  const result = v.safeParse(schema, config);
+  const result = v.safeParse(limitOptions, config);
   if (!result.success) {
     const [issue] = result.issues;
     throw new BrokerError('invalid_config', `${name}.${v.getDotPath(issue) ?? ''}: ${issue.message}`);

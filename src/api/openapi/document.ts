@@ -16,12 +16,14 @@ export interface ApiDescription {
    * nobody may see them.
    */
   readonly hasOthers: boolean;
+  /** Whether any module that may be called asks for a key. */
+  readonly isAnyGuarded: boolean;
   /** Whether it has an identity to show. */
   readonly hasIdentity: boolean;
 }
 
 /** The failures that every call can have. */
-const ofEveryCall = [400, 401, 403, 404, 413, 429, 500];
+export const ofEveryCall: readonly number[] = [400, 401, 403, 404, 413, 429, 500];
 
 /** The OpenAPI 3.1 document of a broker's API. */
 export function openApiDocument(described: ApiDescription): JsonObject {
@@ -49,6 +51,7 @@ export function openApiDocument(described: ApiDescription): JsonObject {
       ...(described.hasIdentity ? { '/identity': identityItem } : {}),
       ...brokerItems,
       '/metrics': metricsItem(described),
+      '/status': statusItem(described),
     },
     components: {
       schemas,
@@ -142,6 +145,20 @@ function metricsItem({ guards }: ApiDescription): JsonObject {
   };
 }
 
+function statusItem({ isAnyGuarded }: ApiDescription): JsonObject {
+  const given = { description: 'What the key lets its holder see', content: json(ref('schemas', 'Status')) };
+  return {
+    get: {
+      operationId: 'status',
+      tags: ['broker'],
+      summary: 'The last calls of modules that are not built in, and the brokers of the registry',
+      // It answers without a key too, and with less.
+      security: isAnyGuarded ? [{ accessKey: [] }, {}] : [],
+      responses: responsesOf(given, isAnyGuarded ? [401, 403, 429] : [403]),
+    },
+  };
+}
+
 const brokerItems: JsonObject = {
   '/healthz': read('healthz', 'Whether the process serves', {
     '200': { description: 'It serves', content: json(ref('schemas', 'Alive')) },
@@ -150,7 +167,7 @@ const brokerItems: JsonObject = {
     '200': { description: 'Every check is ok', content: json(ref('schemas', 'Readiness')) },
     '503': { description: 'A check failed', content: json(ref('schemas', 'Readiness')) },
   }),
-  '/openapi.json': read('openapi', 'This document', {
+  '/openapi.json': read('openapi', 'The OpenAPI document of the API', {
     '200': { description: 'OpenAPI 3.1', content: json({ type: 'object' }) },
   }),
 };

@@ -23,6 +23,7 @@ export function createOpenApi({ config, accessKeys, hasIdentity }: OpenApiOption
         isEnabled: (module) => enabled.includes(module),
         guards: (module) => accessKeys.guards(module),
         hasOthers: enabled.some((module) => !builtInNames.has(module)),
+        isAnyGuarded: enabled.some((module) => accessKeys.guards(module)),
         hasIdentity,
       }),
     );

@@ -35,7 +35,8 @@ const docs: Readonly<Record<string, ParameterDoc>> = {
     schema: { anyOf: [{ type: 'object', additionalProperties: true }, { type: 'string' }] },
   },
   unset: {
-    description: String.raw`Members to remove before the data is merged in; dots lead inwards, \. is a dot within a name`,
+    description:
+      'Members to remove before the data is merged in; dots lead inwards, `\\.` is a dot within a name',
     schema: {
       anyOf: [
         { type: 'string', minLength: 1 },
@@ -110,7 +111,10 @@ export const operations: readonly Operation[] = [
     params: pingParams,
     docs: { data: { description: 'Anything; default an empty string' } },
     example: { data: 'hello' },
-    answer: given('The data; a string that is not the JSON of an object as `_str`', 'PingAnswer'),
+    answer: given(
+      '`src`, the address of the caller, and `data`; a string that is not the JSON of an object as `_str`',
+      'PingAnswer',
+    ),
     failing: [],
   },
   {
@@ -138,7 +142,10 @@ export const operations: readonly Operation[] = [
     params: params.List,
     docs: listDocs,
     example: { prefix: 'web', limit: 100, wait_count: 1, wait: '1s' },
-    answer: given('A page of entries', 'ListAnswer'),
+    answer: given(
+      'A page of `entries`, their `count` on all pages, and `next` where there is one more',
+      'ListAnswer',
+    ),
     failing: [503],
   },
   {
@@ -185,7 +192,10 @@ export const operations: readonly Operation[] = [
     params: params.Delete,
     docs: deleteDocs,
     example: { name: 'web1' },
-    answer: given('The entry is deleted, or the entries are', 'DeleteAnswer'),
+    answer: given(
+      'Nothing for a name; for a prefix how many are `deleted`, and `next` where there may be more',
+      'DeleteAnswer',
+    ),
     failing: [409, ...full],
   },
 ];

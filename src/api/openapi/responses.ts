@@ -1,5 +1,7 @@
 import type { JsonObject } from '../../protocol/formats/data.ts';
 import { envelopeSchema } from '../../protocol/messages/envelope.ts';
+import { errorNotes } from '../../protocol/error-notes.ts';
+import { BrokerError, errorCodes } from '../../protocol/errors.ts';
 import { inputSchema } from './schemas.ts';
 
 export const ref = (kind: string, name: string): JsonObject => ({ $ref: `#/components/${kind}/${name}` });
@@ -95,6 +97,49 @@ export const schemas: JsonObject = {
     },
     ['id', 'instance'],
   ),
+  Status: object(
+    {
+      modules: {
+        type: 'array',
+        description: 'Those that are not built in, and that the key lets call',
+        items: object({
+          name: { type: 'string' },
+          running: { ...count, description: 'How many of its calls are under way' },
+          calls: {
+            type: 'array',
+            description: 'The last ones that have ended, the latest first',
+            items: object({
+              at: { type: 'string', format: 'date-time', description: 'When it began' },
+              method: { type: 'string' },
+              source: { type: 'string', description: 'Address of the caller' },
+              outcome: { type: 'string', description: '`ok`, the code of an error, `status N` or `gone`' },
+              seconds: { type: 'number', minimum: 0 },
+            }),
+          },
+        }),
+      },
+      hidden: { ...count, description: 'How many more modules there are, which ask for another key' },
+      cluster: object(
+        {
+          brokers: {
+            type: 'array',
+            description: 'The brokers that serve the registry',
+            items: object({
+              instance: { type: 'string' },
+              url: { type: 'string' },
+              host: { type: 'string' },
+              version: { type: 'string' },
+              since: { type: 'string', format: 'date-time' },
+              self: { type: 'boolean', description: 'Whether it is the one that answers' },
+            }),
+          },
+          problem: { type: 'string', description: 'Why they are unknown now; they are those last known' },
+        },
+        ['brokers'],
+      ),
+    },
+    ['modules', 'hidden'],
+  ),
   Readiness: object({
     ready: { type: 'boolean', description: 'Whether every check is ok; warnings do not count' },
     checks: {
@@ -122,25 +167,20 @@ export const schemas: JsonObject = {
   }),
 };
 
-/** The failures of calls, by status. */
-const failures: Readonly<Record<string, string>> = {
-  '400': 'A parameter is missing, unknown or malformed',
-  '401': 'No access key, or a wrong one',
-  '403': 'A private method, or a web page of another origin',
-  '404': 'No such entry, method or path',
-  '409': 'The name exists, or the entry is at another revision',
-  '413': 'Data over 1 MiB, or a body over 1 MiB and 64 KiB',
-  '429': 'Wrong keys, event streams or calls of an extension: too many; `Retry-After` says when to try again',
-  '500': 'The broker or an extension failed',
-  '503': 'Writes cannot be made durable, or the broker is stopping',
-  '504': 'An extension took longer than its `_timeout_secs`',
-  '507': 'Disk or registry is full; writes succeed again once there is room',
-};
+/** The failures of calls, by status: each error that brokers answer with it, by its code. */
+function failuresByStatus(): Record<number, string[]> {
+  const found: Record<number, string[]> = {};
+  for (const name of errorCodes) {
+    const { meaning, isAnswered = true } = errorNotes[name];
+    if (isAnswered) (found[new BrokerError(name, '').status] ??= []).push(`\`${name}\`: ${meaning}`);
+  }
+  return found;
+}
 
 export const responses: JsonObject = Object.fromEntries(
-  Object.entries(failures).map(([status, description]) => [
+  Object.entries(failuresByStatus()).map(([status, meanings]) => [
     `Failure${status}`,
-    { description, content: json(ref('schemas', 'Failure')) },
+    { description: meanings.join('\n'), content: json(ref('schemas', 'Failure')) },
   ]),
 );
 

@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { AuditSink } from '../../api/audit/audit.ts';
 import type { AuditCounts } from '../../api/audit/metrics.ts';
 import type { AuditEvent, AuditRecord } from '../../api/audit/record.ts';
-import type { AuditConfig } from '../../config/schema.ts';
+import { type AuditConfig, auditDefaults } from '../../config/schema.ts';
 import type { LogFields, Logger } from '../../protocol/logger.ts';
 import { VERSION } from '../../protocol/version.ts';
 import { openTrail, type Trail } from './trail.ts';
@@ -45,9 +45,6 @@ export interface BrokerAuditOptions {
   readonly toLog: (fields: LogFields) => void;
 }
 
-/** The defaults of `_audit.max_bytes` and `_audit.keep`. */
-const defaults = { maxBytes: 64 * 1024 * 1024, keep: 10 };
-
 /** The file of a trail. Default: beside the broker's configuration `file`, `bpbroker.audit.jsonl` for `bpbroker.json`. */
 export function trailPath(file: string, { file: given }: AuditConfig): string {
   const { dir, name } = path.parse(path.resolve(file));
@@ -71,8 +68,8 @@ export function createBrokerAudit(options: BrokerAuditOptions): BrokerAudit {
     if (next.to === 'log') return { write: toLog };
     const trail = openTrail({
       file: trailPath(options.file, next),
-      maxBytes: next.max_bytes ?? defaults.maxBytes,
-      keep: next.keep ?? defaults.keep,
+      maxBytes: next.max_bytes ?? auditDefaults.max_bytes,
+      keep: next.keep ?? auditDefaults.keep,
       log,
       onWritten: (count) => (lines += count),
       onLost: (count) => (lost += count),

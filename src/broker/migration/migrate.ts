@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { checkConfig, type Config } from '../../config/schema.ts';
 import { ifPresent, resolveFile } from '../../config/atomic-write.ts';
+import { DEFAULT_PREFIX } from '../../protocol/addresses/endpoint.ts';
 import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { silentLogger } from '../../protocol/logger.ts';
@@ -76,8 +77,6 @@ export async function migrateRegistry(options: MigrationOptions): Promise<Migrat
     await lock.release();
   }
 }
-
-const DEFAULT_PREFIX = '/bpbroker/';
 
 /** `_store` with the command's options of etcd; undefined where it has none and needs none. */
 function storeOf(

@@ -2,6 +2,7 @@ import { runtime } from '#runtime';
 import { readFile } from 'node:fs/promises';
 import { replaceFile } from '../../config/atomic-write.ts';
 import type { Config } from '../../config/schema.ts';
+import { DEFAULT_PREFIX } from '../../protocol/addresses/endpoint.ts';
 import { isObject, type JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { LogFields, Logger } from '../../protocol/logger.ts';
@@ -85,7 +86,7 @@ export async function openEtcdRegistry(
 }
 
 /** The place of a registry in etcd, for the log. An endpoint holds no password. */
-export function logFieldsOf({ endpoints = [], prefix = '/bpbroker/' }: Config['_store']): LogFields {
+export function logFieldsOf({ endpoints = [], prefix = DEFAULT_PREFIX }: Config['_store']): LogFields {
   return { endpoints: endpoints.join(' '), prefix };
 }
 

@@ -4,7 +4,7 @@ import type { Json, JsonObject } from '../../protocol/formats/data.ts';
 export type Status = 'ok' | 'warn' | 'fail' | 'skip';
 
 /** The checks, in the order of the way from this host to the broker's disk. The ids are stable. */
-const checkIds = [
+export const checkIds = [
   'program',
   'interfaces',
   'container',

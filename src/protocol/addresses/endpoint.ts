@@ -12,6 +12,9 @@ export function isEndpoint(value: unknown): boolean {
   );
 }
 
+/** The prefix of a registry in etcd to which none is given. */
+export const DEFAULT_PREFIX = '/bpbroker/';
+
 /**
  * Whether a value can be the beginning of the keys of a registry in etcd. It ends with `/`: '/a/' must not
  * begin '/ab/'.

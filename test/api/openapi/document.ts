@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import type { Hono } from 'hono';
+import * as v from 'valibot';
+import { defineMethod, defineModule, type Module } from '../../../src/modules/module.ts';
 import { isObject, type Json, type JsonObject } from '../../../src/protocol/formats/data.ts';
 
 /** An operation of a document, as a client that knows nothing else sees it. */
@@ -21,11 +23,22 @@ export interface DocumentedOperation {
   contentTypes(status: number): readonly string[];
 }
 
+/** The access key of whatever asks for one. */
+export const KEY = 'only-for-tests';
+
+/** A module that is not built in, and takes anything. */
+export const anything: Module = defineModule({
+  AddAgent: defineMethod({
+    params: v.looseObject({}),
+    run: () => ({ contentType: 'text/plain', body: 'added' }),
+  }),
+});
+
 interface Media {
   readonly schema?: JsonObject;
   readonly example?: JsonObject;
 }
-interface Response {
+interface DocumentedResponse {
   readonly $ref?: string;
   readonly content?: Readonly<Record<string, Media>>;
 }
@@ -34,7 +47,7 @@ interface Item {
   readonly security: readonly JsonObject[];
   readonly parameters?: readonly { readonly name: string; readonly example: string }[];
   readonly requestBody?: { readonly content: Readonly<Record<string, Media>> };
-  readonly responses: Readonly<Record<string, Response>>;
+  readonly responses: Readonly<Record<string, DocumentedResponse>>;
 }
 
 export async function fetchDocument(app: Hono): Promise<JsonObject> {
@@ -79,12 +92,12 @@ function read(document: JsonObject, path: string, method: string, operation: Ite
   };
 }
 
-function lookUp(document: JsonObject, reference: string): Response {
+function lookUp(document: JsonObject, reference: string): DocumentedResponse {
   const found = reference
     .split('/')
     .slice(1)
     .reduce<unknown>((at, key) => (at as JsonObject)[key], document);
-  return found as Response;
+  return found as DocumentedResponse;
 }
 
 function compile(document: JsonObject, schema: JsonObject): ValidateFunction {
@@ -101,4 +114,38 @@ function closed(schema: Json): Json {
   const inner = Object.entries(schema).map(([key, value]) => [key, closed(value)]);
   const own = schema['properties'] === undefined ? {} : { additionalProperties: false };
   return { ...own, ...(Object.fromEntries(inner) as JsonObject) };
+}
+
+/** Calls an operation with what the document tells, and a key where it says that one is wanted. */
+export async function callOf(
+  app: Hono,
+  operation: DocumentedOperation,
+  body: JsonObject | undefined = operation.body,
+): Promise<Response> {
+  const { method, url, isGuarded } = operation;
+  return await app.request(url, {
+    method,
+    headers: {
+      ...(body ? { 'content-type': 'application/json' } : {}),
+      ...(isGuarded ? { authorization: `Bearer ${KEY}` } : {}),
+    },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
+}
+
+/** Fails unless the answer is one that the document tells of. */
+export async function checkAnswer(operation: DocumentedOperation, answer: Response): Promise<void> {
+  const { operationId, statuses } = operation;
+  const { status } = answer;
+  assert.ok(statuses.includes(String(status)), `${operationId} answered ${status}, which is not documented`);
+  const type = (answer.headers.get('content-type') ?? '').split(';', 1)[0] ?? '';
+  const types = operation.contentTypes(status);
+  assert.ok(types.includes(type) || types.includes('*/*'), `${operationId} answered ${type}`);
+  const schema = operation.answerSchema(status);
+  if (!schema) return;
+  const value: unknown = await answer.json();
+  assert.ok(
+    schema(value),
+    `${operationId}: ${JSON.stringify(value)} is not what is documented: ${JSON.stringify(schema.errors)}`,
+  );
 }

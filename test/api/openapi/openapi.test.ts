@@ -9,22 +9,21 @@ import { createApp, type CreateAppOptions } from '../../../src/api/create-app.ts
 import { createOpenApi } from '../../../src/api/openapi/open-api.ts';
 import { operations } from '../../../src/api/openapi/operations.ts';
 import { openBroker } from '../../../src/broker/broker.ts';
-import { defineMethod, defineModule } from '../../../src/modules/module.ts';
 import { pingParams } from '../../../src/modules/ping.ts';
 import type { JsonObject } from '../../../src/protocol/formats/data.ts';
 import { params } from '../../../src/protocol/registry/services-params.ts';
 import { memoryStore } from '../../../src/store/memory/memory-store.ts';
 import { openApp } from '../../broker/support.ts';
 import { tempDir } from '../../support/temp.ts';
-import { type DocumentedOperation, fetchDocument, operationsOf } from './document.ts';
-
-const KEY = 'only-for-tests';
-const anything = defineModule({
-  AddAgent: defineMethod({
-    params: v.looseObject({}),
-    run: () => ({ contentType: 'text/plain', body: 'added' }),
-  }),
-});
+import {
+  anything,
+  callOf,
+  checkAnswer,
+  type DocumentedOperation,
+  fetchDocument,
+  KEY,
+  operationsOf,
+} from './document.ts';
 
 type Config = NonNullable<CreateAppOptions['config']>;
 
@@ -32,36 +31,6 @@ const withKeys: Config = { services: { _access_key: KEY }, ossec: { _access_key:
 
 function appWith(config: Config = withKeys, signal?: AbortSignal): Hono {
   return createApp({ store: memoryStore(), config, modules: { ossec: anything }, ...(signal && { signal }) });
-}
-
-/** Calls an operation with what the document tells, and a key where it says that one is wanted. */
-async function callOf(app: Hono, operation: DocumentedOperation, body = operation.body): Promise<Response> {
-  const { method, url, isGuarded } = operation;
-  return await app.request(url, {
-    method,
-    headers: {
-      ...(body ? { 'content-type': 'application/json' } : {}),
-      ...(isGuarded ? { authorization: `Bearer ${KEY}` } : {}),
-    },
-    ...(body ? { body: JSON.stringify(body) } : {}),
-  });
-}
-
-/** Fails unless the answer is one that the document tells of. */
-async function checkAnswer(operation: DocumentedOperation, answer: Response): Promise<void> {
-  const { operationId, statuses } = operation;
-  const { status } = answer;
-  assert.ok(statuses.includes(String(status)), `${operationId} answered ${status}, which is not documented`);
-  const type = (answer.headers.get('content-type') ?? '').split(';', 1)[0] ?? '';
-  const types = operation.contentTypes(status);
-  assert.ok(types.includes(type) || types.includes('*/*'), `${operationId} answered ${type}`);
-  const schema = operation.answerSchema(status);
-  if (!schema) return;
-  const value: unknown = await answer.json();
-  assert.ok(
-    schema(value),
-    `${operationId}: ${JSON.stringify(value)} is not what is documented: ${JSON.stringify(schema.errors)}`,
-  );
 }
 
 describe('/openapi.json', () => {
@@ -181,7 +150,7 @@ describe('/openapi.json', () => {
     writeFileSync(file, JSON.stringify({ ...written, services: { _access_key: KEY } }));
     await broker.reload();
     const guarded = operationsOf(await fetchDocument(broker.app)).filter(({ isGuarded }) => isGuarded);
-    assert.deepEqual(new Set(guarded.map((one) => one.path.split('/')[1])), new Set(['services']));
+    assert.deepEqual(new Set(guarded.map((one) => one.path.split('/')[1])), new Set(['services', 'status']));
   });
 
   it('is made at the next request where it could not be made at this one', async () => {

@@ -1,3 +1,4 @@
+import { DEFAULT_PREFIX } from '../../../protocol/addresses/endpoint.ts';
 import type { EtcdStoreOptions } from '../etcd-options.ts';
 import { fetchOnce } from './fetch-once.ts';
 import { createGateway, type Gateway } from './gateway.ts';
@@ -15,7 +16,7 @@ export type ClusterOptions = Pick<
 >;
 
 export function openCluster(options: ClusterOptions): Cluster {
-  const { endpoints, username, password = '', prefix = '/bpbroker/' } = options;
+  const { endpoints, username, password = '', prefix = DEFAULT_PREFIX } = options;
   const gateway = createGateway({
     endpoints: endpoints.map((url) => url.replace(/\/$/, '')),
     fetch: options.fetch ?? fetchOnce,

@@ -1,0 +1,37 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { referencePage } from '../reference-page.ts';
+import { configurationSections } from './configuration.ts';
+import { errorSections } from './errors.ts';
+import { httpSections } from './http.ts';
+import { fillSections, type Sections } from './sections.ts';
+
+/** A page of the reference as it should be. */
+export interface ReferencePage {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** Which made parts a page has, by the name of the page. */
+function madeParts(): Readonly<Record<string, Sections>> {
+  const { options, 'etcd-options': etcd, 'audit-options': audit } = configurationSections();
+  const { errors, 'exit-codes': exits } = errorSections();
+  return {
+    'api.md': { ...httpSections(), errors },
+    'audit.md': { 'audit-options': audit },
+    'configuration.md': { options, 'etcd-options': etcd },
+    'troubleshooting.md': { 'exit-codes': exits },
+  };
+}
+
+/**
+ * The pages that are made, in whole or in part, from the definitions in src.
+ * @param docs the folder of the pages: what people wrote is taken from there.
+ */
+export async function referencePages(docs: string): Promise<ReferencePage[]> {
+  const parts = Object.entries(madeParts()).map(([name, sections]) => ({
+    name,
+    text: fillSections(readFileSync(path.join(docs, name), 'utf8'), sections),
+  }));
+  return [{ name: 'cli.md', text: await referencePage() }, ...parts];
+}
