@@ -1,15 +1,15 @@
 import { inputSchema } from '../../src/api/openapi/schemas.ts';
-import { type OptionNote, openSectionNotes, optionNotes } from '../../src/config/option-notes.ts';
+import { type OptionDoc, moduleOptionDocs, optionDocs } from '../../src/config/option-docs.ts';
 import { configSchema, defaults, etcdKeys } from '../../src/config/schema.ts';
 import { limitOptions } from '../../src/extensions/limits.ts';
 import { isObject, type Json, type JsonObject } from '../../src/protocol/formats/data.ts';
 import { table } from './sections.ts';
 import { valueText } from './value.ts';
 
-/** The tables of options: all of them, those of a registry in etcd, and those of the audit trail. */
+/** Makes three tables of options: the general ones, those of a registry in etcd, and those of the audit trail. */
 export function configurationSections(): Record<'options' | 'etcd-options' | 'audit-options', string> {
-  const { api, _global, _config, _store, _metrics, _audit } = optionNotes;
-  const { discover, MODULE } = openSectionNotes;
+  const { api, _global, _config, _store, _metrics, _audit } = optionDocs;
+  const { discover, MODULE } = moduleOptionDocs;
   const general = { api, discover, MODULE, _global, _config, _store, _metrics, _audit };
   return {
     options: optionTable(general, (section, key) => section !== '_store' || !isOfEtcd(key)),
@@ -20,7 +20,7 @@ export function configurationSections(): Record<'options' | 'etcd-options' | 'au
 
 const isOfEtcd = (key: string): boolean => etcdKeys.includes(key);
 
-type Notes = Readonly<Record<string, Readonly<Record<string, OptionNote>>>>;
+type Notes = Readonly<Record<string, Readonly<Record<string, OptionDoc>>>>;
 
 function optionTable(notes: Notes, isShown: (section: string, key: string) => boolean): string {
   const rows = Object.entries(notes).flatMap(([section, options]) =>
@@ -43,7 +43,7 @@ function optionTable(notes: Notes, isShown: (section: string, key: string) => bo
 const whole = inputSchema(configSchema);
 const limits = inputSchema(limitOptions);
 
-/** What checks an option, as JSON Schema. What `_python` is, the host of Python extensions looks at by itself. */
+/** Returns the JSON Schema of an option. `_python` has no schema: the host of Python extensions checks it. */
 function schemaOf(section: string, key: string): JsonObject {
   const limit = at(limits, 'properties', key);
   if (section === 'MODULE' && isObject(limit ?? null)) return limit as JsonObject;

@@ -1,13 +1,13 @@
 import { exitCodes } from '../../src/cli/help/exit-codes.ts';
-import { errorNotes } from '../../src/protocol/error-notes.ts';
+import { errorDocs } from '../../src/protocol/error-docs.ts';
 import { BrokerError, errorCodes } from '../../src/protocol/errors.ts';
 import { table } from './sections.ts';
 
-/** The table of what a broker answers, and that of what commands exit with. */
+/** Makes the table of the errors of a broker's answers, and the table of all errors by exit code. */
 export function errorSections(): Record<'errors' | 'exit-codes', string> {
   const errors = errorCodes.map((code) => {
     const { status, exitCode } = new BrokerError(code, '');
-    return { code, status, exitCode, ...errorNotes[code] };
+    return { code, status, exitCode, ...errorDocs[code] };
   });
   const answered = errors
     .filter(({ isAnswered = true }) => isAnswered)

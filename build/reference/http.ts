@@ -5,12 +5,12 @@ import { isObject, type Json, type JsonObject } from '../../src/protocol/formats
 import { table } from './sections.ts';
 import { valueText } from './value.ts';
 
-/** The tables of methods, of their parameters, and of the other paths. */
+/** Makes the tables of the methods, of their parameters, and of the other paths. */
 export function httpSections(): Record<'methods' | 'parameters' | 'paths', string> {
   return { methods: methodTable(), parameters: parameterTable(), paths: pathTable() };
 }
 
-/** @throws Error for what is no text: everything in the document is described. */
+/** @throws Error for a value that is not a text: every part of the document has a description. */
 function textOf(json: Json | undefined): string {
   if (typeof json !== 'string') throw new Error('A part of the OpenAPI document has no description');
   return json;
@@ -55,7 +55,7 @@ function parameterTable(): string {
   return table(['parameter', 'of', 'value', 'meaning'], rows);
 }
 
-/** Without the forms in text of numbers and of `true` and `false`, which every parameter may have that is one of these. */
+/** Drops the text forms of a number and of a flag: every such parameter accepts them. */
 function plainest(schema: JsonObject): JsonObject {
   const forms = Array.isArray(schema['anyOf']) ? schema['anyOf'].filter(isObject) : [];
   const kept = forms.find(
@@ -82,7 +82,7 @@ function parametersOf({ params, docs }: Operation): Parameter[] {
 
 const callOf = ({ module, method }: Operation): string => `${module}/${method}`;
 
-/** What is described of any other path: the methods of the modules that are built in are in a table of their own. */
+/** The table of all paths but those of built-in modules, which have their own table. */
 function pathTable(): string {
   const { paths } = openApiDocument({
     isEnabled: () => true,
@@ -104,7 +104,7 @@ function pathTable(): string {
   return table(['path', 'what it is for', 'access key', 'may fail with'], rows);
 }
 
-/** What the ways in say of a key: `security` of an operation is a list of ways, of which any will do. */
+/** Describes `security` of an operation: a list of alternatives, of which an empty one needs no key. */
 function keyText(security: unknown): string {
   const ways = Array.isArray(security) ? security.filter(isObject) : [];
   if (ways.length === 0) return 'none';

@@ -6,13 +6,13 @@ import { errorSections } from './errors.ts';
 import { httpSections } from './http.ts';
 import { fillSections, type Sections } from './sections.ts';
 
-/** A page of the reference as it should be. */
+/** The expected text of a page. */
 export interface ReferencePage {
   readonly name: string;
   readonly text: string;
 }
 
-/** Which made parts a page has, by the name of the page. */
+/** The made parts of each page, by the name of the page. */
 function madeParts(): Readonly<Record<string, Sections>> {
   const { options, 'etcd-options': etcd, 'audit-options': audit } = configurationSections();
   const { errors, 'exit-codes': exits } = errorSections();
@@ -25,8 +25,8 @@ function madeParts(): Readonly<Record<string, Sections>> {
 }
 
 /**
- * The pages that are made, in whole or in part, from the definitions in src.
- * @param docs the folder of the pages: what people wrote is taken from there.
+ * Makes the pages that come from the definitions in src, in whole or in part.
+ * @param docs the folder of the present pages: their hand-written text is kept.
  */
 export async function referencePages(docs: string): Promise<ReferencePage[]> {
   const parts = Object.entries(madeParts()).map(([name, sections]) => ({

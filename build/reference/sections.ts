@@ -1,4 +1,4 @@
-/** Parts of a page that are made, between two marks; what people write is around them. */
+/** The made parts of a page by name. Each is between two marks, and hand-written text is around them. */
 export type Sections = Readonly<Record<string, string>>;
 
 const begin = (name: string): string => `<!-- made by npm run build:reference: ${name} -->`;
@@ -6,8 +6,8 @@ const end = (name: string): string => `<!-- end of ${name} -->`;
 const marked = /<!-- made by npm run build:reference: ([\w-]+) -->\n([^]*?)<!-- end of \1 -->/g;
 
 /**
- * A page with each of its made parts anew.
- * @throws Error where the page lacks the marks of a part, has them twice, or has marks of a part that nothing makes.
+ * Returns a page with its made parts replaced.
+ * @throws Error when the marks of a part are missing, when they come twice, and when nothing makes a part that has marks.
  */
 export function fillSections(page: string, sections: Sections): string {
   const found = [...page.matchAll(marked)].map(([, name = '']) => name);
@@ -26,7 +26,7 @@ export function fillSections(page: string, sections: Sections): string {
   );
 }
 
-/** A Markdown table; the columns are padded, as everywhere in the pages. */
+/** Formats a Markdown table with padded columns, as all pages have them. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', String.raw`\|`)));
   const widths = head.map((_, n) => Math.max(3, ...cells.map((row) => row[n]?.length ?? 0)));
@@ -40,7 +40,7 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   ].join('\n');
 }
 
-/** A list in words: `a, b or c`. */
+/** Joins items as a sentence does: `a, b or c`. */
 export function anyOf(items: readonly string[]): string {
   return items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} or ${items.at(-1)}`;
 }

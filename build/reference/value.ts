@@ -2,9 +2,9 @@ import { isObject, type Json, type JsonObject } from '../../src/protocol/formats
 import { anyOf } from './sections.ts';
 
 /**
- * What a JSON Schema lets a value be, in words: `whole number from 0 to 65535`.
- * @param unit what a number counts.
- * @throws Error for a schema that there are no words for.
+ * Describes the values that a JSON Schema accepts, such as `whole number from 0 to 65535`.
+ * @param unit the unit of a number, such as `bytes`.
+ * @throws Error for a type that it cannot describe.
  */
 export function valueText(schema: JsonObject, unit?: string): string {
   if (Array.isArray(schema['enum'])) return anyOf(schema['enum'].map((one) => `\`${String(one)}\``));
@@ -34,7 +34,7 @@ function pluralText(schema: JsonObject): string {
   return schema['type'] === 'string' ? 'texts' : `${valueText(schema)}s`;
 }
 
-// JSON Schema has whole numbers end where JavaScript's do.
+// An integer of valibot has the bounds of JavaScript's integers, which tell a reader nothing.
 const isBound = (bound: Json | undefined): bound is number =>
   typeof bound === 'number' && Math.abs(bound) < Number.MAX_SAFE_INTEGER;
 

@@ -6,7 +6,7 @@ import { optionDefinitions, type OptionName } from '../../src/cli/options/option
 export interface Variable {
   /** Which programs read it. */
   readonly program: 'bpbroker' | 'both';
-  /** What holds without it. */
+  /** The behaviour without the variable. */
   readonly default: string;
   readonly description: string;
 }
@@ -70,7 +70,7 @@ const searchPath: Variable = {
   description: 'Where programs are looked for, such as the interpreters of extensions and `nft`',
 };
 
-/** Variables that the system sets, or another program. Those that mean the same follow one another. */
+/** Variables that the system or another program sets. Names with one description are in one row. */
 export const systemVariables: Variables = {
   HOME: {
     program: 'both',
@@ -115,7 +115,7 @@ export const systemVariables: Variables = {
   http_proxy: proxy,
 };
 
-/** Variables that the programs give to a command that they start, with who gets them. */
+/** Variables that the programs set for a process that they start. */
 export const givenVariables: Readonly<Record<string, readonly [to: string, description: string]>> = {
   BPBROKER_EVENT_TYPE: ['`service watch --exec`', '`put`, `delete`, `expire` or `reset`'],
   BPBROKER_EVENT_NAME: ['`service watch --exec`', 'The name of the entry; empty for `reset`'],
@@ -149,7 +149,7 @@ export const givenVariables: Readonly<Record<string, readonly [to: string, descr
   BPBROKER_EXTENSION_MARK: ["an extension's host", 'The same'],
 };
 
-/** The variables that a user may set: those of options first. */
+/** Returns the variables that a user may set: first those of options, then the others. */
 export function userVariables(): Variables {
   const ofOptions = (Object.keys(optionDefinitions) as OptionName[]).flatMap((name): [string, Variable][] => {
     const { env, contentEnv, default: standard } = optionDefinitions[name];

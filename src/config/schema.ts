@@ -215,7 +215,7 @@ export const auditFileKeys: readonly string[] = Object.keys(auditFileOptions);
 /** The names of the options that only `etcd` has. */
 export const etcdKeys: readonly string[] = Object.keys(etcdOptions);
 
-/** What a configuration may hold; what holds between its options is for {@link checkConfig}. */
+/** The schema of a configuration, without the rules between options: {@link checkConfig} has those. */
 export const configSchema: v.GenericSchema = v.objectWithRest(
   {
     api: v.looseObject({

@@ -1,6 +1,6 @@
 import { isObject, type JsonObject } from '../protocol/formats/data.ts';
 import { suggest } from '../protocol/suggestion.ts';
-import { optionNotes } from './option-notes.ts';
+import { optionDocs } from './option-docs.ts';
 import { auditFileKeys, etcdKeys } from './schema.ts';
 
 /**
@@ -8,7 +8,7 @@ import { auditFileKeys, etcdKeys } from './schema.ts';
  * own keys.
  */
 const known: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
-  Object.entries(optionNotes).map(([section, notes]) => [section, Object.keys(notes)]),
+  Object.entries(optionDocs).map(([section, notes]) => [section, Object.keys(notes)]),
 );
 
 /**

@@ -23,7 +23,7 @@ const count = (least: number): v.GenericSchema<unknown, number> =>
 const positive = v.pipe(v.number(), v.gtValue(0));
 const seconds = v.pipe(positive, v.maxValue(Math.floor(MAX_TIMER_MS / 1000)));
 
-/** The options behind {@link Limits}, as the configuration has them; config/option-notes.ts says what each is. */
+/** The schema of the options that {@link Limits} is made from; `config/option-docs.ts` describes each. */
 export const limitOptions: v.GenericSchema<
   unknown,
   Record<'_timeout_secs' | '_concurrency' | '_queue' | '_memory_mb' | '_output_mb', number>

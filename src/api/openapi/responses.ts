@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../protocol/formats/data.ts';
 import { envelopeSchema } from '../../protocol/messages/envelope.ts';
-import { errorNotes } from '../../protocol/error-notes.ts';
+import { errorDocs } from '../../protocol/error-docs.ts';
 import { BrokerError, errorCodes } from '../../protocol/errors.ts';
 import { inputSchema } from './schemas.ts';
 
@@ -171,7 +171,7 @@ export const schemas: JsonObject = {
 function failuresByStatus(): Record<number, string[]> {
   const found: Record<number, string[]> = {};
   for (const name of errorCodes) {
-    const { meaning, isAnswered = true } = errorNotes[name];
+    const { meaning, isAnswered = true } = errorDocs[name];
     if (isAnswered) (found[new BrokerError(name, '').status] ??= []).push(`\`${name}\`: ${meaning}`);
   }
   return found;

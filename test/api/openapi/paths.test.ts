@@ -5,7 +5,7 @@ import { createApp } from '../../../src/api/create-app.ts';
 import { createMeasures } from '../../../src/api/metrics/measures.ts';
 import type { ClusterBroker } from '../../../src/api/status.ts';
 import { builtIn } from '../../../src/modules/built-in.ts';
-import { errorNotes } from '../../../src/protocol/error-notes.ts';
+import { errorDocs } from '../../../src/protocol/error-docs.ts';
 import { BrokerError, errorCodes } from '../../../src/protocol/errors.ts';
 import { silentLogger } from '../../../src/protocol/logger.ts';
 import { memoryStore } from '../../../src/store/memory/memory-store.ts';
@@ -80,7 +80,7 @@ describe('/openapi.json', () => {
     const told = Object.entries(components.responses).flatMap(([name, { description }]) =>
       description.split('\n').map((line) => `${name.slice('Failure'.length)} ${line.split(':', 1)[0]}`),
     );
-    const answered = errorCodes.filter((code) => errorNotes[code].isAnswered !== false);
+    const answered = errorCodes.filter((code) => errorDocs[code].isAnswered !== false);
     assert.ok(answered.length > 10);
     assert.deepEqual(
       told.toSorted(),

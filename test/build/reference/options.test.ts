@@ -6,7 +6,7 @@ import { valueText } from '../../../build/reference/value.ts';
 import { root } from '../../../build/root.ts';
 import { inputSchema } from '../../../src/api/openapi/schemas.ts';
 import { openLiveConfiguration } from '../../../src/broker/opening/live-configuration.ts';
-import { type OptionNote, openSectionNotes, optionNotes } from '../../../src/config/option-notes.ts';
+import { type OptionDoc, moduleOptionDocs, optionDocs } from '../../../src/config/option-docs.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import { unknownOptions } from '../../../src/config/unknown-options.ts';
 import { limitOptions } from '../../../src/extensions/limits.ts';
@@ -22,18 +22,18 @@ describe('what the reference says of options', () => {
   const sections = properties as JsonObject;
 
   it('has every option that the schemas check, and no other', () => {
-    const { _metrics, ...checked } = optionNotes;
+    const { _metrics, ...checked } = optionDocs;
     assert.deepEqual(Object.keys(sections).toSorted(), Object.keys(checked).toSorted());
     for (const [section, notes] of Object.entries(checked))
       assert.deepEqual(keysOf(sections[section]), Object.keys(notes).toSorted(), section);
-    for (const notes of [_metrics, openSectionNotes.discover])
+    for (const notes of [_metrics, moduleOptionDocs.discover])
       assert.deepEqual(Object.keys(notes), keysOf(additionalProperties));
-    const { _access_key, _python, ...limits } = openSectionNotes.MODULE;
+    const { _access_key, _python, ...limits } = moduleOptionDocs.MODULE;
     assert.deepEqual(Object.keys(limits).toSorted(), keysOf(inputSchema(limitOptions)));
   });
 
   it('is why an option counts as known', () => {
-    const known = Object.entries(optionNotes).map(([section, notes]) => [
+    const known = Object.entries(optionDocs).map(([section, notes]) => [
       section,
       Object.fromEntries(Object.keys(notes).map((key) => [key, 'x'])),
     ]);
@@ -46,9 +46,9 @@ describe('what the reference says of options', () => {
   });
 
   it('is a phrase without a full stop', () => {
-    for (const notes of [...Object.values(optionNotes), ...Object.values(openSectionNotes)] as Record<
+    for (const notes of [...Object.values(optionDocs), ...Object.values(moduleOptionDocs)] as Record<
       string,
-      OptionNote
+      OptionDoc
     >[])
       for (const [key, { description }] of Object.entries(notes))
         assert.match(description, /^[A-Z].{10,}[^.]$/, key);
@@ -105,8 +105,8 @@ const beginning: JsonObject = {
 };
 
 describe('an option', () => {
-  const noted = Object.entries({ ...optionNotes, ...openSectionNotes }).flatMap(([section, notes]) =>
-    Object.entries(notes as Record<string, OptionNote>).map(
+  const noted = Object.entries({ ...optionDocs, ...moduleOptionDocs }).flatMap(([section, notes]) =>
+    Object.entries(notes as Record<string, OptionDoc>).map(
       ([key, note]) => [`${section}.${key}`, note] as const,
     ),
   );

@@ -1,17 +1,17 @@
 import type { ErrorCode } from './errors.ts';
 
-/** What the reference and `/openapi.json` say of an error. */
-export interface ErrorNote {
-  /** What went wrong: a phrase without a full stop, in Markdown. */
+/** The description of an error in the reference and in `/openapi.json`. */
+export interface ErrorDoc {
+  /** The failure: a phrase without a full stop, in Markdown. */
   readonly meaning: string;
-  /** What to do then: a sentence without a full stop, in Markdown. */
+  /** The next step: a sentence without a full stop, in Markdown. */
   readonly remedy: string;
-  /** Whether brokers answer with it; the others are seen by a client alone, or by whoever starts a broker. Default: true. */
+  /** Whether brokers answer with it. Clients and commands make the other errors themselves. Default: true. */
   readonly isAnswered?: boolean;
 }
 
-/** Of each code, in the order of the table in `errors.ts`. */
-export const errorNotes: Readonly<Record<ErrorCode, ErrorNote>> = {
+/** The description of each code, in the order of the table in `errors.ts`. */
+export const errorDocs: Readonly<Record<ErrorCode, ErrorDoc>> = {
   internal: {
     meaning: 'the broker failed',
     remedy: "Look into the broker's log, where the id in the message is that of the request",

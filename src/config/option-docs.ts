@@ -1,20 +1,20 @@
 import { DEFAULT_PREFIX } from '../protocol/addresses/endpoint.ts';
 import { type AuditConfig, auditDefaults, type Config } from './schema.ts';
 
-/** What the reference says of an option besides what its schema says by itself. */
-export interface OptionNote {
+/** The part of an option's description that its schema does not contain; the reference is made from both. */
+export interface OptionDoc {
   /** One phrase without a full stop, in Markdown. */
   readonly description: string;
-  /** What a number counts: `seconds`, `bytes`. Default: nothing, or what the description says. */
+  /** The unit of a number, such as `seconds`. Default: none. */
   readonly unit?: string;
-  /** What holds without it, where neither `defaults` nor its schema says; in Markdown. */
+  /** The default in Markdown, where neither `defaults` nor the schema has it. */
   readonly default?: string;
-  /** What a reload does not take over: the option counts from the next start on. */
+  /** Whether a reload leaves the option as it was, so that it takes effect at the next start. Default: false. */
   readonly needsRestart?: boolean;
 }
 
-type Notes<Keys extends string> = Readonly<Record<Keys, OptionNote>>;
-/** The keys of a section that have names: it takes others too, which have no meaning. */
+type Notes<Keys extends string> = Readonly<Record<Keys, OptionDoc>>;
+/** The declared keys of a section, without its index signature. */
 type Named<Section> = keyof {
   [Key in keyof Section as string extends Key ? never : Key]: Section[Key];
 } &
@@ -22,8 +22,8 @@ type Named<Section> = keyof {
 
 const pem = 'PEM file of the';
 
-/** Every option of the sections whose keys are known (docs/configuration.md), in the order in which pages have them. */
-export const optionNotes: {
+/** The options of sections whose keys are all known, in the order of docs/configuration.md. */
+export const optionDocs: {
   readonly api: Notes<Named<Config['api']>>;
   readonly _global: Notes<Named<Config['_global']>>;
   readonly _config: Notes<Named<Config['_config']>>;
@@ -148,8 +148,8 @@ export const optionNotes: {
   },
 };
 
-/** The options that sections have whose other keys are their own. `MODULE` is any module that may be called. */
-export const openSectionNotes: {
+/** The options of sections that have other keys too. `MODULE` is any module that may be called. */
+export const moduleOptionDocs: {
   readonly discover: Notes<'_access_key'>;
   readonly MODULE: Notes<
     '_access_key' | '_timeout_secs' | '_concurrency' | '_queue' | '_memory_mb' | '_output_mb' | '_python'
