@@ -1,6 +1,6 @@
 import { isBuiltin } from 'node:module';
 import path from 'node:path';
-import type { Import, ParsedFile } from './imports.ts';
+import type { Import, ParsedFile } from './executable/imports.ts';
 import {
   fullFolders,
   layers,
@@ -129,7 +129,7 @@ function lengthBreaches(file: string, lines: number): string[] {
   return [`${file} has ${lines} lines; ${maxLines} is the most, or a reason in build/layers.ts`];
 }
 
-/** Folders of `src/` whose files do not show an order any more. */
+/** Folders whose files do not show an order any more. */
 function folderBreaches(files: readonly string[]): string[] {
   const folders = new Map<string, number>();
   for (const file of files) {
@@ -137,7 +137,7 @@ function folderBreaches(files: readonly string[]): string[] {
     folders.set(folder, (folders.get(folder) ?? 0) + 1);
   }
   return [...folders]
-    .filter(([folder, count]) => folder.startsWith('src/') && count > maxFiles && !fullFolders[folder])
+    .filter(([folder, count]) => count > maxFiles && !fullFolders[folder])
     .map(
       ([folder, count]) =>
         `${folder} has ${count} files; ${maxFiles} is the most: order them in subfolders, or give a reason in build/layers.ts`,

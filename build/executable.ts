@@ -1,11 +1,11 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { chunksOfOthers, dropBytecode, type Metafile } from './bytecode.ts';
+import { chunksOfOthers, dropBytecode, type Metafile } from './executable/bytecode.ts';
 import { capture } from './process.ts';
 import { assets, projectVersion, root, tool } from './root.ts';
-import { alignFile } from './elf-segments.ts';
+import { alignFile } from './executable/elf-segments.ts';
 import { buildAndStamp, commonInputs, unlessFresh } from './stamp.ts';
-import { executableName, type Target } from './targets.ts';
+import { executableName, type Target } from './release/targets.ts';
 
 export type Program = 'bpbroker' | 'bpclient';
 
@@ -135,7 +135,11 @@ async function buildExecutables(): Promise<void> {
 }
 
 /** The inputs of every executable. */
-const layout: readonly string[] = [...commonInputs, 'build/executable.ts', 'build/elf-segments.ts'];
+const layout: readonly string[] = [
+  ...commonInputs,
+  'build/executable.ts',
+  'build/executable/elf-segments.ts',
+];
 
 /** The programs of a target, built for tests unless they are up to date. Returns their folder. */
 export async function ensureTarget(target: Target): Promise<string> {
@@ -144,7 +148,7 @@ export async function ensureTarget(target: Target): Promise<string> {
   await unlessFresh(
     `target-${target.name}`,
     {
-      inputs: [...layout, 'build/bytecode.ts', 'build/targets.ts'],
+      inputs: [...layout, 'build/executable/bytecode.ts', 'build/release/targets.ts'],
       outputs: files,
     },
     () => buildProduct('bpbroker', path.join(root, dir), { target }),

@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { checkTools, pack } from './archive.ts';
-import { licenceTexts } from './bundled.ts';
+import { checkTools, pack } from './release/archive.ts';
+import { licenceTexts } from './executable/bundled.ts';
 import { buildProduct, type Program, products } from './executable.ts';
-import { installers, writeInstallers } from './installers.ts';
+import { installers, writeInstallers } from './release/installers.ts';
 import { projectVersion, root } from './root.ts';
-import { billOfMaterials } from './sbom.ts';
-import { readSigningKey, type SigningKey } from './sign.ts';
+import { billOfMaterials } from './release/sbom.ts';
+import { readSigningKey, type SigningKey } from './release/sign.ts';
 import { readSource, type Source } from './source.ts';
-import { archiveName, executableName, runsHere, type Target, targets } from './targets.ts';
+import { archiveName, executableName, runsHere, type Target, targets } from './release/targets.ts';
 
 export interface ReleaseOptions {
   /** The folder that receives the files; its former contents are removed. */

@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { ensureExecutables } from './executable.ts';
-import { readJUnit } from './junit.ts';
+import { readJUnit } from './test/junit.ts';
 import { ensurePackage } from './npm.ts';
-import { filesOf, type Pass, passes } from './passes.ts';
+import { filesOf, type Pass, passes } from './test/passes.ts';
 import { logTo, passThrough } from './process.ts';
 import { root } from './root.ts';
-import { exitCode, type Result, summarize, tally } from './summary.ts';
+import { exitCode, type Result, summarize, tally } from './test/summary.ts';
 
 /**
  * Runs the test suites on every runtime: `node build/test.ts [PASS…] [FILE or FOLDER…]`. Passes are named as in

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { referencePage } from '../reference-page.ts';
+import { referencePage } from './page.ts';
 import { configurationSections } from './configuration.ts';
 import { errorSections } from './errors.ts';
 import { httpSections } from './http.ts';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { root } from '../../build/root.ts';
-import { consumer } from '../support/consumer.ts';
+import { consumer } from '../support/documents/consumer.ts';
 import { bundle } from './workerd.ts';
 
 const entry = `

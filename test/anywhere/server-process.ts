@@ -2,8 +2,8 @@ import { cpSync, mkdirSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { root } from '../../build/root.ts';
 import { follow, type Running, start } from '../programs/support.ts';
-import { cleanEnv } from '../support/clean-env.ts';
-import { consumer } from '../support/consumer.ts';
+import { cleanEnv } from '../support/programs/clean-env.ts';
+import { consumer } from '../support/documents/consumer.ts';
 import { waitFor } from '../support/wait.ts';
 import { KEY, type Target } from './target.ts';
 

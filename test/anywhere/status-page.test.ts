@@ -3,9 +3,9 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { chromium } from 'playwright-core';
 import { root, tool } from '../../build/root.ts';
-import { makeCertificate } from '../support/certificate.ts';
+import { makeCertificate } from '../support/network/certificate.ts';
 import { atEnd } from '../support/cleanup.ts';
-import { lacking } from '../support/tools.ts';
+import { lacking } from '../support/programs/tools.ts';
 import { projectOf, startServer } from './server-process.ts';
 import { KEY } from './target.ts';
 

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run } from '../support/run.ts';
+import { run } from '../support/programs/run.ts';
 import { requests } from './requests.ts';
 import { projectOf, served, serverEnv } from './server-process.ts';
 import { answerOf, call, KEY, post, type Target } from './target.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { root, tool } from '../../build/root.ts';
 import { follow, type Running } from '../programs/support.ts';
-import { run } from '../support/run.ts';
+import { run } from '../support/programs/run.ts';
 import { waitFor } from '../support/wait.ts';
 import { serverEnv } from './server-process.ts';
 

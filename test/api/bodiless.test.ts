@@ -5,8 +5,8 @@ import { createApp } from '../../src/api/create-app.ts';
 import type { Module, Reply } from '../../src/modules/module.ts';
 import { MAX_BODY_BYTES } from '../../src/api/requests/request-parameters.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
-import { makeCertificate } from '../support/certificate.ts';
-import { sendRaw } from '../support/raw.ts';
+import { makeCertificate } from '../support/network/certificate.ts';
+import { sendRaw } from '../support/network/raw.ts';
 
 let ended = 0;
 /** Returns a status that goes without a body, and a body all the same. */

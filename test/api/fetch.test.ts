@@ -10,8 +10,8 @@ import { isSchema } from '../../src/modules/parameters.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
 import type { HttpServer } from '../../src/runtime/runtime.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
-import { makeCertificate } from '../support/certificate.ts';
-import { sendRaw } from '../support/raw.ts';
+import { makeCertificate } from '../support/network/certificate.ts';
+import { sendRaw } from '../support/network/raw.ts';
 
 /**
  * A broker's own server goes past the router of its app. Two servers, one that does and one that does not,

@@ -6,7 +6,7 @@ import type { Module } from '../../src/modules/module.ts';
 import type { LogFields, Logger } from '../../src/protocol/logger.ts';
 import { type Asked, openApp } from '../broker/support.ts';
 import { atEnd } from '../support/cleanup.ts';
-import { extensionDir } from '../support/extensions.ts';
+import { extensionDir } from '../support/registry/extensions.ts';
 import { tempDir } from '../support/temp.ts';
 
 interface Line extends LogFields {

@@ -11,7 +11,7 @@ import {
   goalTable,
   releaseTable,
 } from './fleet/report.ts';
-import { compareEtcd } from './fleet/etcd.ts';
+import { compareEtcd } from './fleet/etcd/etcd.ts';
 import { beside, pinged, type Pinged, type Run, runPhase } from './fleet/run-phase.ts';
 import { CLUSTER } from './fleet/phases.ts';
 import { checkWay, registerAt, type Server, startBroker, startHello } from './fleet/server.ts';

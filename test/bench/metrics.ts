@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { root, tool } from '../../build/root.ts';
-import { writeRegistry } from '../support/registry-file.ts';
+import { writeRegistry } from '../support/registry/registry-file.ts';
 import { waitFor } from '../support/wait.ts';
 import type { Measurement } from './cpu.ts';
 import { type Load, loads, measure } from './wrk.ts';

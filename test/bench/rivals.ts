@@ -2,9 +2,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import path from 'node:path';
-import { lacking } from '../support/tools.ts';
+import { lacking } from '../support/programs/tools.ts';
 import { cpuSeconds, type Measurement } from './cpu.ts';
-import { freePort } from '../support/free-port.ts';
+import { freePort } from '../support/network/free-port.ts';
 import { type Server, startServer } from './server.ts';
 
 /**

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { root, tool } from '../../build/root.ts';
 import { connect } from '../../src/client/client.ts';
-import { lacking } from '../support/tools.ts';
+import { lacking } from '../support/programs/tools.ts';
 import type { Measurement } from './cpu.ts';
 import { startEtcd, startRedis } from './rivals.ts';
 import { type CommandLine, type Server, startServer } from './server.ts';

@@ -1,7 +1,7 @@
 import { checkWay } from './fleet/server.ts';
 import { compareEntries } from './scale/entries.ts';
 import { compareWrites } from './scale/writes.ts';
-import { lacking } from '../support/tools.ts';
+import { lacking } from '../support/programs/tools.ts';
 
 /**
  * `npm run bench:scale [-- executable|bun|node]`: what docs/scale.md is sized by. Writes a second at 64

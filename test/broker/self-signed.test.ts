@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { makeSelfSigned } from '../../src/broker/self-signed.ts';
-import { lacking } from '../support/tools.ts';
+import { lacking } from '../support/programs/tools.ts';
 
 const skip = lacking('openssl', 'bash');
 

@@ -7,7 +7,7 @@ import { connectionOptions, outputOptions } from '../../src/cli/options/common.t
 import { optionDefinitions, type OptionName } from '../../src/cli/options/options.ts';
 import { commandSynonyms, optionSynonyms } from '../../src/cli/options/suggest.ts';
 import { BrokerError, errorCodes } from '../../src/protocol/errors.ts';
-import { allCommands, type VisibleCommand } from '../support/all-commands.ts';
+import { allCommands, type VisibleCommand } from '../support/programs/all-commands.ts';
 
 const commands = allCommands();
 const leaves = commands.filter(({ command }) => command.load);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root, tool } from '../../build/root.ts';
-import { run } from '../support/run.ts';
+import { run } from '../support/programs/run.ts';
 
 /** What the broker's log writes for one event. */
 async function logged(format: string, message: string, fields: Record<string, string>): Promise<string> {

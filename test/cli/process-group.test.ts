@@ -3,8 +3,8 @@ import { describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import path from 'node:path';
 import { signalProcess } from '../../src/cli/child-processes/process-group.ts';
-import { asNobody, otherUserProblem } from '../support/other-user.ts';
-import { run } from '../support/run.ts';
+import { asNobody, otherUserProblem } from '../support/programs/other-user.ts';
+import { run } from '../support/programs/run.ts';
 
 describe('signalProcess()', () => {
   it('says whether a process is there', () => {

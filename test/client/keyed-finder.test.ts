@@ -11,8 +11,8 @@ import { reachBroker } from '../../src/client/trust/proof.ts';
 import { foundBroker } from '../../src/client/discovery/responders.ts';
 import { defaults } from '../../src/config/schema.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
-import { makeCertificate } from '../support/certificate.ts';
-import { type Rogue, startRogue, startTlsServer, type Trick, tricks } from '../support/rogue.ts';
+import { makeCertificate } from '../support/network/certificate.ts';
+import { type Rogue, startRogue, startTlsServer, type Trick, tricks } from '../support/network/rogue.ts';
 
 const key = randomBytes(32).toString('hex');
 const fingerprint = 'ab'.repeat(32);

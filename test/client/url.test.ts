@@ -3,10 +3,10 @@ import { describe, it } from 'node:test';
 import { Hono } from 'hono';
 import { runtime } from '#runtime';
 import { type Broker, connect, type ConnectOptions, createBroker, type Json } from '../../src/index.ts';
-import { createAuthority } from '../support/authority.ts';
+import { createAuthority } from '../support/network/authority.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { tempDir } from '../support/temp.ts';
-import { page, startTlsProxy } from '../support/tls-proxy.ts';
+import { page, startTlsProxy } from '../support/network/tls-proxy.ts';
 
 /** The client with a broker that is named by a URL; this file runs on Node, Bun and Deno alike. */
 

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { parseJsonText, readJsonFile } from '../../src/config/json-file.ts';
 import type { Section } from '../../src/config/json-members.ts';
 import type { Json, JsonObject } from '../../src/protocol/formats/data.ts';
-import { memoryDir } from '../store/memory-dir.ts';
+import { memoryDir } from '../store/file/memory-dir.ts';
 import { chooseSeed, createRandom, type Random } from '../support/random.ts';
 
 const isLong = process.env['BPBROKER_LONG'] === '1';

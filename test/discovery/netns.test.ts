@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, it } from 'node:test';
 import type { ResponderStats } from '../../src/broker/discovery/responder.ts';
 import type { DiscoverOptions, FoundBroker } from '../../src/client/discovery/finder.ts';
-import { createNetwork, netnsProblem, type Network } from '../support/netns.ts';
+import { createNetwork, netnsProblem, type Network } from '../support/network/netns.ts';
 import type { ResponderArgs } from './child.ts';
 
 // As source or as emitted for a Node that runs no TypeScript.

@@ -11,7 +11,7 @@ import { connectProved } from '../../src/client/client.ts';
 import { discover } from '../../src/client/discovery/finder.ts';
 import { defaults } from '../../src/config/schema.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
-import { startRogue, type Trick, tricks } from '../support/rogue.ts';
+import { startRogue, type Trick, tricks } from '../support/network/rogue.ts';
 
 export interface BrokerArgs {
   readonly dir: string;

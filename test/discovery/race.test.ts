@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
-import { createNetwork, netnsProblem, type Network } from '../support/netns.ts';
-import { tricks } from '../support/rogue.ts';
+import { createNetwork, netnsProblem, type Network } from '../support/network/netns.ts';
+import { tricks } from '../support/network/rogue.ts';
 import { tempDir } from '../support/temp.ts';
 import type { BrokerArgs, ClientArgs, ClientReport, RogueArgs, RogueReport } from './race.child.ts';
 

@@ -3,8 +3,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
-import { blocksOf } from '../support/documents.ts';
-import { commandLanguages } from '../support/typed-page.ts';
+import { blocksOf } from '../support/documents/documents.ts';
+import { commandLanguages } from '../support/documents/typed-page.ts';
 
 /**
  * Every command block of README, tutorial, how-to and reference is typed by a test. Else a comment before it
@@ -15,7 +15,7 @@ import { commandLanguages } from '../support/typed-page.ts';
 const typedBy: Readonly<Record<string, string>> = {
   'README.md': 'test/docs/readme.test.ts',
   'docs/api.md': 'test/docs/reference.test.ts',
-  'docs/cli.md': 'test/programs/help-examples.test.ts',
+  'docs/cli.md': 'test/programs/terminal/help-examples.test.ts',
   'docs/discovery.md': 'test/docs/reference.test.ts',
   'docs/extensions.md': 'test/docs/extensions.test.ts',
   'docs/lock.md': 'test/docs/reference.test.ts',

@@ -9,10 +9,10 @@ import { clientRoot } from '../../src/cli/programs/client-root.ts';
 import { parseCommandLine } from '../../src/cli/options/parse.ts';
 import { wholeProgram } from '../../src/cli/programs/whole-program.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
-import { blocksOf, exchangesOf } from '../support/documents.ts';
-import { allPages } from '../support/prose.ts';
-import { commandsOf } from '../support/shell-words.ts';
-import { commandLanguages } from '../support/typed-page.ts';
+import { blocksOf, exchangesOf } from '../support/documents/documents.ts';
+import { allPages } from '../support/documents/prose.ts';
+import { commandsOf } from '../support/documents/shell-words.ts';
+import { commandLanguages } from '../support/documents/typed-page.ts';
 
 /**
  * Every `bpbroker …` and `bpclient …` of a page or an example is a right command line, on Windows too. The

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
-import { sentencesOf, wordsOf } from '../support/prose.ts';
+import { sentencesOf, wordsOf } from '../support/documents/prose.ts';
 
 /** The records of decisions: `NNNN-words.md`, and an index that has a line of each. */
 

@@ -3,8 +3,8 @@ import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import { reference } from '../programs/support.ts';
-import { blocksOf, exchangesOf } from '../support/documents.ts';
-import { openSessions, type Sessions } from '../support/session.ts';
+import { blocksOf, exchangesOf } from '../support/documents/documents.ts';
+import { openSessions, type Sessions } from '../support/programs/session.ts';
 import { tempDir } from '../support/temp.ts';
 
 /** Its other blocks, of the OSSEC and cluster examples, are played by `test/examples`. */

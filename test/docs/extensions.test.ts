@@ -3,11 +3,11 @@ import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { tool } from '../../build/root.ts';
 import { reference } from '../programs/support.ts';
-import { consumer, strictProject } from '../support/consumer.ts';
-import { type Block, blocksOf, exchangesOf, matches } from '../support/documents.ts';
-import { playFrames } from '../support/frames.ts';
-import { run } from '../support/programs.ts';
-import { openSessions, type Sessions } from '../support/session.ts';
+import { consumer, strictProject } from '../support/documents/consumer.ts';
+import { type Block, blocksOf, exchangesOf, matches } from '../support/documents/documents.ts';
+import { playFrames } from '../support/network/frames.ts';
+import { run } from '../support/programs/programs.ts';
+import { openSessions, type Sessions } from '../support/programs/session.ts';
 import { waitFor } from '../support/wait.ts';
 
 const page = 'docs/extensions.md';

@@ -4,16 +4,16 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import { reference, skipOf } from '../programs/support.ts';
-import { createAuthority } from '../support/authority.ts';
-import { cleanEnv } from '../support/clean-env.ts';
-import { type Abbreviations, blocksOf } from '../support/documents.ts';
-import { createNetwork, endAllOn, netnsProblem, type NetworkOptions } from '../support/netns.ts';
-import { programFolder } from '../support/program-folder.ts';
-import { startBroker } from '../support/programs.ts';
+import { createAuthority } from '../support/network/authority.ts';
+import { cleanEnv } from '../support/programs/clean-env.ts';
+import { type Abbreviations, blocksOf } from '../support/documents/documents.ts';
+import { createNetwork, endAllOn, netnsProblem, type NetworkOptions } from '../support/network/netns.ts';
+import { programFolder } from '../support/programs/program-folder.ts';
+import { startBroker } from '../support/programs/programs.ts';
 import { tempDir } from '../support/temp.ts';
-import { createTerminal, type TerminalOptions } from '../support/terminal.ts';
-import { startTlsProxy } from '../support/tls-proxy.ts';
-import { commandLanguages, type Place, typePage } from '../support/typed-page.ts';
+import { createTerminal, type TerminalOptions } from '../support/programs/terminal.ts';
+import { startTlsProxy } from '../support/network/tls-proxy.ts';
+import { commandLanguages, type Place, typePage } from '../support/documents/typed-page.ts';
 
 /** The pages of docs/how-to are typed in order, on three servers that a page names `server1` to `server3`. */
 

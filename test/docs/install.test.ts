@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { readSigningKey } from '../../build/sign.ts';
-import { smallRelease } from '../build/install-support.ts';
-import { blocksOf } from '../support/documents.ts';
-import { launchers } from '../support/programs.ts';
-import { run, type RunResult } from '../support/run.ts';
+import { readSigningKey } from '../../build/release/sign.ts';
+import { smallRelease } from '../build/install/install-support.ts';
+import { blocksOf } from '../support/documents/documents.ts';
+import { launchers } from '../support/programs/programs.ts';
+import { run, type RunResult } from '../support/programs/run.ts';
 import { tempDir } from '../support/temp.ts';
-import { lacking } from '../support/tools.ts';
+import { lacking } from '../support/programs/tools.ts';
 
 const page = 'docs/install.md';
 

@@ -5,15 +5,15 @@ import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import { root, tool } from '../../build/root.ts';
-import { brokerWith } from '../programs/extension-files.ts';
+import { brokerWith } from '../programs/extensions/extension-files.ts';
 import { reference, skipOf } from '../programs/support.ts';
-import { createAuthority } from '../support/authority.ts';
-import { cleanEnv } from '../support/clean-env.ts';
-import { consumer, strictProject } from '../support/consumer.ts';
-import { blocksOf } from '../support/documents.ts';
-import { exportsOf } from '../support/exports.ts';
-import { launchers, run, type RunningBroker } from '../support/programs.ts';
-import { startTlsProxy, type TlsProxy } from '../support/tls-proxy.ts';
+import { createAuthority } from '../support/network/authority.ts';
+import { cleanEnv } from '../support/programs/clean-env.ts';
+import { consumer, strictProject } from '../support/documents/consumer.ts';
+import { blocksOf } from '../support/documents/documents.ts';
+import { exportsOf } from '../support/documents/exports.ts';
+import { launchers, run, type RunningBroker } from '../support/programs/programs.ts';
+import { startTlsProxy, type TlsProxy } from '../support/network/tls-proxy.ts';
 
 /** Every example of docs/library.md runs as it is shown, in their order, and prints what its comments say. */
 

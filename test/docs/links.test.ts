@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import { anchorsOf, linksOf } from '../../build/docs/markdown.ts';
-import { allPages } from '../support/prose.ts';
+import { allPages } from '../support/documents/prose.ts';
 
 const textOf = (page: string): string => readFileSync(path.join(root, page), 'utf8');
 /** The pages that users find from the index. Records of decisions have an index of their own, with a test of its own. */

@@ -6,13 +6,13 @@ import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import { freePort, reference, skipOf } from '../programs/support.ts';
 import { atEnd } from '../support/cleanup.ts';
-import { blocksOf } from '../support/documents.ts';
-import { programFolder } from '../support/program-folder.ts';
-import { cleanEnv, launchers, run, type RunResult, startBroker } from '../support/programs.ts';
-import { createNetwork, endAllOn, netnsProblem } from '../support/netns.ts';
+import { blocksOf } from '../support/documents/documents.ts';
+import { programFolder } from '../support/programs/program-folder.ts';
+import { cleanEnv, launchers, run, type RunResult, startBroker } from '../support/programs/programs.ts';
+import { createNetwork, endAllOn, netnsProblem } from '../support/network/netns.ts';
 import { killIfThere } from '../support/teardown.ts';
 import { tempDir } from '../support/temp.ts';
-import { lacking } from '../support/tools.ts';
+import { lacking } from '../support/programs/tools.ts';
 
 /**
  * The first block of README, typed into a shell as it is. On one host only the port is another one, since 20443 may be in

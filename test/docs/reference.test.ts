@@ -2,14 +2,14 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { reference, skipOf } from '../programs/support.ts';
-import { cleanEnv } from '../support/clean-env.ts';
-import { blocksOf } from '../support/documents.ts';
-import { programFolder } from '../support/program-folder.ts';
-import { startBroker } from '../support/programs.ts';
+import { cleanEnv } from '../support/programs/clean-env.ts';
+import { blocksOf } from '../support/documents/documents.ts';
+import { programFolder } from '../support/programs/program-folder.ts';
+import { startBroker } from '../support/programs/programs.ts';
 import { tempDir } from '../support/temp.ts';
-import { createTerminal } from '../support/terminal.ts';
-import { typePage } from '../support/typed-page.ts';
-import { lacking } from '../support/tools.ts';
+import { createTerminal } from '../support/programs/terminal.ts';
+import { typePage } from '../support/documents/typed-page.ts';
+import { lacking } from '../support/programs/tools.ts';
 
 /** The command blocks of pages of reference that no test of a page's own types, beside a broker. */
 const pages = ['docs/api.md', 'docs/discovery.md', 'docs/lock.md', 'docs/scripts.md'];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { commandsOf } from '../support/shell-words.ts';
+import { commandsOf } from '../support/documents/shell-words.ts';
 
 const cases: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'a b # c': [['a', 'b']],

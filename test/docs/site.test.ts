@@ -6,9 +6,9 @@ import { after, before, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { buildSite } from '../../build/docs/site.ts';
-import { allPages } from '../support/prose.ts';
+import { allPages } from '../support/documents/prose.ts';
 import { tempDir } from '../support/temp.ts';
-import { lacking } from '../support/tools.ts';
+import { lacking } from '../support/programs/tools.ts';
 
 /** The site is used as users have it: a folder, opened by a browser without any server. */
 

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import { listFiles } from '../../build/stamp.ts';
-import { passagesIn, type SourceText, textsOf } from '../support/source-text.ts';
-import { faultsIn, lengthOf, LONGEST, turnsOf } from '../support/turns.ts';
+import { passagesIn, type SourceText, textsOf } from '../support/documents/source-text.ts';
+import { faultsIn, lengthOf, LONGEST, turnsOf } from '../support/documents/turns.ts';
 
 const covered = ['src', 'build', 'test', 'examples'];
 

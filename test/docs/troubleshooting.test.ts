@@ -6,7 +6,7 @@ import { root } from '../../build/root.ts';
 import { causes, checkIds } from '../../src/cli/doctor/report.ts';
 import { exitCodes } from '../../src/cli/help/exit-codes.ts';
 import { BrokerError, errorCodes } from '../../src/protocol/errors.ts';
-import { blocksOf } from '../support/documents.ts';
+import { blocksOf } from '../support/documents/documents.ts';
 
 const page = readFileSync(path.join(root, 'docs', 'troubleshooting.md'), 'utf8');
 

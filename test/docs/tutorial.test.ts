@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { reference, skipOf } from '../programs/support.ts';
-import { type Abbreviations, blocksOf } from '../support/documents.ts';
-import { createMachine, machineProblem } from '../support/machine.ts';
-import { programFolder } from '../support/program-folder.ts';
+import { type Abbreviations, blocksOf } from '../support/documents/documents.ts';
+import { createMachine, machineProblem } from '../support/machine/machine.ts';
+import { programFolder } from '../support/programs/program-folder.ts';
 import { tempDir } from '../support/temp.ts';
-import { createTerminal } from '../support/terminal.ts';
-import { type Place, typePage } from '../support/typed-page.ts';
+import { createTerminal } from '../support/programs/terminal.ts';
+import { type Place, typePage } from '../support/documents/typed-page.ts';
 
 const page = 'docs/tutorial.md';
 const blocks = blocksOf(page);

@@ -3,10 +3,10 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
-import { run, type RunResult } from '../support/run.ts';
-import { allPages, passagesOf, sentencesOf } from '../support/prose.ts';
+import { run, type RunResult } from '../support/programs/run.ts';
+import { allPages, passagesOf, sentencesOf } from '../support/documents/prose.ts';
 import { tempDir } from '../support/temp.ts';
-import { faultsIn, lengthOf, LONGEST, turnsOf } from '../support/turns.ts';
+import { faultsIn, lengthOf, LONGEST, turnsOf } from '../support/documents/turns.ts';
 
 const config = path.join(root, 'build', 'docs', 'cspell.json');
 const spell = (files: readonly string[]): Promise<RunResult> => {
@@ -17,7 +17,7 @@ const spell = (files: readonly string[]): Promise<RunResult> => {
   });
 };
 
-/** Help is docs/cli.md: one is checked against the other by test/build/reference.test.ts. */
+/** Help is docs/cli.md: one is checked against the other by test/build/reference/reference.test.ts. */
 describe('spelling', () => {
   it('of all pages is right', async () => {
     const { code, stdout, stderr } = await spell(allPages());

@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
-import { cleanEnv, launchers } from '../support/programs.ts';
-import { createNetwork, endAllOn, netnsProblem, type Network } from '../support/netns.ts';
+import { cleanEnv, launchers } from '../support/programs/programs.ts';
+import { createNetwork, endAllOn, netnsProblem, type Network } from '../support/network/netns.ts';
 import { tempDir } from '../support/temp.ts';
 import { follow, type Running } from '../programs/support.ts';
 

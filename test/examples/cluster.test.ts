@@ -4,8 +4,8 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import { freePort, reference, type Running, start } from '../programs/support.ts';
-import { cleanEnv, run } from '../support/programs.ts';
-import { programFolder } from '../support/program-folder.ts';
+import { cleanEnv, run } from '../support/programs/programs.ts';
+import { programFolder } from '../support/programs/program-folder.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import { reference, skipOf, start } from '../programs/support.ts';
-import { consumer } from '../support/consumer.ts';
-import { cleanEnv, launchers, run, type RunResult } from '../support/programs.ts';
+import { consumer } from '../support/documents/consumer.ts';
+import { cleanEnv, launchers, run, type RunResult } from '../support/programs/programs.ts';
 import { waitFor } from '../support/wait.ts';
 
 const source = readFileSync(path.join(root, 'examples', 'embedded', 'ports.ts'), 'utf8');

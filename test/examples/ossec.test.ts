@@ -4,8 +4,8 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import { reference } from '../programs/support.ts';
-import { post } from '../support/https.ts';
-import { cleanEnv, run, type RunningBroker, startBroker } from '../support/programs.ts';
+import { post } from '../support/network/https.ts';
+import { cleanEnv, run, type RunningBroker, startBroker } from '../support/programs/programs.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 

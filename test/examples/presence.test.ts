@@ -4,10 +4,10 @@ import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
 import type { BrokerClient } from '../../src/client/client.ts';
-import { endOf, noShell } from '../programs/lock-support.ts';
+import { endOf, noShell } from '../programs/lock/lock-support.ts';
 import { connectTo, follow, reference, type Running } from '../programs/support.ts';
-import { programFolder } from '../support/program-folder.ts';
-import { cleanEnv, type RunningBroker, startBroker } from '../support/programs.ts';
+import { programFolder } from '../support/programs/program-folder.ts';
+import { cleanEnv, type RunningBroker, startBroker } from '../support/programs/programs.ts';
 import { waitFor } from '../support/wait.ts';
 
 const folder = path.join(root, 'examples', 'presence');

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { stageExtension } from '../../src/extensions/install.ts';
 import { unsafePart } from '../../src/extensions/ownership.ts';
-import { extensionDir } from '../support/extensions.ts';
+import { extensionDir } from '../support/registry/extensions.ts';
 import { tempDir } from '../support/temp.ts';
 
 const nothing = (): Promise<undefined> => Promise.resolve(undefined);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { reference } from '../programs/support.ts';
-import { writeExtensions } from '../support/extensions.ts';
-import { startBroker } from '../support/programs.ts';
+import { writeExtensions } from '../support/registry/extensions.ts';
+import { startBroker } from '../support/programs/programs.ts';
 import { tempDir } from '../support/temp.ts';
 
 const script = `

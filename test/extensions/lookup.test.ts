@@ -3,7 +3,7 @@ import { chmodSync, chownSync, rmSync, symlinkSync, utimesSync, writeFileSync } 
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { findExtension, versionOf } from '../../src/extensions/lookup.ts';
-import { extensionDir } from '../support/extensions.ts';
+import { extensionDir } from '../support/registry/extensions.ts';
 import { tempDir } from '../support/temp.ts';
 
 const windows = process.platform === 'win32';

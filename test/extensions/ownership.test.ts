@@ -3,7 +3,7 @@ import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from 'nod
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { unsafePart } from '../../src/extensions/ownership.ts';
-import { extensionDir } from '../support/extensions.ts';
+import { extensionDir } from '../support/registry/extensions.ts';
 import { tempDir } from '../support/temp.ts';
 
 const posix = process.platform === 'win32' && 'modes and owners are POSIX';

@@ -17,7 +17,7 @@ import { homeAt } from '../../src/config/paths.ts';
 import { checkOwnFolder, prepareData } from '../../src/os-service/files/data-files.ts';
 import { thisSystem } from '../../src/os-service/system.ts';
 import { atEnd } from '../support/cleanup.ts';
-import { run } from '../support/run.ts';
+import { run } from '../support/programs/run.ts';
 import { tempDir } from '../support/temp.ts';
 
 const isRoot = process.getuid?.() === 0;

@@ -4,7 +4,7 @@ import { homeAt } from '../../src/config/paths.ts';
 import { installService, uninstallService } from '../../src/os-service/install.ts';
 import { launchdPlist } from '../../src/os-service/macos/launchd.ts';
 import { recordOf } from '../../src/os-service/record.ts';
-import { run } from '../support/run.ts';
+import { run } from '../support/programs/run.ts';
 import { type MemorySystem, memorySystem } from './memory-system.ts';
 
 const plist = '/Library/LaunchDaemons/bpbroker.plist';

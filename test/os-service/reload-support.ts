@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Debian } from '../support/debian.ts';
+import type { Debian } from '../support/machine/debian.ts';
 import { waitFor } from '../support/wait.ts';
 
 /** Edits the options of the service that runs on `debian`, and has systemd reload it. */

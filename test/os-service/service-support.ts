@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { launchers } from '../support/programs.ts';
-import type { Debian } from '../support/debian.ts';
+import { launchers } from '../support/programs/programs.ts';
+import type { Debian } from '../support/machine/debian.ts';
 
 const executable = launchers.find(({ name }) => name === 'executable');
 

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync }
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { root as project, tool } from '../../build/root.ts';
-import { bootDebian, type Debian, debianProblem, putInto } from '../support/debian.ts';
+import { bootDebian, type Debian, debianProblem, putInto } from '../support/machine/debian.ts';
 import { waitFor } from '../support/wait.ts';
 import { checkReload } from './reload-support.ts';
 import {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
-import { bootDebian, type Debian, debianProblem, putInto } from '../support/debian.ts';
+import { bootDebian, type Debian, debianProblem, putInto } from '../support/machine/debian.ts';
 import { waitFor } from '../support/wait.ts';
 import {
   client,

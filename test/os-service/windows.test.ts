@@ -9,7 +9,7 @@ import { windowsCommandLine } from '../../src/os-service/windows/service-wrapper
 import { batchFile, taskDefinition } from '../../src/os-service/windows/task.ts';
 import { windows } from '../../src/os-service/windows/windows.ts';
 import { winswSettings } from '../../src/os-service/windows/winsw.ts';
-import { run } from '../support/run.ts';
+import { run } from '../support/programs/run.ts';
 import { type MemorySystem, memorySystem } from './memory-system.ts';
 
 const root = String.raw`C:\Program Files\bpbroker`;

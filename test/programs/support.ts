@@ -2,12 +2,18 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { type BrokerClient, connect, type ConnectOptions } from '../../src/client/client.ts';
-import { cleanEnv } from '../support/clean-env.ts';
+import { cleanEnv } from '../support/programs/clean-env.ts';
 import { atEnd } from '../support/cleanup.ts';
-import { type Launcher, launchers, run, type RunningBroker, type RunResult } from '../support/programs.ts';
+import {
+  type Launcher,
+  launchers,
+  run,
+  type RunningBroker,
+  type RunResult,
+} from '../support/programs/programs.ts';
 import { waitFor } from '../support/wait.ts';
 
-export { freePort } from '../support/free-port.ts';
+export { freePort } from '../support/network/free-port.ts';
 
 /** What to run where the runtime does not matter: the executables, or Node where they have not been built. */
 export const reference: Launcher = pickReference();

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { Agent, request } from 'node:https';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cleanEnv } from '../support/clean-env.ts';
+import { cleanEnv } from '../support/programs/clean-env.ts';
 
 /** What the registry holds: data and revision, as JSON, by name. */
 export type State = Readonly<Record<string, string>>;

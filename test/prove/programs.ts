@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { findHostNode } from '../../build/node20.ts';
+import { findHostNode } from '../../build/test/node20.ts';
 import { root, tool } from '../../build/root.ts';
 
 export interface Program {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Recorded } from './record.ts';
+import type { Recorded } from './history/record.ts';
 import { reportOf } from './report.ts';
 import type { Row } from './row.ts';
 

@@ -4,7 +4,7 @@ import { cpus, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { root } from '../../build/root.ts';
 import type { Row } from './row.ts';
-import type { Record, Recorded } from './record.ts';
+import type { Record, Recorded } from './history/record.ts';
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 

@@ -1,6 +1,6 @@
 /** One row of the proof: what it does, in its long form and in a short one. */
 
-import type { Random } from '../support/http-fuzz.ts';
+import type { Random } from '../support/network/http-fuzz.ts';
 
 export interface RowSetup {
   readonly short: boolean;

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cleanEnv } from '../support/clean-env.ts';
+import { cleanEnv } from '../support/programs/clean-env.ts';
 
 export interface Ended {
   /** Null: it did not end in time and was killed. */

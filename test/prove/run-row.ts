@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { seeded } from '../support/http-fuzz.ts';
+import { seeded } from '../support/network/http-fuzz.ts';
 import type { Row, RowResult } from './row.ts';
 
 export interface Ran {

@@ -1,7 +1,7 @@
 /** `npm run prove -- [ROW…] [--short] [--list] [--seed=N]`: the proof, row by row; see docs/reliability.md. */
 import { ensureExecutables } from '../../build/executable.ts';
 import { ensurePackage } from '../../build/npm.ts';
-import { keep, readRecord } from './record.ts';
+import { keep, readRecord } from './history/record.ts';
 import { writeReport } from './report.ts';
 import { type Ran, runRow } from './run-row.ts';
 import { notBuiltYet, rows } from './rows.ts';

@@ -7,7 +7,7 @@ import { runtime } from '#runtime';
 import type { Certificate } from '../../src/broker/certificate.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import type { Channel, ChannelResponse } from '../../src/runtime/runtime.ts';
-import { makeCertificate } from '../support/certificate.ts';
+import { makeCertificate } from '../support/network/certificate.ts';
 import { waitFor } from '../support/wait.ts';
 
 /** How a channel deals with what comes on its connections; this file runs on Node, Bun and Deno alike. */

@@ -6,8 +6,8 @@ import { runtime } from '#runtime';
 import type { Certificate } from '../../src/broker/certificate.ts';
 import { openDescriptors } from '../../src/runtime/system/descriptors.ts';
 import type { HttpServer, ServeOptions } from '../../src/runtime/runtime.ts';
-import { makeCertificate } from '../support/certificate.ts';
-import { connectRaw } from '../support/raw.ts';
+import { makeCertificate } from '../support/network/certificate.ts';
+import { connectRaw } from '../support/network/raw.ts';
 import { waitFor } from '../support/wait.ts';
 
 /** What a server owes to its other clients of each connection; this file runs on Node, Bun and Deno alike. */

@@ -3,8 +3,8 @@ import { after, before, describe, it } from 'node:test';
 import { runtime } from '#runtime';
 import type { Certificate } from '../../src/broker/certificate.ts';
 import type { Exchange, HttpServer } from '../../src/runtime/runtime.ts';
-import { makeCertificate } from '../support/certificate.ts';
-import { startTlsServer } from '../support/rogue.ts';
+import { makeCertificate } from '../support/network/certificate.ts';
+import { startTlsServer } from '../support/network/rogue.ts';
 
 const open: { close(graceMs: number): Promise<unknown> }[] = [];
 after(() => Promise.all(open.map((one) => one.close(0))));

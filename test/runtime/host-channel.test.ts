@@ -8,7 +8,7 @@ import tls from 'node:tls';
 import { runtime } from '#runtime';
 import { parseAuthorities, readAuthorities, systemAuthorities } from '../../src/runtime/tls/authorities.ts';
 import type { HostCertificate } from '../../src/runtime/runtime.ts';
-import { type Authority, createAuthority, type Leaf, type LeafPair } from '../support/authority.ts';
+import { type Authority, createAuthority, type Leaf, type LeafPair } from '../support/network/authority.ts';
 import { tempDir } from '../support/temp.ts';
 
 /** Whom a runtime vouches for; this file runs on Node, Bun and Deno alike. */

@@ -8,7 +8,7 @@ import type { Certificate } from '../../src/broker/certificate.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import type { ConnectionInfo } from '../../src/protocol/connection.ts';
 import type { Channel, ChannelResponse, HttpServer, Pin } from '../../src/runtime/runtime.ts';
-import { makeCertificate } from '../support/certificate.ts';
+import { makeCertificate } from '../support/network/certificate.ts';
 import { waitFor } from '../support/wait.ts';
 
 /** What every runtime's seam must do; this file runs on Node, Bun and Deno alike. */

@@ -11,8 +11,8 @@ import {
   run,
   type RunningBroker,
   startBroker,
-} from '../support/programs.ts';
-import { sendRaw } from '../support/raw.ts';
+} from '../support/programs/programs.ts';
+import { sendRaw } from '../support/network/raw.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 

@@ -6,10 +6,10 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import tls from 'node:tls';
 import { MAX_BODY_BYTES } from '../../src/api/requests/request-parameters.ts';
-import { makeCertificate } from '../support/certificate.ts';
-import { launchers, run, type RunningBroker, startBroker } from '../support/programs.ts';
-import { cleanEnv } from '../support/clean-env.ts';
-import { connectRaw, type RawAnswer, sendRaw } from '../support/raw.ts';
+import { makeCertificate } from '../support/network/certificate.ts';
+import { launchers, run, type RunningBroker, startBroker } from '../support/programs/programs.ts';
+import { cleanEnv } from '../support/programs/clean-env.ts';
+import { connectRaw, type RawAnswer, sendRaw } from '../support/network/raw.ts';
 import { tempDir } from '../support/temp.ts';
 import { skipOf } from '../programs/support.ts';
 

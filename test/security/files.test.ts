@@ -14,8 +14,8 @@ import {
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { skipOf, start } from '../programs/support.ts';
-import { cleanEnv, launchers, parseReady, run, startBroker } from '../support/programs.ts';
-import { sendRaw } from '../support/raw.ts';
+import { cleanEnv, launchers, parseReady, run, startBroker } from '../support/programs/programs.ts';
+import { sendRaw } from '../support/network/raw.ts';
 import { tempDir } from '../support/temp.ts';
 import { waitFor } from '../support/wait.ts';
 

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { skipOf } from '../programs/support.ts';
-import { fuzzedRequest, seeded } from '../support/http-fuzz.ts';
-import { launchers, type RunningBroker, startBroker } from '../support/programs.ts';
-import { connectRaw, sendRaw } from '../support/raw.ts';
+import { fuzzedRequest, seeded } from '../support/network/http-fuzz.ts';
+import { launchers, type RunningBroker, startBroker } from '../support/programs/programs.ts';
+import { connectRaw, sendRaw } from '../support/network/raw.ts';
 
 /**
  * Fuzzed requests against the real programs: no crash, no status that is not declared, flat memory. 300 on every launcher;

@@ -5,8 +5,8 @@ import { describe, it } from 'node:test';
 import tls, { type TLSSocket } from 'node:tls';
 import type { BrokerError } from '../../src/protocol/errors.ts';
 import { connectTo, skipOf } from '../programs/support.ts';
-import { launchers, startBroker } from '../support/programs.ts';
-import { connectRaw, sendRaw } from '../support/raw.ts';
+import { launchers, startBroker } from '../support/programs/programs.ts';
+import { connectRaw, sendRaw } from '../support/network/raw.ts';
 import { waitFor } from '../support/wait.ts';
 
 /** Rows "connections", "handshakes" and "lifetimes" of the security page, shown on the real programs. */

@@ -5,8 +5,8 @@ import { after, before, describe, it } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import type { BrokerClient } from '../../src/client/client.ts';
 import { connectTo, skipOf } from '../programs/support.ts';
-import { launchers, type RunningBroker, startBroker } from '../support/programs.ts';
-import { connectRaw, sendRaw } from '../support/raw.ts';
+import { launchers, type RunningBroker, startBroker } from '../support/programs/programs.ts';
+import { connectRaw, sendRaw } from '../support/network/raw.ts';
 import { waitFor } from '../support/wait.ts';
 
 /** Rows "event streams" and "slow clients" of the security page, shown on the real programs. */

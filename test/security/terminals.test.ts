@@ -4,8 +4,8 @@ import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import type { BrokerClient } from '../../src/client/client.ts';
 import { connectTo, reference, skipOf } from '../programs/support.ts';
-import { cleanEnv, launchers, run, type RunningBroker, startBroker } from '../support/programs.ts';
-import { ptyProblem, runOnTerminal } from '../support/pty.ts';
+import { cleanEnv, launchers, run, type RunningBroker, startBroker } from '../support/programs/programs.ts';
+import { ptyProblem, runOnTerminal } from '../support/programs/pty.ts';
 import { tempDir } from '../support/temp.ts';
 
 /** Row "terminals" of the security page, on a real one. */

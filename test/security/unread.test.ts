@@ -4,8 +4,8 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import type { BrokerClient } from '../../src/client/client.ts';
 import { connectTo, skipOf } from '../programs/support.ts';
-import { launchers, type RunningBroker, startBroker } from '../support/programs.ts';
-import { connectRaw } from '../support/raw.ts';
+import { launchers, type RunningBroker, startBroker } from '../support/programs/programs.ts';
+import { connectRaw } from '../support/network/raw.ts';
 import { waitFor } from '../support/wait.ts';
 
 /** Row "unread answers" of the security page: what clients do not read must not fill the broker's memory. */

@@ -8,7 +8,7 @@ import type { AuditRecord } from '../../../src/api/audit/record.ts';
 import { defineMethod, defineModule, jsonReply } from '../../../src/modules/module.ts';
 import { BrokerError } from '../../../src/protocol/errors.ts';
 import { memoryStore } from '../../../src/store/memory/memory-store.ts';
-import { readExposition, valueOf } from '../../support/exposition.ts';
+import { readExposition, valueOf } from '../../support/registry/exposition.ts';
 
 const KEY = randomBytes(32).toString('hex');
 const params = v.looseObject({});

@@ -5,7 +5,7 @@ import * as v from 'valibot';
 import { createApp, type CreateAppOptions } from '../../../src/api/create-app.ts';
 import { defineMethod, defineModule, jsonReply } from '../../../src/modules/module.ts';
 import { memoryStore } from '../../../src/store/memory/memory-store.ts';
-import { readExposition, type ScrapedSample, valueOf } from '../../support/exposition.ts';
+import { readExposition, type ScrapedSample, valueOf } from '../../support/registry/exposition.ts';
 import { waitFor } from '../../support/wait.ts';
 
 let endedStreams = 0;

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root, tool } from '../../../build/root.ts';
 import { openBroker } from '../../../src/broker/broker.ts';
-import { run } from '../../support/run.ts';
+import { run } from '../../support/programs/run.ts';
 import { tempDir } from '../../support/temp.ts';
 import { fetchDocument } from './document.ts';
 

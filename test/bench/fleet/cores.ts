@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
-import { lacking } from '../../support/tools.ts';
+import { lacking } from '../../support/programs/tools.ts';
 
 /** The broker has this processor to itself; all else is on the next one, pings first. */
 const BROKER_CORE = 0;

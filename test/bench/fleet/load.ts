@@ -1,6 +1,6 @@
 import { bootstrapOf, discoveryOf, type FleetOptions, floorOf, type Outcome } from './phases.ts';
 import { releaseOf } from './release.ts';
-import { watchersOf } from './watchers.ts';
+import { watchersOf } from './etcd/watchers.ts';
 
 export type PhaseName = 'discovery' | 'bootstrap' | 'release' | 'watchers' | 'floor';
 

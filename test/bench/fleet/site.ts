@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Cluster, startCluster } from './cluster.ts';
+import { type Cluster, startCluster } from './etcd/cluster.ts';
 import { CLUSTER } from './phases.ts';
 import { registerAt, type Server, startBroker } from './server.ts';
 

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { root, tool } from '../../../build/root.ts';
 import { type BrokerClient, connect } from '../../../src/client/client.ts';
-import { writeRegistry } from '../../support/registry-file.ts';
+import { writeRegistry } from '../../support/registry/registry-file.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const commands: Readonly<Record<string, readonly [string, ...string[]]>> = {

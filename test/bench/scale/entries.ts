@@ -4,7 +4,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeEntry } from '../../../src/store/etcd/entry-value.ts';
 import { createKeys } from '../../../src/store/etcd/keys.ts';
-import type { Cluster } from '../fleet/cluster.ts';
+import type { Cluster } from '../fleet/etcd/cluster.ts';
 import { onCluster, storeOptions } from '../fleet/site.ts';
 import { count, mebibytes, table, timeText } from '../fleet/table.ts';
 import { dataOf, generate, median, nameOf, start } from '../registry/server.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import type { Cluster } from '../fleet/cluster.ts';
+import type { Cluster } from '../fleet/etcd/cluster.ts';
 import { type Cost, sumOf } from '../fleet/process.ts';
 import { registerAt } from '../fleet/server.ts';
 import { onCluster, onSite, type Site } from '../fleet/site.ts';

@@ -21,7 +21,7 @@ import type { AuditRecord } from '../../../src/api/audit/record.ts';
 import { openTrail, type Trail, type TrailOptions } from '../../../src/broker/audit/trail.ts';
 import { tempDir } from '../../support/temp.ts';
 import { unmount } from '../../support/teardown.ts';
-import { gaps, readTrail, trailFiles } from '../../support/trail.ts';
+import { gaps, readTrail, trailFiles } from '../../support/registry/trail.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const time = '2026-01-31T12:00:00.000Z';

@@ -14,7 +14,7 @@ import { type Health, startHealth } from '../../../src/broker/health/health.ts';
 import { startResponder } from '../../../src/broker/discovery/responder.ts';
 import { type Logger, silentLogger } from '../../../src/protocol/logger.ts';
 import { put } from '../../store/support.ts';
-import { makeCertificate } from '../../support/certificate.ts';
+import { makeCertificate } from '../../support/network/certificate.ts';
 import { unmount } from '../../support/teardown.ts';
 import { tempDir } from '../../support/temp.ts';
 import { waitFor } from '../../support/wait.ts';

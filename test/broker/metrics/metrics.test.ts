@@ -6,11 +6,11 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { root } from '../../../build/root.ts';
 import { type Broker, openBroker } from '../../../src/broker/broker.ts';
-import { readExposition, type ScrapedSample, valueOf } from '../../support/exposition.ts';
-import { post } from '../../support/https.ts';
-import { run } from '../../support/run.ts';
+import { readExposition, type ScrapedSample, valueOf } from '../../support/registry/exposition.ts';
+import { post } from '../../support/network/https.ts';
+import { run } from '../../support/programs/run.ts';
 import { tempDir } from '../../support/temp.ts';
-import { lacking } from '../../support/tools.ts';
+import { lacking } from '../../support/programs/tools.ts';
 import { waitFor } from '../../support/wait.ts';
 
 const examples = path.join(root, 'examples');

@@ -4,9 +4,9 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../../build/root.ts';
 import { openBroker } from '../../../src/broker/broker.ts';
-import { cleanEnv } from '../../support/clean-env.ts';
+import { cleanEnv } from '../../support/programs/clean-env.ts';
 import { tempDir } from '../../support/temp.ts';
-import { lacking } from '../../support/tools.ts';
+import { lacking } from '../../support/programs/tools.ts';
 import { waitFor } from '../../support/wait.ts';
 import { type Running, start } from '../../programs/support.ts';
 

@@ -8,9 +8,9 @@ import type { AddressInfo } from 'node:net';
 import { migrateRegistry } from '../../../src/broker/migration/migrate.ts';
 import type { Migrated, MigrationOptions } from '../../../src/broker/migration/migration.ts';
 import { atEnd } from '../../support/cleanup.ts';
-import { askEtcd, type EtcdCluster, startEtcd } from '../../support/etcd.ts';
+import { askEtcd, type EtcdCluster, startEtcd } from '../../support/registry/etcd.ts';
 import { tempDir } from '../../support/temp.ts';
-import { lacking } from '../../support/tools.ts';
+import { lacking } from '../../support/programs/tools.ts';
 
 const skip = lacking('etcd');
 const ID = '0123456789abcdef';

@@ -1,8 +1,8 @@
 /** The calls of the clients of one history, and what they are answered. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Random } from '../../support/http-fuzz.ts';
+import type { Random } from '../../support/network/http-fuzz.ts';
 import type { Answer as Response } from '../broker.ts';
-import type { Answer, Call, Data } from '../linearizable.ts';
+import type { Answer, Call, Data } from '../history/linearizable.ts';
 import type { Door } from './brokers.ts';
 
 export interface History {

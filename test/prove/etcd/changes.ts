@@ -3,7 +3,7 @@
  * the brokers' reads.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Call, Data } from '../linearizable.ts';
+import type { Call, Data } from '../history/linearizable.ts';
 import { dataIn } from './calls.ts';
 
 /** One change of an entry. */

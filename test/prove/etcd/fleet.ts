@@ -1,5 +1,5 @@
 /** The cluster and its brokers, and what befalls them. */
-import type { Random } from '../../support/http-fuzz.ts';
+import type { Random } from '../../support/network/http-fuzz.ts';
 import { waitFor } from '../../support/wait.ts';
 import { everyProgram, executable, node24, type Program } from '../programs.ts';
 import { createDoor, type Door } from './brokers.ts';

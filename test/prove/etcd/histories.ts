@@ -1,8 +1,8 @@
 /** Histories of concurrent calls through three brokers over three members, while members and brokers fail. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Random, seeded } from '../../support/http-fuzz.ts';
-import { type Call, type Data, violations } from '../linearizable.ts';
-import { createPlanting } from '../planted.ts';
+import { type Random, seeded } from '../../support/network/http-fuzz.ts';
+import { type Call, type Data, violations } from '../history/linearizable.ts';
+import { createPlanting } from '../history/planted.ts';
 import type { RowResult } from '../row.ts';
 import { dataIn, type History, readAtEnd, startHistory } from './calls.ts';
 import { changesUpTo, compareChanges } from './changes.ts';

@@ -5,9 +5,9 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { root, tool } from '../../../build/root.ts';
-import { createNetwork, type Network, netnsProblem } from '../../support/netns.ts';
+import { createNetwork, type Network, netnsProblem } from '../../support/network/netns.ts';
 import { killIfThere } from '../../support/teardown.ts';
-import { lacking } from '../../support/tools.ts';
+import { lacking } from '../../support/programs/tools.ts';
 import type { RowResult, RowSetup } from '../row.ts';
 
 /** What is run on the host of the clients; see `scene.ts`. */

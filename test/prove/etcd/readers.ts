@@ -6,9 +6,9 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { root } from '../../../build/root.ts';
-import { cleanEnv } from '../../support/clean-env.ts';
-import type { Random } from '../../support/http-fuzz.ts';
-import type { Told } from '../watch-check.ts';
+import { cleanEnv } from '../../support/programs/clean-env.ts';
+import type { Random } from '../../support/network/http-fuzz.ts';
+import type { Told } from '../history/watch-check.ts';
 import { BROKER_PORT, type Door } from './brokers.ts';
 import { dataIn } from './calls.ts';
 

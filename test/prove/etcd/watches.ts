@@ -1,10 +1,10 @@
 /** Watches while brokers die, are cut off, and etcd's changes are compacted. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import { type Random, seeded } from '../../support/http-fuzz.ts';
+import { type Random, seeded } from '../../support/network/http-fuzz.ts';
 import { waitFor } from '../../support/wait.ts';
 import type { RowResult } from '../row.ts';
-import { type Change, misread } from '../watch-check.ts';
+import { type Change, misread } from '../history/watch-check.ts';
 import type { Door } from './brokers.ts';
 import { dataIn } from './calls.ts';
 import { followChanges } from './changes.ts';

@@ -2,12 +2,12 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { start } from '../broker.ts';
-import { compiled } from '../compiled.ts';
-import { type Disk, makeDisk, makeVolatileDisk, noDisks, noVolatileDisks } from '../disk.ts';
-import { compare, type Ledger, newLedger, refusals, startWriters } from '../ledger.ts';
+import { compiled } from '../sweep/compiled.ts';
+import { type Disk, makeDisk, makeVolatileDisk, noDisks, noVolatileDisks } from '../sweep/disk.ts';
+import { compare, type Ledger, newLedger, refusals, startWriters } from '../history/ledger.ts';
 import { executable } from '../programs.ts';
 import type { Row, RowResult, RowSetup } from '../row.ts';
-import { configIn, newFolder } from '../sweep-places.ts';
+import { configIn, newFolder } from '../sweep/sweep-places.ts';
 
 interface CutOptions {
   readonly dir: string;

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Broker, start, started } from '../broker.ts';
 import { executable } from '../programs.ts';
 import type { Row, RowSetup } from '../row.ts';
-import { configIn, newFolder } from '../sweep-places.ts';
+import { configIn, newFolder } from '../sweep/sweep-places.ts';
 
 interface Call {
   readonly kind: 'create' | 'put' | 'delete' | 'get';

@@ -7,7 +7,7 @@ import { type Answer, start, started } from '../broker.ts';
 import { executable } from '../programs.ts';
 import { rssMiB } from '../proc.ts';
 import type { Row } from '../row.ts';
-import { configIn, newFolder, put } from '../sweep-places.ts';
+import { configIn, newFolder, put } from '../sweep/sweep-places.ts';
 
 function noStrace(): string | false {
   if (process.platform !== 'linux') return 'needs Linux';

@@ -6,11 +6,11 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { waitFor } from '../../support/wait.ts';
 import { type Broker, start, started } from '../broker.ts';
-import { newLedger, startWriters } from '../ledger.ts';
+import { newLedger, startWriters } from '../history/ledger.ts';
 import { executable } from '../programs.ts';
 import { rssMiB } from '../proc.ts';
 import type { Row } from '../row.ts';
-import { configIn, newFolder } from '../sweep-places.ts';
+import { configIn, newFolder } from '../sweep/sweep-places.ts';
 
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;

@@ -8,7 +8,7 @@ import { rssMiB } from '../proc.ts';
 import { everyProgram, executable } from '../programs.ts';
 import type { Row } from '../row.ts';
 import { runProgram } from '../run-program.ts';
-import { configIn, newFolder } from '../sweep-places.ts';
+import { configIn, newFolder } from '../sweep/sweep-places.ts';
 
 const MINUTES = 60_000;
 

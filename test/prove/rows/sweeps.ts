@@ -1,10 +1,10 @@
 /** Every system call made to fail in turn. */
 import path from 'node:path';
-import { noCompiler } from '../compiled.ts';
+import { noCompiler } from '../sweep/compiled.ts';
 import { executable, node24 } from '../programs.ts';
 import type { Row, RowResult, RowSetup } from '../row.ts';
-import { cases, manyWrites } from '../sweep-cases.ts';
-import { faults, type Finding, sweep, type SweepFigures, type SweepOptions } from '../sweep.ts';
+import { cases, manyWrites } from '../sweep/sweep-cases.ts';
+import { faults, type Finding, sweep, type SweepFigures, type SweepOptions } from '../sweep/sweep.ts';
 
 const textOf = ({ program, case: name, fault, n, hit, broken }: Finding): string =>
   `${program} ${name}, ${fault} at call ${n} (${hit}): ${broken.join('; ')}`;

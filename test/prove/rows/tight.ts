@@ -3,11 +3,11 @@ import { closeSync, openSync, readdirSync, rmSync, statfsSync, writeSync } from 
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Broker, start } from '../broker.ts';
-import { makeDisk, noDisks } from '../disk.ts';
-import { compare, newLedger, refusals, startWriters } from '../ledger.ts';
+import { makeDisk, noDisks } from '../sweep/disk.ts';
+import { compare, newLedger, refusals, startWriters } from '../history/ledger.ts';
 import { executable } from '../programs.ts';
 import type { Row, RowSetup } from '../row.ts';
-import { configIn, newFolder } from '../sweep-places.ts';
+import { configIn, newFolder } from '../sweep/sweep-places.ts';
 
 /** Takes all the room there is. */
 function fill(file: string): void {

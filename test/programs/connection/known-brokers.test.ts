@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { before, describe, it } from 'node:test';
+import {
+  launchers,
+  run,
+  type RunningBroker,
+  type RunResult,
+  startBroker,
+  cleanEnv,
+} from '../../support/programs/programs.ts';
+import { tempDir } from '../../support/temp.ts';
+import { reference, skipOf } from '../support.ts';
+
+/** Row "known_brokers" of the security page: what cannot be read is not absent. */
+
+const other = `sha256:${'0'.repeat(64)}`;
+
+let broker: RunningBroker;
+before(async () => {
+  broker = await startBroker(reference);
+});
+
+/** A home whose known_brokers holds `content`. */
+function homeWith(content: string | Uint8Array): { home: string; file: string } {
+  const home = tempDir();
+  const file = path.join(home, 'config', 'bpbroker', 'known_brokers');
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  writeFileSync(file, content);
+  return { home, file };
+}
+
+for (const launcher of launchers) {
+  const { name, bpclient, bpbroker } = launcher;
+  const ping = (home: string, at = '127.0.0.1', ...args: string[]): Promise<RunResult> =>
+    run([...bpclient, '--bpbroker', `${at}:${broker.port}`, 'ping', '--data', 'x', ...args], {
+      env: cleanEnv(home),
+      cwd: home,
+    });
+  const trust = (home: string, ...args: string[]): Promise<RunResult> =>
+    run([...bpbroker, 'trust', '--timeout', '300ms', ...args], { env: cleanEnv(home), cwd: home });
+
+  describe(`known_brokers on ${name}`, { skip: skipOf(launcher) }, () => {
+    const written: Readonly<Record<string, (place: string, id: string) => string>> = {
+      'line ends of Windows': (place, id) => `# mine\r\n\r\n${place} ${id}\r\n`,
+      'a byte order mark': (place, id) => `\uFEFF${place} ${id}\n`,
+      'upper case, tabs and colons': (place, id) =>
+        ` ${place}\tSHA256:${(id.slice(7).match(/../g) ?? []).join(':').toUpperCase()} \n`,
+      'no newline at its end': (place, id) => `10.0.0.1:20443 ${other}\n${place} ${id}`,
+      'a certificate that is cut short': (place, id) => `${place} ${id} MIIBszCCAVmgAwIB\n`,
+      'a line of another broker that is of a newer form': (place, id) =>
+        `10.0.0.1:20443 sha512:abc\n${place} ${id}\n`,
+      'an unreadable line before a newer one': (place, id) => `${place} sha256:12\n${place} ${id}\n`,
+      'another spelling': (place, id) => `[::FFFF:127.0.0.1]:${place.split(':')[1]} ${id}\n`,
+    };
+    for (const [what, make] of Object.entries(written)) {
+      it(`row "known_brokers": reads ${what}`, async () => {
+        const place = `127.0.0.1:${broker.port}`;
+        const right = await ping(homeWith(make(place, broker.fingerprint)).home);
+        assert.deepEqual([right.code, right.stdout, right.stderr], [0, 'x\n', '']);
+        const wrong = await ping(homeWith(make(place, other)).home);
+        assert.deepEqual([wrong.code, wrong.stdout], [8, ''], wrong.stderr);
+        assert.ok(wrong.stderr.includes(other), wrong.stderr);
+      });
+    }
+
+    const unreadable: Readonly<
+      Record<string, (place: string) => { content: string | Uint8Array; line: number }>
+    > = {
+      'a fingerprint that is cut short': (place) => ({ content: `${place} sha256:12ab`, line: 1 }),
+      'a line of which nothing is known': () => ({ content: `# a\n????\n`, line: 2 }),
+      'two lines in one': (place) => ({
+        content: `10.0.0.1:1 ${other}${place} ${broker.fingerprint}\n`,
+        line: 1,
+      }),
+      'two lines in one, with a certificate': (place) => ({
+        content: `10.0.0.1:1 ${other} MIIB==${place} ${broker.fingerprint}\n`,
+        line: 1,
+      }),
+      'UTF-16': (place) => ({
+        content: Buffer.from(`\uFEFF${place} ${broker.fingerprint}\r\n`, 'utf16le'),
+        line: 1,
+      }),
+      'a newer line that is damaged': (place) => ({
+        content: `${place} ${broker.fingerprint}\n${place} sha256:\n`,
+        line: 2,
+      }),
+    };
+    for (const [what, make] of Object.entries(unreadable)) {
+      it(`row "known_brokers": refuses ${what}, with file and line`, async () => {
+        const { content, line } = make(`127.0.0.1:${broker.port}`);
+        const { home, file } = homeWith(content);
+        const { code, stdout, stderr } = await ping(home);
+        assert.deepEqual([code, stdout], [8, ''], stderr);
+        assert.match(stderr, /^Fatal error: [^\n]*\n$/);
+        assert.ok(stderr.includes(`${file}:${line}: `), stderr);
+        assert.deepEqual(readFileSync(file), Buffer.from(content), 'it is left as it is');
+        const named = await ping(home, '127.0.0.1', '--fingerprint', broker.fingerprint);
+        assert.deepEqual([named.code, named.stderr], [0, ''], 'who names the identity needs no file');
+      });
+    }
+
+    it('row "known_brokers": one spelling for each address', async () => {
+      const { home, file } = homeWith('');
+      assert.match((await ping(home, 'localhost')).stderr, /^First contact/);
+      for (const at of ['LOCALHOST', 'LocalHost']) {
+        const { code, stderr } = await ping(home, at);
+        assert.deepEqual([code, stderr], [0, ''], at);
+      }
+      assert.match((await ping(home)).stderr, /^First contact/);
+      for (const at of ['[::ffff:127.0.0.1]', '[::FFFF:7f00:1]', '127.1']) {
+        const { code, stderr } = await ping(home, at);
+        assert.deepEqual([code, stderr], [0, ''], at);
+      }
+      assert.equal(readFileSync(file, 'utf8').split('\n').length, 3);
+      assert.equal((await trust(home, '--bpbroker', `LOCALHOST:${broker.port}`)).code, 0);
+      assert.equal((await trust(home, '--bpbroker', `LOCALHOST.:${broker.port}`, '--forget')).code, 0);
+      assert.equal(readFileSync(file, 'utf8').split('\n').length, 2);
+    });
+
+    it('row "known_brokers": 12 writers at once lose nothing, and glue nothing to a line without an end', async () => {
+      const { home, file } = homeWith(`# kept\r\n10.0.0.99:20443 ${other}`);
+      const places = Array.from({ length: 12 }, (_, n) => `10.0.0.${n + 1}:20443`);
+      const results = await Promise.all(
+        places.map((place) => trust(home, '-b', place, '--fingerprint', other)),
+      );
+      for (const { code, stderr } of results) assert.equal(code, 0, stderr);
+      const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
+      assert.deepEqual(
+        lines.toSorted(),
+        ['# kept', ...[...places, '10.0.0.99:20443'].map((place) => `${place} ${other}`)].toSorted(),
+      );
+      assert.deepEqual(readdirSync(path.dirname(file)), ['known_brokers'], 'nothing is left beside it');
+    });
+
+    it('takes over the lock of a program that died', async () => {
+      const { home, file } = homeWith('');
+      writeFileSync(`${file}.lock`, 'dead');
+      utimesSync(`${file}.lock`, 1, 1);
+      assert.equal((await trust(home, '-b', '10.0.0.1', '--fingerprint', other)).code, 0);
+      assert.equal(readFileSync(file, 'utf8'), `10.0.0.1:20443 ${other}\n`);
+      assert.deepEqual(readdirSync(path.dirname(file)), ['known_brokers']);
+    });
+
+    it('trust names the lines that cannot be read, and replaces those of a broker that is accepted', async () => {
+      const place = `127.0.0.1:${broker.port}`;
+      const { home, file } = homeWith(`10.0.0.1:20443 ${other}\n${place} sha256:12\n`);
+      const listed = await trust(home);
+      assert.deepEqual([listed.code, listed.stdout], [8, `10.0.0.1:20443 ${other}\n`]);
+      assert.ok(listed.stderr.includes(`${file}:2: `), listed.stderr);
+      assert.equal((await trust(home, '-b', place, '--fingerprint', broker.fingerprint)).code, 0);
+      assert.deepEqual((await ping(home)).stderr, '');
+      assert.equal((await trust(home)).code, 0);
+    });
+  });
+}

@@ -1,0 +1,315 @@
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { cleanEnv, launchers, run, startBroker } from '../../support/programs/programs.ts';
+import { tempDir } from '../../support/temp.ts';
+import { bpbroker, reference, skipOf } from '../support.ts';
+
+type Document = Record<string, Record<string, unknown>>;
+const read = (file: string): Document => JSON.parse(readFileSync(file, 'utf8')) as Document;
+const mode = (file: string): string => (statSync(file).mode & 0o777).toString(8);
+
+const answer = (text: string): string => `export const Say = () => '${text}';\n`;
+const posix = process.platform === 'win32' ? 'Windows has no such modes' : false;
+
+/** A home with a folder `mine` of scripts to install. */
+function home(files: Readonly<Record<string, string>>): {
+  dir: string;
+  lib: string;
+  at(file: string): string;
+} {
+  const dir = tempDir();
+  const at = (file: string): string => path.join(dir, 'mine', file);
+  mkdirSync(path.join(dir, 'mine'));
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(path.dirname(at(file)), { recursive: true });
+    writeFileSync(at(file), text);
+  }
+  return { dir, at, lib: path.join(dir, 'bpbroker', 'lib') };
+}
+
+const install = (dir: string, script: string, ...more: string[]) =>
+  bpbroker(dir, ['install-extension', '--script', script, ...more]);
+
+describe('install-extension', () => {
+  it('copies a file, and says what to put into the configuration', async () => {
+    const { dir, at, lib } = home({ 'say.mjs': answer('one') });
+    const { code, stdout, stderr } = await install(dir, at('say.mjs'));
+    assert.equal(code, 0, stderr);
+    const key = /"say": \{"_access_key": "([0-9a-f]{64})"\}/.exec(stdout)?.[1];
+    assert.equal(stdout, `installed ${path.join(lib, 'say.mjs')}\n"say": {"_access_key": "${key}"}\n`);
+    assert.match(
+      stderr,
+      /^To enable it, put this into \S+bpbroker\.json, then start or reload the broker:\n$/,
+    );
+    assert.equal(readFileSync(path.join(lib, 'say.mjs'), 'utf8'), answer('one'));
+    assert.ok(!existsSync(path.join(dir, 'bpbroker', 'etc')), 'nothing is enabled unasked');
+    assert.notEqual(key, /"([0-9a-f]{64})"/.exec((await install(dir, at('say.mjs'), '--force')).stdout)?.[1]);
+  });
+
+  it('copies over what is there with --force alone, and a running broker answers with the new one', async () => {
+    const { dir, at, lib } = home({ 'say.mjs': answer('one') });
+    assert.equal((await install(dir, at('say.mjs'))).code, 0);
+    const broker = await startBroker(reference, { dir, config: { say: {} } });
+    const say = () => broker.client(['execute', '--method', 'say.Say', '--quiet']);
+    assert.equal((await say()).stdout, 'one\n');
+    writeFileSync(at('say.mjs'), answer('two'));
+    const { code, stdout, stderr } = await install(dir, at('say.mjs'));
+    assert.deepEqual(
+      [code, stdout, stderr],
+      [4, '', `Fatal error: ${path.join(lib, 'say.mjs')} already exists; overwrite it with --force\n`],
+    );
+    assert.equal((await say()).stdout, 'one\n');
+    assert.equal((await install(dir, at('say.mjs'), '--force')).code, 0);
+    assert.equal((await say()).stdout, 'two\n');
+    assert.deepEqual(readdirSync(lib), ['say.mjs']);
+    await broker.kill();
+  });
+
+  it('copies a folder whole, each of its extensions a module of its own', async () => {
+    const { dir, at, lib } = home({
+      'pkg/a.mjs': `import { text } from './parts/text.mjs';\nexport const Say = () => text;\n`,
+      'pkg/parts/text.mjs': `export const text = 'from a part';\n`,
+      'pkg/b.py': 'def Say(rh):\n    rh.data = 1\n',
+      'pkg/a.test.mjs': '',
+      'pkg/README.md': '',
+    });
+    const { code, stdout, stderr } = await install(dir, at('pkg'), '--enable');
+    assert.equal(code, 0, stderr);
+    assert.match(
+      stdout,
+      /^installed \S+\nenabled pkg\.a, access key [0-9a-f]{64}\nenabled pkg\.b, access key [0-9a-f]{64}\n$/,
+    );
+    const key = /pkg\.a, access key (\S+)/.exec(stdout)?.[1] ?? '';
+    const configFile = path.join(dir, 'bpbroker', 'etc', 'bpbroker.json');
+    const broker = await startBroker(reference, { dir, config: { ...read(configFile), api: {} } });
+    const said = await broker.client(['-a', key, 'execute', '--method', 'pkg.a.Say', '--quiet']);
+    assert.equal(said.stdout, 'from a part\n', said.stderr);
+    await broker.kill();
+    // A new version of the folder leaves nothing of the former one behind.
+    const smaller = home({ 'pkg/a.mjs': answer('small') });
+    assert.equal((await install(dir, smaller.at('pkg'), '--force')).code, 0);
+    assert.deepEqual(readdirSync(path.join(lib, 'pkg')), ['a.mjs']);
+    assert.deepEqual(readdirSync(lib), ['pkg']);
+  });
+
+  it('enables with a key that calls then need; an existing one is kept', async () => {
+    const { dir, at } = home({ 'say.mjs': answer('one') });
+    const file = path.join(dir, 'bpbroker.json');
+    writeFileSync(file, JSON.stringify({ api: { listen_port: 0 } }));
+    const { code, stdout, stderr } = await install(dir, at('say.mjs'), '--enable', '--config', file);
+    assert.equal(code, 0, stderr);
+    const key = /^enabled say, access key ([0-9a-f]{64})$/m.exec(stdout)?.[1] ?? '';
+    assert.deepEqual(read(file)['say'], { _access_key: key });
+    const broker = await startBroker(reference, { dir });
+    const say = ['execute', '--method', 'say.Say', '--quiet'];
+    assert.equal((await broker.client(say)).code, 5);
+    assert.equal((await broker.client(['-a', key, ...say])).stdout, 'one\n');
+    await broker.stop();
+    const again = await install(dir, at('say.mjs'), '--enable', '--force', '--config', file);
+    assert.deepEqual(
+      [again.code, again.stderr],
+      [0, 'say is enabled already; its access key is unchanged\n'],
+    );
+    assert.ok(!again.stdout.includes('enabled'));
+    assert.deepEqual(read(file)['say'], { _access_key: key });
+  });
+
+  it('puts nothing in place, and enables nothing, while a broker runs on that configuration', async () => {
+    const { dir, at, lib } = home({ 'say.mjs': answer('one'), 'pkg/say.mjs': answer('two') });
+    const broker = await startBroker(reference, { dir });
+    const enable = (script: string, ...more: string[]) =>
+      install(dir, at(script), '--enable', '--config', broker.configFile, ...more);
+    for (const script of ['say.mjs', 'pkg']) {
+      const { code, stdout, stderr } = await enable(script);
+      assert.deepEqual([code, stdout], [1, '']);
+      assert.match(
+        stderr,
+        new RegExp(`^Fatal error: Nothing was installed: Another broker \\(pid ${broker.pid}\\) [^\n]*\n$`),
+      );
+      assert.deepEqual(readdirSync(lib), []);
+    }
+    assert.equal((await install(dir, at('say.mjs'))).code, 0);
+    writeFileSync(at('say.mjs'), answer('another'));
+    assert.equal((await enable('say.mjs', '--force')).code, 1);
+    assert.deepEqual(readdirSync(lib), ['say.mjs']);
+    assert.equal(readFileSync(path.join(lib, 'say.mjs'), 'utf8'), answer('one'), 'the former one is left');
+    await broker.stop();
+    assert.equal(read(broker.configFile)['say'], undefined);
+    // The same command again, now that it can.
+    const again = await enable('pkg');
+    assert.equal(again.code, 0, again.stderr);
+    assert.match(again.stdout, /\nenabled pkg\.say, access key [0-9a-f]{64}\n$/);
+    assert.deepEqual(readdirSync(lib), ['pkg', 'say.mjs']);
+  });
+
+  it('takes back what it has put in place when it cannot be enabled after all', async () => {
+    const { dir, at, lib } = home({ 'say.mjs': answer('one'), 'pkg/say.mjs': answer('old') });
+    const file = path.join(dir, 'bpbroker.json');
+    assert.equal((await install(dir, at('pkg'))).code, 0);
+    writeFileSync(at('pkg/say.mjs'), answer('new'));
+    // Written under that name first, the configuration cannot be.
+    writeFileSync(file, JSON.stringify({ api: { listen_port: 0 }, say: 'no object' }));
+    for (const [script, ...more] of [['say.mjs'], ['pkg', '--force']] as const) {
+      writeFileSync(file, script === 'pkg' ? '{ "broken' : JSON.stringify({ say: 'no object' }));
+      const { code, stdout, stderr } = await install(dir, at(script), '--enable', '--config', file, ...more);
+      assert.notEqual(code, 0);
+      assert.deepEqual(
+        [stdout, stderr.startsWith('Fatal error: Nothing was installed: ')],
+        ['', true],
+        stderr,
+      );
+    }
+    assert.deepEqual(readdirSync(lib), ['pkg']);
+    assert.equal(readFileSync(path.join(lib, 'pkg', 'say.mjs'), 'utf8'), answer('old'));
+  });
+
+  it('prints no key for a module that has one', async () => {
+    const { dir, at } = home({ 'say.mjs': answer('one'), 'pkg/a.mjs': '', 'pkg/b.mjs': '', 'pkg/c.mjs': '' });
+    const file = path.join(dir, 'bpbroker.json');
+    writeFileSync(
+      file,
+      JSON.stringify({ say: { _access_key: 'k' }, 'pkg.a': {}, 'pkg.b': { _access_key: ['k'] } }),
+    );
+    const say = await install(dir, at('say.mjs'), '--config', file);
+    assert.deepEqual([say.code, say.stderr], [0, 'say is enabled already; its access key is unchanged\n']);
+    assert.match(say.stdout, /^installed \S+\n$/);
+    const pkg = await install(dir, at('pkg'), '--config', file);
+    assert.match(pkg.stdout, /^installed \S+\n"pkg\.c": \{"_access_key": "[0-9a-f]{64}"\}\n$/);
+    assert.match(
+      pkg.stderr,
+      /^pkg\.a is enabled already, without an access key\npkg\.b is enabled already; its access key is unchanged\nTo enable it, /,
+    );
+  });
+
+  it('installs only what can be run here', { skip: posix }, async () => {
+    const { dir, at, lib } = home({
+      hostname: 'vm\n',
+      'nowhere.sh': '#!/nowhere/sh\n',
+      'bare.sh': '#!\n',
+      'pkg/ok.mjs': '',
+      'pkg/program': '\0\u0001\u0002\u0003',
+      'good.sh': '#! /bin/sh -e\n',
+    });
+    for (const file of ['hostname', 'nowhere.sh', 'bare.sh', 'pkg/program', 'good.sh'])
+      chmodSync(at(file), 0o755);
+    for (const [script, problem] of [
+      ['hostname', /hostname cannot be run: it is marked as a program, but begins neither with #! /],
+      [
+        'nowhere.sh',
+        /nowhere\.sh cannot be run: its first line names the interpreter '\/nowhere\/sh', which does not exist/,
+      ],
+      ['bare.sh', /bare\.sh cannot be run: its first line names the interpreter '', which does not exist/],
+      ['pkg', /pkg\/program cannot be run: it is marked as a program/],
+    ] as const) {
+      const { code, stdout, stderr } = await install(dir, at(script));
+      assert.deepEqual([code, stdout], [2, ''], script);
+      assert.match(stderr, problem);
+    }
+    assert.equal((await install(dir, at('good.sh'))).code, 0);
+    copyFileSync('/bin/true', at('true'));
+    assert.equal((await install(dir, at('true'))).code, 0);
+    assert.deepEqual(readdirSync(lib), ['good.sh', 'true']);
+  });
+
+  for (const launcher of launchers) {
+    it(`installs TypeScript where it runs, on ${launcher.name}`, { skip: skipOf(launcher) }, async () => {
+      const { dir, at, lib } = home({ 'say.ts': `export const Say = (): string => 'typed';\n` });
+      const command = [...launcher.bpbroker, 'install-extension', '--script', at('say.ts')];
+      const { code, stderr } = await run(command, { env: cleanEnv(dir), cwd: dir });
+      if (code === 0) {
+        const broker = await startBroker(launcher, { dir, config: { say: {} } });
+        const said = await broker.client(['execute', '--method', 'say.Say', '--quiet']);
+        assert.equal(said.stdout, 'typed\n', said.stderr);
+        await broker.kill();
+      } else {
+        assert.equal(code, 2);
+        assert.match(
+          stderr,
+          /say\.ts cannot be run: this broker runs on Node 20\.\S+, which cannot run TypeScript/,
+        );
+        assert.ok(!existsSync(lib));
+      }
+    });
+  }
+
+  it('refuses what is no extension, and leaves nothing behind', async () => {
+    const { dir, at, lib } = home({ 'notes.txt': '', 'empty/README.md': '', 'a.b.mjs': '', '-x.mjs': '' });
+    const what = '[^\n]*: expected a \\.ts, \\.mts, \\.js, \\.mjs or \\.py file, or an executable one\n$';
+    for (const [script, problem] of [
+      ['notes.txt', '\\S+notes\\.txt is no extension'],
+      ['a.b.mjs', '\\S+a\\.b\\.mjs is no extension'],
+      ['-x.mjs', '\\S+-x\\.mjs is no extension'],
+      ['empty', 'The folder \\S+empty holds no extension'],
+    ] as const) {
+      const { code, stdout, stderr } = await install(dir, at(script));
+      assert.deepEqual([code, stdout], [2, ''], script);
+      assert.match(stderr, new RegExp(`^Fatal error: ${problem}${what}`));
+    }
+    const missing = await install(dir, at('none.ts'));
+    assert.equal(missing.code, 2);
+    assert.match(missing.stderr, /^Fatal error: Cannot read --script \S+none\.ts: [^\n]*\[ENOENT\]\n$/);
+    assert.equal((await bpbroker(dir, ['install-extension'])).code, 2);
+    assert.deepEqual(existsSync(lib) ? readdirSync(lib) : [], []);
+  });
+
+  it('refuses a module that is there under another ending, also with --force', async () => {
+    const { dir, at, lib } = home({ 'say.mjs': answer('one'), 'say.py': 'def Say(rh):\n    rh.data = 1\n' });
+    assert.equal((await install(dir, at('say.mjs'))).code, 0);
+    for (const more of [[], ['--force']]) {
+      const { code, stdout, stderr } = await install(dir, at('say.py'), ...more);
+      assert.deepEqual(
+        [code, stdout, stderr],
+        [
+          4,
+          '',
+          `Fatal error: Module 'say' already exists as ${path.join(lib, 'say.mjs')}; remove that first\n`,
+        ],
+      );
+    }
+    assert.deepEqual(readdirSync(lib), ['say.mjs']);
+  });
+
+  it(
+    'takes from the copies what would let others write them, and follows links',
+    { skip: posix },
+    async () => {
+      const { dir, at, lib } = home({
+        'pkg/say.sh': '#!/bin/sh\necho "from $1"\n',
+        'elsewhere.mjs': answer('linked'),
+      });
+      chmodSync(at('pkg/say.sh'), 0o777);
+      chmodSync(at('pkg'), 0o777);
+      symlinkSync(at('elsewhere.mjs'), at('pkg/linked.mjs'));
+      assert.equal((await install(dir, at('pkg'))).code, 0);
+      assert.deepEqual(
+        ['pkg', 'pkg/say.sh', 'pkg/linked.mjs'].map((file) => mode(path.join(lib, file))),
+        ['755', '755', '644'],
+      );
+      const broker = await startBroker(reference, { dir, config: { 'pkg.say': {}, 'pkg.linked': {} } });
+      const say = (module: string) => broker.client(['execute', '--method', `${module}.Say`, '--quiet']);
+      assert.equal((await say('pkg.say')).stdout, 'from Say\n');
+      assert.equal((await say('pkg.linked')).stdout, 'linked\n');
+      // Put there by hand as it was in the checkout, it would not have been run.
+      chmodSync(path.join(lib, 'pkg', 'say.sh'), 0o777);
+      const { code, stderr } = await say('pkg.say');
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /^Fatal error: Extension 'pkg\.say' is not run: pkg\/say\.sh can be written by others \(mode 777\)/,
+      );
+      await broker.kill();
+    },
+  );
+});

@@ -1,0 +1,31 @@
+import {
+  etcdStore,
+  type EtcdStore,
+  type EtcdStoreOptions,
+  type EtcdFetch,
+} from '../../../src/store/etcd/etcd-store.ts';
+
+let prefixes = 0;
+
+/** A prefix that no other test has. */
+export function newPrefix(): string {
+  return `/test/${process.pid}-${prefixes++}/`;
+}
+
+/** Opens a registry, and waits until it can be used. */
+export async function openEtcd(options: EtcdStoreOptions): Promise<EtcdStore> {
+  const store = etcdStore(options);
+  await store.ready();
+  return store;
+}
+
+/** What `fetch` does for a test: it sees each request before it is made, and may do something else. */
+export function interceptedFetch(
+  intercept: (path: string, body: string, pass: () => Promise<Response>) => Promise<Response>,
+  inner: EtcdFetch = fetch,
+): EtcdFetch {
+  return (input, init) => {
+    const { pathname } = new URL(input);
+    return intercept(pathname, typeof init.body === 'string' ? init.body : '', () => inner(input, init));
+  };
+}

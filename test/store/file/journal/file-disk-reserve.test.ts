@@ -1,0 +1,185 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { tempDir } from '../../../support/temp.ts';
+import { waitFor } from '../../../support/wait.ts';
+import { journalsIn, openIn, put, tear } from '../../support.ts';
+
+const MIB = 1024 * 1024;
+const noMount = process.platform === 'linux' && process.getuid?.() === 0 ? false : 'needs Linux and root';
+
+/** Runs `use` in a folder on a disk of its own. */
+async function onDisk(mib: number, use: (dir: string) => Promise<void>): Promise<void> {
+  const place = path.join(tempDir(), 'disk');
+  mkdirSync(place);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mib}m`, 'tmpfs', place]);
+  try {
+    await use(place);
+  } finally {
+    execFileSync('umount', ['-l', place]);
+  }
+}
+
+function freeIn(dir: string): number {
+  const { bavail, bsize } = statfsSync(dir);
+  return bavail * bsize;
+}
+
+/** Bytes of a file; 0 where there is none. */
+function sizeOf(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** Fills the disk but for `left` bytes. */
+function fill(dir: string, left = 0): string {
+  const filler = path.join(dir, 'filler');
+  writeFileSync(filler, Buffer.alloc(Math.max(0, freeIn(dir) - left)));
+  return filler;
+}
+
+/** The files of a registry as a crash leaves them, with `mib` MiB of entries in the journal alone. */
+async function crashedFiles(mib: number): Promise<string> {
+  const dir = tempDir();
+  const store = await openIn(dir);
+  for (let i = 0; i < mib; i++) await store.mutate(`n${i}`, put('x'.repeat(MIB - 1000)));
+  const copy = tempDir();
+  for (const name of readdirSync(dir)) copyFileSync(path.join(dir, name), path.join(copy, name));
+  await store.close();
+  return copy;
+}
+
+describe('a start on a full disk', { skip: noMount }, () => {
+  it('after a crash serves reads, says why it refuses writes, and takes them once there is room', async () => {
+    const crashed = await crashedFiles(2);
+    await onDisk(6, async (dir) => {
+      for (const name of readdirSync(crashed)) copyFileSync(path.join(crashed, name), path.join(dir, name));
+      const filler = fill(dir);
+      const store = await openIn(dir, { probeMs: 20 });
+      assert.equal(await store.count(''), 2);
+      assert.match(store.health().reason ?? '', /no room on the disk/);
+      await assert.rejects(store.mutate('a', put('1')), { code: 'storage_full' });
+      await assert.rejects(store.rewrite(), { code: 'storage_full' });
+      rmSync(filler);
+      await waitFor('writes to be taken', () => store.health().writable);
+      await store.mutate('a', put('1'));
+      await store.close();
+      const again = await openIn(dir);
+      assert.equal(await again.count(''), 3);
+      await again.close();
+    });
+  });
+
+  it('leaves nothing behind, however often it is tried', async () => {
+    const crashed = await crashedFiles(2);
+    for (const journal of journalsIn(crashed)) tear(journal, '0123abcd 99 [{"torn');
+    await onDisk(6, async (dir) => {
+      for (const name of readdirSync(crashed)) copyFileSync(path.join(crashed, name), path.join(dir, name));
+      fill(dir, 64 * 1024);
+      const before = readdirSync(dir);
+      for (let attempt = 0; attempt < 3; attempt++) {
+        const store = await openIn(dir, { probeMs: 20 });
+        assert.equal(await store.count(''), 2);
+        await store.close();
+      }
+      const added = readdirSync(dir).filter((name) => !before.includes(name));
+      assert.deepEqual(
+        added.map((name) => name.replace(/\d{16}/, 'N')),
+        ['bpbroker.json.journal.N.torn-1'],
+      );
+    });
+  });
+
+  it('that finds no room misses no journal that an attempt before it gave up', async () => {
+    const before = tempDir();
+    const store = await openIn(before);
+    await store.mutate('a', put('1'));
+    await store.rewrite();
+    await onDisk(1, async (dir) => {
+      for (const name of readdirSync(before)) copyFileSync(path.join(before, name), path.join(dir, name));
+      const filler = fill(dir);
+      for (let attempt = 0; attempt < 2; attempt++) {
+        const full = await openIn(dir);
+        assert.equal(await full.count(''), 1);
+        // There may be no room to record that it was closed.
+        await Promise.allSettled([full.close()]);
+      }
+      rmSync(filler);
+      const again = await openIn(dir);
+      await again.mutate('b', put('2'));
+      await again.close();
+    });
+    await store.close();
+  });
+
+  it('removes what an earlier attempt left before it needs room', async () => {
+    const crashed = await crashedFiles(2);
+    await onDisk(6, async (dir) => {
+      for (const name of readdirSync(crashed)) copyFileSync(path.join(crashed, name), path.join(dir, name));
+      const [journal = ''] = journalsIn(dir);
+      writeFileSync(`${journal}.tmp-0123456789abcdef`, Buffer.alloc(freeIn(dir)));
+      const store = await openIn(dir);
+      await store.mutate('a', put('1'));
+      await store.close();
+    });
+  });
+});
+
+describe('a disk that fills up', { skip: noMount }, () => {
+  it('takes writes without spare room for the journal, and keeps what is left for others', async () => {
+    await onDisk(2, async (dir) => {
+      const store = await openIn(dir);
+      fill(dir, 200 * 1024);
+      for (let i = 0; i < 4; i++) await store.mutate(`n${i}`, put('x'.repeat(10_000)));
+      const [journal = ''] = journalsIn(dir);
+      assert.equal(readFileSync(journal).at(-1), 0x0a);
+      assert.ok(freeIn(dir) > 100 * 1024, `${freeIn(dir)} bytes are left`);
+      await store.close();
+    });
+  });
+
+  it('gives up the journals of watches before a write is refused', async () => {
+    await onDisk(16, async (dir) => {
+      const store = await openIn(dir, { journalBytes: 2 * MIB });
+      for (let i = 0; i < 8; i++) await store.mutate('n', put(`${i}`.repeat(700_000)));
+      await store.rewrite();
+      assert.ok(journalsIn(dir).length > 1, 'there are journals for watches');
+      const watched = store.watch({ after: 1 });
+      await watched.return?.();
+      fill(dir, 100 * 1024);
+      await store.mutate('n', put('z'.repeat(700_000)));
+      const late = store.watch({ after: 1 });
+      assert.equal((await late.next()).value?.type, 'reset');
+      await late.return?.();
+      await store.close();
+    });
+  });
+
+  it('with the journals that the file makes needless is emptied by a rewriting in the room held in reserve', async () => {
+    await onDisk(24, async (dir) => {
+      const store = await openIn(dir, { journalBytes: 64 * MIB, historyBytes: 1 });
+      for (let i = 0; i < 6; i++) await store.mutate('n', put(`${i}`.repeat(700_000)));
+      const reserve = path.join(dir, 'bpbroker.json.reserve');
+      await waitFor('room to be held', () => sizeOf(reserve) > MIB + 700_000);
+      const filler = fill(dir, 50 * 1024);
+      for (let i = 0; i < 6; i++) await store.mutate('n', put(`${i}`.repeat(700_000)));
+      assert.equal(store.health().writable, true);
+      rmSync(filler);
+      await store.close();
+      assert.deepEqual(
+        readdirSync(dir).filter((name) => /reserve|tmp-/.test(name)),
+        [],
+      );
+    });
+  });
+});

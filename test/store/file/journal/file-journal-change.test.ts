@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { copyFileSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { tempDir } from '../../../support/temp.ts';
+import { waitFor } from '../../../support/wait.ts';
+import { openIn, put } from '../../support.ts';
+
+describe('changing journals', () => {
+  it('fails without harm at each step, and is tried again', async () => {
+    for (let failing = 1; ; failing++) {
+      const place = tempDir();
+      let step = 0;
+      let armed = false;
+      const store = await openIn(place, {
+        journalBytes: 0,
+        onStep(name) {
+          if (!armed || !/^(journal|current)-/.test(name)) return;
+          step++;
+          if (step === failing)
+            throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+        },
+      });
+      await store.mutate('a', put('1'));
+      armed = true;
+      const hit = await store.rewrite().then(
+        () => false,
+        () => true,
+      );
+      armed = false;
+      await store.mutate('b', put('2'));
+      assert.equal(store.health().writable, true);
+      const copy = tempDir();
+      for (const name of readdirSync(place)) copyFileSync(path.join(place, name), path.join(copy, name));
+      const crash = await openIn(copy);
+      assert.equal(await crash.count(''), 2, `failing step ${failing}`);
+      await crash.close();
+      await store.rewrite();
+      await store.close();
+      if (!hit && step < failing) break;
+    }
+  });
+});
+
+describe('a stop while the journal is changed', () => {
+  it('takes the next journal for its own at each step, and saves', async () => {
+    for (let at = 0; ; at++) {
+      const dir = tempDir();
+      const steps: string[] = [];
+      let stopped: Promise<void> | undefined;
+      let changing = false;
+      const store = await openIn(dir, {
+        journalBytes: 0,
+        onStep(step) {
+          if (changing && steps.push(step) === at + 1) stopped ??= store.close();
+        },
+      });
+      await store.mutate('a', put('1'));
+      await store.rewrite();
+      changing = true;
+      // Longer than the file, so that it is rewritten.
+      await store.mutate('b', put('2'.repeat(10_000)));
+      await waitFor('the rewriting', () => stopped !== undefined || steps.includes('retire'));
+      await (stopped ?? store.close());
+      const again = await openIn(dir);
+      assert.deepEqual(
+        (await again.list()).entries.map(({ name }) => name),
+        ['a', 'b'],
+        steps[at],
+      );
+      await again.close();
+      if (stopped === undefined) {
+        assert.ok(steps.includes('current-rename') && steps.includes('file-rename'), steps.join());
+        return;
+      }
+    }
+  });
+});
