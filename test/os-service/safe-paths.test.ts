@@ -20,7 +20,7 @@ const check = (system: System, root: string, config?: string, label = '--config'
   );
 
 describe('a place that a service cannot have', () => {
-  it('is told by the variable where that names it, and by itself where nobody did', async () => {
+  it('names the variable that it is from, and no variable where there was none', async () => {
     assert.equal(
       await check(systemWith('/tmp', { BPBROKER_HOME: '/tmp/x' }), '/tmp/x'),
       "usage: Invalid BPBROKER_HOME '/tmp/x' for a service: /tmp can be changed by others than root; give a folder below one of root's, such as /opt/bpbroker, or unset it for /usr/local/bpbroker",
@@ -31,7 +31,7 @@ describe('a place that a service cannot have', () => {
     );
   });
 
-  it('is told by the option or the variable that the file is from', async () => {
+  it('names the option or the variable that the file is from', async () => {
     for (const label of ['--config', 'BPBROKER_CONFIG'])
       assert.equal(
         await check(systemWith('/srv'), '/usr/local/bpbroker', '/srv/a/b.json', label),
