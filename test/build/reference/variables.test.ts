@@ -12,8 +12,8 @@ const ofTheBuild = new Set(['BPBROKER_COMMIT', 'BPBROKER_TARGET']);
 const others = /^(?:E[A-Z]+|ERR_.*|HPE_.*|DNS_.*|EAI_.*|UND_.*|BPB_.*|SIG[A-Z]+)$/;
 
 /**
- * The names of variables in a source: each `BPBROKER…`, what is read from something that is called an environment, and, where
- * one is read by a name that a constant or a member has, every text and member that looks like such a name.
+ * The names of variables in a source: each `BPBROKER…`, and each name that is read from an environment. Where a constant or a
+ * member holds the name, every text and member counts that looks like one.
  */
 function variablesIn(source: string): string[] {
   const all = (pattern: RegExp): string[] => [...source.matchAll(pattern)].flatMap(([, name = '']) => name);

@@ -148,7 +148,7 @@ for (const launcher of launchers) {
         assert.deepEqual([code, stdout], [8, ''], stderr);
         assert.match(
           stderr,
-          /^Fatal error: Cannot read \S+known_brokers, .*: permission denied: .* \[EACCES\]\. .*--fingerprint\n$/,
+          /^Fatal error: Cannot read \S+known_brokers, .*: permission denied: .* \[EACCES\]\. .*--fingerprint instead\n$/,
         );
         assert.ok(stderr.includes(file));
         const named = await ping(home, ...at, '--fingerprint', broker.fingerprint);
