@@ -12,8 +12,8 @@ const ofTheBuild = new Set(['BPBROKER_COMMIT', 'BPBROKER_TARGET']);
 const others = /^(?:E[A-Z]+|ERR_.*|HPE_.*|DNS_.*|EAI_.*|UND_.*|BPB_.*|SIG[A-Z]+)$/;
 
 /**
- * The names of variables in a source: each `BPBROKER…`, and each name that is read from an environment. Where a constant or a
- * member holds the name, every text and member counts that looks like one.
+ * Returns the names of variables in a source: each `BPBROKER…`, and the members of an `env`. A constant or a member may hold a
+ * name too: where a source has an `env`, each text and key in capital letters counts.
  */
 function variablesIn(source: string): string[] {
   const all = (pattern: RegExp): string[] => [...source.matchAll(pattern)].flatMap(([, name = '']) => name);
@@ -61,6 +61,14 @@ describe('the list of variables of the environment', () => {
       [...listed].filter((name) => !used.has(name)),
       [],
     );
+  });
+
+  it('has the variables of a program as extension that docs/extensions.md has', () => {
+    const page = readFileSync(path.join(root, 'docs', 'extensions.md'), 'utf8');
+    const said = [...page.matchAll(/^\| `(BPBROKER\w*)` +\|/gm)].map(([, name = '']) => name);
+    const ofPrograms = Object.entries(givenVariables).filter(([, [to]]) => to.endsWith('as extension'));
+    assert.ok(said.length > 4);
+    assert.deepEqual(said.toSorted(), ofPrograms.map(([name]) => name).toSorted());
   });
 
   it('is compared with each way in which a source names a variable', () => {
