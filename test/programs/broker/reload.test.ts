@@ -88,7 +88,7 @@ describe('SIGHUP', { skip: noSignal }, () => {
         });
         await reload(broker, 'these options take effect at the next start');
         await waitFor('the warning', () => broker.stderr().includes("did you mean 'api.listen_port'?"));
-        assert.match(broker.stderr(), /next start on options=api\.listen_port$/m);
+        assert.match(broker.stderr(), /take effect at the next start options=api\.listen_port$/m);
         assert.equal((await broker.stop()).code, 0);
         const { api, services, _global: global } = read(broker);
         assert.deepEqual([api?.['listen_port'], api?.['listen_prt']], [1, 2]);
