@@ -113,13 +113,14 @@ export async function openEtcdFetch(
   log: Logger,
 ): Promise<SecureFetch | undefined> {
   if (ca === undefined && cert === undefined) return undefined;
-  if (key !== undefined) await closePrivateKey(key, log);
   const authorities = ca === undefined ? undefined : await readAuthoritiesOf(ca);
-  return await runtime.openFetch({
-    ...(authorities && { authorities }),
+  // Before its permissions are looked at: a file that is missing is named by its option.
+  const own = {
     ...(cert !== undefined && { cert: await readPem(cert, '_store.cert') }),
     ...(key !== undefined && { key: await readPem(key, '_store.key') }),
-  });
+  };
+  if (key !== undefined) await closePrivateKey(key, log);
+  return await runtime.openFetch({ ...(authorities && { authorities }), ...own });
 }
 
 async function readAuthoritiesOf(file: string): Promise<readonly string[]> {
