@@ -14,16 +14,15 @@ import { workerd } from './workerd.ts';
 
 /** The examples whose README is a session: what starts its server, and the programs that it types. */
 const examples = {
-  express: { server: 'node server.mjs', missing: false, programs: { node: tool('node') } },
-  worker: {
+  'examples/express': { server: 'node server.mjs', missing: false, programs: { node: tool('node') } },
+  'examples/worker': {
     server: 'workerd serve config.capnp',
     missing: workerd.missing,
     programs: { bun: tool('bun'), workerd: workerd.file },
   },
 };
 
-for (const [name, { server, missing, programs }] of Object.entries(examples)) {
-  const folder = `examples/${name}`;
+for (const [folder, { server, missing, programs }] of Object.entries(examples)) {
   const skip = process.platform === 'win32' ? 'its session is for bash' : missing;
   describe(`${folder}/README.md`, { skip }, () => {
     let type: (block: Block) => Promise<void>;

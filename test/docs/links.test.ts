@@ -43,6 +43,25 @@ describe('links', () => {
   });
 });
 
+/** The files of the project that a text names in code and that do not exist. */
+function absentFiles(text: string): string[] {
+  const named = text.matchAll(/`((?:build|docs|examples|src|test)\/[\w./-]+)`/g);
+  return [...named].map(([, file = '']) => file).filter((file) => !existsSync(path.join(root, file)));
+}
+
+describe('files of the project', () => {
+  it('that pages name exist', () => {
+    const absent = allPages().flatMap((page) => absentFiles(textOf(page)).map((file) => `${page}: ${file}`));
+    assert.deepEqual(absent, []);
+  });
+
+  it('that do not exist are found', () => {
+    assert.deepEqual(absentFiles('`src/cli/` `src/nothing.ts` `test/docs/links.test.ts`'), [
+      'src/nothing.ts',
+    ]);
+  });
+});
+
 describe('docs/README.md', () => {
   const index = textOf('docs/README.md');
 

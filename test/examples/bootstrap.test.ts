@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { root } from '../../build/root.ts';
-import { cleanEnv, launchers } from '../support/programs/programs.ts';
+import { cleanEnv, launchers, run } from '../support/programs/programs.ts';
 import { createNetwork, endAllOn, netnsProblem, type Network } from '../support/network/netns.ts';
 import { tempDir } from '../support/temp.ts';
 import { follow, type Running } from '../programs/support.ts';
@@ -16,14 +16,21 @@ function problem(): string | false {
   return built === true ? (netnsProblem() ?? false) : built;
 }
 
+interface Cluster {
+  /** Where its hosts have their homes. */
+  readonly dir: string;
+  /** The access key that all of them are given. */
+  readonly key: string;
+}
+
 /** Runs a script of the example on a host that has the two executables, and nothing else of ours. */
-function runOn(net: Network, dir: string, host: string, command: readonly string[]): Running {
+function runOn(net: Network, { dir, key }: Cluster, host: string, command: readonly string[]): Running {
   const home = path.join(dir, host);
   mkdirSync(home, { recursive: true });
   const env = cleanEnv(home, {
     PATH: `${path.join(root, 'dist')}:${process.env['PATH'] ?? ''}`,
     BPBROKER_INTERFACES: '',
-    BPBROKER_ACCESS_KEY: 'key-of-this-test',
+    BPBROKER_ACCESS_KEY: key,
     BOOTSTRAP_STATE: path.join(home, 'state'),
     BOOTSTRAP_TIMEOUT: '30s',
   });
@@ -44,12 +51,14 @@ describe('examples/bootstrap', () => {
       const addresses = Object.fromEntries(nodes.map((node, n) => [node, [`10.77.1.${n + 2}/24`]]));
       const net = await createNetwork({ hosts: { master: ['10.77.1.1/24'], ...addresses } });
       const dir = tempDir();
+      const { stdout } = await run([path.join(root, 'dist', 'bpbroker'), 'keygen']);
+      const cluster = { dir, key: stdout.trim() };
       try {
         const numbers: string[][] = [];
         for (const round of ['first', 'second']) {
           // The nodes first: they wait.
-          const started = nodes.map((node) => runOn(net, dir, node, ['node.sh', 'shop', node]));
-          const master = runOn(net, dir, 'master', ['master.sh', 'shop', '3']);
+          const started = nodes.map((node) => runOn(net, cluster, node, ['node.sh', 'shop', node]));
+          const master = runOn(net, cluster, 'master', ['master.sh', 'shop', '3']);
           assert.equal(await master.ended, 0, `${round}: ${master.stderr()}`);
           assert.match(master.stdout(), /^shop is complete: 3 nodes$/m);
           for (const node of started) {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { root } from '../../../build/root.ts';
 import { completionCommands } from '../../../src/cli/completion/commands.ts';
+import { blocksOf } from '../../support/documents/documents.ts';
 import {
   cleanEnv,
   launchers,
@@ -226,6 +227,19 @@ describe('completion in a shell', () => {
 });
 
 describe('completion', () => {
+  it('is loaded as help shows it, in docs/install.md too', () => {
+    const block = blocksOf('docs/install.md').find(({ text }) =>
+      text.startsWith('eval "$(bpbroker completion'),
+    );
+    const lines = (block?.text ?? '')
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(/ +# /)[0] ?? '');
+    const shells = completionCommands('bpbroker', () => assert.fail())['completion']?.subCommands ?? {};
+    const helped = Object.values(shells).map(({ description }) => description.replace(/^For \S+: /, ''));
+    assert.deepEqual(lines.toSorted(), helped.toSorted());
+  });
+
   for (const launcher of launchers) {
     it(
       `prints a script for each shell, of either program, on ${launcher.name}`,

@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import type { BrokerClient } from '../../../src/client/client.ts';
+import { blocksOf } from '../../support/documents/documents.ts';
 import { allCommands } from '../../support/programs/all-commands.ts';
 import { type EtcdCluster, startEtcd } from '../../support/registry/etcd.ts';
 import { writeExtensions } from '../../support/registry/extensions.ts';
@@ -16,6 +17,7 @@ import {
 } from '../../support/programs/programs.ts';
 import { tempDir } from '../../support/temp.ts';
 import { lacking } from '../../support/programs/tools.ts';
+import { commandLanguages } from '../../support/documents/typed-page.ts';
 import { waitFor } from '../../support/wait.ts';
 import { connectTo, freePort, reference, start, untilLines } from '../support.ts';
 
@@ -217,6 +219,17 @@ describe(
         else await runToEnd(onPort(typed), env, dir);
       });
     }
+
+    it('and docs/cli.md shows no other commands', () => {
+      const shown = blocksOf('docs/cli.md')
+        .filter(({ language }) => commandLanguages.has(language))
+        .flatMap(({ text }) => text.trimEnd().split('\n'));
+      assert.deepEqual(
+        shown.filter((line) => !examples.has(line)),
+        [],
+      );
+      assert.ok(shown.length > 50);
+    });
 
     it('but for those that change the machine, which are run with --dry-run', () => {
       const lines = new Set(examples.values());

@@ -6,6 +6,7 @@ const before = new Set([
   'elif',
   'else',
   'exec',
+  'export',
   'if',
   'sudo',
   'then',

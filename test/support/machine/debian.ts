@@ -66,19 +66,25 @@ function ensureTree(init: Init): string | undefined {
   }
 }
 
+/** Copies the files of one to a folder of its own, which the caller removes. */
+export function copyDebian(init: Init): string {
+  const root = mkdtempSync(path.join(tmpdir(), 'bpbroker-boot-'));
+  const copied = spawnSync('cp', ['-a', '--reflink=auto', `${treeOf(init)}/.`, root], { encoding: 'utf8' });
+  if (copied.status !== 0) throw new Error(copied.stderr);
+  return root;
+}
+
 /**
  * Boots one. It is killed and removed when the tests of the file have ended.
  * @param bind folders of this machine that it sees read-only, by where it sees them.
  */
 export async function bootDebian(init: Init, bind: Readonly<Record<string, string>> = {}): Promise<Debian> {
-  const root = mkdtempSync(path.join(tmpdir(), 'bpbroker-boot-'));
+  const root = copyDebian(init);
   let container: Container | undefined;
   atEnd(() => {
     if (container) end(container.child);
     rmSync(root, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   });
-  const copied = spawnSync('cp', ['-a', '--reflink=auto', `${treeOf(init)}/.`, root], { encoding: 'utf8' });
-  if (copied.status !== 0) throw new Error(copied.stderr);
   container = await boot(init, root, bind);
 
   const runIn: Debian['run'] = (command, options = {}) => {
