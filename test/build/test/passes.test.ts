@@ -15,7 +15,7 @@ describe('filesOf()', () => {
   });
 
   it('keeps to the files and folders that are asked for', () => {
-    assert.deepEqual(filesOf(pass, ['./test/build/passes.test.ts']), ['test/build/test/passes.test.ts']);
+    assert.deepEqual(filesOf(pass, ['./test/build/test/passes.test.ts']), ['test/build/test/passes.test.ts']);
     assert.ok(filesOf(pass, ['test/build/']).length > 3);
     assert.deepEqual(filesOf(pass, ['test/bui']), []);
   });
