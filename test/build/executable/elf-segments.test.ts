@@ -101,7 +101,8 @@ describe('alignSegments()', () => {
     'one whose segments are not mapped by pages': elf([first, { ...second, address: second.address + 16 }]),
   };
   for (const [what, file] of Object.entries(refused))
-    it(`refuses ${what}`, () => assert.throws(() => alignSegments(file), /see build\/executable\/elf-segments\.ts/));
+    it(`refuses ${what}`, () =>
+      assert.throws(() => alignSegments(file), /see build\/executable\/elf-segments\.ts/));
 });
 
 describe('alignFile()', () => {
