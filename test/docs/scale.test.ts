@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { reference, skipOf } from '../programs/support.ts';
@@ -51,7 +51,8 @@ describe(page, { skip: (netnsProblem() ?? lacking('etcd', 'setsid')) || skipOf(r
       .get(name)
       ?.script(text)
       .catch((error: unknown) => {
-        throw new Error(readFileSync(path.join(homes, name, 'etcd.log'), 'utf8').slice(-2000), {
+        const log = path.join(homes, name, 'etcd.log');
+        throw new Error(existsSync(log) ? readFileSync(log, 'utf8').slice(-2000) : 'etcd has not begun', {
           cause: error,
         });
       });
