@@ -91,17 +91,38 @@ export async function startWithWatchdog(
  */
 function problemOf(
   name: string,
-  { PATH = '' }: NodeJS.ProcessEnv,
+  { PATH }: NodeJS.ProcessEnv,
 ): { readonly failed: number; readonly message: string } | undefined {
-  const places = name.includes('/') ? [name] : PATH.split(':').map((dir) => path.join(dir || '.', name));
-  const files = places.filter((at) => statSync(at, { throwIfNoEntry: false }) !== undefined);
-  if (name === '' || files.length === 0) {
-    const where = name.includes('/') ? 'check its path' : 'check its name, and the folders of PATH';
-    return { failed: NOT_FOUND, message: `Cannot run '${name}': there is no such command; ${where}` };
+  const refuse = (failed: number, why: string): { readonly failed: number; readonly message: string } => ({
+    failed,
+    message: `Cannot run '${name}': ${why}`,
+  });
+  const isPath = name.includes('/');
+  // Without PATH, a shell has folders of its own.
+  if (name !== '' && !isPath && PATH === undefined) return undefined;
+  const places = isPath ? [name] : (PATH ?? '').split(':').map((dir) => path.join(dir || '.', name));
+  const seen = places.map(lookAt);
+  const [found] = seen.filter((look) => typeof look === 'boolean');
+  if (name === '' || found === undefined) {
+    const problem = seen.find((look) => look instanceof Error);
+    if (isPath && problem) return refuse(NOT_RUNNABLE, reasonOf(problem));
+    const where = isPath ? 'check its path' : 'check its name, and the folders of PATH';
+    return refuse(NOT_FOUND, `there is no such command; ${where}`);
   }
-  if (files.some(isRunnable)) return undefined;
-  const what = statSync(files[0] ?? '').isDirectory() ? 'it is a folder' : 'it is not executable';
-  return { failed: NOT_RUNNABLE, message: `Cannot run '${name}': ${what}; give a program` };
+  if (places.some(isRunnable)) return undefined;
+  return refuse(NOT_RUNNABLE, `${found ? 'it is a folder' : 'it is not executable'}; give a program`);
+}
+
+/**
+ * Whether a file is a folder; undefined for one that does not exist. An error is no end of the search: PATH may name a folder
+ * that only another user can enter, and a shell goes on behind it.
+ */
+function lookAt(file: string): boolean | Error | undefined {
+  try {
+    return statSync(file, { throwIfNoEntry: false })?.isDirectory();
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 function isRunnable(file: string): boolean {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -51,11 +51,18 @@ for (const launcher of launchers) {
     it('exits with 127 for a command that is not there, 126 for one that cannot be run, and is free', async () => {
       const file = path.join(tempDir(), 'file');
       writeFileSync(file, 'no program', { mode: 0o644 });
+      const circle = path.join(tempDir(), 'circle');
+      symlinkSync('circle', circle);
       for (const [command, expected, why] of [
         ['no-such-command', 127, 'there is no such command; check its name, and the folders of PATH'],
         ['./no-such-command', 127, 'there is no such command; check its path'],
         [file, 126, 'it is not executable; give a program'],
         [path.dirname(file), 126, 'it is a folder; give a program'],
+        [
+          `${circle}/echo`,
+          126,
+          'its symbolic links lead in a circle: check them, or give the path of the file itself [ELOOP]',
+        ],
       ] as const) {
         const running = lock('cannot', [command]);
         assert.equal(await running.ended, expected);
@@ -64,6 +71,18 @@ for (const launcher of launchers) {
         assert.equal(told, `Fatal error: Cannot run '${command}': ${why}`);
         assert.equal((await client.list(lockName('cannot'))).entries.length, 0);
       }
+    });
+
+    it('runs what a shell would find: behind a folder of PATH that cannot be entered, and without PATH', async () => {
+      const circle = path.join(tempDir(), 'circle');
+      symlinkSync('circle', circle);
+      const behind = lock('behind', ['echo', 'found'], [], { PATH: `${circle}:/usr/bin:/bin` });
+      assert.equal(await behind.ended, 0, behind.stderr());
+      assert.equal(behind.stdout(), 'found\n');
+      const bare = { ...launcher, bpclient: ['env', '-u', 'PATH', ...launcher.bpclient] };
+      const without = startLock(bare, broker, ['--name', lockName('without')], ['echo', 'found']);
+      assert.equal(await without.ended, 0, without.stderr());
+      assert.equal(without.stdout(), 'found\n');
     });
 
     it('exists as long as its command runs, with its data, lifetime and revision', async () => {
