@@ -13,6 +13,13 @@ if (process.platform !== 'win32') {
     process.kill(process.pid, 'SIGTERM');
   }, 100);
   timer.unref();
+  // A terminal or a service manager sends its signal to the broker too: a second one would cut off a broker that starts.
+  for (const signal of ['SIGINT', 'SIGTERM'])
+    process.once(signal, () => {
+      clearInterval(timer);
+      // So early that the broker does not handle it yet: the signal ends this program as it would without us.
+      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+    });
 }
 
 process.argv.splice(2, 0, 'start');
