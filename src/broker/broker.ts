@@ -284,14 +284,15 @@ function compose(parts: Parts): Broker {
     await closeToOthers(parts.file, configuration.written, log);
     extensions.configure(now);
     api.configure(now);
+    // This comes before steps that can fail: the trail must be where its lock is.
+    trail.configure(now._audit);
+    await letFormerGo?.();
     if (!isSame(before['discover'], now['discover'])) discovery = discoveryOf(now);
     if (!isSame(before._config, now._config)) {
       await backups.close();
       backups = backupsOf(now);
     }
     if (certificate) await open?.renew({ certificate, discovery });
-    trail.configure(now._audit);
-    await letFormerGo?.();
     health.checkSoon();
     for (const problem of unknownOptions(configuration.written)) log.warn(problem, { file: parts.file });
     if (needRestart.length > 0) {
