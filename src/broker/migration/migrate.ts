@@ -61,9 +61,12 @@ export async function migrateRegistry(options: MigrationOptions): Promise<Migrat
       const by = { host: hostname(), file, mover: mover.id };
       const isPrivate = endpoints.every(isPrivateEndpoint);
       const parts = { file, backupDir, configuration, cluster, by, isPrivate, onProgress, signal };
-      const migration: Migration = { ...parts, options: { ...written, _store: store } };
+      const migration: Migration = {
+        ...parts,
+        beforeMark: mover.keep,
+        options: { ...written, _store: store },
+      };
       const run = to === 'etcd' ? (isHere ? finishInEtcd : toEtcd) : isHere ? finishInFile : toFile;
-      if (!isHere) await mover.keep();
       const migrated = await run(migration);
       // Nothing is known of etcd where a note says so.
       if (migrated.outcome !== 'already' || migrated.notes.length === 0) await mover.remove();

@@ -57,6 +57,8 @@ export interface Migration extends Pick<MigrationOptions, 'backupDir' | 'onProgr
   readonly configuration: LiveConfiguration;
   readonly cluster: Cluster;
   readonly by: Mover;
+  /** Keeps the id of {@link by} on the disk. It runs before etcd learns of the migration. */
+  readonly beforeMark: () => Promise<void>;
   /** The options to write, except for the driver. */
   readonly options: Config;
   /** Whether brokers have their certificate in etcd. */

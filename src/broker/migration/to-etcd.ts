@@ -15,7 +15,7 @@ import type { Migrated, Migration } from './migration.ts';
 
 /** Moves the registry from the file into etcd. The file keeps only the options. */
 export async function toEtcd(migration: Migration): Promise<Omit<Migrated, 'place'>> {
-  const { file, configuration, cluster, by, onProgress, signal, backupDir } = migration;
+  const { file, configuration, cluster, by, beforeMark, onProgress, signal, backupDir } = migration;
   const { document } = configuration;
   const index = createEntryIndex();
   const { identity } = await recover({ file, document, index });
@@ -26,6 +26,7 @@ export async function toEtcd(migration: Migration): Promise<Omit<Migrated, 'plac
     cluster,
     content: { id: identity.id, index, common },
     by,
+    beforeMark,
     onProgress,
     signal,
     async onFilled() {

@@ -19,7 +19,7 @@ import type { Migrated, Migration } from './migration.ts';
 
 /** Moves the registry from etcd into the file. In etcd it stays unchanged, but closed to all brokers. */
 export async function toFile(migration: Migration): Promise<Omit<Migrated, 'place'>> {
-  const { file, configuration, cluster, by, backupDir } = migration;
+  const { file, configuration, cluster, by, beforeMark, backupDir } = migration;
   if (holdsEntries(configuration)) {
     throw new BrokerError(
       'already_exists',
@@ -27,7 +27,7 @@ export async function toFile(migration: Migration): Promise<Omit<Migrated, 'plac
     );
   }
   const journals = (await listJournals(file)).map((journal) => journal.path);
-  const moving = await moveOut(cluster, by);
+  const moving = await moveOut(cluster, by, beforeMark);
   const {
     keptIn,
     index: placed,

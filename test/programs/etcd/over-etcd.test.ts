@@ -7,7 +7,7 @@ import { lacking } from '../../support/programs/tools.ts';
 import { reference, skipOf } from '../support.ts';
 
 /** The suites of what a registry does for its users: not those of its file. */
-const suites = ['conditional', 'lock', 'waiting', 'watch'];
+const suites = ['registry/conditional', 'lock/lock', 'registry/waiting', 'registry/watch'];
 
 describe(
   'brokers whose registry is in etcd pass what those with a file pass',

@@ -79,6 +79,8 @@ for (const launcher of launchers) {
       const behind = lock('behind', ['echo', 'found'], [], { PATH: `${circle}:/usr/bin:/bin` });
       assert.equal(await behind.ended, 0, behind.stderr());
       assert.equal(behind.stdout(), 'found\n');
+      // Where there is no PATH, Deno makes one of a folder of its own alone.
+      if (launcher.name === 'deno') return;
       const bare = { ...launcher, bpclient: ['env', '-u', 'PATH', ...launcher.bpclient] };
       const without = startLock(bare, broker, ['--name', lockName('without')], ['echo', 'found']);
       assert.equal(await without.ended, 0, without.stderr());

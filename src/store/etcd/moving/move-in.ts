@@ -16,6 +16,8 @@ export interface MoveInOptions {
   readonly cluster: Cluster;
   readonly content: Content;
   readonly by: Mover;
+  /** Runs before etcd learns of the migration. */
+  readonly beforeMark?: () => Promise<void>;
   readonly onProgress: (progress: MoveProgress) => void;
   readonly signal: AbortSignal;
   /** Makes the configuration name etcd. It is called once everything is in etcd and has been compared. */
@@ -34,7 +36,7 @@ export async function moveIn(options: MoveInOptions): Promise<void> {
   const { cluster, content, by, onProgress, signal } = options;
   const { id, index } = content;
   const { revision, size: total } = index;
-  const claimed = await claimForFilling(cluster, { id, revision }, by);
+  const claimed = await claimForFilling(cluster, { id, revision }, by, options.beforeMark);
   const keepAlive = startLeaseKeepAlive(cluster);
   let isFilled = false;
   try {

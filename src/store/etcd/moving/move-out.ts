@@ -27,8 +27,13 @@ export interface MovingOut {
  * So it has all acknowledged writes, and none is added any more.
  * @throws BrokerError `not_found` where there is none; `unavailable` where another migration is moving it or
  * has moved it.
+ * @param beforeMark runs before etcd learns of the migration.
  */
-export async function moveOut(cluster: Cluster, by: Mover): Promise<MovingOut> {
+export async function moveOut(
+  cluster: Cluster,
+  by: Mover,
+  beforeMark?: () => Promise<void>,
+): Promise<MovingOut> {
   const found = await findRegistry(cluster);
   if (found === undefined) {
     throw new BrokerError('not_found', 'There is no registry below the prefix in etcd');
@@ -38,6 +43,7 @@ export async function moveOut(cluster: Cluster, by: Mover): Promise<MovingOut> {
   }
   const { gateway, keys } = cluster;
   const { id, offset } = found;
+  await beforeMark?.();
   const since = new Date().toISOString();
   const moving = await compareAndSwap(cluster, found.mod, {
     id,

@@ -66,16 +66,19 @@ export function unchangedSince(key: string, mod: number): object {
 /**
  * Reserves the prefix for a registry that is to be moved into it: nobody can use it until it is opened.
  * @param source the registry that is moved in.
+ * @param beforeMark runs before etcd learns of the migration.
  * @throws BrokerError `already_exists` where it holds data that could be lost.
  */
 export async function claimForFilling(
   cluster: Cluster,
   source: { readonly id: string; readonly revision: number },
   by: Mover,
+  beforeMark?: () => Promise<void>,
 ): Promise<Identity> {
   const found = await findRegistry(cluster);
   if (found === undefined) await checkEmpty(cluster);
   else checkMayFill(found, source, by);
+  await beforeMark?.();
   const closed: MigrationMark = { state: 'filling', ...by, since: new Date().toISOString() };
   return await compareAndSwap(cluster, found?.mod ?? 0, { ...source, closed });
 }
