@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { isObject, type Json, type JsonObject, kindOf } from '../protocol/formats/data.ts';
+import { issueText } from '../protocol/formats/issue-text.ts';
 import { discoveryKeyProblem } from '../protocol/discovery/discovery-key.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { ipVersion } from '../protocol/addresses/ip.ts';
@@ -293,25 +294,28 @@ function auditProblem(audit: Json | undefined): string | undefined {
 
 /** As {@link checkConfig}, but without the rules between options: other layers may have the rest. */
 export function checkEach(options: JsonObject, source: string): void {
+  // An array would pass for an object, without its members.
+  for (const [key, value] of Object.entries(options).filter(([, one]) => !isObject(one))) {
+    const problem = strayKeyProblem(key, value) ?? `option ${key}: expected an object, got ${kindOf(value)}`;
+    throw new BrokerError('invalid_config', `${source}: ${problem}`);
+  }
   const result = v.safeParse(configSchema, options);
   if (!result.success) {
     const [issue] = result.issues;
     throw new BrokerError(
       'invalid_config',
-      `${source}: option ${v.getDotPath(issue) ?? '(all)'}: ${issue.message}`,
+      `${source}: option ${v.getDotPath(issue) ?? '(all)'}: ${issueText(issue)}`,
     );
   }
   for (const [key, value] of Object.entries(options)) {
-    const problem = sectionProblem(key, value);
+    const problem = isObject(value) ? sectionProblem(key, value) : undefined;
     if (problem !== undefined) throw new BrokerError('invalid_config', `${source}: ${problem}`);
   }
   const { discover } = options;
   checkDiscoveryKeys(isObject(discover) ? discover['_access_key'] : undefined, source);
 }
 
-function sectionProblem(key: string, value: Json): string | undefined {
-  if (!isObject(value))
-    return strayKeyProblem(key, value) ?? `option ${key}: expected an object, got ${kindOf(value)}`;
+function sectionProblem(key: string, value: JsonObject): string | undefined {
   return isGuarding(key) ? moduleKeyProblem(key, value) : sectionKeyProblem(key, value);
 }
 

@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import type { JsonObject } from '../protocol/formats/data.ts';
 import { MAX_TIMER_MS } from '../protocol/formats/duration.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { issueText } from '../protocol/formats/issue-text.ts';
 
 /** The limits of an extension, from its object in the configuration (docs/extensions.md, "Limits"). */
 export interface Limits {
@@ -40,7 +41,7 @@ export function readLimits(name: string, config: JsonObject): Limits {
   const result = v.safeParse(limitOptions, config);
   if (!result.success) {
     const [issue] = result.issues;
-    throw new BrokerError('invalid_config', `${name}.${v.getDotPath(issue) ?? ''}: ${issue.message}`);
+    throw new BrokerError('invalid_config', `${name}.${v.getDotPath(issue) ?? ''}: ${issueText(issue)}`);
   }
   const options = result.output;
   return {

@@ -1,5 +1,6 @@
 import { isObject } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { issueText, type SchemaIssue } from '../protocol/formats/issue-text.ts';
 
 /**
  * A schema of any library that keeps Standard Schema, version 1 (https://standardschema.dev), such as
@@ -48,12 +49,16 @@ export function accepted<T>(result: StandardResult<T>, params: unknown): T {
 }
 
 function problemOf(issue: StandardIssue, params: unknown): string {
-  const { message, path = [] } = issue;
+  const { path = [] } = issue;
   const keys = path.map((part) => (typeof part === 'object' ? part.key : part));
   const name = keys.map(String).join('.');
   // valibot says whether a key is unknown or missing, in words for programmers.
-  const { type, expected } = issue as { readonly type?: unknown; readonly expected?: unknown };
+  const { type, expected, received } = issue as Partial<SchemaIssue>;
   if (type === 'strict_object') return `${expected === 'never' ? 'Unknown' : 'Missing'} parameter '${name}'`;
+  const message =
+    typeof type === 'string' && typeof received === 'string'
+      ? issueText(issue as SchemaIssue)
+      : issue.message;
   if (name === '') return `Invalid parameters: ${message}`;
   return `${isAbsent(params, keys) ? 'Missing' : 'Invalid'} parameter '${name}': ${message}`;
 }

@@ -90,7 +90,7 @@ describe('modules of a program that embeds a broker', () => {
         inherited: "not_found: No method 'toString'; there are Greet, Stream, Fail, _hidden",
         noModule:
           "module_not_found: Module 'unlisted' is not enabled; a top-level key 'unlisted' in the broker's configuration enables it",
-        wrongType: "invalid_request: Invalid parameter 'name': Invalid type: Expected string but received 5",
+        wrongType: "invalid_request: Invalid parameter 'name': expected a text, got 5",
         wrongValue: "invalid_request: Invalid parameter 'name': expected two letters",
         missingParameter: "invalid_request: Missing parameter 'name'",
         unknownParameter: "invalid_request: Unknown parameter 'nam'",

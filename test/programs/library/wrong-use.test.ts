@@ -64,12 +64,12 @@ const cases: readonly (readonly [string, (() => unknown) | undefined, string])[]
   [
     'an option of config of the wrong kind',
     () => createBroker?.({ dir, config: { api: { listen_port: '1' } } }),
-    'createBroker: config: option api.listen_port: Invalid type: Expected number but received "1"',
+    'createBroker: config: option api.listen_port: expected a number, got "1"',
   ],
   [
     'a module in config that is no object',
     () => createBroker?.({ dir, config: { greet: true } }),
-    'createBroker: config: option greet: Invalid type: Expected Object but received true',
+    'createBroker: config: option greet: expected an object, got a boolean',
   ],
   [
     'an access key that is undefined, which must not leave its module open',
