@@ -26,7 +26,7 @@ const introduction = `# Command line
 - An option that may be given once is refused when it is given twice. An unknown option or command is refused, and the nearest one is named.
 - A time is a number with a unit: \`500ms\`, \`3s\`, \`2m\`, \`1h\`, \`1d\`. A number alone counts seconds. The longest is 10 years.
 - An option overrides its variable. An empty variable counts as none, except for keys, \`BPBROKER_FINGERPRINT\` and \`BPBROKER_CA\`, where it is refused. A message about a value that is from a variable names the variable.
-- A file that an option names must exist and be readable, or the exit code is 2. The command makes these, in a folder that exists: \`--log-file\`, and \`--config\` of \`start\` and \`configure\`. With no file in the default place, the exit code is 3.
+- A file that an option names must exist and be readable, or the exit code is 2. The command makes these, in a folder that exists: \`--log-file\`, and \`--config\` of \`start\`, \`configure\`, \`restore\` and \`install-extension --enable\`. With no file in the default place, the exit code is 3.
 - Standard output carries the result alone. All else is on standard error. A failure is one line there, \`Fatal error: MESSAGE\`; from \`start\` with a JSON log, a line of JSON.
 `;
 

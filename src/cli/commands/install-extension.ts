@@ -1,20 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import path from 'node:path';
 import { loadConfiguration } from '../../broker/opening/configuration.ts';
 import { addToConfiguration } from '../../broker/configure.ts';
-import { findHome } from '../../config/paths.ts';
 import { whyNotRunnable } from '../../extensions/host/runnable.ts';
 import { stageExtension, type StagedExtension } from '../../extensions/install.ts';
 import { isObject, type JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { describeError } from '../../protocol/system-errors.ts';
 import type { Run } from '../command.ts';
+import { newBrokerFile } from '../options/broker-file.ts';
 import { writeError, writeOut } from '../terminal/terminal.ts';
 
 export const run: Run = async (args) => {
-  const home = findHome();
-  const given = args.text('config');
-  const file = given === undefined ? home.configFile : path.resolve(given);
+  const { file, home } = newBrokerFile(args);
   const staged = await stageExtension(home.lib, args.required('script'), args.flag('force'), whyNotRunnable);
   try {
     if (args.flag('enable')) await enable(file, staged);

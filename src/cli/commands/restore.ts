@@ -2,14 +2,14 @@ import path from 'node:path';
 import { loadConfiguration } from '../../broker/opening/configuration.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { restoreBackup } from '../../store/file/backup/restore.ts';
-import { brokerFile, checkReadable } from '../options/broker-file.ts';
+import { checkReadable, newBrokerFile } from '../options/broker-file.ts';
 import { shellWord } from '../../protocol/formats/shell-word.ts';
 import type { Run } from '../command.ts';
 import { entryCount } from '../output/count.ts';
 import { writeError, writeOut } from '../terminal/terminal.ts';
 
 export const run: Run = async (args) => {
-  const { file, backups } = brokerFile(args);
+  const { file, backups } = newBrokerFile(args);
   const from = path.resolve(args.required('from'));
   checkReadable(from, args.label('from'));
   if (await isInEtcd(file)) {

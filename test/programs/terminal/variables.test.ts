@@ -107,6 +107,12 @@ describe('an option that names a file', () => {
     });
   }
 
+  it('of doctor must exist too', async () => {
+    const { code, stderr } = await bpbroker(tempDir(), ['doctor', '--config', 'none']);
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /^Fatal error: Cannot read --config \S+: there is no such file or folder/);
+  });
+
   it('is not what the default place is: that nothing is there is exit code 3', async () => {
     const dir = tempDir();
     for (const command of [['backup'], ['migrate', '--from', 'etcd', '--to', 'file']]) {
@@ -118,9 +124,18 @@ describe('an option that names a file', () => {
 
   it('may name one that is made: the folder must be there, and is not made', async () => {
     const dir = tempDir();
-    writeFileSync(path.join(dir, 'file'), '');
-    for (const folder of ['none', 'file']) {
-      const { code, stderr } = await bpbroker(dir, ['start', '--config', `${folder}/b.json`]);
+    writeFileSync(path.join(dir, 'say.mjs'), '');
+    const commands = [
+      ['start'],
+      ['configure', '--config-file', 'file'],
+      ['restore', '--from', 'file'],
+      ['install-extension', '--enable', '--script', 'say.mjs'],
+    ];
+    writeFileSync(path.join(dir, 'file'), '{}');
+    for (const [folder, command] of ['none', 'file'].flatMap((at) =>
+      commands.map((one) => [at, one] as const),
+    )) {
+      const { code, stderr } = await bpbroker(dir, [...command, '--config', `${folder}/b.json`]);
       assert.equal(code, 2, stderr);
       assert.match(
         stderr,

@@ -4,7 +4,7 @@ import { globalRoot, homeAt } from '../../../config/paths.ts';
 import { messageOf } from '../../../protocol/errors.ts';
 import { shellWord } from '../../../protocol/formats/shell-word.ts';
 import { systemCode } from '../../../protocol/system-errors.ts';
-import { brokerFile } from '../../options/broker-file.ts';
+import { brokerFile, checkReadable } from '../../options/broker-file.ts';
 import type { Arguments } from '../../command.ts';
 import { type Check, sentence } from '../report.ts';
 import { resolveWithin } from '../../../protocol/timeout.ts';
@@ -67,6 +67,7 @@ async function findFile(args: Arguments): Promise<string | { why: string }> {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ENOENT' && code !== 'ENOTDIR')
         return { why: `${one} cannot be looked at by this user: ${messageOf(error)}` };
+      if (isGiven) checkReadable(one, args.label('config'));
     }
   }
   return { why: `no broker's configuration here (${files.at(-1)})` };
