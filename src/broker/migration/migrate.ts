@@ -112,7 +112,7 @@ function storeOf(
   if (next['endpoints'] === undefined) {
     throw new BrokerError(
       'usage',
-      `No endpoint of etcd is given: add --endpoint URL, such as --endpoint https://10.0.0.1:2379, for ${file} has no '_store.endpoints'`,
+      `No endpoint of etcd is given: add --endpoint URL, such as --endpoint https://10.0.0.1:2379, because ${file} has no '_store.endpoints'`,
     );
   }
   // Checked in the form that etcd's driver gets.

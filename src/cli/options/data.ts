@@ -35,7 +35,7 @@ export function readOptionalData(args: Arguments): string | undefined {
 export async function checkIsObject(data: string | undefined, args: Arguments): Promise<void> {
   if (data === undefined) throw new BrokerError('usage', `Option --json is about the data. ${GIVE_DATA}`);
   const file = args.text('data-file');
-  const source = file === undefined ? 'The data' : `The data of --data-file ${file}`;
+  const source = file === undefined ? '--data' : `--data-file ${file}`;
   const { parseJsonText } = await import('../../config/json-file.ts');
   try {
     await parseJsonText(data, source);

@@ -231,7 +231,7 @@ function argumentsOf(values: Values, command: Command, env: Variables): Omit<Arg
     if (env[variable] === '' && definition(name).refusesEmpty)
       throw new BrokerError(
         'usage',
-        `The variable ${variable} is empty: expected ${hint(name, command)}, or unset it`,
+        `The variable ${variable} is empty: give it ${hint(name, command)}, or unset it`,
       );
     // Any other empty variable counts as unset: scripts export variables that they have not filled.
     const value = env[variable] || undefined;

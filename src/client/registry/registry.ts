@@ -272,7 +272,7 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
       return countOf(await countPage({ prefix }));
     },
     waitForCount: (count, prefix = '', { entries = false, ...options } = {}) =>
-      poll(waiting, options, `${count} entries whose names start with '${prefix}'`, async (wait, call) => {
+      poll(waiting, options, `${count} entries${prefix && ` under '${prefix}'`}`, async (wait, call) => {
         const ask = entries ? page : countPage;
         const first = await ask({ prefix, wait, wait_count: count }, call);
         if (first.count < count) return undefined;

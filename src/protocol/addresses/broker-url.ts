@@ -23,11 +23,11 @@ export function parseBrokerUrl(text: string, what: string): BrokerUrl {
     throw new BrokerError('usage', `Invalid ${shown}: ${why}`);
   };
   if (!/^https:\/\//i.test(text))
-    refuse('the URL of a broker begins with https://, for keys and data travel to it');
+    refuse('the URL of a broker begins with https://, because keys and data are sent to it');
   if (!URL.canParse(text)) refuse('expected https://HOST[:PORT][/PREFIX], IPv6 in brackets');
   const url = new URL(text);
   if (url.username !== '' || url.password !== '' || text.includes('@'))
-    refuse('a URL carries no user and no password here; an access key has an option of its own');
+    refuse('the URL of a broker has no user and no password; give an access key with --access-key-file');
   if (/[?#]/.test(text)) refuse('the URL of a broker has no query and no fragment');
   if (url.port === '0') refuse('a broker cannot listen on port 0');
   const prefix = url.pathname.replace(/\/+$/, '');

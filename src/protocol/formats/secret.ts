@@ -10,7 +10,7 @@ import { BrokerError } from '../errors.ts';
 export function readSecret(given: string | Uint8Array, source: string): string {
   const key = trimSecret(typeof given === 'string' ? given : decode(given, source));
   if (key !== '') return key;
-  throw new BrokerError('usage', `${source} is empty: expected a key, or leave it out where none is needed`);
+  throw new BrokerError('usage', `${source} is empty: give a key, or leave it out if none is needed`);
 }
 
 /**

@@ -17,6 +17,7 @@ const reasons: Readonly<Record<string, string>> = {
   DNS_ENODATA: 'the host name has no address',
   ENODATA: 'the host name has no address',
   EAI_AGAIN: 'the host name could not be looked up',
+  DNS_EAI_AGAIN: 'the host name could not be looked up',
   EAI_FAIL: 'the host name could not be looked up',
   DNS_ESERVFAIL: 'the host name could not be looked up',
   DNS_ETIMEOUT: 'the host name could not be looked up',

@@ -34,7 +34,7 @@ describe('keygen', () => {
   it('refuses an empty key and a file that is not there', async () => {
     const dir = tempDir();
     const wrong: [readonly string[], RegExp][] = [
-      [['--key-file', '-'], /Standard input is empty: expected a key/],
+      [['--key-file', '-'], /Standard input is empty: give a key/],
       [['--key-file', 'nope'], /Cannot read --key-file nope: /],
     ];
     for (const [args, message] of wrong) {

@@ -63,7 +63,7 @@ describe('a URL on the command line', () => {
       'https://[::1': /expected https:\/\/HOST/,
       'https://localhost:99999': /expected https:\/\/HOST/,
       'https://localhost:0': /port 0/,
-      'https://me:pass-word@localhost': /carries no user and no password/,
+      'https://me:pass-word@localhost': /has no user and no password/,
       'http://me:pass-word@localhost': /begins with https/,
       'https://localhost/a?b=c': /no query and no fragment/,
       'https://localhost/?': /no query and no fragment/,

@@ -89,7 +89,7 @@ export async function examineIdentity(
       facts: { fingerprint: `sha256:${pin.fingerprint}`, source: 'first contact' },
       hint: {
         advice:
-          'The first command that talks to this broker will keep its identity. Compare it with the ready line of the broker before, and keep it so, then run doctor again:',
+          'The first command that talks to this broker will keep its identity. Compare it with the ready line of the broker first. Keep it with this command, then run doctor again:',
         where: 'here',
         command: `${subject.program} trust --bpbroker ${addressText(address)} --fingerprint sha256:${pin.fingerprint}`,
       },

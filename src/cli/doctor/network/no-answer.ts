@@ -190,7 +190,7 @@ function wrongPort(found: Tried, subject: Subject): Problem {
   return {
     cause: 'no_broker',
     message: `The queries went to UDP port ${subject.port}; a broker answers on ${found.port}, at ${found.host}.`,
-    advice: isUsual ? 'Leave --port out:' : 'Correct --port:',
+    advice: isUsual ? 'Leave --port out:' : 'Name that port with --port:',
     where: 'here',
     command: commandLine({ ...subject, port: found.port }, 'doctor'),
   };

@@ -61,7 +61,7 @@ export async function examineAddress(
     : {
         id: 'discovery',
         status: 'warn',
-        says: `no answer on UDP from ${at}${udp.error === undefined ? '' : ` (${udp.error})`}; --bpbroker does without`,
+        says: `no answer on UDP from ${at}${udp.error === undefined ? '' : ` (${udp.error})`}; --bpbroker needs none`,
         facts: { answers: false, error: udp.error ?? null },
       };
   const seen = tcp.ok ? await whoIs(address, stepLimit(deadline, CONNECT_MS)) : undefined;
@@ -308,6 +308,8 @@ function silentTcp({ tried }: NoAnswer): Check {
   const says =
     tried.length === 0
       ? 'no address to try'
-      : `no broker at the ${tried.length} addresses that are known here`;
+      : tried.length === 1
+        ? 'no broker at the one address that is known here'
+        : `no broker at the ${tried.length} addresses that are known here`;
   return { id: 'tcp', status: 'skip', says };
 }
