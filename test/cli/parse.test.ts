@@ -152,6 +152,11 @@ describe('a command line', () => {
     });
   });
 
+  it('refuses a method without a module', () => {
+    for (const method of ['foo', '.foo', 'foo.', ''])
+      assert.throws(() => parse(['execute', '--method', method]), /Invalid --method '.*': expected MODULE\./);
+  });
+
   it('refuses columns that name none, and those of a whole answer', () => {
     const get = ['service', 'get', '--name', 'a', '--cols'];
     for (const cols of ['', ',']) {

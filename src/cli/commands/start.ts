@@ -157,9 +157,8 @@ async function close(broker: Broker, log: Logger): Promise<number> {
     await broker.close();
     return 0;
   } catch (error) {
-    log.error('could not close cleanly; every acknowledged write is in the journal', {
-      error: messageOf(error),
-    });
+    // The message says what became of acknowledged writes.
+    log.error('could not close cleanly', { error: messageOf(error) });
     return 1;
   }
 }

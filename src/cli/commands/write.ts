@@ -27,6 +27,8 @@ const command =
     const data = read(args);
     if (args.flag('json')) await checkIsObject(data, args);
     const ttlMs = readLifetime(args, MIN_TTL_MS);
+    // A missing variable is said before a broker is looked for.
+    readHeldLock(args);
     await withSession(args, { name }, async ({ client, answer }) => {
       const entry = await write(client, name, data, ttlMs, args);
       if (args.flag('raw')) await printRaw(answer());

@@ -36,6 +36,15 @@ export function checkCols(value: string, option: string): void {
     );
 }
 
+/** A module, a dot and a method. The module may have dots itself. */
+export function checkMethod(value: string, option: string): void {
+  if (!/^.+\.[^.]+$/s.test(value))
+    throw new BrokerError(
+      'usage',
+      `Invalid ${option} '${value}': expected MODULE.METHOD, such as ossec.AddAgent`,
+    );
+}
+
 /** An address, or a URL. */
 export function checkBroker(value: string, option: string): void {
   if (isUrl(value)) parseBrokerUrl(value, option);

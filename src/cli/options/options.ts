@@ -6,6 +6,7 @@ import {
   checkEntryName,
   checkFingerprint,
   checkMember,
+  checkMethod,
   checkPrefix,
   checkWhole,
 } from './option-checks.ts';
@@ -222,7 +223,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     default: 'none',
   }),
   forget: flag('Forget the identity that is kept'),
-  method: text('MODULE.METHOD', 'The method to run, such as ossec.AddAgent'),
+  method: text('MODULE.METHOD', 'The method to run, such as ossec.AddAgent', { check: checkMethod }),
   from: text('FILE', 'The backup to restore'),
   to: text('DRIVER', 'Where to move the registry: file or etcd', { choices: ['file', 'etcd'] }),
   endpoint: text('URL', 'Client URL of a member of the etcd cluster, such as https://10.0.0.1:2379', {

@@ -215,7 +215,7 @@ for (const launcher of launchers) {
             3,
             /Module 'nothing' is not enabled; a top-level key 'nothing'/,
           ],
-          [['execute', '--method', 'NoModule'], 2, /Invalid method 'NoModule': expected MODULE\.METHOD/],
+          [['execute', '--method', 'NoModule'], 2, /Invalid --method 'NoModule': expected MODULE\.METHOD/],
           [['execute', '--method', 'script.Echo', '--data', 'x', '--data-file', 'y'], 2, /not both/],
           [['execute'], 2, /needs --method/],
         ];
