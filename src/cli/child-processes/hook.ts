@@ -25,6 +25,8 @@ const endings = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
  */
 export async function runHook({ signal, ...hook }: Hook): Promise<string> {
   if (signal?.aborted) return `it was not started, because ${messageOf(signal.reason)}`;
+  // The signal that ends us may find events that wait. A command for one of them would outlive us.
+  if (isEnding) return new Promise(() => undefined);
   let child: ChildProcess | undefined;
   let cut: Promise<void> | undefined;
   const end = (by: NodeJS.Signals): Promise<void> =>
@@ -48,6 +50,8 @@ export async function runHook({ signal, ...hook }: Hook): Promise<string> {
 /** Ends the command that runs now. */
 let endRunning: ((by: NodeJS.Signals) => Promise<void>) | undefined;
 let isPassingOn = false;
+/** Whether a signal ends this program: no command starts any more. */
+let isEnding = false;
 
 /**
  * Listens from the first command until this program ends. Some runtimes forget a pending signal when its
@@ -56,7 +60,6 @@ let isPassingOn = false;
 function passOnSignals(): void {
   if (isPassingOn) return;
   isPassingOn = true;
-  let isEnding = false;
   for (const by of endings) {
     // A second signal, such as another Ctrl-C, must not end us before the processes that we started.
     process.on(by, () => {

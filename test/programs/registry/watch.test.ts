@@ -101,7 +101,7 @@ describe('service watch', () => {
     const watchWith = async (
       exec: string,
       ...args: string[]
-    ): Promise<{ watch: Running; pids: number[] }> => {
+    ): Promise<{ watch: Running; pids: () => number[] }> => {
       const name = `ending/${launcher.name}/${args.length}/${exec.length}`;
       const out = path.join(tempDir(), 'pids');
       const command = `echo $$ >> ${out}; ${exec} & echo $! >> ${out}; wait; wait`;
@@ -120,9 +120,10 @@ describe('service watch', () => {
         if (pids().length === 0) await client.replace(name, `${performance.now()}`);
         return pids().length >= 2;
       });
-      const made = pids().slice(0, 2);
-      atEnd(() => made.forEach((pid) => killIfThere(pid)));
-      return { watch, pids: made };
+      // Further events wait for the command: none may be run once the watch is to end.
+      for (let n = 0; n < 3; n++) await client.replace(name, `later ${n}`);
+      atEnd(() => pids().forEach((pid) => killIfThere(pid)));
+      return { watch, pids };
     };
 
     it(`--exec: what it has started does not outlive the watch, on ${launcher.name}`, { skip }, async () => {
@@ -131,7 +132,7 @@ describe('service watch', () => {
         watch.child.kill(signal);
         const end = await endOf(watch);
         assert.ok(end === signal || end === 128 + constants.signals[signal], `${signal}: ${end}`);
-        assert.deepEqual(pids.filter(isRunning), [], signal);
+        assert.deepEqual(pids().filter(isRunning), [], signal);
       }
     });
 
@@ -140,7 +141,7 @@ describe('service watch', () => {
       for (const exec of ['sleep 600', `sh -c 'trap "" TERM; sleep 600; sleep 600'`]) {
         const { watch, pids } = await watchWith(exec, '--timeout', '2s');
         assert.equal(await endOf(watch), 9, watch.stderr());
-        assert.deepEqual(pids.filter(isRunning), [], exec);
+        assert.deepEqual(pids().filter(isRunning), [], exec);
         const last =
           /it was ended, because the time has passed\nFatal error: The time to watch \(2s\) has passed\n$/;
         await waitFor('what it says of it', () => last.test(watch.stderr()));
