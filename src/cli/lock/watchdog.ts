@@ -102,7 +102,7 @@ function problemOf(
   if (name !== '' && !isPath && PATH === undefined) return undefined;
   const places = isPath ? [name] : (PATH ?? '').split(':').map((dir) => path.join(dir || '.', name));
   const seen = places.map(lookAt);
-  const [found] = seen.filter((look) => typeof look === 'boolean');
+  const found = seen.find((look) => typeof look === 'boolean');
   if (name === '' || found === undefined) {
     const problem = seen.find((look) => look instanceof Error);
     if (isPath && problem) return refuse(NOT_RUNNABLE, reasonOf(problem));
