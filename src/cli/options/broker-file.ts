@@ -24,25 +24,26 @@ export function brokerFile(args: Arguments): BrokerFile {
 
 /**
  * For a command that makes a missing file.
- * @throws BrokerError `usage` when `--config` names a file that cannot be read, or a folder that does not exist: a misspelt
- * path would begin an empty registry unnoticed.
+ * @throws BrokerError as {@link checkReadable} for a file of `--config` that cannot be read; `usage` for a folder that does not
+ * exist: a misspelt path would begin an empty registry unnoticed.
  */
 export function newBrokerFile(args: Arguments): BrokerFile {
   const place = brokerFile(args);
   const dir = path.dirname(place.file);
   if (!place.isGiven) return place;
-  if (kindOf(place.file) !== undefined) checkReadable(place.file, args.label('config'));
-  if (kindOf(dir) === 'folder') return place;
+  const option = args.label('config');
+  if (lookAt(place.file, option)) checkReadable(place.file, option);
+  if (lookAt(dir, option) === 'folder') return place;
   throw new BrokerError(
     'usage',
-    `There is no folder ${dir} for the configuration ${place.file}; correct ${args.label('config')}, or make the folder`,
+    `There is no folder ${dir} for the configuration ${place.file}; correct ${option}, or make the folder`,
   );
 }
 
 /**
  * For a command that works on what there is. That there is nothing in the default place is for the command to say: it is no
  * mistake of the command line.
- * @throws BrokerError `usage` where `--config` names a file that cannot be read.
+ * @throws BrokerError as {@link checkReadable}.
  */
 export function presentBrokerFile(args: Arguments): BrokerFile {
   const place = brokerFile(args);
@@ -50,21 +51,53 @@ export function presentBrokerFile(args: Arguments): BrokerFile {
   return place;
 }
 
-/** @throws BrokerError `usage` naming `option`, for a file that cannot be read: every option that names one is refused so. */
+/**
+ * Every option that names a file refuses one that cannot be read.
+ * @throws BrokerError `usage` naming `option`; `internal` for a failure of the system, which no other option would mend.
+ */
 export function checkReadable(file: string, option: string): void {
   try {
     accessSync(file, constants.R_OK);
     if (kindOf(file) === 'folder') throw Object.assign(new Error('EISDIR'), { code: 'EISDIR' });
   } catch (error) {
-    throw new BrokerError('usage', `Cannot read ${option} ${file}: ${reasonOf(error)}`, { cause: error });
+    throw cannotRead(file, option, error);
   }
 }
 
-/** Nothing for what is not there, or cannot be looked at. */
+/** What no file of that name, or none that this user may read, fails with. */
+const mistaken = new Set([
+  'ENOENT',
+  'ENOTDIR',
+  'EISDIR',
+  'EACCES',
+  'EPERM',
+  'ELOOP',
+  'ENAMETOOLONG',
+  'EINVAL',
+]);
+
+function cannotRead(file: string, option: string, cause: unknown): BrokerError {
+  const code = mistaken.has((cause as NodeJS.ErrnoException).code ?? '') ? 'usage' : 'internal';
+  return new BrokerError(code, `Cannot read ${option} ${file}: ${reasonOf(cause)}`, { cause });
+}
+
+/** As {@link kindOf}, with the errors of {@link checkReadable}. */
+function lookAt(file: string, option: string): 'folder' | 'other' | undefined {
+  try {
+    return kindOf(file);
+  } catch (error) {
+    throw cannotRead(file, option, error);
+  }
+}
+
+/** Undefined for a file that does not exist. */
 function kindOf(file: string): 'folder' | 'other' | undefined {
   try {
-    return statSync(file).isDirectory() ? 'folder' : 'other';
-  } catch {
-    return undefined;
+    const stat = statSync(file, { throwIfNoEntry: false });
+    return stat && (stat.isDirectory() ? 'folder' : 'other');
+  } catch (error) {
+    // A part of the path is a file.
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
+    throw error;
   }
 }

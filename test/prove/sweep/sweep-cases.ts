@@ -93,7 +93,7 @@ async function startUnderFault({ program, dir, place, env, wrap }: Run): Promise
     const { code, signal, hung } = broker.ending;
     if (hung) broken.push('HANG: neither ready nor ended within 20 s');
     else if (code === 0) broken.push('EXIT 0: it refused to start');
-    else if (code !== 137 && code !== 1)
+    else if (code !== 137 && code !== 1 && !isForbidden(code, broker.refused))
       broken.push(`CRASH: ${signal ?? code}: ${broker.refused.slice(-300)}`);
     return { allowed: [place.state], broken, ended: code === 137 ? 'killed' : 'refused' };
   }
@@ -103,13 +103,18 @@ async function startUnderFault({ program, dir, place, env, wrap }: Run): Promise
   return { allowed: [state], unknown, broken, ended: `ready, ${end}` };
 }
 
+/** A file of an option that this user may not read is exit 2. */
+function isForbidden(code: number | null, stderr: string): boolean {
+  return code === 2 && /^Fatal error: Cannot read --config .*\[EACCES\]$/m.test(stderr);
+}
+
 async function runToEnd(run: Run, args: readonly string[]): Promise<Ended> {
   return await runProgram([...run.wrap(false), ...run.program.command, ...args], run.dir, run.env);
 }
 
 function checkEnd(code: number | null, stderr: string, broken: string[]): void {
   if (code === null) broken.push('HANG: it had not ended after 20 s');
-  else if (code !== 0 && code !== 1 && code !== 137)
+  else if (code !== 0 && code !== 1 && code !== 137 && !isForbidden(code, stderr))
     broken.push(`CRASH: code ${code}: ${stderr.slice(-300)}`);
 }
 
