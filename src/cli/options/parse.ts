@@ -176,7 +176,10 @@ function checkOptions(values: Values, command: Command, path: readonly string[],
       );
     }
   }
-  for (const name of taken) checkExclusions(name, values, env);
+  for (const name of taken) {
+    checkExclusions(name, values, env);
+    checkIsFilled(name, values, command, env);
+  }
   // Checked before anything is done: no broker is searched for with an invalid name.
   for (const [name, given] of values) {
     for (const value of given) {
@@ -199,6 +202,17 @@ function checkHasValue(name: OptionName, value: string | undefined, command: Com
     throw new BrokerError('usage', `Option --${name} needs a value (${valueHint})`);
   if (type === 'boolean' && value !== '')
     throw new BrokerError('usage', `Option --${name} takes no value, got '${value}'`);
+}
+
+/** Refuses an empty variable that would weaken a check, whether this call comes to that check or not. */
+function checkIsFilled(name: OptionName, values: Values, command: Command, env: Variables): void {
+  const { env: variable, refusesEmpty } = definition(name);
+  if (!refusesEmpty || variable === undefined || env[variable] !== '') return;
+  if (values.has(name) || command.meanings?.[name] !== undefined) return;
+  throw new BrokerError(
+    'usage',
+    `The variable ${variable} is empty: give it ${hint(name, command)}, or unset it`,
+  );
 }
 
 /** Refuses options that would be ignored: the user would not know it. */
@@ -228,12 +242,7 @@ function argumentsOf(values: Values, command: Command, env: Variables): Omit<Arg
     if (variable === undefined || !command.options?.includes(name)) return undefined;
     // The variable has the common meaning, which is not the meaning of this command.
     if (command.meanings?.[name] !== undefined) return undefined;
-    if (env[variable] === '' && definition(name).refusesEmpty)
-      throw new BrokerError(
-        'usage',
-        `The variable ${variable} is empty: give it ${hint(name, command)}, or unset it`,
-      );
-    // Any other empty variable counts as unset: scripts export variables that they have not filled.
+    // An empty variable counts as unset: scripts export variables that they have not filled.
     const value = env[variable] || undefined;
     if (value === undefined) return undefined;
     optionOf(name, command).check?.(value, variable);

@@ -94,6 +94,7 @@ describe('a URL on the command line', () => {
       [['-b', urlOf(), '--ca', own('nothing.pem')], /Cannot read --ca .*nothing\.pem: there is no such file/],
       [['-b', urlOf(), '--ca', own('empty.pem')], /--ca .*empty\.pem holds no certificate/],
       [['-b', urlOf()], /The variable BPBROKER_CA is empty/, { BPBROKER_CA: '' }],
+      [['-b', '127.0.0.1:1'], /The variable BPBROKER_CA is empty/, { BPBROKER_CA: '' }],
     ];
     for (const [args, message, env] of wrong) {
       const { code, stderr } = await client(reference, [...args, 'ping'], env);
