@@ -10,13 +10,8 @@ import {
   type NetworkInterface,
   withoutZone,
 } from '../../runtime/network/interfaces.ts';
-import {
-  openUdp,
-  socketErrorName,
-  sourceTowards,
-  type UdpPeer,
-  type UdpSocket,
-} from '../../runtime/network/udp.ts';
+import { reasonWithCode } from '../../runtime/network/connection-errors.ts';
+import { openUdp, sourceTowards, type UdpPeer, type UdpSocket } from '../../runtime/network/udp.ts';
 import { chooseInterfaces, planRoutes } from './routes.ts';
 
 /** A broker's reply: the first from this address and port to this question. */
@@ -40,7 +35,7 @@ export interface Attempt {
   readonly to: string;
   /** How many were handed to the network. */
   readonly sent: number;
-  /** The last error, such as `ENETUNREACH`; absent when the last one was sent. */
+  /** The last error, such as `no route to that network [ENETUNREACH]`; absent when the last one was sent. */
   readonly error?: string;
 }
 
@@ -156,7 +151,7 @@ export function openSearch(options: SearchOptions): Search {
   const note = (label: { interface?: string; to: string }, sent: number, error?: unknown): void => {
     const id = `${label.interface ?? ''} ${label.to}`;
     const before = attempts.get(id)?.sent ?? 0;
-    const outcome = error === undefined ? {} : { error: socketErrorName(error) };
+    const outcome = error === undefined ? {} : { error: reasonWithCode(error) };
     attempts.set(id, { ...label, sent: before + sent, ...outcome });
   };
 

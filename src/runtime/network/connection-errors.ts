@@ -66,6 +66,16 @@ export async function checkZone(address: HostPort): Promise<void> {
   fail(`no interface is named '${zone}'; this host has ${known.join(', ') || 'none'}`);
 }
 
+/**
+ * Why something on the network failed, for a list of failures: words and the code, as in `no such host
+ * [ENOTFOUND]`. An error that the table does not have returns its own text.
+ */
+export function reasonWithCode(error: unknown): string {
+  const code = codeOf(error) ?? '';
+  const known = reasons[code];
+  return known === undefined ? messageOf(error) : `${known} [${code}]`;
+}
+
 function reasonOf(error: unknown): string {
   const code = codeOf(error) ?? '';
   const known = reasons[code];

@@ -10,9 +10,9 @@ import {
   queryProblem,
   type Question,
 } from '../../../protocol/discovery/datagrams.ts';
-import { messageOf } from '../../../protocol/errors.ts';
 import { nameProblem } from '../../../protocol/registry/names.ts';
-import { openUdp, socketErrorName } from '../../../runtime/network/udp.ts';
+import { reasonWithCode } from '../../../runtime/network/connection-errors.ts';
+import { openUdp } from '../../../runtime/network/udp.ts';
 import { resolveWithin } from '../../../protocol/timeout.ts';
 
 /** What to ask for: the name, if it can be asked for, and any broker. */
@@ -176,13 +176,13 @@ async function ask(
           first ??= performance.now() - began;
           answered.add(index);
         },
-        onError: (failed) => (error = socketErrorName(failed)),
+        onError: (failed) => (error = reasonWithCode(failed)),
       });
       const end = performance.now() + ms;
       for (let round = 0; round < TRIES && !isDone(); round++) {
         for (const query of question.queries(round)) {
           const failed = await socket.send(query, { address, port });
-          if (failed) error = socketErrorName(failed);
+          if (failed) error = reasonWithCode(failed);
         }
         const until = performance.now() + (end - performance.now()) / (TRIES - round);
         while (!isDone() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -191,7 +191,7 @@ async function ask(
     };
     await Promise.all(all.map(askOne));
   } catch (failed) {
-    error = messageOf(failed);
+    error = reasonWithCode(failed);
   }
   const answers = answered.size > 0;
   return {

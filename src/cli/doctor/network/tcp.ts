@@ -10,6 +10,7 @@ import {
   readAddress,
 } from '../../../protocol/addresses/address.ts';
 import { messageOf } from '../../../protocol/errors.ts';
+import { reasonWithCode } from '../../../runtime/network/connection-errors.ts';
 import { inSubnet, isLoopback, type NetworkInterface } from '../../../runtime/network/interfaces.ts';
 
 /** The result of a connection to an address. */
@@ -45,7 +46,7 @@ export function connectTcp({ host, port }: HostPort, ms: number): Promise<TcpOut
     socket.once('connect', () => end({ ok: true, ms: performance.now() - began }));
     // The listener stays: later errors do not matter.
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      const [kind, reason] = reasons[error.code ?? ''] ?? ['other', messageOf(error)];
+      const [kind, reason] = reasons[error.code ?? ''] ?? ['other', reasonWithCode(error)];
       end({ ok: false, kind, reason });
     });
   });
