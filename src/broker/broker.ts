@@ -5,7 +5,6 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Config } from '../config/schema.ts';
-import { unknownOptions } from '../config/unknown-options.ts';
 import type { Module } from '../modules/module.ts';
 import { type BrokerMeasures, createBrokerMeasures, createBrokerMetrics } from './metrics/broker-metrics.ts';
 import { createExtensions } from '../extensions/extensions.ts';
@@ -30,6 +29,7 @@ import { createCallKeys } from './call-keys.ts';
 import { createScheduleMonitor } from '../protocol/schedule-monitor.ts';
 import { type OpenedRegistry, openRegistry } from './opening/open-registry.ts';
 import { isSame } from './opening/live-configuration.ts';
+import { optionWarnings } from './opening/option-warnings.ts';
 import { createKeyedDiscovery, type KeyedDiscovery } from './discovery/keyed-discovery.ts';
 import { type BrokerAddress, type Listeners, listen } from './listeners.ts';
 import { watchHealth } from './health/self-check.ts';
@@ -294,7 +294,7 @@ function compose(parts: Parts): Broker {
     }
     if (certificate) await open?.renew({ certificate, discovery });
     health.checkSoon();
-    for (const problem of unknownOptions(configuration.written)) log.warn(problem, { file: parts.file });
+    for (const problem of optionWarnings(configuration)) log.warn(problem, { file: parts.file });
     if (needRestart.length > 0) {
       log.warn('these options take effect at the next start', { options: needRestart.join(', ') });
     }

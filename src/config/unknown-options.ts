@@ -1,11 +1,11 @@
 import { isObject, type JsonObject } from '../protocol/formats/data.ts';
 import { suggest } from '../protocol/suggestion.ts';
-import { optionDocs } from './option-docs.ts';
-import { auditFileKeys, etcdKeys } from './schema.ts';
+import { moduleOptionDocs, optionDocs } from './option-docs.ts';
+import { auditFileKeys, etcdKeys, isModuleKey } from './schema.ts';
 
 /**
- * The known keys of sections that have no others. Every other top-level object is a module's, which knows its
- * own keys.
+ * The known keys of sections that have no others. Every other top-level object is a module's, which may have
+ * keys of its own.
  */
 const known: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
   Object.entries(optionDocs).map(([section, notes]) => [section, Object.keys(notes)]),
@@ -16,7 +16,7 @@ const known: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
  * meant.
  */
 export function unknownOptions(options: JsonObject): string[] {
-  return [...unknownKeys(options), ...needlessKeys(options)];
+  return [...unknownKeys(options), ...misspeltKeys(options), ...needlessKeys(options)];
 }
 
 /** The options that only another driver of the registry, or another kind of audit trail, reads. */
@@ -55,6 +55,24 @@ function unknownKeys(options: JsonObject): string[] {
     return keys === undefined && /^_(?!registry$|backup$)/.test(section)
       ? [sentence(section, section, sections, '')]
       : [];
+  });
+}
+
+/**
+ * The keys of modules that begin with `_` and are nearly one of the broker's. A module may have others, of
+ * its own.
+ */
+function misspeltKeys(options: JsonObject): string[] {
+  return Object.entries(options).flatMap(([name, module]) => {
+    const isModule = isModuleKey(name);
+    if (!isObject(module) || !(isModule || name === 'discover')) return [];
+    const keys = Object.keys(isModule ? moduleOptionDocs.MODULE : moduleOptionDocs.discover);
+    return Object.keys(module).flatMap((key) => {
+      const near = !key.startsWith('_') || keys.includes(key) ? undefined : suggest(key, keys);
+      return near === undefined
+        ? []
+        : `the option '${name}.${key}' is none of the broker's, which does not heed it; did you mean '${name}.${near}'?`;
+    });
   });
 }
 

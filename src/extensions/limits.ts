@@ -36,13 +36,21 @@ export const limitOptions: v.GenericSchema<
   _output_mb: v.optional(positive, 64),
 });
 
-/** @throws BrokerError `invalid_config` naming the option. */
+/** What is wrong with the limits of a module, one line for each wrong limit: `hello._queue: …`. */
+export function limitProblems(name: string, config: JsonObject): string[] {
+  const { issues = [] } = v.safeParse(limitOptions, config);
+  const problems = new Map<string, string>();
+  for (const issue of issues) {
+    const option = `${name}.${v.getDotPath(issue) ?? ''}`;
+    if (!problems.has(option)) problems.set(option, `${option}: ${issueText(issue)}`);
+  }
+  return [...problems.values()];
+}
+
+/** @throws BrokerError `invalid_config` naming the first option that is wrong. */
 export function readLimits(name: string, config: JsonObject): Limits {
   const result = v.safeParse(limitOptions, config);
-  if (!result.success) {
-    const [issue] = result.issues;
-    throw new BrokerError('invalid_config', `${name}.${v.getDotPath(issue) ?? ''}: ${issueText(issue)}`);
-  }
+  if (!result.success) throw new BrokerError('invalid_config', limitProblems(name, config)[0] ?? name);
   const options = result.output;
   return {
     timeoutMs: options._timeout_secs * 1000,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { readLimits } from '../../src/extensions/limits.ts';
+import { limitProblems, readLimits } from '../../src/extensions/limits.ts';
 
 describe('readLimits()', () => {
   it('has a default for each limit', () => {
@@ -44,4 +44,15 @@ describe('readLimits()', () => {
       });
     });
   }
+});
+
+describe('limitProblems()', () => {
+  it('has one line for each wrong limit, with the present value and the right ones', () => {
+    assert.deepEqual(limitProblems('x', { _timeout_secs: 0, _concurrency: -1.5, _queue: '9', own: -1 }), [
+      'x._timeout_secs: expected a number above 0, got 0',
+      'x._concurrency: expected a whole number, got -1.5',
+      'x._queue: expected a number, got "9"',
+    ]);
+    assert.deepEqual(limitProblems('x', { _timeout_secs: 1, _own: -1 }), []);
+  });
 });

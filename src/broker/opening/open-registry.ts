@@ -1,5 +1,4 @@
 import type { Config } from '../../config/schema.ts';
-import { unknownOptions } from '../../config/unknown-options.ts';
 import type { JsonObject } from '../../protocol/formats/data.ts';
 import type { LogFields, Logger } from '../../protocol/logger.ts';
 import { openFileStore } from '../../store/file/file-store.ts';
@@ -7,6 +6,7 @@ import { acquireLock } from '../../store/file/lock.ts';
 import type { BrokerStore, SharedRegistry } from './broker-store.ts';
 import { createTrailLock, type TrailLock } from '../audit/trail-lock.ts';
 import { closeToOthers } from './file-permissions.ts';
+import { optionWarnings } from './option-warnings.ts';
 import { prepareFolder } from './prepare-folder.ts';
 import { openLiveConfiguration, type LiveConfiguration } from './live-configuration.ts';
 
@@ -49,7 +49,7 @@ export async function openRegistry(
     const { document, edits } = configuration;
     onOptions(configuration.effective);
     await trailLock.take(configuration.effective._audit);
-    for (const problem of unknownOptions(configuration.written)) log.warn(problem, { file });
+    for (const problem of optionWarnings(configuration)) log.warn(problem, { file });
     await closeToOthers(file, document?.options, log);
     if (configuration.effective._store.driver === 'etcd') {
       const { openEtcdRegistry, logFieldsOf } = await import('./etcd-registry.ts');

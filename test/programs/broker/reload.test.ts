@@ -85,9 +85,11 @@ describe('SIGHUP', { skip: noSignal }, () => {
           delete options['absent'];
           options['_global'] = { log_level: 'warn' };
           options['api'] = { ...options['api'], listen_port: 1, listen_prt: 2 };
+          options['wrong'] = { _queue: -1 };
         });
         await reload(broker, 'these options take effect at the next start');
         await waitFor('the warning', () => broker.stderr().includes("did you mean 'api.listen_port'?"));
+        await waitFor('the limit', () => / warn .*: wrong\._queue: /.test(broker.stderr()));
         assert.match(broker.stderr(), /take effect at the next start options=api\.listen_port$/m);
         assert.equal((await broker.stop()).code, 0);
         const { api, services, _global: global } = read(broker);

@@ -213,7 +213,12 @@ describe('what a start says', () => {
   });
 
   it('as JSON where logs are JSON: every line, the ready line and an error in its options too', async () => {
-    const config = { api: { listen_prt: 5 }, _globl: {}, _config: { backup_freq_sec: 1 } };
+    const config = {
+      api: { listen_prt: 5 },
+      _globl: {},
+      _config: { backup_freq_sec: 1 },
+      hello: { _timeout_secs: 0, _queu: 1, _own: 1 },
+    };
     const broker = await startBroker(reference, { config, args: ['--log-format', 'json'] });
     const lines = broker
       .stderr()
@@ -226,6 +231,8 @@ describe('what a start says', () => {
       "the option 'api.listen_prt' is unknown and has no effect; did you mean 'api.listen_port'?",
       "the option '_config.backup_freq_sec' is unknown and has no effect; did you mean '_config.backup_freq_secs'?",
       "the option '_globl' is unknown and has no effect; did you mean '_global'?",
+      "the option 'hello._queu' is none of the broker's, which does not heed it; did you mean 'hello._queue'?",
+      'a limit is wrong, and an extension fails every call with it: hello._timeout_secs: expected a number above 0, got 0',
     ]);
     await broker.stop();
   });

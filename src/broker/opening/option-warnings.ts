@@ -1,0 +1,20 @@
+import { isModuleKey } from '../../config/schema.ts';
+import { unknownOptions } from '../../config/unknown-options.ts';
+import { limitProblems } from '../../extensions/limits.ts';
+import { isObject } from '../../protocol/formats/data.ts';
+import type { LiveConfiguration } from './live-configuration.ts';
+
+/**
+ * What is wrong with options, and yet does not keep the broker from running: a sentence for each, at a start
+ * and at a reload. A wrong limit is no error then, because the module may be one of an embedding program, to
+ * which it means something else.
+ */
+export function optionWarnings({ written, effective }: LiveConfiguration): string[] {
+  const wrong = Object.entries(effective).flatMap(([name, module]) =>
+    isModuleKey(name) && isObject(module) ? limitProblems(name, module) : [],
+  );
+  return [
+    ...unknownOptions(written),
+    ...wrong.map((problem) => `a limit is wrong, and an extension fails every call with it: ${problem}`),
+  ];
+}
