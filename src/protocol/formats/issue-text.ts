@@ -14,14 +14,19 @@ const kinds: Readonly<Record<string, string>> = {
   Array: 'a list',
 };
 
+/** Valibot's default messages. Those of our own schemas may begin alike: `Invalid duration 'x': expected …`. */
+const ofLibrary = /^Invalid \w+: (?:Expected|Received) /;
+
 /**
  * What is wrong with an option, in words for users: `expected a number, got "x"`. A schema's own message is
  * returned unchanged; only valibot's default messages, which are in words for programmers, are replaced.
  */
 export function issueText({ type, expected, received, message }: SchemaIssue): string {
-  if (!message.startsWith('Invalid ')) return message;
+  const known = type === 'integer' ? 'a whole number' : expected;
+  if (!known || !ofLibrary.test(message)) return message;
   if (type.endsWith('object') && received === 'undefined') return 'it is missing';
-  const right = type === 'integer' ? 'a whole number' : rightValue(expected ?? '');
+  const measured = type.endsWith('_length') ? 'a length of ' : '';
+  const right = measured + rightValue(known);
   return `expected ${right}, got ${kinds[received] ?? received}`;
 }
 
