@@ -1,7 +1,7 @@
 import { runtime } from '#runtime';
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { get } from 'node:https';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
@@ -142,6 +142,7 @@ describe('brokers over one etcd cluster', { skip, timeout: 180_000 }, () => {
     assert.ok(kept.includes('"foo": {"last_write_ts"'));
     assert.equal(statSync(backup.stdout.trim()).mode & 0o077, 0);
     const restored = path.join(dir, 'restored', 'bpbroker.json');
+    mkdirSync(path.dirname(restored));
     const refused = await bpbroker(dir, ['restore', '--config', configFile, '--from', backup.stdout.trim()]);
     assert.deepEqual([refused.code, /in etcd/.test(refused.stderr)], [1, true]);
     const elsewhere = await bpbroker(dir, ['restore', '--config', restored, '--from', backup.stdout.trim()]);

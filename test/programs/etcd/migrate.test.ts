@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
@@ -154,6 +154,7 @@ describe('bpbroker migrate', { skip, timeout: 240_000 }, () => {
     assert.equal((await keysAt(cluster, prefix)).has('e/later'), true);
     const finished = await migrate(dir, 'etcd');
     assert.deepEqual([finished.code, finished.stdout], [0, `already ${fileIn(dir)}\n`], finished.stderr);
+    mkdirSync(path.join(dir, 'other'));
     const restored = await bpbroker(dir, [
       'restore',
       '--from',
