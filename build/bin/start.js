@@ -1,9 +1,9 @@
 import { runBuilt } from './run-built.js';
 
 /*
- * `npm start`. npm hands a signal on to the shell that it runs a script by, and a shell such as Debian's ends of it and tells nobody: the
- * broker would go on without npm. (`exec` would help where the shell is one of Unix, and cmd has none.) So a broker whose shell has gone
- * ends as if it had got the signal itself. Windows has no such signals.
+ * `npm start`. npm passes a signal to the shell of the script. A shell such as Debian's ends without a signal to
+ * the broker, which would continue without npm. `exec` in the script would help, but cmd on Windows has none. So a
+ * broker whose shell has ended behaves as if it had received the signal itself. Windows has no such signals.
  */
 if (process.platform !== 'win32') {
   const shell = process.ppid;
@@ -13,11 +13,11 @@ if (process.platform !== 'win32') {
     process.kill(process.pid, 'SIGTERM');
   }, 100);
   timer.unref();
-  // A terminal or a service manager sends its signal to the broker too: a second one would cut off a broker that starts.
+  // A terminal or a service manager signals the broker too. A second signal would cut off a broker that is starting.
   for (const signal of ['SIGINT', 'SIGTERM'])
     process.once(signal, () => {
       clearInterval(timer);
-      // So early that the broker does not handle it yet: the signal ends this program as it would without us.
+      // The broker does not handle signals yet: this one ends the program, as it would without this listener.
       if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
     });
 }

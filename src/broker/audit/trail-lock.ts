@@ -4,11 +4,15 @@ import type { Logger } from '../../protocol/logger.ts';
 import { acquireLock, type FileLock, holderIn } from '../../store/file/lock.ts';
 import { trailPath } from './broker-audit.ts';
 
-/** Keeps the file of a trail to one broker of this machine: the lines of two would have the same numbers, and one would put aside what the other writes. */
+/**
+ * Reserves the file of a trail for one broker of this machine. Lines of two brokers would have the same numbers,
+ * and one would put aside the file that the other writes.
+ */
 export interface TrailLock {
   /**
-   * Takes the file that a configuration names. What was taken before is kept until the function is called that this gives.
-   * @throws BrokerError `invalid_config` where another broker has it; what was taken before stays taken then.
+   * Reserves the file that a configuration names. The returned function releases the file that was reserved
+   * before.
+   * @throws BrokerError `invalid_config` where another broker has it. The former file then remains reserved.
    */
   take(config: AuditConfig | undefined): Promise<() => Promise<void>>;
   release(): Promise<void>;
@@ -29,7 +33,7 @@ export function createTrailLock(file: string, log: Logger): TrailLock {
           `Another broker${holder} writes the audit trail ${trail}: give each a file of its own, '_audit.file'`,
           { cause: error },
         );
-      // A folder that cannot be written: the trail says so itself, and goes on once it can be.
+      // The folder cannot be written. The trail reports that itself, and continues once the folder can be written.
       log.warn('nobody can tell whether another broker writes the audit trail', {
         file: trail,
         error: messageOf(error),

@@ -3,19 +3,19 @@ import { readFile, rm } from 'node:fs/promises';
 import { ifPresent, replaceFile } from '../../config/atomic-write.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 
-/** What tells a migration of this machine from that of another one, for as long as it is not done. */
+/** Identifies a migration of this machine until it is done. */
 export interface MoverId {
   readonly id: string;
-  /** Keeps it beside the file, on the disk: before etcd hears of it. */
+  /** Writes it to the disk, beside the file, before etcd learns of it. */
   keep(): Promise<void>;
-  /** Removes it: the migration is done, and a copy of this folder must not pass for it. */
+  /** Removes it once the migration is done: a copy of this folder must not continue it. */
   remove(): Promise<void>;
 }
 
 /**
- * The id of a migration of `file`: that of an earlier run that was interrupted, or a new one. Host name and path do not tell
- * machines apart, since those that were made from one image have both in common.
- * @throws BrokerError `invalid_config` for a file that holds no id.
+ * The id of a migration of `file`: that of an interrupted earlier run, or a new one. Host name and path do not
+ * identify a machine, because machines of one image share both.
+ * @throws BrokerError `invalid_config` for a file without an id.
  */
 export async function readMoverId(file: string): Promise<MoverId> {
   const at = `${file}.migration`;

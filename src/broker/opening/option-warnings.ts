@@ -5,9 +5,9 @@ import { isObject } from '../../protocol/formats/data.ts';
 import type { LiveConfiguration } from './live-configuration.ts';
 
 /**
- * What is wrong with options, and yet does not keep the broker from running: a sentence for each, at a start
- * and at a reload. A wrong limit is no error then, because the module may be one of an embedding program, to
- * which it means something else.
+ * Problems of options that do not keep the broker from running: a sentence for each, at a start and at a reload.
+ * A wrong limit is no error then. The module may belong to an embedding program, for which the key means
+ * something else.
  */
 export function optionWarnings({ written, effective }: LiveConfiguration): string[] {
   const wrong = Object.entries(effective).flatMap(([name, module]) =>

@@ -86,8 +86,8 @@ export async function startWithWatchdog(
 }
 
 /**
- * Why a command cannot be run, before a shell says it in words of its own: it is looked for as a shell does. Nothing where it
- * can be tried.
+ * Why a command cannot be run, in our words and not in those of a shell. It is searched as a shell does. Undefined
+ * where it can be tried.
  */
 function problemOf(
   name: string,
@@ -114,8 +114,8 @@ function problemOf(
 }
 
 /**
- * Whether a file is a folder; undefined for one that does not exist. An error is no end of the search: PATH may name a folder
- * that only another user can enter, and a shell goes on behind it.
+ * Whether a file is a folder; undefined for one that does not exist. An error does not end the search: PATH may
+ * name a folder that only another user can enter, and a shell continues after it.
  */
 function lookAt(file: string): boolean | Error | undefined {
   try {

@@ -41,8 +41,8 @@ export function newBrokerFile(args: Arguments): BrokerFile {
 }
 
 /**
- * For a command that works on what there is. That there is nothing in the default place is for the command to say: it is no
- * mistake of the command line.
+ * For a command that works on an existing file. The command itself reports that the default place has none,
+ * because that is no mistake of the command line.
  * @throws BrokerError as {@link checkReadable}.
  */
 export function presentBrokerFile(args: Arguments): BrokerFile {
@@ -64,7 +64,7 @@ export function checkReadable(file: string, option: string): void {
   }
 }
 
-/** What no file of that name, or none that this user may read, fails with. */
+/** The codes of a missing file, and of one that this user cannot read. */
 const mistaken = new Set([
   'ENOENT',
   'ENOTDIR',

@@ -3,8 +3,8 @@ import { optionDefinitions, type OptionName } from './options.ts';
 type Variables = Readonly<Record<string, string | undefined>>;
 
 /**
- * The form of the log that a command line asks for, also where it cannot be read whole: what is wrong with it goes to the log as well.
- * Nothing for a command that has no log, or that is to have it in a form that there is not.
+ * The form of the log that a command line asks for, even where the command line is wrong: its error goes to the
+ * log too. Undefined for a command without a log, and for an unknown form.
  */
 export function logFormatAsked(
   argv: readonly string[],

@@ -1,8 +1,8 @@
 import { escapeControls } from '../errors.ts';
 
 /*
- * The one line that a program says why it failed in (contract, section 2), for whoever writes it and for whoever looks for it in
- * a log. A log of JSON lines has it as one of them.
+ * The one line that reports why a program failed (contract, section 2): functions to write it, and to find it in
+ * a log. In a log of JSON lines it is a JSON line.
  */
 
 const WORDS = 'Fatal error';
@@ -11,7 +11,7 @@ export function fatalText(message: string): string {
   return `${WORDS}: ${message}`;
 }
 
-/** @param exitCode that the program ends with. */
+/** @param exitCode the exit code of the program. */
 export function fatalJson(message: string, exitCode: number): string {
   const time = new Date().toISOString();
   return escapeControls(
@@ -19,7 +19,7 @@ export function fatalJson(message: string, exitCode: number): string {
   );
 }
 
-/** The message of a line that says why a program failed, in either form; nothing for any other line. */
+/** The message of such a line, in either form; undefined for any other line. */
 export function fatalMessageOf(line: string): string | undefined {
   if (line.startsWith(`${WORDS}: `)) return line.slice(WORDS.length + 2);
   if (!line.startsWith('{') || !line.includes(WORDS)) return undefined;
@@ -27,7 +27,7 @@ export function fatalMessageOf(line: string): string | undefined {
     const { message, error } = JSON.parse(line) as { message?: unknown; error?: unknown };
     return message === WORDS && typeof error === 'string' ? error : undefined;
   } catch {
-    // A line that was cut off, or another program's.
+    // The line was cut off, or another program wrote it.
     return undefined;
   }
 }

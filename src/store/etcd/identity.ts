@@ -39,7 +39,7 @@ export interface MigrationMark {
   readonly file: string;
   /** ISO 8601, UTC. */
   readonly since: string;
-  /** A random mark, which is beside that file meanwhile: host name and path may be those of another machine too. */
+  /** A random mark, also beside that file meanwhile: another machine may have the same host name and path. */
   readonly mover?: string;
 }
 
