@@ -148,8 +148,11 @@ for (const launcher of tried) {
       await page.keyboard.press('ArrowRight');
       await waitFor('the focus on the entry', async () => (await focused(page)) === 'keys/one');
       await page.keyboard.press('Enter');
-      await tabTo(page, 'Edit');
-      await page.keyboard.press('Enter');
+      await waitFor('the form', async () => {
+        await tabTo(page, 'Edit');
+        await page.keyboard.press('Enter');
+        return (await focused(page)) === 'form-data';
+      });
       await page.keyboard.press('ControlOrMeta+a');
       await page.keyboard.type('second');
       await tabTo(page, 'Save');
