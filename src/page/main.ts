@@ -1,7 +1,7 @@
 import { createActivity } from './status/activity.ts';
 import { ApiError, createBrokerApi } from './api/broker-api.ts';
 import { createChangeList } from './registry/changes.ts';
-import { byId, element, setText } from './element.ts';
+import { byId, element, replaceContent, setText } from './element.ts';
 import { createEntryPanel } from './registry/entry-panel.ts';
 import { createEntryTree } from './registry/entry-tree.ts';
 import { showHealth, showState } from './status/health.ts';
@@ -136,7 +136,7 @@ function announce(message: string, undo?: () => Promise<void>): void {
     attributes: { type: 'button' },
     on: { click: () => void undoLast() },
   });
-  toast.replaceChildren(text, ...(undo ? [again] : []), dismiss);
+  replaceContent(toast, dismiss, text, ...(undo ? [again] : []), dismiss);
 }
 
 async function undoLast(): Promise<void> {

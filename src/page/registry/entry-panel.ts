@@ -1,5 +1,5 @@
 import type { BrokerApi, PageEntry } from '../api/broker-api.ts';
-import { element } from '../element.ts';
+import { element, replaceContent, updateChildren } from '../element.ts';
 import { dateAndTime, lifetime } from '../format.ts';
 
 /** The form of one entry: its content and its actions. */
@@ -29,10 +29,15 @@ interface Form {
 
 export function createEntryPanel({ api, place, find, now, announce }: EntryPanelOptions): EntryPanel {
   let shown: string | undefined;
+  /** The entry as the page shows it: its actions are about this revision and no later one. */
+  let drawn: PageEntry | undefined;
   let editing = false;
+  // So that it can have the focus that was in what it no longer shows.
+  place.tabIndex = -1;
 
   function show(name: string): void {
     shown = name;
+    drawn = undefined;
     editing = false;
     draw();
   }
@@ -41,8 +46,7 @@ export function createEntryPanel({ api, place, find, now, announce }: EntryPanel
     if (shown === undefined || editing) return;
     const entry = find(shown);
     if (entry === undefined) {
-      const gone = element('p', { class: 'quiet', text: `No entry '${shown}' exists any more.` });
-      place.replaceChildren(heading(shown), gone, buttons(button('Close', close)));
+      gone(shown);
       return;
     }
     const facts = element(
@@ -55,18 +59,35 @@ export function createEntryPanel({ api, place, find, now, announce }: EntryPanel
     );
     const data = element('pre', { text: editText(entry.data), attributes: { tabindex: '0' } });
     data.setAttribute('aria-label', `Data of ${entry.name}`);
+    const first = button('Edit', () => act(edit));
     const actions = buttons(
-      button('Edit', () => edit(entry)),
-      button('Delete', () => void attempt(() => remove(entry))),
+      first,
+      button('Delete', () => act((present) => void attempt(() => remove(present)))),
       button('Close', close),
     );
-    place.replaceChildren(heading(entry.name), facts, data, actions);
+    const content = [heading(entry.name), facts, data, actions];
+    if (drawn) updateChildren(place, ...content);
+    else replaceContent(place, first, ...content);
+    drawn = entry;
+  }
+
+  function gone(name: string): void {
+    drawn = undefined;
+    const text = element('p', { class: 'quiet gone', text: `No entry '${name}' exists any more.` });
+    const last = button('Close', close);
+    const content = [heading(name), text, buttons(last)];
+    if (place.querySelector('.gone')) updateChildren(place, ...content);
+    else replaceContent(place, last, ...content);
+  }
+
+  function act(action: (entry: PageEntry) => void): void {
+    if (drawn) action(drawn);
   }
 
   function close(): void {
     shown = undefined;
     editing = false;
-    place.replaceChildren(element('p', { class: 'quiet', text: 'Choose an entry to see it whole.' }));
+    replaceContent(place, place, element('p', { class: 'quiet', text: 'Choose an entry to see it whole.' }));
   }
 
   function edit(entry: PageEntry): void {
@@ -92,27 +113,28 @@ export function createEntryPanel({ api, place, find, now, announce }: EntryPanel
       buttons(
         save,
         button('Cancel', () => {
-          editing = false;
-          if (entry) draw();
+          if (entry) show(entry.name);
           else close();
         }),
       ),
     );
     fields.addEventListener('submit', (event) => {
       event.preventDefault();
+      if (save.ariaDisabled === 'true') return;
       const params = {
         data: data.value,
         ...(ttl.value.trim() === '' ? {} : { ttl: ttl.value.trim() }),
       };
       problem.textContent = '';
-      save.disabled = true;
+      // A disabled button would lose the focus.
+      save.ariaDisabled = 'true';
       const saved = entry ? replace(entry, params) : register(name.value, params);
       saved
         .catch((error: unknown) => {
           problem.textContent = error instanceof Error ? error.message : String(error);
         })
         .finally(() => {
-          save.disabled = false;
+          save.ariaDisabled = 'false';
         });
     });
     place.replaceChildren(heading(title), fields);

@@ -1,4 +1,4 @@
-import { element } from '../element.ts';
+import { element, updateChildren } from '../element.ts';
 import { dataText, type EntryTree, type Row } from './entry-tree.ts';
 import { age, lifetime } from '../format.ts';
 
@@ -50,8 +50,8 @@ export function createTreeView({ tree, container, now, onSelect }: TreeViewOptio
     );
     const hadFocus = canvas.contains(document.activeElement);
     const tabStop = rows.some(({ path }) => path === focused) ? focused : rows[first]?.path;
-    canvas.replaceChildren(...rows.slice(first, last).map((row, i) => rowElement(row, first + i, tabStop)));
-    if (hadFocus) focusRow();
+    updateChildren(canvas, ...rows.slice(first, last).map((row, i) => rowElement(row, first + i, tabStop)));
+    if (hadFocus && !canvas.contains(document.activeElement)) focusRow();
   }
 
   function rowElement(row: Row, index: number, tabStop: string | undefined): HTMLElement {

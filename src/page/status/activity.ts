@@ -1,5 +1,5 @@
 import type { BrokerApi } from '../api/broker-api.ts';
-import { element } from '../element.ts';
+import { element, updateChildren } from '../element.ts';
 import { readExposition, type Samples, total } from '../api/exposition.ts';
 import { bytes, duration, latency, quantity } from '../format.ts';
 import { createPlot, type Plot } from './plot.ts';
@@ -95,7 +95,8 @@ export function createActivity({ api, plots, process, now }: ActivityOptions): A
       ['Up for', started === undefined ? undefined : duration(now() - started)],
       ['Memory', memory === undefined ? undefined : bytes(memory)],
     ];
-    process.replaceChildren(
+    updateChildren(
+      process,
       ...facts.flatMap(([name, value]) =>
         value === undefined ? [] : [element('dt', { text: name }), element('dd', { text: value })],
       ),

@@ -1,4 +1,4 @@
-import { byId, element, setText } from '../element.ts';
+import { byId, element, setText, updateChildren } from '../element.ts';
 
 interface Check {
   readonly ok: boolean;
@@ -25,7 +25,7 @@ export function showHealth(readiness: Readonly<Record<string, unknown>>): void {
       ...(text === undefined ? [] : [element('span', { class: 'why', text })]),
     );
   });
-  byId('checks', HTMLUListElement).replaceChildren(...items);
+  updateChildren(byId('checks', HTMLUListElement), ...items);
 }
 
 /** The pill at the top of the page. */

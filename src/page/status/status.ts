@@ -1,6 +1,6 @@
 import type { BrokerApi, CalledModule, ClusterBroker, PastCall, Status } from '../api/broker-api.ts';
 import { ApiError } from '../api/broker-api.ts';
-import { byId, element, setText } from '../element.ts';
+import { byId, element, setText, updateChildren } from '../element.ts';
 import { duration, latency, time } from '../format.ts';
 
 /** Shows the last calls of extensions, and the brokers that serve the registry. */
@@ -66,7 +66,7 @@ export function createStatusView(api: BrokerApi, now: () => number): StatusView 
     const text = JSON.stringify(modules);
     if (text === drawn) return;
     drawn = text;
-    byId('modules', HTMLElement).replaceChildren(...modules.map(moduleItem));
+    updateChildren(byId('modules', HTMLElement), ...modules.map(moduleItem));
   }
 
   function showCluster(cluster: Status['cluster']): void {
@@ -74,7 +74,7 @@ export function createStatusView(api: BrokerApi, now: () => number): StatusView 
     if (cluster === undefined) return;
     const { brokers, problem } = cluster;
     setText(byId('cluster-note', HTMLElement), problem === undefined ? '' : `As last known: ${problem}`);
-    byId('brokers', HTMLUListElement).replaceChildren(...brokers.map((one) => brokerItem(one, now())));
+    updateChildren(byId('brokers', HTMLUListElement), ...brokers.map((one) => brokerItem(one, now())));
   }
 
   return {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, chromium, type Locator, type Page } from 'playwright-core';
 import { atEnd } from '../../support/cleanup.ts';
 import { launchers, type RunningBroker, startBroker } from '../../support/programs/programs.ts';
 import { lacking } from '../../support/programs/tools.ts';
@@ -148,11 +148,9 @@ for (const launcher of tried) {
       await page.keyboard.press('ArrowRight');
       await waitFor('the focus on the entry', async () => (await focused(page)) === 'keys/one');
       await page.keyboard.press('Enter');
-      await waitFor('the form', async () => {
-        await tabTo(page, 'Edit');
-        await page.keyboard.press('Enter');
-        return (await focused(page)) === 'form-data';
-      });
+      await tabTo(page, 'Edit');
+      await page.keyboard.press('Enter');
+      await waitFor('the form', async () => (await focused(page)) === 'form-data');
       await page.keyboard.press('ControlOrMeta+a');
       await page.keyboard.type('second');
       await tabTo(page, 'Save');
@@ -174,6 +172,50 @@ for (const launcher of tried) {
       await row(page, 'keys/two').getByText('{"new":true}').waitFor();
       const { stdout } = await broker.client(['service', 'get', '--name', 'keys/two', '--cols', 'new']);
       assert.equal(stdout, 'true\n');
+      await page.close();
+    });
+
+    it('keeps focus, selected text and a click that has begun while it shows changes', async () => {
+      await service('register', '--name', 'kept/one', '--data', 'the first text');
+      await service('register', '--name', 'kept/two', '--data', 'of the second entry');
+      const page = await open();
+      await live(page);
+      const change = async (name: string, data: string): Promise<void> => {
+        await service('replace', '--name', name, '--data', data);
+        await row(page, name).getByText(data).waitFor();
+      };
+      /** Presses the button of the mouse, has another entry and this one shown anew, and releases it. */
+      const clickSlowly = async (target: Locator, data: string): Promise<void> => {
+        await target.hover();
+        await page.mouse.down();
+        await change('kept/one', data);
+        await service('register', '--name', `kept/x-${data}`, '--data', 'a new row below');
+        await row(page, `kept/x-${data}`).waitFor();
+        await page.mouse.up();
+      };
+      await clickSlowly(row(page, 'kept/one'), 'changed');
+      await page.locator('#panel pre').getByText('changed').waitFor();
+      const pre = page.locator('#panel pre');
+      await pre.selectText();
+      await change('kept/two', 'changed too');
+      assert.equal(await page.evaluate('String(getSelection())'), 'changed');
+      for (const name of ['Edit', 'Delete', 'Close']) {
+        await tabTo(page, name);
+        await change('kept/one', `beside ${name}`);
+        await pre.getByText(`beside ${name}`).waitFor();
+        assert.equal(await focused(page), name);
+      }
+      await clickSlowly(page.getByRole('button', { name: 'Edit' }), 'the-latest');
+      await waitFor('the form', async () => (await focused(page)) === 'form-data');
+      assert.equal(await page.locator('#form-data').inputValue(), 'the-latest');
+      await tabTo(page, 'Save');
+      await page.keyboard.press('Enter');
+      await waitFor(
+        'the focus on what took the place of the form',
+        async () => (await focused(page)) === 'Edit',
+      );
+      await service('delete', '--name', 'kept/one');
+      await waitFor('the focus on the last button', async () => (await focused(page)) === 'Close');
       await page.close();
     });
 
