@@ -1,7 +1,7 @@
 import { chmod, cp, link, lstat, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { BrokerError } from '../protocol/errors.ts';
-import { reasonOf } from '../protocol/system-errors.ts';
+import { cannotRead } from '../protocol/system-errors.ts';
 import { describe, type ExtensionKind, extensionsIn } from './lookup.ts';
 
 /** An extension in the extension directory. */
@@ -39,7 +39,7 @@ export async function stageExtension(
 ): Promise<StagedExtension> {
   const source = path.resolve(script);
   const info = await stat(source).catch((error: unknown) => {
-    throw new BrokerError('usage', `Cannot read --script ${script}: ${reasonOf(error)}`, { cause: error });
+    throw cannotRead('--script', script, error);
   });
   const target = path.join(dir, path.basename(source));
   if (target === source) throw new BrokerError('usage', `${script} is already in the extension directory`);

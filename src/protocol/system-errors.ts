@@ -1,4 +1,4 @@
-import { messageOf } from './errors.ts';
+import { BrokerError, messageOf } from './errors.ts';
 
 /**
  * What the system's errors mean and what helps, by their code: the one table of all messages about files and
@@ -48,6 +48,29 @@ export function reasonOf(thrown: unknown, remedies: Readonly<Record<string, stri
   if (code === undefined) return messageOf(thrown);
   const [meaning, remedy] = meanings[code] ?? ['', ''];
   return `${meaning}: ${remedies[code] ?? remedy} [${code}]`;
+}
+
+/** The codes of a path that is wrong, or of a file that this user cannot read. */
+const mistaken = new Set([
+  'ENOENT',
+  'ENOTDIR',
+  'EISDIR',
+  'EACCES',
+  'EPERM',
+  'ELOOP',
+  'ENAMETOOLONG',
+  'EINVAL',
+  'ENXIO',
+]);
+
+/**
+ * The error for a file of an option that cannot be read. It is `usage` where another path could be right. It is
+ * `internal` for a failure of the system, such as that of a disk: no other command line would mend it (decision 166).
+ * @param option names it, for example `--data-file`.
+ */
+export function cannotRead(option: string, file: string, cause: unknown): BrokerError {
+  const code = mistaken.has((cause as { code?: string }).code ?? '') ? 'usage' : 'internal';
+  return new BrokerError(code, `Cannot read ${option} ${file}: ${reasonOf(cause)}`, { cause });
 }
 
 const verbs: Readonly<Record<string, string>> = {

@@ -2,7 +2,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import path from 'node:path';
 import { backupsFor, findHome, type Home } from '../../config/paths.ts';
 import { BrokerError } from '../../protocol/errors.ts';
-import { reasonOf } from '../../protocol/system-errors.ts';
+import { cannotRead } from '../../protocol/system-errors.ts';
 import type { Arguments } from '../command.ts';
 
 export interface BrokerFile {
@@ -53,32 +53,15 @@ export function presentBrokerFile(args: Arguments): BrokerFile {
 
 /**
  * Every option that names a file refuses one that cannot be read.
- * @throws BrokerError `usage` naming `option`; `internal` for a failure of the system, which no other option would mend.
+ * @throws BrokerError as {@link cannotRead}.
  */
 export function checkReadable(file: string, option: string): void {
   try {
     accessSync(file, constants.R_OK);
     if (kindOf(file) === 'folder') throw Object.assign(new Error('EISDIR'), { code: 'EISDIR' });
   } catch (error) {
-    throw cannotRead(file, option, error);
+    throw cannotRead(option, file, error);
   }
-}
-
-/** The codes of a missing file, and of one that this user cannot read. */
-const mistaken = new Set([
-  'ENOENT',
-  'ENOTDIR',
-  'EISDIR',
-  'EACCES',
-  'EPERM',
-  'ELOOP',
-  'ENAMETOOLONG',
-  'EINVAL',
-]);
-
-function cannotRead(file: string, option: string, cause: unknown): BrokerError {
-  const code = mistaken.has((cause as NodeJS.ErrnoException).code ?? '') ? 'usage' : 'internal';
-  return new BrokerError(code, `Cannot read ${option} ${file}: ${reasonOf(cause)}`, { cause });
 }
 
 /** As {@link kindOf}, with the errors of {@link checkReadable}. */
@@ -86,7 +69,7 @@ function lookAt(file: string, option: string): 'folder' | 'other' | undefined {
   try {
     return kindOf(file);
   } catch (error) {
-    throw cannotRead(file, option, error);
+    throw cannotRead(option, file, error);
   }
 }
 

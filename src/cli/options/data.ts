@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parseObject } from '../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { reasonOf } from '../../protocol/system-errors.ts';
+import { cannotRead } from '../../protocol/system-errors.ts';
 import type { Arguments } from '../command.ts';
 
 /** The advice when there is no data. */
@@ -49,13 +49,18 @@ export async function checkIsObject(data: string | undefined, args: Arguments): 
 
 /**
  * The text of a file, or of standard input for `-`.
- * @throws BrokerError `usage` that names `option`.
+ * @throws BrokerError as {@link cannotRead}, or `usage` for bytes that are not UTF-8.
  */
 export function readText(file: string, option: string): string {
+  let bytes: Uint8Array;
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file === '-' ? 0 : file));
+    bytes = readFileSync(file === '-' ? 0 : file);
   } catch (error) {
-    const reason = error instanceof TypeError ? 'it is not valid UTF-8' : reasonOf(error);
-    throw new BrokerError('usage', `Cannot read ${option} ${file}: ${reason}`, { cause: error });
+    throw cannotRead(option, file, error);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new BrokerError('usage', `Cannot read ${option} ${file}: it is not valid UTF-8`, { cause: error });
   }
 }

@@ -2,7 +2,7 @@ import { runtime } from '#runtime';
 import { checkDiscoveryKey } from '../../client/trust/proof.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { readSecret } from '../../protocol/formats/secret.ts';
-import { reasonOf } from '../../protocol/system-errors.ts';
+import { cannotRead } from '../../protocol/system-errors.ts';
 import type { Arguments } from '../command.ts';
 
 /**
@@ -46,14 +46,14 @@ export function readDiscoverKey(args: Arguments, env: Environment = process.env)
 
 /**
  * The key in a file, which may be a named pipe.
- * @throws BrokerError `usage` that names `option` and the file.
+ * @throws BrokerError as {@link cannotRead}, or `usage` for what is no key.
  */
 export function readKeyFile(file: string, option: string): string {
   let bytes: Uint8Array;
   try {
     bytes = runtime.fs().readFileSync(file);
   } catch (error) {
-    throw new BrokerError('usage', `Cannot read ${option} ${file}: ${reasonOf(error)}`, { cause: error });
+    throw cannotRead(option, file, error);
   }
   return readSecret(bytes, `${option} ${file}`);
 }

@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import tls from 'node:tls';
 import { BrokerError } from '../../protocol/errors.ts';
-import { reasonOf } from '../../protocol/system-errors.ts';
+import { cannotRead } from '../../protocol/system-errors.ts';
 
 /**
  * The files in which distributions keep all certificates of the authorities that they trust. The first one
@@ -70,14 +70,14 @@ function bundled(file: string): string[] {
 /**
  * The certificates in a PEM file of authorities.
  * @param what names it: `--ca`.
- * @throws BrokerError `usage` where it cannot be read, holds no certificate, or a malformed one.
+ * @throws BrokerError as {@link cannotRead}, or `usage` where it holds no certificate, or a malformed one.
  */
 export function readAuthorities(file: string, what: string): readonly string[] {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new BrokerError('usage', `Cannot read ${what} ${file}: ${reasonOf(error)}`, { cause: error });
+    throw cannotRead(what, file, error);
   }
   return parseAuthorities(text, `${what} ${file}`);
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { type OptionName, optionDefinitions } from '../../../src/cli/options/options.ts';
@@ -105,6 +105,28 @@ describe('an option that names a file', () => {
         assert.match(stderr, why);
       }
     });
+  }
+
+  // The kernel refuses to read what no memory is mapped to, as it does where a disk fails (proc(5)).
+  const failing = '/proc/self/mem';
+  const reading = cases.filter(([option]) => !/^--(?:script|config|ssl-.*)$/.test(option));
+  for (const [option, command] of reading) {
+    it(
+      `is no mistake of the command line where its device fails, exit code 1: ${command[0]} ${option}`,
+      { skip: existsSync(failing) ? false : 'needs /proc' },
+      async () => {
+        const dir = tempDir();
+        for (const launcher of launchers) {
+          if (skipOf(launcher) !== false) continue;
+          const { code, stdout, stderr } = await run([...launcher.bpbroker, ...command, option, failing], {
+            env: cleanEnv(dir, { BPBROKER_INTERFACES: 'lo' }),
+            cwd: dir,
+          });
+          assert.deepEqual([code, stdout], [1, ''], `${launcher.name}: ${stderr}`);
+          assert.match(stderr, /^Fatal error: Cannot [^\n]*\/proc\/self\/mem: [^\n]*\[EIO\][^\n]*\n$/);
+        }
+      },
+    );
   }
 
   it('of doctor must exist too', async () => {
