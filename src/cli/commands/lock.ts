@@ -123,9 +123,9 @@ async function runHeld(
     lock.signal.throwIfAborted();
   }
   signals.keep();
-  child.letGo();
-  // Processes that the command has left running, and that the signal was meant for too.
+  // Processes that the command has left running, and that the signal was meant for too. They are watched until then.
   if (isEnding && child.hasGroup) await endGroup(child.pid, 'SIGTERM');
+  await child.letGo();
   return code ?? 1;
 }
 
@@ -181,7 +181,7 @@ async function endLost(child: WatchedCommand, graceMs: number): Promise<void> {
   const isLate = (await Promise.race([child.ended, late])) === 'late';
   clearTimeout(timer);
   // The whole group is ended: processes of the command may still run after it.
-  child.letGo();
   if (child.hasGroup) await endGroup(child.pid, 'SIGTERM', Math.max(0, deadline - performance.now()));
   else if (isLate) signalProcess(child.pid, 'SIGKILL');
+  await child.letGo();
 }

@@ -16,8 +16,11 @@ export interface WatchedCommand {
   readonly hasGroup: boolean;
   /** How it ended: its exit code, or 128 plus the number of the signal that ended it. */
   readonly ended: Promise<number>;
-  /** Lets the processes that it has left running outlive us. Call it once the command has ended. */
-  letGo(): void;
+  /**
+   * Lets the processes that it has left running outlive us. Call it once the command has ended. It resolves when
+   * our end no longer ends them.
+   */
+  letGo(): Promise<void>;
 }
 
 const SHELL = '/bin/sh';
@@ -27,9 +30,14 @@ const SHELL = '/bin/sh';
  * which waits at a pipe whose other end only this program has. When we end for any reason, the watchdog kills
  * the command's group, unless it has received `done`. If we end before the command has begun, its shell ends
  * with us.
+ *
+ * The watchdog says itself when it watches: on Bun, two writes to two pipes are not sent in their order. The
+ * command would begin unwatched.
  */
 const BEGIN = 'read -r go <&3 && exec "$@" 3<&-';
-const WATCH = 'read -r whom && { read -r done || kill -9 "$whom"; }';
+const WATCH = 'read -r whom && echo ready && { read -r done || kill -9 "$whom"; }';
+/** Longest wait for the watchdog to end once it is told so, in milliseconds. */
+const LET_GO_MS = 2000;
 
 /** Exit codes of shells for a command that does not exist, and for one that cannot be run. */
 const NOT_FOUND = 127;
@@ -56,7 +64,7 @@ export async function startWithWatchdog(
   if (problemBefore) return problemBefore;
   const hasGroup = !windows && !isForeground;
   const hasShell = !windows && existsSync(SHELL);
-  const watcher = hasShell ? await startWatcher() : undefined;
+  const watchdog = hasShell ? await startWatchdog() : undefined;
   const [file = '', ...args] = hasShell ? [SHELL, '-c', BEGIN, 'lock', ...withOddNames(command)] : command;
   const child = spawn(file, args, {
     stdio: hasShell ? ['inherit', 'inherit', 'inherit', 'pipe'] : 'inherit',
@@ -67,7 +75,7 @@ export async function startWithWatchdog(
   const problem = await startOf(child);
   const { pid } = child;
   if (problem || pid === undefined) {
-    watcher?.destroy();
+    watchdog?.cancel();
     const name = command[0] ?? '';
     const isMissing = problem?.code === 'ENOENT' && !hasShell;
     return {
@@ -75,14 +83,21 @@ export async function startWithWatchdog(
       message: `Cannot run '${name}': ${reasonOf(problem)}`,
     };
   }
-  if (watcher) {
-    await written(watcher, `${hasGroup ? -pid : pid}\n`);
+  if (watchdog) {
     const begin = child.stdio[3] as Writable;
     // A command that has ended already reads nothing.
     begin.on('error', () => undefined);
+    if (!(await watchdog.watch(hasGroup ? -pid : pid))) {
+      // Its shell ends, since it never begins.
+      begin.destroy();
+      throw new BrokerError(
+        'internal',
+        `Cannot run '${command[0] ?? ''}': its watchdog, ${SHELL}, has ended`,
+      );
+    }
     begin.end('go\n');
   }
-  return { pid, hasGroup, ended, letGo: () => void watcher?.end('done\n') };
+  return { pid, hasGroup, ended, letGo: async () => watchdog?.letGo() };
 }
 
 /**
@@ -134,25 +149,43 @@ function isRunnable(file: string): boolean {
   }
 }
 
-/** Starts the watchdog, which ends the command when we end. Returns the stream to it. */
-async function startWatcher(): Promise<Writable> {
-  const child = spawn(SHELL, ['-c', WATCH], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
-  const problem = await startOf(child);
-  if (problem) throw new BrokerError('internal', `Cannot run ${SHELL}: ${reasonOf(problem)}`);
-  const { stdin } = child;
-  if (!stdin) throw new BrokerError('internal', `Cannot run ${SHELL}: no pipe to it`);
-  // A watchdog that was killed reads nothing. Then nothing watches over the command.
-  stdin.on('error', () => undefined);
-  child.unref();
-  return stdin;
+/** The shell that ends a process when we end. */
+interface Watchdog {
+  /**
+   * Resolves once it watches over a process, or over a group, whose number is negative. Returns whether it does: it
+   * may have been killed.
+   */
+  watch(whom: number): Promise<boolean>;
+  /** Resolves once it watches no more. */
+  letGo(): Promise<void>;
+  /** Ends one that watches over nothing yet. */
+  cancel(): void;
 }
 
-/** Waits until a text is written, or its reader is gone. */
-function written(stream: Writable, text: string): Promise<void> {
-  return new Promise((resolve) => {
-    stream.once('close', resolve);
-    stream.write(text, () => resolve());
+async function startWatchdog(): Promise<Watchdog> {
+  const child = spawn(SHELL, ['-c', WATCH], { stdio: ['pipe', 'pipe', 'ignore'], detached: true });
+  const problem = await startOf(child);
+  if (problem) throw new BrokerError('internal', `Cannot run ${SHELL}: ${reasonOf(problem)}`);
+  const { stdin, stdout } = child;
+  // A watchdog that was killed reads nothing. Then nothing watches over the command.
+  stdin.on('error', () => undefined);
+  const said = new Promise<boolean>((resolve) => {
+    stdout.once('data', () => resolve(true)).once('close', () => resolve(false));
   });
+  const gone = new Promise<void>((resolve) => stdout.once('close', resolve));
+  return {
+    watch(whom) {
+      stdin.write(`${whom}\n`);
+      return said;
+    },
+    async letGo() {
+      stdin.end('done\n');
+      const timer = setTimeout(() => stdout.destroy(), LET_GO_MS);
+      await gone;
+      clearTimeout(timer);
+    },
+    cancel: () => void stdin.destroy(),
+  };
 }
 
 /** Shells drop variables whose names they cannot have themselves. `env` passes these on. */

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { cleanEnv } from '../../support/programs/clean-env.ts';
 import type { Launcher } from '../../support/programs/programs.ts';
+import { killIfThere } from '../../support/teardown.ts';
 import { waitFor } from '../../support/wait.ts';
 import { follow, type Running } from '../support.ts';
 
@@ -53,10 +54,15 @@ export function processesWith(mark: string): string[] {
     .filter((line) => line.includes(mark) && !/^\s*\d+\s+Z/.test(line) && !line.includes('ps -A'));
 }
 
-/** Waits until no process has `mark` in its command line. */
+/**
+ * Waits until no process has `mark` in its command line. What is left behind is killed: it may hold a pipe to this process, which would
+ * not end.
+ */
 export async function untilNoneLeft(mark: string, timeoutMs?: number): Promise<void> {
   await waitFor('no process to be left', () => processesWith(mark).length === 0, timeoutMs).catch((error) => {
-    throw new Error(`Left behind: ${processesWith(mark).join('\n')}`, { cause: error });
+    const left = processesWith(mark);
+    for (const line of left) killIfThere(Number.parseInt(line, 10));
+    throw new Error(`Left behind: ${left.join('\n')}`, { cause: error });
   });
 }
 
