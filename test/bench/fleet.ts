@@ -14,12 +14,13 @@ import {
 import { compareEtcd } from './fleet/etcd/etcd.ts';
 import { beside, pinged, type Pinged, type Run, runPhase } from './fleet/run-phase.ts';
 import { CLUSTER } from './fleet/phases.ts';
+import type { FloodKind } from '../support/network/flood.ts';
 import { checkWay, registerAt, type Server, startBroker, startHello } from './fleet/server.ts';
 
 /**
  * `npm run bench:fleet [-- [--etcd] executable|bun|node [NODES…]]`: nodes that boot at once. Each has a
  * loopback address and a TLS connection of its own, all in one process beside the broker. Measured are
- * discovery (open, keyed, and beside a flood of garbage), the release of waiting clients, and the whole
+ * discovery (open, keyed, and beside floods), the release of waiting clients, and the whole
  * bootstrap. The floor is as many handshakes and requests to the bare Hono application. Each is on a server
  * of its own. Needs Linux, `npm run build`, and a hard limit of open files (`ulimit -Hn`) of a little over
  * twice the largest number of nodes.
@@ -33,9 +34,18 @@ const [how = 'executable', ...given] = positionals;
 const defaultSizes = values.etcd ? [100, 1000, 5000] : [100, 500, 1000, 5000];
 const sizes = given.length > 0 ? given.map(Number) : defaultSizes;
 const largest = Math.max(...sizes);
-/** Datagrams of garbage a second. */
-const GARBAGE = 20_000;
 const forms = ['open', 'keyed'] as const;
+/** Datagrams of a flood in a second. */
+const FLOOD_RATE = 20_000;
+/** Those whose queries have a limit by source come from many hosts; the others need one. */
+const floods: readonly (readonly [form: Discovery['form'], kind: FloodKind, sources: number])[] = [
+  ['open', 'garbage', 1],
+  ['keyed', 'garbage', 1],
+  ['open', 'names not held', 1],
+  ['open', 'valid queries', 250],
+  ['keyed', 'valid queries', 250],
+  ['keyed', 'captured queries', 1],
+];
 
 async function main(): Promise<void> {
   checkWay(how);
@@ -50,9 +60,10 @@ async function main(): Promise<void> {
 async function compareFloor(): Promise<Run[]> {
   const discoveries: Discovery[] = [];
   for (const form of forms) {
-    for (const nodes of sizes) discoveries.push(await discover(form, nodes, 0));
+    for (const nodes of sizes) discoveries.push(await discover(form, nodes));
   }
-  for (const form of forms) discoveries.push(await discover(form, largest, GARBAGE));
+  for (const [form, kind, sources] of floods)
+    discoveries.push(await discover(form, largest, { kind, sources }));
   say(discoveryTable(discoveries));
   const released = await release(largest);
   say(releaseTable(released));
@@ -70,12 +81,26 @@ function sayFailures(runs: readonly Run[]): void {
   }
 }
 
-function discover(form: Discovery['form'], nodes: number, garbage: number): Promise<Discovery> {
+function discover(
+  form: Discovery['form'],
+  nodes: number,
+  flood?: { readonly kind: FloodKind; readonly sources: number },
+): Promise<Discovery> {
   return onBroker(form, async (server, options) => {
     const ask = (): Promise<Pinged> => pinged('discovery', server, { nodes, ...options });
-    if (garbage === 0) return { form, run: await ask(), garbage };
-    const { result, perSecond } = await beside(server.port, garbage, ask);
-    return { form, run: result, garbage: perSecond };
+    if (!flood) return { form, run: await ask() };
+    const { kind, sources } = flood;
+    const from = Array.from({ length: sources }, (_, i) => `127.200.0.${i + 1}`);
+    const sent = {
+      port: server.port,
+      perSecond: FLOOD_RATE,
+      kind,
+      from,
+      name: CLUSTER,
+      key: options.key ?? '',
+    };
+    const { result, perSecond } = await beside(sent, ask);
+    return { form, run: result, flood: { kind, perSecond } };
   });
 }
 

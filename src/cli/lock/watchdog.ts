@@ -36,7 +36,7 @@ const SHELL = '/bin/sh';
  */
 const BEGIN = 'read -r go <&3 && exec "$@" 3<&-';
 const WATCH = 'read -r whom && echo ready && { read -r done || kill -9 "$whom"; }';
-/** Longest wait for the watchdog to end once it is told so, in milliseconds. */
+/** Longest wait for the watchdog to end after `done`, in milliseconds. */
 const LET_GO_MS = 2000;
 
 /** Exit codes of shells for a command that does not exist, and for one that cannot be run. */

@@ -1,3 +1,4 @@
+import type { FloodKind } from '../../support/network/flood.ts';
 import type { Pinged, Run } from './run-phase.ts';
 import { count, kibibytes, mebibytes, ratio, table, timeText } from './table.ts';
 
@@ -5,8 +6,8 @@ import { count, kibibytes, mebibytes, ratio, table, timeText } from './table.ts'
 export interface Discovery {
   readonly form: 'open' | 'keyed';
   readonly run: Pinged;
-  /** Datagrams of garbage in a second beside it; 0 for none. */
-  readonly garbage: number;
+  /** A flood beside it. */
+  readonly flood?: { readonly kind: FloodKind; readonly perSecond: number } | undefined;
 }
 
 /** The bootstrap of so many nodes, and the floor for as many. */
@@ -30,8 +31,8 @@ function cpuCells({ serverCpu, loadCpu, nodes }: Run): string[] {
 }
 
 export function discoveryTable(found: readonly Discovery[]): string {
-  const rows = found.map(({ form, run, garbage }) => [
-    garbage > 0 ? `${form}, ${count(garbage)} of garbage/s` : form,
+  const rows = found.map(({ form, run, flood }) => [
+    flood ? `${form}, ${count(flood.perSecond)}/s: ${flood.kind}` : form,
     count(run.nodes),
     timeText(quantile(run, 0.5)),
     timeText(quantile(run, 0.99)),
@@ -101,10 +102,10 @@ export function goalTable(
   const largest = boots.at(-1);
   const nodes = largest?.bootstrap.nodes ?? 0;
   const rows: string[][] = [];
-  for (const { form, run, garbage } of discoveries.filter((one) => one.run.nodes === nodes)) {
-    const [beside, limit] = garbage > 0 ? [', beside garbage', 3000] : ['', 1500];
+  for (const { form, run, flood } of discoveries.filter((one) => one.run.nodes === nodes)) {
+    const [beside, limit] = flood ? [`, beside ${flood.kind}`, 3000] : ['', 1500];
     rows.push(goal(`p99 of discovery, ${form}${beside}`, limit, quantile(run, 0.99), timeText));
-    if (garbage === 0) rows.push(goal(`p99 of pings meanwhile, of rest, ${form}`, 5, pingRatio(run), ratio));
+    if (!flood) rows.push(goal(`p99 of pings meanwhile, of rest, ${form}`, 5, pingRatio(run), ratio));
   }
   rows.push(goal('p99 of pings in a release, of rest', 5, pingRatio(release), ratio));
   if (largest) {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tool } from '../../../build/root.ts';
+import { type FloodOptions, startFlood } from '../../support/network/flood.ts';
 import { startProbe } from '../probe.ts';
 import { noCores, placeBroker, placeNodes, placeProbe } from './cores.ts';
 import type { PhaseName } from './load.ts';
@@ -65,26 +66,17 @@ export async function runPhase(
   };
 }
 
-/** Garbage beside what `run` does. Returns also how many datagrams of it were sent in a second. */
+/** A flood of discovery beside what `run` does. Returns also how many datagrams of it were sent in a second. */
 export async function beside<T>(
-  port: number,
-  perSecond: number,
+  options: FloodOptions,
   run: () => Promise<T>,
 ): Promise<{ readonly result: T; readonly perSecond: number }> {
-  const child = script('flood.ts', [String(port), String(perSecond)]);
-  if (noCores() === undefined) placeNodes(child.pid ?? 0);
-  const ended = once(child, 'exit');
-  try {
-    await once(child, 'message');
-    const result = await run();
-    const told = once(child, 'message');
-    child.send('end');
-    const [said] = (await told) as [{ perSecond: number }];
-    return { result, perSecond: said.perSecond };
-  } finally {
-    child.kill();
-    await ended;
-  }
+  const flood = await startFlood(options, tool('bun'));
+  if (noCores() === undefined) placeNodes(flood.pid);
+  const [result] = await Promise.allSettled([run()]);
+  const perSecond = await flood.end();
+  if (result.status === 'rejected') throw result.reason;
+  return { result: result.value, perSecond };
 }
 
 /** A phase with how long pings took that were sent each millisecond beside it. */
