@@ -106,7 +106,8 @@ const notRoot =
     ? false
     : "needs root and the program 'setpriv'";
 
-// Runs a command on a terminal of its own, which hangs up when a line comes on standard input; prints what it ended with.
+// Runs a command on a terminal of its own, which hangs up when a line comes on standard input; after one more line it
+// prints what the command ended with.
 const onTerminal = `
 import os, pty, subprocess, sys
 master, slave = pty.openpty()
@@ -116,7 +117,9 @@ print(child.pid, flush=True)
 sys.stdin.readline()
 os.close(master)
 print('hung up', flush=True)
-print(child.wait(), flush=True)
+code = child.wait()
+sys.stdin.readline()
+print(code, flush=True)
 `;
 
 // Starts a command with `&` in a shell on a terminal, which is closed when a line comes on standard input.
