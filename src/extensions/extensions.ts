@@ -25,10 +25,13 @@ export interface Extensions {
   configure(config: Readonly<Record<string, JsonObject>>): void;
   /**
    * Refuses further calls, lets those in progress finish for at most `graceMs` milliseconds, then ends every
-   * process.
+   * process. It waits at most a second until what they printed is in the log.
    */
   close(graceMs: number): Promise<void>;
 }
+
+/** How long killed processes have to end, in milliseconds: the system may keep one that waits for a device. */
+const END_MS = 1000;
 
 /** How long a check of the folders above an extension is valid, in milliseconds. */
 const LOOK_EVERY_MS = 1000;
@@ -75,7 +78,7 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
   const setAside = (name: string): void => {
     const present = loaded.get(name);
     if (!present) return;
-    present.retire(false);
+    void present.retire(false);
     former.add(present);
     loaded.delete(name);
   };
@@ -108,12 +111,12 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
     async close(graceMs) {
       closed = true;
       const all = [...loaded.values(), ...former];
-      for (const { retire } of all) retire(false);
+      for (const { retire } of all) void retire(false);
       const idle = Promise.all(
         [...semaphores.values(), ...formerSemaphores].map((semaphore) => semaphore.idle()),
       );
       await resolveWithin(graceMs, idle);
-      for (const { retire } of all) retire(true);
+      await resolveWithin(END_MS, Promise.all(all.map(({ retire }) => retire(true))));
       loaded.clear();
       former.clear();
     },

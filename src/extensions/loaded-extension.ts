@@ -37,8 +37,11 @@ export interface Access {
 export interface LoadedExtension {
   readonly extension: Extension;
   readonly module: Module;
-  /** Ends its processes: at once, or when they have finished. */
-  retire(now: boolean): void;
+  /**
+   * Ends its processes: at once, or when they have finished. Resolves when those that are to end at once have
+   * ended, and what they printed is in the log.
+   */
+  retire(now: boolean): Promise<void>;
 }
 
 /** The parts of the module of an extension. */

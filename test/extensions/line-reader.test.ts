@@ -4,15 +4,15 @@ import { createLineReader } from '../../src/extensions/executables/line-reader.t
 
 const MARK = '\u0002abc ';
 
-function reader(maxBytes = 1000): { read(text: string): void; seen: string[] } {
+function reader(maxBytes = 1000): { read(text: string): void; end(): void; seen: string[] } {
   const seen: string[] = [];
-  const { read } = createLineReader(MARK, maxBytes, {
+  const { read, end } = createLineReader(MARK, maxBytes, {
     onFrame: (frame) => seen.push(`frame ${JSON.stringify(frame)}`),
     onText: (bytes) => seen.push(`text ${Buffer.from(bytes).toString()}`),
     onBroken: () => seen.push('broken'),
-    onOverflow: () => seen.push('overflow'),
+    onOverflow: (bytes) => seen.push(`overflow ${Buffer.from(bytes).toString()}`),
   });
-  return { read: (text) => read(Buffer.from(text)), seen };
+  return { read: (text) => read(Buffer.from(text)), end, seen };
 }
 
 describe('createLineReader()', () => {
@@ -52,10 +52,21 @@ describe('createLineReader()', () => {
   });
 
   it('says when a line grows past the limit, and keeps nothing of it', () => {
-    const { read, seen } = reader(10);
+    const { read, end, seen } = reader(10);
     read('0123456789');
     assert.deepEqual(seen, []);
     read('0');
-    assert.deepEqual(seen, ['overflow']);
+    assert.deepEqual(seen, ['overflow 01234567890']);
+    end();
+    assert.deepEqual(seen.length, 1);
+  });
+
+  it('takes a last line that has no end for text', () => {
+    const { read, end, seen } = reader();
+    read('one\ntw');
+    read('o');
+    end();
+    end();
+    assert.deepEqual(seen, ['text one\n', 'text two']);
   });
 });

@@ -15,9 +15,9 @@ export interface Child {
    * could not be started.
    */
   readonly exited: Promise<ExitStatus>;
-  /** Resolves when it has ended and all its output has been read. */
+  /** Resolves when it has ended and all its output has been read, also after a kill. */
   readonly ended: Promise<ExitStatus>;
-  /** Kills it and all processes that it has started. */
+  /** Kills it and all processes that it has started. What it has written to standard output is dropped. */
   kill(): void;
 }
 
@@ -33,7 +33,7 @@ export interface ChildOptions {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Called with its output on standard error. */
-  onStderr(bytes: Uint8Array): void;
+  onStderr(bytes: Buffer): void;
 }
 
 const windows = process.platform === 'win32';
@@ -72,7 +72,7 @@ export function startChild(options: ChildOptions): Child {
     });
   });
   const ended = exited.then(async (ending) => {
-    await drain(stdout);
+    await Promise.all([drain(stdout), readRest(stderr)]);
     // A process that it left running may hold these open for any time.
     stderr.destroy();
     stdin.destroy();
@@ -88,9 +88,10 @@ export function startChild(options: ChildOptions): Child {
     kill() {
       // Otherwise its number may belong to another process by now.
       if (running) killTree(child.pid);
-      // A process that has left its group goes on, but its output is no longer read.
+      // A process that has left its group goes on, but its output is no longer read. What is in the pipe of
+      // standard error still is: the last lines may say why it was killed.
       stdout.destroy();
-      stderr.destroy();
+      if (child.pid === undefined) stderr.destroy();
     },
   };
 }
@@ -159,6 +160,22 @@ function drain(stdout: Readable): Promise<void> {
     stdout.on('data', refresh);
     if (stdout.closed) close();
     else stdout.once('close', close);
+  });
+}
+
+/** How long standard error is read on after the end of its process, in milliseconds. What is in its pipe can be read at once. */
+const REST_MS = 25;
+
+function readRest(stderr: Readable): Promise<void> {
+  return new Promise((resolve) => {
+    // In a turn that comes late the timer is first: another one lets the pipe be read.
+    const timer = setTimeout(() => setImmediate(resolve), REST_MS);
+    const close = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    if (stderr.closed) close();
+    else stderr.once('close', close);
   });
 }
 

@@ -1,7 +1,7 @@
 import { type Json, parseObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Call, Reply } from '../../modules/module.ts';
-import { runExecutable } from './executable.ts';
+import { runExecutable, type RunningExecutable } from './executable.ts';
 import { type LoadedExtension, orRelease, type ModuleParts } from '../loaded-extension.ts';
 
 /** The module of an executable: a process for each call. */
@@ -13,7 +13,7 @@ export function loadExecutable({
   log,
   grantAccess,
 }: ModuleParts): LoadedExtension {
-  const running = new Set<{ stop(error: BrokerError): void }>();
+  const running = new Set<RunningExecutable>();
 
   const run = async (method: string, call: Call): Promise<Reply> => {
     call.keepOpen();
@@ -54,9 +54,11 @@ export function loadExecutable({
   return {
     extension,
     module: { call: run },
-    retire(now) {
+    async retire(now) {
       if (!now) return;
-      for (const program of running) program.stop(new BrokerError('unavailable', 'The broker is stopping'));
+      const all = [...running];
+      for (const program of all) program.stop(new BrokerError('unavailable', 'The broker is stopping'));
+      await Promise.all(all.map(({ done }) => done));
     },
   };
 }

@@ -6,8 +6,14 @@ export interface LineReaderOptions {
   onText(bytes: Uint8Array): void;
   /** A line with the mark is not a frame, so its message is lost. */
   onBroken(): void;
-  /** A line is longer than `maxBytes`: nothing more can be read. */
-  onOverflow(): void;
+  /** A line is longer than `maxBytes`; called with its beginning, which is dropped. */
+  onOverflow(bytes: Uint8Array): void;
+}
+
+export interface LineReader {
+  read(bytes: Buffer): void;
+  /** Nothing follows: a last line that has no end is text. */
+  end(): void;
 }
 
 const NEWLINE = 0x0a;
@@ -17,10 +23,17 @@ export function createLineReader(
   mark: string,
   maxBytes: number,
   { onFrame, onText, onBroken, onOverflow }: LineReaderOptions,
-): { read(bytes: Buffer): void } {
+): LineReader {
   const begin = Buffer.from(mark);
   let waiting: Buffer[] = [];
   let size = 0;
+
+  const takeWaiting = (): Buffer => {
+    const bytes = Buffer.concat(waiting);
+    waiting = [];
+    size = 0;
+    return bytes;
+  };
 
   const takeLine = (line: Buffer): void => {
     // Text without a newline may be before the mark.
@@ -39,18 +52,16 @@ export function createLineReader(
         const end = bytes.indexOf(NEWLINE, from);
         if (end === -1) break;
         const part = bytes.subarray(from, end + 1);
-        takeLine(waiting.length === 0 ? part : Buffer.concat([...waiting, part]));
-        waiting = [];
-        size = 0;
+        takeLine(waiting.length === 0 ? part : Buffer.concat([takeWaiting(), part]));
         from = end + 1;
       }
       if (from === bytes.length) return;
       waiting.push(bytes.subarray(from));
       size += bytes.length - from;
-      if (size <= maxBytes) return;
-      waiting = [];
-      size = 0;
-      onOverflow();
+      if (size > maxBytes) onOverflow(takeWaiting());
+    },
+    end() {
+      if (size > 0) onText(takeWaiting());
     },
   };
 }

@@ -6,6 +6,8 @@ import type { FromHost, Question, ToHost } from '../../protocol/messages/extensi
 export interface BrokerChannel {
   /** Sends a frame; resolves when there is room for another. */
   send(frame: FromHost): Promise<void>;
+  /** Marks the place in the extension's own output up to which a call has printed. */
+  printed(call: number): void;
   /**
    * Asks the broker something for a call.
    * @throws BrokerError of the broker.
@@ -17,6 +19,8 @@ export interface BrokerChannelOptions {
   /** The beginning of each frame. */
   readonly mark: string;
   write(text: string, done: () => void): void;
+  /** Writes to where the extension's own output goes. */
+  print(text: string): void;
   /** Called with frames that are not answers. */
   onFrame(frame: Exclude<ToHost, { type: 'answer' }>): void;
 }
@@ -24,19 +28,24 @@ export interface BrokerChannelOptions {
 export function createBrokerChannel({
   mark,
   write,
+  print,
   onFrame,
 }: BrokerChannelOptions): BrokerChannel & { read(text: string): void } {
   const asked = new Map<number, (answer: ToHost & { type: 'answer' }) => void>();
   let asks = 0;
   let rest = '';
 
+  const lineOf = (frame: FromHost): string => `${mark}${JSON.stringify(frame)}\n`;
+
   const send = (frame: FromHost): Promise<void> =>
     new Promise((resolve) => {
-      write(`${mark}${JSON.stringify(frame)}\n`, resolve);
+      write(lineOf(frame), resolve);
     });
 
   return {
     send,
+    // A line without an end is ended, so that it is not continued by the next call.
+    printed: (id) => print(`\n${lineOf({ type: 'printed', id })}`),
     async ask(call, question) {
       const id = ++asks;
       const answer = await new Promise<ToHost & { type: 'answer' }>((resolve) => {

@@ -23,6 +23,7 @@ export async function runHost(): Promise<void> {
   const channel = createBrokerChannel({
     mark,
     write,
+    print: (text) => void process.stderr.write(text),
     onFrame(frame) {
       if (frame.type === 'call') void answer(frame);
       else running.get(frame.id)?.abort(new Error('The caller has gone'));
@@ -40,6 +41,7 @@ export async function runHost(): Promise<void> {
       await channel.send({ type: 'fail', id, message: messageOf(error), ...statusOf(error) });
     } finally {
       running.delete(id);
+      channel.printed(id);
     }
   };
 

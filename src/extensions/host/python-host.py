@@ -57,6 +57,15 @@ def send(**frame):
         answers.flush()
 
 
+def printed(number):
+    """Marks the place in the extension's own output up to which a call has printed."""
+    try:
+        # A line without an end is ended, so that it is not continued by the next call.
+        os.write(2, ("\n" + mark + json.dumps({"type": "printed", "id": number}) + "\n").encode())
+    except OSError:
+        pass  # The extension has closed it, and the broker waits no longer than a moment.
+
+
 def read():
     """Reads in a separate thread: the process then ends with its broker, whatever the extension is doing."""
     for line in requests:
@@ -321,9 +330,10 @@ def main():
             traceback.print_exc()
             fail(current, str(error) or type(error).__name__, getattr(error, "status", 500))
         finally:
-            current = None
             sys.stdout.flush()
             sys.stderr.flush()
+            printed(current)
+            current = None
 
 
 main()

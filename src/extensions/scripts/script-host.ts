@@ -10,6 +10,7 @@ import {
   type ToHost,
 } from '../../protocol/messages/extension-frames.ts';
 import type { Logger } from '../../protocol/logger.ts';
+import { resolveWithin } from '../../protocol/timeout.ts';
 import type { Reply } from '../../modules/module.ts';
 import { type IncomingReply, createIncomingReply } from '../incoming-reply.ts';
 import { type ExitStatus, startChild } from '../executables/child.ts';
@@ -27,11 +28,11 @@ export interface ScriptHost {
   /**
    * Runs a call; no other may be in progress. `reply` settles when the answer begins, and rejects with the
    * error of the extension, of a limit, or of the process. `done` resolves when the call has ended in any
-   * way.
+   * way, and what it printed before has been read.
    */
   call(call: HostCall): { readonly reply: Promise<Reply>; readonly done: Promise<void> };
-  /** Ends the process at once. */
-  stop(): void;
+  /** Ends the process at once. Resolves when it has ended, and what it printed is in the log. */
+  stop(): Promise<void>;
 }
 
 export interface HostCall extends CallFrame {
@@ -55,6 +56,14 @@ export interface ScriptHostOptions {
 }
 
 const MIB = 1024 * 1024;
+const nothing = (): void => undefined;
+/**
+ * How long a call's output is waited for once it has been answered, in milliseconds. Its end comes at once,
+ * unless the extension has closed standard error.
+ */
+const PRINTED_MS = 250;
+/** The most bytes of a line on standard error that wait for its end. */
+const PRINTED_BYTES = 16 * 1024;
 /** The shortest pause between two checks of a host's memory after calls, in milliseconds. */
 const LOOK_EVERY_MS = 1000;
 
@@ -74,6 +83,8 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
   let calls = 0;
   let unloadable: string | undefined;
   let lookedAt = performance.now();
+  /** Called when everything that the present call printed has been read. */
+  let allRead = nothing;
 
   const child = startChild({
     name,
@@ -87,7 +98,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
     },
     onStderr(bytes) {
       running?.guard.printed(bytes.byteLength);
-      output.write(bytes);
+      printed.read(bytes);
     },
   });
   const send = (frame: ToHost): void => void child.stdin.write(`${JSON.stringify(frame)}\n`);
@@ -128,14 +139,17 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
         if (running?.id === frame.call) void answerAsk(frame.id, frame.question, running.call);
         else send({ type: 'answer', id: frame.id, error: outsideCall });
         return;
+      case 'printed':
+        if (frame.id === calls) allRead();
+        return;
       default:
         // Frames of a call that has ended, from work that it left running, are ignored.
         if (running?.id === frame.id) running.answer.take(frame);
     }
   };
 
-  const reader = createLineReader(mark, MAX_FRAME_BYTES, {
-    onFrame(frame) {
+  const lines = {
+    onFrame(frame: FromHost) {
       try {
         take(frame);
       } catch (error) {
@@ -147,7 +161,10 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
     },
     onBroken: () =>
       stopWith(failed(`Extension '${name}' was stopped: its host sent a line that is not a frame`)),
-    onText: (bytes) => output.write(bytes),
+    onText: (bytes: Uint8Array) => output.write(bytes),
+  };
+  const reader = createLineReader(mark, MAX_FRAME_BYTES, {
+    ...lines,
     onOverflow: () =>
       stopWith(
         failed(
@@ -155,6 +172,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
         ),
       ),
   });
+  const printed = createLineReader(mark, PRINTED_BYTES, { ...lines, onOverflow: lines.onText });
   child.stdout.on('data', (bytes: Buffer) => {
     running?.guard.printed(bytes.byteLength);
     reader.read(bytes);
@@ -175,7 +193,10 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
   };
 
   const endedWith = (error: BrokerError): void => {
+    reader.end();
+    printed.end();
     output.flush();
+    allRead();
     running?.answer.fail(error);
   };
   const explain = ({ code, signal }: ExitStatus): BrokerError => {
@@ -185,7 +206,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
   };
   const gone = (): void => void (alive = false);
   child.exited.then(gone, gone);
-  child.ended.then(
+  const over = child.ended.then(
     (ending) => endedWith(explain(ending)),
     (error: unknown) => endedWith(error as BrokerError),
   );
@@ -197,6 +218,9 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
     call(call) {
       const id = ++calls;
       output.begin(call.requestId);
+      const isRead = new Promise<void>((resolve) => {
+        allRead = resolve;
+      });
       const answer = createIncomingReply({
         onFull: () => child.stdout.pause(),
         onRoom: () => child.stdout.resume(),
@@ -217,9 +241,15 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
       const { method, params, clientAddress, config } = call;
       send({ type: 'call', id, method, params, clientAddress, config });
       call.signal.addEventListener('abort', abort, { once: true });
-      return { reply: answer.reply, done: answer.done };
+      // The answer comes by another pipe than what was printed before it, which must not be taken for output
+      // of the next call.
+      const done = answer.done.then(() => resolveWithin(PRINTED_MS, isRead)).then(() => undefined);
+      return { reply: answer.reply, done };
     },
-    stop: () => stopWith(new BrokerError('unavailable', 'The broker is stopping')),
+    stop() {
+      stopWith(new BrokerError('unavailable', 'The broker is stopping'));
+      return over;
+    },
   };
 }
 

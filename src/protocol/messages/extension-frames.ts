@@ -5,7 +5,7 @@ import type { ErrorCode } from '../errors.ts';
  * The messages between a broker and the host process of an extension (docs/extensions.md, "Hosts"). They are
  * lines of JSON: to the host on its standard input, from the host on its standard output. A host begins each
  * line with a mark that the broker made for it. Any other line is output of the extension itself, and goes to
- * the log.
+ * the log. Only `printed` is sent on standard error.
  */
 
 /** From the broker to a host. One call runs at a time. */
@@ -47,6 +47,8 @@ export type FromHost =
   | { readonly type: 'end'; readonly id: number }
   /** The call failed. `status` from 400 to 599; default 500. */
   | { readonly type: 'fail'; readonly id: number; readonly message: string; readonly status?: number }
+  /** On standard error, after the call has ended: it has printed there what comes before this. */
+  | { readonly type: 'printed'; readonly id: number }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string }
   /** The call asks the broker for something: a method of `services`, or a lock. */
   | { readonly type: 'ask'; readonly id: number; readonly call: number; readonly question: Question };
