@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 
 /**
  * The most files, sockets and pipes that this process may have open: its soft limit (RLIMIT_NOFILE), or
@@ -19,9 +19,13 @@ export function descriptorLimit(): number {
  */
 export function openDescriptors(): number {
   if (process.platform === 'win32') return 0;
+  const folder = process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd';
   try {
+    // Linux 6.2 and later say the number as the folder's size (proc_pid_fd(5)). To list 5,000 takes milliseconds.
+    const { size } = statSync(folder);
+    if (process.platform === 'linux' && size > 0) return size;
     // One of them lists the folder itself, and does not count.
-    return readdirSync(process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd').length - 1;
+    return readdirSync(folder).length - 1;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return code === 'EMFILE' || code === 'ENFILE' ? Infinity : 0;
