@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { lacking } from '../../support/programs/tools.ts';
 
-/** The broker has this processor to itself; all else is on the next one, pings first. */
+/** The broker's main thread has this processor to itself; all else is on the next one, pings first. */
 const BROKER_CORE = 0;
 const OTHER_CORE = 1;
 
@@ -18,8 +19,13 @@ function place(pid: number, core: number): void {
   execFileSync('taskset', ['-a', '-p', '-c', `${core}`, `${pid}`], { stdio: 'ignore' });
 }
 
+/** Its helper threads collect garbage while the main thread goes on, so they must not take its processor. */
 export function placeBroker(pid: number): void {
   place(pid, BROKER_CORE);
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    // A thread may have ended meanwhile.
+    if (thread !== String(pid)) spawnSync('taskset', ['-p', '-c', `${OTHER_CORE}`, thread]);
+  }
 }
 
 /** Pings run as soon as they may: a reader that waits for a processor would be taken for a broker that is late. */
