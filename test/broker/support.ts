@@ -30,12 +30,19 @@ export async function openApp(options: {
   readonly config?: JsonObject;
   readonly modules?: Readonly<Record<string, Module>>;
   readonly log?: Logger;
+  readonly extensionDir?: string;
 }): Promise<Asked> {
   const broker = await openBroker({ file: `${tempDir()}/bpbroker.json`, ...options });
   let sources = 0;
   const freshAddress = (): string => `10.9.${sources >> 8}.${sources++ & 255}`;
   const send = async (path: string, init: RequestInit = {}, from = freshAddress()): Promise<Answer> => {
-    const connection = { remoteAddress: from, awaitBody: nothing, keepOpen: nothing, drop: nothing };
+    const connection = {
+      remoteAddress: from,
+      awaitBody: nothing,
+      keepOpen: nothing,
+      answered: nothing,
+      drop: nothing,
+    };
     const response = await broker.app.request(path, init, { connection });
     const text = await response.text();
     return {

@@ -28,7 +28,7 @@ describe('openDescriptors()', { skip: windows }, () => {
 
   it(
     'agrees with the folder of descriptors',
-    { skip: process.platform === 'linux' ? false : 'Linux' },
+    { skip: process.platform === 'linux' ? false : 'the folder is of Linux' },
     () => {
       assert.equal(openDescriptors(), readdirSync('/proc/self/fd').length - 1);
     },

@@ -6,7 +6,7 @@ export interface LineReaderOptions {
   onText(bytes: Uint8Array): void;
   /** A line with the mark is not a frame, so its message is lost. */
   onBroken(): void;
-  /** A line is longer than `maxBytes`; called with its beginning, which is dropped. */
+  /** A line is longer than `maxBytes`; called with what has come of it, which is not kept. */
   onOverflow(bytes: Uint8Array): void;
 }
 

@@ -19,13 +19,13 @@ export function descriptorLimit(): number {
  */
 export function openDescriptors(): number {
   if (process.platform === 'win32') return 0;
-  const folder = process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd';
+  const isLinux = process.platform === 'linux';
   try {
     // Linux 6.2 and later say the number as the folder's size (proc_pid_fd(5)). To list 5,000 takes milliseconds.
-    const { size } = statSync(folder);
-    if (process.platform === 'linux' && size > 0) return size;
+    const size = isLinux ? statSync('/proc/self/fd').size : 0;
+    if (size > 0) return size;
     // One of them lists the folder itself, and does not count.
-    return readdirSync(folder).length - 1;
+    return readdirSync(isLinux ? '/proc/self/fd' : '/dev/fd').length - 1;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return code === 'EMFILE' || code === 'ENFILE' ? Infinity : 0;

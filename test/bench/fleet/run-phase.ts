@@ -93,8 +93,8 @@ const WARM_MS = 2000;
 const QUIET_MS = 2000;
 
 /**
- * Runs a phase with pings before and beside it. The broker's main thread has a processor to itself, before as well, where that can be had: else it is
- * the machine that is measured, which all of them share.
+ * Runs a phase with pings before and beside it. The broker's main thread has a processor to itself, before as well,
+ * where that can be had: else it is the machine that is measured, which all of them share.
  */
 export async function pinged(phase: PhaseName, server: Server, options: FleetOptions): Promise<Pinged> {
   const probe = await startProbe(server.port, '/ping/Ping', { data: 'x' });

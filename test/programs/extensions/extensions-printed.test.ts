@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { type Broker, openBroker } from '../../../src/broker/broker.ts';
+import type { Broker } from '../../../src/broker/broker.ts';
 import type { LogFields } from '../../../src/protocol/logger.ts';
+import { type Answer, openApp } from '../../broker/support.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { extensionDir, writeExtensions } from '../../support/registry/extensions.ts';
 import { post } from '../../support/network/https.ts';
@@ -78,28 +78,19 @@ describe('what an extension prints', () => {
   ): Promise<{
     readonly broker: Broker;
     readonly lines: readonly unknown[];
-    ask(): Promise<Response>;
+    ask(): Promise<Answer>;
   }> {
     const lines: unknown[] = [];
     const note = (_message: string, { text: line }: LogFields = {}): void => {
       if (line !== undefined) lines.push(line);
     };
-    const broker = await openBroker({
-      file: path.join(tempDir(), 'bpbroker.json'),
+    const { broker, send } = await openApp({
       config: { talking: {} },
       extensionDir: extensionDir({ [file]: text }),
       log: { debug: note, info: note, warn: note, error: note },
     });
     atEnd(() => broker.close());
-    const nothing = (): void => undefined;
-    const connection = {
-      remoteAddress: '127.0.0.1',
-      awaitBody: nothing,
-      keepOpen: nothing,
-      answered: nothing,
-      drop: nothing,
-    };
-    return { broker, lines, ask: async () => broker.app.request('/talking/Run', {}, { connection }) };
+    return { broker, lines, ask: () => send('/talking/Run') };
   }
 
   it('is read when the broker stops before it has had a turn to read it', async () => {
@@ -122,7 +113,7 @@ describe('what an extension prints', () => {
         const asked = ask();
         await setTimeout(50);
         spin(150);
-        assert.match(await (await asked).text(), /"it broke"/);
+        assert.equal((await asked).body['message'], 'it broke');
       }
     },
   );
