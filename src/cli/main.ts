@@ -16,7 +16,8 @@ export async function main(program: string, root: Command, argv: readonly string
   // Everything has been written by then, so this loses nothing and does not wait for idle connections.
   const code = await exitCodeOf(program, root, argv);
   await flushErrors();
-  runtime.exit(code);
+  // An error that nothing handled sets the process's own code.
+  runtime.exit(code || Number(process.exitCode ?? 0));
 }
 
 async function exitCodeOf(program: string, root: Command, argv: readonly string[]): Promise<number> {

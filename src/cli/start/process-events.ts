@@ -74,6 +74,8 @@ export function logProblems(log: Logger): void {
     globalThis.console[method] = (...words: unknown[]) =>
       log.warn('a library wrote to the console', { text: format(...words) });
   const end = async (error: unknown): Promise<void> => {
+    // A stop that a signal has asked for may be complete before the line is written.
+    process.exitCode = 1;
     log.error('the broker ends because of an error that nothing handled', {
       error: error instanceof Error ? (error.stack ?? error.message) : String(error),
     });

@@ -23,7 +23,7 @@ export async function runHost(): Promise<void> {
   const channel = createBrokerChannel({
     mark,
     write,
-    print: (text) => void process.stderr.write(text),
+    print,
     onFrame(frame) {
       if (frame.type === 'call') void answer(frame);
       else running.get(frame.id)?.abort(new Error('The caller has gone'));
@@ -51,16 +51,20 @@ export async function runHost(): Promise<void> {
     process.exit(1);
   };
 
-  // An error outside the extension's methods ends its process; the waiting caller gets its message.
+  // An error outside the extension's methods ends its process; the waiting caller gets its message. So does one
+  // meanwhile, at once.
+  let isEnding = false;
   process.on('uncaughtException', (error) => {
-    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+    if (isEnding) process.exit(1);
+    isEnding = true;
+    print(`${error instanceof Error ? error.stack : String(error)}\n`);
     void failAll(messageOf(error));
   });
 
   try {
     methods = (await import(pathToFileURL(file).href)) as Methods;
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
+    print(`${error instanceof Error ? error.stack : String(error)}\n`);
     await channel.send({ type: 'unloadable', message: loadProblem(file, error) });
     process.exit(1);
   }
@@ -90,16 +94,41 @@ function takeVariable(variable: string): string {
 }
 
 /**
+ * Writes to where the extension's own output goes. The text is lost if nobody reads it: the broker has gone, or
+ * the extension has closed standard error.
+ */
+function print(text: string): void {
+  try {
+    process.stderr.write(text);
+  } catch {
+    // Deno throws here what other runtimes report as an event.
+  }
+}
+
+/**
  * Reserves standard output for frames: the extension's own output goes to standard error, and so to the
- * broker's log.
+ * broker's log. Once a frame cannot be written, the broker has gone, and the host ends.
  */
 function keepStandardOutput(): (text: string, done: () => void) => void {
   const { stdout, stderr } = process;
+  stdout.on('error', endUnread);
+  stderr.on('error', () => undefined);
   const write = stdout.write.bind(stdout);
   stdout.write = stderr.write.bind(stderr);
   for (const method of ['log', 'info', 'debug'] as const)
     globalThis.console[method] = globalThis.console.error;
-  return (text, done) => void write(text, () => done());
+  return (text, done) => {
+    try {
+      write(text, (error) => (error ? endUnread() : done()));
+    } catch {
+      // As in `print`.
+      endUnread();
+    }
+  };
+}
+
+function endUnread(): never {
+  process.exit(1);
 }
 
 function methodOf(name: string, methods: Methods, method: string): ExtensionMethod {

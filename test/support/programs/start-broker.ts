@@ -51,6 +51,8 @@ export interface RunningBroker {
   stderr(): string;
   /** Runs a client command against it. */
   client(args: readonly string[], options?: ClientOptions): Promise<RunResult>;
+  /** Its end, whatever ends it. */
+  readonly ended: Promise<{ code: number | undefined; signal: NodeJS.Signals | undefined }>;
   /**
    * Ends it with SIGTERM, or the given signal, and returns its exit code. It has 15 s for that, or the time
    * given.
@@ -113,6 +115,7 @@ export async function startBroker(
     pid: child.pid ?? 0,
     ...ready,
     stderr: () => printed,
+    ended,
     client(args, clientOptions = {}) {
       const { program = 'bpclient', address = true, env, ...rest } = clientOptions;
       const home = clientOptions.home ?? path.join(dir, 'client');
