@@ -1,4 +1,4 @@
-import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash, hkdfSync, timingSafeEqual } from 'node:crypto';
 import { isObject } from '../formats/data.ts';
 import { ANY_BROKER, DISCOVERY_VERSION, type KeyedReply } from './datagrams.ts';
 import { BrokerError } from '../errors.ts';
@@ -213,9 +213,11 @@ export function formatNonce(bytes: Uint8Array): string {
 
 type Direction = 'q' | 'r';
 
-function encodeFrame(direction: Direction, mac: Uint8Array, body: Uint8Array): Uint8Array {
-  const line = `BPD2 ${direction} ${Buffer.from(mac).toString('hex')}\n`;
-  return new Uint8Array(Buffer.concat([Buffer.from(line, 'latin1'), body]));
+function encodeFrame(direction: Direction, mac: Buffer, body: Uint8Array): Uint8Array {
+  const frame = Buffer.allocUnsafe(LINE_BYTES + body.length);
+  frame.write(`BPD2 ${direction} ${mac.toString('hex')}\n`, 'latin1');
+  frame.set(body, LINE_BYTES);
+  return frame;
 }
 
 function decodeFrame(
@@ -230,23 +232,32 @@ function decodeFrame(
     : { mac: Buffer.from(hex, 'hex'), body: datagram.subarray(LINE_BYTES) };
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 function parse(body: Uint8Array): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+    const value: unknown = JSON.parse(utf8.decode(withoutPadding(body)));
     return isObject(value) ? value : {};
   } catch {
     return {};
   }
 }
 
-function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+/** The padding is most of a query. As text it would only be garbage to collect. */
+function withoutPadding(body: Uint8Array): Uint8Array {
+  let end = body.length;
+  while (end > 0 && body[end - 1] === SPACE) end--;
+  return body.subarray(0, end);
+}
+
+function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Buffer {
   const mac = createHmac('sha256', key);
   for (const part of parts) mac.update(part);
   return mac.digest();
 }
 
 function sha256(bytes: Uint8Array): Uint8Array {
-  return createHash('sha256').update(bytes).digest();
+  return hash('sha256', bytes, 'buffer');
 }
 
 function isNonce(value: unknown): value is string {

@@ -12,8 +12,8 @@ import { skipOf } from '../support.ts';
 import { brokerWith } from './extension-files.ts';
 
 /**
- * A method that holds the whole host until a file exists, and meanwhile reads nothing. It ends as it is told,
- * when its broker has gone.
+ * A method that holds the whole host until a file exists, and meanwhile reads nothing. Then the broker has gone, and it ends as the
+ * call has asked.
  */
 const script = `
 import { existsSync, writeFileSync } from 'node:fs';
