@@ -51,12 +51,8 @@ export async function runHost(): Promise<void> {
     process.exit(1);
   };
 
-  // An error outside the extension's methods ends its process; the waiting caller gets its message. So does one
-  // meanwhile, at once.
-  let isEnding = false;
+  // An error outside the extension's methods ends its process; the waiting caller gets its message.
   process.on('uncaughtException', (error) => {
-    if (isEnding) process.exit(1);
-    isEnding = true;
     print(`${error instanceof Error ? error.stack : String(error)}\n`);
     void failAll(messageOf(error));
   });

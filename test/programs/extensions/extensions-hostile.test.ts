@@ -18,6 +18,7 @@ const script = `
 export const Fine = () => 'fine';
 export const Throws = () => { throw new Error('thrown'); };
 export const Rejects = async () => { setTimeout(() => { throw new Error('thrown later'); }, 10); await new Promise(() => {}); };
+export const FailsTwice = async () => { for (const word of ['thrown later', 'and once more']) setTimeout(() => { throw new Error(word); }, 10); await new Promise(() => {}); };
 export const Loops = () => { for (;;); };
 export const Exits = () => process.exit(3);
 export const Killed = () => { process.kill(process.pid, 'SIGKILL'); return new Promise(() => {}); };
@@ -66,6 +67,7 @@ const tooBig = /was stopped: it used more memory than its _memory_mb, 256 MiB$/;
 const outcomes: Readonly<Record<string, RegExp>> = {
   Throws: /thrown$/,
   Rejects: /thrown later$/,
+  FailsTwice: /thrown later$/,
   Exits: /ended with exit code 3/,
   ExitsPolitely: /ended with exit code 3/,
   Killed: /was killed \(SIGKILL\)/,
