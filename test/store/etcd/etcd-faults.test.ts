@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { EtcdStore, EtcdStoreOptions } from '../../../src/store/etcd/etcd-store.ts';
 import { type EtcdCluster, startEtcd } from '../../support/registry/etcd.ts';
 import { lacking } from '../../support/programs/tools.ts';
@@ -10,6 +11,8 @@ import { put, take } from '../support.ts';
 const skip = lacking('etcd');
 /** The longest that anything may take to go on. */
 const RECOVERY_MS = 10_000;
+/** The time in which a member on a busy machine opens a watch: longer than a reader waits before it asks for another. */
+const SLOW_OPEN_MS = 1500;
 
 describe('a registry in etcd whose members fail', { skip, timeout: 180_000 }, () => {
   let cluster: EtcdCluster;
@@ -95,6 +98,23 @@ describe('a registry in etcd whose members fail', { skip, timeout: 180_000 }, ()
       member.signal('SIGCONT');
       await watch.return?.();
       await waitFor('the member to be one again', () => follows(member.url));
+    }
+  });
+
+  it('reads what others have written, though each watch takes a while to open', async () => {
+    const prefix = newPrefix();
+    const other = await openStore({ prefix });
+    const store = await openStore({
+      prefix,
+      async fetch(url, init) {
+        if (url.endsWith('/v3/watch'))
+          await sleep(SLOW_OPEN_MS, undefined, { signal: init.signal ?? undefined });
+        return fetch(url, init);
+      },
+    });
+    for (const name of ['a', 'b']) {
+      await other.mutate(name, put('1'));
+      assert.equal((await store.get(name))?.name, name);
     }
   });
 

@@ -214,7 +214,9 @@ export function createFollower(options: FollowerOptions): Follower {
       }
       endpoint = undefined;
       if (isClosed) return;
-      wait = mirror.progress.position > position ? MIN_PAUSE_MS : Math.min(MAX_PAUSE_MS, wait * 2);
+      // Who asks for another watch waits for it.
+      const isAtOnce = stream.signal.aborted || mirror.progress.position > position;
+      wait = isAtOnce ? MIN_PAUSE_MS : Math.min(MAX_PAUSE_MS, wait * 2);
       await pause(wait * (0.5 + Math.random() / 2));
     }
   }

@@ -31,7 +31,10 @@ const FOREIGN_ARRIVAL_MS = 2;
  * reads unanswered for 7 seconds. Writes still work, and the answer to one has the same information.
  */
 const READ_MS = 1000;
-/** The longest wait for the changes before the watch is started again, in milliseconds. */
+/**
+ * The longest wait for the changes before the watch is started again, in milliseconds. The next wait of the same
+ * call is twice as long: a member on a busy machine may take that long to open a watch.
+ */
 const STALLED_MS = 1000;
 
 export function createFreshness(setup: {
@@ -96,12 +99,13 @@ export function createFreshness(setup: {
     const synced = (await syncWhereRoom()) ?? revision;
     arrivalMs = FOREIGN_ARRIVAL_MS;
     // Earlier writes are reported earlier.
-    for (;;) {
-      if (await progress.reach(synced, Math.min(STALLED_MS, deadline - performance.now()))) return;
-      setup.onStalled();
-      if (performance.now() < deadline) continue;
-      throw new BrokerError('unavailable', 'The changes of the registry do not arrive from etcd');
+    for (let patienceMs = STALLED_MS; performance.now() < deadline; patienceMs *= 2) {
+      const leftMs = deadline - performance.now();
+      if (await progress.reach(synced, Math.min(patienceMs, leftMs))) return;
+      // One that was started again in this call may be about to open.
+      if (patienceMs === STALLED_MS || patienceMs < leftMs) setup.onStalled();
     }
+    throw new BrokerError('unavailable', 'The changes of the registry do not arrive from etcd');
   }
 
   return { fresh: singleFlight(catchUp), now };
