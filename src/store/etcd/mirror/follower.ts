@@ -214,7 +214,7 @@ export function createFollower(options: FollowerOptions): Follower {
       }
       endpoint = undefined;
       if (isClosed) return;
-      // Who asks for another watch waits for it.
+      // A reader that has asked for another watch waits for it.
       const isAtOnce = stream.signal.aborted || mirror.progress.position > position;
       wait = isAtOnce ? MIN_PAUSE_MS : Math.min(MAX_PAUSE_MS, wait * 2);
       await pause(wait * (0.5 + Math.random() / 2));
