@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { atEnd } from '../../support/cleanup.ts';
+import { isRunning } from '../../support/programs/is-running.ts';
 import { launchers } from '../../support/programs/programs.ts';
 import { killIfThere } from '../../support/teardown.ts';
 import { tempDir } from '../../support/temp.ts';
@@ -50,12 +51,12 @@ const ends: Readonly<Record<string, readonly string[]>> = {
   python: ['answers', 'prints', 'writes', 'throws'],
 };
 
-const noProc = process.platform === 'linux' ? false : 'looks into /proc';
+const noSignals = process.platform === 'win32' && 'kills brokers as POSIX does';
 
 for (const launcher of launchers) {
   describe(
     `the host of a broker that was killed, on ${launcher.name}`,
-    { skip: skipOf(launcher) || noProc, concurrency: 2 },
+    { skip: skipOf(launcher) || noSignals, concurrency: 2 },
     () => {
       for (const [language, all] of Object.entries(ends))
         for (const end of all)
@@ -80,13 +81,4 @@ for (const launcher of launchers) {
           );
     },
   );
-}
-
-/** Whether a process is there; one that nobody has waited for has ended. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
 }

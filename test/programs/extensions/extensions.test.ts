@@ -4,6 +4,7 @@ import https from 'node:https';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { launchers, type RunningBroker, type RunResult } from '../../support/programs/programs.ts';
+import { isRunning } from '../../support/programs/is-running.ts';
 import { waitFor } from '../../support/wait.ts';
 import { brokerWith, pythonSource, scriptSource, shellSource } from './extension-files.ts';
 import { skipOf } from '../support.ts';
@@ -270,14 +271,6 @@ for (const launcher of launchers) {
       );
     },
   );
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }
 
 interface RawAnswer {

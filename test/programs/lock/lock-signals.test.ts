@@ -6,10 +6,11 @@ import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BrokerClient } from '../../../src/client/client.ts';
 import { launchers, type RunningBroker, startBroker } from '../../support/programs/programs.ts';
+import { isRunning } from '../../support/programs/is-running.ts';
 import { killIfThere } from '../../support/teardown.ts';
 import { tempDir } from '../../support/temp.ts';
 import { waitFor } from '../../support/wait.ts';
-import { endOf, isRunning, noShell, startLock, untilNoneLeft, untilWritten } from './lock-support.ts';
+import { endOf, noShell, startLock, untilNoneLeft, untilWritten } from './lock-support.ts';
 import { connectTo, reference, type Running, skipOf } from '../support.ts';
 
 let broker: RunningBroker;

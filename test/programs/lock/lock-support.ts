@@ -40,12 +40,6 @@ export async function endOf({ child, stderr }: Running): Promise<number | NodeJS
   return child.exitCode ?? child.signalCode ?? 'SIGKILL';
 }
 
-/** Whether a process is there and has not ended; one that nobody has waited for has. */
-export function isRunning(pid: number): boolean {
-  const state = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout.trim();
-  return state !== '' && !state.startsWith('Z');
-}
-
 /** Every process whose command line has `mark` in it, with that command line. */
 export function processesWith(mark: string): string[] {
   const { stdout } = spawnSync('ps', ['-A', '-o', 'pid=,stat=,args='], { encoding: 'utf8' });

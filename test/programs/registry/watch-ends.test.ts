@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { BrokerClient } from '../../../src/client/client.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { isRunning } from '../../support/programs/is-running.ts';
 import {
   cleanEnv,
   type Launcher,
@@ -15,7 +16,7 @@ import {
 import { killIfThere } from '../../support/teardown.ts';
 import { tempDir } from '../../support/temp.ts';
 import { waitFor } from '../../support/wait.ts';
-import { endOf, isRunning, untilWritten } from '../lock/lock-support.ts';
+import { endOf, untilWritten } from '../lock/lock-support.ts';
 import { connectTo, freePort, reference, skipOf, type Running, follow, startClient } from '../support.ts';
 
 const isLinux = process.platform === 'linux';

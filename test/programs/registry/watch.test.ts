@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import path from 'node:path';
@@ -8,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BrokerClient } from '../../../src/client/client.ts';
 import type { BrokerError } from '../../../src/protocol/errors.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { isRunning } from '../../support/programs/is-running.ts';
 import { launchers, type RunningBroker, startBroker } from '../../support/programs/programs.ts';
 import { killIfThere } from '../../support/teardown.ts';
 import { tempDir } from '../../support/temp.ts';
@@ -265,10 +265,4 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
 /** What a program ended with, whatever still holds its output. */
 function endOf({ child }: Running): Promise<number | string> {
   return waitFor('the end', () => child.exitCode ?? child.signalCode ?? undefined, 30_000);
-}
-
-/** Whether a process is there and has not ended; one that nobody has waited for has. */
-function isRunning(pid: number): boolean {
-  const state = spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout.trim();
-  return state !== '' && !state.startsWith('Z');
 }

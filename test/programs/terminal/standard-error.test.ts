@@ -5,6 +5,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type BrokerClient, connect } from '../../../src/client/client.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { isRunning } from '../../support/programs/is-running.ts';
 import {
   cleanEnv,
   type Launcher,
@@ -84,12 +85,6 @@ function fill(fd: number): void {
   } catch (error) {
     assert.equal((error as NodeJS.ErrnoException).code, 'EAGAIN');
   }
-}
-
-/** Also for a child that nobody has asked after yet. */
-async function hasEnded(pid: number): Promise<boolean> {
-  const { stdout } = await run(['ps', '-o', 'stat=', '-p', String(pid)]);
-  return stdout === '' || stdout.startsWith('Z');
 }
 
 function makeFifo(): string {
@@ -279,7 +274,7 @@ describe('standard error never hurts the work', { skip: linux }, () => {
             });
           }
           process.kill(Number(pid), 'SIGTERM');
-          await waitFor('its end', () => hasEnded(Number(pid)));
+          await waitFor('its end', () => !isRunning(Number(pid)));
           terminal.stdin.write('\n');
           await running.ended;
           assert.doesNotMatch((await run(['ls', dir])).stdout, /lock/, 'a clean stop leaves no lock');

@@ -37,6 +37,12 @@ export interface ClientOptions extends RunOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/** What a broker ended with: its exit code, or the signal. */
+interface End {
+  readonly code: number | undefined;
+  readonly signal: NodeJS.Signals | undefined;
+}
+
 export interface RunningBroker {
   readonly dir: string;
   readonly configFile: string;
@@ -52,15 +58,12 @@ export interface RunningBroker {
   /** Runs a client command against it. */
   client(args: readonly string[], options?: ClientOptions): Promise<RunResult>;
   /** Its end, whatever ends it. */
-  readonly ended: Promise<{ code: number | undefined; signal: NodeJS.Signals | undefined }>;
+  readonly ended: Promise<End>;
   /**
    * Ends it with SIGTERM, or the given signal, and returns its exit code. It has 15 s for that, or the time
    * given.
    */
-  stop(
-    signal?: NodeJS.Signals,
-    patienceMs?: number,
-  ): Promise<{ code: number | undefined; signal: NodeJS.Signals | undefined }>;
+  stop(signal?: NodeJS.Signals, patienceMs?: number): Promise<End>;
   /** Ends it with SIGKILL. */
   kill(): Promise<void>;
 }
@@ -153,7 +156,7 @@ function overEtcd(file: string): Record<string, object> {
   return { _store: { driver: 'etcd', endpoints: endpoints.split(','), prefix: `${path.dirname(file)}/` } };
 }
 
-function endOf(child: ChildProcess): ReturnType<RunningBroker['stop']> {
+function endOf(child: ChildProcess): Promise<End> {
   return new Promise((resolve) => {
     child.once('error', () => resolve({ code: undefined, signal: undefined }));
     child.once('exit', (code, signal) => resolve({ code: code ?? undefined, signal: signal ?? undefined }));
