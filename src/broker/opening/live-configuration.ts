@@ -19,7 +19,8 @@ export interface LiveConfiguration {
   /**
    * Reads the layers again. Options that need a restart stay unchanged, and are named.
    * @param check rejects to leave everything unchanged.
-   * @throws BrokerError `invalid_config`, or the error of `check`; the old options stay valid then.
+   * @throws BrokerError `invalid_config`, or the error of `check`; the old options stay valid then. An edit that
+   * could be read stays in the file all the same.
    */
   reload(check: (next: Config) => Promise<void>): Promise<Reloaded>;
 }
@@ -51,16 +52,19 @@ export async function openLiveConfiguration({
 
   let hasExisted = loaded.document !== undefined;
 
+  /** A missing file has no options: its defaults, which ask for no key, are not what the user wrote. */
+  const isGone = ({ document }: LoadedConfiguration): boolean => document === undefined && hasExisted;
+
   async function look(): Promise<LoadedConfiguration> {
     const stamp = stampOf(file);
     const now = await loadConfiguration(file, options);
+    // The stamp and the options change together, whatever becomes of a reload: a rewriting of the file that
+    // knows the stamp alone would undo the edit.
     known = stamp;
+    if (!isGone(now)) ({ written } = now);
     if (now.document !== undefined) hasExisted = true;
     return now;
   }
-
-  /** A missing file has no options: its defaults, which ask for no key, are not what the user wrote. */
-  const isGone = ({ document }: LoadedConfiguration): boolean => document === undefined && hasExisted;
 
   return {
     get effective() {
@@ -74,10 +78,9 @@ export async function openLiveConfiguration({
       async keep() {
         // A removed file is not an edit: its options stay valid.
         if ([known, MISSING].includes(stampOf(file))) return;
-        const now = await look();
-        if (isGone(now)) return;
-        if (JSON.stringify(now.written) === JSON.stringify(written)) return;
-        ({ written } = now);
+        const former = written;
+        await look();
+        if (isSame(former, written)) return;
         log.info('the options in the file were edited; they are kept, and take effect after a reload', {
           file,
         });
@@ -109,7 +112,6 @@ export async function openLiveConfiguration({
         _store: before._store,
       };
       await check(next);
-      ({ written } = now);
       effective = next;
       const needRestart = [
         ...(api.listen_ip === ip ? [] : ['api.listen_ip']),

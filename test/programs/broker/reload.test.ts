@@ -128,6 +128,8 @@ describe('SIGHUP', { skip: noSignal }, () => {
         const again = await connectTo({ ...broker, fingerprint: second });
         assert.equal((await again.get('a')).data, 'b');
         assert.equal((await broker.stop()).code, 0);
+        // The stop rewrites the file: the edit is kept there, for the next start.
+        assert.equal(read(broker)['services']?.['_access_key'], 'not to be taken over');
       });
     });
   }

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import {
+  type LiveConfiguration,
+  openLiveConfiguration,
+} from '../../src/broker/opening/live-configuration.ts';
+import { BrokerError } from '../../src/protocol/errors.ts';
+import { silentLogger } from '../../src/protocol/logger.ts';
+import { tempDir } from '../support/temp.ts';
+
+const edit = (file: string, mine: string): void =>
+  writeFileSync(file, JSON.stringify({ mine: { text: mine } }));
+
+/** The options of a running broker whose file has been edited. */
+async function edited(): Promise<LiveConfiguration> {
+  const file = path.join(tempDir(), 'bpbroker.json');
+  edit(file, 'before');
+  const configuration = await openLiveConfiguration({ file, options: undefined, log: silentLogger });
+  edit(file, 'an edit that is longer');
+  return configuration;
+}
+
+const textOf = (options: unknown): unknown => (options as { mine: { text: string } }).mine.text;
+
+describe('edits of the file', () => {
+  it('a rewriting after a refused reload keeps the edit, and the old options stay valid', async () => {
+    const configuration = await edited();
+    await assert.rejects(
+      configuration.reload(() => Promise.reject(new BrokerError('invalid_config', 'a bad certificate'))),
+      /a bad certificate/,
+    );
+    await configuration.edits.keep();
+    configuration.edits.check();
+    assert.equal(textOf(configuration.written), 'an edit that is longer');
+    assert.equal(textOf(configuration.effective), 'before');
+  });
+
+  it('a rewriting while a reload is checked keeps the edit', async () => {
+    const configuration = await edited();
+    await configuration.reload(async () => {
+      await configuration.edits.keep();
+      configuration.edits.check();
+      assert.equal(textOf(configuration.written), 'an edit that is longer');
+    });
+    assert.equal(textOf(configuration.effective), 'an edit that is longer');
+  });
+});
