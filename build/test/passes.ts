@@ -22,6 +22,7 @@ const everyRuntime = [
   'test/api/openapi/openapi.test.ts',
   'test/api/safety.test.ts',
   'test/broker/health/health.test.ts',
+  'test/broker/listeners.test.ts',
   'test/broker/metrics/metrics.test.ts',
   'test/broker/self-signed.test.ts',
   'test/client/bounds.test.ts',

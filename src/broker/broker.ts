@@ -22,7 +22,7 @@ import { createMeasures } from '../api/metrics/measures.ts';
 import { createBrokerAudit } from './audit/broker-audit.ts';
 import { type Backups, startBackups } from './backups/backups.ts';
 import { createSelfQuery } from './health/checks/self-query.ts';
-import { type Certificate, loadCertificate } from './certificate.ts';
+import { loadCertificate } from './certificate.ts';
 import { closeToOthers } from './opening/file-permissions.ts';
 import { createCluster } from './cluster.ts';
 import { createCallKeys } from './call-keys.ts';
@@ -274,11 +274,16 @@ function compose(parts: Parts): Broker {
   const closeOnce = (): Promise<void> => (closed ??= close());
 
   async function reload(): Promise<void> {
-    let certificate: Certificate | undefined;
     let letFormerGo: (() => Promise<void>) | undefined;
     const { before, needRestart } = await configuration.reload(async (next) => {
-      certificate = await loadCertificate(next.api, parts.file, log, shared);
-      letFormerGo = await parts.trailLock.take(next._audit);
+      const certificate = await loadCertificate(next.api, parts.file, log, shared);
+      const isSameKey = isSame(configuration.effective['discover'], next['discover']);
+      const present = isSameKey ? discovery : discoveryOf(next);
+      // The ports come last: clients see their change, and any step before may refuse the options.
+      letFormerGo = await parts.trailLock.take(next._audit, async () =>
+        open?.renew({ certificate, discovery: present }),
+      );
+      discovery = present;
     });
     const now = configuration.effective;
     await closeToOthers(parts.file, configuration.written, log);
@@ -287,12 +292,10 @@ function compose(parts: Parts): Broker {
     // This comes before steps that can fail: the trail must be where its lock is.
     trail.configure(now._audit);
     await letFormerGo?.();
-    if (!isSame(before['discover'], now['discover'])) discovery = discoveryOf(now);
     if (!isSame(before._config, now._config)) {
       await backups.close();
       backups = backupsOf(now);
     }
-    if (certificate) await open?.renew({ certificate, discovery });
     health.checkSoon();
     for (const problem of optionWarnings(configuration)) log.warn(problem, { file: parts.file });
     if (needRestart.length > 0) {

@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { replaceFile } from '../config/atomic-write.ts';
 import type { Config } from '../config/schema.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
@@ -32,8 +33,8 @@ const FOR_EVER = Date.UTC(9999, 11, 31, 23, 59, 59);
  * Loads the certificate that the configuration names. Without one, the broker makes its own at the first
  * start, and keeps it beside `configFile` (contract, section 5). For a registry of several brokers, that
  * certificate is in the registry: a client that knows one broker then knows them all.
- * @throws BrokerError `invalid_config` when a file cannot be read, or certificate and key do not belong
- * together.
+ * @throws BrokerError `invalid_config` when a file cannot be read, certificate and key do not belong together,
+ * the chain is cut off, or TLS does not accept them.
  */
 export async function loadCertificate(
   api: Config['api'],
@@ -128,13 +129,45 @@ function isOriginalsDummy(file: string): boolean {
 function pair(cert: string, key: string, source: string): Certificate {
   try {
     const certificate = new X509Certificate(cert);
+    checkChain(cert);
     if (!certificate.checkPrivateKey(createPrivateKey(key)))
       throw new Error('its private key belongs to another certificate');
+    checkTls(cert, key);
     return { cert, key, fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase() };
   } catch (error) {
     throw new BrokerError('invalid_config', `Cannot use the certificate ${source}: ${messageOf(error)}`, {
       cause: error,
     });
+  }
+}
+
+const BEGIN = '-----BEGIN CERTIFICATE-----';
+const END = '-----END CERTIFICATE-----';
+
+/** Deno's TLS drops a certificate that is cut off, and presents one that nobody can read. */
+function checkChain(cert: string): void {
+  for (const [index, rest] of cert.split(BEGIN).slice(1).entries()) {
+    try {
+      if (!rest.includes(END)) throw new Error(`it has no line '${END}'`);
+      void new X509Certificate(BEGIN + rest);
+    } catch (error) {
+      throw new Error(
+        `certificate ${index + 1} in it is cut off or malformed (${messageOf(error)}); copy the whole chain again`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+/** What TLS refuses is refused before a port is closed for it: a key that is too small, for instance. */
+function checkTls(cert: string, key: string): void {
+  try {
+    createSecureContext({ cert, key, minVersion: 'TLSv1.2' });
+  } catch (error) {
+    throw new Error(
+      `TLS does not accept it (${messageOf(error)}); a P-256 key, or an RSA key of 2048 bits, is accepted everywhere`,
+      { cause: error },
+    );
   }
 }
 

@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/schema.ts';
 import { formatAddress } from '../protocol/addresses/address.ts';
-import { BrokerError } from '../protocol/errors.ts';
+import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
 import { reasonOf } from '../protocol/system-errors.ts';
 import { descriptorLimit, openDescriptors } from '../runtime/system/descriptors.ts';
@@ -42,7 +42,8 @@ export interface Listeners {
   readonly certificate: string;
   /**
    * Takes over another certificate and another discovery, on the same ports; requests in progress are
-   * finished.
+   * finished. Where one of them cannot be used, the former ones are opened again.
+   * @throws BrokerError `unavailable` when a port cannot be opened again.
    */
   renew(change: Renewal): Promise<void>;
   /** Why connections are refused now, or were within the last minute; undefined when none was. */
@@ -85,7 +86,7 @@ export async function listen(options: ListenOptions): Promise<Listeners> {
     options.discovery?.announce({ port: server.port, fingerprint: certificate.fingerprint });
     try {
       const responder = await respond(options, server.port);
-      return combine(options, { server, responder, certificate });
+      return combine(options, { server, responder, certificate }, server.port);
     } catch (error) {
       await server.close(0);
       if (options.api.listen_port !== 0 || attempt === PORT_ATTEMPTS) throw error;
@@ -99,29 +100,59 @@ interface Renewal {
   readonly discovery: KeyedDiscovery | undefined;
 }
 
+/** A part is undefined while it is closed: between two of them, and after one that could not be opened. */
 interface Doors {
-  server: HttpServer;
-  responder: Responder;
+  server: HttpServer | undefined;
+  responder: Responder | undefined;
   certificate: Certificate;
 }
 
 /** How long requests under an old certificate may take, in milliseconds. */
 const RENEW_GRACE_MS = 5000;
 
-function combine(options: ListenOptions, doors: Doors): Listeners {
+function combine(options: ListenOptions, opened: Doors, port: number): Listeners {
   const { listen_ip: listenIp } = options.api;
   const host = listenIp === '' || listenIp === '::' || listenIp === '0.0.0.0' ? ownAddress() : listenIp;
-  const { port } = doors.server;
+  const doors = { ...opened };
   const closing: Promise<void>[] = [];
   let { discovery } = options;
   /** The numbers of responders that have been closed. */
   let before = noStats;
+
+  async function answerBy(present: KeyedDiscovery | undefined, next: ListenOptions): Promise<void> {
+    if (doors.responder && present === discovery) return;
+    const former = doors.responder;
+    doors.responder = undefined;
+    await former?.close();
+    before = addStats(before, former?.stats() ?? noStats);
+    doors.responder = await respond(next, port);
+    discovery = present;
+  }
+
+  async function serveWith(certificate: Certificate, next: ListenOptions): Promise<void> {
+    const { cert, key } = doors.certificate;
+    if (doors.server && certificate.cert === cert && certificate.key === key) return;
+    if (doors.server) closing.push(doors.server.close(RENEW_GRACE_MS));
+    doors.server = undefined;
+    doors.server = await serveAgain(next, certificate);
+    doors.certificate = certificate;
+  }
+
+  /** Opens what differs, and what an earlier failure has left closed. */
+  async function change({ certificate, discovery: present }: Renewal): Promise<void> {
+    const next = { ...options, discovery: present, api: { ...options.api, listen_port: port } };
+    // Discovery first: it announces nothing before the server presents the certificate.
+    await answerBy(present, next);
+    await serveWith(certificate, next);
+    present?.announce({ port, fingerprint: certificate.fingerprint });
+  }
+
   return {
     get address() {
       return {
         url: `https://${formatAddress({ host, port })}`,
         port,
-        udpPort: doors.responder.port,
+        udpPort: port,
         fingerprint: doors.certificate.fingerprint,
         keyed: discovery !== undefined,
       };
@@ -129,30 +160,27 @@ function combine(options: ListenOptions, doors: Doors): Listeners {
     get certificate() {
       return doors.certificate.cert;
     },
-    async renew({ certificate, discovery: present }) {
-      const next = { ...options, discovery: present, api: { ...options.api, listen_port: port } };
-      if (certificate.cert !== doors.certificate.cert || certificate.key !== doors.certificate.key) {
-        closing.push(doors.server.close(RENEW_GRACE_MS));
-        doors.server = await serveAgain(next, certificate);
-        doors.certificate = certificate;
+    async renew(renewal) {
+      const former = { certificate: doors.certificate, discovery };
+      try {
+        await change(renewal);
+      } catch (error) {
+        await change(former).catch((again: unknown) =>
+          options.log.error('a port stays closed until the next reload', { error: messageOf(again) }),
+        );
+        throw error;
       }
-      present?.announce({ port, fingerprint: certificate.fingerprint });
-      if (present === discovery) return;
-      discovery = present;
-      await doors.responder.close();
-      before = addStats(before, doors.responder.stats());
-      doors.responder = await respond(next, port);
     },
     refusing() {
-      if (!doors.server.refusing()) return undefined;
+      if (!doors.server?.refusing()) return undefined;
       const limit = descriptorLimit();
       return `so many connections are open that more are refused, since the limit of open files is ${limit}: raise it (ulimit -n, LimitNOFILE= of the service)`;
     },
-    connections: () => doors.server.connections(),
-    discovered: () => addStats(before, doors.responder.stats()),
+    connections: () => doors.server?.connections(),
+    discovered: () => addStats(before, doors.responder?.stats() ?? noStats),
     async close(graceMs) {
-      await doors.responder.close();
-      await Promise.all([doors.server.close(graceMs), ...closing]);
+      await doors.responder?.close();
+      await Promise.all([doors.server?.close(graceMs), ...closing]);
     },
   };
 }

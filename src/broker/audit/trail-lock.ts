@@ -12,9 +12,11 @@ export interface TrailLock {
   /**
    * Reserves the file that a configuration names. The returned function releases the file that was reserved
    * before.
-   * @throws BrokerError `invalid_config` where another broker has it. The former file then remains reserved.
+   * @param confirm called once it is reserved; where it rejects, only the former file remains reserved.
+   * @throws BrokerError `invalid_config` where another broker has it, or the error of `confirm`. The former file
+   * then remains reserved.
    */
-  take(config: AuditConfig | undefined): Promise<() => Promise<void>>;
+  take(config: AuditConfig | undefined, confirm?: () => Promise<void>): Promise<() => Promise<void>>;
   release(): Promise<void>;
 }
 
@@ -43,10 +45,17 @@ export function createTrailLock(file: string, log: Logger): TrailLock {
   }
 
   return {
-    async take(config) {
+    async take(config, confirm = () => Promise.resolve()) {
       const trail = config?.to === 'file' ? trailPath(file, config) : undefined;
-      if (trail !== undefined && trail === held?.trail) return () => Promise.resolve();
-      const lock = trail === undefined ? undefined : await lockOn(trail);
+      const isHeld = trail !== undefined && trail === held?.trail;
+      const lock = trail === undefined || isHeld ? undefined : await lockOn(trail);
+      try {
+        await confirm();
+      } catch (error) {
+        await lock?.release();
+        throw error;
+      }
+      if (isHeld) return () => Promise.resolve();
       const former = held;
       held = trail !== undefined && lock ? { trail, lock } : undefined;
       return async () => await former?.lock.release();

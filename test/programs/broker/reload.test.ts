@@ -131,6 +131,32 @@ describe('SIGHUP', { skip: noSignal }, () => {
         // The stop rewrites the file: the edit is kept there, for the next start.
         assert.equal(read(broker)['services']?.['_access_key'], 'not to be taken over');
       });
+
+      it('a chain that is cut off changes nothing, and the former pair is taken over again', async () => {
+        const dir = tempDir();
+        const place = (name: string): string => path.join(dir, name);
+        const put = (cert: string, key: string): void => {
+          writeFileSync(place('c.pem'), cert);
+          writeFileSync(place('k.pem'), key, { mode: 0o600 });
+        };
+        const [former, next] = [await makeCertificate(), await makeCertificate()];
+        put(former.cert, former.key);
+        const config = { api: { ssl_cert: place('c.pem'), ssl_key: place('k.pem') } };
+        const broker = await startBroker(launcher, { config });
+        const old = await connectTo(broker);
+        await pinged(old);
+        for (const end of ['-----BEGIN CERTIFICATE-----\nAAAA', former.cert.slice(0, -10)]) {
+          put(next.cert + end, next.key);
+          await reload(broker, 'the options were not taken over; the old ones remain in force');
+          await pinged(old);
+          await pinged(await connectTo(broker));
+        }
+        assert.match(broker.stderr(), /certificate 2 in it is cut off or malformed/);
+        put(former.cert, former.key);
+        await reload(broker);
+        await pinged(await connectTo(broker));
+        assert.equal((await broker.stop()).code, 0);
+      });
     });
   }
 

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import type { Certificate } from '../../src/broker/certificate.ts';
+import type { KeyedDiscovery } from '../../src/broker/discovery/keyed-discovery.ts';
+import { checkListeners } from '../../src/broker/health/checks/listeners.ts';
+import { createSelfQuery } from '../../src/broker/health/checks/self-query.ts';
+import { type Listeners, listen } from '../../src/broker/listeners.ts';
+import { defaults } from '../../src/config/schema.ts';
+import { silentLogger } from '../../src/protocol/logger.ts';
+import { openUdp } from '../../src/runtime/network/udp.ts';
+import { makeCertificate } from '../support/network/certificate.ts';
+import { tempDir } from '../support/temp.ts';
+import { waitFor } from '../support/wait.ts';
+
+const host = '127.0.0.1';
+
+interface Opened extends AsyncDisposable {
+  readonly listeners: Listeners;
+  /** Rejects unless both ports answer, with the certificate of their address. */
+  answers(): Promise<void>;
+}
+
+async function open(): Promise<Opened> {
+  const selfQuery = createSelfQuery();
+  const listeners = await listen({
+    fetch: () => new Response('{}'),
+    api: { ...defaults.api, listen_ip: host, listen_port: 0 },
+    file: path.join(tempDir(), 'bpbroker.json'),
+    shared: undefined,
+    has: () => Promise.resolve(false),
+    discovery: undefined,
+    log: silentLogger,
+    isOwn: selfQuery.isOwn,
+  });
+  return {
+    listeners,
+    async answers() {
+      assert.deepEqual(await checkListeners(listeners.address, host, selfQuery), { ok: true });
+    },
+    [Symbol.asyncDispose]: () => listeners.close(0),
+  };
+}
+
+/** A certificate with which no runtime can serve. */
+async function unservable(): Promise<Certificate> {
+  const { cert, fingerprint } = await makeCertificate();
+  return {
+    cert,
+    fingerprint,
+    get key(): never {
+      throw new Error('no such key');
+    },
+  };
+}
+
+/** Discovery whose sockets cannot be opened. */
+const unusable: KeyedDiscovery = {
+  get form(): never {
+    throw new Error('no socket is left');
+  },
+  announce: () => undefined,
+  exchange: () => undefined,
+};
+
+async function ask(port: number): Promise<void> {
+  const socket = await openUdp({ family: 4, address: host, onMessage: () => undefined });
+  await socket.send(Buffer.from('no such name\n'), { address: host, port });
+  await socket.close();
+}
+
+describe('renew()', () => {
+  it('serves with the former certificate again when no server can be made with the new one', async () => {
+    await using opened = await open();
+    const { listeners } = opened;
+    const former = listeners.address;
+    const certificate = await unservable();
+    await assert.rejects(listeners.renew({ certificate, discovery: undefined }), /no such key/);
+    assert.deepEqual(listeners.address, former);
+    await opened.answers();
+    const next = await makeCertificate();
+    await listeners.renew({ certificate: next, discovery: undefined });
+    assert.equal(listeners.address.fingerprint, next.fingerprint);
+    await opened.answers();
+  });
+
+  it('changes neither port when discovery cannot be opened anew, and counts each datagram once', async () => {
+    await using opened = await open();
+    const { listeners } = opened;
+    const former = listeners.address;
+    await ask(former.udpPort);
+    await waitFor('the datagram', () => listeners.discovered().received === 1);
+    const certificate = await makeCertificate();
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      await assert.rejects(listeners.renew({ certificate, discovery: unusable }), /no socket is left/);
+      assert.deepEqual(listeners.address, former);
+      assert.equal(listeners.discovered().received, 1);
+      await opened.answers();
+    }
+  });
+});
