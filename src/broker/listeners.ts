@@ -81,12 +81,13 @@ const PORT_ATTEMPTS = 20;
  */
 export async function listen(options: ListenOptions): Promise<Listeners> {
   const certificate = await loadCertificate(options.api, options.file, options.log, options.shared);
+  const limits = connectionLimits();
   for (let attempt = 1; ; attempt++) {
-    const server = await serve(options, certificate);
+    const server = await serve(options, certificate, limits);
     options.discovery?.announce({ port: server.port, fingerprint: certificate.fingerprint });
     try {
       const responder = await respond(options, server.port);
-      return combine(options, { server, responder, certificate }, server.port);
+      return combine(options, { server, responder, certificate }, limits);
     } catch (error) {
       await server.close(0);
       if (options.api.listen_port !== 0 || attempt === PORT_ATTEMPTS) throw error;
@@ -107,14 +108,23 @@ interface Doors {
   certificate: Certificate;
 }
 
+/** The limits of a server, for its whole life and that of those after it. */
+type ConnectionLimits = Pick<ServeOptions, 'maxConnections' | 'otherDescriptors' | 'otherConnections'>;
+
 /** How long requests under an old certificate may take, in milliseconds. */
 const RENEW_GRACE_MS = 5000;
 
-function combine(options: ListenOptions, opened: Doors, port: number): Listeners {
+function combine(
+  options: ListenOptions,
+  opened: Doors & { readonly server: HttpServer },
+  limits: ConnectionLimits,
+): Listeners {
+  const { port } = opened.server;
   const { listen_ip: listenIp } = options.api;
   const host = listenIp === '' || listenIp === '::' || listenIp === '0.0.0.0' ? ownAddress() : listenIp;
-  const doors = { ...opened };
-  const closing: Promise<void>[] = [];
+  const doors: Doors = { ...opened };
+  /** The servers that finish their requests, with their ends. */
+  const ending = new Map<HttpServer, Promise<void>>();
   let { discovery } = options;
   /** The numbers of responders that have been closed. */
   let before = noStats;
@@ -129,12 +139,27 @@ function combine(options: ListenOptions, opened: Doors, port: number): Listeners
     discovery = present;
   }
 
+  function end(): void {
+    const { server } = doors;
+    if (!server) return;
+    doors.server = undefined;
+    ending.set(
+      server,
+      server.close(RENEW_GRACE_MS).finally(() => ending.delete(server)),
+    );
+  }
+
+  function otherConnections(): number {
+    let count = 0;
+    for (const server of ending.keys()) count += server.connections() ?? 0;
+    return count;
+  }
+
   async function serveWith(certificate: Certificate, next: ListenOptions): Promise<void> {
     const { cert, key } = doors.certificate;
     if (doors.server && certificate.cert === cert && certificate.key === key) return;
-    if (doors.server) closing.push(doors.server.close(RENEW_GRACE_MS));
-    doors.server = undefined;
-    doors.server = await serveAgain(next, certificate);
+    end();
+    doors.server = await serveAgain(next, certificate, { ...limits, otherConnections });
     doors.certificate = certificate;
   }
 
@@ -180,7 +205,7 @@ function combine(options: ListenOptions, opened: Doors, port: number): Listeners
     discovered: () => addStats(before, doors.responder?.stats() ?? noStats),
     async close(graceMs) {
       await doors.responder?.close();
-      await Promise.all([doors.server?.close(graceMs), ...closing]);
+      await Promise.all([doors.server?.close(graceMs), ...ending.values()]);
     },
   };
 }
@@ -189,10 +214,14 @@ const SERVE_ATTEMPTS = 40;
 const SERVE_PAUSE_MS = 50;
 
 /** The port is ours, but the system may take a moment to release it. */
-async function serveAgain(options: ListenOptions, certificate: Certificate): Promise<HttpServer> {
+async function serveAgain(
+  options: ListenOptions,
+  certificate: Certificate,
+  limits: ConnectionLimits,
+): Promise<HttpServer> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await serve(options, certificate);
+      return await serve(options, certificate, limits);
     } catch (error) {
       if (attempt === SERVE_ATTEMPTS) throw error;
       await sleep(SERVE_PAUSE_MS);
@@ -206,13 +235,22 @@ const MAX_RESERVE = 1024;
 /** The number of connections that are accepted in any case. */
 const MIN_CONNECTIONS = 8;
 
-/** The most open connections of a process that may have `limit` open files and has `open` of them already. */
-function connectionLimit(limit: number, open: number): number {
+/**
+ * The limits of a process that has no connections yet: what is open later may be connections, which a server after
+ * a reload must not subtract.
+ */
+function connectionLimits(): ConnectionLimits {
+  const limit = descriptorLimit();
+  const open = openDescriptors();
   const reserve = Math.min(Math.max(MIN_RESERVE, Math.floor(limit / 8)), MAX_RESERVE);
-  return Math.max(MIN_CONNECTIONS, limit - open - reserve);
+  return { maxConnections: Math.max(MIN_CONNECTIONS, limit - open - reserve), otherDescriptors: open };
 }
 
-async function serve({ fetch, api }: ListenOptions, { cert, key }: Certificate): Promise<HttpServer> {
+async function serve(
+  { fetch, api }: ListenOptions,
+  { cert, key }: Certificate,
+  limits: ConnectionLimits,
+): Promise<HttpServer> {
   try {
     return await runtime.serve({
       hostname: api.listen_ip,
@@ -222,7 +260,7 @@ async function serve({ fetch, api }: ListenOptions, { cert, key }: Certificate):
       maxBodyBytes: MAX_BODY_BYTES,
       headersTimeoutMs: 10_000,
       requestTimeoutMs: 30_000,
-      maxConnections: connectionLimit(descriptorLimit(), openDescriptors()),
+      ...limits,
       fetch,
     });
   } catch (error) {

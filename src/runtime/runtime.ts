@@ -137,6 +137,16 @@ export interface ServeOptions {
   readonly unreadTimeoutMs?: number;
   /** The most open connections; more are refused. Default: no limit. */
   readonly maxConnections?: number;
+  /**
+   * The number of connections that count towards that limit besides: those of servers that are ending on the same
+   * port. Default: none.
+   */
+  readonly otherConnections?: () => number;
+  /**
+   * The number of the process's descriptors that are no connections. A runtime that counts descriptors in place of
+   * connections includes those of servers that are ending by itself. Default: as many as are open now.
+   */
+  readonly otherDescriptors?: number;
   fetch(request: Request, connection: ConnectionInfo): Response | Promise<Response>;
 }
 
@@ -150,7 +160,8 @@ export interface HttpServer {
   refusing(): boolean;
   /**
    * The number of open connections; undefined where the runtime does not say. Bun computes it from
-   * descriptors, so it includes everything else that the process has opened since it began to listen.
+   * descriptors, so it includes everything beyond `otherDescriptors`: also connections of
+   * a server that is ending.
    */
   connections(): number | undefined;
   /**

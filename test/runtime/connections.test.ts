@@ -227,4 +227,16 @@ describe(`connections of a server on ${runtime.name}`, () => {
       return Buffer.isBuffer(bytes) && bytes.toString('latin1', 9, 12) === '200';
     });
   });
+
+  it('row "connections": those of a server that is ending count too', async () => {
+    const server = await serve({
+      maxConnections: 100,
+      otherConnections: () => 100,
+      otherDescriptors: openDescriptors() - 100,
+    });
+    await waitFor('a refusal', async () => {
+      (await tcp(server.port).catch(() => undefined))?.destroy();
+      return server.refusing();
+    });
+  });
 });

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { describe, it } from 'node:test';
 import tls, { type TLSSocket } from 'node:tls';
+import { ownCertificateFiles } from '../../src/broker/certificate.ts';
 import type { BrokerError } from '../../src/protocol/errors.ts';
 import { connectTo, skipOf } from '../programs/support.ts';
 import { launchers, startBroker } from '../support/programs/programs.ts';
+import { makeCertificate } from '../support/network/certificate.ts';
 import { connectRaw, sendRaw } from '../support/network/raw.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -65,6 +67,41 @@ for (const launcher of launchers) {
       const client = await connectTo(broker, { retryForMs: 10_000 });
       await client.replace('later', 'x');
       client.close();
+      assert.equal((await broker.stop()).code, 0);
+    });
+
+    it('row "connections": a certificate that was renewed under load leaves the limit as it was', async () => {
+      const limited = ['sh', '-c', 'ulimit -n 256; exec "$@"', 'sh', ...launcher.bpbroker];
+      const broker = await startBroker({ ...launcher, bpbroker: limited });
+      const poll = (): Promise<{ readonly socket: TLSSocket; readonly text: () => string }> =>
+        new Promise((resolve) => {
+          const options = { port: broker.port, host: '127.0.0.1', rejectUnauthorized: false };
+          let text = '';
+          const poller = { socket: tls.connect(options), text: () => text };
+          poller.socket.write('GET /services/Get?name=later&wait=60s HTTP/1.1\r\nHost: x\r\n\r\n');
+          poller.socket.on('data', (part: Buffer) => (text += part.toString('latin1')));
+          poller.socket.on('error', () => undefined);
+          poller.socket.once('secureConnect', () => resolve(poller));
+          poller.socket.once('close', () => resolve(poller));
+        });
+      const former = await Promise.all(Array.from({ length: 120 }, poll));
+      const { cert, key, fingerprint } = await makeCertificate();
+      const { certFile, keyFile } = ownCertificateFiles(broker.configFile);
+      writeFileSync(keyFile, key, { mode: 0o600 });
+      writeFileSync(certFile, cert);
+      process.kill(broker.pid, 'SIGHUP');
+      await waitFor('the former polls to end', () => former.every(({ socket }) => socket.closed), 20_000);
+      const later = await Promise.all(Array.from({ length: 150 }, poll));
+      const client = await connectTo(
+        { ...broker, fingerprint: `sha256:${fingerprint}` },
+        { retryForMs: 10_000 },
+      );
+      await client.replace('later', 'x');
+      client.close();
+      await waitFor('all answers', () => later.every(({ socket, text }) => socket.closed || text() !== ''));
+      const taken = later.filter(({ text }) => text().startsWith('HTTP/1.1 200 '));
+      assert.equal(taken.length, 150);
+      for (const { socket } of later) socket.destroy();
       assert.equal((await broker.stop()).code, 0);
     });
 

@@ -23,9 +23,8 @@ const QUIET_MS = 50;
  * before that.
  */
 export function serveBun(options: ServeOptions): HttpServer {
-  const { maxConnections: max = Infinity } = options;
+  const { maxConnections: max = Infinity, otherDescriptors: base = openDescriptors() } = options;
   const refusals = createRefusals();
-  const base = openDescriptors();
   let listening: Server | undefined = listen(options, tooMany);
   const { port = options.port, hostname = options.hostname } = listening;
   /** Servers that no longer listen but have requests to answer. */

@@ -21,8 +21,8 @@ export interface Connections {
 }
 
 export interface ConnectionLimits {
-  /** The most open connections; one more is closed at once. */
-  readonly max: number;
+  /** The most open connections at present; one more is closed at once. */
+  readonly max: () => number;
   /**
    * The longest time of a connection for its handshake, and then for the headers of its first request, in
    * milliseconds.
@@ -57,7 +57,7 @@ export function watchConnections(server: https.Server, limits: ConnectionLimits)
   const secure = new Map<TLSSocket, Sending>();
 
   server.on('connection', (socket: Socket) => {
-    if (raw.size >= limits.max) {
+    if (raw.size >= limits.max()) {
       socket.destroy();
       limits.onRefused();
       return;

@@ -56,9 +56,10 @@ export async function serveNode(
       return listener(incoming, outgoing);
     }),
   );
-  const { maxConnections: max = Infinity } = options;
+  const { maxConnections: max = Infinity, otherConnections = () => 0 } = options;
+  const present = (): number => max - otherConnections();
   const connections = watchConnections(server, {
-    max,
+    max: present,
     headersTimeoutMs: options.headersTimeoutMs,
     unreadTimeoutMs: options.unreadTimeoutMs ?? UNREAD_TIMEOUT_MS,
     onRefused() {
@@ -74,7 +75,7 @@ export async function serveNode(
   const reviving = acceptDies ? setInterval(revive, REVIVE_MS).unref() : undefined;
 
   function revive(): void {
-    if (!acceptMayBeDead || connections.count >= max * 0.9) return;
+    if (!acceptMayBeDead || connections.count >= present() * 0.9) return;
     acceptMayBeDead = false;
     server.close();
     // If another program has taken the port meanwhile, the broker's self-check reports it.
