@@ -115,9 +115,11 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
   let closing: Promise<void> | undefined;
   /** Rejects where the registry cannot be opened, and another attempt would not help. */
   const refused = deferred<never>();
-  refused.promise.catch(() => undefined);
   const underWay = new Set<Promise<unknown>>();
   const opened = open();
+  // One for all calls: what each of them attaches to it is let go once the registry is open.
+  const outcome = Promise.race([opened.then(() => true), refused.promise]);
+  outcome.catch(() => undefined);
 
   async function open(): Promise<void> {
     for (;;) {
@@ -145,9 +147,8 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     if (closing) throw closedError();
     if (isOpen) return;
     if (problem?.code === 'invalid_config') throw problem;
-    const opening = opened.then(() => true);
     // The reason of the failure is known a moment later.
-    if (await resolveWithin(timeoutMs + RETRY_MS, Promise.race([opening, refused.promise]))) return;
+    if (await resolveWithin(timeoutMs + RETRY_MS, outcome)) return;
     throw (
       problem ??
       new BrokerError('unavailable', `the registry could not be read from etcd within ${timeoutMs} ms`)
