@@ -81,7 +81,7 @@ function toResponse(
   if (whole) return new Response(body, { status, headers });
   // Tells reverse proxies to pass events on at once.
   headers['x-accel-buffering'] = 'no';
-  const stream = streamOf(body, delivery);
+  const stream = streamOf(body, delivery, log);
   try {
     return new Response(stream, { status, headers });
   } catch (error) {
@@ -103,6 +103,7 @@ const SLICE = 16 * 1024;
 function streamOf(
   parts: AsyncIterable<string | Uint8Array>,
   delivery: Delivery | undefined,
+  log: Logger,
 ): ReadableStream<Uint8Array> {
   const iterator = parts[Symbol.asyncIterator]();
   const encoder = new TextEncoder();
@@ -116,8 +117,19 @@ function streamOf(
     // first limit ends it.
     clearTimeout(unread);
     unread = setTimeout(() => {
-      if (!delivery?.connection.drop()) controller.error(new Error('The client does not read the answer'));
+      if (!delivery?.connection.drop()) giveUp(controller);
     }, UNREAD_TIMEOUT_MS);
+  }
+
+  /** A stream that has failed is never cancelled, so its parts are ended here. */
+  function giveUp(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    controller.error(new Error('The client does not read the answer'));
+    delivery?.onEnd();
+    logFailure(end(), log);
+  }
+
+  async function end(): Promise<void> {
+    await iterator.return?.();
   }
 
   return new ReadableStream({
@@ -142,10 +154,10 @@ function streamOf(
         throw error;
       }
     },
-    async cancel() {
+    cancel() {
       clearTimeout(unread);
       delivery?.onEnd();
-      await iterator.return?.();
+      return end();
     },
   });
 }
