@@ -141,3 +141,63 @@ describe('the parameters of a method', () => {
     assert.deepEqual([answer.status, await answer.json()], [200, 'Hello, Ada']);
   });
 });
+
+describe('the parameters of a request that may wait', () => {
+  const long = 'x'.repeat(513);
+  const rows: Readonly<Record<string, readonly [method: string, params: object, message: string]>> = {
+    'the prefix of a watch': [
+      'Watch',
+      { prefix: long },
+      "'prefix': expected at most 512 bytes, as names have, not 513",
+    ],
+    'the prefix of a list': [
+      'List',
+      { prefix: 'é'.repeat(257), wait: 0 },
+      "'prefix': expected at most 512 bytes, as names have, not 514",
+    ],
+    'the name after which a list begins': [
+      'List',
+      { after: long },
+      "'after': expected at most 512 bytes, as names have, not 513",
+    ],
+    'the prefix of a deletion': [
+      'Delete',
+      { prefix: long },
+      "'prefix': expected at most 512 bytes, as names have, not 513",
+    ],
+    'the name after which a deletion begins': [
+      'Delete',
+      { prefix: 'x', after: long },
+      "'after': expected at most 512 bytes, as names have, not 513",
+    ],
+    'a duration': [
+      'Get',
+      { name: 'x', wait: '0'.repeat(65) },
+      "'wait': expected at most 64 characters, not 65",
+    ],
+    'an access key': [
+      'Watch',
+      { access_key: 'x'.repeat(16_385) },
+      "'access_key': expected at most 16384 characters, not 16385",
+    ],
+  };
+  const ask = async (method: string, params: object): Promise<Response> =>
+    await createApp({ store: memoryStore() }).request(`/services/${method}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(params),
+    });
+  for (const [what, [method, params, message]] of Object.entries(rows)) {
+    it(`are small, since they are kept until its end: ${what}`, async () => {
+      const response = await ask(method, params);
+      const text = response.status === 200 ? 'taken' : await response.text();
+      await response.body?.cancel().catch(() => undefined);
+      assert.deepEqual([response.status, text.includes(`Invalid parameter ${message}`)], [400, true], text);
+    });
+  }
+
+  it('may be as long as the longest name', async () => {
+    const response = await ask('List', { prefix: long.slice(1), after: long.slice(1) });
+    assert.equal(response.status, 200);
+  });
+});

@@ -69,7 +69,7 @@ const docs: Readonly<Record<string, ParameterDoc>> = {
     text: { minLength: 1, maxLength: MAX_NAME_BYTES, pattern: '^[^_]' },
   },
   lock_revision: { description: 'With `lock`: the revision of its entry', number: whole },
-  prefix: { description: 'Only names that begin with this' },
+  prefix: { description: 'Only names that begin with this', text: { maxLength: MAX_NAME_BYTES } },
   limit: {
     description: `Most entries on a page; default ${MAX_PAGE}`,
     number: { type: 'integer', minimum: 1, maximum: MAX_PAGE },
@@ -78,14 +78,20 @@ const docs: Readonly<Record<string, ParameterDoc>> = {
   entries: { description: 'Whether the answer has the entries, and not their count alone; default true' },
 };
 /** In a list, `after` is a name; in a watch, a revision. */
-const listDocs = { ...docs, after: { description: 'The `next` of the page before' } };
+const listDocs = {
+  ...docs,
+  after: { description: 'The `next` of the page before', text: { maxLength: MAX_NAME_BYTES } },
+};
 const deleteDocs = {
   ...docs,
   prefix: {
     description: `Instead of the name: all entries whose names begin with this, ${MAX_PAGE} of them in one request`,
-    text: { minLength: 1 },
+    text: { minLength: 1, maxLength: MAX_NAME_BYTES },
   },
-  after: { description: 'With the prefix: the `next` of the answer before' },
+  after: {
+    description: 'With the prefix: the `next` of the answer before',
+    text: { maxLength: MAX_NAME_BYTES },
+  },
 };
 const watchDocs = { ...docs, after: { description: 'Begin after this revision', number: whole } };
 

@@ -16,6 +16,9 @@ import type { ConnectionInfo } from '../../protocol/connection.ts';
  */
 export const MAX_BODY_BYTES: number = (1024 + 64) * 1024;
 
+/** The longest access key among the parameters, in characters: in a header, 16 KiB are the limit too. */
+const MAX_KEY_LENGTH = 16 * 1024;
+
 /** The longest body that is expected together with its headers, or right after them. */
 const SHORT_BODY_BYTES = 16 * 1024;
 
@@ -53,11 +56,16 @@ function readWithBody(request: Request, connection: ConnectionInfo, query: numbe
 
 function separateKey(params: Record<string, unknown>, request: Request): Parameters {
   if (!Object.hasOwn(params, 'access_key')) return { params, key: () => bearer(request) };
-  const { access_key: inParams, ...rest } = params;
-  return {
-    params: rest,
-    key: () => bearer(request) ?? (typeof inParams === 'string' ? inParams : undefined),
-  };
+  const { access_key: given, ...rest } = params;
+  const inParams = typeof given === 'string' ? given : undefined;
+  // The key is kept for as long as the request waits.
+  if (inParams !== undefined && inParams.length > MAX_KEY_LENGTH) {
+    throw new BrokerError(
+      'invalid_request',
+      `Invalid parameter 'access_key': expected at most ${MAX_KEY_LENGTH} characters, not ${inParams.length}`,
+    );
+  }
+  return { params: rest, key: () => bearer(request) ?? inParams };
 }
 
 function parseBody(text: string, contentType: string): Record<string, unknown> {

@@ -51,6 +51,7 @@ function rank(unit: number): number {
   return unit <= 0xdfff ? unit + 0x10000 : unit;
 }
 
-function byteLength(text: string): number {
+/** The length of a text in bytes of UTF-8. */
+export function byteLength(text: string): number {
   return asciiOnly.test(text) ? text.length : Buffer.byteLength(text);
 }

@@ -2,10 +2,12 @@ import * as v from 'valibot';
 import { MIN_TTL_MS, parseDuration } from '../formats/duration.ts';
 import { messageOf } from '../errors.ts';
 import { MAX_UNSET, type MemberPath, parseMember } from './member-paths.ts';
-import { nameProblem } from './names.ts';
+import { byteLength, MAX_NAME_BYTES, nameProblem } from './names.ts';
 
 /** The longest wait of one request, in milliseconds; a client that wants to wait longer asks again. */
 export const MAX_WAIT_MS = 60_000;
+/** The longest text of a duration, in characters. */
+const MAX_DURATION_TEXT = 64;
 /** The most entries in one page of a list. */
 export const MAX_PAGE = 1000;
 /** The most bytes of entries in one page of a list, unless a single entry is longer. */
@@ -104,8 +106,14 @@ const flag = v.pipe(
   v.union([v.boolean(), v.picklist(['true', 'false', '1', '0', ''])], 'expected true or false'),
   v.transform((value) => value === true || value === 'true' || value === '1'),
 );
+// A request keeps its parameters for as long as it waits, and a watch for as long as it is open. So none of them,
+// except data, may be as long as a body.
 const duration = v.pipe(
   v.union([v.number(), v.string()], 'expected seconds, or a duration such as 500ms, 3s or 1m'),
+  v.check(
+    (value) => typeof value === 'number' || value.length <= MAX_DURATION_TEXT,
+    ({ input }) => `expected at most ${MAX_DURATION_TEXT} characters, not ${String(input).length}`,
+  ),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
     try {
       return parseDuration(dataset.value, 'duration', 'invalid_request');
@@ -127,7 +135,14 @@ const wait = v.optional(
     v.transform((ms) => Math.min(ms, MAX_WAIT_MS)),
   ),
 );
-const prefix = v.string('expected a string');
+// Nothing longer is a beginning of a name, or the name that ends a page.
+const partOfName = v.pipe(
+  v.string('expected a string'),
+  v.check(
+    (text) => byteLength(text) <= MAX_NAME_BYTES,
+    ({ input }) => `expected at most ${MAX_NAME_BYTES} bytes, as names have, not ${byteLength(input)}`,
+  ),
+);
 const ticket = v.pipe(v.string('expected a string'), v.maxLength(64, 'expected at most 64 characters'));
 const lock = { lock: v.optional(name), lock_revision: v.optional(wholeNumber) };
 const member = v.pipe(
@@ -196,17 +211,17 @@ export const params: {
   Delete: v.strictObject({
     name: v.optional(name),
     prefix: v.optional(
-      v.pipe(prefix, v.nonEmpty("expected a prefix that is not empty: '' would be every entry")),
+      v.pipe(partOfName, v.nonEmpty("expected a prefix that is not empty: '' would be every entry")),
     ),
-    after: v.optional(v.string('expected a string')),
+    after: v.optional(partOfName),
     if_revision: v.optional(wholeNumber),
     ...lock,
   }),
   Renew: v.strictObject({ name, if_revision: v.optional(wholeNumber) }),
   Get: v.strictObject({ name, wait }),
   List: v.strictObject({
-    prefix: v.optional(prefix),
-    after: v.optional(v.string('expected a string')),
+    prefix: v.optional(partOfName),
+    after: v.optional(partOfName),
     limit: v.optional(
       v.pipe(
         wholeNumber,
@@ -220,7 +235,7 @@ export const params: {
   }),
   Watch: v.strictObject({
     name: v.optional(name),
-    prefix: v.optional(prefix),
+    prefix: v.optional(partOfName),
     after: v.optional(wholeNumber),
   }),
 };
