@@ -52,8 +52,9 @@ export function createExtensions(options: ExtensionsOptions): Extensions {
   let closed = false;
 
   const load = async (name: string): Promise<LoadedExtension | undefined> => {
-    const config = modules[name] ?? {};
     const extension = await findExtension(options.dir, name, looks);
+    // Read only now: a reload may have come meanwhile.
+    const config = modules[name] ?? {};
     const present = loaded.get(name);
     if (
       present &&
