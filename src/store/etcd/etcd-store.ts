@@ -132,6 +132,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
           throw new BrokerError('unavailable', follower.problem ?? 'the registry is still being read');
         }
         await freshness.fresh();
+        if (closing) return;
         health = createHealth({ gateway, freshness, follower, log });
         isOpen = true;
         return;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type EtcdStore, etcdStore } from '../../../src/store/etcd/etcd-store.ts';
 import type { Mutation, MutationResult, WatchItem } from '../../../src/store/store.ts';
 import { type EtcdCluster, startEtcd } from '../../support/registry/etcd.ts';
@@ -61,6 +62,21 @@ describe('several stores over one registry in etcd', { skip, timeout: 120_000 },
     const counted = await Promise.all(Array.from({ length: 90 }, (_, i) => at(i).mutate('n', increment)));
     assert.equal((await at(0).get('n'))?.data['n'], 90);
     assert.equal(new Set(counted.map(({ revision }) => revision)).size, 90);
+  });
+
+  it('ask nothing any more once one is closed, also while it was being opened', async () => {
+    let asked = 0;
+    const counting = interceptedFetch((_path, _body, pass) => {
+      asked += 1;
+      return pass();
+    });
+    const store = etcdStore({ endpoints: cluster.endpoints, prefix: newPrefix(), fetch: counting });
+    await waitFor('a first request', () => asked > 0);
+    await store.close();
+    const atClose = asked;
+    // Checks come each second.
+    await sleep(2500);
+    assert.equal(asked, atClose);
   });
 
   it('tell a deletion from the end of a lifetime, each to all', async () => {
