@@ -122,7 +122,7 @@ export function createEntryPanel({ api, place, find, now, announce }: EntryPanel
       event.preventDefault();
       if (save.ariaDisabled === 'true') return;
       const params = {
-        data: data.value,
+        data: entry ? edited(editText(entry.data), data.value) : data.value,
         ...(ttl.value.trim() === '' ? {} : { ttl: ttl.value.trim() }),
       };
       problem.textContent = '';
@@ -194,6 +194,13 @@ interface WriteParams {
 /** The write that restores an entry. */
 function before({ name, data, ttl }: PageEntry): Record<string, unknown> {
   return { name, data, ...(ttl === undefined ? {} : { ttl }) };
+}
+
+/** Edited text with the line ends of the original: those of a text area are LF alone. */
+function edited(original: string, value: string): string {
+  if (value === original.replaceAll(/\r\n?/g, '\n')) return original;
+  const isAllCrlf = original.includes('\r\n') && !/[\r\n]/.test(original.replaceAll('\r\n', ''));
+  return isAllCrlf ? value.replaceAll('\n', '\r\n') : value;
 }
 
 function editText(data: unknown): string {

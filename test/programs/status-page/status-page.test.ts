@@ -235,6 +235,24 @@ for (const launcher of tried) {
       await page.close();
     });
 
+    it('keeps the line ends of a text, whatever of it is edited', async () => {
+      const page = await open();
+      await live(page);
+      await service('register', '--name', 'lines', '--data', 'a\r\nb\rc');
+      const saved = async (field: string, text: string): Promise<string> => {
+        await row(page, 'lines').click();
+        await page.getByRole('button', { name: 'Edit' }).click();
+        await page.locator(field).fill(text);
+        await page.getByRole('button', { name: 'Save' }).click();
+        await page.getByRole('button', { name: 'Edit' }).waitFor();
+        return (await broker.client(['service', 'get', '--name', 'lines'])).stdout;
+      };
+      assert.equal(await saved('#form-ttl', '60s'), 'a\r\nb\rc\n');
+      await service('replace', '--name', 'lines', '--data', 'a\r\nb');
+      assert.equal(await saved('#form-data', 'a\nb\nc'), 'a\r\nb\r\nc\n');
+      await page.close();
+    });
+
     it('shows a refusal beside the form, and keeps what was typed', async () => {
       const page = await open();
       await live(page);
