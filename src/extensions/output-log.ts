@@ -11,11 +11,18 @@ const LINE_LENGTH = 4096;
 /** The bytes of the end that are kept for an error message. */
 const TAIL_BYTES = 4096;
 
-/** Writes the output of an extension to the log, line by line, up to a limit for each call. */
+type Level = 'debug' | 'info' | 'warn' | 'error';
+
+/**
+ * Writes to the log what an extension prints, line by line, and what it logs itself. Both together are limited for
+ * each call; what comes after a call counts towards it.
+ */
 export interface OutputLog {
   /** Begins a call: the limit starts again, and the lines name its request. */
   begin(request: string): void;
   write(bytes: Uint8Array): void;
+  /** Writes a line that the extension logs itself. */
+  log(level: Level, text: string): void;
   /** The end of the output, for an error message. */
   tail(): string;
   /** Writes a last line that has no end. */
@@ -32,12 +39,16 @@ export function createOutputLog(name: string, log: Logger): OutputLog {
 
   const isFull = (): boolean => bytesLeft <= 0 || linesLeft <= 0;
 
-  const writeLine = (text: string): void => {
-    if (text === '' || isFull()) return;
-    bytesLeft -= text.length;
+  const add = (level: Level, message: string, text: string): void => {
+    if (isFull()) return;
+    const line = text.slice(0, LINE_LENGTH);
+    bytesLeft -= line.length;
     linesLeft -= 1;
-    log.info('extension output', { extension: name, text: text.slice(0, LINE_LENGTH), request });
+    log[level](message, { extension: name, text: line, request });
     if (isFull()) log.warn('extension prints too much; the rest is left out', { extension: name, request });
+  };
+  const writeLine = (text: string): void => {
+    if (text !== '') add('info', 'extension output', text);
   };
 
   return {
@@ -48,9 +59,10 @@ export function createOutputLog(name: string, log: Logger): OutputLog {
       end = new Uint8Array();
     },
     write(bytes) {
-      end = Buffer.concat([end, bytes]).subarray(-TAIL_BYTES);
+      end = Buffer.concat([end, bytes.subarray(-TAIL_BYTES)]).subarray(-TAIL_BYTES);
       if (isFull()) return;
-      const lines = (rest + decoder.decode(bytes, { stream: true })).split(/\r?\n/, linesLeft + 1);
+      // Empty lines are not written, so they must not use up the limit. One more may be before the first line.
+      const lines = (rest + decoder.decode(bytes, { stream: true })).split(/(?:\r?\n)+/, linesLeft + 2);
       rest = lines.pop() ?? '';
       for (const text of lines) writeLine(text);
       // A line without an end must not grow forever.
@@ -59,6 +71,7 @@ export function createOutputLog(name: string, log: Logger): OutputLog {
         rest = '';
       }
     },
+    log: (level, text) => add(level, 'extension log', text),
     tail: () => new TextDecoder().decode(end).trim(),
     flush() {
       writeLine(rest);

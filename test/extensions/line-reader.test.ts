@@ -39,6 +39,16 @@ describe('createLineReader()', () => {
     }
   });
 
+  it('hands on all lines before the next frame at once, so that short ones cost no more than long ones', () => {
+    const { read, seen } = reader();
+    const many = '\n'.repeat(500);
+    read(`${many}a\nb\n${MARK}{"type":"ready"}\n${many}${MARK}{"type":"ready"}\n${many}half`);
+    const frame = 'frame {"type":"ready"}';
+    assert.deepEqual(seen, [`text ${many}a\nb\n`, frame, `text ${many}`, frame, `text ${many}`]);
+    read(' of it\nand\nmore\n');
+    assert.deepEqual(seen.slice(5), ['text half of it\n', 'text and\nmore\n']);
+  });
+
   it('finds a frame behind text that was printed without a newline', () => {
     const { read, seen } = reader();
     read(`no newline${MARK}{"type":"ready"}\n`);

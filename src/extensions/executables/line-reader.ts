@@ -2,7 +2,7 @@ import { type FromHost, parseFrame } from '../../protocol/messages/extension-fra
 
 export interface LineReaderOptions {
   onFrame(frame: FromHost): void;
-  /** Called with the extension's own output between the frames. */
+  /** Called with the extension's own output between the frames: any number of lines at once, as they came. */
   onText(bytes: Uint8Array): void;
   /** A line with the mark is not a frame, so its message is lost. */
   onBroken(): void;
@@ -35,6 +35,12 @@ export function createLineReader(
     return bytes;
   };
 
+  const keep = (bytes: Buffer): void => {
+    waiting.push(bytes);
+    size += bytes.length;
+    if (size > maxBytes) onOverflow(takeWaiting());
+  };
+
   const takeLine = (line: Buffer): void => {
     // Text without a newline may be before the mark.
     const at = line.indexOf(begin);
@@ -48,17 +54,26 @@ export function createLineReader(
   return {
     read(bytes) {
       let from = 0;
-      for (;;) {
-        const end = bytes.indexOf(NEWLINE, from);
-        if (end === -1) break;
-        const part = bytes.subarray(from, end + 1);
-        takeLine(waiting.length === 0 ? part : Buffer.concat([takeWaiting(), part]));
+      if (waiting.length > 0) {
+        const end = bytes.indexOf(NEWLINE);
+        if (end === -1) return keep(bytes);
+        takeLine(Buffer.concat([takeWaiting(), bytes.subarray(0, end + 1)]));
         from = end + 1;
       }
-      if (from === bytes.length) return;
-      waiting.push(bytes.subarray(from));
-      size += bytes.length - from;
-      if (size > maxBytes) onOverflow(takeWaiting());
+      for (;;) {
+        const at = bytes.indexOf(begin, from);
+        // All lines before the next frame are text. To take each by itself would cost a flood of short lines dear.
+        const text = (at === -1 ? bytes.lastIndexOf(NEWLINE) : bytes.lastIndexOf(NEWLINE, at)) + 1;
+        if (text > from) {
+          onText(bytes.subarray(from, text));
+          from = text;
+        }
+        const end = at === -1 ? -1 : bytes.indexOf(NEWLINE, at);
+        if (end === -1) break;
+        takeLine(bytes.subarray(from, end + 1));
+        from = end + 1;
+      }
+      if (from < bytes.length) keep(bytes.subarray(from));
     },
     end() {
       if (size > 0) onText(takeWaiting());

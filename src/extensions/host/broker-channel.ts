@@ -10,9 +10,9 @@ export interface BrokerChannel {
   printed(call: number): void;
   /**
    * Asks the broker something for a call.
-   * @throws BrokerError of the broker.
+   * @throws BrokerError of the broker; the reason of an aborted `signal`, which ends the wait there too.
    */
-  ask(call: number, question: Question): Promise<JsonObject>;
+  ask(call: number, question: Question, signal?: AbortSignal): Promise<JsonObject>;
 }
 
 export interface BrokerChannelOptions {
@@ -46,10 +46,21 @@ export function createBrokerChannel({
     send,
     // A line without an end is ended, so that it is not continued by the next call.
     printed: (id) => print(`\n${lineOf({ type: 'printed', id })}`),
-    async ask(call, question) {
+    async ask(call, question, signal) {
+      signal?.throwIfAborted();
       const id = ++asks;
-      const answer = await new Promise<ToHost & { type: 'answer' }>((resolve) => {
-        asked.set(id, resolve);
+      const answer = await new Promise<ToHost & { type: 'answer' }>((resolve, reject) => {
+        const cancel = (): void => {
+          asked.delete(id);
+          void send({ type: 'cancel', id });
+          // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- the caller's own reason
+          reject(signal?.reason);
+        };
+        asked.set(id, (frame) => {
+          signal?.removeEventListener('abort', cancel);
+          resolve(frame);
+        });
+        signal?.addEventListener('abort', cancel, { once: true });
         void send({ type: 'ask', id, call, question });
       });
       if ('envelope' in answer) return answer.envelope;

@@ -179,8 +179,10 @@ function textOf(message: unknown): string {
 
 function registryOf(channel: BrokerChannel, id: number): Registry {
   return createRegistry({
-    call: (_module, method, params) =>
-      channel.ask(id, { services: method, params: JSON.parse(JSON.stringify(params)) as JsonObject }),
+    call(_module, method, params, options) {
+      const given = JSON.parse(JSON.stringify(params)) as JsonObject;
+      return channel.ask(id, { services: method, params: given }, options?.signal);
+    },
   });
 }
 

@@ -1,12 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import {
   type CallFrame,
   type FromHost,
   hostVariables,
   MAX_FRAME_BYTES,
-  type Question,
   type ToHost,
 } from '../../protocol/messages/extension-frames.ts';
 import type { Logger } from '../../protocol/logger.ts';
@@ -20,6 +18,7 @@ import { createLineReader } from '../executables/line-reader.ts';
 import type { Extension } from '../lookup.ts';
 import { treeMemory } from '../executables/memory.ts';
 import { createOutputLog } from '../output-log.ts';
+import { type Ask, createAsks, MAX_ASKS } from './asks.ts';
 
 /** A warm process that has loaded a script and runs its methods, one call at a time (docs/extensions.md, "Hosts"). */
 export interface ScriptHost {
@@ -38,13 +37,11 @@ export interface ScriptHost {
 export interface HostCall extends CallFrame {
   /** The request's id in the lines of the log about the call. */
   readonly requestId: string;
-  /** Aborted when the caller has gone. */
+  /** Aborted when the caller has gone or the broker stops. */
   readonly signal: AbortSignal;
-  /**
-   * Answers a question of the call to the broker with an envelope.
-   * @throws BrokerError for the call to handle.
-   */
-  ask(question: Question): Promise<JsonObject>;
+  /** Whether `signal` was aborted since the caller has gone. */
+  hasCallerGone(): boolean;
+  readonly ask: Ask;
 }
 
 export interface ScriptHostOptions {
@@ -83,6 +80,8 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
   let calls = 0;
   let unloadable: string | undefined;
   let lookedAt = performance.now();
+  /** Bytes printed since the last call has ended. */
+  let betweenCalls = 0;
   /** Called when everything that the present call printed has been read. */
   let allRead = nothing;
 
@@ -97,9 +96,18 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
       [hostVariables.mark]: mark,
     },
     onStderr(bytes) {
-      running?.guard.printed(bytes.byteLength);
+      count(bytes);
       printed.read(bytes);
     },
+  });
+  const asks = createAsks({
+    stdin: child.stdin,
+    onTooMany: () =>
+      stopWith(
+        failed(
+          `Extension '${name}' was stopped: ${MAX_ASKS} of its questions to the broker have no answer yet; await some of them before it asks more`,
+        ),
+      ),
   });
   const send = (frame: ToHost): void => void child.stdin.write(`${JSON.stringify(frame)}\n`);
 
@@ -107,15 +115,6 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
     alive = false;
     running?.answer.fail(error);
     child.kill();
-  };
-
-  const answerAsk = async (id: number, question: Question, call: HostCall): Promise<void> => {
-    try {
-      send({ type: 'answer', id, envelope: await call.ask(question) });
-    } catch (error) {
-      const { code, status, message } = error instanceof BrokerError ? error : failed(messageOf(error));
-      send({ type: 'answer', id, error: { code, status, message } });
-    }
   };
 
   const take = (frame: FromHost): void => {
@@ -129,15 +128,17 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
         unloadable = frame.message;
         return;
       case 'log':
-        log[frame.level]('extension log', {
-          extension: name,
-          text: frame.message,
-          request: running?.call.requestId,
-        });
+        output.log(frame.level, frame.message);
         return;
-      case 'ask':
-        if (running?.id === frame.call) void answerAsk(frame.id, frame.question, running.call);
-        else send({ type: 'answer', id: frame.id, error: outsideCall });
+      case 'ask': {
+        const { call } = running?.id === frame.call ? running : {};
+        asks.take(frame.id, (signal) =>
+          call ? call.ask(frame.question, signal) : Promise.reject(outsideCall()),
+        );
+        return;
+      }
+      case 'cancel':
+        asks.cancel(frame.id);
         return;
       case 'printed':
         if (frame.id === calls) allRead();
@@ -146,6 +147,18 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
         // Frames of a call that has ended, from work that it left running, are ignored.
         if (running?.id === frame.id) running.answer.take(frame);
     }
+  };
+
+  const count = ({ byteLength }: Buffer): void => {
+    if (running) return running.guard.printed(byteLength);
+    betweenCalls += byteLength;
+    if (betweenCalls <= limits.outputBytes || !alive) return;
+    const mib = limits.outputBytes / MIB;
+    log.warn('extension host ended: it printed more than _output_mb after its call had ended', {
+      extension: name,
+      mib,
+    });
+    stopWith(failed(`Extension '${name}' was stopped: it printed more than its _output_mb, ${mib} MiB`));
   };
 
   const lines = {
@@ -174,7 +187,7 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
   });
   const printed = createLineReader(mark, PRINTED_BYTES, { ...lines, onOverflow: lines.onText });
   child.stdout.on('data', (bytes: Buffer) => {
-    running?.guard.printed(bytes.byteLength);
+    count(bytes);
     reader.read(bytes);
   });
 
@@ -230,12 +243,17 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
         },
       });
       const guard = guardCall(name, child.pid, limits, stopWith);
-      const abort = (): void => send({ type: 'abort', id });
+      const abort = (): void => {
+        // A broker that stops lets the call finish, for as long as it can.
+        if (call.hasCallerGone()) send({ type: 'abort', id });
+      };
       running = { id, call, answer, guard };
       void answer.done.finally(() => {
         guard.stop();
         call.signal.removeEventListener('abort', abort);
         running = undefined;
+        betweenCalls = 0;
+        asks.endAll(outsideCall());
         void endIfGrown();
       });
       const { method, params, clientAddress, config } = call;
@@ -254,11 +272,12 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
 }
 
 /** Outside a call there is no caller to ask for, and no signal to end the wait. */
-const outsideCall = {
-  code: 'invalid_request',
-  status: 400,
-  message: 'The registry and locks are available only during a call; this one has ended, or has not begun',
-} as const;
+function outsideCall(): BrokerError {
+  return new BrokerError(
+    'invalid_request',
+    'The registry and locks are available only during a call; this one has ended, or has not begun',
+  );
+}
 
 function failed(message: string): BrokerError {
   return new BrokerError('extension_failed', message);

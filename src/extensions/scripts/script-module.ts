@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../protocol/formats/data.ts';
 import type { Question } from '../../protocol/messages/extension-frames.ts';
 import type { Call, Reply } from '../../modules/module.ts';
-import { callServices } from '../../modules/services/call-services.ts';
+import { askServices } from '../../modules/services/call-services.ts';
 import { type LoadedExtension, orRelease, type ModuleParts } from '../loaded-extension.ts';
 import type { Locks } from '../locks.ts';
 import { type ScriptHost, startScriptHost } from './script-host.ts';
@@ -24,11 +24,19 @@ export function loadScript(parts: ModuleParts, locks: Locks): LoadedExtension {
     call.keepOpen();
     const release = await semaphore.take(limits.timeoutMs, call.signal);
     const holder = {};
-    const ask = (question: Question): Promise<JsonObject> => answer(question, call, holder);
     const { clientAddress, requestId, signal } = call;
     const params = call.params as JsonObject;
     const started = orRelease(release, () =>
-      pool.call({ method, params, clientAddress, config: ownConfig, requestId, signal, ask }),
+      pool.call({
+        method,
+        params,
+        clientAddress,
+        config: ownConfig,
+        requestId,
+        signal,
+        hasCallerGone: () => call.hasCallerGone ?? true,
+        ask: (question, until) => answer(question, call, { holder, until }),
+      }),
     );
     void started.done.finally(() => {
       locks.releaseAll(holder);
@@ -37,13 +45,23 @@ export function loadScript(parts: ModuleParts, locks: Locks): LoadedExtension {
     return started.reply;
   };
 
-  const answer = async (question: Question, call: Call, holder: object): Promise<JsonObject> => {
+  const answer = async (question: Question, call: Call, { holder, until }: Asked): Promise<Reply['body']> => {
     // An extension reads and writes the registry in the name of its caller, and needs no key for it.
-    if ('services' in question) return callServices(services, question.services, question.params, call);
+    if ('services' in question) {
+      const signal = AbortSignal.any([call.signal, until]);
+      return askServices(services, question.services, question.params, call, signal);
+    }
     if ('lock' in question) await locks.acquire(question.lock, holder);
     else locks.release(question.unlock, holder);
-    return {};
+    return '{}';
   };
 
   return { extension, module: { call: run }, retire: (now) => pool.close(now) };
+}
+
+interface Asked {
+  /** The holder of the call's locks. */
+  readonly holder: object;
+  /** Aborted when the extension no longer waits for the answer. */
+  readonly until: AbortSignal;
 }

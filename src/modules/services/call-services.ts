@@ -2,6 +2,8 @@ import { isObject, type JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Call, Module, Reply } from '../module.ts';
 
+type Body = Reply['body'];
+
 /**
  * Calls a method of `services` from within the broker, in the name of a caller that needs no key for it. The
  * result shares nothing with the registry.
@@ -17,6 +19,24 @@ export async function callServices(
   caller: Call,
   signal: AbortSignal = caller.signal,
 ): Promise<JsonObject> {
+  const envelope: unknown = JSON.parse(
+    await textOf(await askServices(services, method, params, caller, signal)),
+  );
+  if (!isObject(envelope)) throw new BrokerError('internal', `services.${method} returned no envelope`);
+  return envelope;
+}
+
+/**
+ * As {@link callServices}, but with the answer as its JSON, which takes no memory of its own before it is read
+ * ({@link textOf}).
+ */
+export async function askServices(
+  services: Module,
+  method: string,
+  params: object,
+  caller: Call,
+  signal: AbortSignal,
+): Promise<Body> {
   const { body, contentType = 'application/json' } = await services.call(method, {
     params: JSON.parse(JSON.stringify(params)) as JsonObject,
     httpMethod: 'POST',
@@ -40,23 +60,25 @@ export async function callServices(
     },
   });
   if (contentType !== 'application/json') {
-    if (typeof body === 'object' && Symbol.asyncIterator in body)
-      await body[Symbol.asyncIterator]().return?.();
+    await release(body);
     throw new BrokerError(
       'invalid_request',
       `services.${method} answers with a stream of events, and not with one answer`,
     );
   }
-  const envelope: unknown = JSON.parse(await textOf(body));
-  if (!isObject(envelope)) throw new BrokerError('internal', `services.${method} returned no envelope`);
-  return envelope;
+  return body;
+}
+
+/** Ends a body that is not read. */
+export async function release(body: Body): Promise<void> {
+  if (typeof body === 'object' && Symbol.asyncIterator in body) await body[Symbol.asyncIterator]().return?.();
 }
 
 /**
  * The text of a body of `services`, which is bounded: a page of a list comes in parts, and a long entry as
  * bytes.
  */
-async function textOf(body: Reply['body']): Promise<string> {
+export async function textOf(body: Body): Promise<string> {
   if (typeof body === 'string') return body;
   const decoder = new TextDecoder();
   if (body instanceof Uint8Array) return decoder.decode(body);

@@ -51,7 +51,9 @@ export type FromHost =
   | { readonly type: 'printed'; readonly id: number }
   | { readonly type: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string }
   /** The call asks the broker for something: a method of `services`, or a lock. */
-  | { readonly type: 'ask'; readonly id: number; readonly call: number; readonly question: Question };
+  | { readonly type: 'ask'; readonly id: number; readonly call: number; readonly question: Question }
+  /** The answer to the `ask` of that id is no longer waited for. */
+  | { readonly type: 'cancel'; readonly id: number };
 
 export interface Head {
   readonly status: number;

@@ -19,6 +19,14 @@ export const Type = () => new Response('x', { headers: { 'content-type': 'text/p
 export async function* Endless({ data }) {
   for (;;) { yield 'x'; await new Promise((resolve) => setTimeout(resolve, 20)); }
 }
+export async function* Steps({ log, signal }) {
+  log.info('the steps have begun');
+  for (let i = 1; i <= 3; i++) {
+    yield \`\${i}\\n\`;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    signal.throwIfAborted();
+  }
+}
 export const Slow = ({ log }) => {
   log.info('the slow call has begun');
   return new Promise((resolve) => setTimeout(resolve, 1500, 'slow'));
@@ -54,6 +62,7 @@ for (const launcher of launchers) {
     before(async () => {
       const files = {
         'script.mjs': script,
+        'steps.mjs': script,
         'python.py': python,
         'queue.py': 'raise RuntimeError("not this one")\n',
         'shell.sh': shell,
@@ -140,13 +149,19 @@ for (const launcher of launchers) {
     });
 
     it('a call under way when the broker stops is finished, or told so', async () => {
-      const calls = [startClient(launcher, broker, ['execute', '--method', 'script.Slow'])];
-      await waitFor('the call to run', () => broker.stderr().includes('the slow call has begun'));
+      const outputs = { 'script.Slow': 'slow\n', 'steps.Steps': '1\n2\n3\n' };
+      const calls = Object.keys(outputs).map((method) =>
+        startClient(launcher, broker, ['execute', '--method', method]),
+      );
+      await waitFor('the calls to run', () =>
+        ['the slow call has begun', 'the steps have begun'].every((line) => broker.stderr().includes(line)),
+      );
       const [{ code }] = await Promise.all([broker.stop(), ...calls.map(({ ended }) => ended)]);
       assert.equal(code, 0);
-      for (const call of calls) {
-        if (call.stdout() === '') assert.match(call.stderr(), /The broker is stopping/);
-        else assert.equal(call.stdout(), 'slow\n');
+      for (const [at, output] of Object.values(outputs).entries()) {
+        const call = calls[at];
+        if (call?.stdout() === '') assert.match(call.stderr(), /The broker is stopping/);
+        else assert.equal(call?.stdout(), output);
       }
     });
   });

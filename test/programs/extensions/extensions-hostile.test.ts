@@ -24,6 +24,11 @@ export const Exits = () => process.exit(3);
 export const Killed = () => { process.kill(process.pid, 'SIGKILL'); return new Promise(() => {}); };
 export const Hangs = () => new Promise(() => {});
 export const Floods = async () => { const line = 'x'.repeat(65_535) + '\\n'; for (let i = 0; i < 16_384; i++) await new Promise((done) => process.stderr.write(line, done)); };
+export const FloodsLines = async () => { const lines = '\\n'.repeat(65_536); for (let i = 0; i < 16_384; i++) await new Promise((done) => process.stderr.write(lines, done)); };
+export const Asks = async ({ registry }) => { await registry.replace('big', 'x'.repeat(900_000)); ask(registry, 5_000); await new Promise((done) => setTimeout(done, 10)); for (;;); };
+export const AsksTooMuch = async ({ registry }) => { ask(registry, 20_000); await new Promise(() => {}); };
+function ask(registry, times) { for (let i = 0; i < times; i++) registry.get('big').catch(() => {}); }
+export const GoesOn = ({ log }) => { setInterval(() => { for (let i = 0; i < 1000; i++) log.info('x'.repeat(100)); }, 10); return 'ok'; };
 export async function* FloodsAnswer() { const line = 'x'.repeat(65_536); for (let i = 0; i < 16_384; i++) yield line; }
 export const Eats = () => { const kept = []; for (let i = 0; i < 64; i++) kept.push(Buffer.alloc(64 * 1024 * 1024, 1)); return String(kept.length); };
 `;
@@ -39,6 +44,8 @@ def Killed(rh): os.kill(os.getpid(), signal.SIGKILL)
 def Hangs(rh): time.sleep(3600)
 def Floods(rh):
     for i in range(16384): print("x" * 65535)
+def FloodsLines(rh):
+    for i in range(16384): os.write(2, b"\\n" * 65536)
 def FloodsAnswer(rh): rh.data = ("x" * 65536 for i in range(16384))
 def Eats(rh):
     kept = [bytearray(b"x") * (64 * 1024 * 1024) for i in range(64)]
@@ -74,6 +81,9 @@ const outcomes: Readonly<Record<string, RegExp>> = {
   Loops: timedOut,
   Hangs: timedOut,
   Floods: tooMuch,
+  FloodsLines: tooMuch,
+  Asks: timedOut,
+  AsksTooMuch: /was stopped: 10000 of its questions to the broker have no answer yet/,
   FloodsAnswer: tooMuch,
   Eats: tooBig,
 };
@@ -86,7 +96,9 @@ const brief = { ...limits, _timeout_secs: 2 };
 const briefOptions = { brief_script: brief, brief_python: brief, brief_shell: brief };
 /** One call at a time, and one that waits. */
 const single = { ...brief, _concurrency: 1, _queue: 1 };
-/** Three rounds print 288 MiB and eat 2 GiB: had the broker kept that, it would be more than heaps grow by at ease. */
+/** One that may print little. */
+const starter = { ...limits, _output_mb: 1 };
+/** Three rounds print 384 MiB and eat 2 GiB: had the broker kept that, it would be more than heaps grow by at ease. */
 const MOST_GROWTH = 128 * 1024 * 1024;
 /** The module of `language` that `method` is called of. */
 const moduleFor = (language: string, method: string): string =>
@@ -104,8 +116,8 @@ for (const launcher of launchers) {
       const own = launcher.version.startsWith('20.') ? 'script.mjs' : 'script.ts';
       const files = { [own]: script, 'python.py': python, 'shell.sh': shell };
       const again = Object.entries(files).map(([file, source]) => [`brief_${file}`, source]);
-      const all = { ...files, ...Object.fromEntries(again), 'single.sh': shell };
-      broker = await brokerWith(launcher, all, { ...options, ...briefOptions, single });
+      const all = { ...files, ...Object.fromEntries(again), 'single.sh': shell, 'starter.mjs': script };
+      broker = await brokerWith(launcher, all, { ...options, ...briefOptions, single, starter });
       client = await connectTo(broker);
     });
     after(() => broker.kill());
@@ -132,8 +144,34 @@ for (const launcher of launchers) {
       assert.equal(await run('shell.Leaves'), 'left\n');
     });
 
-    const worst = ['Floods', 'FloodsAnswer', 'Eats', 'Loops'].flatMap((method) =>
-      Object.keys(options).map((language) => `${moduleFor(language, method)}.${method}`),
+    it('what one asks the broker and does not read takes none of its memory', async () => {
+      const atRest = memoryOf(broker.pid);
+      let most = atRest;
+      const over = run('brief_script.Asks').catch((error: unknown) => error);
+      const state = { over: false };
+      void over.then(() => (state.over = true));
+      while (!state.over) {
+        most = Math.max(most, memoryOf(broker.pid));
+        await sleep(20);
+      }
+      assert.match(String(await over), timedOut);
+      assert.ok(most - atRest < MOST_GROWTH, `the broker grew by ${mib(most - atRest)} MiB`);
+    });
+
+    it('one that goes on after its answer is ended, and fills no log', async () => {
+      const lines = (): number => broker.stderr().split('extension log').length - 1;
+      const earlier = lines();
+      assert.equal(await run('starter.GoesOn'), 'ok');
+      await waitFor('its end', () => /extension host ended: it printed more/.test(broker.stderr()));
+      assert.ok(lines() - earlier <= 1000, `it wrote ${lines() - earlier} lines`);
+      assert.equal((await run('starter.Fine')).trim(), 'fine');
+    });
+
+    const sources = { script, python, shell };
+    const worst = ['Floods', 'FloodsLines', 'FloodsAnswer', 'Eats', 'Loops', 'Asks'].flatMap((method) =>
+      Object.entries(sources)
+        .filter(([, source]) => source.includes(method))
+        .map(([language]) => `${moduleFor(language, method)}.${method}`),
     );
 
     it('refuses calls when one runs and as many wait as may', async () => {

@@ -1,0 +1,114 @@
+import type { Writable } from 'node:stream';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import type { FrameError, Question } from '../../protocol/messages/extension-frames.ts';
+import type { Reply } from '../../modules/module.ts';
+import { release, textOf } from '../../modules/services/call-services.ts';
+
+/** What the calls of a host ask the broker, and the answers to it. */
+export interface Asks {
+  /** Answers a question with `answer`, once the host has read what was sent before. `id` is the host's own. */
+  take(id: number, answer: Answerer): void;
+  /** The host no longer waits for the answer. */
+  cancel(id: number): void;
+  /** Ends the wait for every answer, with this reason: the call is over. */
+  endAll(reason: BrokerError): void;
+}
+
+/**
+ * Answers one question with the JSON of an envelope. `signal` is aborted when nobody waits for it any more.
+ * @throws BrokerError for the call to handle.
+ */
+export type Answerer = (signal: AbortSignal) => Promise<Reply['body']>;
+
+/** What answers a question of a call: see {@link Answerer}. */
+export type Ask = (question: Question, signal: AbortSignal) => Promise<Reply['body']>;
+
+export interface AsksOptions {
+  /** The standard input of the host. */
+  readonly stdin: Writable;
+  /** Called when more than {@link MAX_ASKS} have no answer that the host has read. */
+  onTooMany(): void;
+}
+
+/** The most questions of one host at a time. */
+export const MAX_ASKS = 10_000;
+
+const cancelled = new Error('The extension no longer waits for it');
+
+/**
+ * Answers may be long, and questions are short: a host that asks and does not read must not fill the broker's
+ * memory. So an answer is made only once the one before it has been read.
+ */
+export function createAsks({ stdin, onTooMany }: AsksOptions): Asks {
+  const asked = new Map<number, AbortController>();
+  const ready: (() => Promise<void>)[] = [];
+  let isSending = false;
+
+  const send = async (id: number, answer: string): Promise<void> => {
+    const line = `{"type":"answer","id":${JSON.stringify(id)},${answer}}\n`;
+    if (!stdin.write(line) && !stdin.destroyed) await room(stdin);
+  };
+
+  const sendAll = async (): Promise<void> => {
+    if (isSending) return;
+    isSending = true;
+    for (let next = ready.shift(); next; next = ready.shift()) await next();
+    isSending = false;
+  };
+
+  const answerTo = async (id: number, answer: Answerer, { signal }: AbortController): Promise<void> => {
+    let body: Reply['body'] | undefined;
+    let error: unknown;
+    try {
+      body = await answer(signal);
+    } catch (thrown) {
+      error = thrown;
+    }
+    ready.push(async () => {
+      asked.delete(id);
+      if (signal.aborted) {
+        if (body !== undefined) await release(body);
+        body = undefined;
+        error = signal.reason;
+      }
+      if (error === cancelled) return;
+      const text = body === undefined ? failure(error) : await textOf(body).then(envelope, failure);
+      await send(id, text);
+    });
+    void sendAll();
+  };
+
+  return {
+    take(id, answer) {
+      if (asked.size >= MAX_ASKS) return onTooMany();
+      if (asked.has(id)) throw new Error(`it asks twice with the id ${id}`);
+      const controller = new AbortController();
+      asked.set(id, controller);
+      void answerTo(id, answer, controller);
+    },
+    cancel: (id) => asked.get(id)?.abort(cancelled),
+    endAll(reason) {
+      for (const controller of asked.values()) controller.abort(reason);
+    },
+  };
+}
+
+const envelope = (json: string): string => `"envelope":${json}`;
+
+function failure(error: unknown): string {
+  const { code, status, message } =
+    error instanceof BrokerError ? error : new BrokerError('extension_failed', messageOf(error));
+  return `"error":${JSON.stringify({ code, status, message } satisfies FrameError)}`;
+}
+
+function room(stdin: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stdin.off('drain', done);
+      stdin.off('close', done);
+      resolve();
+    };
+    stdin.on('drain', done);
+    stdin.on('close', done);
+  });
+}
