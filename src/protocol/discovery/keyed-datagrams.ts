@@ -21,6 +21,8 @@ const MAC_HEX = 64;
 /** `BPD2 q `, the MAC, a newline. */
 const LINE_BYTES: number = 7 + MAC_HEX + 1;
 const SPACE = 0x20;
+/** The bytes of SHA-256. */
+const HASH_BYTES = 32;
 
 /**
  * One discovery key as two keys, one for each direction: a datagram of one direction never passes for one of
@@ -68,13 +70,10 @@ export function encodeKeyedQuery(keys: DirectionKeys, query: KeyedQuery): Uint8A
   }
   const { nonce, time, challenge } = { time: undefined, ...query };
   const asked = 'name' in query ? { name } : {};
-  const json = Buffer.from(
-    JSON.stringify({ versions: [DISCOVERY_VERSION], nonce, time, challenge, ...asked }),
-    'utf8',
-  );
-  const size = QUERY_SIZES.find((bytes) => LINE_BYTES + json.length <= bytes) ?? 0;
+  const json = JSON.stringify({ versions: [DISCOVERY_VERSION], nonce, time, challenge, ...asked });
+  const size = QUERY_SIZES.find((bytes) => LINE_BYTES + Buffer.byteLength(json) <= bytes) ?? 0;
   const body = Buffer.alloc(size - LINE_BYTES, SPACE);
-  json.copy(body);
+  body.write(json);
   return encodeFrame('q', hmac(keys.query, body), body);
 }
 
@@ -95,12 +94,14 @@ export function decodeKeyedQuery(
   accepted: readonly DirectionKeys[],
   datagram: Uint8Array,
 ): AuthenticQuery | KeyedQueryRefusal {
-  if (!QUERY_SIZES.includes(datagram.length)) return 'malformed';
-  const frame = decodeFrame('q', datagram);
-  if (!frame) return 'malformed';
-  const keys = accepted.find(({ query }) => timingSafeEqual(hmac(query, frame.body), frame.mac));
+  const body = bodies.get(datagram.length);
+  const bytes = bufferOf(datagram);
+  const mac = macIn('q', bytes);
+  if (!body || mac === undefined) return 'malformed';
+  bytes.copy(body, 0, LINE_BYTES);
+  const keys = accepted.find(({ query }) => areSame(hmac(query, body), mac));
   if (!keys) return 'unauthenticated';
-  const { versions, nonce, name, time, challenge } = parse(frame.body);
+  const { versions, nonce, name, time, challenge } = parse(bytes);
   if (!Array.isArray(versions) || !versions.includes(DISCOVERY_VERSION) || !isNonce(nonce))
     return 'malformed';
   if (name === undefined && challenge === '') return { nonce, challenge, keys };
@@ -123,28 +124,25 @@ export function encodeKeyedReply(
   query: { readonly datagram: Uint8Array; readonly nonce: string },
   { id, instance, shared, port, addresses, fingerprint }: Announcement,
 ): Uint8Array {
-  const encode = (some: readonly string[]): Buffer =>
-    Buffer.from(
-      JSON.stringify({
-        version: DISCOVERY_VERSION,
-        nonce: query.nonce,
-        id,
-        instance,
-        shared: shared || undefined,
-        port,
-        fingerprint: `sha256:${fingerprint}`,
-        addresses: some,
-      }),
-      'utf8',
-    );
-  const room = query.datagram.length - LINE_BYTES;
-  let body = encode(addresses);
-  if (body.length > room) {
+  const encode = (some: readonly string[]): string =>
+    JSON.stringify({
+      version: DISCOVERY_VERSION,
+      nonce: query.nonce,
+      id,
+      instance,
+      shared: shared || undefined,
+      port,
+      fingerprint: `sha256:${fingerprint}`,
+      addresses: some,
+    });
+  const fits = (json: string): boolean => LINE_BYTES + Buffer.byteLength(json) <= query.datagram.length;
+  let json = encode(addresses);
+  if (!fits(json)) {
     const fitting: string[] = [];
-    for (const address of addresses) if (encode([...fitting, address]).length <= room) fitting.push(address);
-    body = encode(fitting);
+    for (const address of addresses) if (fits(encode([...fitting, address]))) fitting.push(address);
+    json = encode(fitting);
   }
-  return encodeFrame('r', hmac(keys.reply, sha256(query.datagram), body), body);
+  return encodeReply(keys, query.datagram, json);
 }
 
 /** The reply to a query that asks for a challenge. */
@@ -154,15 +152,14 @@ export function encodeChallenge(
   challenge: string,
 ): Uint8Array {
   const said = { version: DISCOVERY_VERSION, nonce: query.nonce, challenge };
-  const body = Buffer.from(JSON.stringify(said), 'utf8');
-  return encodeFrame('r', hmac(keys.reply, sha256(query.datagram), body), body);
+  return encodeReply(keys, query.datagram, JSON.stringify(said));
 }
 
 /** The nonce in a reply. It proves nothing, but shows which query to check the reply against. */
 export function nonceOfReply(datagram: Uint8Array): string | undefined {
   if (datagram.length > (QUERY_SIZES.at(-1) ?? 0)) return undefined;
-  const frame = decodeFrame('r', datagram);
-  const { nonce } = frame ? parse(frame.body) : {};
+  const bytes = bufferOf(datagram);
+  const { nonce } = macIn('r', bytes) === undefined ? {} : parse(bytes);
   return isNonce(nonce) ? nonce : undefined;
 }
 
@@ -179,11 +176,12 @@ export function decodeKeyedReply(
   datagram: Uint8Array,
 ): KeyedReply | GivenChallenge | undefined {
   if (datagram.length > query.datagram.length) return undefined;
-  const frame = decodeFrame('r', datagram);
-  if (!frame) return undefined;
-  const { mac, body } = frame;
-  if (!timingSafeEqual(hmac(keys.reply, sha256(query.datagram), body), mac)) return undefined;
-  const { version, nonce, ...said } = parse(body);
+  const bytes = bufferOf(datagram);
+  const mac = macIn('r', bytes);
+  if (mac === undefined) return undefined;
+  const signed = Buffer.concat([sha256(query.datagram), bytes.subarray(LINE_BYTES)]);
+  if (!areSame(hmac(keys.reply, signed), mac)) return undefined;
+  const { version, nonce, ...said } = parse(bytes);
   if (version !== DISCOVERY_VERSION || nonce !== query.nonce) return undefined;
   return isChallenge(said['challenge'])
     ? { form: 'challenge', challenge: said['challenge'] }
@@ -211,49 +209,82 @@ export function formatNonce(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
 }
 
+/*
+ * A broker reads thousands of queries a second. On Bun, each part of a buffer that is made a buffer, each text that becomes
+ * one, and each digest as bytes is an ArrayBuffer. Collections of garbage stop the broker for all of these. So the
+ * functions for queries and their replies copy bytes instead, and take digests as hexadecimal digits.
+ */
+
 type Direction = 'q' | 'r';
 
-function encodeFrame(direction: Direction, mac: Buffer, body: Uint8Array): Uint8Array {
+/** The bytes of a query after its first line, by the length of the query. They are used within one call alone. */
+const bodies: ReadonlyMap<number, Buffer> = new Map(
+  QUERY_SIZES.map((size) => [size, Buffer.alloc(size - LINE_BYTES)]),
+);
+
+function bufferOf(datagram: Uint8Array): Buffer {
+  if (Buffer.isBuffer(datagram)) return datagram;
+  return Buffer.from(datagram.buffer, datagram.byteOffset, datagram.byteLength);
+}
+
+function encodeFrame(direction: Direction, mac: string, body: Buffer): Uint8Array {
   const frame = Buffer.allocUnsafe(LINE_BYTES + body.length);
-  frame.write(`BPD2 ${direction} ${mac.toString('hex')}\n`, 'latin1');
-  frame.set(body, LINE_BYTES);
+  frame.write(`BPD2 ${direction} ${mac}\n`, 'latin1');
+  body.copy(frame, LINE_BYTES);
   return frame;
 }
 
-function decodeFrame(
-  direction: Direction,
-  datagram: Uint8Array,
-): { readonly mac: Uint8Array; readonly body: Uint8Array } | undefined {
-  const line = Buffer.from(datagram.subarray(0, LINE_BYTES)).toString('latin1');
-  if (!line.startsWith(`BPD2 ${direction} `)) return undefined;
-  const hex = /^([0-9a-f]{64})\n$/.exec(line.slice(7))?.[1];
-  return hex === undefined
-    ? undefined
-    : { mac: Buffer.from(hex, 'hex'), body: datagram.subarray(LINE_BYTES) };
+function encodeReply(keys: DirectionKeys, query: Uint8Array, json: string): Uint8Array {
+  const signed = Buffer.allocUnsafe(HASH_BYTES + Buffer.byteLength(json));
+  signed.set(sha256(query));
+  signed.write(json, HASH_BYTES);
+  const frame = Buffer.allocUnsafe(LINE_BYTES + signed.length - HASH_BYTES);
+  frame.write(`BPD2 r ${hmac(keys.reply, signed)}\n`, 'latin1');
+  signed.copy(frame, LINE_BYTES, HASH_BYTES);
+  return frame;
+}
+
+const lines = { q: /^BPD2 q ([0-9a-f]{64})\n$/, r: /^BPD2 r ([0-9a-f]{64})\n$/ };
+
+/** The MAC in the first line of a frame, in hexadecimal digits; undefined where it has no such line. */
+function macIn(direction: Direction, bytes: Buffer): string | undefined {
+  return lines[direction].exec(bytes.toString('latin1', 0, LINE_BYTES))?.[1];
+}
+
+const given = Buffer.alloc(HASH_BYTES);
+const made = Buffer.alloc(HASH_BYTES);
+
+/** Compares two digests in constant time. */
+function areSame(one: string, other: string): boolean {
+  given.write(one, 'hex');
+  made.write(other, 'hex');
+  return timingSafeEqual(given, made);
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-function parse(body: Uint8Array): Record<string, unknown> {
+/** The JSON of a frame; `{}` where it is none. */
+function parse(bytes: Buffer): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(utf8.decode(withoutPadding(body)));
+    const value: unknown = JSON.parse(textOf(bytes));
     return isObject(value) ? value : {};
   } catch {
     return {};
   }
 }
 
-/** The padding is most of a query. As text it would only be garbage to collect. */
-function withoutPadding(body: Uint8Array): Uint8Array {
-  let end = body.length;
-  while (end > 0 && body[end - 1] === SPACE) end--;
-  return body.subarray(0, end);
+/** @throws TypeError for bytes that are not UTF-8. */
+function textOf(bytes: Buffer): string {
+  // The padding is most of a query. As text it would only be garbage to collect.
+  let end = bytes.length;
+  while (end > LINE_BYTES && bytes[end - 1] === SPACE) end--;
+  const text = bytes.toString('utf8', LINE_BYTES, end);
+  // What is not UTF-8 has become this character, which may also have been sent.
+  return text.includes('\uFFFD') ? utf8.decode(bytes.subarray(LINE_BYTES, end)) : text;
 }
 
-function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Buffer {
-  const mac = createHmac('sha256', key);
-  for (const part of parts) mac.update(part);
-  return mac.digest();
+function hmac(key: Uint8Array, bytes: Buffer): string {
+  return createHmac('sha256', key).update(bytes).digest('hex');
 }
 
 function sha256(bytes: Uint8Array): Uint8Array {

@@ -130,6 +130,9 @@ export function keyedForm(
   };
 }
 
+/** `BPD2 `. */
+const KEYED_START = [0x42, 0x50, 0x44, 0x32, 0x20];
+
 function startsAsKeyed(datagram: Uint8Array): boolean {
-  return Buffer.from(datagram.subarray(0, 5)).toString('latin1') === 'BPD2 ';
+  return KEYED_START.every((byte, at) => datagram[at] === byte);
 }
