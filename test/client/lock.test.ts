@@ -108,15 +108,15 @@ describe('client.withLock()', () => {
 
   it('renews it at a third of its lifetime, for as long as the work takes', async () => {
     const { store, client, renewals } = await serve();
-    await client.withLock('lock', { ttlMs: 1000 }, async (lock) => {
+    await client.withLock('lock', { ttlMs: 3000 }, async (lock) => {
       const { revision } = lock;
-      await waitFor('five lifetimes', () => renewals() >= 12);
+      await waitFor('more than a lifetime', () => renewals() >= 5);
       assert.equal((await store.get('lock'))?.revision, revision);
       assert.equal(lock.signal.aborted, false);
     });
     assert.equal(await store.get('lock'), undefined);
     const after = renewals();
-    await sleep(1000);
+    await sleep(1500);
     assert.equal(renewals(), after, 'and no longer');
   });
 
@@ -154,7 +154,7 @@ describe('client.withLock()', () => {
 
   it('outlives a broker that does not answer for less than its lifetime', async () => {
     const { client, setDeaf, renewals } = await serve();
-    await client.withLock('lock', { ttlMs: 4000 }, async (lock) => {
+    await client.withLock('lock', { ttlMs: 8000 }, async (lock) => {
       setDeaf(true);
       await waitFor('a renewal in vain', () => renewals() > 0);
       setDeaf(false);
@@ -229,8 +229,8 @@ describe('client.lock()', () => {
     for (const wait of [true, false]) {
       const { client, setSlow, setDeaf } = await serve();
       // Longer than a third of the lifetime, so that only a renewal could show that it is held.
-      setSlow(1200, () => setDeaf(true));
-      await assert.rejects(client.lock('lock', { wait, ttlMs: 3000, timeoutMs: 2000 }), { code: 'timeout' });
+      setSlow(2400, () => setDeaf(true));
+      await assert.rejects(client.lock('lock', { wait, ttlMs: 6000, timeoutMs: 4000 }), { code: 'timeout' });
     }
   });
 

@@ -81,7 +81,7 @@ describe('a race for a client with a key', { skip: netnsProblem() ?? false }, ()
       broker: '10.77.1.2',
     });
     const fingerprint = broker.first as string;
-    const args = { races: racesEach, key, accessKey, fingerprint, target: '10.77.1.66', timeoutMs: 2000 };
+    const args = { races: racesEach, key, accessKey, fingerprint, target: '10.77.1.66', timeoutMs: 10_000 };
     const reports = await Promise.all(clients.map((host) => run(net, host, args)));
     const told = (await rogue.report()) as RogueReport;
 

@@ -89,7 +89,7 @@ describe(`${page}, in containers of the tests' own`, { skip: problem ?? false },
       .split('\n')
       .filter(Boolean)
       .map(Number)
-      .filter((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'bpbroker\n');
+      .filter((pid) => commandOf(pid) === 'bpbroker\n');
   };
   const end = async (timeoutMs = 20_000): Promise<void> => {
     for (const pid of await brokers()) process.kill(pid, 'SIGTERM');
@@ -191,3 +191,13 @@ describe(`${page}, without a home`, { skip: withoutHome }, () => {
     assert.equal(await broker.stop('SIGTERM'), 0);
   });
 });
+
+/** The name of a process's program; undefined for one that has just ended. */
+function commandOf(pid: number): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
+}

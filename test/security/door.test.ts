@@ -113,7 +113,7 @@ for (const launcher of launchers) {
       };
       const home = tempDir();
       const ping = async (port: number, ...more: string[]): Promise<number | undefined> => {
-        const where = ['--bpbroker', `127.0.0.1:${port}`, '--timeout', '1s', '--access-key', 'secret'];
+        const where = ['--bpbroker', `127.0.0.1:${port}`, '--timeout', '3s', '--access-key', 'secret'];
         const options = { env: cleanEnv(home), cwd: home };
         return (await run([...launcher.bpclient, ...where, 'ping', ...more], options)).code;
       };

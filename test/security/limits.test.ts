@@ -46,6 +46,9 @@ for (const launcher of launchers) {
       }
       await waitFor('some to be refused', () => refused > 0, 20_000);
       await waitFor('others to be taken', () => answering >= 8, 20_000);
+      // Handshakes that are still under way are work. Not each connection has an outcome.
+      const outcomes = (): boolean => answering + refused >= polls.length;
+      await waitFor('most outcomes', outcomes, 3000).catch(() => undefined);
       // A broker that goes on to accept where there is no descriptor left takes all of a core.
       const began = { cpu: cpuSeconds(broker.pid), at: performance.now() };
       await waitFor('two seconds', () => performance.now() - began.at > 2000);
@@ -136,7 +139,7 @@ for (const launcher of launchers) {
       const broker = await startBroker(launcher);
       const client = await connectTo(broker);
       const names = Array.from({ length: 20 }, (_, i) => `lease ${i}`);
-      for (const name of names) await client.replace(name, 'x', { ttlMs: 3000 });
+      await Promise.all(names.map((name) => client.replace(name, 'x', { ttlMs: 3000 })));
       const over = new AbortController();
       const lost: string[] = [];
       const renewals = names.map(async (name) => {

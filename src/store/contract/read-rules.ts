@@ -74,7 +74,9 @@ export function readRules({ group, rule, durableRule }: Rules): void {
     });
 
     rule('return at most 1000 entries unless asked for more', async (store) => {
-      await Promise.all(Array.from({ length: 1005 }, (_, i) => store.mutate(`n${i}`, put('x'))));
+      // A few at a time: a store may refuse writes that have to wait for long.
+      for (let i = 0; i < 1005; i += 67)
+        await Promise.all(Array.from({ length: 67 }, (_, j) => store.mutate(`n${i + j}`, put('x'))));
       const page = await store.list();
       assert.equal(page.entries.length, 1000);
       assert.equal((await store.list({ after: page.next ?? '' })).entries.length, 5);

@@ -133,13 +133,7 @@ export async function Run() { while (!existsSync(${go})) await sleep(100); await
         );
         const modules = ['slow', 'late'];
         for (const module of modules) {
-          const { code } = await broker.client([
-            'execute',
-            '--method',
-            `${module}.Run`,
-            '--timeout',
-            '500ms',
-          ]);
+          const { code } = await broker.client(['execute', '--method', `${module}.Run`, '--timeout', '2s']);
           assert.equal(code, 9);
         }
         writeFileSync(path.join(dir, 'go'), '');

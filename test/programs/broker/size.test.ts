@@ -89,7 +89,7 @@ describe(
   'a registry longer than the longest string of Node',
   { skip: host ? skipOf(host) : 'no Node' },
   () => {
-    it('is opened, backed up and restored', async () => {
+    it('is opened, backed up and restored', { timeout: 900_000 }, async () => {
       if (!host) return;
       const dir = tempDir();
       const bytes = writeRegistry({ file: path.join(dir, 'bpbroker.json'), count: 600, nameOf, dataOf });

@@ -83,7 +83,7 @@ describe('hosts of one network', { skip: netnsProblem() ?? false, concurrency: 4
       '--wait-count',
       '2',
       '--timeout',
-      '10s',
+      '60s',
       '--cols',
       'name',
     ];

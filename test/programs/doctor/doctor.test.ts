@@ -219,7 +219,7 @@ for (const launcher of launchers) {
         cause: 'no_broker',
         code: 6,
       });
-      assert.ok(gone.json.took_ms < 3000, String(gone.json.took_ms));
+      assert.ok(gone.json.took_ms < 10_000, String(gone.json.took_ms));
       const there = [...at(broker), ...timeout];
       const refused = await diagnose(type, launcher.bpclient, there, { cause: 'no_broker', code: 6 });
       assert.match(refused.json.message ?? '', /no broker listens on its port/);
@@ -229,7 +229,7 @@ for (const launcher of launchers) {
         cause: 'no_broker',
         code: 6,
       });
-      assert.ok(held.json.took_ms < 3000, String(held.json.took_ms));
+      assert.ok(held.json.took_ms < 10_000, String(held.json.took_ms));
     });
   });
 }

@@ -50,7 +50,7 @@ export function writeFileOf(dir: string, count: number, size = 20): void {
     names.map((name) => [name, { ...stamps, _str: name.padEnd(size, 'x') }]),
   );
   const states = names.map(
-    (name, i) => [name, { revision: i + 1, ...(i % 5 === 0 && { ttl_ms: 30_000 }) }] as const,
+    (name, i) => [name, { revision: i + 1, ...(i % 5 === 0 && { ttl_ms: 300_000 }) }] as const,
   );
   const registry = { id: '0123456789abcdef', revision: count + 7, entries: Object.fromEntries(states) };
   const api = { listen_port: 0 };

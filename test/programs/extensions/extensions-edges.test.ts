@@ -44,7 +44,10 @@ const shell = `#!/bin/sh
 case "$1" in
   Escapes)
     # Two that print without a pause: an answer is whole once nothing more has come for a while.
-    for n in 1 2; do setsid sh -c 'i=0; while [ $i -lt 9999999 ]; do echo x; i=$((i+1)); done' & done
+    d=$(mktemp -d)
+    for n in 1 2; do setsid sh -c ">$d/$n; "'i=0; while [ $i -lt 9999999 ]; do echo x; i=$((i+1)); done' & done
+    until [ -e $d/1 ] && [ -e $d/2 ]; do sleep 0.02; done
+    rm -r $d
     exit 0 ;;
   *) echo fine ;;
 esac

@@ -123,6 +123,9 @@ for (const launcher of launchers) {
     after(() => broker.kill());
 
     const run = async (method: string): Promise<string> => (await client.execute(method)).text();
+    /** A new process must start for it, which a busy machine may give more time than the call has. */
+    const answersAgain = (module: string): Promise<unknown> =>
+      waitFor(`${module} to answer again`, async () => (await run(`${module}.Fine`)).trim() === 'fine');
 
     for (const [language, source] of Object.entries({ script, python, shell })) {
       for (const [method, message] of Object.entries(outcomes)) {
@@ -135,7 +138,7 @@ for (const launcher of launchers) {
             assert.equal(error.code, message === timedOut ? 'extension_timeout' : 'extension_failed');
             return true;
           });
-          assert.equal((await run(`${called}.Fine`)).trim(), 'fine');
+          await answersAgain(called);
         });
       }
     }
@@ -164,7 +167,7 @@ for (const launcher of launchers) {
       assert.equal(await run('starter.GoesOn'), 'ok');
       await waitFor('its end', () => /extension host ended: it printed more/.test(broker.stderr()));
       assert.ok(lines() - earlier <= 1000, `it wrote ${lines() - earlier} lines`);
-      assert.equal((await run('starter.Fine')).trim(), 'fine');
+      await answersAgain('starter');
     });
 
     const sources = { script, python, shell };
@@ -182,7 +185,7 @@ for (const launcher of launchers) {
       // One runs and one waits; whether that one still gets its turn is up to the clock.
       assert.ok(ends.filter((code) => code === 'too_many_requests').length >= 2, ends.join(' '));
       assert.ok(ends.includes('extension_timeout'), ends.join(' '));
-      assert.equal((await run('single.Fine')).trim(), 'fine');
+      await answersAgain('single');
     });
 
     it('keeps its memory while they do their worst, all at once', async (t) => {

@@ -132,7 +132,7 @@ for (const launcher of launchers) {
       for (const change of ['delete', 'replace'] as const) {
         const { mark, out } = marks();
         const traps = `trap 'echo term >>${out}' TERM;`;
-        const running = lock(change, busy(out, traps), ['--ttl', '2s']);
+        const running = lock(change, busy(out, traps), ['--ttl', '6s']);
         await untilWritten(out);
         const name = `${launcher.name}/${change}`;
         if (change === 'delete') await client.delete(name);

@@ -85,7 +85,7 @@ describe('service watch', () => {
   });
 
   it('--name watches that one alone, and --timeout ends it with exit code 9', async () => {
-    const { watch, seen } = await startWatch(broker, client, ['--name', 'db', '--timeout', '1500ms'], 'db');
+    const { watch, seen } = await startWatch(broker, client, ['--name', 'db', '--timeout', '5s'], 'db');
     await client.replace('db2', 'x');
     await client.replace('db/2', 'x');
     await client.replace('db', 'y');
@@ -139,11 +139,11 @@ describe('service watch', () => {
     it(`--exec ends with the time to watch, on ${launcher.name}`, { skip }, async () => {
       // One that does not want to end, too.
       for (const exec of ['sleep 600', `sh -c 'trap "" TERM; sleep 600; sleep 600'`]) {
-        const { watch, pids } = await watchWith(exec, '--timeout', '2s');
+        const { watch, pids } = await watchWith(exec, '--timeout', '3s');
         assert.equal(await endOf(watch), 9, watch.stderr());
         assert.deepEqual(pids().filter(isRunning), [], exec);
         const last =
-          /it was ended, because the time has passed\nFatal error: The time to watch \(2s\) has passed\n$/;
+          /it was ended, because the time has passed\nFatal error: The time to watch \(3s\) has passed\n$/;
         await waitFor('what it says of it', () => last.test(watch.stderr()));
       }
     });
@@ -212,17 +212,12 @@ describe('service watch, where the broker has gone', () => {
   it('ends with exit code 9 when the time is up', async () => {
     const broker = await startBroker(reference);
     const client = await connectTo(broker);
-    const { watch, seen } = await startWatch(
-      broker,
-      client,
-      ['--prefix', '', '--timeout', '1500ms'],
-      'probe',
-    );
+    const { watch, seen } = await startWatch(broker, client, ['--prefix', '', '--timeout', '5s'], 'probe');
     await broker.kill();
     assert.equal(await watch.ended, 9, watch.stderr());
     assert.match(
       watch.stderr(),
-      /^Fatal error: The time to watch \(1500ms\) has passed: No broker reached at \S+: connection refused\n$/,
+      /^Fatal error: The time to watch \(5s\) has passed: No broker reached at \S+: connection refused\n$/,
     );
     assert.equal(watch.lines().length, seen);
   });

@@ -34,7 +34,7 @@ export const sweepRow: Row = {
   what:
     'each system call on the files in turn failing with EIO, EACCES, EMFILE, ENOSPC, a short write, or SIGKILL at it ' +
     '(seccomp, counted over all threads). It covers starts, writes, a rewriting, backups, a restore, a stop',
-  bound: { short: 300, long: 3600 },
+  bound: { short: 450, long: 3600 },
   skip: () => noCompiler(),
   async run(setup) {
     if (!setup.short) {

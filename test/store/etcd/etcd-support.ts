@@ -4,6 +4,7 @@ import {
   type EtcdStoreOptions,
   type EtcdFetch,
 } from '../../../src/store/etcd/etcd-store.ts';
+import { waitFor } from '../../support/wait.ts';
 
 let prefixes = 0;
 
@@ -15,7 +16,8 @@ export function newPrefix(): string {
 /** Opens a registry, and waits until it can be used. */
 export async function openEtcd(options: EtcdStoreOptions): Promise<EtcdStore> {
   const store = etcdStore(options);
-  await store.ready();
+  // A store gives up after its own time, which may be short in a test: no test is about the time of opening.
+  await waitFor('the registry to open', () => store.ready().then(() => true));
   return store;
 }
 

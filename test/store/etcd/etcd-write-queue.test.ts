@@ -108,13 +108,13 @@ describe('a registry in etcd that many ask at once', { skip, timeout: 120_000 },
       if (path !== '/v3/kv/txn') return await pass();
       most = Math.max(most, ++now);
       try {
-        await sleep(250);
+        await sleep(220);
         return await pass();
       } finally {
         now--;
       }
     };
-    await opened(slow, { timeoutMs: 1000 }, async (store) => {
+    await opened(slow, { timeoutMs: 2000 }, async (store) => {
       let written = 0;
       let writtenAtRead = WRITES;
       const writing = Array.from({ length: WRITES }, async (_, i) => {
@@ -137,7 +137,7 @@ describe('a registry in etcd that many ask at once', { skip, timeout: 120_000 },
       if (path === '/v3/kv/txn') sent++;
       return pass();
     };
-    await opened(counting, { timeoutMs: 3000 }, async (store) => {
+    await opened(counting, { timeoutMs: 5000 }, async (store) => {
       const [member] = cluster.members;
       sent = 0;
       member?.signal('SIGSTOP');

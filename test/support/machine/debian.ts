@@ -58,8 +58,12 @@ function ensureTree(init: Init): string | undefined {
     if (status !== 0) return `debootstrap failed: ${stdout.trim().split('\n').at(-1) ?? ''}`;
     spawnSync('chmod', ['755', staged]);
     rmSync(path.join(staged, 'var/cache/apt/archives'), { recursive: true, force: true });
-    // Another test may have been as far in the meantime.
-    if (!existsSync(tree)) renameSync(staged, tree);
+    try {
+      renameSync(staged, tree);
+    } catch (error) {
+      // Another test may have been as far in the meantime.
+      if (!existsSync(tree)) throw error;
+    }
     return undefined;
   } finally {
     rmSync(staged, { recursive: true, force: true });
