@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { ensureExecutables } from './executable.ts';
-import { readJUnit } from './test/junit.ts';
+import { type Case, readJUnit } from './test/junit.ts';
+import { type Left, leftBehind, RUN_VARIABLE } from './test/left-behind.ts';
 import { ensurePackage } from './npm.ts';
 import { filesOf, type Pass, passes } from './test/passes.ts';
 import { logTo, passThrough } from './process.ts';
@@ -80,10 +82,12 @@ async function runFiles(pass: Pass, files: readonly string[], isBeside: boolean)
   const log = path.join(results, `${pass.name}.log`);
   mkdirSync(path.dirname(report), { recursive: true });
   rmSync(report, { force: true });
+  const mark = randomUUID();
   const env = {
     ...process.env,
     ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }),
     DENO_NO_UPDATE_CHECK: '1',
+    [RUN_VARIABLE]: mark,
     // A discovery that a test forgot to confine must not reach the real network.
     BPBROKER_INTERFACES: process.env['BPBROKER_INTERFACES'] ?? 'lo',
   };
@@ -100,7 +104,24 @@ async function runFiles(pass: Pass, files: readonly string[], isBeside: boolean)
     say(`${pass.name}: no test ran`);
     return tally(pass.name, [], 1);
   }
-  return tally(pass.name, cases, code);
+  return tally(pass.name, [...cases, ...(await endLeft(mark))], code);
+}
+
+/** A failure for what the tests left running, which is ended. */
+async function endLeft(mark: string): Promise<Case[]> {
+  const left = await leftBehind(mark);
+  left.forEach(kill);
+  const reason = left.map(({ pid, command }) => `${pid} ${command}`).join('\n');
+  return reason === '' ? [] : [{ file: '', name: 'no process is left running', outcome: 'failed', reason }];
+}
+
+function kill({ pid }: Left): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    // It has just ended.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 function header(title: string): void {

@@ -1,15 +1,18 @@
 import path from 'node:path';
 import { root } from '../../../build/root.ts';
+import { RUN_VARIABLE } from '../../../build/test/left-behind.ts';
 
 /**
  * An environment in which a program finds nothing of the user's: its own home under `dir`, the loopback interface alone
  * for discovery, no colours.
  */
 export function cleanEnv(dir: string, extra: Readonly<Record<string, string>> = {}): Record<string, string> {
-  const kept = ['PATH', 'TMPDIR', 'TEMP', 'SystemRoot', 'ComSpec', 'PATHEXT'].flatMap((name) => {
-    const value = process.env[name];
-    return value === undefined ? [] : [[name, value]];
-  });
+  const kept = ['PATH', 'TMPDIR', 'TEMP', 'SystemRoot', 'ComSpec', 'PATHEXT', RUN_VARIABLE].flatMap(
+    (name) => {
+      const value = process.env[name];
+      return value === undefined ? [] : [[name, value]];
+    },
+  );
   return {
     ...(Object.fromEntries(kept) as Record<string, string>),
     HOME: dir,
