@@ -26,6 +26,7 @@ const everyRuntime = [
   'test/broker/metrics/metrics.test.ts',
   'test/broker/self-signed.test.ts',
   'test/client/bounds.test.ts',
+  'test/client/close.test.ts',
   'test/client/discover.test.ts',
   'test/client/finder-busy.test.ts',
   'test/client/finder.test.ts',

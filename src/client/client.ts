@@ -87,7 +87,10 @@ export interface BrokerClient extends Registry {
    * threw.
    */
   withLock<T>(name: string, options: LockOptions, work: (lock: Lock) => Promise<T> | T): Promise<T>;
-  /** Closes its connections. */
+  /**
+   * Ends its calls, waits, watches and outputs, which throw `usage`, as every later call does. Its locks count
+   * as lost, and nothing more is sent: release a lock before.
+   */
   close(): void;
   /** `await using client = await connect(…)` closes it at the end of the block. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -175,7 +178,11 @@ async function open(options: Omit<ConnectOptions, 'broker'>, settle: Settle): Pr
   const { settleMs = timeoutMs, foundBy, findAgain } = options;
   const connection = await untilReached(retryForMs, (leftMs) => settle(Math.min(settleMs, leftMs)));
   const rpc = createRpc({ connection, accessKey, timeoutMs, onAnswer });
-  return createClient(rpc, reconnectWhenLost({ connection, findAgain, foundBy, notify }), notify);
+  return createClient(
+    rpc,
+    reconnectWhenLost({ connection, closed: rpc.closed, findAgain, foundBy, notify }),
+    notify,
+  );
 }
 
 /** Loads the code that looks for a lost broker only when the broker is lost. */

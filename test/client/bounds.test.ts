@@ -44,6 +44,7 @@ function rpcOf(response: ChannelResponse): Rpc {
       probe: () => Promise.resolve(),
       close: () => undefined,
     },
+    closed: new AbortController().signal,
     call: () => Promise.reject(new Error('not asked for')),
     open: () => Promise.resolve(response),
     close: () => undefined,

@@ -11,7 +11,8 @@ describe('startLease()', () => {
     const lease = startLease({
       rpc: {
         call: () => Promise.reject(new Error('not asked')),
-        line: { place: 'nowhere' },
+        connection: { place: 'nowhere' },
+        closed: new AbortController().signal,
       } as unknown as Rpc,
       reconnect: (() => Promise.resolve(undefined)) as unknown as Reconnect,
       clock: { now: () => performance.now() + slept },

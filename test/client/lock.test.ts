@@ -20,6 +20,8 @@ interface Served {
   setSlow(ms: number, onAnswer: () => void): void;
   /** How often it was asked for a renewal. */
   renewals(): number;
+  /** How many requests it got. */
+  requests(): number;
 }
 
 /** A broker in this process, and a client of it that no network is between. */
@@ -29,12 +31,14 @@ async function serve(): Promise<Served> {
   const notes: string[] = [];
   let deaf = false;
   let renewals = 0;
+  let requests = 0;
   let slow: { readonly ms: number; readonly onAnswer: () => void } | undefined;
   const client = await connect({
     broker: 'https://app.test',
     notify: (line) => notes.push(line),
     async fetch(...args) {
       const request = new Request(...args);
+      requests++;
       if (request.url.endsWith('/Renew')) renewals++;
       if (slow && request.url.endsWith('/Register')) {
         const answer = await app.fetch(request);
@@ -55,6 +59,7 @@ async function serve(): Promise<Served> {
     setDeaf: (now) => (deaf = now),
     setSlow: (ms, onAnswer) => (slow = { ms, onAnswer }),
     renewals: () => renewals,
+    requests: () => requests,
   };
 }
 
@@ -251,5 +256,33 @@ describe('client.lock()', () => {
       await waitFor('a free lock', async () => (await store.get('lock')) === undefined);
       await store.mutate('lock', put('first'));
     }
+  });
+});
+
+describe('client.close()', () => {
+  it('ends the renewals of its locks, which count as lost at once and expire', async () => {
+    const { store, client, requests } = await serve();
+    const lock = await client.lock('lock', { ttlMs: 1000 });
+    await waitFor('a renewal', () => requests() > 2);
+    client.close();
+    const sent = requests();
+    assert.equal(lock.isHeld(), false);
+    const { code, message } = lock.signal.reason as BrokerError;
+    assert.deepEqual([code, message], ['lock_lost', "Lock 'lock' was lost: its client has been closed"]);
+    await lock.release();
+    await waitFor('the end of its lifetime', async () => (await store.get('lock')) === undefined);
+    assert.equal(requests(), sent);
+  });
+
+  it('ends a wait for a lock', async () => {
+    const { store, client, requests } = await serve();
+    await store.mutate('lock', put('another'));
+    const sent = requests();
+    const waiting = client.lock('lock', { wait: true, timeoutMs: 20_000 });
+    await waitFor('the request', () => requests() > sent);
+    client.close();
+    await assert.rejects(waiting, { code: 'usage', message: /has been closed/ });
+    await assert.rejects(client.lock('other'), { code: 'usage', message: /has been closed/ });
+    assert.equal(requests(), sent + 1);
   });
 });

@@ -18,7 +18,7 @@ export interface Reconnect {
    * Looks for the broker once, after `error`. Returns why it is still out of reach, or `undefined` when it is
    * in reach.
    * @throws BrokerError `identity_mismatch` when another broker has taken its place.
-   * @throws BrokerError `ambiguous_broker` for copies of it.
+   * @throws BrokerError `ambiguous_broker` for copies of it; `usage` when the client has been closed.
    */
   (error: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown>;
   /** Why the broker is out of reach now; else `undefined`. */
@@ -40,6 +40,8 @@ export interface FoundAgain {
 
 export interface ReconnectOptions {
   readonly connection: BrokerConnection;
+  /** Ends every look; its reason is thrown. */
+  readonly closed: AbortSignal;
   /** Absent for a broker that was given by its address, or by a URL. */
   readonly findAgain?: FindAgain | undefined;
   /** The name by which it was found. */
@@ -54,7 +56,7 @@ const PROBE_MS = 3000;
 const SEARCH_MS = 1500;
 
 export function createReconnect(options: ReconnectOptions): Reconnect {
-  const { connection, findAgain, notify } = options;
+  const { connection, closed, findAgain, notify } = options;
   let cause: unknown;
   let looking: Promise<void> | undefined;
 
@@ -73,7 +75,7 @@ export function createReconnect(options: ReconnectOptions): Reconnect {
         pick(pinned, options.foundBy, found),
       );
     try {
-      const now = await Promise.any(elsewhere ? [here, elsewhere] : [here]);
+      const now = await untilAborted(Promise.any(elsewhere ? [here, elsewhere] : [here]), closed);
       if (formatAddress(now) !== formatAddress(address)) pinned?.moveTo(now);
       reached();
     } catch (error) {
@@ -89,6 +91,7 @@ export function createReconnect(options: ReconnectOptions): Reconnect {
   };
 
   const reconnect = async (why: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown> => {
+    closed.throwIfAborted();
     // The broker answers, though with an error. So it is not lost.
     if (!(why instanceof BrokerError) || why.code !== 'unreachable') return why;
     if (cause === undefined) {

@@ -2,12 +2,14 @@ import { isObject, type Json, MAX_DATA_BYTES } from '../../protocol/formats/data
 import { formatDuration } from '../../protocol/formats/duration.ts';
 import { BrokerError, codeForStatus, type ErrorCode, isErrorCode } from '../../protocol/errors.ts';
 import type { ChannelResponse } from '../../runtime/runtime.ts';
-import { withTimeout } from './time-limit.ts';
+import { type TimeLimit, withTimeout } from './time-limit.ts';
 import type { BrokerConnection } from './connection.ts';
 
 /** Calls to one broker whose identity has been checked. */
 export interface Rpc {
   readonly connection: BrokerConnection;
+  /** Aborted by `close`, with the error of later calls as its reason. */
+  readonly closed: AbortSignal;
   /**
    * Calls a method and returns the JSON of its answer. An aborted `signal` throws its reason.
    * @throws BrokerError what the broker reports.
@@ -17,6 +19,7 @@ export interface Rpc {
   call(module: string, method: string, params: CallParams, options?: CallOptions): Promise<Json>;
   /** Calls a method and returns the answer itself, once its status is known to be good. */
   open(module: string, method: string, params: CallParams, options?: CallOptions): Promise<ChannelResponse>;
+  /** Ends every call and every answer that is still read, and refuses later calls with `usage`. */
   close(): void;
 }
 
@@ -47,11 +50,14 @@ export function createRpc({ connection, accessKey, timeoutMs: defaultTimeoutMs, 
   const authorization: Readonly<Record<string, string>> = inHeader
     ? { authorization: `Bearer ${accessKey}` }
     : {};
+  const closing = new AbortController();
+  const closed = closing.signal;
   const withParams = accessKey && !inHeader ? { access_key: accessKey } : {};
 
   const open = async (module: string, method: string, params: CallParams, options: CallOptions = {}) => {
     const { timeoutMs = defaultTimeoutMs, headers = {} } = options;
-    const limit = withTimeout(timeoutMs, options.signal);
+    closed.throwIfAborted();
+    const limit = withTimeout(timeoutMs, options.signal, closed);
     try {
       const response = await connection.request({
         method: 'POST',
@@ -62,7 +68,7 @@ export function createRpc({ connection, accessKey, timeoutMs: defaultTimeoutMs, 
           ...headers,
         },
         body: JSON.stringify({ ...params, ...withParams }),
-        ...(limit.signal ? { signal: limit.signal } : {}),
+        signal: limit.signal,
       });
       checkRedirect(connection, response);
       if (response.status >= 400) {
@@ -78,6 +84,7 @@ export function createRpc({ connection, accessKey, timeoutMs: defaultTimeoutMs, 
 
   return {
     connection,
+    closed,
     async call(module, method, params, options = {}) {
       const { response, limit } = await open(module, method, params, options);
       try {
@@ -93,10 +100,35 @@ export function createRpc({ connection, accessKey, timeoutMs: defaultTimeoutMs, 
     async open(module, method, params, options) {
       const { response, limit } = await open(module, method, params, options);
       limit.clear();
-      return response;
+      return releasing(response, limit);
     },
-    close: () => connection.close(),
+    close() {
+      // The calls end with this reason first, and not with that of a broken connection: they would try again.
+      closing.abort(closedError(connection));
+      connection.close();
+    },
   };
+}
+
+/** The answer, which follows the signals of its limit until it has been read. */
+function releasing(response: ChannelResponse, limit: TimeLimit): ChannelResponse {
+  const { status } = response;
+  async function* stream(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* response.stream();
+    } finally {
+      limit.release();
+    }
+  }
+  const text = (): Promise<string> => response.text().finally(() => limit.release());
+  return { status, header: (name) => response.header(name), stream, text };
+}
+
+function closedError({ place }: BrokerConnection): BrokerError {
+  return new BrokerError(
+    'usage',
+    `The client of the broker at ${place} has been closed; connect() makes another one`,
+  );
 }
 
 /** Modules that always answer with an envelope: an answer without one is not theirs. */

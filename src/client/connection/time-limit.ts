@@ -2,33 +2,39 @@ import { MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
 
 /** A time limit on a request. */
 export interface TimeLimit {
-  readonly signal: AbortSignal | undefined;
-  /** Removes the time limit; the caller's signal still applies. */
+  readonly signal: AbortSignal;
+  /** Removes the time limit; the caller's signals still apply. */
   clear(): void;
-  /** Stops following the caller's signal too. */
+  /** Stops following the caller's signals too. */
   release(): void;
   timedOut(): boolean;
 }
 
-/** A signal that follows `signal`, and is also aborted after `ms`, until it is cleared. */
-export function withTimeout(ms: number, signal: AbortSignal | undefined): TimeLimit {
-  if (ms > MAX_TIMER_MS)
-    return { signal, clear: () => undefined, release: () => undefined, timedOut: () => false };
+/**
+ * A signal that follows `signals`, and is also aborted after `ms`, until it is cleared. `Infinity`: it only
+ * follows. The first reason stays.
+ */
+export function withTimeout(ms: number, ...signals: readonly (AbortSignal | undefined)[]): TimeLimit {
   const controller = new AbortController();
   let late = false;
-  const timer = setTimeout(() => {
+  const end = (): void => {
     late = true;
     controller.abort(new Error('timed out'));
-  }, ms);
-  const follow = (): void => controller.abort(signal?.reason);
-  if (signal?.aborted) follow();
-  signal?.addEventListener('abort', follow, { once: true });
+  };
+  const timer = ms > MAX_TIMER_MS ? undefined : setTimeout(end, ms);
+  const followed = signals.flatMap((signal) => {
+    if (!signal) return [];
+    const follow = (): void => controller.abort(signal.reason);
+    if (signal.aborted) follow();
+    else signal.addEventListener('abort', follow, { once: true });
+    return [{ signal, follow }];
+  });
   return {
     signal: controller.signal,
     clear: () => clearTimeout(timer),
     release() {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', follow);
+      for (const { signal, follow } of followed) signal.removeEventListener('abort', follow);
     },
     timedOut: () => late,
   };

@@ -46,10 +46,10 @@ export async function openUrlConnection(
     isProxied: true,
     request,
     async probe(ms) {
-      const limit = withTimeout(ms, undefined);
+      const limit = withTimeout(ms);
       try {
-        const signal = limit.signal ? { signal: limit.signal } : {};
-        const response = await request({ method: 'POST', path: '/identity', headers: {}, ...signal });
+        const { signal } = limit;
+        const response = await request({ method: 'POST', path: '/identity', headers: {}, signal });
         const text = await response.text();
         checkRedirect(connection, response);
         const { status } = response;

@@ -66,10 +66,19 @@ export function startLease({ rpc, reconnect, clock, name, revision, ttlMs }: Lea
 
   function lose(why: string, cause?: unknown): void {
     if (isOver()) return;
-    clearTimeout(timer);
     ending.abort(new BrokerError('lock_lost', `Lock '${name}' was lost: ${why}`, { cause }));
+    stop();
+  }
+
+  function stop(): void {
+    clearTimeout(timer);
+    rpc.closed.removeEventListener('abort', closed);
     stopping.abort();
   }
+
+  const closed = (): void => lose('its client has been closed', rpc.closed.reason);
+  if (rpc.closed.aborted) closed();
+  else rpc.closed.addEventListener('abort', closed, { once: true });
 
   function check(): void {
     if (left() > 0 || isOver()) return;
@@ -172,9 +181,6 @@ export function startLease({ rpc, reconnect, clock, name, revision, ttlMs }: Lea
       return !isOver();
     },
     left,
-    stop() {
-      clearTimeout(timer);
-      stopping.abort();
-    },
+    stop,
   };
 }

@@ -12,8 +12,10 @@ import {
 } from './answers.ts';
 import { deletePrefix } from './delete-prefix.ts';
 import { leadsOn, MAX_LISTED, noEnd } from './paging.ts';
-import { backoff, type Deadline, deadlineIn, isTransient } from '../connection/retry.ts';
+import { poll, type Retry, type Waiting, type WaitOptions } from './poll.ts';
 import type { CallOptions, CallParams, Rpc } from '../connection/rpc.ts';
+
+export type { WaitOptions } from './poll.ts';
 
 /** A lock as a condition: its name, and the revision at which it was taken. */
 export interface HeldLock {
@@ -52,13 +54,6 @@ export interface UpdateOptions extends WriteOptions, ConditionalOptions {
    * dot within a name. A missing member is no error.
    */
   readonly unset?: readonly string[] | undefined;
-}
-/** Options of a call that waits. */
-export interface WaitOptions {
-  /** Time limit of the wait, in milliseconds; default: no limit. */
-  readonly timeoutMs?: number | undefined;
-  /** Ends the wait; its reason is thrown. */
-  readonly signal?: AbortSignal | undefined;
 }
 /** Options of `waitForCount`. */
 export interface CountOptions extends WaitOptions {
@@ -129,12 +124,12 @@ export const PROXIED_POLL_MS = 20_000;
  * @param pollMs how long one request waits at the broker, in milliseconds; default 30,000.
  */
 export function createRegistry(
-  rpc: Pick<Rpc, 'call'>,
+  rpc: Pick<Rpc, 'call'> & Partial<Pick<Rpc, 'closed'>>,
   reconnect: Retry = async (error) => error,
   pollMs: number = POLL_MS,
 ): Registry {
   // The types of entries exist for the compiler alone.
-  return withChecks(createUntyped(rpc, { reconnect, pollMs })) as Registry;
+  return withChecks(createUntyped(rpc, { reconnect, pollMs, closed: rpc.closed })) as Registry;
 }
 
 const waits = ['timeoutMs', 'signal'];
@@ -173,11 +168,6 @@ type Untyped = {
 } & {
   waitForCount(count: number, prefix?: string, options?: CountOptions): Promise<ClientCount | ClientList>;
 };
-
-interface Waiting {
-  readonly reconnect: Retry;
-  readonly pollMs: number;
-}
 
 function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
   const write = async (
@@ -283,48 +273,6 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
 
 function countOf({ count, revision }: PageAnswer): ClientCount {
   return { count, revision };
-}
-
-/**
- * Prepares another attempt after one that failed. Returns why the broker is still out of reach, or
- * `undefined`.
- */
-interface Retry {
-  (error: unknown, deadline: Deadline, signal?: AbortSignal): Promise<unknown>;
-  /** Reports that an attempt was answered. */
-  reached?(): void;
-}
-
-/** Repeats a request that waits at the broker, until it has a result or the time is up. */
-async function poll<T>(
-  { reconnect, pollMs }: Waiting,
-  { timeoutMs, signal }: WaitOptions,
-  waitedFor: string,
-  ask: (wait: string, call: CallOptions) => Promise<T | undefined>,
-): Promise<T> {
-  const deadline = deadlineIn(timeoutMs);
-  const retry = backoff();
-  let cause: unknown;
-  for (;;) {
-    const left = deadline.left();
-    const wait = Math.min(pollMs, left);
-    // An answer that is due and does not come means a dead connection. After this extra time a new one is
-    // made.
-    const grace = left > pollMs ? 5000 : 1000;
-    try {
-      const found = await ask(`${Math.ceil(wait)}ms`, { timeoutMs: wait + grace, signal });
-      reconnect.reached?.();
-      if (found !== undefined) return found;
-      retry.reset();
-      cause = undefined;
-    } catch (error) {
-      if (signal?.aborted || !isTransient(error)) throw error;
-      await retry.pause(deadline, signal);
-      cause = error;
-      if (deadline.left() > 0) cause = await reconnect(error, deadline, signal);
-    }
-    if (deadline.left() === 0) throw deadline.error(waitedFor, cause);
-  }
 }
 
 /** Each page must advance the list: a broker that sends the same page again would be asked for ever. */

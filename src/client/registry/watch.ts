@@ -6,6 +6,7 @@ import type { ClientChange, ClientList } from './answers.ts';
 import type { Reconnect } from '../connection/reconnect.ts';
 import { backoff, type Deadline, isTransient } from '../connection/retry.ts';
 import type { Rpc } from '../connection/rpc.ts';
+import { withTimeout } from '../connection/time-limit.ts';
 import { untilAborted } from '../connection/until-aborted.ts';
 
 /** Longer than two of the broker's heartbeats: a stream that is silent for so long is dead. */
@@ -51,23 +52,44 @@ export async function* firstChanges(
   }
 }
 
+/** How a watch begins, and what ends it. */
+interface WatchOptions {
+  readonly after?: number | undefined;
+  readonly initial?: boolean | undefined;
+  readonly deadline: Deadline;
+  readonly signal?: AbortSignal | undefined;
+  /** Looks for a broker that was lost. */
+  readonly reconnect: Reconnect;
+}
+
 /**
  * Every change under `scope`, in order, each once. A broken connection is made again, and goes on after the
  * last change that was reported. With `initial`, the existing entries come first, in the order of their last
  * writes. A reader that has seen some of them can go on after the revision of the last one, as with changes.
  * @param listNow reads the present entries under `scope`, for after a reset.
+ * @throws BrokerError `usage` when the client has been closed. An aborted signal ends it.
  */
 export async function* watchChanges(
   rpc: Rpc,
   scope: WatchScope,
-  options: {
-    readonly after?: number | undefined;
-    readonly initial?: boolean | undefined;
-    readonly deadline: Deadline;
-    readonly signal?: AbortSignal | undefined;
-    /** Looks for a broker that was lost. */
-    readonly reconnect: Reconnect;
-  },
+  options: WatchOptions,
+  listNow: () => Promise<ClientList>,
+): AsyncGenerator<ClientChange> {
+  const ending = withTimeout(Infinity, options.signal, rpc.closed);
+  try {
+    yield* changesUntil(ending.signal, rpc, scope, options, listNow);
+    if (!options.signal?.aborted) rpc.closed.throwIfAborted();
+  } finally {
+    ending.release();
+  }
+}
+
+/** The same, until `signal` is aborted: then it ends. */
+async function* changesUntil(
+  signal: AbortSignal,
+  rpc: Rpc,
+  scope: WatchScope,
+  options: Omit<WatchOptions, 'signal'>,
   listNow: () => Promise<ClientList>,
 ): AsyncGenerator<ClientChange> {
   let revision = options.after;
@@ -77,11 +99,11 @@ export async function* watchChanges(
     let lost: unknown;
     try {
       if (options.initial && revision === undefined) {
-        const now = await untilAborted(listNow(), options.signal);
+        const now = await untilAborted(listNow(), signal);
         yield* putsOf(now);
         revision = now.revision;
       }
-      for await (const message of events(rpc, scope, revision, options.signal)) {
+      for await (const message of events(rpc, scope, revision, signal)) {
         retry.reset();
         options.reconnect.reached();
         wasOpen = true;
@@ -94,13 +116,13 @@ export async function* watchChanges(
         }
         yield event;
         // The revision stays old until all entries have been read, so that a broken watch gets a reset again.
-        const now = await untilAborted(listNow(), options.signal);
+        const now = await untilAborted(listNow(), signal);
         yield* putsOf(now);
         ({ revision } = now);
         break;
       }
     } catch (error) {
-      if (options.signal?.aborted) return;
+      if (signal.aborted) return;
       if (!isTransient(error) || options.deadline.left() === 0) throw error;
       // A first watch is refused when there is no room. One that was open may come back before its old place
       // is free.
@@ -108,14 +130,13 @@ export async function* watchChanges(
       lost = error;
     }
     // An aborted pause ends the watch in the same way as an aborted connection.
-    await retry.pause(options.deadline, options.signal).catch(() => undefined);
+    await retry.pause(options.deadline, signal).catch(() => undefined);
     try {
-      if (!options.signal?.aborted && lost !== undefined)
-        await options.reconnect(lost, options.deadline, options.signal);
+      if (!signal.aborted && lost !== undefined) await options.reconnect(lost, options.deadline, signal);
     } catch (error) {
-      if (!options.signal?.aborted) throw error;
+      if (!signal.aborted) throw error;
     }
-    if (options.signal?.aborted) return;
+    if (signal.aborted) return;
   }
 }
 
@@ -148,7 +169,7 @@ async function* events(
   rpc: Rpc,
   scope: WatchScope,
   after: number | undefined,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): AsyncGenerator<EventSourceMessage> {
   const silence = new AbortController();
   let timer = setTimeout(() => silence.abort(), SILENCE_MS);
@@ -166,7 +187,7 @@ async function* events(
       'services',
       'Watch',
       { ...scope, after },
-      { signal: signal ? AbortSignal.any([signal, silence.signal]) : silence.signal },
+      { signal: AbortSignal.any([signal, silence.signal]) },
     );
     for await (const chunk of response.stream()) {
       clearTimeout(timer);

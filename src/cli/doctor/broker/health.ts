@@ -18,12 +18,12 @@ const CLOCK_WRONG_MS = 60_000;
 
 /** Asks the broker for its health (`/readyz`, which needs no key) and its time. */
 export async function examineHealth(connection: BrokerConnection, host: Host, ms: number): Promise<Check[]> {
-  const limit = withTimeout(ms, undefined);
+  const limit = withTimeout(ms);
   const asked = Date.now();
   const began = performance.now();
   try {
-    const signal = limit.signal ? { signal: limit.signal } : {};
-    const response = await connection.request({ method: 'GET', path: '/readyz', headers: {}, ...signal });
+    const { signal } = limit;
+    const response = await connection.request({ method: 'GET', path: '/readyz', headers: {}, signal });
     const tookMs = performance.now() - began;
     const clock = judgeClock(response.header('date'), asked + tookMs / 2, asked);
     return [judgeHealth(response.status, await response.text(), connection.place, host), clock];
