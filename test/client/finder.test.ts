@@ -201,12 +201,14 @@ describe('discover()', () => {
     await assert.rejects(find({ port: liar.address().port, timeoutMs: 300 }), { code: 'unreachable' });
   });
 
-  it('refuses an interface that is not there, naming those that are', async () => {
+  it('refuses an interface that is not there, naming those that are, but not at a later search', async () => {
     await assert.rejects(find({ interfaces: ['nope0'] }), {
       code: 'usage',
       message: /^No interface is named 'nope0'; this host has .*\blo/,
     });
     await assert.rejects(find({ targets: ['a b'] }), { code: 'usage', message: /Invalid target 'a b'/ });
+    const later = find({ interfaces: ['nope0'], isRepeated: true, timeoutMs: 100 });
+    await assert.rejects(later, { code: 'unreachable', message: /; only nope0 may be used$/ });
   });
 
   it('goes on without a target whose name leads nowhere, and says so', async () => {

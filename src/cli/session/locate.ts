@@ -26,6 +26,11 @@ export interface LocateOptions {
   readonly key: string | undefined;
   /** The command has no option `--bpbroker`, so no message advises it; default false. */
   readonly isOnlySearch?: boolean;
+  /**
+   * The command has searched before, so that `--interface` was right: one that is gone is waited for; default
+   * false.
+   */
+  readonly isRepeated?: boolean;
   /** Ends the search. */
   readonly signal?: AbortSignal;
 }
@@ -53,10 +58,20 @@ export async function findBrokers(
   notices: Notices,
   options: LocateOptions,
 ): Promise<FoundBroker[]> {
-  const { name = '', key, wait, timeoutMs, all = false, orAny = false, isOnlySearch, signal } = options;
+  const {
+    name = '',
+    key,
+    wait,
+    timeoutMs,
+    all = false,
+    orAny = false,
+    isOnlySearch,
+    isRepeated,
+    signal,
+  } = options;
   const what = name === '' ? 'a broker' : `a broker that holds '${name}'`;
   const interfaces = args.list('interface');
-  if (interfaces.length > 0)
+  if (interfaces.length > 0 && !isRepeated)
     chooseInterfaces(listInterfaces(), interfaces, interfaceNames(), args.label('interface'));
   const search = discover({
     name,
@@ -69,6 +84,8 @@ export async function findBrokers(
     port: readCount(args, 'port') ?? DEFAULT_PORT,
     targets: args.list('target'),
     interfaces,
+    // They have just been checked, with the option's name in the message.
+    isRepeated: true,
     onReply: ({ address, port }) => notices.detail(`Answer from ${formatAddress({ host: address, port })}`),
   });
   try {

@@ -66,6 +66,7 @@ export async function withSession<T>(
     findAgain: options.wait || options.keeps ? await searchAgain(args, options.name, discoverKey) : undefined,
   };
   // A command that waits searches anew for each attempt: a broker may have moved before it was reached.
+  let isRepeated = false;
   const client = await untilReached(options.wait ? (timeLeft() ?? Infinity) : 0, async () => {
     const within = options.wait ? { settleMs: Math.min(timeLeft() ?? Infinity, SETTLE_MS) } : {};
     const named = { ...connection, ...within, fingerprint: args.text('fingerprint') };
@@ -73,7 +74,9 @@ export async function withSession<T>(
       talkTo(byUrl.url);
       return connect({ ...named, broker: byUrl.url, ca: byUrl.ca });
     }
-    const broker = await locate(args, notices, { ...options, key: discoverKey }, timeLeft());
+    const search = { ...options, key: discoverKey, isRepeated };
+    isRepeated = true;
+    const broker = await locate(args, notices, search, timeLeft());
     talkTo(formatAddress(broker));
     if ('proof' in broker) return connectProved(broker, { ...connection, ...within });
     return connect({ ...named, broker, discoverKey });
@@ -105,21 +108,35 @@ async function searchAgain(
   const { findBrokers } = await import('./locate.ts');
   return async (timeoutMs, signal) => {
     const find = (by?: string): Promise<FoundBroker[]> =>
-      findBrokers(args, silentNotices, { name: by, key, wait: false, timeoutMs, all: true, signal });
+      findBrokers(args, silentNotices, {
+        name: by,
+        key,
+        wait: false,
+        timeoutMs,
+        all: true,
+        isRepeated: true,
+        signal,
+      });
     // All brokers are asked, whatever they hold: the identity shows which one it was.
     const holding = name === undefined ? [] : find(name).catch(() => []);
     return { brokers: await find(), holders: await holding };
   };
 }
 
+interface Search extends SessionOptions {
+  readonly key: string | undefined;
+  /** Whether the command has searched before. */
+  readonly isRepeated: boolean;
+}
+
 async function locate(
   args: Arguments,
   notices: Notices,
-  { name, key, wait = false, orAny }: SessionOptions & { readonly key: string | undefined },
+  { name, key, wait = false, orAny, isRepeated }: Search,
   timeoutMs: number | undefined,
 ): Promise<HostPort | FoundBroker> {
   const given = args.text('bpbroker');
   if (given !== undefined) return parseAddress(given, args.label('bpbroker'));
   const { locateBroker } = await import('./locate.ts');
-  return locateBroker(args, notices, { name, key, wait, timeoutMs, ...(orAny ? { orAny } : {}) });
+  return locateBroker(args, notices, { name, key, wait, timeoutMs, isRepeated, ...(orAny ? { orAny } : {}) });
 }

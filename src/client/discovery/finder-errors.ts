@@ -11,6 +11,8 @@ interface Asked {
   readonly name: string;
   /** UDP port asked; default 20443. */
   readonly port?: number | undefined;
+  /** Names of the only interfaces that may be used; absent or empty: all. */
+  readonly interfaces?: readonly string[] | undefined;
   /** In the keyed form: how many replies were not made with the key. */
   readonly rejected?: number | undefined;
   /**
@@ -22,14 +24,18 @@ interface Asked {
 
 /** The error when nobody answered: what was tried, and what failed. */
 export function noneAnswered(
-  { name, port = DEFAULT_PORT, rejected, isOnlySearch = false }: Asked,
+  { name, port = DEFAULT_PORT, interfaces = [], rejected, isOnlySearch = false }: Asked,
   elapsedMs: number,
   attempts: readonly Attempt[],
 ): BrokerError {
   const what = name === ANY_BROKER ? 'No broker' : `No broker holding '${name}'`;
   const problems = attempts.filter(({ error }) => error !== undefined).map(describe);
   if (attempts.length === 0) {
-    return new BrokerError('unreachable', `${what} was asked: no interface is up that could be asked on`);
+    const only = interfaces.length > 0 ? `; only ${interfaces.join(', ')} may be used` : '';
+    return new BrokerError(
+      'unreachable',
+      `${what} was asked: no interface is up that could be asked on${only}`,
+    );
   }
   if (attempts.every(({ sent }) => sent === 0)) {
     return new BrokerError(

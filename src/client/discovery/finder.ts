@@ -4,6 +4,8 @@ import { MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
 import { ANY_BROKER, openQuestion, queryProblem, type Question } from '../../protocol/discovery/datagrams.ts';
 import { nameProblem } from '../../protocol/registry/names.ts';
 import { ambiguous, noneAnswered, unreachable } from './finder-errors.ts';
+import { interfaceNames, listInterfaces } from '../../runtime/network/interfaces.ts';
+import { chooseInterfaces } from './routes.ts';
 import { type Attempt, openSearch, type RespondingBroker } from './search.ts';
 import { identifyBroker } from '../trust/identify.ts';
 import {
@@ -36,6 +38,11 @@ export interface DiscoverOptions {
   readonly targets?: readonly string[] | undefined;
   /** Names of the only interfaces to use (`lo`: loopback, on any system); absent or empty: every one that is up. */
   readonly interfaces?: readonly string[] | undefined;
+  /**
+   * Whether the interfaces were there at an earlier search. Then one that is gone is waited for, as it may
+   * come back; default false.
+   */
+  readonly isRepeated?: boolean | undefined;
   /** Accepts several brokers as an answer; default false. */
   readonly all?: boolean | undefined;
   /**
@@ -71,13 +78,14 @@ const ASK_AT: readonly number[] = [0, 100, 250, 500, 1000];
  *
  * @returns One broker, or several that share one registry; with `all`, every one that answered.
  * @throws BrokerError `unreachable` when none answered, `ambiguous_broker` when several did.
- * @throws BrokerError `usage` for an unknown interface or a malformed target.
+ * @throws BrokerError `usage` for an unknown interface (unless `isRepeated`) or a malformed target.
  * @throws BrokerError `invalid_request` for an invalid name.
  * @throws the reason of an aborted signal.
  */
 export async function discover(options: DiscoverOptions): Promise<FoundBroker[]> {
   const { timeoutMs = Infinity, identify = identifyBroker, signal } = options;
   signal?.throwIfAborted();
+  checkInterfaces(options);
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const { responders, isHolder } = await gather(options, deadline);
@@ -90,6 +98,10 @@ export async function discover(options: DiscoverOptions): Promise<FoundBroker[]>
     if (performance.now() + RETRY_MS > deadline) throw unreachable(responders, failures);
     await sleep(RETRY_MS, undefined, { signal }).catch(() => signal?.throwIfAborted());
   }
+}
+
+function checkInterfaces({ interfaces = [], isRepeated = false }: DiscoverOptions): void {
+  if (interfaces.length > 0 && !isRepeated) chooseInterfaces(listInterfaces(), interfaces, interfaceNames());
 }
 
 interface Gathered {

@@ -4,7 +4,6 @@ import { formatAddress, type HostPort, parseAddress } from '../../protocol/addre
 import type { Challenge, Question, Reply } from '../../protocol/discovery/datagrams.ts';
 import {
   inSubnet,
-  interfaceNames,
   isLinkLocal,
   listInterfaces,
   type NetworkInterface,
@@ -46,7 +45,7 @@ export interface SearchOptions {
   readonly port: number;
   /** Unicast or directed addresses to ask too: HOST or HOST:PORT. */
   readonly targets?: readonly string[] | undefined;
-  /** Names of the only interfaces to use; absent or empty: every one that is up. */
+  /** Names of the only interfaces to use, while they exist; absent or empty: every one that is up. */
   readonly interfaces?: readonly string[] | undefined;
   /** Called with each responder; `question` is the index of the question that it answers. */
   onReply(responder: RespondingBroker, question: number): void;
@@ -74,16 +73,12 @@ interface Way {
   readonly zone?: string | undefined;
 }
 
-/**
- * @throws BrokerError `usage` for a target that is not an address, and for an interface that this host does
- * not have.
- */
+/** @throws BrokerError `usage` for a target that is not an address. */
 export function openSearch(options: SearchOptions): Search {
   const { questions, interfaces: wanted, onReply } = options;
   const began = performance.now();
   const targets = (options.targets ?? []).map((text) => parseAddress(text, 'target', options.port));
   const limited = wanted !== undefined && wanted.length > 0;
-  if (limited) chooseInterfaces(listInterfaces(), wanted, interfaceNames());
   const sockets = new Map<string, Promise<UdpSocket>>();
   const attempts = new Map<string, Attempt>();
   const seen = new Set<string>();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createNetwork, netnsProblem, type Network } from '../../support/network/netns.ts';
 import {
   cleanEnv,
@@ -115,6 +116,39 @@ for (const launcher of launchers) {
         assert.equal(one.stdout(), 'bar\nbaz\nfoo\n');
       }
       assert.doesNotMatch(quiet.stderr(), /reach/);
+      await net.close();
+    });
+
+    it('waits on while the only interface that it may use is gone, and finds it when that is back', async () => {
+      const { net, broker, start, run } = await hostsFor(launcher);
+      const first = await broker('old');
+      await succeeds(run('-b', '10.77.1.1', ...service('register', 'foo', '--data', 'x')), 'x\n');
+      const only = ['--interface', 'eth0', '--verbose'];
+      const list = start('service', 'list', '--wait-count', '2', '--cols', 'name', ...only);
+      const watch = start(...service('watch', 'foo', '--count', '2', ...only));
+      const waiting = [list, watch];
+      for (const one of waiting)
+        await waitFor('it to talk', () => one.stderr().includes('Talking to the broker'));
+      await succeeds(run(...service('replace', 'foo', '--data', 'y')), 'y\n');
+      await untilLines(watch, 1);
+      await first.stop('SIGTERM');
+      for (const one of waiting)
+        await waitFor('it to say so', () => one.stderr().includes('is out of reach ('));
+      net.ip('c', 'link', 'set', 'eth0', 'down');
+      net.ip('c', 'link', 'set', 'eth0', 'name', 'gone');
+      // Each looks again at least every 2.5 s.
+      const ended = await Promise.race([...waiting.map((one) => one.ended), sleep(5000, 'none')]);
+      assert.equal(ended, 'none', waiting.map((one) => one.stderr()).join('\n'));
+      const { code, stderr } = await run(...service('get', 'foo', '--interface', 'eth0', '--wait'));
+      assert.equal(code, 2, stderr);
+      net.ip('c', 'link', 'set', 'gone', 'name', 'eth0');
+      net.ip('c', 'link', 'set', 'eth0', 'up');
+      await broker('new');
+      for (const one of waiting)
+        await waitFor('it to be back', () => one.stderr().includes('in reach again, at 10.77.1.2:20443'));
+      await succeeds(run(...service('replace', 'foo', '--data', 'z')), 'z\n');
+      await succeeds(run(...service('register', 'bar', '--data', '1')), '1\n');
+      for (const one of waiting) assert.equal(await one.ended, 0, one.stderr());
       await net.close();
     });
 
