@@ -21,6 +21,8 @@ export interface IdentityOptions {
 /**
  * The certificate that the broker at `address` must present. At first contact, it is the one that the broker
  * presents.
+ * @throws BrokerError `identity_mismatch` when another one was kept meanwhile, or the file cannot be read;
+ * `unreachable`.
  */
 export async function resolvePin(
   address: HostPort,
@@ -36,7 +38,8 @@ export async function resolvePin(
   const known = options.knownBrokers.get(formatAddress(address));
   if (known) return known;
   const presented = await runtime.peerCertificate(address, timeoutMs);
-  keep(address, presented, options);
+  const { fingerprint: kept } = keep(address, presented, options);
+  if (kept !== presented.fingerprint) throw identityMismatch(address, kept, presented.fingerprint, 'kept');
   return presented;
 }
 
@@ -77,17 +80,22 @@ export function identityMismatch(
   );
 }
 
-function keep(address: HostPort, presented: Pin, { knownBrokers, notify }: IdentityOptions): void {
+/**
+ * Keeps the identity of a first contact, unless one has been kept during the handshake: a slow one must not
+ * replace what the user or another program has accepted meanwhile. Returns the one that counts now.
+ */
+function keep(address: HostPort, presented: Pin, { knownBrokers, notify }: IdentityOptions): Pin {
   const place = formatAddress(address);
   const identity = `sha256:${presented.fingerprint}`;
   try {
-    knownBrokers.set(place, presented);
-    notify(
-      `First contact with the broker at ${place}: keeping its identity ${identity} in ${knownBrokers.file}`,
-    );
+    if (knownBrokers.add(place, presented))
+      notify(
+        `First contact with the broker at ${place}: keeping its identity ${identity} in ${knownBrokers.file}`,
+      );
   } catch (error) {
     notify(
       `First contact with the broker at ${place}, identity ${identity}; it could not be kept: ${messageOf(error)}`,
     );
   }
+  return knownBrokers.get(place) ?? presented;
 }

@@ -29,6 +29,11 @@ export interface KnownBrokers {
    * @throws BrokerError `invalid_config` when the file cannot be written.
    */
   set(address: string, pin: Pin): void;
+  /**
+   * Keeps an identity at first contact: an address that has a line by now stays as it is. Returns whether it
+   * was added. Throws as `set`.
+   */
+  add(address: string, pin: Pin): boolean;
   /** Forgets an address; returns whether it was known. Throws as `set`. */
   forget(address: string): boolean;
 }
@@ -72,20 +77,11 @@ export function openKnownBrokers(file: string | undefined): KnownBrokers {
     file,
     get(address) {
       const key = keyOf(address);
-      let found: Pin | undefined;
-      let problem: string | undefined;
-      for (const [index, line] of linesOf(file).entries()) {
-        if (line.key === key && line.pin) {
-          found = line.pin;
-          problem = undefined;
-        } else if (line.problem !== undefined && (line.key === undefined || line.key === key)) {
-          problem = place(file, index, line.problem);
-        }
-      }
-      if (problem === undefined) return found;
+      const { pin, problem } = lookUp(linesOf(file), key);
+      if (!problem) return pin;
       throw new BrokerError(
         'identity_mismatch',
-        `${problem}. It may say which identity the broker at ${key} must have, so nothing was sent there. Correct or remove the line, or keep the identity again with the command trust: --bpbroker ${key} --fingerprint sha256:HEX`,
+        `${place(file, problem.index, problem.text)}. It may say which identity the broker at ${key} must have, so nothing was sent there. Correct or remove the line, or keep the identity again with the command trust: --bpbroker ${key} --fingerprint sha256:HEX`,
       );
     },
     list: () =>
@@ -105,6 +101,16 @@ export function openKnownBrokers(file: string | undefined): KnownBrokers {
           : [...lines.filter((one) => one.key !== key), line],
       );
     },
+    add(address, pin) {
+      const key = keyOf(address);
+      let isNew = false;
+      change((lines) => {
+        const now = lookUp(lines, key);
+        isNew = !now.pin && !now.problem;
+        return isNew ? [...lines, { key, pin, text: formatLine(key, pin) }] : undefined;
+      });
+      return isNew;
+    },
     forget(address) {
       const key = keyOf(address);
       let known = false;
@@ -117,6 +123,21 @@ export function openKnownBrokers(file: string | undefined): KnownBrokers {
       return known;
     },
   };
+}
+
+/** What the lines say of an address: the later one counts, and an unreadable one may be about any address. */
+function lookUp(
+  lines: readonly KnownLine[],
+  key: string,
+): { readonly pin?: Pin; readonly problem?: { readonly index: number; readonly text: string } } {
+  const index = lines.findLastIndex(
+    (line) =>
+      (line.key === key && line.pin !== undefined) ||
+      (line.problem !== undefined && (line.key === undefined || line.key === key)),
+  );
+  const { pin, problem } = lines[index] ?? {};
+  if (problem !== undefined) return { problem: { index, text: problem } };
+  return pin ? { pin } : {};
 }
 
 /** The one spelling of an address; any other text stays as it is. */

@@ -11,10 +11,17 @@ import { nameKey } from './name-key.ts';
  * kept for that name at first contact, whatever its address is now.
  */
 
+/** Where identities are kept, and who is told. */
+interface Keeping {
+  readonly knownBrokers: KnownBrokers;
+  notify(line: string): void;
+}
+
 /**
  * The certificate that a broker found by name must present: the one kept for the name and for its address. If
  * one of them has none yet, the identity is kept for it now.
- * @param keepAddress keeps a first contact with an address, and reports it.
+ * @param keepAddress keeps a first contact with an address, and reports it. Returns the identity that is kept
+ * for it now.
  * @throws BrokerError `identity_mismatch` when the broker presents another certificate than one of the kept
  * ones; `unreachable`.
  */
@@ -22,26 +29,33 @@ export async function resolveNamedPin(
   address: HostPort,
   name: string,
   timeoutMs: number,
-  { knownBrokers, notify }: { readonly knownBrokers: KnownBrokers; notify(line: string): void },
-  keepAddress: (presented: Pin, isFirst: boolean) => void,
+  { knownBrokers, notify }: Keeping,
+  keepAddress: (presented: Pin, isFirst: boolean) => Pin,
 ): Promise<Pin> {
   const atAddress = knownBrokers.get(formatAddress(address));
   const ofName = knownBrokers.get(nameKey(name));
   if (atAddress && atAddress.fingerprint === ofName?.fingerprint) return atAddress;
   const presented = await runtime.peerCertificate(address, timeoutMs);
-  for (const kept of [ofName, atAddress])
+  const check = (kept: Pin | undefined): void => {
     if (kept && kept.fingerprint !== presented.fingerprint)
       throw nameMismatch(address, name, kept.fingerprint, presented.fingerprint);
-  if (!atAddress) keepAddress(presented, ofName === undefined);
-  if (!ofName) {
-    try {
-      // The certificate itself is kept with the address.
-      knownBrokers.set(nameKey(name), { fingerprint: presented.fingerprint });
-    } catch (error) {
-      notify(`The identity of the broker of '${name}' could not be kept: ${messageOf(error)}`);
-    }
-  }
+  };
+  // The handshake may have taken long: what was kept meanwhile counts too.
+  for (const kept of [ofName, atAddress, knownBrokers.get(nameKey(name))]) check(kept);
+  if (!atAddress) check(keepAddress(presented, ofName === undefined));
+  if (!ofName) check(keepName(name, presented, { knownBrokers, notify }));
   return presented;
+}
+
+function keepName(name: string, presented: Pin, { knownBrokers, notify }: Keeping): Pin {
+  const key = nameKey(name);
+  try {
+    // The certificate itself is kept with the address.
+    knownBrokers.add(key, { fingerprint: presented.fingerprint });
+  } catch (error) {
+    notify(`The identity of the broker of '${name}' could not be kept: ${messageOf(error)}`);
+  }
+  return knownBrokers.get(key) ?? presented;
 }
 
 /** The error when another broker answers for a name, or at an address, than the one met before. */

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import {
@@ -10,7 +12,12 @@ import {
   startBroker,
   cleanEnv,
 } from '../../support/programs/programs.ts';
+import { connect } from '../../../src/client/client.ts';
+import { openKnownBrokers } from '../../../src/client/trust/known-brokers.ts';
+import { nameKey } from '../../../src/client/trust/name-key.ts';
+import { atEnd } from '../../support/cleanup.ts';
 import { tempDir } from '../../support/temp.ts';
+import { waitFor } from '../../support/wait.ts';
 import { reference, skipOf } from '../support.ts';
 
 /** Row "known_brokers" of the security page: what cannot be read is not absent. */
@@ -30,6 +37,75 @@ function homeWith(content: string | Uint8Array): { home: string; file: string } 
   writeFileSync(file, content);
   return { home, file };
 }
+
+/** Passes connections on to a port, once it is told to. */
+async function holdingRelay(to: number): Promise<{
+  readonly place: string;
+  /** How many connections have sent something so far. */
+  held(): number;
+  /** Passes them on, and all later ones; returns how many there were. */
+  release(): number;
+}> {
+  let held = 0;
+  let isOpen = false;
+  const waiting: (() => void)[] = [];
+  const server = createServer((incoming) => {
+    incoming.on('error', () => undefined);
+    incoming.once('readable', () => {
+      held += 1;
+      const pass = (): void => {
+        const outgoing = connectTcp(to, '127.0.0.1');
+        outgoing.on('error', () => incoming.destroy());
+        incoming.pipe(outgoing).pipe(incoming);
+      };
+      if (isOpen) pass();
+      else waiting.push(pass);
+    });
+  }).listen(0, '127.0.0.1');
+  atEnd(() => server.close());
+  await once(server, 'listening');
+  return {
+    place: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    held: () => held,
+    release() {
+      isOpen = true;
+      for (const pass of waiting) pass();
+      return held;
+    },
+  };
+}
+
+describe('a first contact with a broker that was found by a name', () => {
+  it('leaves what was kept meanwhile for the name or the address', async () => {
+    for (const key of ['name', 'address']) {
+      const relay = await holdingRelay(broker.port);
+      const { file } = homeWith('');
+      const known = openKnownBrokers(file);
+      const connecting = connect({ broker: relay.place, foundBy: 'web', knownBrokers: file });
+      await waitFor('its handshake', () => relay.held() > 0);
+      known.set(key === 'name' ? nameKey('web') : relay.place, { fingerprint: '0'.repeat(64) });
+      const kept = readFileSync(file, 'utf8');
+      relay.release();
+      await assert.rejects(connecting, { code: 'identity_mismatch', message: /answers for 'web'/ });
+      assert.equal(readFileSync(file, 'utf8'), kept, key);
+    }
+  });
+
+  it('is at peace with another one that kept the same', async () => {
+    const relay = await holdingRelay(broker.port);
+    const { file } = homeWith('');
+    const notes: string[] = [];
+    const notify = (line: string): void => void notes.push(line);
+    const both = [1, 2].map(() =>
+      connect({ broker: relay.place, foundBy: 'web', knownBrokers: file, notify }),
+    );
+    await waitFor('their handshakes', () => relay.held() === 2);
+    relay.release();
+    for (const client of await Promise.all(both)) client.close();
+    assert.equal(readFileSync(file, 'utf8').split('\n').length, 3);
+    assert.equal(notes.length, 1, notes.join('\n'));
+  });
+});
 
 for (const launcher of launchers) {
   const { name, bpclient, bpbroker } = launcher;
@@ -132,6 +208,24 @@ for (const launcher of launchers) {
         ['# kept', ...[...places, '10.0.0.99:20443'].map((place) => `${place} ${other}`)].toSorted(),
       );
       assert.deepEqual(readdirSync(path.dirname(file)), ['known_brokers'], 'nothing is left beside it');
+    });
+
+    it('row "known_brokers": a first contact leaves what trust has kept meanwhile, and sends nothing', async () => {
+      const { home, file } = homeWith('');
+      const relay = await holdingRelay(broker.port);
+      const first = run([...bpclient, '--bpbroker', relay.place, 'ping', '--access-key', 'canary-8c02'], {
+        env: cleanEnv(home),
+        cwd: home,
+      });
+      await waitFor('its handshake', () => relay.held() > 0);
+      assert.equal((await trust(home, '-b', relay.place, '--fingerprint', other)).code, 0);
+      const kept = readFileSync(file, 'utf8');
+      const connections = relay.release();
+      const { code, stdout, stderr } = await first;
+      assert.deepEqual([code, stdout], [8, ''], stderr);
+      assert.ok(stderr.includes(`expected ${other}; nothing was sent to it`), stderr);
+      assert.equal(readFileSync(file, 'utf8'), kept);
+      assert.equal(relay.held(), connections, 'no other connection was made');
     });
 
     it('takes over the lock of a program that died', async () => {
