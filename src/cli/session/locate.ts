@@ -52,6 +52,11 @@ export async function locateBroker(
   });
 }
 
+/** The broker that is searched for, in words. */
+export function whatIsSought(name: string | undefined): string {
+  return name === undefined || name === '' ? 'a broker' : `a broker that holds '${name}'`;
+}
+
 /** Brokers on the network, the nearest address of each first. */
 export async function findBrokers(
   args: Arguments,
@@ -59,7 +64,7 @@ export async function findBrokers(
   options: LocateOptions,
 ): Promise<FoundBroker[]> {
   const {
-    name = '',
+    name,
     key,
     wait,
     timeoutMs,
@@ -69,12 +74,12 @@ export async function findBrokers(
     isRepeated,
     signal,
   } = options;
-  const what = name === '' ? 'a broker' : `a broker that holds '${name}'`;
+  const what = whatIsSought(name);
   const interfaces = args.list('interface');
   if (interfaces.length > 0 && !isRepeated)
     chooseInterfaces(listInterfaces(), interfaces, interfaceNames(), args.label('interface'));
   const search = discover({
-    name,
+    name: name ?? '',
     key,
     all,
     orAny,

@@ -76,9 +76,14 @@ export function isTransient(error: unknown): boolean {
  * Tries until it succeeds, as long as the failures may pass.
  * @param ms time limit, in milliseconds; 0: one attempt.
  * @param attempt receives the milliseconds that are left for it.
+ * @param waitedFor what the error of the time limit names.
  * @throws BrokerError `timeout` with the last cause.
  */
-export async function untilReached<T>(ms: number, attempt: (leftMs: number) => Promise<T>): Promise<T> {
+export async function untilReached<T>(
+  ms: number,
+  attempt: (leftMs: number) => Promise<T>,
+  waitedFor = 'the broker',
+): Promise<T> {
   if (ms === 0) return attempt(Infinity);
   const deadline = deadlineIn(ms);
   const retry = backoff();
@@ -91,7 +96,7 @@ export async function untilReached<T>(ms: number, attempt: (leftMs: number) => P
       // An attempt that the time limit has cut off says less than the one before.
       if (cause === undefined || deadline.left() > 0) cause = error;
       await retry.pause(deadline);
-      if (deadline.left() === 0) throw deadline.error('the broker', cause);
+      if (deadline.left() === 0) throw deadline.error(waitedFor, cause);
     }
   }
 }

@@ -1,14 +1,26 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
+import path from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BrokerError } from '../../../src/protocol/errors.ts';
 import { atEnd } from '../../support/cleanup.ts';
-import { launchers, type RunningBroker, startBroker } from '../../support/programs/programs.ts';
+import { cleanEnv, launchers, type RunningBroker, startBroker } from '../../support/programs/programs.ts';
 import { tempDir } from '../../support/temp.ts';
 import { waitFor } from '../../support/wait.ts';
-import { connectTo, freePort, median, reference, type Running, skipOf, startClient } from '../support.ts';
+import {
+  connectTo,
+  freePort,
+  median,
+  reference,
+  type Running,
+  skipOf,
+  start,
+  startClient,
+} from '../support.ts';
 
 /** Until a client with `--verbose` says that it talks to its broker, and a little longer, for its request to arrive. */
 async function untilTalking(client: Running): Promise<void> {
@@ -176,6 +188,83 @@ describe('waiting', () => {
     const { code, stdout, stderr } = await found;
     assert.deepEqual([code, stdout, stderr], [0, `127.0.0.1:${broker.port}\n`, '']);
     await broker.kill();
+  });
+});
+
+describe('discover with a name that was met before', () => {
+  /** Somebody answers on UDP, at a port where nobody listens on TCP yet. */
+  async function answering(): Promise<{ readonly port: number; readonly dir: string; queries(): number }> {
+    const port = await freePort();
+    const dir = tempDir();
+    let queries = 0;
+    const socket = createSocket('udp4', (_, { port: to, address }) => {
+      queries += 1;
+      socket.send('Key Exists\n', to, address);
+    });
+    socket.bind(port, '127.0.0.1');
+    atEnd(() => socket.close());
+    await once(socket, 'listening');
+    return { port, dir, queries: () => queries };
+  }
+  const keep = (home: string, identity: string): void => {
+    const folder = path.join(home, 'config', 'bpbroker');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(path.join(folder, 'known_brokers'), `name=cluster ${identity}\n`);
+  };
+  const discover = (port: number, ...args: string[]): string[] =>
+    ['discover', '--name', 'cluster', '--port', String(port)].concat(args);
+  const startIn = (home: string, args: readonly string[]): Running =>
+    start([...reference.bpclient, ...args], { env: cleanEnv(home), cwd: home });
+
+  it('waits with --wait until its identity can be seen, and ends with 9', async () => {
+    const { port, dir, queries } = await answering();
+    keep(dir, `sha256:${'0'.repeat(64)}`);
+    const short = startIn(dir, discover(port, '--wait', '--timeout', '1s'));
+    assert.equal(await short.ended, 9, short.stderr());
+    assert.match(
+      short.stderr(),
+      /Fatal error: Gave up waiting for a broker that holds 'cluster' after 1 s: No broker reached at .*refused\n$/,
+    );
+    assert.equal(short.stdout(), '');
+    const impatient = startIn(dir, discover(port));
+    assert.equal(await impatient.ended, 6, impatient.stderr());
+
+    const home = tempDir();
+    const broker = await startBroker(reference);
+    keep(home, broker.fingerprint);
+    const asked = queries();
+    const long = startIn(home, discover(port, '--wait'));
+    await waitFor('a second search', () => queries() > asked + 2);
+    const proxy = createServer((incoming) => {
+      const outgoing = connectTcp(broker.port, '127.0.0.1');
+      incoming.on('error', () => outgoing.destroy());
+      outgoing.on('error', () => incoming.destroy());
+      incoming.pipe(outgoing).pipe(incoming);
+    }).listen(port, '127.0.0.1');
+    atEnd(() => proxy.close());
+    assert.equal(await long.ended, 0, long.stderr());
+    assert.equal(long.stdout(), `127.0.0.1:${port}\n`);
+    await broker.kill();
+  });
+
+  it('heeds --timeout where a host takes the connection and then keeps silent', async () => {
+    const { port, dir } = await answering();
+    keep(dir, `sha256:${'0'.repeat(64)}`);
+    const silent = createServer((socket) => socket.on('error', () => undefined)).listen(port, '127.0.0.1');
+    atEnd(() => silent.close());
+    await once(silent, 'listening');
+    const ended: string[] = [];
+    const programs = (
+      [['patient'], ['short', '--timeout', '600ms'], ['waits', '--timeout', '600ms', '--wait']] as const
+    ).map(async ([what, ...args]) => {
+      const program = startIn(dir, discover(port, ...args));
+      const code = await program.ended;
+      ended.push(what);
+      return [code, program.stderr()];
+    });
+    const [patient, short, waits] = await Promise.all(programs);
+    assert.equal(ended.at(-1), 'patient', 'which checks for 3 s');
+    assert.deepEqual([patient?.[0], short?.[0], waits?.[0]], [6, 6, 9], `${short?.[1]}${waits?.[1]}`);
   });
 });
 
