@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { runtime } from '#runtime';
-import { untilAborted } from '../../src/client/connection/until-aborted.ts';
+import { untilAborted } from '../../src/protocol/until-aborted.ts';
 import { type Broker, type BrokerClient, connect, createBroker } from '../../src/index.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { tempDir } from '../support/temp.ts';

@@ -2,7 +2,7 @@ import { boundedText } from '../../runtime/http/bounded-text.ts';
 import type { BrokerUrl } from '../../protocol/addresses/broker-url.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Channel, ChannelRequest, ChannelResponse } from '../../runtime/runtime.ts';
-import { untilAborted } from './until-aborted.ts';
+import { untilAborted } from '../../protocol/until-aborted.ts';
 
 /** Replaces the network: `app.fetch` of a mounted app, or the runtime's own `fetch`. */
 export type Fetch = (request: Request) => Response | Promise<Response>;

@@ -7,7 +7,7 @@ import { checkPin, type BrokerConnection, type PinnedBroker } from './connection
 import { nameMismatch } from '../trust/name-trust.ts';
 import { type Deadline, isTransient } from './retry.ts';
 import { areRivals, type FoundBroker } from '../discovery/responders.ts';
-import { untilAborted } from './until-aborted.ts';
+import { untilAborted } from '../../protocol/until-aborted.ts';
 
 /**
  * How waiting calls come back to a broker that they have lost. They try its address, whose host name is

@@ -3,7 +3,7 @@ import type { LeaseClock } from './lease-clock.ts';
 import type { Reconnect } from '../connection/reconnect.ts';
 import { backoff, type Deadline } from '../connection/retry.ts';
 import type { Rpc } from '../connection/rpc.ts';
-import { untilAborted } from '../connection/until-aborted.ts';
+import { untilAborted } from '../../protocol/until-aborted.ts';
 
 export interface LeaseOptions {
   readonly rpc: Rpc;

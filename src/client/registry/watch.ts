@@ -7,7 +7,7 @@ import type { Reconnect } from '../connection/reconnect.ts';
 import { backoff, type Deadline, isTransient } from '../connection/retry.ts';
 import type { Rpc } from '../connection/rpc.ts';
 import { withTimeout } from '../connection/time-limit.ts';
-import { untilAborted } from '../connection/until-aborted.ts';
+import { untilAborted } from '../../protocol/until-aborted.ts';
 
 /** Longer than two of the broker's heartbeats: a stream that is silent for so long is dead. */
 const SILENCE_MS = 40_000;

@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { HostPort } from '../../protocol/addresses/address.ts';
 import { toPem } from '../../protocol/formats/pem.ts';
+import { untilAborted } from '../../protocol/until-aborted.ts';
 import { connectFailure } from './connect-failure.ts';
 import { connectFirst } from '../network/happy-eyeballs.ts';
 import { checkZone, closedByPeer, codeOf, unreachable } from '../network/connection-errors.ts';
@@ -51,6 +52,7 @@ const verdicts =
  * Opens a TLS connection with `Bun.connect` to the first of a host's addresses that accepts it; see {@link
  * connectAddress}. Names are looked up each time: Bun's own cache lasts half a minute, in which a broker may
  * have moved.
+ * @throws BrokerError `unreachable`; the reason of an aborted `signal`.
  */
 export async function connectBun(
   address: HostPort,
@@ -59,7 +61,8 @@ export async function connectBun(
 ): Promise<BunSocket> {
   signal?.throwIfAborted();
   await checkZone(address);
-  const hosts = await lookUp(address);
+  // The system's resolver cannot be cancelled, and a silent name server takes it many seconds.
+  const hosts = await untilAborted(lookUp(address), signal);
   if (hosts.length === 1) return connectAddress(address, hosts[0] ?? '', signal, handshake);
   return connectFirst(
     hosts,

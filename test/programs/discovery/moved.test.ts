@@ -21,7 +21,9 @@ interface Hosts {
   readonly dir: string;
   /** Starts the broker whose folder has this name on a host. */
   broker(host: string, folder?: string): Promise<Running>;
-  /** Starts a client command on `c`; for host names there, `hosts` is what `/etc/hosts` says. */
+  /** Starts a program on `c`. For host names there, `hosts` is `/etc/hosts`, and `resolv.conf` in `dir` is that in `/etc`. */
+  program(...words: string[]): Running;
+  /** Starts a client command on `c`. */
   start(...args: string[]): Running;
   run(...args: string[]): Promise<RunResult>;
   readonly hosts: string;
@@ -39,16 +41,19 @@ async function hostsFor(launcher: Launcher): Promise<Hosts> {
     mkdirSync(cwd, { recursive: true });
     return { cwd, env: cleanEnv(cwd, { BPBROKER_INTERFACES: '' }) };
   };
-  const command = (args: readonly string[]): string[] => [
+  const resolver = path.join(dir, 'resolv.conf');
+  writeFileSync(resolver, '');
+  const mounted = (command: readonly string[]): string[] => [
     'unshare',
     '-m',
     'sh',
     '-c',
-    'mount --bind "$0" /etc/hosts && exec "$@"',
+    'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"',
     hosts,
-    ...launcher.bpclient,
-    ...args,
+    resolver,
+    ...command,
   ];
+  const command = (args: readonly string[]): string[] => mounted([...launcher.bpclient, ...args]);
   return {
     net,
     dir,
@@ -61,6 +66,7 @@ async function hostsFor(launcher: Launcher): Promise<Hosts> {
       await waitFor('the ready line', () => parseReady(running.stderr()));
       return running;
     },
+    program: (...words) => follow(net.spawn('c', mounted(words), at('c'))),
     start: (...args) => follow(net.spawn('c', command(args), at('c'))),
     run: (...args) => net.run('c', command(args), at('c')),
   };
@@ -168,6 +174,32 @@ for (const launcher of launchers) {
       await succeeds(run('-b', 'broker.test', ...service('register', 'late', '--data', 'here')), 'here\n');
       assert.equal(await get.ended, 0, get.stderr());
       assert.equal(get.stdout(), 'here\n');
+      await net.close();
+    });
+
+    it('keeps to --timeout while the name server is silent', async () => {
+      const { net, dir, program, start } = await hostsFor(launcher);
+      const bind = "require('node:dgram').createSocket('udp4').bind(53, () => console.log('bound'))";
+      const silent = follow(net.spawn('new', [process.execPath, '-e', bind]));
+      await untilLines(silent, 1);
+      writeFileSync(path.join(dir, 'resolv.conf'), 'nameserver 10.77.1.2\noptions timeout:15 attempts:1\n');
+      // The measure of how long the system itself waits.
+      const lookUp = program('getent', 'ahosts', 'silent.test');
+      const at = ['-b', 'silent.test', '--timeout', '1s'];
+      const pinned = ['--fingerprint', `sha256:${'0'.repeat(64)}`];
+      const expected: [number, Running][] = [
+        [6, start(...at, 'ping')],
+        [6, start(...at, ...pinned, 'ping')],
+        [9, start(...at, 'ping', '--wait')],
+      ];
+      const isNode = launcher.name.startsWith('node');
+      for (const [code, client] of expected) {
+        await waitFor('its message', () => /^Fatal error: .*silent\.test.*\n$/.test(client.stderr()));
+        // Node itself ends only after its lookups.
+        if (!isNode) assert.equal(await client.ended, code, client.stderr());
+      }
+      assert.equal(lookUp.child.exitCode, null, 'the system waits on');
+      for (const [code, client] of expected) assert.equal(await client.ended, code, client.stderr());
       await net.close();
     });
 
