@@ -31,14 +31,18 @@ export const run: Run = async (args) => {
     if (!watching) runtime.exit(0);
     watching.abort(new Error('the reader of the output has gone'));
   });
-  await withSession(args, { name, wait: true }, async ({ client, notices, timeLeft }) => {
+  // Unless the user says where to begin, a watch of an entry begins with its making, as with `--bpbroker`.
+  const notesMaking = name !== undefined && !begin.initial && begin.after === undefined;
+  await withSession(args, { name, wait: true, notesMaking }, async (session) => {
+    const { client, notices, timeLeft } = session;
+    const from = session.wasMade ? { initial: true } : begin;
     const ending = new AbortController();
     const { signal } = ending;
     watching = ending;
     const limit = timeLeft();
     const late = (): void => ending.abort(new Error(TIME_IS_OVER));
     if (limit !== undefined) setTimeout(late, Math.min(limit, MAX_TIMER_MS));
-    for await (const change of client.watch({ ...scope, ...begin, count, signal })) {
+    for await (const change of client.watch({ ...scope, ...from, count, signal })) {
       if (signal.aborted) break;
       const line = lineOf(change);
       writeOut(line);

@@ -31,6 +31,8 @@ export interface LocateOptions {
    * false.
    */
   readonly isRepeated?: boolean;
+  /** Called with each answer. */
+  readonly onReply?: (() => void) | undefined;
   /** Ends the search. */
   readonly signal?: AbortSignal;
 }
@@ -72,6 +74,7 @@ export async function findBrokers(
     orAny = false,
     isOnlySearch,
     isRepeated,
+    onReply,
     signal,
   } = options;
   const what = whatIsSought(name);
@@ -91,7 +94,10 @@ export async function findBrokers(
     interfaces,
     // They have just been checked, with the option's name in the message.
     isRepeated: true,
-    onReply: ({ address, port }) => notices.detail(`Answer from ${formatAddress({ host: address, port })}`),
+    onReply({ address, port }) {
+      notices.detail(`Answer from ${formatAddress({ host: address, port })}`);
+      onReply?.();
+    },
   });
   try {
     return await notices.during(what, search);

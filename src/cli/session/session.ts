@@ -8,12 +8,15 @@ import { parseDuration } from '../../protocol/formats/duration.ts';
 import { readAccessKey, readDiscoverKey } from '../options/keys.ts';
 import { createNotices, type Notices, silentNotices } from '../terminal/notices.ts';
 import type { Arguments } from '../command.ts';
+import type { FirstLook } from './first-look.ts';
 import type { UrlBroker } from './url-broker.ts';
 
 /** A command's connection to its broker. */
 export interface Session {
   readonly client: BrokerClient;
   readonly notices: Notices;
+  /** With `notesMaking`: whether the entry was made while its holder was searched for. */
+  readonly wasMade: boolean;
   /** Milliseconds left of `--timeout` for a command that waits; `undefined` without a limit. */
   timeLeft(): number | undefined;
   /** The broker's last answer, whole. */
@@ -29,6 +32,8 @@ export interface SessionOptions {
   readonly orAny?: boolean;
   /** Whether a lost broker is searched for again, even if the command does not wait for it at first. */
   readonly keeps?: boolean;
+  /** Whether the command must know if the entry was made while its holder was searched for; default false. */
+  readonly notesMaking?: boolean;
 }
 
 /** Time limit of one check of the broker's identity, for a command that waits, in milliseconds. */
@@ -66,23 +71,26 @@ export async function withSession<T>(
     findAgain: options.wait || options.keeps ? await searchAgain(args, options.name, discoverKey) : undefined,
   };
   // A command that waits searches anew for each attempt: a broker may have moved before it was reached.
+  const look = options.notesMaking ? await firstLook(args, discoverKey) : undefined;
   let isRepeated = false;
-  const client = await untilReached(options.wait ? (timeLeft() ?? Infinity) : 0, async () => {
+  const reach = untilReached(options.wait ? (timeLeft() ?? Infinity) : 0, async () => {
     const within = options.wait ? { settleMs: Math.min(timeLeft() ?? Infinity, SETTLE_MS) } : {};
     const named = { ...connection, ...within, fingerprint: args.text('fingerprint') };
     if (byUrl) {
       talkTo(byUrl.url);
       return connect({ ...named, broker: byUrl.url, ca: byUrl.ca });
     }
-    const search = { ...options, key: discoverKey, isRepeated };
+    const search = { ...options, key: discoverKey, isRepeated, onReply: look?.holderAnswered };
     isRepeated = true;
     const broker = await locate(args, notices, search, timeLeft());
     talkTo(formatAddress(broker));
     if ('proof' in broker) return connectProved(broker, { ...connection, ...within });
     return connect({ ...named, broker, discoverKey });
   });
+  let wasMade = false;
+  const client = await reach.finally(() => (wasMade = look?.end() ?? false));
   try {
-    return await work({ client, notices, timeLeft, answer: () => answer });
+    return await work({ client, notices, wasMade, timeLeft, answer: () => answer });
   } finally {
     client.close();
   }
@@ -127,16 +135,33 @@ interface Search extends SessionOptions {
   readonly key: string | undefined;
   /** Whether the command has searched before. */
   readonly isRepeated: boolean;
+  /** Called with each answer. */
+  readonly onReply: (() => void) | undefined;
+}
+
+/** Only a command that searches for its broker can miss what happens before it is found. */
+async function firstLook(args: Arguments, key: string | undefined): Promise<FirstLook | undefined> {
+  if (args.text('bpbroker') !== undefined) return undefined;
+  const { takeFirstLook } = await import('./first-look.ts');
+  return takeFirstLook(args, key);
 }
 
 async function locate(
   args: Arguments,
   notices: Notices,
-  { name, key, wait = false, orAny, isRepeated }: Search,
+  { name, key, wait = false, orAny, isRepeated, onReply }: Search,
   timeoutMs: number | undefined,
 ): Promise<HostPort | FoundBroker> {
   const given = args.text('bpbroker');
   if (given !== undefined) return parseAddress(given, args.label('bpbroker'));
   const { locateBroker } = await import('./locate.ts');
-  return locateBroker(args, notices, { name, key, wait, timeoutMs, isRepeated, ...(orAny ? { orAny } : {}) });
+  return locateBroker(args, notices, {
+    name,
+    key,
+    wait,
+    timeoutMs,
+    isRepeated,
+    onReply,
+    ...(orAny ? { orAny } : {}),
+  });
 }

@@ -8,11 +8,20 @@ import type { BrokerClient } from '../../../src/client/client.ts';
 import type { BrokerError } from '../../../src/protocol/errors.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { isRunning } from '../../support/programs/is-running.ts';
-import { launchers, type RunningBroker, startBroker } from '../../support/programs/programs.ts';
+import { cleanEnv, launchers, type RunningBroker, startBroker } from '../../support/programs/programs.ts';
 import { killIfThere } from '../../support/teardown.ts';
 import { tempDir } from '../../support/temp.ts';
 import { waitFor } from '../../support/wait.ts';
-import { connectTo, freePort, reference, type Running, skipOf, startClient, untilLines } from '../support.ts';
+import {
+  connectTo,
+  freePort,
+  reference,
+  type Running,
+  skipOf,
+  start,
+  startClient,
+  untilLines,
+} from '../support.ts';
 
 interface Change {
   readonly type: string;
@@ -49,6 +58,37 @@ describe('service watch', () => {
     client = await connectTo(broker);
   });
   after(() => broker.kill());
+
+  it('without an address, prints the making of the entry by which it finds its broker', async () => {
+    const find = ['--port', String(broker.udpPort)];
+    const watch = ['service', 'watch', '--count', '1', '--timeout', '30s', ...find];
+    const made = broker.client([...watch, '--name', 'yet-to-come'], { address: false });
+    // Each search asks again after a second at most, and counts as the first look no more.
+    await sleep(2500);
+    const entry = await client.register('yet-to-come', 'here');
+    const { code, stdout, stderr } = await made;
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(
+      changesOf(stdout.trim().split('\n')).map(({ type, revision, data }) => [type, revision, data]),
+      [['put', entry.revision, 'here']],
+    );
+  });
+
+  it('without an address, begins with the next change of an entry that exists', async () => {
+    await client.register('here-already', 'old');
+    const home = tempDir();
+    const find = ['--port', String(broker.udpPort), '--verbose', '--timeout', '30s'];
+    const watch = ['service', 'watch', '--name', 'here-already', ...find];
+    const program = start([...reference.bpclient, ...watch], { env: cleanEnv(home), cwd: home });
+    await waitFor('it to talk', () => program.stderr().includes('Talking to the broker'));
+    for (let n = 1; program.lines().length === 0; n++) {
+      assert.equal(program.child.exitCode, null, program.stderr());
+      await client.replace('here-already', `new ${n}`);
+      await sleep(20);
+    }
+    assert.match(String(changesOf(program.lines())[0]?.data), /^new/);
+    await program.stop();
+  });
 
   it('prints each change under a prefix as a line of JSON, in order', async () => {
     const { watch, seen } = await startWatch(broker, client, ['--prefix', 'web/'], 'web/probe');
