@@ -2,6 +2,7 @@
 import { type HostPort, isUrl, parseAddress } from '../protocol/addresses/address.ts';
 import { isObject, type Json, type JsonObject, stringOf } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { checkNames } from '../protocol/options.ts';
 import type { ClientChange, ClientList, EntryShape } from './registry/answers.ts';
 import { checkConnect } from './check-connect.ts';
 import type { ConnectOptions } from './connect-options.ts';
@@ -197,6 +198,20 @@ function reconnectWhenLost(options: ReconnectOptions): Reconnect {
   return Object.assign(lost, { cause: () => reconnect?.cause(), reached: () => reconnect?.reached() });
 }
 
+const callOptions: readonly (keyof CallOptions)[] = ['timeoutMs', 'signal', 'headers'];
+const executeOptions: readonly (keyof ExecuteOptions)[] = ['timeoutMs', 'signal'];
+const watchOptions: readonly (keyof WatchClientOptions)[] = [
+  'name',
+  'prefix',
+  'after',
+  'initial',
+  'count',
+  'timeoutMs',
+  'signal',
+];
+/** The options of the methods that are no registry's: a misspelt one must not be ignored. */
+const taken = { ping: callOptions, call: callOptions, execute: executeOptions, watch: watchOptions };
+
 function createClient(rpc: Rpc, reconnect: Reconnect, notify: (connection: string) => void): BrokerClient {
   const registry = createRegistry(rpc, reconnect, rpc.connection.isProxied ? PROXIED_POLL_MS : undefined);
   return {
@@ -206,6 +221,7 @@ function createClient(rpc: Rpc, reconnect: Reconnect, notify: (connection: strin
     },
     outOfReach: () => reconnect.cause(),
     async ping(data = '', options = {}) {
+      checkNames('ping', options, taken.ping);
       const answer = await rpc.call('ping', 'Ping', { data }, options);
       const { data: echoed = null, src } = isObject(answer) ? answer : {};
       return {
@@ -215,6 +231,7 @@ function createClient(rpc: Rpc, reconnect: Reconnect, notify: (connection: strin
     },
     // A generator, so that the code of a watch is loaded with the first change that is asked for.
     async *watch<T extends EntryShape>(watched: WatchClientOptions = {}) {
+      checkNames('watch', watched, taken.watch);
       const { after, initial, count, timeoutMs, signal, ...scope } = watched;
       if (initial && after !== undefined)
         throw new BrokerError('usage', "watch: give 'initial' or 'after', not both");
@@ -229,9 +246,11 @@ function createClient(rpc: Rpc, reconnect: Reconnect, notify: (connection: strin
       yield* (count === undefined ? changes : firstChanges(changes, count)) as AsyncIterable<ClientChange<T>>;
     },
     async call<T>(module: string, method: string, params: CallParams = {}, options: CallOptions = {}) {
+      checkNames('call', options, taken.call);
       return (await rpc.call(module, method, params, options)) as T;
     },
     async execute(method, params = {}, options = {}) {
+      checkNames('execute', options, taken.execute);
       const { execute } = await import('./execute.ts');
       return execute(rpc, method, params, options);
     },

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { connect } from '../../src/client/client.ts';
 import { createRegistry } from '../../src/client/registry/registry.ts';
 
 /** As a program without types has it. */
@@ -68,4 +69,42 @@ describe('a method of the registry', () => {
       await assert.rejects(registry['replace']?.(...args) ?? Promise.resolve(), /^Error: sent$/);
     assert.equal(sent.length, 3);
   });
+});
+
+describe('a method of the client', () => {
+  const sent: string[] = [];
+  const opened = connect({
+    broker: 'https://app.test',
+    fetch(request) {
+      if (!request.url.endsWith('/identity')) sent.push(request.url);
+      return Response.json({});
+    },
+  });
+  const misspelt: readonly [method: string, args: readonly unknown[], message: RegExp][] = [
+    [
+      'ping',
+      ['x', { timeoutms: 1 }],
+      /^ping: the option 'timeoutms' is unknown; did you mean 'timeoutMs'\?$/,
+    ],
+    [
+      'call',
+      ['my', 'Method', {}, { ttl: 1 }],
+      /^call: the option 'ttl' is unknown; there are timeoutMs, signal, headers$/,
+    ],
+    [
+      'execute',
+      ['my.Method', {}, { signals: 1 }],
+      /^execute: the option 'signals' is unknown; did you mean 'signal'\?$/,
+    ],
+    ['watch', [{ prefx: 'a' }], /^watch: the option 'prefx' is unknown; did you mean 'prefix'\?$/],
+  ];
+  for (const [method, args, message] of misspelt) {
+    it(`sends nothing with an option that it does not know: ${method}`, async () => {
+      const client = (await opened) as unknown as Record<string, (...given: unknown[]) => unknown>;
+      const made = client[method]?.(...args);
+      const answer = method === 'watch' ? (made as AsyncIterator<unknown>).next() : made;
+      await assert.rejects(answer as Promise<unknown>, { code: 'usage', message });
+      assert.deepEqual(sent, []);
+    });
+  }
 });
