@@ -127,4 +127,18 @@ describe('a list', () => {
     assert.deepEqual(render(listResult([]), 'text', undefined), []);
     assert.deepEqual(render(listResult([]), 'json', undefined), ['[]']);
   });
+
+  it('that is empty is the header alone as CSV, of the columns that a list has', () => {
+    const all = 'name,data,revision,last_write_ts,last_write_ip';
+    assert.deepEqual(render(listResult([]), 'csv', undefined), [all]);
+    assert.deepEqual(render(listResult([], { dataOnly: true }), 'csv', undefined), ['name,data']);
+    assert.deepEqual(render(listResult([]), 'csv', ['name', 'revision']), ['name,revision']);
+    assert.deepEqual(render(listResult([]), 'csv-noheader', undefined), []);
+    const [header] = render(listResult([text]), 'csv', undefined);
+    assert.equal(header, all);
+  });
+
+  it('that is empty, and whose columns are not known, prints nothing as CSV', () => {
+    assert.deepEqual(render({ text: [], json: [], rows: [] }, 'csv', undefined), []);
+  });
 });

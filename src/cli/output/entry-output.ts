@@ -28,7 +28,9 @@ export function listResult(entries: readonly ClientEntry[], { dataOnly = false }
     data,
     ...(dataOnly ? {} : { revision, last_write_ts: lastWriteTs, last_write_ip: lastWriteIp }),
   }));
-  return { text: entries.map((entry) => `${entry.name}\t${lineOf(entry, dataOnly)}`), json: rows, rows };
+  const columns = ['name', 'data', ...(dataOnly ? [] : ['revision', 'last_write_ts', 'last_write_ip'])];
+  const lines = entries.map((entry) => `${entry.name}\t${lineOf(entry, dataOnly)}`);
+  return { text: lines, json: rows, rows, columns };
 }
 
 /** How a number of entries is printed. */

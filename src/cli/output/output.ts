@@ -12,6 +12,8 @@ export interface Result {
   readonly json: Json;
   /** The output of `csv` and `env`, from which `--cols` chooses. */
   readonly rows: readonly JsonObject[];
+  /** The columns of `rows`, where they are the same whatever the rows are: the header of an empty table. */
+  readonly columns?: readonly string[];
   /**
    * For each row, columns that are printed only if `--cols` names them. A column of the row itself comes
    * first.
@@ -41,19 +43,21 @@ export async function printRaw(envelope: Json | undefined): Promise<void> {
 export function render(given: Result, format: string, cols: readonly string[] | undefined): string[] {
   if (format === 'text' && !cols) return [...given.text];
   const result = cols ? withMore(given) : given;
-  const columns = cols ?? namesIn(result.rows);
-  checkColumns(columns, given, result.rows);
+  const { rows, columns: fixed = [] } = result;
+  const columns = cols ?? (rows.length > 0 ? namesIn(rows) : fixed);
+  checkColumns(columns, given, rows);
   switch (format) {
     case 'json':
       return [spacedJson(cols ? selectJson(result, cols) : result.json)];
     case 'csv':
-      return [columns.map(csvField).join(','), ...csvLines(result.rows, columns)];
+      if (columns.length === 0) return [];
+      return [columns.map(csvField).join(','), ...csvLines(rows, columns)];
     case 'csv-noheader':
-      return csvLines(result.rows, columns);
+      return csvLines(rows, columns);
     case 'env':
       return envLines(result, cols);
     default:
-      return result.rows.map((row) => columns.map((col) => tsvField(row[col])).join('\t'));
+      return rows.map((row) => columns.map((col) => tsvField(row[col])).join('\t'));
   }
 }
 
