@@ -11,7 +11,7 @@ import { nameKey } from './name-key.ts';
  * kept for that name at first contact, whatever its address is now.
  */
 
-/** Where identities are kept, and who is told. */
+/** Where identities are kept, and a function for lines that a person should read. */
 interface Keeping {
   readonly knownBrokers: KnownBrokers;
   notify(line: string): void;

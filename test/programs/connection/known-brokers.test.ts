@@ -38,7 +38,7 @@ function homeWith(content: string | Uint8Array): { home: string; file: string } 
   return { home, file };
 }
 
-/** Passes connections on to a port, once it is told to. */
+/** Holds connections to a port until it is released. */
 async function holdingRelay(to: number): Promise<{
   readonly place: string;
   /** How many connections have sent something so far. */
