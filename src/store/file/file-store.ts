@@ -232,10 +232,11 @@ export async function openFileStore(settings: FileStoreOptions): Promise<FileSto
     state.end(stopping());
     const { trouble } = committer;
     const { revision } = index;
-    const { rewriteAlone, exclusively } = compactor;
+    const { rewriteAlone, giveUpHistory, exclusively } = compactor;
+    const tasks = { rewrite: compaction.rewriteNow, rewriteAlone, giveUpHistory, exclusively };
     try {
-      const parts = { file, identity, journal: () => journal, revision, trouble, exclusively, onStep };
-      if (compaction.isReady) await saveAtClose({ ...parts, rewrite: compaction.rewriteNow, rewriteAlone });
+      const parts = { file, identity, journal: () => journal, revision, trouble, onStep };
+      if (compaction.isReady) await saveAtClose({ ...parts, ...tasks });
     } finally {
       // All writes must be complete before another broker may use the file.
       await compactor.settled();

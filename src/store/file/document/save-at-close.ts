@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
-import { ifPresent } from '../../../config/atomic-write.ts';
+import path from 'node:path';
+import { ifPresent, syncDirectory } from '../../../config/atomic-write.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import type { WriteProblem } from '../write-problem.ts';
 import { readCurrent, writeClean } from '../journal/current-journal.ts';
@@ -19,6 +20,8 @@ export interface SaveAtCloseOptions {
   readonly rewrite: () => Promise<void>;
   /** Writes the file without changing the journals. */
   readonly rewriteAlone: () => Promise<void>;
+  /** Removes journals that only watches need. */
+  readonly giveUpHistory: () => Promise<boolean>;
   readonly onStep: (step: string) => void;
 }
 
@@ -37,10 +40,19 @@ export async function saveAtClose(options: SaveAtCloseOptions): Promise<void> {
     const isMissing = (await ifPresent(stat(file))) === undefined;
     if (trouble?.final || isMissing) await options.rewriteAlone();
     else await options.rewrite();
+    if (journal().link() === 'missing') await giveUpHistory(options);
     await writeClean(file, identity.id, revision, onStep);
   } catch (error) {
     throw new BrokerError('unavailable', `${messageOf(error)}; ${whatIsKept(journal())}`, { cause: error });
   }
+}
+
+/**
+ * The journals before a lost one end before the file does: the next start would take them for an older copy.
+ * Until the stop is recorded as clean, it refuses for the lost journal, so they must be gone for good by then.
+ */
+async function giveUpHistory({ file, giveUpHistory: remove }: SaveAtCloseOptions): Promise<void> {
+  if (await remove()) await syncDirectory(path.dirname(file));
 }
 
 function whatIsKept(journal: Journal): string {

@@ -181,6 +181,58 @@ describe('a journal that loses its name while it is written to', () => {
     await again.close();
   });
 
+  it('needs no older journal after the last save: one that is kept for watches goes too', async () => {
+    const before = await openIn(dir);
+    await before.mutate('a', put('1'));
+    await before.close();
+    for (const next of [true, false]) {
+      const store = await openIn(dir);
+      await store.mutate('b', put('2'));
+      assert.equal(journalsIn(dir).length, 2, 'one is kept for watches');
+      rmSync(journalsIn(dir).at(-1) ?? '');
+      // The stop finds it too, where no write did.
+      if (next) await assert.rejects(store.mutate('c', put('3')), { code: 'outcome_unknown' });
+      await store.close();
+      const again = await openIn(dir);
+      assert.equal(await again.count(''), 2);
+      await again.mutate('b', put('3'));
+      await again.close();
+    }
+  });
+
+  it('and is saved without it leaves at each step what a start reads, or refuses for the lost journal', async () => {
+    const before = await openIn(dir);
+    await before.mutate('a', put('1'));
+    await before.close();
+    const images: { step: string; dir: string }[] = [];
+    let isClosing = false;
+    const store = await openIn(dir, {
+      onStep(step) {
+        if (!isClosing) return;
+        const copy = tempDir();
+        for (const name of readdirSync(dir)) copyFileSync(path.join(dir, name), path.join(copy, name));
+        images.push({ step, dir: copy });
+      },
+    });
+    await store.mutate('b', put('2'));
+    rmSync(journalsIn(dir).at(-1) ?? '');
+    isClosing = true;
+    await store.close();
+    images.push({ step: 'end', dir });
+    let isClean = false;
+    for (const image of images) {
+      isClean ||= image.step === 'current-sync-directory';
+      if (!isClean) {
+        await assert.rejects(openIn(image.dir), { message: /which it names, is missing/ }, image.step);
+        continue;
+      }
+      const again = await openIn(image.dir);
+      assert.equal(await again.count(''), 2, image.step);
+      await again.close();
+    }
+    assert.ok(isClean);
+  });
+
   it('and a file that is removed is written again at the end, also where nothing has changed', async () => {
     await (await openIn(dir)).close();
     const store = await openIn(dir);
