@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { Entry } from '../../../src/protocol/registry/entry.ts';
@@ -8,7 +8,7 @@ import { readBackup } from '../../../src/store/file/backup/backup-text.ts';
 import { readSnapshot } from '../../../src/store/file/document/snapshot.ts';
 import { restoreBackup } from '../../../src/store/file/backup/restore.ts';
 import { memoryDir } from './memory-dir.ts';
-import { contentOf, openIn, OPTIONS, put, remove, take } from '../support.ts';
+import { contentOf, journalsIn, openIn, OPTIONS, put, remove, take } from '../support.ts';
 
 const isLong = process.env['BPBROKER_LONG'] === '1';
 
@@ -179,4 +179,43 @@ describe('a restore that a crash cuts short', () => {
       await again.close();
     }
   });
+});
+
+describe('a restore beside a record of the current journal', () => {
+  for (const [what, text] of [
+    ['that is empty', ''],
+    ['with a changed byte', '{"format":"bpbroker current journal 1","registry":"0123456789abcdef","base";3}'],
+  ] as const) {
+    it(`${what} leaves a registry that starts, and keeps that record aside`, async () => {
+      const { file, backup: from, backupDir, earlier } = await withBackup();
+      writeFileSync(`${file}.current`, text);
+      await assert.rejects(openIn(path.dirname(file)), { code: 'invalid_config' });
+      const { keptIn = '' } = await restoreBackup({ file, from, backupDir });
+      assert.equal(readFileSync(path.join(keptIn, 'bpbroker.json.current'), 'utf8'), text);
+      const store = await openIn(path.dirname(file));
+      assert.deepEqual((await store.list()).entries, earlier);
+      await store.close();
+    });
+  }
+
+  for (const [what, member] of [
+    ['names a journal', 'base'],
+    ['records a clean stop', 'clean'],
+  ] as const) {
+    it(`that ${what} beyond all other files goes on after its revision`, async () => {
+      const { file, backup: from, backupDir } = await withBackup();
+      const { id } = await readBackup(from);
+      for (const journal of journalsIn(path.dirname(file))) rmSync(journal);
+      const record = { format: 'bpbroker current journal 1', registry: id, [member]: 7_000_000 };
+      for (const isFileThere of [true, false]) {
+        if (!isFileThere) rmSync(file);
+        writeFileSync(`${file}.current`, JSON.stringify(record));
+        const { revision } = await restoreBackup({ file, from, backupDir });
+        assert.ok(revision > 7_000_000, `${revision}`);
+        const store = await openIn(path.dirname(file));
+        assert.equal(store.revision, revision);
+        await store.close();
+      }
+    });
+  }
 });

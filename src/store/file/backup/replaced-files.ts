@@ -5,10 +5,11 @@ import { syncDirectory } from '../../../config/atomic-write.ts';
 import { backupPath, listBackups, makeFolder, replacedPath } from './backup-folder.ts';
 import { writeBackup } from './backup-text.ts';
 import type { RegistrySnapshot } from '../document/snapshot.ts';
+import { currentPath } from '../journal/current-journal.ts';
 
 /**
- * Keeps a file and its journals unchanged in a new folder, and returns its path; undefined where they do not
- * exist.
+ * Keeps a file, its journals and the record of the current one unchanged in a new folder, and returns its
+ * path; undefined where neither the file nor a journal exists.
  */
 export async function keepFiles(
   file: string,
@@ -17,6 +18,8 @@ export async function keepFiles(
 ): Promise<string | undefined> {
   const names = [...((await exists(file)) ? [file] : []), ...journals];
   if (names.length === 0) return undefined;
+  const current = currentPath(file);
+  if (await exists(current)) names.push(current);
   await makeFolder(backupDir, file);
   const keptIn = replacedPath(backupDir, file);
   await makeFolder(keptIn, file);
@@ -71,7 +74,7 @@ export async function highestRevisionIn(file: string): Promise<number> {
   try {
     for await (const piece of createReadStream(file, { encoding: 'latin1', highWaterMark: 1024 * 1024 })) {
       const text = rest + (piece as string);
-      for (const [, digits] of text.matchAll(/"(?:rev|revision|base)": ?(\d{1,15})\b/g)) {
+      for (const [, digits] of text.matchAll(/"(?:rev|revision|base|clean)": ?(\d{1,15})\b/g)) {
         highest = Math.max(highest, Number(digits));
       }
       rest = text.slice(-OVERLAP);

@@ -7,6 +7,7 @@ import { listBackups } from './backup-folder.ts';
 import { type Backup, type BackupHead, checkBackup, readBackup } from './backup-text.ts';
 import { documentText } from '../document/document.ts';
 import { readSnapshot, type RegistrySnapshot } from '../document/snapshot.ts';
+import { currentPath, removeCurrent } from '../journal/current-journal.ts';
 import { listJournals } from '../journal/journal-files.ts';
 import { backUpReplaced, highestRevisionIn, keepFiles } from './replaced-files.ts';
 import { acquireLock } from '../lock.ts';
@@ -75,6 +76,8 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
     // From here on the file's `since` identifies old journals, whether they are removed now or at the next
     // start.
     await removeJournals(journals);
+    // The record of the current journal may be damaged, and would then keep the registry from starting.
+    await removeCurrent(file);
     onStep('removed');
     return { taken: backup.taken, entries, revision, ...kept };
   } catch (error) {
@@ -100,10 +103,11 @@ async function nextRevision(
   backupDir: string,
   journals: readonly string[],
 ): Promise<number> {
+  // An older file without its journals is whole, and only this record shows how far the registry went.
+  let highest = Math.max(backup.revision, await highestRevisionIn(currentPath(file)));
   if (typeof present !== 'string' && present.identity.id === backup.id) {
-    return Math.max(backup.revision, present.index.revision) + 1;
+    return Math.max(highest, present.index.revision) + 1;
   }
-  let highest = backup.revision;
   for (const { revision } of await listBackups(backupDir, file)) highest = Math.max(highest, revision);
   for (const at of [file, ...journals]) {
     highest = Math.max(highest, await highestRevisionIn(at));
