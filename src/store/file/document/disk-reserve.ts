@@ -64,8 +64,9 @@ export function createDiskReserve(file: string, log: (level: 'warn', message: st
     try {
       const free = await freeBytes(dir);
       if (held >= bytes && free < 2 * PLENTY * bytes + PLENTY_BYTES) return;
+      const room = free + held;
       await giveUp();
-      if (free + held >= PLENTY * bytes + PLENTY_BYTES || free + held < 2 * bytes) return;
+      if (room >= PLENTY * bytes + PLENTY_BYTES || room < 2 * bytes) return;
       await fill(bytes);
     } catch (error) {
       await Promise.allSettled([giveUp()]);

@@ -182,4 +182,17 @@ describe('a disk that fills up', { skip: noMount }, () => {
       );
     });
   });
+
+  it('keeps the reserve as large as a growing registry needs, while twice that is free', async () => {
+    await onDisk(24, async (dir) => {
+      const store = await openIn(dir, { journalBytes: 64 * MIB });
+      const reserve = path.join(dir, 'bpbroker.json.reserve');
+      // With n MiB of entries the journal takes n MiB as well: beside it, at least 2 * (n + 1) are left or held.
+      for (let n = 1; n <= 7; n++) {
+        for (const half of ['a', 'b']) await store.mutate(`${half}${n}`, put('x'.repeat(MIB / 2)));
+        await waitFor(`room for ${n} MiB to be held`, () => sizeOf(reserve) >= (n + 1) * MIB);
+      }
+      await store.close();
+    });
+  });
 });
