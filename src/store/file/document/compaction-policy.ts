@@ -78,7 +78,8 @@ export function createCompactionPolicy(options: CompactionPolicyOptions): Compac
       return true;
     }
     if (await compactor.giveUpHistory()) return true;
-    if (rewriting || performance.now() < notBefore) return false;
+    // A reserve that is given up in vain cannot always be taken back.
+    if (rewriting || performance.now() < notBefore || !compactor.wouldFreeRoom()) return false;
     if (!(await room.has(compactor.neededBytes()))) return false;
     notBefore = performance.now() + probeMs;
     await room.giveUp();
@@ -87,7 +88,7 @@ export function createCompactionPolicy(options: CompactionPolicyOptions): Compac
       if (isRewritten) notBefore = 0;
       return isRewritten;
     } finally {
-      await reserve();
+      await room.retake(compactor.neededBytes());
     }
   }
 
@@ -105,7 +106,7 @@ export function createCompactionPolicy(options: CompactionPolicyOptions): Compac
       throw error;
     } finally {
       rewriting = false;
-      if (!options.isClosing()) await reserve();
+      if (!options.isClosing()) await room.retake(compactor.neededBytes());
     }
   }
 

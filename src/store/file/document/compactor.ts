@@ -23,9 +23,11 @@ export interface Compactor {
   rewrite(): Promise<void>;
   /** As `rewrite`, if the file is not up to date already. */
   rewriteIfChanged(): Promise<void>;
+  /** Whether `rewriteForRoom` would gain something now, and the file is not being written already. */
+  wouldFreeRoom(): boolean;
   /**
-   * As `rewriteIfChanged`, while a batch waits for room and no other append is in progress. False where it
-   * would gain nothing, or the file is being written already.
+   * As `rewriteIfChanged`, while a batch waits for room and no other append is in progress. False, with
+   * nothing done, where `wouldFreeRoom` is.
    */
   rewriteForRoom(): Promise<boolean>;
   /** Writes the file without changing the journals. */
@@ -261,6 +263,10 @@ export function createCompactor(setup: CompactorOptions): Compactor {
     return written.revision === index.revision && written.options === JSON.stringify(setup.options());
   }
 
+  function wouldFreeRoom(): boolean {
+    return running === 0 && written.revision !== index.revision && journalBytes() >= rotateBytes;
+  }
+
   return {
     takeOver(files) {
       ({ written } = files);
@@ -271,9 +277,9 @@ export function createCompactor(setup: CompactorOptions): Compactor {
       inTurn(async () => {
         if (!isCurrent()) await rewrite(rotateBetween);
       }),
+    wouldFreeRoom,
     async rewriteForRoom() {
-      const isFutile = written.revision === index.revision || journalBytes() < rotateBytes;
-      if (running > 0 || isFutile) return false;
+      if (!wouldFreeRoom()) return false;
       isForRoom = true;
       try {
         await inTurn(() => rewrite(rotate));

@@ -18,7 +18,12 @@ export interface DiskReserve {
    */
   reserve(bytes: number): Promise<void>;
   /**
-   * Removes the reserve.
+   * As `reserve`, after a use of the room. What was held before is held again, whatever remains beside it:
+   * otherwise the journal, or another program, takes the room of the next rewriting.
+   */
+  retake(bytes: number): Promise<void>;
+  /**
+   * Removes the reserve, for a use of its room.
    * @throws the system's error.
    */
   giveUp(): Promise<void>;
@@ -39,6 +44,8 @@ export function createDiskReserve(file: string, log: (level: 'warn', message: st
   const place = reservePath(file);
   const dir = path.dirname(file);
   let held = 0;
+  /** Whether a reserve was given up for a use of its room, and not replaced since. */
+  let isLent = false;
   let last: Promise<unknown> = Promise.resolve();
 
   async function fill(bytes: number): Promise<void> {
@@ -55,21 +62,28 @@ export function createDiskReserve(file: string, log: (level: 'warn', message: st
     held = bytes;
   }
 
-  async function giveUp(): Promise<void> {
+  async function remove(): Promise<void> {
     await rm(place, { force: true });
     held = 0;
   }
 
-  async function reserve(bytes: number): Promise<void> {
+  async function giveUp(): Promise<void> {
+    isLent ||= held > 0;
+    await remove();
+  }
+
+  /** `least` is the room, free or held, without which no reserve is made. */
+  async function reserve(bytes: number, least: number): Promise<void> {
     try {
       const free = await freeBytes(dir);
       if (held >= bytes && free < 2 * PLENTY * bytes + PLENTY_BYTES) return;
       const room = free + held;
-      await giveUp();
-      if (room >= PLENTY * bytes + PLENTY_BYTES || room < 2 * bytes) return;
+      isLent = false;
+      await remove();
+      if (room >= PLENTY * bytes + PLENTY_BYTES || room < least) return;
       await fill(bytes);
     } catch (error) {
-      await Promise.allSettled([giveUp()]);
+      await Promise.allSettled([remove()]);
       if (!isFull(error)) log('warn', `Cannot keep room in reserve at ${place}: ${messageOf(error)}`);
     }
   }
@@ -82,7 +96,8 @@ export function createDiskReserve(file: string, log: (level: 'warn', message: st
   }
 
   return {
-    reserve: (bytes) => inTurn(() => reserve(bytes)),
+    reserve: (bytes) => inTurn(() => reserve(bytes, 2 * bytes)),
+    retake: (bytes) => inTurn(() => reserve(bytes, isLent ? bytes : 2 * bytes)),
     giveUp: () => inTurn(giveUp),
     async has(bytes) {
       const reserved = (await ifPresent(stat(place)))?.size ?? 0;

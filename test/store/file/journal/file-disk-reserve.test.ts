@@ -195,4 +195,65 @@ describe('a disk that fills up', { skip: noMount }, () => {
       await store.close();
     });
   });
+
+  it('keeps the reserve where a rewriting would remove no journal', async () => {
+    await onDisk(24, async (dir) => {
+      const store = await openIn(dir, { historyBytes: 1, probeMs: 20 });
+      const reserve = path.join(dir, 'bpbroker.json.reserve');
+      for (let i = 0; i < 60; i++) await store.mutate('n', put(`${i % 10}`.repeat(20_000)));
+      await waitFor('room to be held', () => sizeOf(reserve) > MIB);
+      await store.rewrite();
+      await waitFor('room to be held', () => sizeOf(reserve) > MIB);
+      const filler = fill(dir, 10 * 1024);
+      await assert.rejects(store.mutate('n', put('x'.repeat(20_000))), { code: 'storage_full' });
+      assert.ok(sizeOf(reserve) > MIB);
+      rmSync(filler);
+      await waitFor('writes to be taken', () => store.health().writable);
+      await store.close();
+    });
+  });
+
+  it('takes the reserve back after a rewriting that failed, and is emptied by a later one', async () => {
+    await onDisk(24, async (dir) => {
+      let isFailing = false;
+      const onStep = (step: string): void => {
+        if (isFailing && step === 'file-write') throw Object.assign(new Error('EMFILE'), { code: 'EMFILE' });
+      };
+      const store = await openIn(dir, { journalBytes: 64 * MIB, historyBytes: 1, probeMs: 20, onStep });
+      const reserve = path.join(dir, 'bpbroker.json.reserve');
+      for (let i = 0; i < 6; i++) await store.mutate('n', put(`${i}`.repeat(700_000)));
+      await waitFor('room to be held', () => sizeOf(reserve) > MIB + 700_000);
+      const filler = fill(dir, 50 * 1024);
+      isFailing = true;
+      await assert.rejects(store.mutate('n', put('x'.repeat(700_000))), { code: 'storage_full' });
+      assert.ok(sizeOf(reserve) > MIB + 700_000);
+      isFailing = false;
+      await waitFor('writes to be taken', () => store.health().writable);
+      await store.mutate('n', put('y'.repeat(700_000)));
+      rmSync(filler);
+      await store.close();
+      const again = await openIn(dir);
+      assert.equal((await again.get('n'))?.data['_str'], 'y'.repeat(700_000));
+      await again.close();
+    });
+  });
+
+  it('takes the reserve back after each rewriting that needed it, so that the next can use it', async () => {
+    await onDisk(24, async (dir) => {
+      const store = await openIn(dir, { journalBytes: 64 * MIB, historyBytes: 1 });
+      const overwrite = async (round: number): Promise<void> => {
+        await store.mutate(`n${round % 10}`, put(`${round % 10}`.repeat(MIB / 2)));
+      };
+      const reserve = path.join(dir, 'bpbroker.json.reserve');
+      for (let round = 0; round < 10; round++) await overwrite(round);
+      await store.rewrite();
+      for (let round = 0; round < 4; round++) await overwrite(round);
+      await waitFor('room to be held', () => sizeOf(reserve) > 6 * MIB);
+      fill(dir, 50 * 1024);
+      // More than the disk holds.
+      for (let round = 0; round < 50; round++) await overwrite(round);
+      assert.ok(sizeOf(reserve) > 6 * MIB);
+      await store.close();
+    });
+  });
 });
