@@ -177,11 +177,16 @@ export function createCompactor(setup: CompactorOptions): Compactor {
   /** Until the new journal is recorded as the current one, the old one stays in use. */
   async function next(base: number): Promise<Journal> {
     const created = await createJournal(file, identity.id, base, onStep);
+    let mayBeNamed = false;
     try {
-      await writeCurrent(file, identity.id, base, onStep);
+      await writeCurrent(file, identity.id, base, (step) => {
+        mayBeNamed ||= step === 'current-rename';
+        onStep(step);
+      });
       return created;
     } catch (error) {
-      const named = await currentBase();
+      // Before its renaming the record is as it was. Without a descriptor, a look at it would fail as well.
+      const named = mayBeNamed ? await currentBase() : undefined;
       if (named === base) return created;
       await Promise.allSettled([created.close()]);
       if (named instanceof Error) throw named;

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, readdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { tempDir } from '../../../support/temp.ts';
 import { waitFor } from '../../../support/wait.ts';
-import { openIn, put } from '../../support.ts';
+import { journalsIn, openIn, put } from '../../support.ts';
 
 describe('changing journals', () => {
   it('fails without harm at each step, and is tried again', async () => {
@@ -39,6 +39,35 @@ describe('changing journals', () => {
       await store.close();
       if (!hit && step < failing) break;
     }
+  });
+
+  it('fails without harm where the record of the current journal cannot be read either', async () => {
+    const dir = tempDir();
+    const record = path.join(dir, 'bpbroker.json.current');
+    let isShort = false;
+    const store = await openIn(dir, {
+      journalBytes: 0,
+      onStep(step) {
+        if (!isShort || step !== 'current-write') return;
+        renameSync(record, `${record}-aside`);
+        mkdirSync(record);
+        throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+      },
+    });
+    await store.mutate('a', put('1'));
+    isShort = true;
+    await assert.rejects(store.rewrite(), { code: 'unavailable', message: /EMFILE/ });
+    isShort = false;
+    rmdirSync(record);
+    renameSync(`${record}-aside`, record);
+    assert.deepEqual(store.health(), { writable: true });
+    assert.equal(journalsIn(dir).length, 1, 'the new journal is removed');
+    await store.mutate('b', put('2'));
+    await store.rewrite();
+    await store.close();
+    const again = await openIn(dir);
+    assert.equal(await again.count(''), 2);
+    await again.close();
   });
 });
 
