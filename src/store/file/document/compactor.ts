@@ -187,10 +187,11 @@ export function createCompactor(setup: CompactorOptions): Compactor {
     } catch (error) {
       // Before its renaming the record is as it was. Without a descriptor, a look at it would fail as well.
       const named = mayBeNamed ? await currentBase() : undefined;
-      if (named === base) return created;
+      if (named === base && !isDiskFailure(error)) return created;
       await Promise.allSettled([created.close()]);
       if (named instanceof Error) throw named;
-      await rm(created.path, { force: true });
+      // After a failed sync the disk may have either record, so both journals must exist.
+      if (named !== base) await rm(created.path, { force: true });
       throw error;
     }
   }

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, readdirSync, renameSync, rmdirSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { tempDir } from '../../../support/temp.ts';
@@ -68,6 +76,44 @@ describe('changing journals', () => {
     const again = await openIn(dir);
     assert.equal(await again.count(''), 2);
     await again.close();
+  });
+
+  it('ends all writes where the folder cannot be synced, and a start finds either record with every write', async () => {
+    const dir = tempDir();
+    const record = path.join(dir, 'bpbroker.json.current');
+    let former: Buffer | undefined;
+    let isFailing = false;
+    const store = await openIn(dir, {
+      journalBytes: 0,
+      onStep(step) {
+        if (!isFailing) return;
+        if (step === 'current-rename') former = readFileSync(record);
+        if (step !== 'current-sync-directory') return;
+        throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO', syscall: 'fsync' });
+      },
+    });
+    await store.mutate('a', put('1'));
+    isFailing = true;
+    await assert.rejects(Promise.all([store.rewrite(), store.mutate('b', put('2'))]), {
+      code: 'unavailable',
+    });
+    isFailing = false;
+    assert.equal(store.health().writable, false);
+    await assert.rejects(store.mutate('c', put('3')), { code: 'unavailable', message: /EIO/ });
+    const held = (await store.list()).entries;
+    await assert.rejects(store.close(), { message: /every acknowledged write is in the journals/ });
+    const named = readFileSync(record);
+    assert.notDeepEqual(former, named);
+    // A power cut may leave the one or the other.
+    for (const text of [named, former ?? '']) {
+      const copy = tempDir();
+      for (const name of readdirSync(dir)) copyFileSync(path.join(dir, name), path.join(copy, name));
+      writeFileSync(path.join(copy, 'bpbroker.json.current'), text);
+      const again = await openIn(copy);
+      assert.deepEqual((await again.list()).entries, held);
+      await again.mutate('d', put('4'));
+      await again.close();
+    }
   });
 });
 
