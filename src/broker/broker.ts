@@ -24,6 +24,7 @@ import { type Backups, startBackups } from './backups/backups.ts';
 import { createSelfQuery } from './health/checks/self-query.ts';
 import { loadCertificate } from './certificate.ts';
 import { closeToOthers } from './opening/file-permissions.ts';
+import { closeInOrder } from './close-steps.ts';
 import { createCluster } from './cluster.ts';
 import { createCallKeys } from './call-keys.ts';
 import { createScheduleMonitor } from '../protocol/schedule-monitor.ts';
@@ -249,26 +250,23 @@ function compose(parts: Parts): Broker {
     discovery: { exchange: (query, source) => discovery?.exchange(query, source) },
   });
 
-  // In the reverse order of opening; each step runs even if the one before failed.
   const close = async (): Promise<void> => {
     closing.abort(new BrokerError('unavailable', 'The broker is stopping'));
     health.close();
     selfQuery.close();
     await reloading;
-    const steps = [
+    // The reverse order of opening.
+    await closeInOrder([
       // This comes before the listeners close, so that callers still get the result of their calls.
       () => extensions.close(EXTENSION_GRACE_MS),
       // An error in opening the listeners was reported to the caller of `listen`.
       async () => (await listeners?.catch(() => undefined))?.close(CLOSE_GRACE_MS),
       ...[...modules.values()].map((module) => async () => module.close?.()),
-      () => backups.close(),
-      () => store.close(),
+      // A store that closes hurries the backup in progress, and ends after it.
+      [() => backups.close(), () => store.close()],
       () => audit.flush().then(() => trail.close()),
       () => parts.release(),
-    ];
-    const errors: unknown[] = [];
-    for (const step of steps) await step().catch((error: unknown) => errors.push(error));
-    if (errors.length > 0) throw errors[0];
+    ]);
   };
 
   const closeOnce = (): Promise<void> => (closed ??= close());

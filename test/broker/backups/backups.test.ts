@@ -142,4 +142,30 @@ describe('backups', () => {
     assert.ok(said.includes('the latest backup cannot be used'));
     await broker.close();
   });
+
+  it('in progress are finished by a stop, in which the store closes meanwhile and so hurries them', async () => {
+    const home = tempDir();
+    const dir = path.join(home, 'backups');
+    const file = path.join(home, 'bpbroker.json');
+    const { broker } = await openWith(file, dir);
+    const writes = Array.from({ length: 3000 }, (_, i) =>
+      broker.store.mutate(`n${i}`, put('x'.repeat(10_000))),
+    );
+    await Promise.all(writes);
+    const isWriting = (): boolean => readdirSync(dir).some((name) => /-r0{12}3000\.json\.tmp-/.test(name));
+    await waitFor('a backup in progress', isWriting);
+    const closed = broker.close();
+    const atStop = await waitFor('the store to close', () => {
+      const { reason } = broker.store.health();
+      return reason === 'the broker is stopping' && { isWriting: isWriting() };
+    });
+    assert.deepEqual(atStop, { isWriting: true });
+    await closed;
+    assert.equal(isWriting(), false);
+    const { document } = await readBackup(path.join(dir, readdirSync(dir).toSorted().at(-1) ?? ''));
+    assert.equal(document.entries.size, 3000);
+    const again = await openBroker({ file });
+    assert.equal(again.store.revision, 3000);
+    await again.close();
+  });
 });
