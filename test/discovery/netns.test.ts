@@ -201,6 +201,31 @@ describe('discovery between hosts', { skip: problem ?? false, concurrency: 3 }, 
     await net.close();
   });
 
+  it('joins the group again on a link that is made anew at once, with the same addresses', async () => {
+    const net = await createNetwork({
+      hosts: { a: ['lan'], b: ['lan'], c: ['fd00:77::3/64@lan'] },
+      ipv6: true,
+    });
+    await respond(net, 'a', { names: ['foo'], rescanMs: 2000 });
+    await respond(net, 'c', { names: ['bar'], listenIp: 'fd00:77::3', rescanMs: 2000 });
+    net.ip('b', 'route', 'add', 'fd00:77::/64', 'dev', 'eth0');
+    const before = hosts(await find(net, 'b'));
+    assert.deepEqual(hosts(await find(net, 'b', { name: 'bar' })), ['fd00:77::3']);
+    const made = { a: 'p0x0', c: 'p2x0' };
+    for (const [host, peer] of Object.entries(made)) {
+      const { stdout } = await net.run(host, ['cat', '/sys/class/net/eth0/address']);
+      net.ip(host, 'link', 'delete', 'eth0');
+      const far = ['peer', 'name', peer, 'netns', net.namespaceOf('switch')];
+      net.ip(host, 'link', 'add', 'eth0', 'address', stdout.trim(), 'type', 'veth', ...far);
+      net.ip('switch', 'link', 'set', peer, 'master', 'br0', 'up');
+      if (host === 'c') net.ip(host, 'address', 'add', 'fd00:77::3/64', 'dev', 'eth0');
+      net.ip(host, 'link', 'set', 'eth0', 'up');
+    }
+    assert.deepEqual(hosts(await find(net, 'b', { timeoutMs: 15_000 })), before);
+    assert.deepEqual(hosts(await find(net, 'b', { name: 'bar', timeoutMs: 15_000 })), ['fd00:77::3']);
+    await net.close();
+  });
+
   it('asks targets behind a router, where no broadcast gets', async () => {
     const net = await createNetwork({
       hosts: { a: ['10.77.1.1/24'], r: ['10.77.1.254/24', '10.77.2.254/24'], c: ['10.77.2.1/24'] },

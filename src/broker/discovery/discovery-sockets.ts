@@ -1,5 +1,4 @@
 import { isIPv6 } from 'node:net';
-import { DISCOVERY_GROUP } from '../../protocol/discovery/datagrams.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import {
@@ -10,6 +9,7 @@ import {
   type NetworkInterface,
 } from '../../runtime/network/interfaces.ts';
 import { openUdp, socketErrorName, type UdpPeer, type UdpSocket } from '../../runtime/network/udp.ts';
+import { createGroupMembers, createGroupSockets, type GroupMembers, type Hear } from './group-members.ts';
 
 /** The sockets on which a broker receives queries. */
 export interface DiscoverySockets {
@@ -52,10 +52,10 @@ async function listenEverywhere(options: DiscoverySocketsOptions): Promise<Disco
   const { log } = options;
   const [v4, whyNot] = await openAny4(options);
   const port = v4?.port ?? options.port;
-  const joined = new Map<string, string>();
+  let group: GroupMembers | undefined;
   const reply6 = async (datagram: Uint8Array, to: UdpPeer): Promise<void> => {
     // Without its zone (Deno) a link-local sender may be on any link; only its own link delivers the reply.
-    const zones = isLinkLocal(to.address) && !to.address.includes('%') ? [...joined.keys()] : [];
+    const zones = isLinkLocal(to.address) && !to.address.includes('%') ? (group?.zones() ?? []) : [];
     const addresses = zones.length > 0 ? zones.map((zone) => `${to.address}%${zone}`) : [to.address];
     for (const address of addresses) await v6?.send(datagram, { ...to, address });
   };
@@ -71,9 +71,10 @@ async function listenEverywhere(options: DiscoverySocketsOptions): Promise<Disco
           },
         );
   if (!v4 && !v6) throw whyNot;
+  group = v6 && createGroupMembers(v6, log);
   const stopRescans = repeatSlowing(options.rescanMs, () => {
     try {
-      joinGroups(v6, joined, log);
+      group?.look();
     } catch (error) {
       // The interfaces cannot be listed now, perhaps because descriptors ran out: the next round tries again.
       log.debug('Cannot look for new interfaces', { error: messageOf(error) });
@@ -113,24 +114,6 @@ async function openAny4(options: DiscoverySocketsOptions): Promise<[UdpSocket | 
   }
 }
 
-/** Joins the group on every new link, and forgets the links that are gone. */
-function joinGroups(socket: UdpSocket | undefined, joined: Map<string, string>, log: Logger): void {
-  if (!socket) return;
-  const links = listInterfaces().filter(({ linkLocal }) => linkLocal !== undefined);
-  for (const zone of joined.keys()) {
-    if (!links.some((link) => link.zone === zone)) joined.delete(zone);
-  }
-  for (const { zone, name, linkLocal = '' } of links) {
-    // A link that was replaced under its old name has another address, and must join again.
-    if (joined.get(zone) === linkLocal) continue;
-    const error = socket.join(DISCOVERY_GROUP, zone);
-    joined.set(zone, linkLocal);
-    if (error) {
-      log.debug('Cannot join the discovery group', { interface: name, error: socketErrorName(error) });
-    }
-  }
-}
-
 /**
  * Listens on one address, and on the broadcast and multicast addresses of its subnet: on most systems a
  * socket of one address does not receive those. Where it does (Windows), these further sockets cannot be
@@ -140,7 +123,7 @@ async function listenOn(options: DiscoverySocketsOptions): Promise<DiscoverySock
   const { listenIp, log } = options;
   const family = isIPv6(listenIp) ? 6 : 4;
   const main = await openReplying(options, family, listenIp);
-  const hear = async (address: string, accepts: (from: UdpPeer) => boolean): Promise<UdpSocket | undefined> =>
+  const hear: Hear = (address, accepts) =>
     openUdp({
       family,
       address,
@@ -155,41 +138,52 @@ async function listenOn(options: DiscoverySocketsOptions): Promise<DiscoverySock
       log.debug('Discovery cannot listen here', { address, error: socketErrorName(error) });
       return undefined;
     });
-  const more = await Promise.all(family === 4 ? hearBroadcast(listenIp, hear) : hearGroup(listenIp, hear));
+  const closeOthers = await (family === 4 ? hearBroadcast(listenIp, hear) : hearGroup(options, hear));
   return {
     port: main.port,
     async close() {
-      for (const socket of [main, ...more]) await socket?.close();
+      await main.close();
+      await closeOthers();
     },
   };
 }
 
-type Hear = (address: string, accepts: (from: UdpPeer) => boolean) => Promise<UdpSocket | undefined>;
+/** Returns the function that closes the further sockets. */
+async function hearBroadcast(listenIp: string, hear: Hear): Promise<() => Promise<void>> {
+  const sockets = await Promise.all(
+    broadcastsAround(listenIp).map(({ address, accepts }) => hear(address, accepts)),
+  );
+  return async () => {
+    for (const socket of sockets) await socket?.close();
+  };
+}
 
-function hearBroadcast(listenIp: string, hear: Hear): Promise<UdpSocket | undefined>[] {
+function broadcastsAround(listenIp: string): { address: string; accepts: (from: UdpPeer) => boolean }[] {
   const own = listInterfaces().flatMap((link) => link.ipv4.map((subnet) => ({ link, subnet })));
   const found = own.find(({ link, subnet }) => isAt(listenIp, link, subnet));
   if (found?.subnet.broadcast === undefined) return [];
-  const near = ({ address }: UdpPeer): boolean => inSubnet(address, found.subnet);
+  const accepts = ({ address }: UdpPeer): boolean => inSubnet(address, found.subnet);
   const limited = found.link.loopback ? [] : ['255.255.255.255'];
   // Datagrams to 255.255.255.255 come from every interface, and only one of them is configured.
-  return [found.subnet.broadcast, ...limited].map((address) => hear(address, near));
+  return [found.subnet.broadcast, ...limited].map((address) => ({ address, accepts }));
 }
 
 function isAt(listenIp: string, link: NetworkInterface, subnet: Ipv4Address): boolean {
   return subnet.address === listenIp || (link.loopback && inSubnet(listenIp, subnet));
 }
 
-function hearGroup(listenIp: string, hear: Hear): Promise<UdpSocket | undefined>[] {
-  const [address = '', zone] = listenIp.toLowerCase().split('%');
-  const links = listInterfaces().filter(
-    (link) => link.linkLocal !== undefined && (zone ? link.zone === zone : link.ipv6.includes(address)),
-  );
-  return links.map(async (link) => {
-    const socket = await hear(`${DISCOVERY_GROUP}%${link.zone}`, () => true);
-    socket?.join(DISCOVERY_GROUP, link.zone);
-    return socket;
-  });
+/** Returns the function that closes the further sockets. */
+async function hearGroup(
+  { listenIp, rescanMs, log }: DiscoverySocketsOptions,
+  hear: Hear,
+): Promise<() => Promise<void>> {
+  const sockets = createGroupSockets(listenIp, hear, log);
+  await sockets.look();
+  const stopRescans = repeatSlowing(rescanMs, () => void sockets.look());
+  return async () => {
+    stopRescans();
+    await sockets.close();
+  };
 }
 
 async function openReplying(

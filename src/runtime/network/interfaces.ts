@@ -10,6 +10,8 @@ export interface NetworkInterface {
   readonly ipv6: readonly string[];
   /** Its IPv6 link-local address without zone; absent where IPv6 is off. */
   readonly linkLocal?: string;
+  /** The number of that address's link; absent where the runtime does not say it. */
+  readonly scope?: number;
   /** The text after `%` that names this interface in an IPv6 address: its name, its number on Windows. */
   readonly zone: string;
 }
@@ -53,6 +55,7 @@ function describe(name: string, infos: readonly NetworkInterfaceInfo[]): Network
     ipv4: infos.filter(({ family }) => family === 'IPv4').map(ipv4Address),
     ipv6: ipv6.map(({ address }) => withoutZone(address)),
     ...(local && { linkLocal: withoutZone(local.address) }),
+    ...(scope !== undefined && { scope }),
     zone: process.platform === 'win32' && scope ? String(scope) : name,
   };
 }
