@@ -7,8 +7,14 @@ import { runBuilt } from './run-built.js';
  */
 if (process.platform !== 'win32') {
   const shell = process.ppid;
+  let hasLostShell = false;
   const timer = setInterval(() => {
     if (process.ppid === shell) return;
+    // A signal that came with the shell's end may be read only after this: the next look is after it.
+    if (!hasLostShell) {
+      hasLostShell = true;
+      return;
+    }
     clearInterval(timer);
     process.kill(process.pid, 'SIGTERM');
   }, 100);
