@@ -11,12 +11,18 @@ import { checkServices, loadConfiguration } from './opening/configuration.ts';
 import { closeToOthers } from './opening/file-permissions.ts';
 import { prepareFolder } from './opening/prepare-folder.ts';
 
-/** The result of {@link addToConfiguration}. */
+/** What was added, and what was not. */
 export interface Additions {
   /** The paths of added values, such as `ossec._access_key`. */
   readonly added: readonly string[];
   /** The paths that have another value already, which was kept. */
   readonly kept: readonly string[];
+}
+
+/** The result of {@link addToConfiguration}. */
+export interface Configured extends Additions {
+  /** Why the options of the machine's global file do not apply beneath; absent when they do. */
+  readonly globalProblem?: string;
 }
 
 /**
@@ -30,12 +36,12 @@ export async function addToConfiguration(
   file: string,
   addition: JsonObject,
   first?: () => Promise<void>,
-): Promise<Additions> {
+): Promise<Configured> {
   const entries = entriesOf(addition);
   await prepareFolder(file);
   const lock = await acquireLock(file);
   try {
-    const { document } = await loadConfiguration(file, undefined);
+    const { document, globalProblem } = await loadConfiguration(file, undefined);
     const options = addConfiguration(optionsOf(document?.options ?? {}), optionsOf(addition));
     const merged = mergeLayers({ file: options.document }, file);
     checkServices(addition['services'], merged, 'what is added');
@@ -53,7 +59,11 @@ export async function addToConfiguration(
       const names = await addEntries(store, entries);
       await store.rewrite();
       await closeToOthers(file, written, silentLogger);
-      return { added: [...options.added, ...names.added], kept: [...options.kept, ...names.kept] };
+      return {
+        added: [...options.added, ...names.added],
+        kept: [...options.kept, ...names.kept],
+        ...(globalProblem !== undefined && { globalProblem }),
+      };
     } finally {
       await store.close();
     }

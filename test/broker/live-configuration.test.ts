@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import {
@@ -8,6 +8,7 @@ import {
 } from '../../src/broker/opening/live-configuration.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
+import { NOBODY, nobodysDir, otherUserProblem } from '../support/programs/other-user.ts';
 import { tempDir } from '../support/temp.ts';
 
 const edit = (file: string, mine: string): void =>
@@ -45,5 +46,33 @@ describe('edits of the file', () => {
       assert.equal(textOf(configuration.written), 'an edit that is longer');
     });
     assert.equal(textOf(configuration.effective), 'an edit that is longer');
+  });
+});
+
+describe('a global file that this user may no longer read', { skip: otherUserProblem }, () => {
+  it('has a reload refused, because the keys in it would go unnoticed', async () => {
+    const dir = nobodysDir();
+    const [file, globalFile] = ['mine.json', 'machine/etc/bpbroker.json'].map((name) => path.join(dir, name));
+    assert.ok(file && globalFile);
+    mkdirSync(path.dirname(globalFile), { recursive: true });
+    writeFileSync(globalFile, '{"services": {"_access_key": "k"}}');
+    const formerHome = process.env['BPBROKER_HOME'];
+    process.env['BPBROKER_HOME'] = path.join(dir, 'machine');
+    try {
+      process.seteuid?.(NOBODY);
+      const configuration = await openLiveConfiguration({ file, options: undefined, log: silentLogger });
+      process.seteuid?.(0);
+      chmodSync(path.dirname(globalFile), 0o700);
+      process.seteuid?.(NOBODY);
+      await assert.rejects(
+        configuration.reload(() => Promise.resolve()),
+        /Cannot go on with other options than at the start: .*machine\/etc\/bpbroker\.json do not apply: permission/,
+      );
+      assert.equal(configuration.effective['services']?.['_access_key'], 'k');
+    } finally {
+      process.seteuid?.(0);
+      if (formerHome === undefined) delete process.env['BPBROKER_HOME'];
+      else process.env['BPBROKER_HOME'] = formerHome;
+    }
   });
 });

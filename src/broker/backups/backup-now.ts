@@ -15,6 +15,8 @@ export interface BackupMade {
   readonly bytes: number;
   /** Why older backups beyond `backup_retain_n` could not be removed. */
   readonly problem?: string;
+  /** Why the options of the machine's global file do not apply; absent when they do. */
+  readonly globalProblem?: string;
 }
 
 /**
@@ -25,8 +27,13 @@ export interface BackupMade {
  * `storage_full` or `unavailable` when the backup cannot be written.
  */
 export async function backUpNow(file: string, dir: string): Promise<BackupMade> {
-  const { document, effective } = await loadConfiguration(file, undefined);
-  if (document !== undefined && effective._store.driver === 'etcd') return await backUpCluster(file, dir);
+  const { document, effective, globalProblem } = await loadConfiguration(file, undefined);
+  const isCluster = document !== undefined && effective._store.driver === 'etcd';
+  const made = isCluster ? await backUpCluster(file, dir) : await backUpFile(file, dir);
+  return globalProblem === undefined ? made : { ...made, globalProblem };
+}
+
+async function backUpFile(file: string, dir: string): Promise<BackupMade> {
   const { identity, options, index } = await readSnapshot(file);
   const snapshot = index.snapshot();
   try {

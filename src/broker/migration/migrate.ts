@@ -41,11 +41,12 @@ export async function migrateRegistry(options: MigrationOptions): Promise<Migrat
   try {
     const file = await resolveFile(options.file);
     const configuration = await openLiveConfiguration({ file, options: undefined, log: silentLogger });
-    const { written } = configuration;
+    const { written, globalProblem } = configuration;
+    const warnings = globalProblem === undefined ? [] : [globalProblem];
     const isHere = written._store.driver === to;
     const store = storeOf(written, options, isHere);
     if (store === undefined) {
-      return { outcome: 'already', place: '', notes: [] };
+      return { outcome: 'already', place: '', notes: warnings };
     }
     const secure = await openEtcdFetch(store, silentLogger);
     try {
@@ -70,7 +71,8 @@ export async function migrateRegistry(options: MigrationOptions): Promise<Migrat
       const migrated = await run(migration);
       // Nothing is known of etcd where a note says so.
       if (migrated.outcome !== 'already' || migrated.notes.length === 0) await mover.remove();
-      return { ...migrated, place: `${endpoints.join(' ')} below ${prefix}` };
+      const notes = [...warnings, ...migrated.notes];
+      return { ...migrated, notes, place: `${endpoints.join(' ')} below ${prefix}` };
     } finally {
       secure?.close();
     }

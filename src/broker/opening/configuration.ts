@@ -6,17 +6,21 @@ import { type Configuration, environmentLayer, mergeLayers, optionsOf } from '..
 import { type Environment, globalRoot, homeAt } from '../../config/paths.ts';
 import { isObject, type Json, type JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
+import { reasonOf, systemCode } from '../../protocol/system-errors.ts';
 import { readStored, type StoredDocument } from '../../store/file/document/document.ts';
 
 /** A broker's configuration on disk, merged with the options of this run. */
 export interface LoadedConfiguration extends Configuration {
   /** The content of the broker's own file, registry included; undefined when the file does not exist yet. */
   readonly document: StoredDocument | undefined;
+  /** Why the options of the machine's global file do not apply: a sentence; absent when they do. */
+  readonly globalProblem?: string;
 }
 
 /**
  * Reads the layers (contract, section 4): defaults, the machine's global file, the broker's own file, the
- * environment, and `options`.
+ * environment, and `options`. A global file that this user may not read is left out, and named in
+ * `globalProblem`.
  * @throws BrokerError `invalid_config` with file, line and column, or the wrong option.
  */
 export async function loadConfiguration(
@@ -26,7 +30,7 @@ export async function loadConfiguration(
 ): Promise<LoadedConfiguration> {
   const document = await readStored(file);
   const globalFile = homeAt(globalRoot(env)).configFile;
-  const global = (await sameFile(globalFile, file)) ? undefined : await readStored(globalFile);
+  const { document: global, problem } = await readGlobal(globalFile, file);
   const layers = {
     global: global && optionsOf(global.options),
     file: document && optionsOf(document.options),
@@ -36,7 +40,7 @@ export async function loadConfiguration(
   const merged = mergeLayers(layers, file);
   if (document) checkServices(servicesOf(document), merged, file);
   if (global) checkServices(servicesOf(global), merged, globalFile);
-  return { ...merged, document };
+  return { ...merged, document, ...(problem !== undefined && { globalProblem: problem }) };
 }
 
 /**
@@ -58,8 +62,25 @@ function servicesOf({ options, plain }: StoredDocument): Json | undefined {
   return isObject(services) ? { ...plain, ...services } : plain;
 }
 
-async function sameFile(a: string, b: string): Promise<boolean> {
-  if (path.resolve(a) === path.resolve(b)) return true;
-  const [one, other] = await Promise.all([ifPresent(stat(a)), ifPresent(stat(b))]);
-  return one !== undefined && one.ino === other?.ino && one.dev === other.dev;
+interface GlobalFile {
+  /** Undefined also where the global file is the broker's own. */
+  readonly document?: StoredDocument | undefined;
+  readonly problem?: string;
+}
+
+/**
+ * Reads the machine's global file. It often belongs to root alone, and another user's own broker must run all
+ * the same.
+ */
+async function readGlobal(globalFile: string, file: string): Promise<GlobalFile> {
+  if (path.resolve(globalFile) === path.resolve(file)) return {};
+  const own = await ifPresent(stat(file));
+  try {
+    const global = await ifPresent(stat(globalFile));
+    const isOwn = global !== undefined && global.ino === own?.ino && global.dev === own.dev;
+    return isOwn ? {} : { document: await readStored(globalFile) };
+  } catch (error) {
+    if (!['EACCES', 'EPERM'].includes(systemCode(error) ?? '')) throw error;
+    return { problem: `the options of the machine's file ${globalFile} do not apply: ${reasonOf(error)}` };
+  }
 }

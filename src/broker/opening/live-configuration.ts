@@ -14,6 +14,8 @@ export interface LiveConfiguration {
   readonly written: Config;
   /** The content of the file when the broker was opened. */
   readonly document: LoadedConfiguration['document'];
+  /** As {@link LoadedConfiguration.globalProblem}, at the last look at the files. */
+  readonly globalProblem: string | undefined;
   /** Keeps edits of the file when the store rewrites it. */
   readonly edits: FileEdits;
   /**
@@ -48,7 +50,7 @@ export async function openLiveConfiguration({
   // This comes before the file is read: any later change is an edit.
   let known = stampOf(file);
   const loaded = await loadConfiguration(file, options);
-  let { written, effective } = loaded;
+  let { written, effective, globalProblem } = loaded;
 
   let hasExisted = loaded.document !== undefined;
 
@@ -58,6 +60,14 @@ export async function openLiveConfiguration({
   async function look(): Promise<LoadedConfiguration> {
     const stamp = stampOf(file);
     const now = await loadConfiguration(file, options);
+    // Its keys would go unnoticed with it.
+    if (now.globalProblem !== undefined && globalProblem === undefined) {
+      throw new BrokerError(
+        'invalid_config',
+        `Cannot go on with other options than at the start: ${now.globalProblem}`,
+      );
+    }
+    ({ globalProblem } = now);
     // The stamp and the options change together, whatever becomes of a reload: a rewriting of the file that
     // knows the stamp alone would undo the edit.
     known = stamp;
@@ -74,6 +84,9 @@ export async function openLiveConfiguration({
       return written;
     },
     document: loaded.document,
+    get globalProblem() {
+      return globalProblem;
+    },
     edits: {
       async keep() {
         // A removed file is not an edit: its options stay valid.

@@ -9,11 +9,12 @@ import type { LiveConfiguration } from './live-configuration.ts';
  * A wrong limit is no error then. The module may belong to an embedding program, for which the key means
  * something else.
  */
-export function optionWarnings({ written, effective }: LiveConfiguration): string[] {
+export function optionWarnings({ written, effective, globalProblem }: LiveConfiguration): string[] {
   const wrong = Object.entries(effective).flatMap(([name, module]) =>
     isModuleKey(name) && isObject(module) ? limitProblems(name, module) : [],
   );
   return [
+    ...(globalProblem === undefined ? [] : [globalProblem]),
     ...unknownOptions(written),
     ...wrong.map((problem) => `a limit is wrong, and an extension fails every call with it: ${problem}`),
   ];

@@ -6,8 +6,9 @@ import { writeError, writeOut } from '../terminal/terminal.ts';
 
 export const run: Run = async (args) => {
   const { file, backups } = presentBrokerFile(args);
-  const { path, revision, entries, bytes, problem } = await backUpNow(file, backups);
+  const { path, revision, entries, bytes, problem, globalProblem } = await backUpNow(file, backups);
   writeOut(`${path}\n`);
+  if (globalProblem !== undefined) writeError(`${globalProblem}\n`);
   writeError(`${file} at revision ${revision}: ${entryCount(entries)}, ${bytes} bytes\n`);
   if (problem !== undefined) writeError(`older backups stay: ${problem}\n`);
 };

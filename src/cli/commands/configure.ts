@@ -14,7 +14,8 @@ export const run: Run = async (args) => {
     source === '-' ? 'standard input' : source,
   );
   const { file } = newBrokerFile(args);
-  const { added, kept } = await addToConfiguration(file, addition);
+  const { added, kept, globalProblem } = await addToConfiguration(file, addition);
+  if (globalProblem !== undefined) writeError(`${globalProblem}\n`);
   // Only the paths: values may be keys.
   for (const option of added) await writeData(`added ${option}\n`);
   for (const option of kept) writeError(`kept ${messageOf(option)}: it has another value already\n`);

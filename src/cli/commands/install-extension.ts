@@ -29,9 +29,10 @@ async function enable(file: string, { modules, put, path: place }: StagedExtensi
   const addition = Object.fromEntries([...keys].map(([module, key]) => [module, { _access_key: key }]));
   let takeBack: (() => Promise<void>) | undefined;
   try {
-    const { added, kept } = await addToConfiguration(file, addition, async () => {
+    const { added, kept, globalProblem } = await addToConfiguration(file, addition, async () => {
       takeBack = await put();
     });
+    if (globalProblem !== undefined) writeError(`${globalProblem}\n`);
     writeOut(`installed ${place}\n`);
     for (const [module, key] of keys) {
       const isNew = added.includes(module) || added.includes(`${module}._access_key`);

@@ -26,7 +26,9 @@ export const run: Run = async (args) => {
     async port() {
       // The service does not have the environment of the user who installs it.
       const env = { BPBROKER_HOME: system.env['BPBROKER_HOME'] };
-      return (await loadConfiguration(file, undefined, env)).effective.api.listen_port;
+      const { effective, globalProblem } = await loadConfiguration(file, undefined, env);
+      if (globalProblem !== undefined) writeError(`${globalProblem}\n`);
+      return effective.api.listen_port;
     },
     dryRun,
     tell: tellSteps(dryRun),

@@ -39,7 +39,8 @@ export const run: Run = async (args) => {
  */
 async function isInEtcd(file: string): Promise<boolean> {
   try {
-    const { document, effective } = await loadConfiguration(file, undefined);
+    const { document, effective, globalProblem } = await loadConfiguration(file, undefined);
+    if (globalProblem !== undefined) writeError(`${globalProblem}\n`);
     return document !== undefined && effective._store.driver === 'etcd';
   } catch (error) {
     if (error instanceof BrokerError && error.code === 'invalid_config') return false;

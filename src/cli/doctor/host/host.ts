@@ -76,17 +76,18 @@ async function findFile(args: Arguments): Promise<string | { why: string }> {
 async function examineConfig(file: string): Promise<{ check: Check; facts: Pick<Host, 'port' | 'isKeyed'> }> {
   const { loadConfiguration } = await import('../../../broker/opening/configuration.ts');
   try {
-    const { effective } = await loadConfiguration(file, undefined);
+    const { effective, globalProblem } = await loadConfiguration(file, undefined);
     const { listen_port: port, listen_ip: ip } = effective.api;
     const key = effective['discover']?.['_access_key'];
     const isKeyed = [key ?? []].flat().some((one) => one !== '');
     const facts = { port, isKeyed };
-    const says = `${file}: port ${port}${ip === '' ? '' : ` on ${ip}`}, ${isKeyed ? 'a' : 'no'} discovery key`;
+    const own = `${file}: port ${port}${ip === '' ? '' : ` on ${ip}`}, ${isKeyed ? 'a' : 'no'} discovery key`;
+    const says = globalProblem === undefined ? own : `${own}; ${globalProblem}`;
     return {
       facts,
       check: {
         id: 'host_config',
-        status: 'ok',
+        status: globalProblem === undefined ? 'ok' : 'warn',
         says,
         facts: { file, listen_port: port, listen_ip: ip, has_discovery_key: isKeyed },
       },
