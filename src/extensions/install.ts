@@ -1,5 +1,6 @@
-import { chmod, cp, link, lstat, mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
+import { chmod, cp, link, lstat, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { makeTreeFolder } from '../config/folder.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { cannotRead } from '../protocol/system-errors.ts';
 import { describe, type ExtensionKind, extensionsIn } from './lookup.ts';
@@ -51,7 +52,7 @@ export async function stageExtension(
   if (present && !force) {
     throw new BrokerError('already_exists', `${target} already exists; overwrite it with --force`);
   }
-  await mkdir(dir, { recursive: true, mode: 0o755 });
+  await makeTreeFolder(dir, 0o755);
   // Only its owner can enter it, so a broker does not take its content for files that extensions may load.
   const beside = await mkdtemp(path.join(dir, '.install-'));
   const clean = (): Promise<void> => rm(beside, { recursive: true, force: true });

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { replaceFile } from '../config/atomic-write.ts';
 import type { Environment } from '../config/paths.ts';
 import { messageOf } from '../protocol/errors.ts';
-import { makeFolder } from './files/folder.ts';
+import { makeFolder } from '../config/folder.ts';
 
 export interface CommandResult {
   /** Exit code; 127 when there is no such program, as in a shell. */

@@ -300,7 +300,7 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
   it('an executable in /usr/local/bin is run from there, also on a fresh machine by a strict root', async () => {
     await debian.ok(['rm', '-rf', data]);
     putInto(debian, programs.bpbroker, '/usr/local/bin/bpbroker');
-    await debian.ok(['sh', '-c', 'umask 077 && bpbroker install-service']);
+    await debian.ok(['sh', '-c', 'umask 077; echo {} | bpbroker configure && bpbroker install-service']);
     assert.match(
       readFileSync(path.join(debian.root, unit), 'utf8'),
       /^ExecStart="\/usr\/local\/bin\/bpbroker" /m,

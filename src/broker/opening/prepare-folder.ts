@@ -1,6 +1,7 @@
-import { access, constants, mkdir, readFile } from 'node:fs/promises';
+import { access, constants, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { resolveFile } from '../../config/atomic-write.ts';
+import { makeTreeFolder } from '../../config/folder.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 
@@ -12,7 +13,7 @@ import { reasonOf } from '../../protocol/system-errors.ts';
 export async function prepareFolder(file: string): Promise<void> {
   const dir = path.dirname(path.resolve(file));
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeTreeFolder(dir, 0o700);
   } catch (error) {
     throw unusable(dir, error);
   }

@@ -52,7 +52,7 @@ type Outcome =
 export async function startDetached(args: Arguments): Promise<number> {
   const timeout = args.text('timeout');
   const limitMs = timeout === undefined ? READY_MS : parseDuration(timeout, '--timeout');
-  const log = openLog(args, newBrokerFile(args));
+  const log = await openLog(args, newBrokerFile(args));
   const ready = makeReadyFile();
   try {
     const child = start(args, log, ready);

@@ -1,6 +1,7 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { runsAsRoot } from '../../config/atomic-write.ts';
+import { makeTreeFolder } from '../../config/folder.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 import type { Arguments } from '../command.ts';
@@ -22,7 +23,7 @@ const MAX_READ = 64 * 1024;
  * or the one beside its configuration, `bpbroker.log` for `bpbroker.json`. Only its owner can read a new one.
  * @throws BrokerError `usage` for an unusable `--log-file`, `invalid_config` for the default.
  */
-export function openLog(args: Arguments, { file }: Pick<BrokerFile, 'file'>): LogFile {
+export async function openLog(args: Arguments, { file }: Pick<BrokerFile, 'file'>): Promise<LogFile> {
   const given = args.text('log-file');
   const log = path.resolve(given ?? besides(file));
   const fail = (reason: string, cause?: unknown): BrokerError =>
@@ -40,7 +41,7 @@ export function openLog(args: Arguments, { file }: Pick<BrokerFile, 'file'>): Lo
     if (given === undefined && isFolder(file))
       throw new BrokerError('invalid_config', `${file} is a folder: give the path of a file`);
     // The mode that the broker itself would use.
-    if (given === undefined) mkdirSync(path.dirname(log), { recursive: true, mode: 0o700 });
+    if (given === undefined) await makeTreeFolder(path.dirname(log), 0o700);
     // Opening a pipe without a reader would block.
     if (isOther(log)) throw fail('it is not a file');
     fd = openSync(log, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | noFollow, 0o600);

@@ -1,10 +1,10 @@
 import { constants } from 'node:fs';
 import { chmod, chown, type FileHandle, lstat, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { makeFolder } from '../../config/folder.ts';
 import { backupsFor, type Home } from '../../config/paths.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
-import { makeFolder } from './folder.ts';
 
 /** The owner of the files of a service. */
 export interface Owner {

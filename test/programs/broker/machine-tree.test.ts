@@ -101,3 +101,53 @@ describe("a machine's tree that the user may not enter", { skip: otherUserProble
     },
   );
 });
+
+describe(
+  "a machine's tree that root makes",
+  { skip: process.getuid?.() === 0 ? false : 'needs root' },
+  () => {
+    const strict = ['sh', '-c', 'umask 077; exec "$@"', 'sh'];
+    const modes = (root: string, folders: readonly string[]): string[] =>
+      ['.', ...folders].map((name) => (statSync(path.join(root, name)).mode & 0o777).toString(8));
+
+    it("can be entered by the service's user, whichever command makes it; its folders are as closed as ever", async () => {
+      const dir = tempDir();
+      const extension = path.join(dir, 'hello.ts');
+      writeFileSync(extension, 'export const Say = (): string => "hi";\n');
+      const source = tempDir();
+      const inSource = { env: cleanEnv(source), cwd: source, input: '{"x": {}}' };
+      await run([...reference.bpbroker, 'configure'], inSource);
+      const { stdout: backup } = await run([...reference.bpbroker, 'backup'], inSource);
+      const commands: readonly (readonly [command: readonly string[], folder: string, mode: string])[] = [
+        [['configure'], 'etc', '700'],
+        [['restore', '--from', backup.trim()], 'etc', '700'],
+        [['install-extension', '--script', extension], 'lib', '700'],
+      ];
+      for (const [index, [command, folder, mode]] of commands.entries()) {
+        const root = path.join(dir, `new${index}`, 'bpbroker');
+        const env = cleanEnv(dir, { BPBROKER_HOME: root });
+        const { code, stderr } = await run([...strict, ...reference.bpbroker, ...command], {
+          env,
+          cwd: dir,
+          input: '{"x": {}}',
+        });
+        assert.equal(code, 0, stderr);
+        assert.deepEqual([...modes(root, ['..', folder])], ['755', '755', mode], command[0]);
+      }
+    });
+
+    it('can be entered too where a broker makes it that goes into the background', async () => {
+      const dir = tempDir();
+      const root = path.join(dir, 'new', 'bpbroker');
+      const command = [...reference.bpbroker, 'start', '--detach', '--listen-port', '0'];
+      const { code, stdout, stderr } = await run([...strict, ...command], {
+        env: cleanEnv(dir, { BPBROKER_HOME: root }),
+        cwd: dir,
+      });
+      const pid = Number(/^in the background: process (\d+),/m.exec(stderr)?.[1]);
+      assert.deepEqual([code, pid > 1], [0, true], `${stdout}${stderr}`);
+      process.kill(pid);
+      assert.deepEqual(modes(root, ['..', 'etc']), ['755', '755', '700']);
+    });
+  },
+);

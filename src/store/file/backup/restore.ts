@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { replaceFile, resolveFile } from '../../../config/atomic-write.ts';
+import { makeTreeFolder } from '../../../config/folder.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import { asBrokerError } from '../disk-errors.ts';
 import { listBackups } from './backup-folder.ts';
@@ -57,7 +57,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
   // It is checked first and read again at the end, so that memory never holds it together with the present
   // state.
   const checked = await checkBackup(from);
-  await mkdir(path.dirname(path.resolve(options.file)), { recursive: true, mode: 0o700 });
+  await makeTreeFolder(path.dirname(path.resolve(options.file)), 0o700);
   const lock = await acquireLock(options.file);
   try {
     const file = await resolveFile(options.file);

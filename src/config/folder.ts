@@ -1,5 +1,6 @@
 import { chmod, lstat, mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { runsAsRoot } from './atomic-write.ts';
 
 /**
  * Makes a folder, unless it exists. Missing folders above it are made too, and everyone may enter those,
@@ -16,6 +17,15 @@ export async function makeFolder(dir: string, mode: number): Promise<void> {
     // now.
     if ((wanted & 0o077) !== 0) await chmod(at, wanted);
   }
+}
+
+/**
+ * Makes a folder of a broker's tree with `mode` less the umask, unless it exists. Everyone may enter the
+ * missing folders above it that root makes: a service's user must reach its folders in that tree.
+ */
+export async function makeTreeFolder(dir: string, mode: number): Promise<void> {
+  if (runsAsRoot()) await makeFolder(path.dirname(dir), 0o755);
+  await mkdir(dir, { recursive: true, mode });
 }
 
 async function isMissing(at: string): Promise<boolean> {
