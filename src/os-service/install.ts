@@ -2,7 +2,7 @@ import path from 'node:path';
 import { type Environment, globalRoot, type Home, homeAt } from '../config/paths.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { SERVICE_USER } from './linux/account.ts';
-import { checkOwnFolder, dataFolders } from './files/data-files.ts';
+import { checkOwnFolder, checkOwnTree, dataFolders } from './files/data-files.ts';
 import { requireElevation } from './elevation.ts';
 import { findManager } from './manager.ts';
 import { checkPaths } from './files/safe-paths.ts';
@@ -63,6 +63,9 @@ export async function installService(system: System, options: InstallOptions): P
   const runAs = system.platform === 'linux' ? (user ?? SERVICE_USER) : undefined;
   await checkPaths(system, home, config, options.configLabel ?? '--config', runAs ?? 'root');
   const earlier = await manager.installed();
+  // The machine's own tree is the broker's whatever it holds. That of an existing service is given away already.
+  const ownTrees = [globalRoot({}, system.platform), earlier?.root];
+  if (runAs !== undefined && !ownTrees.includes(home.root)) await checkOwnTree(home);
   // The folder of an existing service belongs to a user already.
   const given = earlier?.user === 'root' ? undefined : earlier?.config;
   if (config !== undefined && config !== given && runAs !== undefined && runAs !== 'root') {

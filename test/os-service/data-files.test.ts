@@ -14,7 +14,7 @@ import {
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { homeAt } from '../../src/config/paths.ts';
-import { checkOwnFolder, prepareData } from '../../src/os-service/files/data-files.ts';
+import { checkOwnFolder, checkOwnTree, prepareData } from '../../src/os-service/files/data-files.ts';
 import { thisSystem } from '../../src/os-service/system.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { run } from '../support/programs/run.ts';
@@ -118,6 +118,19 @@ describe('the files of a service', { skip: problem }, () => {
     await prepareData(home, undefined, owner);
     assert.equal(await take(), 'locked');
     assert.deepEqual(readdirSync(path.dirname(home.configFile)), []);
+  });
+
+  it('a tree must hold nothing but the folders of one, or others would be given away with it', async () => {
+    const home = homeAt(path.join(tempDir(), 'tree'));
+    await checkOwnTree(home);
+    for (const name of ['etc', 'lib', 'backups', 'bin', 'log'])
+      mkdirSync(path.join(home.root, name), { recursive: true });
+    await checkOwnTree(home);
+    mkdirSync(path.join(home.root, 'share'));
+    await assert.rejects(checkOwnTree(home), {
+      code: 'usage',
+      message: `Invalid BPBROKER_HOME '${home.root}' for a service: ${home.root} holds 'share' too; the service's user has to own folders in it, so give it a folder of its own, such as /opt/bpbroker`,
+    });
   });
 });
 

@@ -263,6 +263,7 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
     await debian.ok(['mkdir', '-p', '/srv/open']);
     await debian.ok(['chmod', '777', '/srv/open']);
     assert.match(await install(['--config', '/etc/bpbroker.json']), /\/etc holds '.*' beside bpbroker\.json/);
+    assert.match(await install([], { BPBROKER_HOME: '/usr/local' }), /\/usr\/local holds '\w+' too/);
     assert.match(await install([], { BPBROKER_HOME: '/tmp/bp' }), /\/tmp can be changed by others than root/);
     assert.match(
       await install([], { BPBROKER_HOME: '/root/bp' }),

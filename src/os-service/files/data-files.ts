@@ -78,16 +78,39 @@ async function makeReadable(at: string, gid: number): Promise<void> {
  */
 export async function checkOwnFolder(config: string): Promise<void> {
   const dir = path.dirname(config);
-  const names = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw new BrokerError('invalid_config', `Cannot read ${dir}: ${reasonOf(error)}`, { cause: error });
-  });
-  const foreign = names.find((name) => !isOf(config, name) && name !== 'lib' && name !== 'backups');
+  const foreign = (await namesIn(dir)).find(
+    (name) => !isOf(config, name) && name !== 'lib' && name !== 'backups',
+  );
   if (foreign === undefined) return;
   throw new BrokerError(
     'invalid_config',
     `${dir} holds '${foreign}' beside ${path.basename(config)}; the service's user has to own the folder, so give the file a folder of its own`,
   );
+}
+
+/** What may be in a tree: its folders, and that of the root of a file system, which a tree may be. */
+const ofTree: ReadonlySet<string> = new Set(['bin', 'etc', 'lib', 'backups', 'log', 'lost+found']);
+
+/**
+ * The service's user must own folders of the tree, and its group must read `lib`. Folders of these names are
+ * in `/usr/local` and `/var` too, so the tree must hold nothing else.
+ * @throws BrokerError `usage` when something else is in the tree of `BPBROKER_HOME`.
+ */
+export async function checkOwnTree({ root }: Home): Promise<void> {
+  const foreign = (await namesIn(root)).find((name) => !ofTree.has(name));
+  if (foreign === undefined) return;
+  throw new BrokerError(
+    'usage',
+    `Invalid BPBROKER_HOME '${root}' for a service: ${root} holds '${foreign}' too; the service's user has to own folders in it, so give it a folder of its own, such as /opt/bpbroker`,
+  );
+}
+
+/** The names in a folder; none when there is no such folder. */
+function namesIn(dir: string): Promise<string[]> {
+  return readdir(dir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new BrokerError('invalid_config', `Cannot read ${dir}: ${reasonOf(error)}`, { cause: error });
+  });
 }
 
 /**
