@@ -55,6 +55,14 @@ describe('the service on a Debian that runs SysV init', { skip: problem ?? false
     assert.match(state, /^NoNewPrivs:\s+1$/m);
   });
 
+  it('has no variable of the shell that restarted it', async () => {
+    const env = { BPBROKER_LISTEN_PORT: '20555', SECRET: 'x' };
+    await debian.ok(['/etc/init.d/bpbroker', 'restart'], { env });
+    const variables = await debian.ok(['cat', `/proc/${await pid()}/environ`]);
+    assert.match(variables, /^(?:(?:PATH|PWD|BPBROKER_HOME)=[^\0]*\0)+$/);
+    assert.equal(await client(debian, 'service', 'get', '--name', 'foo'), 'bar');
+  });
+
   it('start, stop, restart and status do as the standard says, also twice and after a crash', async () => {
     assert.deepEqual(await status(), [0, 'bpbroker is running']);
     assert.match(await debian.ok(start), /is running already/);

@@ -55,7 +55,9 @@ do_start() {
     echo "${SERVICE} is running already (pid $PID)"
     return 0
   fi
-  "$DAEMON" ${words([...before, 'service-prepare', '--user', user, ...files])} || return 1
+  # Nothing of the caller's environment, here and below: its secrets and options are not the service's.
+  env -i PATH="$PATH" BPBROKER_HOME="$BPBROKER_HOME" \\
+    "$DAEMON" ${words([...before, 'service-prepare', '--user', user, ...files])} || return 1
   umask 077
   touch "$LOG" || return 1
   FROM=$(log_size)
@@ -63,7 +65,8 @@ do_start() {
   (
     cd / || exit 1
     # The shell that becomes the broker leaves its own number.
-    setsid sh -c 'echo $$ > "$0" && exec "$@"' "$PIDFILE" \\
+    setsid env -i PATH="$PATH" BPBROKER_HOME="$BPBROKER_HOME" \\
+      sh -c 'echo $$ > "$0" && exec "$@"' "$PIDFILE" \\
       ${SCRIPT_FILE} run ${words([...before, ...startArguments(spec)])} < /dev/null >> "$LOG" 2>&1 &
   )
   WAITED=0
