@@ -41,9 +41,10 @@ export async function addToConfiguration(
   await prepareFolder(file);
   const lock = await acquireLock(file);
   try {
-    const { document, globalProblem } = await loadConfiguration(file, undefined);
+    const { document, global, globalProblem } = await loadConfiguration(file, undefined);
     const options = addConfiguration(optionsOf(document?.options ?? {}), optionsOf(addition));
-    const merged = mergeLayers({ file: options.document }, file);
+    // Every default is spelled out in the file, so the global options must come before.
+    const merged = mergeLayers({ global, file: options.document }, file);
     checkServices(addition['services'], merged, 'what is added');
     const { written } = merged;
     if (written._store.driver === 'etcd' && entries.size > 0) {

@@ -13,6 +13,8 @@ import { readStored, type StoredDocument } from '../../store/file/document/docum
 export interface LoadedConfiguration extends Configuration {
   /** The content of the broker's own file, registry included; undefined when the file does not exist yet. */
   readonly document: StoredDocument | undefined;
+  /** The options of the machine's global file, which apply beneath; undefined where there is no such file. */
+  readonly global: JsonObject | undefined;
   /** Why the options of the machine's global file do not apply: a sentence; absent when they do. */
   readonly globalProblem?: string;
 }
@@ -40,7 +42,12 @@ export async function loadConfiguration(
   const merged = mergeLayers(layers, file);
   if (document) checkServices(servicesOf(document), merged, file);
   if (global) checkServices(servicesOf(global), merged, globalFile);
-  return { ...merged, document, ...(problem !== undefined && { globalProblem: problem }) };
+  return {
+    ...merged,
+    document,
+    global: layers.global,
+    ...(problem !== undefined && { globalProblem: problem }),
+  };
 }
 
 /**

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { cleanEnv } from '../../support/programs/clean-env.ts';
@@ -151,3 +151,19 @@ describe(
     });
   },
 );
+
+describe('configure with --config', () => {
+  it("spells the machine's options out, and no default that would win over them", async () => {
+    const { root, globalFile } = closedTree('{"api": {"listen_port": 1}, "mine": {"a": "global"}}');
+    const dir = tempDir();
+    const file = path.join(dir, 'own.json');
+    const { code, stdout, stderr } = await run([...reference.bpbroker, 'configure', '--config', file], {
+      env: cleanEnv(dir, { BPBROKER_HOME: root }),
+      cwd: dir,
+      input: '{"mine": {"a": "own"}}',
+    });
+    assert.deepEqual([code, stdout], [0, 'added mine\n'], stderr);
+    const { api, mine } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, Record<string, unknown>>;
+    assert.deepEqual([api?.['listen_port'], mine], [1, { a: 'own' }], `beneath is ${globalFile}`);
+  });
+});
