@@ -54,6 +54,25 @@ describe('readChains()', () => {
   });
 });
 
+describe('readChains() of other families', () => {
+  const chain = (family: string): string =>
+    `table ${family} filter {\n\tchain INPUT {\n\t\ttype filter hook input priority filter; policy drop;\n\t}\n}\n`;
+
+  it('reads those that IPv4 passes alone: a drop of IPv6, ARP or of a bridge leaves the broker in reach', () => {
+    for (const family of ['ip6', 'arp', 'bridge']) assert.deepEqual(readChains(chain(family)), [], family);
+    const chains = readChains(['ip6', 'ip', 'bridge', 'inet'].map(chain).join(''));
+    assert.deepEqual(
+      chains.map(({ table }) => table),
+      ['ip filter', 'inet filter'],
+    );
+  });
+
+  it('takes a rule for IPv6 in a table of both for one of some packets', () => {
+    assert.equal(verdict('ip6 nexthdr udp drop'), undefined);
+    assert.equal(verdict('meta nfproto ipv6 drop'), undefined);
+  });
+});
+
 describe('searchPath()', () => {
   it('never leads to the current folder', () => {
     assert.equal(searchPath(undefined), '/usr/sbin:/sbin');

@@ -16,7 +16,10 @@ export interface Chain {
   readonly rules: readonly string[];
 }
 
-/** The chains that packets to and from this host pass first, from the output of `nft list ruleset`. */
+/**
+ * The chains that packets of IPv4 to and from this host pass first, from the output of `nft list ruleset`. A
+ * broker that IPv6 alone cannot reach works.
+ */
 export function readChains(ruleset: string): Chain[] {
   const chains: Chain[] = [];
   let table = '';
@@ -29,7 +32,7 @@ export function readChains(ruleset: string): Chain[] {
     else if (name !== undefined) open = { name, rules: [] };
     else if (open && hook !== undefined) open = { ...open, hook, policy };
     else if (line === '}') {
-      if (open && (open.hook === 'input' || open.hook === 'output'))
+      if (open && /^(?:ip|inet) /.test(table) && (open.hook === 'input' || open.hook === 'output'))
         chains.push({
           table,
           name: open.name,
@@ -80,9 +83,7 @@ function judge(rule: string, { protocol, end, port }: Packets): Said {
   take(/\b(udp|tcp|th) (dport|sport) (\{[^}]*\}|\d\S*)/, (of = '', which = '', ports = '') => {
     return (of === 'th' || of === protocol) && which === end && holds(ports, port);
   });
-  take(/\b(?:meta l4proto|ip protocol|ip6 nexthdr) (\{[^}]*\}|\S+)/, (names = '') =>
-    listed(names).includes(protocol),
-  );
+  take(/\b(?:meta l4proto|ip protocol) (\{[^}]*\}|\S+)/, (names = '') => listed(names).includes(protocol));
   // A new connection has neither of these states; nor has the answer to a broadcast.
   take(/\bct state (\{[^}]*\}|\S+)/, (states = '') => listed(states).includes('new'));
   take(/\biif(?:name)? "?lo"?/, () => false);
