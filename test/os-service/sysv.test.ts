@@ -63,6 +63,18 @@ describe('the service on a Debian that runs SysV init', { skip: problem ?? false
     assert.equal(await client(debian, 'service', 'get', '--name', 'foo'), 'bar');
   });
 
+  it('an installation whose program is elsewhere stops the broker of the earlier one', async () => {
+    const earlier = await pid();
+    putInto(debian, programs.bpbroker, '/usr/local/bin/bpbroker');
+    const said = await debian.ok(['/usr/local/bin/bpbroker', 'install-service']);
+    assert.match(said, /enabled at boot and started/);
+    assert.equal((await debian.run(['test', '-d', `/proc/${earlier}`])).code, 1);
+    assert.deepEqual(await status(), [0, 'bpbroker is running']);
+    assert.equal(await client(debian, 'service', 'get', '--name', 'foo'), 'bar');
+    await debian.ok(['/root/bpbroker', 'install-service']);
+    await debian.ok(['rm', '/usr/local/bin/bpbroker']);
+  });
+
   it('start, stop, restart and status do as the standard says, also twice and after a crash', async () => {
     assert.deepEqual(await status(), [0, 'bpbroker is running']);
     assert.match(await debian.ok(start), /is running already/);

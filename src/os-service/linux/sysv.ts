@@ -25,6 +25,11 @@ const rotationRules = `${LOG_FILE} {
 export function sysv(system: System): ServiceManager {
   const steps = stepsOn(system);
   const isRunning = async (): Promise<boolean> => (await system.run([script, 'status'])).code === 0;
+  /** Whether the script is ours and has another text. */
+  const isReplaced = async (text: string): Promise<boolean> => {
+    const present = await system.readText(script);
+    return present !== undefined && present !== text && recordOf(present) !== undefined;
+  };
   const isLinked = async (): Promise<boolean> => {
     const { stdout } = await system.run(['find', '/etc/rc2.d', '/etc/rc.d/rc2.d', '-name', `S*${SERVICE}`]);
     return stdout.trim() !== '';
@@ -39,10 +44,13 @@ export function sysv(system: System): ServiceManager {
       const rotates = (await system.stat('/etc/logrotate.d'))?.kind === 'folder';
       const chkconfig = await system.findProgram('chkconfig');
       const enable = chkconfig ? ['chkconfig', '--add', SERVICE] : ['update-rc.d', SERVICE, 'defaults'];
+      const text = sysvScript(spec);
       return [
         ...(await accountSteps(system, steps, user, home.root)),
         ...copySteps(steps, spec),
-        steps.definition(script, sysvScript(spec), 0o755),
+        // The present script knows its broker by its program, and the next one may have another.
+        steps.run([script, 'stop'], { needed: () => isReplaced(text) }),
+        steps.definition(script, text, 0o755),
         ...(rotates ? [steps.file(rotation, rotationRules, 0o644)] : []),
         steps.run(enable, { needed: async () => !(await isLinked()) }),
         steps.run([script, 'restart'], { needed: async (changed) => changed || !(await isRunning()) }),
