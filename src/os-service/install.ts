@@ -101,7 +101,8 @@ export interface Removal extends Outcome {
 /**
  * Stops the service and removes it. Its data stays.
  * @returns `undefined` when no service is installed.
- * @throws BrokerError `forbidden`; `internal` when a step fails.
+ * @throws BrokerError `forbidden`; `already_exists` on Windows when the service is not of this tree; `internal`
+ * when a step fails.
  */
 export async function uninstallService(
   system: System,

@@ -37,7 +37,10 @@ export interface ServiceManager {
   readonly left: readonly string[];
   /** Installs the service, enables it at boot and starts it; changes an existing one to match. */
   install(spec: ServiceSpec): Promise<readonly Step[]>;
-  /** The record of the installed service; `undefined` when none is installed. */
+  /**
+   * The record of the installed service; `undefined` when none is installed.
+   * @throws BrokerError `already_exists` on Windows when one exists of which the tree has no record.
+   */
   installed(): Promise<ServiceRecord | undefined>;
   /** Stops the service and removes it; its data stays. */
   uninstall(record: ServiceRecord): Promise<readonly Step[]>;

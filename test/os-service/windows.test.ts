@@ -38,9 +38,8 @@ function specOf(more: Partial<ServiceSpec> = {}): ServiceSpec {
   };
 }
 
-/** A Windows on which the commands do what they say. */
-function machine(programs: readonly string[] = []): MemorySystem {
-  let exists = false;
+/** A Windows on which the commands do what they say. `exists`: whether it has a service or task of the name. */
+function machine(programs: readonly string[] = [], exists = false): MemorySystem {
   let running = false;
   const rules = new Map<string, string>();
   const system = memorySystem({
@@ -273,4 +272,25 @@ describe('NSSM and WinSW', () => {
     const later = { ...system, findProgram: async (name: string) => name };
     assert.equal((await windows(later, root)).name, 'Task Scheduler');
   });
+});
+
+describe("another's service or task of the name", () => {
+  for (const programs of [['nssm'], ['winsw'], []]) {
+    it(`is left alone, and BPBROKER_HOME is named in case it is ours (${programs[0] ?? 'a task'})`, async () => {
+      const system = machine(programs, true);
+      const manager = await windows(system, root);
+      await assert.rejects(manager.installed(), {
+        code: 'already_exists',
+        message: String.raw`A service or task 'bpbroker' exists, and C:\Program Files\bpbroker has no record of it; set BPBROKER_HOME as it was at install-service, or remove what something else has made`,
+      });
+      assert.deepEqual(commandsOf(system), []);
+    });
+
+    it(`is none that install-service has made (${programs[0] ?? 'a task'})`, async () => {
+      const system = machine(programs);
+      assert.equal(await (await windows(system, root)).installed(), undefined);
+      await install(system);
+      assert.equal((await (await windows(system, root)).installed())?.root, root);
+    });
+  }
 });

@@ -13,8 +13,7 @@ export function scheduledTask(system: System, root: string): ServiceWrapper {
   const steps = stepsOn(system);
   const definition = serviceFile(root, 'bpbroker-task.xml');
   const batch = serviceFile(root, 'bpbroker-service.cmd');
-  const exists = async (): Promise<boolean> =>
-    (await system.run(['schtasks', '/query', '/tn', SERVICE])).code === 0;
+  const exists = (): Promise<boolean> => taskExists(system);
   // The number, because schtasks prints the state in the language of the machine.
   const isRunning = async (): Promise<boolean> => {
     const { stdout } = await system.run(ask(`[int](Get-ScheduledTask -TaskName ${SERVICE}).State`));
@@ -52,6 +51,11 @@ export function scheduledTask(system: System, root: string): ServiceWrapper {
       steps.remove(batch),
     ],
   };
+}
+
+/** Whether a task of our name exists, whoever made it. */
+export async function taskExists(system: System): Promise<boolean> {
+  return (await system.run(['schtasks', '/query', '/tn', SERVICE])).code === 0;
 }
 
 function ask(command: string): readonly string[] {

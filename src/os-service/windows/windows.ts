@@ -1,11 +1,13 @@
-import type { ServiceManager } from '../service.ts';
+import { BrokerError } from '../../protocol/errors.ts';
+import { SERVICE, type ServiceManager } from '../service.ts';
 import { copySteps, removeCopySteps } from '../program.ts';
 import { stepsOn } from '../step.ts';
 import type { System } from '../system.ts';
 import { logFile, logFolder, type ServiceWrapper } from './service-wrapper.ts';
 import { nssm } from './nssm.ts';
+import { serviceState } from './scm.ts';
 import { closeFirewall, folderSteps, openFirewall } from './folders-and-firewall.ts';
-import { scheduledTask } from './task.ts';
+import { scheduledTask, taskExists } from './task.ts';
 import { winsw } from './winsw.ts';
 
 /**
@@ -24,7 +26,11 @@ export async function windows(system: System, root: string): Promise<ServiceMana
     name: kind.name,
     log: logFile({ root }),
     left: [logFolder(root)],
-    installed: () => kind.installed(),
+    async installed() {
+      const record = await kind.installed();
+      if (record === undefined) await refuseForeign(system, root);
+      return record;
+    },
     async install(spec) {
       const { make, protect } = folderSteps(system, spec);
       return [
@@ -40,6 +46,15 @@ export async function windows(system: System, root: string): Promise<ServiceMana
       return [...kind.uninstall(record), ...removeCopySteps(steps, record), ...closeFirewall(system)];
     },
   };
+}
+
+/** Our record is in the tree, so that another's service and one of another tree look the same here. */
+async function refuseForeign(system: System, root: string): Promise<void> {
+  if (!(await serviceState(system).exists()) && !(await taskExists(system))) return;
+  throw new BrokerError(
+    'already_exists',
+    `A service or task '${SERVICE}' exists, and ${root} has no record of it; set BPBROKER_HOME as it was at install-service, or remove what something else has made`,
+  );
 }
 
 async function firstOf(
