@@ -5,7 +5,7 @@ import { SERVICE_USER } from './linux/account.ts';
 import { checkOwnFolder, checkOwnTree, dataFolders } from './files/data-files.ts';
 import { requireElevation } from './elevation.ts';
 import { findManager } from './manager.ts';
-import { checkPaths } from './files/safe-paths.ts';
+import { checkPaths, withoutRootLink } from './files/safe-paths.ts';
 import { type OwnProgram, removeCopySteps, serviceProgram } from './program.ts';
 import type { ServiceRecord } from './record.ts';
 import type { ServiceManager, ServiceSpec } from './service.ts';
@@ -54,9 +54,10 @@ export function serviceHome(env: Environment): Home {
  * @throws BrokerError `internal` when a step fails.
  */
 export async function installService(system: System, options: InstallOptions): Promise<Outcome> {
-  const { own, config, user, firewall, dryRun, tell } = options;
+  const { own, user, firewall, dryRun, tell } = options;
   refuseForeignOptions(system, options);
-  const home = serviceHome(system.env);
+  const home = homeAt(await withoutRootLink(system, serviceHome(system.env).root));
+  const config = options.config && (await withoutRootLink(system, options.config));
   refuseControlCharacters([home.root, config ?? '', own.file, ...own.args]);
   if (!dryRun) await requireElevation(system, 'install-service');
   const manager = await findManager(system, home.root);

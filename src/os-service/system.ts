@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createReadStream } from 'node:fs';
-import { chmod, copyFile, lstat, readdir, readFile, rename, rm, rmdir } from 'node:fs/promises';
+import { chmod, copyFile, lstat, readdir, readFile, readlink, rename, rm, rmdir } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createHash } from 'node:crypto';
 import path from 'node:path';
@@ -35,6 +35,8 @@ export interface System {
   /** The path of a program of this name on the PATH. */
   findProgram(name: string): Promise<string | undefined>;
   stat(file: string): Promise<PathInfo | undefined>;
+  /** Where a symbolic link leads, as it says; `undefined` for anything else. */
+  readLink(file: string): Promise<string | undefined>;
   readText(file: string): Promise<string | undefined>;
   sameContent(one: string, other: string): Promise<boolean>;
   /** Writes a file whole or not at all. */
@@ -59,6 +61,12 @@ export function thisSystem(): System {
     run: runProgram,
     findProgram: (name) => findOnPath(name, process.env, windows),
     stat: pathInfo,
+    async readLink(file) {
+      // EINVAL: it is something else.
+      return readlink(file).catch((error: NodeJS.ErrnoException) =>
+        error.code === 'EINVAL' ? undefined : absent(error),
+      );
+    },
     async readText(file) {
       return readFile(file, 'utf8').catch(absent);
     },

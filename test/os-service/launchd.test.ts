@@ -163,6 +163,25 @@ describe('launchd', () => {
     assert.equal(await uninstallService(system, { dryRun: false, tell: () => undefined }), undefined);
   });
 
+  it('files are where links of root at the root of the system lead, such as /etc', async () => {
+    const system = macos({ BPBROKER_HOME: '/var/bp' });
+    for (const name of ['/etc', '/var']) system.links.set(name, `private${name}`);
+    for (const dir of ['/private', '/private/etc', '/private/var']) system.folders.add(dir);
+    system.files.set('/Users/ann/bpbroker', 'version 1');
+    const config = '/etc/bpbroker/broker.json';
+    assert.equal((await installService(system, { ...options, config })).changed, true);
+    const record = recordOf(system.files.get(plist) ?? '');
+    assert.deepEqual([record?.root, record?.config], ['/private/var/bp', `/private${config}`]);
+    assert.equal((await installService(system, { ...options, config })).changed, false);
+    for (const place of ['/opt/link/bp/broker.json', '/var/run/bp/broker.json']) {
+      system.links.set('/opt/link', '/etc');
+      await assert.rejects(
+        installService(system, { ...options, config: place }),
+        /\/opt\/link is a link|\/private\/var\/run is emptied at every boot/,
+      );
+    }
+  });
+
   it('--user and --firewall are refused rather than ignored', async () => {
     await assert.rejects(installService(macos(), { ...options, user: 'ann' }), /--user is for Linux/);
     await assert.rejects(

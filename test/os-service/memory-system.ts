@@ -4,6 +4,8 @@ import type { CommandResult, System } from '../../src/os-service/system.ts';
 export interface MemorySystem extends System {
   readonly files: Map<string, string>;
   readonly folders: Set<string>;
+  /** Links that belong to root, by their paths: where they lead. */
+  readonly links: Map<string, string>;
   /** Every command that was run to change something, in order. */
   readonly commands: (readonly string[])[];
 }
@@ -20,6 +22,7 @@ export interface MemoryOptions {
 export function memorySystem({ platform, env = {}, programs = [], answer }: MemoryOptions): MemorySystem {
   const files = new Map<string, string>();
   const folders = new Set<string>();
+  const links = new Map<string, string>();
   const commands: (readonly string[])[] = [];
   const root = { mode: 0o755, uid: 0 };
   return {
@@ -28,6 +31,7 @@ export function memorySystem({ platform, env = {}, programs = [], answer }: Memo
     isRoot: platform === 'win32' ? undefined : true,
     files,
     folders,
+    links,
     commands,
     async run(command) {
       const { question = false, ...result } = answer(command) ?? {};
@@ -36,9 +40,11 @@ export function memorySystem({ platform, env = {}, programs = [], answer }: Memo
     },
     findProgram: async (name) => (programs.includes(name) ? `${name}-found` : undefined),
     async stat(file) {
+      if (links.has(file)) return { ...root, kind: 'other' };
       if (files.has(file)) return { ...root, kind: 'file' };
       return folders.has(file) || file === '/' ? { ...root, kind: 'folder' } : undefined;
     },
+    readLink: async (file) => links.get(file),
     readText: async (file) => files.get(file),
     sameContent: async (one, other) => files.has(one) && files.get(one) === files.get(other),
     async writeText(file, text) {

@@ -34,6 +34,17 @@ export async function checkPaths(
   );
 }
 
+/**
+ * The path of a place without a link at the root of the system, such as `/etc` of macOS, which leads to
+ * `/private/etc`. Only root can change such a link. Any other is refused by {@link checkPaths}.
+ */
+export async function withoutRootLink(system: System, file: string): Promise<string> {
+  if (system.platform === 'win32') return file;
+  const [, top = '', rest = ''] = /^(\/[^/]+)(.*)$/.exec(file) ?? [];
+  const target = (await system.stat(top))?.uid === 0 ? await system.readLink(top) : undefined;
+  return target === undefined ? file : path.resolve('/', target) + rest;
+}
+
 async function checkPlace(
   system: System,
   dir: string,
@@ -43,7 +54,7 @@ async function checkPlace(
   const refuse = (at: string, why: string): never => {
     throw new BrokerError('usage', message(`${at} ${why}`));
   };
-  if (/^\/(?:run|var\/run|dev)(?:\/|$)/.test(dir)) refuse(dir, 'is emptied at every boot');
+  if (/^(?:\/private)?\/(?:run|var\/run|dev)(?:\/|$)/.test(dir)) refuse(dir, 'is emptied at every boot');
   for (let at = dir; ; at = path.dirname(at)) {
     const info = await system.stat(at);
     if (info) {
