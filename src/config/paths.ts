@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { type Environment, userRoot } from './user-root.ts';
 
@@ -33,9 +33,12 @@ export function globalRoot(
  * The tree to work in: the global one, or the user's where that cannot be written and `BPBROKER_HOME` is not
  * set. A user without a home gets the global one too.
  */
-export function findHome(env: Environment = process.env): Home {
+export function findHome(
+  env: Environment = process.env,
+  canWrite: (dir: string) => boolean = isWritable,
+): Home {
   const root = globalRoot(env);
-  if (env['BPBROKER_HOME'] || isWritable(path.join(root, 'etc'))) return homeAt(root);
+  if (env['BPBROKER_HOME'] || canWrite(path.join(root, 'etc'))) return homeAt(root);
   const own = userRoot(env);
   return own === undefined ? homeAt(root) : { ...homeAt(own), fallbackFor: root };
 }
@@ -51,15 +54,20 @@ export function homeAt(root: string): Home {
 }
 
 /** Whether `dir` can be written or created: the nearest parent that exists decides. */
-function isWritable(dir: string): boolean {
+export function isWritable(dir: string, platform: NodeJS.Platform = process.platform): boolean {
   let at = dir;
   while (!existsSync(at) && path.dirname(at) !== at) at = path.dirname(at);
+  let made: string | undefined;
   try {
-    accessSync(at, constants.W_OK | constants.X_OK);
-    return true;
+    // There access() looks at the attribute "read-only" alone, and never refuses a folder.
+    if (platform === 'win32') made = mkdtempSync(path.join(at, '.bpbroker-'));
+    else accessSync(at, constants.W_OK | constants.X_OK);
   } catch {
     return false;
   }
+  // A scanner may hold it for a moment.
+  if (made !== undefined) rmSync(made, { recursive: true, maxRetries: 5, retryDelay: 20 });
+  return true;
 }
 
 /**
