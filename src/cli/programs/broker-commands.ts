@@ -95,6 +95,7 @@ export const brokerCommands: Readonly<Record<string, Command>> = {
       'The service is of systemd, SysV init, launchd or Windows (NSSM, WinSW or a task). It needs an administrator.',
     prints: 'What was done, or would be done with --dry-run.',
     options: ['config', 'user', 'firewall', 'dry-run'],
+    defaults: { config: "the machine's file" },
     positionals: ['config'],
     examples: ['install-service', 'install-service --dry-run'],
     load: () => import('../commands/install-service.ts'),
