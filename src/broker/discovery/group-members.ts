@@ -1,4 +1,5 @@
 import { DISCOVERY_GROUP } from '../../protocol/discovery/datagrams.ts';
+import { messageOf } from '../../protocol/errors.ts';
 import type { Logger } from '../../protocol/logger.ts';
 import { listInterfaces, type NetworkInterface } from '../../runtime/network/interfaces.ts';
 import { socketErrorName, type UdpPeer, type UdpSocket } from '../../runtime/network/udp.ts';
@@ -71,7 +72,12 @@ export function createGroupSockets(listenIp: string, hear: Hear, log: Logger): G
   }
 
   async function look(): Promise<void> {
-    for (const link of linksOf(listenIp)) await hearOn(link);
+    try {
+      for (const link of linksOf(listenIp)) await hearOn(link);
+    } catch (error) {
+      // The interfaces cannot be listed now, perhaps because descriptors ran out: the next look tries again.
+      log.debug('Cannot look for new interfaces', { error: messageOf(error) });
+    }
   }
 
   return {
