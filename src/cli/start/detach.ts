@@ -54,15 +54,18 @@ export async function startDetached(args: Arguments): Promise<number> {
   const limitMs = timeout === undefined ? READY_MS : parseDuration(timeout, '--timeout');
   const log = await openLog(args, newBrokerFile(args));
   const ready = makeReadyFile();
+  // This comes before the broker exists: a signal that ended this command alone would leave it running.
+  const interruption = onInterruption();
   try {
     const child = start(args, log, ready);
-    const outcome = await outcomeOf(child, ready, limitMs);
+    const outcome = await outcomeOf(child, { ready, limitMs, interruption });
     return await conclude(outcome, child, {
       log,
       limitMs,
       isJson: ['json', 'auto'].includes(args.text('log-format') ?? ''),
     });
   } finally {
+    interruption.release();
     ready.remove();
     closeLog(log);
   }
@@ -86,22 +89,47 @@ function start(args: Arguments, { fd }: LogFile, ready: ReadyFile): ChildProcess
   });
 }
 
-function outcomeOf(child: ChildProcess, ready: ReadyFile, limitMs: number): Promise<Outcome> {
+interface Interruption {
+  /** The first signal that asks this command to end. */
+  readonly signal: Promise<(typeof endings)[number]>;
+  /** A further signal ends this command at once. */
+  release(): void;
+}
+
+function onInterruption(): Interruption {
+  let interrupted!: (signal: NodeJS.Signals) => void;
+  const signal = new Promise<(typeof endings)[number]>((resolve) => {
+    interrupted = (name) => resolve(name as (typeof endings)[number]);
+  });
+  for (const name of endings) process.once(name, interrupted);
+  return {
+    signal,
+    release() {
+      for (const name of endings) process.off(name, interrupted);
+    },
+  };
+}
+
+interface Awaiting {
+  readonly ready: ReadyFile;
+  readonly limitMs: number;
+  readonly interruption: Interruption;
+}
+
+function outcomeOf(child: ChildProcess, { ready, limitMs, interruption }: Awaiting): Promise<Outcome> {
   return new Promise((resolve) => {
     const deadline = performance.now() + limitMs;
     const settle = (outcome: Outcome): void => {
       clearInterval(timer);
-      for (const signal of endings) process.off(signal, interrupted);
+      interruption.release();
       resolve(outcome);
     };
-    const interrupted = (signal: NodeJS.Signals): void =>
-      settle({ signal: signal as (typeof endings)[number] });
     const timer = setInterval(() => {
       const announcement = ready.read();
       if (announcement) settle({ ready: announcement });
       else if (performance.now() > deadline) settle('late');
     }, LOOK_EVERY_MS);
-    for (const signal of endings) process.once(signal, interrupted);
+    void interruption.signal.then((signal) => settle({ signal }));
     child.once('error', (error) => settle({ error }));
     child.once('exit', (code, signal) => settle({ ended: code ?? signal ?? 1 }));
   });
