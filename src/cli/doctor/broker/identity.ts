@@ -33,7 +33,11 @@ const CHECK_MS = 3000;
 
 /** The kept identities, read only: a first contact is reported, and not kept. */
 function lookOnly(known: KnownBrokers, onSet: (key: string) => void): KnownBrokers {
-  return { ...known, set: (key) => onSet(key), forget: () => false };
+  const add = (key: string): boolean => {
+    onSet(key);
+    return true;
+  };
+  return { ...known, set: add, add, forget: () => false };
 }
 
 export function openKnown(): KnownBrokers {
