@@ -11,8 +11,6 @@ const LINE_LENGTH = 4096;
 /** The bytes of the end that are kept for an error message. */
 const TAIL_BYTES = 4096;
 
-type Level = 'debug' | 'info' | 'warn' | 'error';
-
 /**
  * Writes to the log what an extension prints, line by line, and what it logs itself. Both together are limited for
  * each call; what comes after a call counts towards it.
@@ -22,7 +20,7 @@ export interface OutputLog {
   begin(request: string): void;
   write(bytes: Uint8Array): void;
   /** Writes a line that the extension logs itself. */
-  log(level: Level, text: string): void;
+  log(level: keyof Logger, text: string): void;
   /** The end of the output, for an error message. */
   tail(): string;
   /** Writes a last line that has no end. */
@@ -39,7 +37,7 @@ export function createOutputLog(name: string, log: Logger): OutputLog {
 
   const isFull = (): boolean => bytesLeft <= 0 || linesLeft <= 0;
 
-  const add = (level: Level, message: string, text: string): void => {
+  const add = (level: keyof Logger, message: string, text: string): void => {
     if (isFull()) return;
     const line = text.slice(0, LINE_LENGTH);
     bytesLeft -= line.length;

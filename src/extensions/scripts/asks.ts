@@ -57,22 +57,20 @@ export function createAsks({ stdin, onTooMany }: AsksOptions): Asks {
   };
 
   const answerTo = async (id: number, answer: Answerer, { signal }: AbortController): Promise<void> => {
-    let body: Reply['body'] | undefined;
-    let error: unknown;
-    try {
-      body = await answer(signal);
-    } catch (thrown) {
-      error = thrown;
-    }
+    const answering = answer(signal);
+    await Promise.allSettled([answering]);
     ready.push(async () => {
       asked.delete(id);
-      if (signal.aborted) {
-        if (body !== undefined) await release(body);
-        body = undefined;
-        error = signal.reason;
+      let text: string;
+      try {
+        const body = await answering;
+        if (signal.aborted) await release(body);
+        signal.throwIfAborted();
+        text = envelope(await textOf(body));
+      } catch (error) {
+        if (signal.reason === cancelled) return;
+        text = failure(signal.aborted ? signal.reason : error);
       }
-      if (error === cancelled) return;
-      const text = body === undefined ? failure(error) : await textOf(body).then(envelope, failure);
       await send(id, text);
     });
     void sendAll();
