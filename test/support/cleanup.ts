@@ -26,7 +26,31 @@ export async function runAll(actions: Action[] = pending): Promise<void> {
   if (errors.length > 0) throw new AggregateError(errors, errors.map(String).join('; '));
 }
 
-after(() => runAll());
+/** The longest time that the process of a file of tests goes on after them, in milliseconds. */
+const END_MS = 30_000;
+
+/**
+ * Ends this process with 1, and says what it still holds, where it goes on `withinMs` after its tests: a
+ * connection that is left would hold up the whole run. Bun and Deno end theirs themselves.
+ */
+export function endInTime(withinMs: number = END_MS): void {
+  if ('Bun' in globalThis || 'Deno' in globalThis) return;
+  setTimeout(endNow, withinMs).unref();
+}
+
+function endNow(): void {
+  const held = process.getActiveResourcesInfo().join(', ');
+  process.stderr.write(`The tests have ended, and their process goes on; it holds: ${held}\n`);
+  process.exit(1);
+}
+
+after(async () => {
+  try {
+    await runAll();
+  } finally {
+    endInTime();
+  }
+});
 // Bun loads this file once for all test files, and runs its `after` with the first of them.
 process.once('exit', () => {
   // Nothing can be waited for any more: what takes time ends with the process.

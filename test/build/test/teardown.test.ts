@@ -42,4 +42,16 @@ describe('a teardown takes what has gone for done', () => {
     await assert.rejects(runAll([() => ran.push('first'), fail, () => ran.push('last')]), /it is stuck/);
     assert.deepEqual(ran, ['last', 'first']);
   });
+
+  it('and a process that goes on after its tests is ended, and named as a failure', async () => {
+    const cleanup = new URL('../../support/cleanup.ts', import.meta.url).href;
+    const left = `import { endInTime } from ${JSON.stringify(cleanup)};
+      (await import('node:net')).createServer().listen(0, '127.0.0.1', () => endInTime(100));`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', left], { timeout: 20_000 });
+    let errors = '';
+    child.stderr.on('data', (chunk) => void (errors += String(chunk)));
+    const [code] = (await once(child, 'close')) as [number | null];
+    assert.equal(code, 1, errors);
+    assert.match(errors, /their process goes on; it holds: .*TCPServerWrap/);
+  });
 });

@@ -16,6 +16,7 @@ import { connect } from '../../../src/client/client.ts';
 import { openKnownBrokers } from '../../../src/client/trust/known-brokers.ts';
 import { nameKey } from '../../../src/client/trust/name-key.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { joinSockets } from '../../support/network/join-sockets.ts';
 import { tempDir } from '../../support/temp.ts';
 import { waitFor } from '../../support/wait.ts';
 import { reference, skipOf } from '../support.ts';
@@ -52,12 +53,10 @@ async function holdingRelay(to: number): Promise<{
   const server = createServer((incoming) => {
     incoming.on('error', () => undefined);
     incoming.once('readable', () => {
+      // Its end makes a connection readable too.
+      if (incoming.readableLength === 0) return;
       held += 1;
-      const pass = (): void => {
-        const outgoing = connectTcp(to, '127.0.0.1');
-        outgoing.on('error', () => incoming.destroy());
-        incoming.pipe(outgoing).pipe(incoming);
-      };
+      const pass = (): void => joinSockets(incoming, connectTcp(to, '127.0.0.1'));
       if (isOpen) pass();
       else waiting.push(pass);
     });

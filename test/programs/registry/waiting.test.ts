@@ -8,6 +8,7 @@ import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BrokerError } from '../../../src/protocol/errors.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { joinSockets } from '../../support/network/join-sockets.ts';
 import { cleanEnv, launchers, type RunningBroker, startBroker } from '../../support/programs/programs.ts';
 import { tempDir } from '../../support/temp.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -236,10 +237,7 @@ describe('discover with a name that was met before', () => {
     const long = startIn(home, discover(port, '--wait'));
     await waitFor('a second search', () => queries() > asked + 2);
     const proxy = createServer((incoming) => {
-      const outgoing = connectTcp(broker.port, '127.0.0.1');
-      incoming.on('error', () => outgoing.destroy());
-      outgoing.on('error', () => incoming.destroy());
-      incoming.pipe(outgoing).pipe(incoming);
+      joinSockets(incoming, connectTcp(broker.port, '127.0.0.1'));
     }).listen(port, '127.0.0.1');
     atEnd(() => proxy.close());
     assert.equal(await long.ended, 0, long.stderr());
