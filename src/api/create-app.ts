@@ -78,7 +78,10 @@ export interface CreateAppOptions {
    * other name here (DNS rebinding).
    */
   readonly ownNames?: readonly string[];
-  /** Aborted when the app has to end its long polls and event streams; default: never. */
+  /**
+   * Aborted when the app has to end its long polls and event streams; default: never. The clients that wait
+   * are answered 503 `unavailable`.
+   */
   readonly signal?: AbortSignal;
 }
 
@@ -164,7 +167,7 @@ export function createApp(options: CreateAppOptions): Hono {
     log: harmless(log),
     clientAddress,
     ownNames,
-    closing: signal ?? new AbortController().signal,
+    closing: closingWith(signal),
     readiness() {
       const { writable, reason, usage } = store.health();
       const size = usage && { bytes: usage.bytes, max_bytes: usage.maxBytes };
@@ -175,4 +178,16 @@ export function createApp(options: CreateAppOptions): Hono {
       };
     },
   }).app;
+}
+
+/**
+ * A signal that is aborted with the given one, but for a reason of the broker. A signal's own reason would be
+ * a failure of the broker to its waiting clients, and they would not ask again.
+ */
+function closingWith(signal: AbortSignal | undefined): AbortSignal {
+  const closing = new AbortController();
+  const close = (): void => closing.abort(new BrokerError('unavailable', 'The broker is stopping'));
+  if (signal?.aborted) close();
+  else signal?.addEventListener('abort', close, { once: true });
+  return closing.signal;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Hono } from 'hono';
 import { createApp, type CreateAppOptions } from '../../src/api/create-app.ts';
+import { silentLogger } from '../../src/protocol/logger.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
 
 type Config = NonNullable<CreateAppOptions['config']>;
@@ -79,16 +80,29 @@ describe('createApp()', () => {
     for (const { body } of [...told, ...nobody]) await body?.cancel();
   });
 
-  it('ends long polls and event streams with its signal', async () => {
-    const ending = new AbortController();
-    const app = appWith({ signal: ending.signal });
-    const poll = post(app, '/services/Get', { name: 'none', wait: '30s' });
-    const watch = await app.request('/services/Watch');
-    const read = watch.text().catch(() => 'broken off');
-    ending.abort();
-    await poll;
-    await read;
-  });
+  for (const when of ['later', 'before'] as const)
+    it(`answers waiting clients 503 where its signal is aborted ${when}, and ends streams`, async () => {
+      const failures: string[] = [];
+      const log = { ...silentLogger, error: (message: string) => failures.push(message) };
+      const ending = new AbortController();
+      if (when === 'before') ending.abort();
+      const app = appWith({ signal: ending.signal, log });
+      await post(app, '/services/Register', { name: 'held', data: 'a' });
+      const waiting = Promise.all([
+        post(app, '/services/Get', { name: 'none', wait: '30s' }),
+        post(app, '/services/List', { wait: '30s', wait_count: 5 }),
+        post(app, '/services/Register', { name: 'held', data: 'b', wait: '30s' }),
+      ]);
+      const watch = await app.request('/services/Watch');
+      const read = watch.text().catch(() => 'broken off');
+      ending.abort();
+      for (const answer of await waiting) {
+        const { code } = (await answer.json()) as { code: string };
+        assert.deepEqual([answer.status, code], [503, 'unavailable']);
+      }
+      await read;
+      assert.deepEqual(failures, []);
+    });
 
   it('mounts under a path of another app, twice, each with a registry of its own', async () => {
     const outer = new Hono();
