@@ -47,6 +47,40 @@ describe('a parameter that has no meaning beside the others', () => {
   });
 });
 
+describe('Register with if_same', () => {
+  const store = memoryStore();
+  const registry = createApp({ store });
+  const register = async (params: object): Promise<number> => {
+    const { status } = await registry.request('/services/Register', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ name: 'web1', data: { a: 1 }, ...params }),
+    });
+    return status;
+  };
+  const present = async (): Promise<[ttlMs: number | undefined, revision: number | undefined]> => {
+    const { ttlMs, revision } = (await store.get('web1')) ?? {};
+    return [ttlMs, revision];
+  };
+
+  it('gives an equal entry the lifetime that it names, and renews it where that is its own', async () => {
+    assert.equal(await register({}), 200);
+    assert.equal(await register({ ttl: '30s', if_same: true }), 200);
+    assert.deepEqual(await present(), [30_000, 2]);
+    assert.equal(await register({ ttl: 30, if_same: true }), 200);
+    assert.deepEqual(await present(), [30_000, 2]);
+    assert.equal(await register({ ttl: '1h', if_same: true }), 200);
+    assert.deepEqual(await present(), [3_600_000, 3]);
+  });
+
+  it('leaves an equal entry its lifetime where it names none, and another entry alone', async () => {
+    assert.equal(await register({ if_same: true }), 200);
+    assert.deepEqual(await present(), [3_600_000, 3]);
+    assert.equal(await register({ data: 'other', ttl: '30s', if_same: true }), 409);
+    assert.deepEqual(await present(), [3_600_000, 3]);
+  });
+});
+
 describe('a watch that is resumed', () => {
   it('goes on behind the event of its header, also where its first request began earlier', async () => {
     const store = memoryStore();

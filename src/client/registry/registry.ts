@@ -34,7 +34,10 @@ export interface WriteOptions extends LockedOptions {
 }
 /** Options of `register`. */
 export interface RegisterOptions extends WriteOptions, WaitOptions {
-  /** Whether to accept an existing entry whose data is equal; default false. */
+  /**
+   * Whether to accept an existing entry whose data is equal; default false. It gets the lifetime of `ttlMs`;
+   * without one, its own starts again.
+   */
   readonly ifSame?: boolean;
   /**
    * Whether to wait until the name is free, in the order of asking; default false. The wait survives broken

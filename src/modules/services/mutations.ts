@@ -21,13 +21,18 @@ export interface Removal {
   readonly isAll: boolean;
 }
 
-/** Creates the entry; refused when the name exists, unless `ifSame` is set and the data is equal. */
+/**
+ * Creates the entry; refused when the name exists, unless `ifSame` is set and the data is equal. An equal
+ * entry is renewed; it is stored anew where another lifetime is given than it has.
+ */
 export function register(write: Write, ifSame: boolean): Mutation {
   return (current) => {
     if (!current) return { action: 'put', entry: entryOf(write, write.data) };
-    if (ifSame && sameData(current.data, write.data))
-      return { action: current.ttlMs === undefined ? 'keep' : 'renew' };
-    throw new BrokerError('already_exists', `Entry '${write.name}' already exists`);
+    if (!ifSame || !sameData(current.data, write.data))
+      throw new BrokerError('already_exists', `Entry '${write.name}' already exists`);
+    if (write.ttlMs !== undefined && write.ttlMs !== current.ttlMs)
+      return { action: 'put', entry: entryOf(write, current.data) };
+    return { action: current.ttlMs === undefined ? 'keep' : 'renew' };
   };
 }
 
