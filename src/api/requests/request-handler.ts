@@ -34,6 +34,9 @@ export type RequestHandler = (
   method: string,
 ) => Response | Promise<Response>;
 
+/** The answer that nobody reads any more. */
+const callerGone: Reply = jsonReply({}, 499);
+
 /** The HTTP methods that can call a method of a module. */
 const methods = new Set(['GET', 'POST', 'DELETE']);
 
@@ -106,6 +109,11 @@ export function createRequestHandler(options: HandlerOptions): RequestHandler {
         ? inFrames(dispatched, (error) => explain(error, request, log))
         : dispatched);
       if (isWhole(reply)) return answered(reply, call, route);
+      if (request.signal.aborted) {
+        // Bun neither reads nor cancels the response of a request whose caller has gone.
+        abandon(reply, log);
+        return answered(callerGone, call, route);
+      }
       let leave: (() => void) | undefined;
       if (reply.contentType === EVENT_STREAM) {
         if (connection.buffered) throw cannotStream(reply, log);
@@ -168,7 +176,7 @@ function methodNotAllowed(request: Request): Reply {
 
 /** The response to a failed request, with the id that its lines of the log have. */
 export function refuse(error: unknown, request: Request, log: Logger): Reply {
-  if (!(error instanceof BrokerError) && request.signal.aborted) return jsonReply({}, 499);
+  if (!(error instanceof BrokerError) && request.signal.aborted) return callerGone;
   return withRequestId(failure(explain(error, request, log)), request);
 }
 

@@ -6,8 +6,10 @@ import type { AuditRecord } from '../../../src/api/audit/record.ts';
 import type { PastCall } from '../../../src/api/module-calls.ts';
 import { createApp } from '../../../src/api/create-app.ts';
 import type { Call, Module, Reply } from '../../../src/modules/module.ts';
+import { UNREAD_TIMEOUT_MS } from '../../../src/protocol/connection.ts';
 import { BrokerError } from '../../../src/protocol/errors.ts';
 import { memoryStore } from '../../../src/store/memory/memory-store.ts';
+import { waitFor } from '../../support/wait.ts';
 
 const bare: Module = {
   call(method): Reply {
@@ -83,6 +85,46 @@ describe('what became of a call, in the audit trail,', () => {
         ['Write', 'gone'],
       ],
     );
+  });
+
+  it('learns of an answer in parts that nobody reads, since its caller had gone before it began', async () => {
+    const records: AuditRecord[] = [];
+    const left = new AbortController();
+    let ends = 0;
+    const late: Module = {
+      call(): Promise<Reply> {
+        left.abort();
+        const parts: AsyncIterator<string> = {
+          next: () => Promise.resolve({ done: false, value: 'a part' }),
+          return() {
+            ends += 1;
+            return Promise.resolve({ done: true, value: undefined });
+          },
+        };
+        return Promise.resolve({
+          contentType: 'text/event-stream',
+          body: { [Symbol.asyncIterator]: () => parts },
+        });
+      },
+    };
+    const app = createApp({
+      store: memoryStore(),
+      config: { late: {} },
+      modules: { late },
+      audit: (record) => void records.push(record),
+    });
+    // The response is neither read nor cancelled, as on a server whose caller has gone.
+    await app.request('/late/Parts', { signal: left.signal });
+    // It ends before the limit of an unread answer, which a server that drops connections never reaches.
+    await waitFor('the end of the call', () => records.length === 2, UNREAD_TIMEOUT_MS / 3);
+    assert.equal(ends, 1);
+    assert.deepEqual(
+      records.map(({ outcome }) => outcome),
+      ['begun', 'gone'],
+    );
+    const { modules } = (await (await app.request('/status')).json()) as { modules: { running: number }[] };
+    assert.equal(modules[0]?.running, 0);
+    assert.match(await (await app.request('/metrics')).text(), /^bpbroker_event_streams 0$/m);
   });
 
   it('has a line of its own for each write that may have been done, however many fail', async () => {
