@@ -117,3 +117,28 @@ describe('watch({ count })', () => {
       );
   });
 });
+
+describe('a client', () => {
+  it('reads the keys of data as they are, also those with an escape: in a list, alone and in a watch', async () => {
+    const client = await open();
+    const given = [
+      ['q', '\\'],
+      ['q', '\n'],
+    ] as const;
+    for (const [i, keys] of given.entries())
+      await client.replace(`n/${i}`, Object.fromEntries(keys.map((key) => [key, 1])));
+    await client.replace('n/last', 'x');
+    const keysOf = (data: unknown): string[] => Object.keys(data as object);
+    const { entries } = await client.list('n/');
+    assert.deepEqual(
+      entries.slice(0, 2).map(({ data }) => keysOf(data)),
+      given,
+    );
+    assert.deepEqual(keysOf((await client.get('n/1')).data), given[1]);
+    const changes = await take(client.watch({ prefix: 'n/', after: 0 }), isLast);
+    assert.deepEqual(
+      changes.slice(0, 2).map((change) => keysOf('data' in change ? change.data : {})),
+      given,
+    );
+  });
+});

@@ -87,6 +87,26 @@ describe("the registry of a module's call", () => {
     assert.deepEqual((await ask(app)).body, { now: { list: [1] } });
   });
 
+  it('writes and reads the keys that were given, also those with an escape', async () => {
+    const store = memoryStore();
+    const app = appOf(
+      async ({ registry }) => {
+        await registry.replace('a', { q: 1, '\\': 1 });
+        await registry.replace('b', { q: 1, '\n': 1 });
+        const { entries } = await registry.list();
+        return { listed: entries.map(({ data }) => Object.keys(data as JsonObject)) };
+      },
+      { store },
+    );
+    const given = [
+      ['q', '\\'],
+      ['q', '\n'],
+    ];
+    assert.deepEqual((await ask(app)).body, { listed: given });
+    const stored = (await store.list()).entries.map(({ data }) => Object.keys(data));
+    assert.deepEqual(stored, given);
+  });
+
   it('reads long entries, and lists of any length', async () => {
     const long = 'ä'.repeat(300_000);
     const app = appOf(async ({ registry }) => {

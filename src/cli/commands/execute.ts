@@ -1,6 +1,7 @@
 import type { Execution } from '../../client/execute.ts';
 import { isObject, type Json, type JsonObject } from '../../protocol/formats/data.ts';
 import { parseDuration } from '../../protocol/formats/duration.ts';
+import { parseJson } from '../../protocol/formats/json.ts';
 import { spacedJson } from '../../protocol/registry/entry.ts';
 import type { Run } from '../command.ts';
 import { openDataStream } from '../output/data-output.ts';
@@ -45,7 +46,7 @@ async function pass({ contentType, isStream, output }: Execution): Promise<void>
 function resultOf(text: string): Result {
   let value: Json = text;
   try {
-    value = JSON.parse(text) as Json;
+    value = parseJson(text) as Json;
   } catch {
     // It is not JSON, so it is text.
   }

@@ -1,4 +1,5 @@
 import { isObject, type Json, MAX_DATA_BYTES } from '../../protocol/formats/data.ts';
+import { parseJson } from '../../protocol/formats/json.ts';
 import { formatDuration } from '../../protocol/formats/duration.ts';
 import { BrokerError, codeForStatus, type ErrorCode, isErrorCode } from '../../protocol/errors.ts';
 import type { ChannelResponse } from '../../runtime/runtime.ts';
@@ -152,7 +153,7 @@ export function tooSlow({ place }: BrokerConnection, ms: number): BrokerError {
 function parseAnswer(text: string, module: string, method: string): Json {
   let answer: Json;
   try {
-    answer = JSON.parse(text) as Json;
+    answer = parseJson(text) as Json;
   } catch (error) {
     throw new BrokerError('internal', `${module}.${method} did not answer with JSON: ${text.slice(0, 80)}`, {
       cause: error,

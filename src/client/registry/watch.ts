@@ -1,5 +1,6 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import type { JsonObject } from '../../protocol/formats/data.ts';
+import { parseJson } from '../../protocol/formats/json.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { MAX_ANSWER_BYTES, tooLong } from '../../runtime/http/bounded-text.ts';
 import type { ClientChange, ClientList } from './answers.ts';
@@ -107,7 +108,7 @@ async function* changesUntil(
         retry.reset();
         options.reconnect.reached();
         wasOpen = true;
-        const event = JSON.parse(message.data) as StreamEvent;
+        const event = parseJson(message.data) as StreamEvent;
         if (event.type === 'error') throw new BrokerError('unavailable', event.message);
         if (event.type !== 'reset') {
           revision = event.revision;

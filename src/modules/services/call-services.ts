@@ -1,4 +1,5 @@
 import { isObject, type JsonObject } from '../../protocol/formats/data.ts';
+import { parseJson } from '../../protocol/formats/json.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Call, Module, Reply } from '../module.ts';
 
@@ -19,7 +20,7 @@ export async function callServices(
   caller: Call,
   signal: AbortSignal = caller.signal,
 ): Promise<JsonObject> {
-  const envelope: unknown = JSON.parse(
+  const envelope: unknown = parseJson(
     await textOf(await askServices(services, method, params, caller, signal)),
   );
   if (!isObject(envelope)) throw new BrokerError('internal', `services.${method} returned no envelope`);
@@ -38,7 +39,7 @@ export async function askServices(
   signal: AbortSignal,
 ): Promise<Body> {
   const { body, contentType = 'application/json' } = await services.call(method, {
-    params: JSON.parse(JSON.stringify(params)) as JsonObject,
+    params: parseJson(JSON.stringify(params)) as JsonObject,
     httpMethod: 'POST',
     clientAddress: caller.clientAddress,
     signal,
