@@ -36,7 +36,10 @@ export interface Api {
   readonly app: Hono;
   /** Answers as the app does, for a server of the broker. */
   readonly fetch: Fetch;
-  /** Takes over another configuration: which modules may be called, and with which keys. */
+  /**
+   * Takes over another configuration: which modules may be called, and with which keys. It ends the event
+   * streams of keys and modules that are no longer in it.
+   */
   configure(config: ModuleOptions): void;
 }
 
@@ -140,6 +143,7 @@ export function createApi(options: ApiOptions): Api {
     dispatcher: {
       dispatch: (module, method, key, call) => dispatcher.dispatch(module, method, key, call),
       holderOf: (module, key, call) => dispatcher.holderOf(module, key, call),
+      opens: (module, key) => dispatcher.opens(module, key),
       nameOf: (module, key) => dispatcher.nameOf(module, key),
     },
     audit,
@@ -165,6 +169,7 @@ export function createApi(options: ApiOptions): Api {
     fetch: createFetch(app, answer),
     configure(config) {
       ({ dispatcher, openApi, metrics, status } = served(config));
+      streams.review();
     },
   };
 }

@@ -53,6 +53,8 @@ export function createCallKeys(): CallKeys {
         if (valid.size > 0 && modules.includes(MODULE) && valid.has(presented() ?? '')) return;
         keys.checkAny(page, modules, presented, caller);
       },
+      opens: (module, key) =>
+        (module === MODULE && key !== undefined && valid.has(key)) || keys.opens(module, key),
       nameOf: (module, presented) =>
         valid.size > 0 && module === MODULE && valid.has(presented() ?? '')
           ? 'extension'

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { type Broker, openBroker } from '../../src/broker/broker.ts';
 import {
   type LiveConfiguration,
   openLiveConfiguration,
@@ -46,6 +47,69 @@ describe('edits of the file', () => {
       assert.equal(textOf(configuration.written), 'an edit that is longer');
     });
     assert.equal(textOf(configuration.effective), 'an edit that is longer');
+  });
+});
+
+describe('an event stream that is open at a reload', () => {
+  type Keys = string | readonly string[];
+  interface Watching {
+    /** The text of the next events; undefined at the end. */
+    next(): Promise<string | undefined>;
+    cancel(): Promise<void>;
+  }
+
+  async function openWith(keys: Keys): Promise<{
+    readonly broker: Broker;
+    /** Opens a watch, with a key or without one, once it has begun. */
+    watch(key?: string): Promise<Watching>;
+    reloadWith(keys: Keys): Promise<void>;
+  }> {
+    const file = path.join(tempDir(), 'bpbroker.json');
+    writeFileSync(file, JSON.stringify({ services: { _access_key: keys } }), { mode: 0o600 });
+    const broker = await openBroker({ file });
+    return {
+      broker,
+      async watch(key) {
+        const headers: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` };
+        const { status, body } = await broker.app.request('/services/Watch', { headers });
+        assert.equal(status, 200);
+        assert.ok(body);
+        const reader = body.getReader();
+        const next = async (): Promise<string | undefined> => {
+          const { done, value } = await reader.read();
+          return done ? undefined : new TextDecoder().decode(value);
+        };
+        assert.match((await next()) ?? '', /^event: watching/);
+        return { next, cancel: () => reader.cancel() };
+      },
+      async reloadWith(now) {
+        const written = JSON.parse(readFileSync(file, 'utf8')) as object;
+        writeFileSync(file, JSON.stringify({ ...written, services: { _access_key: now } }));
+        await broker.reload();
+      },
+    };
+  }
+
+  it('ends where its key is no longer in the list, and stays where it is', async (t) => {
+    const { broker, watch, reloadWith } = await openWith(['old', 'new']);
+    t.after(() => broker.close());
+    const [old, kept] = [await watch('old'), await watch('new')];
+    await reloadWith(['new']);
+    assert.equal(await old.next(), undefined);
+    await broker.app.request('/services/Replace?name=a&data=x', { headers: { authorization: 'Bearer new' } });
+    assert.match((await kept.next()) ?? '', /^event: put/);
+    await kept.cancel();
+  });
+
+  it('ends where its module asks for a key from then on', async (t) => {
+    const { broker, watch, reloadWith } = await openWith('');
+    t.after(() => broker.close());
+    const open = await watch();
+    await reloadWith('');
+    await broker.app.request('/services/Replace?name=a&data=x');
+    assert.match((await open.next()) ?? '', /^event: put/);
+    await reloadWith(['new']);
+    assert.equal(await open.next(), undefined);
   });
 });
 

@@ -1,6 +1,8 @@
 /** A signal that follows two others for a while. */
 export interface AnySignal {
   readonly signal: AbortSignal;
+  /** Aborts it without either of the others, and stops following. */
+  abort(reason: unknown): void;
   /** Stops following, and removes its listeners from the others. */
   letGo(): void;
 }
@@ -15,19 +17,17 @@ export function anySignal(one: AbortSignal, other: AbortSignal): AnySignal {
     one.removeEventListener('abort', endOne);
     other.removeEventListener('abort', endOther);
   };
-  const endOne = (): void => {
+  const abort = (reason: unknown): void => {
     letGo();
-    first.abort(one.reason);
+    first.abort(reason);
   };
-  const endOther = (): void => {
-    letGo();
-    first.abort(other.reason);
-  };
+  const endOne = (): void => abort(one.reason);
+  const endOther = (): void => abort(other.reason);
   if (one.aborted) endOne();
   else if (other.aborted) endOther();
   else {
     one.addEventListener('abort', endOne);
     other.addEventListener('abort', endOther);
   }
-  return { signal: first.signal, letGo };
+  return { signal: first.signal, abort, letGo };
 }

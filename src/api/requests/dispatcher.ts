@@ -22,6 +22,8 @@ export interface Dispatcher {
   dispatch(module: string, method: string, key: () => string | undefined, call: Call): Promise<Reply> | Reply;
   /** The holder that a call counts for after {@link dispatch} has allowed it: see `AccessKeys`. */
   holderOf(module: string, key: () => string | undefined, call: Call): string | undefined;
+  /** Whether a key that {@link dispatch} has allowed would still be: see `AccessKeys`. */
+  opens(module: string, key: () => string | undefined): boolean;
   /** The name of a key in the audit trail: see `AccessKeys`. */
   nameOf(module: string, key: () => string | undefined): string | undefined;
 }
@@ -130,6 +132,7 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
       return run(admit(name, method, key, call), name, method, call);
     },
     holderOf: (module, key, call) => accessKeys.holderOf(module, key, call),
+    opens: (module, key) => enabled.has(module) && accessKeys.opens(module, key()),
     nameOf: (module, key) => accessKeys.nameOf(module, key),
   };
 }

@@ -4,6 +4,7 @@ import { ownRegistry } from '../../modules/services/own-registry.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { type AnySignal, anySignal } from './any-signal.ts';
 import { requestIdOf, withRequestId } from './request-id.ts';
+import type { BrokerError } from '../../protocol/errors.ts';
 import type { ConnectionInfo } from '../../protocol/connection.ts';
 import { type Logger, withFields } from '../../protocol/logger.ts';
 import type { Parameters } from './request-parameters.ts';
@@ -65,8 +66,12 @@ export class RequestCall implements Call {
   }
 
   get signal(): AbortSignal {
+    return this.#following().signal;
+  }
+
+  #following(): AnySignal {
     this.#signal ??= anySignal(this.#request.signal, this.#context.closing);
-    return this.#signal.signal;
+    return this.#signal;
   }
 
   get hasCallerGone(): boolean {
@@ -123,5 +128,11 @@ export class RequestCall implements Call {
 
   drop(): void {
     this.#connection.drop();
+  }
+
+  /** Ends the call of a caller that may not make it any more, also where its module does not heed its signal. */
+  revoke(reason: BrokerError): void {
+    this.#following().abort(reason);
+    this.drop();
   }
 }

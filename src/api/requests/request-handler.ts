@@ -11,7 +11,7 @@ import { type CallContext, RequestCall } from './request-call.ts';
 import { type Parameters, readParameters } from './request-parameters.ts';
 import { requestIdOf, withRequestId } from './request-id.ts';
 import { EVENT_STREAM, isWhole, type Responder } from './response.ts';
-import type { StreamLimit } from './stream-limit.ts';
+import type { OpenStream, StreamLimit } from './stream-limit.ts';
 
 /** The parts that the answer to a call needs besides the request. */
 export interface HandlerOptions extends CallContext {
@@ -117,7 +117,12 @@ export function createRequestHandler(options: HandlerOptions): RequestHandler {
       let leave: (() => void) | undefined;
       if (reply.contentType === EVENT_STREAM) {
         if (connection.buffered) throw cannotStream(reply, log);
-        leave = placeFor(reply, streams, dispatcher.holderOf(module, key, call), log);
+        const place = {
+          holder: dispatcher.holderOf(module, key, call),
+          isAllowed: () => dispatcher.opens(module, key),
+          end: () => call.revoke(noLongerAllowed(module)),
+        };
+        leave = placeFor(reply, streams, place, log);
       }
       const onEnd = (): void => {
         leave?.();
@@ -148,13 +153,22 @@ export function createRequestHandler(options: HandlerOptions): RequestHandler {
 }
 
 /** Takes a place for the stream of events of `reply`; without a free place, the stream is ended unread. */
-function placeFor(reply: Reply, streams: StreamLimit, holder: string | undefined, log: Logger): () => void {
+function placeFor(
+  reply: Reply,
+  streams: StreamLimit,
+  stream: OpenStream & { readonly holder: string | undefined },
+  log: Logger,
+): () => void {
   try {
-    return streams.open(holder);
+    return streams.open(stream.holder, stream);
   } catch (error) {
     abandon(reply, log);
     throw error;
   }
+}
+
+function noLongerAllowed(module: string): BrokerError {
+  return new BrokerError('access_denied', `The access key of this stream no longer opens module '${module}'`);
 }
 
 function cannotStream(reply: Reply, log: Logger): BrokerError {
