@@ -42,10 +42,15 @@ export function createMeasures(): Measures {
     },
     metrics: () => [
       ...requests.metrics(),
-      singleMetric('gauge', 'bpbroker_waiting_clients', 'Requests that wait for entries.', waiting),
+      singleMetric(
+        'gauge',
+        'bpbroker_waiting_clients',
+        'Requests that wait for entries, or to register one.',
+        waiting,
+      ),
       {
         name: 'bpbroker_wait_duration_seconds',
-        help: 'How long requests waited for entries, by how the wait ended.',
+        help: 'How long requests waited for entries, or to register one, by how the wait ended.',
         type: 'histogram',
         samples: Object.entries(waited).map(([outcome, histogram]) => ({
           labels: { outcome },

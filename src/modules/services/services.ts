@@ -39,7 +39,7 @@ export function createServices(store: Store, waits?: WaitObserver): Module {
   return defineModule({
     Register: defineMethod({
       params: Register,
-      run: (p, call) => registerEntry(store, queues, p, call),
+      run: (p, call) => registerEntry(store, queues, p, call, waits),
     }),
     Replace: defineMethod({
       params: Replace,
@@ -96,7 +96,13 @@ function guardOf({
   return whileLocked(name, lock, revision);
 }
 
-async function registerEntry(store: Store, queues: Queues, p: RegisterParams, call: Call): Promise<Reply> {
+async function registerEntry(
+  store: Store,
+  queues: Queues,
+  p: RegisterParams,
+  call: Call,
+  waits?: WaitObserver,
+): Promise<Reply> {
   const { name, wait = 0, waited = 0, ticket, final = false, if_same: ifSame = false } = p;
   const own = writeOf(p, call);
   const guard = guardOf(p);
@@ -112,8 +118,12 @@ async function registerEntry(store: Store, queues: Queues, p: RegisterParams, ca
       'invalid_request',
       `Parameter 'wait' has no meaning beside '${ifSame ? 'if_same' : 'lock'}'`,
     );
-  const result = await waitAtMost(wait, call, (signal) =>
-    queues.register(own, { waited, ticket, signal, isOver: () => final || call.signal.aborted }),
+  const isOver = (): boolean => final || call.signal.aborted;
+  const result = await waitAtMost(
+    wait,
+    call,
+    (signal) => queues.register(own, { waited, ticket, signal, isOver }),
+    waits,
   );
   if (!result) throw new BrokerError('already_exists', `Entry '${name}' already exists`);
   // The client has gone, so no one would hold the new entry.

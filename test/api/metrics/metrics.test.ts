@@ -152,6 +152,22 @@ describe('/metrics', () => {
     assert.equal(valueOf(samples, `${DURATION}_count`, { route: '/services/Get' }), undefined);
   });
 
+  it('tells of those who wait to register an entry', async () => {
+    const app = appWith();
+    await post(app, '/services/Register?name=lock&data=one');
+    const waiting = post(app, '/services/Register?name=lock&data=two&wait=30s');
+    await waitFor(
+      'it to wait',
+      async () => valueOf(await scrape(app), 'bpbroker_waiting_clients') === 1,
+      10_000,
+    );
+    await post(app, '/services/Delete?name=lock');
+    assert.equal((await waiting).status, 200);
+    const samples = await scrape(app);
+    assert.equal(valueOf(samples, 'bpbroker_waiting_clients'), 0);
+    assert.equal(valueOf(samples, 'bpbroker_wait_duration_seconds_count', { outcome: 'met' }), 1);
+  });
+
   it('counts event streams for as long as they are open', async () => {
     const app = appWith();
     const watch = await app.request('/services/Watch');
