@@ -84,7 +84,8 @@ export function createAudit(sink: AuditSink): Audit {
     throw error;
   }
 
-  async function writeChanges(record: AuditRecord, changes: readonly EntryChange[]): Promise<boolean> {
+  async function writeChanges(begun: AuditRecord, changes: readonly EntryChange[]): Promise<boolean> {
+    const record = { ...begun, time: timeNow() };
     if (changes.length === 0) return sink.write({ ...record, outcome: 'unchanged' });
     const written = await Promise.all(
       changes.map(({ name, revision, isChange }) =>
@@ -112,7 +113,7 @@ export function createAudit(sink: AuditSink): Audit {
       } catch (error) {
         const done = changesOf(error);
         if (done.length > 0) await writeChanges(record, done);
-        const failed = { ...record, ...outcomeOf(error, call) };
+        const failed = { ...record, time: timeNow(), ...outcomeOf(error, call) };
         // A write that may have been done always has a line, however many refusals came before.
         await (failed.outcome === 'outcome_unknown' ? sink.write(failed) : refusals.record(failed));
         throw error;
@@ -130,7 +131,7 @@ export function createAudit(sink: AuditSink): Audit {
       await refuseWithout(record);
       const isBegun = await sink.write({ ...record, ...data, outcome: 'begun' });
       const ended = async (outcome: Pick<AuditRecord, 'outcome' | 'status'>): Promise<void> => {
-        await sink.write({ ...record, time: new Date().toISOString(), ...outcome });
+        await sink.write({ ...record, time: timeNow(), ...outcome });
       };
       if (!isBegun && sink.isRequired) {
         const error = unwritable('unavailable', `Nothing was done: ${sink.problem() ?? ''}`);
@@ -163,6 +164,11 @@ export function createAudit(sink: AuditSink): Audit {
   };
 }
 
+/** The time of a line. A call may wait before its end, so each line has a time of its own. */
+function timeNow(): string {
+  return new Date().toISOString();
+}
+
 function unwritable(code: 'unavailable' | 'outcome_unknown', problem: string): BrokerError {
   return new BrokerError(
     code,
@@ -182,7 +188,7 @@ function recordOf(event: AuditEvent, asked: AuditedCall): AuditRecord {
   const [entry, prefix] =
     module === SERVICES ? [boundedText(params['name']), boundedText(params['prefix'])] : [];
   return {
-    time: new Date().toISOString(),
+    time: timeNow(),
     event,
     ...(source === '' ? {} : { source: boundedText(source) ?? '' }),
     ...(key === undefined ? {} : { key }),

@@ -127,6 +127,23 @@ describe('what became of a call, in the audit trail,', () => {
     assert.match(await (await app.request('/metrics')).text(), /^bpbroker_event_streams 0$/m);
   });
 
+  it('has the time of each line, which for a registration that waited is not the time of its asking', async () => {
+    const records: AuditRecord[] = [];
+    const app = createApp({ store: memoryStore(), audit: (record) => void records.push(record) });
+    await app.request('/services/Register?name=lock&data=a');
+    const waiting = app.request('/services/Register?name=lock&data=b&wait=30s');
+    const since = Date.now();
+    await waitFor('it to wait for some time', async () => {
+      const metrics = await (await app.request('/metrics')).text();
+      return /^bpbroker_waiting_clients 1$/m.test(metrics) && Date.now() > since + 2;
+    });
+    await app.request('/services/Delete?name=lock');
+    await waiting;
+    const [, deleted, registered] = records;
+    assert.deepEqual([deleted?.method, registered?.method], ['Delete', 'Register']);
+    assert.ok((registered?.time ?? '') >= (deleted?.time ?? 'none'), `${registered?.time} ${deleted?.time}`);
+  });
+
   it('has a line of its own for each write that may have been done, however many fail', async () => {
     const records: AuditRecord[] = [];
     const mutate = (): Promise<never> =>
