@@ -8,6 +8,7 @@ import { type ClientAddress, connectionOf } from './access/connection.ts';
 import { type DiscoveryExchange, readQuery } from './discover.ts';
 import { statusPage } from './page/status-page.ts';
 import type { Readiness } from './readiness.ts';
+import { headerOf } from './requests/request-call.ts';
 import { bearer } from './requests/request-parameters.ts';
 import { requestIdOf, withRequestId } from './requests/request-id.ts';
 
@@ -116,7 +117,7 @@ function callerOf(c: Context, { clientAddress }: RoutesOptions): MetricsCaller {
       return requestIdOf(request);
     },
     key: () => bearer(request),
-    header: (name) => request.headers.get(name) ?? undefined,
+    header: (name) => headerOf(request, name),
   };
 }
 

@@ -46,7 +46,8 @@ before(async () => {
 });
 
 const bearer = (key: string): RequestInit => ({ headers: { authorization: `Bearer ${key}` } });
-const read = (init: RequestInit = {}, from?: string): Promise<Answer> => app.send('/status', init, from);
+const read = (init: RequestInit = {}, from?: string, url = '/status'): Promise<Answer> =>
+  app.send(url, init, from);
 const modulesIn = ({ body }: { readonly body: JsonObject }): Shown[] => body['modules'] as unknown as Shown[];
 const namesFor = async (init: RequestInit): Promise<unknown[]> => {
   const answer = await read(init);
@@ -60,6 +61,16 @@ describe('/status', () => {
     for (const key of ['ossec', 'older'])
       assert.deepEqual(await namesFor(bearer(key)), [200, ['open', 'ossec'], 1]);
     assert.deepEqual(await namesFor(bearer('backup')), [200, ['open', 'backup'], 1]);
+  });
+
+  it('is read by the page of the broker, also over HTTP/2: its host is only in the URL there', async () => {
+    const page = { headers: { 'sec-fetch-site': 'same-origin' } };
+    for (const [url, status] of [
+      ['https://localhost/status', 200],
+      ['https://192.0.2.1:20443/status', 200],
+      ['https://another.test/status', 403],
+    ] as const)
+      assert.equal((await read(page, undefined, url)).status, status, url);
   });
 
   it('counts a wrong key as one, and tells nothing to a source of too many, with a right one neither', async () => {

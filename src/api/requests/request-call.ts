@@ -104,9 +104,7 @@ export class RequestCall implements Call {
   }
 
   header(name: string): string | undefined {
-    const value = this.#request.headers.get(name);
-    // HTTP/2 has an authority instead (RFC 9113, section 8.3.1), which some servers show only in the URL.
-    return value ?? (name === 'host' ? new URL(this.#request.url).host : undefined);
+    return headerOf(this.#request, name);
   }
 
   keepOpen(): void {
@@ -135,4 +133,11 @@ export class RequestCall implements Call {
     this.#following().abort(reason);
     this.drop();
   }
+}
+
+/** A header of a request, or undefined. `name` is in lower case. */
+export function headerOf(request: Request, name: string): string | undefined {
+  const value = request.headers.get(name);
+  // HTTP/2 has an authority instead (RFC 9113, section 8.3.1), which some servers show only in the URL.
+  return value ?? (name === 'host' ? new URL(request.url).host : undefined);
 }
