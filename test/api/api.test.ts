@@ -245,6 +245,21 @@ describe("the original's forms", () => {
     assert.equal((await send('/services/Get?name=form%20entry')).body.data['_str'], 'bär&');
   });
 
+  it('take a parameter that is repeated as a list, and refuse it where one value is expected', async () => {
+    await post('/services/Replace', { name: 'repeated', data: { a: 1, b: 2, c: 3 } });
+    assert.equal((await send('/services/Update/?name=repeated&unset=a&unset=b')).status, 200);
+    assert.deepEqual((await broker.store.get('repeated'))?.data, { c: 3 });
+    const { status, body } = await send('/services/Delete/?name=none&name=repeated');
+    assert.deepEqual([status, body['code']], [400, 'invalid_request']);
+    for (const path of [
+      'Get/?name=repeated&name=none',
+      'Delete/?name=repeated&if_revision=0&if_revision=1',
+      'Replace/?name=repeated&data=x&data=y',
+    ])
+      assert.equal((await send(`/services/${path}`)).status, 400, path);
+    assert.deepEqual((await broker.store.get('repeated'))?.data, { c: 3 });
+  });
+
   it('answer a ping with the caller and what it sent', async () => {
     assert.deepEqual((await send('/ping/Ping/?data=foo')).body, {
       src: '10.1.2.3',

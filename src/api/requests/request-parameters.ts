@@ -108,7 +108,19 @@ function fromForm(text: string): Record<string, unknown> {
   if (replaced > 0 && replaced > (text.match(/%EF%BF%BD|\uFFFD/gi)?.length ?? 0)) {
     throw new BrokerError('invalid_request', 'The parameters are not valid UTF-8');
   }
-  return Object.fromEntries(pairs);
+  return collect(pairs);
+}
+
+/** The values by key; those of a key that is repeated as a list, which is how a form writes one. */
+function collect(pairs: readonly (readonly [string, string])[]): Record<string, unknown> {
+  const params: Record<string, string | string[]> = {};
+  for (const [key, value] of pairs) {
+    const known = Object.hasOwn(params, key) ? params[key] : undefined;
+    if (known === undefined) params[key] = value;
+    else if (typeof known === 'string') params[key] = [known, value];
+    else known.push(value);
+  }
+  return params;
 }
 
 /** The key in the request's header, or undefined. */
