@@ -37,7 +37,10 @@ export interface FeedOptions {
 export interface RegistryFeed {
   /** Starts again, with the present key. */
   start(): void;
-  /** Reads entries again whose lifetime ends: a renewal is not a change, so it causes no event. */
+  /**
+   * Reads entries again whose lifetime ends: a renewal is not a change, so it causes no event. It does nothing
+   * while the feed is not live.
+   */
   refresh(names: readonly string[]): Promise<void>;
   /** The number of entries, also of those that the page does not hold. */
   readonly count: number;
@@ -52,6 +55,12 @@ export function createRegistryFeed(options: FeedOptions): RegistryFeed {
   const { api, tree, now, onState, onTree } = options;
   let running = new AbortController();
   let count = 0;
+  let isLive = false;
+
+  function tell(state: FeedState): void {
+    isLive = state.kind === 'live';
+    onState(state);
+  }
 
   async function read(): Promise<number> {
     const begun = await api.list({});
@@ -62,7 +71,7 @@ export function createRegistryFeed(options: FeedOptions): RegistryFeed {
         known.add(entry.name);
       }
       ({ count } = page);
-      onState({ kind: 'reading', count });
+      tell({ kind: 'reading', count });
       if (page.next === undefined || known.size >= MAX_ENTRIES) break;
       page = await api.list({ after: page.next });
     }
@@ -76,7 +85,7 @@ export function createRegistryFeed(options: FeedOptions): RegistryFeed {
     let revision = after;
     for await (const { type, data } of eventsOf(await api.watch(after, signal))) {
       const change = JSON.parse(data) as ChangeEvent;
-      if (type === 'watching') onState({ kind: 'live' });
+      if (type === 'watching') tell({ kind: 'live' });
       else if (type === 'reset') return -1;
       else if (type === 'error') throw new ApiError(change.message ?? 'The watch ended', 503, 'unavailable');
       else {
@@ -109,7 +118,7 @@ export function createRegistryFeed(options: FeedOptions): RegistryFeed {
       } catch (error) {
         if (signal.aborted) return;
         const state = stateOf(error);
-        onState(state);
+        tell(state);
         if (state.kind !== 'lost') return;
         await new Promise((resolve) => setTimeout(resolve, retryMs));
         retryMs = Math.min(retryMs * 2, LAST_RETRY_MS);
@@ -121,16 +130,20 @@ export function createRegistryFeed(options: FeedOptions): RegistryFeed {
     start() {
       running.abort();
       running = new AbortController();
-      onState({ kind: 'reading', count });
+      tell({ kind: 'reading', count });
       void run(running.signal);
     },
     async refresh(names) {
       for (const name of names) {
+        const present = tree.get(name);
+        if (!isLive || !present) continue;
         try {
-          tree.put(await api.get(name));
+          const entry = await api.get(name);
+          // The feed may have told of its end first, and then says no more of it.
+          if (tree.get(name)) tree.put(entry);
         } catch (error) {
-          // It is gone meanwhile, as the feed says too.
           if (!(error instanceof ApiError) || error.status !== 404) throw error;
+          if (tree.get(name) === present) tree.remove(name);
         }
       }
       onTree();
