@@ -5,7 +5,7 @@ import { byId, element, replaceContent, setText } from './element.ts';
 import { createEntryPanel } from './registry/entry-panel.ts';
 import { createEntryTree } from './registry/entry-tree.ts';
 import { showHealth, showState } from './status/health.ts';
-import { createRegistryFeed, type FeedState, MAX_ENTRIES } from './registry/registry-feed.ts';
+import { createRegistryFeed, type FeedState } from './registry/registry-feed.ts';
 import { createStatusView } from './status/status.ts';
 import { createTreeView } from './registry/tree-view.ts';
 
@@ -74,7 +74,7 @@ const feed = createRegistryFeed({
 });
 
 function showCount(): void {
-  const beyond = feed.count > tree.size && tree.size >= MAX_ENTRIES;
+  const beyond = feed.isPartial && feed.count > tree.size;
   setText(byId('count', HTMLElement), beyond ? `${tree.size} of ${feed.count}` : String(tree.size));
 }
 

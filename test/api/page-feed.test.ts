@@ -79,3 +79,30 @@ describe('an entry of the status page whose lifetime ends while it is read again
     assert.deepEqual(tree.names(), ['b']);
   });
 });
+
+describe('the count of a registry that the status page does not hold whole', () => {
+  it('is that of the broker, also after an entry that it holds has ended', async () => {
+    let count = 50_000;
+    const list = ({ after = '0' }): Promise<ListPage> => {
+      const from = Number(after);
+      const entries = Array.from({ length: 1000 }, (_, i) => entry(`n/${from + i}`, 1));
+      return Promise.resolve({ entries, count, next: String(from + 1000), revision: 1 });
+    };
+    const { feed, tree, send } = await livePage({ list, count: () => Promise.resolve(count) });
+    assert.deepEqual([tree.size, feed.count, feed.isPartial], [20_000, 50_000, true]);
+    send('expire', { name: 'n/7', revision: 2 });
+    await waitFor('its end', () => tree.size === 19_999);
+    assert.deepEqual([feed.count, feed.isPartial], [50_000, true]);
+    count = 49_999;
+    await feed.refresh([]);
+    assert.deepEqual([feed.count, feed.isPartial], [49_999, true]);
+  });
+
+  it('is its own where it holds all', async () => {
+    const { feed, send } = await livePage(listOf(entry('a', 1), entry('b', 1)));
+    send('delete', { name: 'a', revision: 2 });
+    await waitFor('the deletion', () => feed.count === 1);
+    await feed.refresh([]);
+    assert.deepEqual([feed.count, feed.isPartial], [1, false]);
+  });
+});

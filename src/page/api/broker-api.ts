@@ -71,6 +71,8 @@ export interface BrokerApi {
   /** Sets the key of all further calls, until it is refused; it is kept only in memory. */
   setKey(key: string): void;
   list(options: { readonly after?: string; readonly prefix?: string }): Promise<ListPage>;
+  /** The number of all entries. */
+  count(): Promise<number>;
   get(name: string): Promise<PageEntry>;
   /** Calls `method`, which is Register, Replace, Update or Delete. Returns the revision of the write. */
   write(method: string, params: Readonly<Record<string, unknown>>): Promise<number>;
@@ -153,6 +155,10 @@ export function createBrokerApi(base: string, now: () => number): BrokerApi {
       };
       const read = entries.map((item) => entryOf(item.name, item.revision, item.data, item.ttl));
       return { entries: read, count, revision, ...(next === undefined ? {} : { next }) };
+    },
+    async count() {
+      const { data } = await result('List', { entries: false });
+      return (data as { count: number }).count;
     },
     async get(name) {
       const { revision = 0, data, ttl, expires_in: left } = await result('Get', { name });

@@ -38,16 +38,18 @@ export interface RegistryFeed {
   /** Starts again, with the present key. */
   start(): void;
   /**
-   * Reads entries again whose lifetime ends: a renewal is not a change, so it causes no event. It does nothing
-   * while the feed is not live.
+   * Reads entries again whose lifetime ends: a renewal is not a change, so it causes no event. It reads the
+   * number of entries too, where the page does not hold all. It does nothing while the feed is not live.
    */
   refresh(names: readonly string[]): Promise<void>;
   /** The number of entries, also of those that the page does not hold. */
   readonly count: number;
+  /** Whether there may be entries that the page does not hold. */
+  readonly isPartial: boolean;
 }
 
 /** The most entries that the page holds; a larger registry needs the command line with a prefix. */
-export const MAX_ENTRIES = 20_000;
+const MAX_ENTRIES = 20_000;
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 5000;
 
@@ -55,6 +57,7 @@ export function createRegistryFeed(options: FeedOptions): RegistryFeed {
   const { api, tree, now, onState, onTree } = options;
   let running = new AbortController();
   let count = 0;
+  let isPartial = false;
   let isLive = false;
 
   function tell(state: FeedState): void {
@@ -72,6 +75,7 @@ export function createRegistryFeed(options: FeedOptions): RegistryFeed {
       }
       ({ count } = page);
       tell({ kind: 'reading', count });
+      isPartial = page.next !== undefined;
       if (page.next === undefined || known.size >= MAX_ENTRIES) break;
       page = await api.list({ after: page.next });
     }
@@ -99,9 +103,11 @@ export function createRegistryFeed(options: FeedOptions): RegistryFeed {
   function take(change: ChangeEvent): void {
     const { type, name, revision } = change;
     const existed = tree.get(name) !== undefined;
-    if (type === 'put' && (existed || tree.size < MAX_ENTRIES)) tree.put(changedEntry(change, now()));
     if (type !== 'put') tree.remove(name);
-    if (tree.size < MAX_ENTRIES) count = tree.size;
+    else if (existed || tree.size < MAX_ENTRIES) tree.put(changedEntry(change, now()));
+    else isPartial = true;
+    // An event does not say whether an entry that the page does not hold is a new one.
+    if (!isPartial) count = tree.size;
     options.onChange({ type, name, revision, at: change.last_write_ts ?? now() });
     onTree();
   }
@@ -146,10 +152,14 @@ export function createRegistryFeed(options: FeedOptions): RegistryFeed {
           if (tree.get(name) === present) tree.remove(name);
         }
       }
+      if (isLive && isPartial) count = await api.count();
       onTree();
     },
     get count(): number {
       return count;
+    },
+    get isPartial(): boolean {
+      return isPartial;
     },
   };
 }
