@@ -91,6 +91,13 @@ describe('toEntryData()', () => {
     assert.doesNotThrow(() => checkNumbers('{"n": 9007199254740991}'));
   });
 
+  it('finds no integer in a string of any length, with escapes or without', () => {
+    for (const data of ['9'.repeat(1_010_000), '99999999999999999999\n"\\'.repeat(40_000)]) {
+      assert.doesNotThrow(() => checkNumbers(JSON.stringify({ data, n: 1 })));
+      assert.throws(() => checkNumbers(JSON.stringify({ data }).replace('{', '{"n":9007199254740993,')));
+    }
+  });
+
   it('refuses a _str that is not a string', () => {
     assert.throws(() => toEntryData({ _str: 5 }), { code: 'invalid_request', message: /_str/ });
   });

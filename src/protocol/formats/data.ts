@@ -197,7 +197,8 @@ function textBound(text: string): number {
  */
 export function checkNumbers(text: string): void {
   if (!/\d{16}/.test(text)) return;
-  const withoutStrings = text.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""');
+  // A step takes as many characters as it can: with one in each, Bun takes 0.2 s for 1 MiB.
+  const withoutStrings = text.replaceAll(/"[^"\\]*(?:\\.[^"\\]*)*"/g, '""');
   const inexact = withoutStrings
     .match(/(?<![\d.])-?\d{16,}/g)
     ?.find((digits) => !Number.isSafeInteger(Number(digits)));
