@@ -3,10 +3,20 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { serve } from '@hono/node-server';
+import type { AuditRecord } from '../../src/api/audit/record.ts';
 import { createApp } from '../../src/api/create-app.ts';
-import { createBrokerApi } from '../../src/page/api/broker-api.ts';
+import { type BrokerApi, createBrokerApi } from '../../src/page/api/broker-api.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
 import { atEnd } from '../support/cleanup.ts';
+
+/** The calls of a page whose broker answers by `fetch`. */
+async function apiOf(fetch: Parameters<typeof serve>[0]['fetch']): Promise<BrokerApi> {
+  const server = serve({ fetch, hostname: '127.0.0.1', port: 0 });
+  atEnd(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return createBrokerApi(`http://127.0.0.1:${port}/`, () => 0);
+}
 
 describe('the key that was given to the status page', () => {
   it('is not presented again once it was refused, however often the page asks', async () => {
@@ -17,15 +27,7 @@ describe('the key that was given to the status page', () => {
     const appWith = (key: string): ReturnType<typeof createApp> =>
       createApp({ store: memoryStore(), config: { services: { _access_key: key } }, log });
     let app = appWith('old');
-    const server = serve({
-      fetch: (request, env) => app.fetch(request, env),
-      hostname: '127.0.0.1',
-      port: 0,
-    });
-    atEnd(() => server.close());
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    const api = createBrokerApi(`http://127.0.0.1:${port}/`, () => 0);
+    const api = await apiOf((...args) => app.fetch(...args));
     api.setKey('old');
     await api.status(true);
     assert.equal((await api.list({})).count, 0);
@@ -38,6 +40,19 @@ describe('the key that was given to the status page', () => {
     assert.equal(wrong.length, 1);
     api.setKey('new');
     assert.equal((await api.list({})).count, 0);
-    server.close();
+  });
+});
+
+describe('a guarded /metrics', () => {
+  it('is asked for once by the status page, which has no key for it', async () => {
+    const records: AuditRecord[] = [];
+    const audit = (record: AuditRecord): void => void records.push(record);
+    const app = createApp({ store: memoryStore(), metricsKey: 'of the metrics', audit });
+    const api = await apiOf((...args) => app.fetch(...args));
+    for (let i = 0; i < 5; i++) await assert.rejects(api.text('metrics'), { status: 401 });
+    assert.deepEqual(
+      records.map(({ event, module }) => [event, module]),
+      [['refusal', '_metrics']],
+    );
   });
 });

@@ -83,7 +83,10 @@ export interface BrokerApi {
    * @param key `true` for the one of {@link BrokerApi.setKey}; `false` for none.
    */
   status(key: string | boolean): Promise<Status>;
-  /** The text of a page without a module's key, such as `metrics`. */
+  /**
+   * The text of a page without a module's key, such as `metrics`. One that asks for a key of its own is not
+   * asked for again: each time would be a refusal in the broker's trail.
+   */
   text(path: string): Promise<string>;
   /** The JSON of `readyz` and `identity`, whatever the status. */
   json(path: string): Promise<Record<string, unknown>>;
@@ -102,6 +105,8 @@ const TIMEOUT_MS = 10_000;
 
 export function createBrokerApi(base: string, now: () => number): BrokerApi {
   let key = '';
+  /** The refusals of pages that ask for a key of their own, by path. */
+  const refusals = new Map<string, ApiError>();
 
   async function send(path: string, init: RequestInit): Promise<Response> {
     try {
@@ -180,9 +185,13 @@ export function createBrokerApi(base: string, now: () => number): BrokerApi {
       return (await response.json()) as Status;
     },
     async text(path) {
+      const known = refusals.get(path);
+      if (known) throw known;
       const response = await send(path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-      if (!response.ok) throw await failureOf(response);
-      return await response.text();
+      if (response.ok) return await response.text();
+      const failure = await failureOf(response);
+      if (failure.status === 401) refusals.set(path, failure);
+      throw failure;
     },
     async json(path) {
       const response = await send(path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
