@@ -18,7 +18,10 @@ const RECENT_SECONDS = 600;
 
 const now = (): number => Date.now() / 1000;
 // The page may have been opened without its final slash, under the path of an app that it is mounted in.
-const api = createBrokerApi(location.pathname.replace(/\/*$/, '/'), now);
+const base = location.pathname.replace(/\/*$/, '/');
+for (const link of document.querySelectorAll('footer a'))
+  link.setAttribute('href', base + (link.getAttribute('href') ?? ''));
+const api = createBrokerApi(base, now);
 const tree = createEntryTree();
 const note = byId('feed', HTMLElement);
 const keyForm = byId('key-form', HTMLFormElement);

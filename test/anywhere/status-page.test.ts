@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { copyFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
@@ -28,6 +29,11 @@ describe('the status page of an app that another app has mounted', { skip: lacki
       const page = await browser.newPage({ ignoreHTTPSErrors: true });
       // Without the slash at its end, which is where Hono has it.
       await page.goto(`${origin}/internal/registry`);
+      const links = page.locator('footer a');
+      assert.deepEqual(
+        await links.evaluateAll((all) => all.map((link) => (link as unknown as { href: string }).href)),
+        ['readyz', 'metrics', 'openapi.json'].map((file) => `${origin}/internal/registry/${file}`),
+      );
       await page.locator('#key').fill(KEY);
       await page.locator('#key').press('Enter');
       await page.locator('#feed[data-kind="live"]').waitFor();
