@@ -5,9 +5,10 @@ import { ambiguous } from '../discovery/finder-errors.ts';
 import { identityMismatch } from '../trust/identity.ts';
 import { checkPin, type BrokerConnection, type PinnedBroker } from './connection.ts';
 import { nameMismatch } from '../trust/name-trust.ts';
-import { type Deadline, isTransient } from './retry.ts';
+import { backoff, type Deadline, deadlineIn, isTransient } from './retry.ts';
 import { areRivals, type FoundBroker } from '../discovery/responders.ts';
 import { untilAborted } from '../../protocol/until-aborted.ts';
+import { withTimeout } from './time-limit.ts';
 
 /**
  * How waiting calls come back to a broker that they have lost. They try its address, whose host name is
@@ -52,8 +53,10 @@ export interface ReconnectOptions {
 
 /** Time limit of one address, in milliseconds. */
 const PROBE_MS = 3000;
-/** Time limit of one search, in milliseconds: meanwhile the address is not tried again. */
+/** Time limit of the question who is there, in milliseconds. */
 const SEARCH_MS = 1500;
+/** Time limit of a whole look, in milliseconds, also if brokers that answer a search let nobody connect. */
+const LOOK_MS = SEARCH_MS + PROBE_MS;
 
 export function createReconnect(options: ReconnectOptions): Reconnect {
   const { connection, closed, findAgain, notify } = options;
@@ -65,15 +68,39 @@ export function createReconnect(options: ReconnectOptions): Reconnect {
     cause = undefined;
   };
 
+  /**
+   * Tries the address, again and again until `over` is aborted. A search takes longer than most restarts of a
+   * broker.
+   */
+  const probe = async (deadline: Deadline, over: AbortSignal): Promise<void> => {
+    const retry = backoff();
+    for (;;) {
+      try {
+        return await connection.probe(probeMs(deadline));
+      } catch (error) {
+        if (!isTransient(error)) throw error;
+        await retry.pause(deadline, over).catch(() => undefined);
+        if (over.aborted || deadline.left() === 0) throw error;
+      }
+    }
+  };
+
   const look = async (ms: number): Promise<void> => {
-    const ended = new AbortController();
+    const over = new AbortController();
+    const deadline = deadlineIn(Math.min(ms, LOOK_MS));
     const { address, pinned } = connection;
-    const here = connection.probe(Math.min(ms, PROBE_MS)).then(() => address);
     const elsewhere =
       pinned &&
-      findAgain?.(Math.min(ms, SEARCH_MS), ended.signal).then((found) =>
-        pick(pinned, options.foundBy, found),
-      );
+      findAgain &&
+      within(
+        deadline,
+        over.signal,
+        findAgain(Math.min(ms, SEARCH_MS), over.signal).then((found) =>
+          pick(pinned, options.foundBy, found, deadline),
+        ),
+      ).finally(() => over.abort());
+    if (!elsewhere) over.abort();
+    const here = probe(deadline, over.signal).then(() => address);
     try {
       const now = await untilAborted(Promise.any(elsewhere ? [here, elsewhere] : [here]), closed);
       if (formatAddress(now) !== formatAddress(address)) pinned?.moveTo(now);
@@ -86,7 +113,7 @@ export function createReconnect(options: ReconnectOptions): Reconnect {
       if (!isTransient(inSearch)) throw inSearch;
       cause = atAddress;
     } finally {
-      ended.abort();
+      over.abort();
     }
   };
 
@@ -99,53 +126,78 @@ export function createReconnect(options: ReconnectOptions): Reconnect {
       notify(`The broker at ${connection.place} is out of reach (${messageOf(why)}); ${how}`);
       cause = why;
     }
-    // Calls that wait at the same time share one look.
+    // Calls that wait at the same time share one look, which may last longer than some of them wait.
     looking ??= look(deadline.left()).finally(() => (looking = undefined));
-    await untilAborted(looking, signal);
+    const limit = withTimeout(deadline.left(), signal);
+    try {
+      await untilAborted(looking, limit.signal);
+    } catch (error) {
+      if (!limit.timedOut()) throw error;
+    } finally {
+      limit.release();
+    }
     return cause;
   };
   return Object.assign(reconnect, { cause: () => cause, reached });
 }
 
 /**
- * The first reachable address of our broker among the brokers found.
+ * The first reachable address of our broker among the brokers found. All are tried at once, so that hosts
+ * that let nobody connect cost no more time than one.
  * @throws BrokerError `identity_mismatch` when another broker holds the name, and ours does not answer.
  */
 async function pick(
   { pin, pinSource }: PinnedBroker,
   foundBy: string | undefined,
   { brokers, holders }: FoundAgain,
+  deadline: Deadline,
 ): Promise<HostPort> {
-  const ours: FoundBroker[] = [];
-  let last: unknown;
-  for (const broker of brokers) {
-    try {
-      if ((await fingerprintOf(broker)) === pin.fingerprint) ours.push(broker);
-    } catch (error) {
-      last = error;
-    }
-  }
+  const presented = await Promise.allSettled(brokers.map((broker) => fingerprintOf(broker, deadline)));
+  const ours = brokers.filter((_, n) => {
+    const one = presented[n];
+    return one?.status === 'fulfilled' && one.value === pin.fingerprint;
+  });
+  let last: unknown = presented.findLast((one) => one.status === 'rejected')?.reason;
   if (areRivals(ours)) throw ambiguous(ours, { name: '' }, false);
-  for (const { addresses, port } of ours) {
-    for (const host of addresses) {
-      try {
-        await checkPin({ host, port }, { pin, pinSource }, PROBE_MS);
-        return { host, port };
-      } catch (error) {
-        last = error;
-      }
-    }
+  const addresses = ours.flatMap(({ addresses: hosts, port }) => hosts.map((host) => ({ host, port })));
+  const checks = addresses.map((address) =>
+    checkPin(address, { pin, pinSource }, probeMs(deadline)).then(
+      () => ({ address, error: undefined }),
+      (error: unknown) => ({ address, error }),
+    ),
+  );
+  for (const check of checks) {
+    const { address, error } = await check;
+    if (error === undefined) return address;
+    last = error;
   }
   const [holder] = holders;
-  const presented = holder && ours.length === 0 ? await fingerprintOf(holder) : pin.fingerprint;
-  if (holder && presented !== pin.fingerprint) {
-    throw foundBy === undefined || pinSource !== 'kept'
-      ? identityMismatch(holder, pin.fingerprint, presented, pinSource)
-      : nameMismatch(holder, foundBy, pin.fingerprint, presented);
+  if (holder && ours.length === 0) {
+    const fingerprint = await fingerprintOf(holder, deadline);
+    if (fingerprint !== pin.fingerprint)
+      throw foundBy === undefined || pinSource !== 'kept'
+        ? identityMismatch(holder, pin.fingerprint, fingerprint, pinSource)
+        : nameMismatch(holder, foundBy, pin.fingerprint, fingerprint);
   }
   throw last ?? new BrokerError('unreachable', 'None of the brokers that answer is the one that was lost');
 }
 
-async function fingerprintOf(broker: FoundBroker): Promise<string> {
-  return broker.seen?.fingerprint ?? (await runtime.peerCertificate(broker, PROBE_MS)).fingerprint;
+async function fingerprintOf(broker: FoundBroker, deadline: Deadline): Promise<string> {
+  return broker.seen?.fingerprint ?? (await runtime.peerCertificate(broker, probeMs(deadline))).fingerprint;
+}
+
+function probeMs(deadline: Deadline): number {
+  return Math.max(1, Math.min(deadline.left(), PROBE_MS));
+}
+
+/** @throws BrokerError `unreachable` at the deadline; the reason of an aborted signal. */
+async function within<T>(deadline: Deadline, signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const limit = withTimeout(deadline.left(), signal);
+  try {
+    return await untilAborted(work, limit.signal);
+  } catch (error) {
+    throw limit.timedOut() ? new BrokerError('unreachable', 'A search for the broker took too long') : error;
+  } finally {
+    limit.release();
+  }
 }
