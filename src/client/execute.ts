@@ -6,6 +6,7 @@ import { boundedText, tooLong } from '../runtime/http/bounded-text.ts';
 import type { ChannelResponse } from '../runtime/runtime.ts';
 import { formatDuration, MAX_TIMER_MS } from '../protocol/formats/duration.ts';
 import type { CallParams, Rpc } from './connection/rpc.ts';
+import { heard } from './connection/silence.ts';
 
 /** Options of `execute`. */
 export interface ExecuteOptions {
@@ -23,7 +24,10 @@ export interface Execution {
   readonly contentType: string;
   /** Whether the output arrives over time, and may fail midway. */
   readonly isStream: boolean;
-  /** The output as it arrives; it can be read once. Throws BrokerError when the call fails midway. */
+  /**
+   * The output as it arrives; it can be read once, and as slowly as the reader likes. Throws BrokerError when
+   * the call fails midway; `timeout` when nobody has begun to read after 40 s what arrives over time.
+   */
   readonly output: AsyncIterable<Uint8Array>;
   /**
    * The whole output as text. Throws BrokerError `internal` for more than 256 MiB: read {@link
@@ -77,6 +81,7 @@ async function read(response: ChannelResponse, limit: Watchdog): Promise<Executi
   const head = frames && (await nextHead(frames));
   const output = guarded(frames ? partsOf(frames) : response.stream(), limit);
   if (head && head.status >= 400) throw failureOf(head.status, await boundedText(output));
+  if (isStream) limit.awaitReader();
   return {
     contentType: head?.contentType ?? (contentType || JSON_TYPE),
     isStream,
@@ -130,9 +135,7 @@ function brokenOff(): BrokerError {
 async function* framesOf(response: ChannelResponse, limit: Watchdog): AsyncGenerator<OutputFrame> {
   const decoder = new TextDecoder();
   let rest = '';
-  limit.heard();
-  for await (const chunk of response.stream()) {
-    limit.heard();
+  for await (const chunk of heard(response.stream(), SILENCE_MS, () => limit.fellSilent())) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
     rest = lines.pop() ?? '';
     if (rest.length > MAX_LINE) throw tooLong(MAX_LINE);
@@ -141,6 +144,7 @@ async function* framesOf(response: ChannelResponse, limit: Watchdog): AsyncGener
 }
 
 async function* guarded(parts: AsyncIterable<Uint8Array>, limit: Watchdog): AsyncGenerator<Uint8Array> {
+  limit.readerCame();
   try {
     yield* parts;
   } catch (error) {
@@ -150,11 +154,14 @@ async function* guarded(parts: AsyncIterable<Uint8Array>, limit: Watchdog): Asyn
   }
 }
 
-/** Ends a call that has reached its time limit, or whose broker sends nothing any more. */
+/** Ends a call that has reached its time limit, whose broker sends nothing any more, or that nobody reads. */
 interface Watchdog {
   readonly signal: AbortSignal;
-  /** Reports that something arrived. */
-  heard(): void;
+  /** Ends a call whose broker sends nothing any more. */
+  fellSilent(): void;
+  /** Ends the call, with its connection, if nobody begins to read its output in time. */
+  awaitReader(): void;
+  readerCame(): void;
   /** Why the call was ended; `undefined` when this watchdog did not end it. */
   reason(): BrokerError | undefined;
   stop(): void;
@@ -172,25 +179,24 @@ function watchdog(method: string, timeoutMs: number, signal: AbortSignal | undef
   const late = (): void =>
     end(new BrokerError('timeout', `Gave up waiting for ${method} after ${formatDuration(timeoutMs)}`));
   const timer = timeoutMs > MAX_TIMER_MS ? undefined : setTimeout(late, timeoutMs);
-  let silence: NodeJS.Timeout | undefined;
+  let unread: NodeJS.Timeout | undefined;
   const follow = (): void => controller.abort(signal?.reason);
   if (signal?.aborted) follow();
   signal?.addEventListener('abort', follow, { once: true });
   const stop = (): void => {
     clearTimeout(timer);
-    clearTimeout(silence);
+    clearTimeout(unread);
     signal?.removeEventListener('abort', follow);
   };
   return {
     signal: controller.signal,
     reason: () => reason,
-    heard() {
-      clearTimeout(silence);
-      silence = setTimeout(
-        () => end(new BrokerError('unreachable', `The broker fell silent while ${method} ran`)),
-        SILENCE_MS,
-      );
+    fellSilent: () => end(new BrokerError('unreachable', `The broker fell silent while ${method} ran`)),
+    awaitReader() {
+      const why = `Nobody has read the output of ${method} for ${formatDuration(SILENCE_MS)}`;
+      unread = setTimeout(() => end(new BrokerError('timeout', why)), SILENCE_MS);
     },
+    readerCame: () => clearTimeout(unread),
     stop,
     giveUp() {
       stop();

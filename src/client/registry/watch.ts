@@ -7,6 +7,7 @@ import type { ClientChange, ClientList } from './answers.ts';
 import type { Reconnect } from '../connection/reconnect.ts';
 import { backoff, type Deadline, isTransient } from '../connection/retry.ts';
 import type { Rpc } from '../connection/rpc.ts';
+import { heard } from '../connection/silence.ts';
 import { withTimeout } from '../connection/time-limit.ts';
 import { untilAborted } from '../../protocol/until-aborted.ts';
 
@@ -173,7 +174,6 @@ async function* events(
   signal: AbortSignal,
 ): AsyncGenerator<EventSourceMessage> {
   const silence = new AbortController();
-  let timer = setTimeout(() => silence.abort(), SILENCE_MS);
   const arrived: EventSourceMessage[] = [];
   const parser = createParser({
     onEvent: (event) => arrived.push(event),
@@ -183,24 +183,21 @@ async function* events(
     },
   });
   const decoder = new TextDecoder();
+  const { signal: silent } = silence;
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    const options = { signal: AbortSignal.any([signal, silent]) };
+    const response = await rpc.open('services', 'Watch', { ...scope, after }, options);
+    yield* response.stream();
+  }
   try {
-    const response = await rpc.open(
-      'services',
-      'Watch',
-      { ...scope, after },
-      { signal: AbortSignal.any([signal, silence.signal]) },
-    );
-    for await (const chunk of response.stream()) {
-      clearTimeout(timer);
-      timer = setTimeout(() => silence.abort(), SILENCE_MS);
+    for await (const chunk of heard(chunks(), SILENCE_MS, () => silence.abort())) {
       parser.feed(decoder.decode(chunk, { stream: true }));
       yield* arrived.splice(0);
     }
   } catch (error) {
-    if (!silence.signal.aborted) throw error;
+    if (!silent.aborted) throw error;
     throw new BrokerError('unreachable', 'The watch fell silent', { cause: error });
   } finally {
-    clearTimeout(timer);
     silence.abort();
   }
 }
