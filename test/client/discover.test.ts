@@ -66,6 +66,14 @@ describe(`discover() of the library, on ${runtime.name}`, () => {
     await assert.rejects(search, { message: 'enough' });
   });
 
+  it('asks once however little time it has, and blames no interface for that', async () => {
+    for (const timeoutMs of [0, 1])
+      await assert.rejects(find(unkeyed, { name: 'nothing', timeoutMs }), {
+        code: 'unreachable',
+        message: /^No broker holding 'nothing' (?:was asked: the time was over|answered within)/,
+      });
+  });
+
   it('keeps the identity for the name: another broker that answers for it is another one', async () => {
     const knownBrokers = path.join(tempDir(), 'known_brokers');
     const usurper = await open();

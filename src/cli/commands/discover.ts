@@ -31,8 +31,9 @@ export const run: Run = async (args) => {
     if (name !== undefined && key === undefined && !all) await checkName(brokers, name, deadline);
     return brokers;
   };
+  // No time at all would be one attempt without a limit.
   const found = args.flag('wait')
-    ? await untilReached(timeoutMs ?? Infinity, search, whatIsSought(name))
+    ? await untilReached(Math.max(timeoutMs ?? Infinity, 1), search, whatIsSought(name))
     : await search(timeoutMs);
   // Without --all, several brokers share one registry: the best one is enough.
   const told = args.flag('all') ? found : found.slice(0, 1);

@@ -75,7 +75,7 @@ export function isTransient(error: unknown): boolean {
 /**
  * Tries until it succeeds, as long as the failures may pass.
  * @param ms time limit, in milliseconds; 0: one attempt.
- * @param attempt receives the milliseconds that are left for it.
+ * @param attempt receives the milliseconds that are left for it: `Infinity` with a time limit of 0.
  * @param waitedFor what the error of the time limit names.
  * @throws BrokerError `timeout` with the last cause.
  */

@@ -15,6 +15,8 @@ interface Asked {
   readonly interfaces?: readonly string[] | undefined;
   /** In the keyed form: how many replies were not made with the key. */
   readonly rejected?: number | undefined;
+  /** Whether there was time to ask everywhere once; default true. */
+  readonly wasAsked?: boolean | undefined;
   /**
    * Whether the caller has no option `--bpbroker`, as `discover`: then the message does not advise it;
    * default false.
@@ -24,12 +26,18 @@ interface Asked {
 
 /** The error when nobody answered: what was tried, and what failed. */
 export function noneAnswered(
-  { name, port = DEFAULT_PORT, interfaces = [], rejected, isOnlySearch = false }: Asked,
+  { name, port = DEFAULT_PORT, interfaces = [], rejected, wasAsked = true, isOnlySearch = false }: Asked,
   elapsedMs: number,
   attempts: readonly Attempt[],
 ): BrokerError {
   const what = name === ANY_BROKER ? 'No broker' : `No broker holding '${name}'`;
   const problems = attempts.filter(({ error }) => error !== undefined).map(describe);
+  if (attempts.length === 0 && !wasAsked) {
+    return new BrokerError(
+      'unreachable',
+      `${what} was asked: the time was over after ${formatDuration(elapsedMs)}, before a query had left`,
+    );
+  }
   if (attempts.length === 0) {
     const only = interfaces.length > 0 ? `; only ${interfaces.join(', ')} may be used` : '';
     return new BrokerError(

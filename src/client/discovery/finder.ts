@@ -119,6 +119,7 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
   const answers = names.map((): RespondingBroker[] => []);
   const began = performance.now();
   let askedAt = began;
+  let wasAsked = false;
   const search = openSearch({
     questions: names.map(ask),
     port: options.port ?? DEFAULT_PORT,
@@ -140,7 +141,7 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
       const now = performance.now();
       // The first queries follow closely, and an answer may belong to any of them. Assume the slowest case.
       if (now - askedAt > CLOSE_MS) askedAt = now;
-      void search.ask();
+      void search.ask().then(() => (wasAsked = true));
     });
     signal?.throwIfAborted();
     const attempts = search.attempts();
@@ -150,7 +151,7 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
       // When any broker would do, "no broker answered" says more than "no broker holds the name".
       const name = options.orAny === true ? ANY_BROKER : options.name;
       const rejected = options.key === undefined ? undefined : search.rejected();
-      throw noneAnswered({ ...options, name, rejected }, performance.now() - began, attempts);
+      throw noneAnswered({ ...options, name, rejected, wasAsked }, performance.now() - began, attempts);
     }
     const isHolder = names[answered] !== ANY_BROKER;
     return { responders: (answers[answered] ?? []).toSorted(byRank), isHolder };
@@ -177,9 +178,12 @@ function namesToAsk({ name, key, orAny = false }: DiscoverOptions): string[] {
   return orAny ? [name, ANY_BROKER] : [name];
 }
 
-/** @param ask must not wait: a host name that takes long to resolve must not delay the next round. */
+/**
+ * Asks at least once, however little time there is.
+ * @param ask must not wait: a host name that takes long to resolve must not delay the next round.
+ */
 async function askUntilEnd(clock: Clock, ask: () => void): Promise<void> {
-  for (let round = 0; !clock.ended(); round++) {
+  for (let round = 0; round === 0 || !clock.ended(); round++) {
     ask();
     await clock.pause(pauseAfter(round));
   }

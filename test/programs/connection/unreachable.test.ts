@@ -72,6 +72,12 @@ for (const launcher of launchers) {
         9,
         /^Fatal error: Gave up waiting for a broker that holds 'x' .*: No broker holding 'x' answered within /,
       );
+      // No time at all is one attempt, which may be over before a query has left.
+      failed(
+        await client('discover', '--name', 'x', '--wait', '--timeout', '0', '--port', String(port)),
+        9,
+        /^Fatal error: Gave up waiting for a broker that holds 'x' after \d ms: No broker holding 'x' /,
+      );
       // With an identity that is known already, nothing is asked before the request itself.
       const pin = ['--fingerprint', `sha256:${'0'.repeat(64)}`];
       for (const args of [
