@@ -1,44 +1,26 @@
-import { silentNotices } from '../terminal/notices.ts';
-import type { Arguments } from '../command.ts';
-import { findBrokers } from './locate.ts';
-
-/** Finds out, beside a search for the holder of an entry, whether the entry was made during the search. */
+/** Finds out, during a search for the holder of an entry, whether the entry was made meanwhile. */
 export interface FirstLook {
-  /** Reports an answer of a holder. */
-  holderAnswered(): void;
-  /** Ends it. Returns whether a broker answered without the entry, well before a holder did. */
-  end(): boolean;
+  /** Reports the answer of a broker at `place` to a question for any; `round` counts the questions so far. */
+  brokerAnswered(place: string, round: number): void;
+  /** Reports the answer of a holder of the entry. */
+  holderAnswered(place: string, round: number): void;
+  /** Whether the first holder had answered before, several times without the entry. */
+  wasMade(): boolean;
 }
 
-/** Answers to the first queries come within this time of each other, in milliseconds, also if some are lost. */
-const TOGETHER_MS = 400;
+/** So many answers of one broker without the entry show that it had none: fewer may be lost datagrams. */
+const ROUNDS = 4;
 
-/** Asks for any broker until one answers. */
-export function takeFirstLook(args: Arguments, key: string | undefined): FirstLook {
-  const ending = new AbortController();
-  let anyAt = Infinity;
-  let holderAt = 0;
-  const search = findBrokers(args, silentNotices, {
-    key,
-    wait: false,
-    timeoutMs: Infinity,
-    all: true,
-    isRepeated: true,
-    signal: ending.signal,
-    onReply() {
-      anyAt = Math.min(anyAt, performance.now());
-      ending.abort();
-    },
-  });
-  // It ends by its signal alone. The search for the holder reports what prevents both.
-  search.catch(() => undefined);
+export function takeFirstLook(): FirstLook {
+  const since = new Map<string, number>();
+  let wasMade: boolean | undefined;
   return {
-    holderAnswered() {
-      holderAt ||= performance.now();
+    brokerAnswered(place, round) {
+      if (!since.has(place)) since.set(place, round);
     },
-    end() {
-      ending.abort();
-      return holderAt - anyAt > TOGETHER_MS;
+    holderAnswered(place, round) {
+      wasMade ??= round - (since.get(place) ?? round) >= ROUNDS;
     },
+    wasMade: () => wasMade ?? false,
   };
 }

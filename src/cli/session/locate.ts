@@ -11,6 +11,7 @@ import { interfaceNames, listInterfaces } from '../../runtime/network/interfaces
 import type { Notices } from '../terminal/notices.ts';
 import { readCount } from '../options/numbers.ts';
 import type { Arguments } from '../command.ts';
+import type { FirstLook } from './first-look.ts';
 
 export interface LocateOptions {
   /** The entry whose holder is searched for; without it, any broker. */
@@ -31,8 +32,8 @@ export interface LocateOptions {
    * false.
    */
   readonly isRepeated?: boolean;
-  /** Called with each answer. */
-  readonly onReply?: (() => void) | undefined;
+  /** Notes which brokers answer, and when. */
+  readonly look?: FirstLook | undefined;
   /** Ends the search. */
   readonly signal?: AbortSignal;
 }
@@ -74,7 +75,7 @@ export async function findBrokers(
     orAny = false,
     isOnlySearch,
     isRepeated,
-    onReply,
+    look,
     signal,
   } = options;
   const what = whatIsSought(name);
@@ -94,10 +95,14 @@ export async function findBrokers(
     interfaces,
     // They have just been checked, with the option's name in the message.
     isRepeated: true,
-    onReply({ address, port }) {
-      notices.detail(`Answer from ${formatAddress({ host: address, port })}`);
-      onReply?.();
+    onReply({ address, port }, isHolder, round) {
+      const place = formatAddress({ host: address, port });
+      notices.detail(`Answer from ${place}`);
+      if (isHolder) look?.holderAnswered(place, round);
     },
+    onAnyBroker:
+      look &&
+      (({ address, port }, round) => look.brokerAnswered(formatAddress({ host: address, port }), round)),
   });
   try {
     return await notices.during(what, search);

@@ -71,7 +71,7 @@ export async function withSession<T>(
     findAgain: options.wait || options.keeps ? await searchAgain(args, options.name, discoverKey) : undefined,
   };
   // A command that waits searches anew for each attempt: a broker may have moved before it was reached.
-  const look = options.notesMaking ? await firstLook(args, discoverKey) : undefined;
+  const look = options.notesMaking ? await firstLook(args) : undefined;
   let isRepeated = false;
   const reach = untilReached(options.wait ? (timeLeft() ?? Infinity) : 0, async () => {
     const within = options.wait ? { settleMs: Math.min(timeLeft() ?? Infinity, SETTLE_MS) } : {};
@@ -80,15 +80,15 @@ export async function withSession<T>(
       talkTo(byUrl.url);
       return connect({ ...named, broker: byUrl.url, ca: byUrl.ca });
     }
-    const search = { ...options, key: discoverKey, isRepeated, onReply: look?.holderAnswered };
+    const search = { ...options, key: discoverKey, isRepeated, look };
     isRepeated = true;
     const broker = await locate(args, notices, search, timeLeft());
     talkTo(formatAddress(broker));
     if ('proof' in broker) return connectProved(broker, { ...connection, ...within });
     return connect({ ...named, broker, discoverKey });
   });
-  let wasMade = false;
-  const client = await reach.finally(() => (wasMade = look?.end() ?? false));
+  const client = await reach;
+  const wasMade = look?.wasMade() ?? false;
   try {
     return await work({ client, notices, wasMade, timeLeft, answer: () => answer });
   } finally {
@@ -135,21 +135,20 @@ interface Search extends SessionOptions {
   readonly key: string | undefined;
   /** Whether the command has searched before. */
   readonly isRepeated: boolean;
-  /** Called with each answer. */
-  readonly onReply: (() => void) | undefined;
+  readonly look: FirstLook | undefined;
 }
 
 /** Only a command that searches for its broker can miss what happens before it is found. */
-async function firstLook(args: Arguments, key: string | undefined): Promise<FirstLook | undefined> {
+async function firstLook(args: Arguments): Promise<FirstLook | undefined> {
   if (args.text('bpbroker') !== undefined) return undefined;
   const { takeFirstLook } = await import('./first-look.ts');
-  return takeFirstLook(args, key);
+  return takeFirstLook();
 }
 
 async function locate(
   args: Arguments,
   notices: Notices,
-  { name, key, wait = false, orAny, isRepeated, onReply }: Search,
+  { name, key, wait = false, orAny, isRepeated, look }: Search,
   timeoutMs: number | undefined,
 ): Promise<HostPort | FoundBroker> {
   const given = args.text('bpbroker');
@@ -161,7 +160,7 @@ async function locate(
     wait,
     timeoutMs,
     isRepeated,
-    onReply,
+    look,
     ...(orAny ? { orAny } : {}),
   });
 }

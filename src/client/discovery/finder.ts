@@ -56,8 +56,16 @@ export interface DiscoverOptions {
   readonly gatherMs?: number | undefined;
   /** The caller has no option `--bpbroker`, which errors otherwise advise; default false. */
   readonly isOnlySearch?: boolean | undefined;
-  /** Called with each responder as it comes: holders of the name and (`orAny`) others. */
-  readonly onReply?: ((responder: RespondingBroker, isHolder: boolean) => void) | undefined;
+  /**
+   * Called with each responder as it comes: holders of the name and (`orAny`) others. `round` is how often
+   * was asked by then.
+   */
+  readonly onReply?: ((responder: RespondingBroker, isHolder: boolean, round: number) => void) | undefined;
+  /**
+   * Asks for any broker together with each question for the name. Called with each one that answers to that,
+   * which is no result of the search.
+   */
+  readonly onAnyBroker?: ((responder: RespondingBroker, round: number) => void) | undefined;
   /** Called at the end with the outcome of the queries. */
   readonly onAttempts?: ((attempts: readonly Attempt[]) => void) | undefined;
   /** Ends the search; its reason is thrown. */
@@ -69,6 +77,9 @@ export const DISCOVER_TIMEOUT_MS = 3000;
 
 /** Pause before the next search when brokers answered but none could be reached. */
 const RETRY_MS = 500;
+
+/** How many brokers that are only noted begin the schedule of the questions anew. */
+const MAX_NEWCOMERS = 8;
 
 /** When to ask, in milliseconds from the start. After the last of these, about once a second. */
 const ASK_AT: readonly number[] = [0, 100, 250, 500, 1000];
@@ -116,23 +127,39 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
   const { gatherMs = options.all === true ? 500 : 150, signal } = options;
   const names = namesToAsk(options);
   const ask = await questionsOf(options);
+  const isNoting = options.onAnyBroker !== undefined && !names.includes(ANY_BROKER);
   const answers = names.map((): RespondingBroker[] => []);
   const began = performance.now();
   let askedAt = began;
   let wasAsked = false;
+  let rounds = 0;
+  let step = 0;
+  let newcomers = 0;
+  let quietUntil = 0;
   const search = openSearch({
-    questions: names.map(ask),
+    questions: [...names.map(ask), ...(isNoting ? [unless(() => rounds < quietUntil, ask(ANY_BROKER))] : [])],
     port: options.port ?? DEFAULT_PORT,
     targets: options.targets,
     interfaces: options.interfaces,
     onReply(responder, question) {
+      if (question >= names.length) {
+        options.onAnyBroker?.(responder, rounds);
+        // Its answer about the name may be lost. So it is soon asked for that again, and for nothing else: it
+        // limits its replies to one host.
+        if (newcomers++ < MAX_NEWCOMERS) {
+          quietUntil = rounds + ASK_AT.length;
+          step = 0;
+          clock.skip();
+        }
+        return;
+      }
       // The first holder starts a new window: an answer without the name says nothing about how soon holders
       // answer.
       if (answers.slice(0, question + 1).every(({ length }) => length === 0)) {
         clock.endIn(windowAfter(performance.now() - askedAt, gatherMs));
       }
       answers[question]?.push(responder);
-      options.onReply?.(responder, names[question] !== ANY_BROKER);
+      options.onReply?.(responder, names[question] !== ANY_BROKER, rounds);
     },
   });
   const clock = createClock(deadline, signal);
@@ -142,6 +169,8 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
       // The first queries follow closely, and an answer may belong to any of them. Assume the slowest case.
       if (now - askedAt > CLOSE_MS) askedAt = now;
       void search.ask().then(() => (wasAsked = true));
+      rounds += 1;
+      return pauseAfter(step++);
     });
     signal?.throwIfAborted();
     const attempts = search.attempts();
@@ -159,6 +188,11 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
     clock.stop();
     await search.close();
   }
+}
+
+/** The same question, which is not asked while `isQuiet` returns true. */
+function unless(isQuiet: () => boolean, { read, queries }: Question): Question {
+  return { read, queries: (round) => (isQuiet() ? [] : queries(round)) };
 }
 
 /** How to ask for a name. The code of the keyed form is loaded only when there is a key. */
@@ -180,13 +214,12 @@ function namesToAsk({ name, key, orAny = false }: DiscoverOptions): string[] {
 
 /**
  * Asks at least once, however little time there is.
- * @param ask must not wait: a host name that takes long to resolve must not delay the next round.
+ * @param ask returns how long to wait before the next round. It must not wait itself: a host name that takes
+ * long to resolve must not delay the next round.
  */
-async function askUntilEnd(clock: Clock, ask: () => void): Promise<void> {
-  for (let round = 0; round === 0 || !clock.ended(); round++) {
-    ask();
-    await clock.pause(pauseAfter(round));
-  }
+async function askUntilEnd(clock: Clock, ask: () => number): Promise<void> {
+  do await clock.pause(ask());
+  while (!clock.ended());
   // On a busy host the clock may be late, and answers may be unread. This pause lets them be read.
   await new Promise((resolve) => setTimeout(resolve, LAST_LOOK_MS));
 }
@@ -222,6 +255,8 @@ interface Clock {
   endIn(ms: number): void;
   /** Waits, at most until the end. */
   pause(ms: number): Promise<void>;
+  /** Ends the pause. */
+  skip(): void;
   stop(): void;
 }
 
@@ -252,6 +287,7 @@ function createClock(end: number, signal: AbortSignal | undefined): Clock {
         set(next);
       });
     },
+    skip: () => wake?.(),
     stop() {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
