@@ -3,6 +3,7 @@ import { METRICS_SECTION } from '../config/schema.ts';
 import type { Module, Reply } from '../modules/module.ts';
 import type { JsonObject } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import type { Ending } from '../protocol/ending.ts';
 import type { Logger } from '../protocol/logger.ts';
 import type { Store } from '../store/store.ts';
 import { createRequestHandler } from './requests/request-handler.ts';
@@ -66,7 +67,7 @@ export interface ApiOptions {
   readonly amendKeys?: (keys: AccessKeys) => AccessKeys;
   readonly readiness: () => Readiness;
   /** Aborted when the app has to end its long polls and event streams. */
-  readonly closing: AbortSignal;
+  readonly closing: Ending;
   readonly log: Logger;
   readonly clientAddress?: ClientAddress | undefined;
   readonly identity?: BrokerIdentity | undefined;

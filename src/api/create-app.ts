@@ -5,6 +5,7 @@ import { isModuleKey, METRICS_SECTION, type ModuleConfig } from '../config/schem
 import { builtIn, checkOwnModules } from '../modules/built-in.ts';
 import type { Module } from '../modules/module.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { createEnding, type Ending } from '../protocol/ending.ts';
 import { isObject } from '../protocol/formats/data.ts';
 import { harmless, isLogger, type Logger, silentLogger } from '../protocol/logger.ts';
 import {
@@ -184,10 +185,10 @@ export function createApp(options: CreateAppOptions): Hono {
  * A signal that is aborted with the given one, but for a reason of the broker. A signal's own reason would be
  * a failure of the broker to its waiting clients, and they would not ask again.
  */
-function closingWith(signal: AbortSignal | undefined): AbortSignal {
-  const closing = new AbortController();
-  const close = (): void => closing.abort(new BrokerError('unavailable', 'The broker is stopping'));
+function closingWith(signal: AbortSignal | undefined): Ending {
+  const { signal: closing, end } = createEnding();
+  const close = (): void => end(new BrokerError('unavailable', 'The broker is stopping'));
   if (signal?.aborted) close();
   else signal?.addEventListener('abort', close, { once: true });
-  return closing.signal;
+  return closing;
 }

@@ -13,6 +13,7 @@ import { scriptHostCommand } from '../extensions/host/command.ts';
 import { pythonHostCommand } from '../extensions/host/python.ts';
 import type { JsonObject } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { createEnding } from '../protocol/ending.ts';
 import { harmless, type LogFields, type Logger, silentLogger } from '../protocol/logger.ts';
 import type { Store } from '../store/store.ts';
 import { createApi } from '../api/api.ts';
@@ -158,7 +159,7 @@ function compose(parts: Parts): Broker {
   const { store, configuration, log, shared } = parts;
   const isShared = shared !== undefined;
   const schedules = createScheduleMonitor();
-  const closing = new AbortController();
+  const closing = createEnding();
   const measures = createMeasures();
   // Copies of one file or image have the same registry's id and the same certificate. This id distinguishes
   // them.
@@ -251,7 +252,7 @@ function compose(parts: Parts): Broker {
   });
 
   const close = async (): Promise<void> => {
-    closing.abort(new BrokerError('unavailable', 'The broker is stopping'));
+    closing.end(new BrokerError('unavailable', 'The broker is stopping'));
     health.close();
     selfQuery.close();
     await reloading;

@@ -1,5 +1,7 @@
+import type { Ending } from './ending.ts';
+
 /** Waits for `work`, which may ignore the signal. Throws the reason of a signal that is aborted. */
-export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export async function untilAborted<T>(work: Promise<T>, signal: Ending | undefined): Promise<T> {
   if (!signal) return work;
   // After an abort, nobody uses the outcome.
   work.catch(() => undefined);

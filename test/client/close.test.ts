@@ -92,6 +92,31 @@ describe(`close() of a client, on ${runtime.name}`, () => {
     assert.deepEqual([asked, ...notes], atClose);
   });
 
+  it('ends any number of calls; nothing warns of their number, in the client or its broker', async () => {
+    const { app } = await open();
+    const warnings: string[] = [];
+    const warn = ({ message }: Error): void => void warnings.push(message);
+    process.on('warning', warn);
+    let asked = 0;
+    const client = await connect({
+      broker: url,
+      fetch(request) {
+        asked += 1;
+        return app.fetch(request);
+      },
+    });
+    const before = asked;
+    const waits = Array.from({ length: 20 }, () => client.waitFor('never'));
+    await waitFor('their requests', () => asked === before + waits.length);
+    // By then the broker has read them, too.
+    await client.register('another', '');
+    await client.delete('another');
+    client.close();
+    await Promise.all(waits.map(isClosed));
+    process.off('warning', warn);
+    assert.deepEqual(warnings, []);
+  });
+
   it('leaves the reason to a signal that came first', async () => {
     const { app } = await open();
     const client = await connect({ broker: url, fetch: (request) => app.fetch(request) });

@@ -1,3 +1,5 @@
+import type { Ending } from '../../protocol/ending.ts';
+
 /** A signal that follows two others for a while. */
 export interface AnySignal {
   readonly signal: AbortSignal;
@@ -11,7 +13,7 @@ export interface AnySignal {
  * A signal that is aborted with the first of two. `AbortSignal.any` would leak: on Node 20 it leaves a trace
  * of each result on a signal that outlives them all.
  */
-export function anySignal(one: AbortSignal, other: AbortSignal): AnySignal {
+export function anySignal(one: Ending, other: Ending): AnySignal {
   const first = new AbortController();
   const letGo = (): void => {
     one.removeEventListener('abort', endOne);

@@ -6,6 +6,7 @@ import { type AnySignal, anySignal } from './any-signal.ts';
 import { requestIdOf, withRequestId } from './request-id.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
 import type { ConnectionInfo } from '../../protocol/connection.ts';
+import type { Ending } from '../../protocol/ending.ts';
 import { type Logger, withFields } from '../../protocol/logger.ts';
 import type { Parameters } from './request-parameters.ts';
 
@@ -15,7 +16,7 @@ export interface CallContext {
   readonly services: Module;
   readonly log: Logger;
   /** Aborted when the broker stops. */
-  readonly closing: AbortSignal;
+  readonly closing: Ending;
   readonly dispatcher: Pick<Dispatcher, 'nameOf'>;
 }
 

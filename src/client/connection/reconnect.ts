@@ -1,5 +1,6 @@
 import { runtime } from '#runtime';
 import { formatAddress, type HostPort } from '../../protocol/addresses/address.ts';
+import type { Ending } from '../../protocol/ending.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { ambiguous } from '../discovery/finder-errors.ts';
 import { identityMismatch } from '../trust/identity.ts';
@@ -42,7 +43,7 @@ export interface FoundAgain {
 export interface ReconnectOptions {
   readonly connection: BrokerConnection;
   /** Ends every look; its reason is thrown. */
-  readonly closed: AbortSignal;
+  readonly closed: Ending;
   /** Absent for a broker that was given by its address, or by a URL. */
   readonly findAgain?: FindAgain | undefined;
   /** The name by which it was found. */

@@ -1,6 +1,7 @@
 import { isObject, type Json, MAX_DATA_BYTES } from '../../protocol/formats/data.ts';
 import { parseJson } from '../../protocol/formats/json.ts';
 import { formatDuration } from '../../protocol/formats/duration.ts';
+import { createEnding, type Ending } from '../../protocol/ending.ts';
 import { BrokerError, codeForStatus, type ErrorCode, isErrorCode } from '../../protocol/errors.ts';
 import type { ChannelResponse } from '../../runtime/runtime.ts';
 import { type TimeLimit, withTimeout } from './time-limit.ts';
@@ -9,8 +10,8 @@ import type { BrokerConnection } from './connection.ts';
 /** Calls to one broker whose identity has been checked. */
 export interface Rpc {
   readonly connection: BrokerConnection;
-  /** Aborted by `close`, with the error of later calls as its reason. */
-  readonly closed: AbortSignal;
+  /** Aborted by `close`, with the error of later calls as its reason. Every open call listens to it. */
+  readonly closed: Ending;
   /**
    * Calls a method and returns the JSON of its answer. An aborted `signal` throws its reason.
    * @throws BrokerError what the broker reports.
@@ -51,8 +52,7 @@ export function createRpc({ connection, accessKey, timeoutMs: defaultTimeoutMs, 
   const authorization: Readonly<Record<string, string>> = inHeader
     ? { authorization: `Bearer ${accessKey}` }
     : {};
-  const closing = new AbortController();
-  const closed = closing.signal;
+  const { signal: closed, end } = createEnding();
   const withParams = accessKey && !inHeader ? { access_key: accessKey } : {};
 
   const open = async (module: string, method: string, params: CallParams, options: CallOptions = {}) => {
@@ -105,7 +105,7 @@ export function createRpc({ connection, accessKey, timeoutMs: defaultTimeoutMs, 
     },
     close() {
       // The calls end with this reason first, and not with that of a broken connection: they would try again.
-      closing.abort(closedError(connection));
+      end(closedError(connection));
       connection.close();
     },
   };

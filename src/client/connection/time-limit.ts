@@ -1,3 +1,4 @@
+import type { Ending } from '../../protocol/ending.ts';
 import { MAX_TIMER_MS } from '../../protocol/formats/duration.ts';
 
 /** A time limit on a request. */
@@ -14,7 +15,7 @@ export interface TimeLimit {
  * A signal that follows `signals`, and is also aborted after `ms`, until it is cleared. `Infinity`: it only
  * follows. The first reason stays.
  */
-export function withTimeout(ms: number, ...signals: readonly (AbortSignal | undefined)[]): TimeLimit {
+export function withTimeout(ms: number, ...signals: readonly (Ending | undefined)[]): TimeLimit {
   const controller = new AbortController();
   let late = false;
   const end = (): void => {

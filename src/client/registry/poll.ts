@@ -1,3 +1,4 @@
+import type { Ending } from '../../protocol/ending.ts';
 import { backoff, type Deadline, deadlineIn, isTransient } from '../connection/retry.ts';
 import type { CallOptions } from '../connection/rpc.ts';
 import { withTimeout } from '../connection/time-limit.ts';
@@ -26,7 +27,7 @@ export interface Waiting {
   /** How long one request waits at the broker, in milliseconds. */
   readonly pollMs: number;
   /** Ends every wait; its reason is thrown. */
-  readonly closed?: AbortSignal | undefined;
+  readonly closed?: Ending | undefined;
 }
 
 /** Repeats a request that waits at the broker, until it has a result or the time is up. */
