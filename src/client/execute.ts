@@ -103,8 +103,9 @@ async function nextHead(frames: AsyncGenerator<OutputFrame>): Promise<Head> {
   const { value } = await frames.next();
   const frame = value as OutputFrame | undefined;
   if (frame && 'head' in frame) return frame.head;
-  if (frame && 'error' in frame) throw errorOf(frame.error);
-  throw brokenOff();
+  // Nobody reads on, so the answer is let go.
+  await frames.return(undefined);
+  throw frame && 'error' in frame ? errorOf(frame.error) : brokenOff();
 }
 
 async function* partsOf(frames: AsyncGenerator<OutputFrame>): AsyncGenerator<Uint8Array> {
@@ -174,6 +175,7 @@ function watchdog(method: string, timeoutMs: number, signal: AbortSignal | undef
   let reason: BrokerError | undefined;
   const end = (error: BrokerError): void => {
     reason ??= error;
+    stop();
     controller.abort(reason);
   };
   const late = (): void =>
@@ -198,9 +200,6 @@ function watchdog(method: string, timeoutMs: number, signal: AbortSignal | undef
     },
     readerCame: () => clearTimeout(unread),
     stop,
-    giveUp() {
-      stop();
-      end(new BrokerError('timeout', `The call of ${method} was given up`));
-    },
+    giveUp: () => end(new BrokerError('timeout', `The call of ${method} was given up`)),
   };
 }

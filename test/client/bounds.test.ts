@@ -4,8 +4,9 @@ import type { JsonObject } from '../../src/protocol/formats/data.ts';
 import { execute } from '../../src/client/execute.ts';
 import { createRegistry } from '../../src/client/registry/registry.ts';
 import { deadlineIn } from '../../src/client/connection/retry.ts';
-import type { Rpc } from '../../src/client/connection/rpc.ts';
+import { createRpc, type Rpc } from '../../src/client/connection/rpc.ts';
 import { watchChanges } from '../../src/client/registry/watch.ts';
+import type { Ending } from '../../src/protocol/ending.ts';
 import type { ChannelResponse } from '../../src/runtime/runtime.ts';
 
 /** Row "what a client reads": what a broker, or a host in its place, can make its client read. */
@@ -104,5 +105,64 @@ describe('row "what a client reads"', () => {
       message: /longer than/,
     });
     assert.ok(read() <= 64 * MIB, `${read()} bytes were read`);
+  });
+});
+
+/** How many listen to the end of a client. */
+function countListeners(ending: Ending): () => number {
+  const listeners = new Set<() => void>();
+  const add = ending.addEventListener.bind(ending);
+  const remove = ending.removeEventListener.bind(ending);
+  Object.assign(ending, {
+    addEventListener(...[type, listener, options]: Parameters<typeof add>) {
+      listeners.add(listener);
+      add(type, listener, options);
+    },
+    removeEventListener(...[type, listener]: Parameters<typeof remove>) {
+      listeners.delete(listener);
+      remove(type, listener);
+    },
+  });
+  return () => listeners.size;
+}
+
+describe('what a call leaves behind', () => {
+  /** A method whose output begins with these frames, and never ends. */
+  const calling = (...frames: readonly object[]): Rpc => {
+    async function* stream(): AsyncGenerator<Uint8Array> {
+      for (const frame of frames) yield Buffer.from(`${JSON.stringify(frame)}\n`);
+      await new Promise(() => undefined);
+    }
+    const response: ChannelResponse = {
+      status: 200,
+      header: () => 'application/x-bpbroker-frames',
+      text: () => Promise.reject(new Error('not asked for')),
+      stream,
+    };
+    const { connection } = rpcOf(response);
+    return createRpc({
+      connection: { ...connection, request: () => Promise.resolve(response) },
+      timeoutMs: 10_000,
+    });
+  };
+  const head = { head: { status: 200, contentType: 'text/plain' } };
+
+  it('is nothing when it fails', async () => {
+    const rpc = calling({ error: { code: 'extension_failed', message: 'no', status: 500 } });
+    const count = countListeners(rpc.closed);
+    for (let n = 0; n < 20; n++)
+      await assert.rejects(execute(rpc, 'a.B', {}, {}), { code: 'extension_failed', message: 'no' });
+    assert.equal(count(), 0);
+  });
+
+  it('is nothing when its output is given up, read or not', async () => {
+    const rpc = calling(head, { text: 'x' });
+    const count = countListeners(rpc.closed);
+    for (let n = 0; n < 20; n++) {
+      await using execution = await execute(rpc, 'a.B', {}, {});
+      if (n % 2 === 0) for await (const part of execution.output) if (part.length > 0) break;
+      assert.ok(count() <= 1, `${count()} listen to the end of the client`);
+    }
+    assert.equal(count(), 0);
   });
 });
