@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { afterEach, describe, it, mock } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { createApp } from '../../src/api/create-app.ts';
 import type { ClientChange } from '../../src/client/registry/answers.ts';
 import { type BrokerClient, connect } from '../../src/client/client.ts';
@@ -140,5 +141,33 @@ describe('a client', () => {
       changes.slice(0, 2).map((change) => keysOf('data' in change ? change.data : {})),
       given,
     );
+  });
+});
+
+describe('a watch that its broker answers but cannot open', () => {
+  afterEach(() => mock.timers.reset());
+
+  it('is asked for less and less often', async () => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const events = ['{"type":"watching","revision":1}', '{"type":"error","message":"moved"}'];
+    let opened = 0;
+    const client = await connect({
+      broker: 'https://app.test',
+      fetch({ url }) {
+        if (url.endsWith('/identity')) return Response.json({ id: 'x' });
+        opened += 1;
+        const body = events.map((data) => `data: ${data}\n\n`).join('');
+        return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
+      },
+    });
+    const given = new AbortController();
+    const watching = client.watch({ signal: given.signal }).next();
+    for (let passed = 0; passed < 10_000; passed += 50) {
+      for (let turns = 0; turns < 5; turns++) await turn();
+      mock.timers.tick(50);
+    }
+    assert.ok(opened > 4 && opened < 20, `${opened} times in 10 s`);
+    given.abort();
+    assert.deepEqual(await watching, { done: true, value: undefined });
   });
 });

@@ -14,6 +14,9 @@ import { untilAborted } from '../../protocol/until-aborted.ts';
 /** Longer than two of the broker's heartbeats: a stream that is silent for so long is dead. */
 const SILENCE_MS = 40_000;
 
+/** A stream that has lasted for so long, in milliseconds, is no failed attempt to open one. */
+const STEADY_MS = 5000;
+
 /** The data of an event of the stream: a change as the API sends it, or a note. */
 type StreamEvent =
   | {
@@ -99,6 +102,7 @@ async function* changesUntil(
   const retry = backoff();
   for (;;) {
     let lost: unknown;
+    let openSince = Infinity;
     try {
       if (options.initial && revision === undefined) {
         const now = await untilAborted(listNow(), signal);
@@ -106,10 +110,12 @@ async function* changesUntil(
         revision = now.revision;
       }
       for await (const message of events(rpc, scope, revision, signal)) {
-        retry.reset();
+        openSince = Math.min(openSince, performance.now());
         options.reconnect.reached();
         wasOpen = true;
         const event = parseJson(message.data) as StreamEvent;
+        // A broker that cannot open the watch now says so after `watching`. That is no reason to ask it soon.
+        if (event.type !== 'watching' && event.type !== 'error') retry.reset();
         if (event.type === 'error') throw new BrokerError('unavailable', event.message);
         if (event.type !== 'reset') {
           revision = event.revision;
@@ -131,6 +137,7 @@ async function* changesUntil(
       if (!wasOpen && error instanceof BrokerError && error.code === 'too_many_requests') throw error;
       lost = error;
     }
+    if (performance.now() - openSince > STEADY_MS) retry.reset();
     // An aborted pause ends the watch in the same way as an aborted connection.
     await retry.pause(options.deadline, signal).catch(() => undefined);
     try {
