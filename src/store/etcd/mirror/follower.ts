@@ -189,7 +189,7 @@ export function createFollower(options: FollowerOptions): Follower {
     ended.clear();
   }
 
-  /** Ends waits and watches: their clients look for another broker. */
+  /** Ends waits and watches. Clients look for another broker once this one is stopped. */
   function end(): void {
     ended.clear();
     mirror.end(new BrokerError('unavailable', `The registry cannot be used now: ${status.problem ?? ''}`));
