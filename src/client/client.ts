@@ -13,6 +13,7 @@ import { identityMismatch, type PinSource, resolvePin } from './trust/identity.t
 import { knownBrokersFile, openKnownBrokers } from './trust/known-brokers.ts';
 import { openPinnedConnection, type Settle } from './connection/connection.ts';
 import { checkDiscoveryKey, type ProvedBroker, proveBroker, reachBroker } from './trust/proof.ts';
+import { poll } from './registry/poll.ts';
 import { createRegistry, PROXIED_POLL_MS, type Registry } from './registry/registry.ts';
 import type { Reconnect, ReconnectOptions } from './connection/reconnect.ts';
 import { deadlineIn, untilReached } from './connection/retry.ts';
@@ -50,11 +51,13 @@ export interface BrokerClient extends Registry {
   outOfReach(): unknown;
   /**
    * Sends `data` to the broker and back. Returns the data that came back, and the address of this client as
-   * the broker saw it.
+   * the broker saw it. With `wait`, a broker that is out of reach is looked for until it answers, and
+   * `timeoutMs` limits the whole wait; default false.
+   * @throws BrokerError `timeout` when a wait took too long.
    */
   ping(
     data?: string,
-    options?: CallOptions,
+    options?: CallOptions & { readonly wait?: boolean | undefined },
   ): Promise<{ readonly data: string | JsonObject; readonly src: string }>;
   /** Changes as they happen. It ends when `signal` is aborted. */
   watch<T extends EntryShape = string | JsonObject>(
@@ -198,6 +201,9 @@ function reconnectWhenLost(options: ReconnectOptions): Reconnect {
   return Object.assign(lost, { cause: () => reconnect?.cause(), reached: () => reconnect?.reached() });
 }
 
+/** How long one ping of a wait may take, in milliseconds, besides the extra time of {@link poll}. */
+const PING_MS = 5000;
+
 const callOptions: readonly (keyof CallOptions)[] = ['timeoutMs', 'signal', 'headers'];
 const executeOptions: readonly (keyof ExecuteOptions)[] = ['timeoutMs', 'signal'];
 const watchOptions: readonly (keyof WatchClientOptions)[] = [
@@ -210,7 +216,12 @@ const watchOptions: readonly (keyof WatchClientOptions)[] = [
   'signal',
 ];
 /** The options of the methods that are no registry's: a misspelt one must not be ignored. */
-const taken = { ping: callOptions, call: callOptions, execute: executeOptions, watch: watchOptions };
+const taken = {
+  ping: [...callOptions, 'wait'],
+  call: callOptions,
+  execute: executeOptions,
+  watch: watchOptions,
+};
 
 function createClient(rpc: Rpc, reconnect: Reconnect, notify: (connection: string) => void): BrokerClient {
   const registry = createRegistry(rpc, reconnect, rpc.connection.isProxied ? PROXIED_POLL_MS : undefined);
@@ -222,7 +233,21 @@ function createClient(rpc: Rpc, reconnect: Reconnect, notify: (connection: strin
     outOfReach: () => reconnect.cause(),
     async ping(data = '', options = {}) {
       checkNames('ping', options, taken.ping);
-      const answer = await rpc.call('ping', 'Ping', { data }, options);
+      const { wait = false, ...call } = options;
+      const { timeoutMs, signal } = call;
+      const deadline = deadlineIn(timeoutMs);
+      const ask = (limit: CallOptions): Promise<Json> =>
+        rpc.call('ping', 'Ping', { data }, { ...call, ...limit });
+      const waiting = { reconnect, pollMs: PING_MS, closed: rpc.closed };
+      const answer = wait
+        ? await poll(
+            waiting,
+            { timeoutMs, signal },
+            'the broker',
+            (_, { timeoutMs: ms = PING_MS, ...rest }) =>
+              ask({ ...rest, timeoutMs: Math.max(1, Math.min(ms, deadline.left())) }),
+          )
+        : await ask({});
       const { data: echoed = null, src } = isObject(answer) ? answer : {};
       return {
         data: isObject(echoed) ? (stringOf(echoed) ?? echoed) : JSON.stringify(echoed),

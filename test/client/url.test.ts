@@ -111,6 +111,33 @@ describe(`connect() with a function in place of the network, on ${runtime.name}`
     assert.equal(notes[1], `The broker is in reach again, at ${url}`);
   });
 
+  it('pings until a broker that was lost answers, and says so', async () => {
+    const notes: string[] = [];
+    let isDown = false;
+    let calls = 0;
+    const client = await connect({
+      broker: url,
+      notify: (line) => notes.push(line),
+      fetch(request) {
+        const isCall = request.url.endsWith('/ping/Ping');
+        if (isDown && (!isCall || ++calls < 3)) return new Response('', { status: 502 });
+        return Response.json(isCall ? { data: { _str: 'here' }, src: '10.0.0.7' } : { id: 'x' });
+      },
+    });
+    isDown = true;
+    assert.equal((await client.ping('here', { wait: true, timeoutMs: 20_000 })).src, '10.0.0.7');
+    assert.match(
+      notes.join('\n'),
+      /^The broker at .+ is out of reach \(.+\nThe broker is in reach again, .+$/,
+    );
+    calls = Number.NEGATIVE_INFINITY;
+    await assert.rejects(client.ping('', { wait: true, timeoutMs: 300 }), {
+      code: 'timeout',
+      message: /^Gave up waiting for the broker after 300 ms: .*502/,
+    });
+    await assert.rejects(client.ping(), { code: 'unreachable' });
+  });
+
   it('asks anew before a proxy would give up on a silent server', async () => {
     const asked: unknown[] = [];
     const given = new AbortController();

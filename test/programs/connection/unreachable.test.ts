@@ -84,6 +84,7 @@ for (const launcher of launchers) {
         get,
         ['service', 'list', '--wait-count', '2', ...short],
         ['service', 'watch', '--name', 'x', ...short],
+        ['ping', '--wait', ...short],
       ]) {
         const { code, stdout, stderr } = await client(...at, ...args, ...pin);
         assert.deepEqual([code, stdout], [9, ''], stderr);
