@@ -118,6 +118,12 @@ describe('discover() with a key', () => {
       message: /^2 brokers hold 'foo': /,
     });
     assert.equal((await find({ port, all: true, gatherMs: PATIENCE_MS })).length, 2);
+    // The search that is advised is made in the same way.
+    const asked = { port, targets: ['127.0.0.1'], keyFile: '/etc/the key' };
+    await assert.rejects(find({ ...asked, gatherMs: PATIENCE_MS }), {
+      code: 'ambiguous_broker',
+      advice: `discover --name foo --all --port ${port} --interface lo --target 127.0.0.1 --discover-key-file '/etc/the key'`,
+    });
     // Of one process, as far as a client can see.
     const one = await start();
     await start({ listenIp: '127.0.0.2', port: one.port });

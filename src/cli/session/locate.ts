@@ -1,6 +1,11 @@
 import { runtime } from '#runtime';
 import { ambiguous } from '../../client/discovery/finder-errors.ts';
-import { discover, DISCOVER_TIMEOUT_MS, type FoundBroker } from '../../client/discovery/finder.ts';
+import {
+  discover,
+  DISCOVER_TIMEOUT_MS,
+  type DiscoverOptions,
+  type FoundBroker,
+} from '../../client/discovery/finder.ts';
 import { chooseInterfaces } from '../../client/discovery/routes.ts';
 import { areRivals } from '../../client/discovery/responders.ts';
 import { DEFAULT_PORT, formatAddress } from '../../protocol/addresses/address.ts';
@@ -52,7 +57,17 @@ export async function locateBroker(
   return withIdentity(found, parseFingerprint(fingerprint), {
     name: options.name ?? '',
     port: readCount(args, 'port'),
+    ...howAsked(args),
   });
+}
+
+/** What an error that advises another search must repeat, besides the port. */
+function howAsked(args: Arguments): Pick<DiscoverOptions, 'targets' | 'interfaces' | 'keyFile'> {
+  return {
+    targets: args.list('target'),
+    interfaces: args.list('interface'),
+    keyFile: args.text('discover-key-file'),
+  };
 }
 
 /** The broker that is searched for, in words. */
@@ -91,9 +106,8 @@ export async function findBrokers(
     signal,
     timeoutMs: wait ? timeoutMs : (timeoutMs ?? DISCOVER_TIMEOUT_MS),
     port: readCount(args, 'port') ?? DEFAULT_PORT,
-    targets: args.list('target'),
-    interfaces,
-    // They have just been checked, with the option's name in the message.
+    ...howAsked(args),
+    // The interfaces have just been checked, with the option's name in the message.
     isRepeated: true,
     onReply({ address, port }, isHolder, round) {
       const place = formatAddress({ host: address, port });
@@ -125,7 +139,7 @@ export async function findBrokers(
 async function withIdentity(
   found: readonly FoundBroker[],
   fingerprint: string,
-  asked: { readonly name: string; readonly port: number | undefined },
+  asked: Pick<DiscoverOptions, 'name' | 'port' | 'targets' | 'interfaces' | 'keyFile'>,
 ): Promise<FoundBroker> {
   const matching: FoundBroker[] = [];
   for (const broker of found) {

@@ -13,6 +13,10 @@ interface Asked {
   readonly port?: number | undefined;
   /** Names of the only interfaces that may be used; absent or empty: all. */
   readonly interfaces?: readonly string[] | undefined;
+  /** Addresses asked besides the local network. */
+  readonly targets?: readonly string[] | undefined;
+  /** File with the key of the keyed form, if the key came from a file. */
+  readonly keyFile?: string | undefined;
   /** In the keyed form: how many replies were not made with the key. */
   readonly rejected?: number | undefined;
   /** Whether there was time to ask everywhere once; default true. */
@@ -58,7 +62,7 @@ export function noneAnswered(
   const hint = `Is one running on this network${question}? If so, ${ways}${isUsual ? '' : `, or leave --port out (the usual port is ${DEFAULT_PORT})`}`;
   return new BrokerError(
     'unreachable',
-    `${what} answered within ${formatDuration(elapsedMs)} (asked ${asked(attempts)}${isUsual ? '' : `, UDP port ${port}`}${failed}). ${hint}${ofKey(rejected)}`,
+    `${what} answered within ${formatDuration(elapsedMs)} (asked ${places(attempts)}${isUsual ? '' : `, UDP port ${port}`}${failed}). ${hint}${ofKey(rejected)}`,
   );
 }
 
@@ -76,7 +80,7 @@ function describe({ interface: on, to, error }: Attempt): string {
 }
 
 /** `2 interfaces (eth0, lo) and 1 target` */
-function asked(attempts: readonly Attempt[]): string {
+function places(attempts: readonly Attempt[]): string {
   const interfaces = [...new Set(attempts.flatMap(({ interface: on }) => on ?? []))];
   const targets = attempts.filter(({ interface: on }) => on === undefined).length;
   const parts = [
@@ -91,11 +95,8 @@ function count(n: number, noun: string): string {
 }
 
 /** The error when several brokers answered a search for one. */
-export function ambiguous(
-  brokers: readonly FoundBroker[],
-  { name, port: udpPort = DEFAULT_PORT, isOnlySearch = false }: Asked,
-  isHolder: boolean,
-): BrokerError {
+export function ambiguous(brokers: readonly FoundBroker[], asked: Asked, isHolder: boolean): BrokerError {
+  const { name, isOnlySearch = false } = asked;
   const addresses = brokers.map(({ host, port }) => formatAddress({ host, port })).join(', ');
   const held = name === ANY_BROKER ? '' : `, none of which holds '${name}'`;
   const what = isHolder
@@ -105,15 +106,25 @@ export function ambiguous(
   const hint = copies
     ? '. Some have the same identity. They are copies of one broker (an image, or a move whose old broker still runs): stop all but one'
     : '';
-  const by = name === ANY_BROKER ? '' : ` --name ${shellWord(name)}`;
   // When none holds the name, the list must show all that answer.
-  const advice = `discover${isHolder ? by : ''} --all${udpPort === DEFAULT_PORT ? '' : ` --port ${udpPort}`}`;
+  const by = name === ANY_BROKER || !isHolder ? [] : ['--name', shellWord(name)];
+  const advice = ['discover', ...by, '--all', ...sameSearch(asked)].join(' ');
   const choice = isOnlySearch ? 'Register' : 'Choose one with --bpbroker, register';
   return new BrokerError(
     'ambiguous_broker',
     `${what}: ${addresses}${hint}. ${choice} a name that only one of them holds, or list them with: bpbroker ${advice}`,
     { advice },
   );
+}
+
+/** The options by which a search was made, as words of a command line. */
+function sameSearch({ port = DEFAULT_PORT, interfaces = [], targets = [], keyFile }: Asked): string[] {
+  return [
+    ...(port === DEFAULT_PORT ? [] : ['--port', String(port)]),
+    ...interfaces.flatMap((one) => ['--interface', shellWord(one)]),
+    ...targets.flatMap((one) => ['--target', shellWord(one)]),
+    ...(keyFile === undefined ? [] : ['--discover-key-file', shellWord(keyFile)]),
+  ];
 }
 
 /** The error when brokers answered, but none of their addresses can be reached over TCP. */

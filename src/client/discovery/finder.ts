@@ -25,6 +25,8 @@ export interface DiscoverOptions {
   readonly name: string;
   /** Uses the keyed form with this key, and accepts no other answer; default: the open form. */
   readonly key?: string | undefined;
+  /** File that the key came from, which an error that advises another search names; default: none. */
+  readonly keyFile?: string | undefined;
   /** Time limit of the first answer, in milliseconds; `undefined`: until aborted. */
   readonly timeoutMs: number | undefined;
   /**

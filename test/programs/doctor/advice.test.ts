@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
@@ -61,6 +62,20 @@ describe('every command that a message advises', { skip: onLinux }, () => {
         ['service', 'delete', '--name', 'none'],
       ])
         assert.match(await follow(await adviceOf(7, ...args, ...find)), both);
+
+      // The same where they were found by targets, or with a key.
+      const ips = ['127.0.0.1', '127.0.0.2'];
+      const targets = ips.flatMap((ip) => ['--target', `${ip}:${port}`]);
+      assert.match(await follow(await adviceOf(7, ...targets, ...get, 'foo')), both);
+      const key = randomBytes(32).toString('hex');
+      const keyFile = path.join(home, 'key');
+      writeFileSync(keyFile, key);
+      const keyed = { api: { listen_port: await freePort() }, discover: { _access_key: key }, services };
+      const two = ips.map((ip) => startBroker(reference, { args: ['--listen-ip', ip], config: keyed }));
+      const findKeyed = ['--port', String(keyed.api.listen_port), '--discover-key-file', keyFile];
+      const running = await Promise.all(two);
+      assert.match(await follow(await adviceOf(7, ...get, 'foo', ...findKeyed)), both);
+      for (const broker of running) await broker.kill();
 
       // Another identity than is kept for the address, for the name, for both.
       const at = ['-b', `127.0.0.1:${port}`];
