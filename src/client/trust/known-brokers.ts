@@ -3,10 +3,11 @@ import { runtime } from '#runtime';
 import { userRoot } from '../../config/user-root.ts';
 import { canonicalAddress, formatAddress, readAddress } from '../../protocol/addresses/address.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { shellWord } from '../../protocol/formats/shell-word.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import { changeFile } from './change-file.ts';
-import { isNameKey } from './name-key.ts';
+import { isNameKey, nameOf } from './name-key.ts';
 import { type KnownLine, formatLine, readLines } from './known-lines.ts';
 
 /** The identities of brokers that a user has met, by `HOST:PORT` (contract, section 6: trust on first use). */
@@ -62,7 +63,7 @@ export function openKnownBrokers(file: string | undefined): KnownBrokers {
     try {
       changeFile(file, (text) => {
         // A rewrite would destroy text that is not UTF-8.
-        if (/[\0\uFFFD]/.test(text))
+        if (!isUtf8(text))
           throw new BrokerError('invalid_config', `${file} is not UTF-8; save it as UTF-8 first`);
         const lines = edit(readLines(text));
         return lines && lines.map(({ text: line }) => `${line}\n`).join('');
@@ -77,11 +78,18 @@ export function openKnownBrokers(file: string | undefined): KnownBrokers {
     file,
     get(address) {
       const key = keyOf(address);
-      const { pin, problem } = lookUp(linesOf(file), key);
+      const text = file === undefined ? '' : readText(file);
+      const { pin, problem } = lookUp(readLines(text), key);
       if (!problem) return pin;
+      const [whose, option] = isNameKey(key)
+        ? [`of '${nameOf(key)}'`, `--name ${shellWord(nameOf(key))}`]
+        : [`at ${key}`, `--bpbroker ${shellWord(key)}`];
+      const remedy = isUtf8(text)
+        ? `Correct or remove the line, or keep the identity again with the command trust: ${option} --fingerprint sha256:HEX`
+        : 'Correct the file';
       throw new BrokerError(
         'identity_mismatch',
-        `${place(file, problem.index, problem.text)}. It may say which identity the broker at ${key} must have, so nothing was sent there. Correct or remove the line, or keep the identity again with the command trust: --bpbroker ${key} --fingerprint sha256:HEX`,
+        `${place(file, problem.index, problem.text)}. It may say which identity the broker ${whose} must have, so nothing was sent there. ${remedy}`,
       );
     },
     list: () =>
@@ -145,6 +153,11 @@ function keyOf(text: string): string {
   if (isNameKey(text)) return text;
   const address = readAddress(text);
   return address ? formatAddress(canonicalAddress(address)) : text;
+}
+
+/** Whether the file was UTF-8. Only then can it be changed. */
+function isUtf8(text: string): boolean {
+  return !/[\0\uFFFD]/.test(text);
 }
 
 function linesOf(file: string | undefined): KnownLine[] {

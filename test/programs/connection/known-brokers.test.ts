@@ -236,6 +236,33 @@ for (const launcher of launchers) {
       assert.deepEqual(readdirSync(path.dirname(file)), ['known_brokers']);
     });
 
+    it('trust accepts what is advised for a line that cannot be read; for another encoding it is not advised', async () => {
+      for (const key of ['127.0.0.1:9', '[::1]:9', nameKey("it's 1")]) {
+        const { home, file } = homeWith(`${key} sha256:12\n`);
+        const known = openKnownBrokers(file);
+        let advised = '';
+        assert.throws(
+          () => known.get(key),
+          ({ message }: Error) => {
+            [, advised = ''] = / command trust: (.* sha256:)HEX$/.exec(message) ?? [];
+            return message.includes(
+              key.startsWith('name=') ? "the broker of 'it's 1'" : `the broker at ${key}`,
+            );
+          },
+        );
+        const program = bpbroker.map((word) => `'${word}'`).join(' ');
+        const command = `${program} trust --timeout 300ms ${advised}${'0'.repeat(64)}`;
+        const { code, stderr } = await run(['sh', '-c', command], { env: cleanEnv(home), cwd: home });
+        assert.equal(code, 0, `${command}: ${stderr}`);
+        assert.equal(known.get(key)?.fingerprint, '0'.repeat(64));
+      }
+      const { file } = homeWith(Buffer.from(`\uFEFF10.0.0.1:20443 ${other}\r\n`, 'utf16le'));
+      assert.throws(
+        () => openKnownBrokers(file).get('10.0.0.1:20443'),
+        /save it as UTF-8.* Correct the file$/,
+      );
+    });
+
     it('trust names the lines that cannot be read, and replaces those of a broker that is accepted', async () => {
       const place = `127.0.0.1:${broker.port}`;
       const { home, file } = homeWith(`10.0.0.1:20443 ${other}\n${place} sha256:12\n`);
