@@ -20,6 +20,7 @@ import { readIdentity } from './identity.ts';
 import { getOrPut } from './get-or-put.ts';
 import { createLeases } from './writes/leases.ts';
 import { createMembers } from './gateway/members.ts';
+import { LONGEST_PAGE_MS } from './gateway/pages.ts';
 import { createMirror } from './mirror/mirror.ts';
 import { createRegistryStatus } from './registry-status.ts';
 import { resolveWithin } from '../../protocol/timeout.ts';
@@ -35,9 +36,11 @@ export interface EtcdStore extends Store {
   /** Identifies this registry; all its brokers share it. Empty until {@link EtcdStore.ready}. */
   readonly id: string;
   /**
-   * Resolves once the registry has been read. It is read in any case, and all other calls wait for it.
+   * Resolves once the registry has been read, which may take minutes for a large one. It is read in any case,
+   * and all other calls wait for it, for at most `timeoutMs` and half a second.
    * @throws BrokerError `invalid_config` when it never will be (etcd is too old, refuses the user, or holds
-   * other data); `unavailable` when it takes longer than `timeoutMs`: the attempts continue.
+   * other data). `unavailable` when etcd does not answer within `timeoutMs`, or the reading comes no further
+   * for 15 seconds: the attempts continue.
    */
   ready(): Promise<void>;
   /** The registry at one revision, not older than this call. Only one at a time; it must be ended. */
@@ -144,7 +147,8 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     }
   }
 
-  async function ready(): Promise<void> {
+  /** Waits for the registry for as long as a read or a write may. */
+  async function openSoon(): Promise<void> {
     if (closing) throw closedError();
     if (isOpen) return;
     if (problem?.code === 'invalid_config') throw problem;
@@ -156,9 +160,23 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
     );
   }
 
+  /** The same for a registry of any size: it waits on while the reading of it comes further. */
+  async function ready(): Promise<void> {
+    for (;;) {
+      try {
+        await openSoon();
+        return;
+      } catch (error) {
+        const isAdvancing = performance.now() - (follower?.advancedAt ?? -Infinity) < LONGEST_PAGE_MS;
+        const isFinal = error instanceof BrokerError && error.code === 'invalid_config';
+        if (closing || isFinal || !isAdvancing) throw error;
+      }
+    }
+  }
+
   /** Resolves once the mirror may be read: it then holds every write that was settled before. */
   async function fresh(): Promise<void> {
-    await ready();
+    await openSoon();
     health?.check();
     status.check();
     await freshness.fresh();
@@ -166,7 +184,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
   }
 
   async function write(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult> {
-    await ready();
+    await openSoon();
     health?.check();
     status.check();
     return await writes.mutate(name, mutation, guard);
@@ -203,12 +221,12 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
       return index.snapshot();
     },
     async common(name, make) {
-      await ready();
+      await openSoon();
       return await getOrPut(gateway, keys.common(name), make, performance.now() + timeoutMs);
     },
     join: (member, about) => members.join(member, about),
     async members() {
-      await ready();
+      await openSoon();
       return await members.list(performance.now() + timeoutMs);
     },
     async get(name) {

@@ -3,7 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type EtcdStore, etcdStore } from '../../../src/store/etcd/etcd-store.ts';
 import type { Mutation, MutationResult, WatchItem } from '../../../src/store/store.ts';
-import { type EtcdCluster, startEtcd } from '../../support/registry/etcd.ts';
+import { askEtcd, type EtcdCluster, startEtcd } from '../../support/registry/etcd.ts';
 import { lacking } from '../../support/programs/tools.ts';
 import { waitFor } from '../../support/wait.ts';
 import { interceptedFetch, newPrefix, openEtcd } from './etcd-support.ts';
@@ -178,6 +178,33 @@ describe('several stores over one registry in etcd', { skip, timeout: 120_000 },
     }
     const [reader] = await openAll(1, prefix);
     assert.deepEqual(await reader?.list({ limit: 2000 }), await writer.list({ limit: 2000 }));
+  });
+
+  it('are ready once a registry has been read, however long its pages take', async () => {
+    const TIMEOUT_MS = 1000;
+    const prefix = newPrefix();
+    const [writer] = await openAll(1, prefix);
+    assert.ok(writer);
+    // Pages of 8, 64, 512 and 16 entries.
+    for (let from = 0; from < 600; from += 100)
+      await Promise.all(Array.from({ length: 100 }, (_, i) => writer.mutate(`n${from + i}`, put('x'))));
+    // One member alone: no other one is asked instead of a slow one.
+    const [url = ''] = cluster.endpoints;
+    // Without its history, the registry is read as it is now.
+    await askEtcd(url, '/v3/kv/compaction', { revision: writer.revision, physical: true });
+    let pages = 0;
+    const slow = interceptedFetch(async (path, body, pass) => {
+      if (path === '/v3/kv/range' && body.includes('"limit":')) {
+        pages++;
+        await sleep(TIMEOUT_MS);
+      }
+      return await pass();
+    });
+    const store = etcdStore({ endpoints: [url], prefix, fetch: slow, timeoutMs: TIMEOUT_MS });
+    open.push(store);
+    await store.ready();
+    assert.ok(pages >= 4, `${pages} pages`);
+    assert.equal(await store.count('n'), 600);
   });
 
   it('read few entries at once where many are more than can be answered', async () => {

@@ -14,6 +14,8 @@ const MAX_PAGE = 1024;
 const PAGE_MS = 10_000;
 /** The same for a page that can be replaced by a shorter one. */
 const LONG_PAGE_MS = 5000;
+/** The longest time until a page has arrived or the reading has failed, in milliseconds. */
+export const LONGEST_PAGE_MS: number = LONG_PAGE_MS + PAGE_MS;
 
 /**
  * All keys of a range at one revision of etcd, page by page, in the order of their bytes. etcd limits a page

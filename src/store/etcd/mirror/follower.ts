@@ -23,6 +23,11 @@ export interface Follower {
   readonly endpoint: string | undefined;
   /** Why the registry cannot be followed now, for people; undefined while it can. */
   readonly problem: string | undefined;
+  /**
+   * The moment, by `performance.now()`, when the reading of the registry came further than ever before;
+   * -Infinity before it began. Readings that fail again and again do not move it.
+   */
+  readonly advancedAt: number;
   /** Starts the watch again at another member. No change is missed. */
   restart(): void;
   close(): Promise<void>;
@@ -62,6 +67,9 @@ export function createFollower(options: FollowerOptions): Follower {
   let stream = new AbortController();
   let endpoint: string | undefined;
   let problem: string | undefined;
+  let advancedAt = -Infinity;
+  /** The most keys that a reading has got since the last complete one; -1 where none has begun. */
+  let mostRead = -1;
   /** The last deletion that etcd has reported. */
   let deletion = { revision: 0, expired: false };
   /**
@@ -71,12 +79,20 @@ export function createFollower(options: FollowerOptions): Follower {
    */
   const ended = new Map<string, number>();
 
+  function onRead(read: number): void {
+    if (isClosed) throw new BrokerError('unavailable', 'the store is closed');
+    if (read <= mostRead) return;
+    mostRead = read;
+    advancedAt = performance.now();
+  }
+
   async function fill(): Promise<void> {
     const loading = {
       gateway,
       keys,
       behind,
       status,
+      onRead,
       onProblem: (text: string) => log('error', text),
     };
     const { entries, revision, present: seen } = await loadEntries(loading);
@@ -88,6 +104,8 @@ export function createFollower(options: FollowerOptions): Follower {
     mirror.fill(entries, revision);
     present = seen;
     isFilled = true;
+    mostRead = -1;
+    advancedAt = performance.now();
     if (mirror.fillings > 1) log('warn', `the registry was read again, at revision ${mirror.reached}`);
   }
 
@@ -228,6 +246,9 @@ export function createFollower(options: FollowerOptions): Follower {
     },
     get problem() {
       return problem;
+    },
+    get advancedAt() {
+      return advancedAt;
     },
     restart() {
       if (endpoint !== undefined) gateway.blame(endpoint);

@@ -27,6 +27,8 @@ export interface Loading {
    * registry, whose earlier keys were no changes of it.
    */
   readonly behind: number;
+  /** Called once etcd answers, and for each page, with the number of keys so far. It ends the reading by throwing. */
+  readonly onRead: (keys: number) => void;
   /** Called for a value that no broker has written: it is left out. */
   readonly onProblem: (problem: string) => void;
 }
@@ -37,6 +39,7 @@ export async function loadEntries(loading: Loading): Promise<Loaded> {
   const { header, kv } = await readKey(gateway, keys.registry);
   const present = revisionOf(header);
   status.take(kv, present);
+  loading.onRead(0);
   const opened = Math.max(1, modRevisionOf(kv));
   try {
     return { ...(await loadAt(loading, Math.max(opened, present - behind))), present };
@@ -49,7 +52,10 @@ export async function loadEntries(loading: Loading): Promise<Loaded> {
 async function loadAt(loading: Loading, revision: number): Promise<Omit<Loaded, 'present'>> {
   const { gateway, keys } = loading;
   const entries: StoredEntry[] = [];
+  let read = 0;
   for await (const kvs of readPages(gateway, keys.entries, revision)) {
+    read += kvs.length;
+    loading.onRead(read);
     for (const kv of kvs) {
       const stored = tryDecode(loading, kv);
       if (stored) entries.push(stored);
