@@ -20,6 +20,7 @@ import type { RegistryStatus } from '../registry-status.ts';
 import { type Deadline, pause } from '../promises.ts';
 import { foundBy, transactionOf, type Write } from './transaction.ts';
 import { createNameQueues, type QueuedResult } from './name-queues.ts';
+import { createSpareLease } from './spare-lease.ts';
 import { createWriteQueue } from './write-queue.ts';
 
 export interface Writes {
@@ -170,7 +171,7 @@ export function createWrites(options: WritesOptions): Writes {
     const { guard } = asked;
     // The knowledge of the write before it does not include a guarding entry.
     let state = (guard ? undefined : known) ?? stateNow(name, guard);
-    let spare: string | undefined;
+    const spare = createSpareLease(leases);
     let isMarked = true;
     let trouble: unknown = tooContended(name);
     try {
@@ -197,8 +198,7 @@ export function createWrites(options: WritesOptions): Writes {
           // A failure that others have met meanwhile need not be met again.
           if (waitedMs > 0) options.check();
           if (entry) check(name, entry, current);
-          if (entry?.ttlMs !== undefined) spare ??= await leases.grant(entry.ttlMs, asked.deadline);
-          const own = entry?.ttlMs === undefined ? undefined : spare;
+          const own = entry?.ttlMs === undefined ? undefined : await spare.take(entry.ttlMs, asked.deadline);
           const attempt = {
             name,
             current: replaced,
@@ -216,7 +216,7 @@ export function createWrites(options: WritesOptions): Writes {
           case 'done': {
             const { revision: mod } = result;
             const revision = mod + status.offset;
-            if (lease !== undefined) spare = undefined;
+            if (lease !== undefined) spare.letGo();
             if (state.lease !== undefined) leases.drop(state.lease);
             await progress.reach(mod, ARRIVAL_MS);
             const made = entry && stateOf(name, entry)(revision);
@@ -233,7 +233,7 @@ export function createWrites(options: WritesOptions): Writes {
             isMarked = false;
             break;
           case 'no_lease':
-            spare = undefined;
+            spare.letGo();
             break;
           case 'not_done':
             trouble = result.error;
@@ -245,10 +245,10 @@ export function createWrites(options: WritesOptions): Writes {
       throw trouble;
     } catch (error) {
       // The entry that may have been written may need it.
-      if (error instanceof BrokerError && error.code === 'outcome_unknown') spare = undefined;
+      if (error instanceof BrokerError && error.code === 'outcome_unknown') spare.letGo();
       throw error;
     } finally {
-      if (spare !== undefined) leases.drop(spare);
+      spare.drop();
     }
   }
 
