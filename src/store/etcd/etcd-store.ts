@@ -136,7 +136,7 @@ export function etcdStore(options: EtcdStoreOptions): EtcdStore {
         }
         await freshness.fresh();
         if (closing) return;
-        health = createHealth({ gateway, freshness, follower, log });
+        health = createHealth({ gateway, keys, freshness, follower, log });
         isOpen = true;
         return;
       } catch (error) {

@@ -2,6 +2,7 @@ import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { Follower } from './mirror/follower.ts';
 import type { Freshness } from './mirror/freshness.ts';
 import type { Gateway } from './gateway/gateway.ts';
+import { encode, type Keys } from './keys.ts';
 import type { StatusResponse } from './gateway/messages.ts';
 import { resolveWithin } from '../../protocol/timeout.ts';
 
@@ -29,11 +30,12 @@ const STATUS_MS = 1500;
 
 export function createHealth(setup: {
   readonly gateway: Gateway;
+  readonly keys: Keys;
   readonly freshness: Freshness;
   readonly follower: Follower;
   readonly log: (level: 'info' | 'warn' | 'error', message: string) => void;
 }): Health {
-  const { gateway, freshness, follower, log } = setup;
+  const { gateway, keys, freshness, follower, log } = setup;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isClosed = false;
   let trouble: string | undefined;
@@ -68,10 +70,25 @@ export function createHealth(setup: {
       const deadline = performance.now() + STATUS_MS;
       const status = await gateway.askAt<StatusResponse>(endpoint, '/v3/maintenance/status', {}, deadline);
       isFull = (status.errors ?? []).some((text) => text.includes('NOSPACE'));
-    } catch {
+    } catch (error) {
+      // A member that refuses its status lives: some versions of etcd tell it to the user root alone.
+      if (error instanceof BrokerError && error.code !== 'unavailable') {
+        if (isFull) isFull = !(await hasRoom());
+        return;
+      }
       // The member would not report the loss of its changes. A change of the member misses nothing.
       if (!isClosed && follower.endpoint === endpoint) follower.restart();
     }
+  }
+
+  /** Whether etcd takes a small write. It is the only sign of room where the alarms are not told. */
+  async function hasRoom(): Promise<boolean> {
+    const put = { key: keys.sync, value: encode('') };
+    const writing = gateway.ask('/v3/kv/put', put, performance.now() + STATUS_MS);
+    return await writing.then(
+      () => true,
+      () => false,
+    );
   }
 
   async function run(): Promise<void> {

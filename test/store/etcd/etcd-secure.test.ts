@@ -172,6 +172,38 @@ describe('an etcd that cannot be used', { skip, timeout: 60_000 }, () => {
     await cluster.close();
   });
 
+  it('keeps its watch where it tells its status to nobody, and is full until it takes a write', async () => {
+    const cluster = await startEtcd({ members: 1 });
+    const [asked, refuses] = [{ status: 0, watch: 0 }, { writes: false }];
+    const refused = (code: number, message: string): Promise<Response> =>
+      Promise.resolve(new Response(JSON.stringify({ code, message }), { status: 403 }));
+    const secretive = interceptedFetch((path, _body, pass) => {
+      if (path === '/v3/watch') asked.watch++;
+      if (path === '/v3/maintenance/status') {
+        asked.status++;
+        return refused(7, 'etcdserver: permission denied');
+      }
+      const isWrite = path === '/v3/kv/txn' || path === '/v3/kv/put';
+      return isWrite && refuses.writes ? refused(8, 'etcdserver: mvcc: database space exceeded') : pass();
+    });
+    const store = await openHere({ endpoints: cluster.endpoints, fetch: secretive });
+    const looks = async (count: number): Promise<void> => {
+      const from = asked.status;
+      await waitFor('its status to be asked for', () => asked.status >= from + count);
+    };
+    await looks(3);
+    assert.equal(asked.watch, 1);
+    refuses.writes = true;
+    await assert.rejects(store.mutate('foo', put('x')), { code: 'storage_full' });
+    await looks(2);
+    assert.match(store.health().reason ?? '', /NOSPACE/);
+    refuses.writes = false;
+    await waitFor('it to have room', () => store.health().writable);
+    assert.equal(asked.watch, 1);
+    await store.close();
+    await cluster.close();
+  });
+
   it('refuses writes when it is full, and lets entries be deleted', async () => {
     const quota = 16 * 1024 * 1024;
     const cluster = await startEtcd({ members: 1, args: [`--quota-backend-bytes=${quota}`] });

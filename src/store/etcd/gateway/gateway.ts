@@ -23,7 +23,10 @@ export interface Gateway {
   once<T>(path: string, body: unknown, deadline: Deadline): Promise<T>;
   /** As {@link Gateway.ask}, with several messages in one request; returns the messages of the answer. */
   askMany<T>(path: string, bodies: readonly unknown[], deadline: Deadline): Promise<T[]>;
-  /** Sends a request to one member. */
+  /**
+   * Sends a request to one member.
+   * @throws as {@link Gateway.ask}: `unavailable` when it does not answer.
+   */
   askAt<T>(endpoint: string, path: string, body: unknown, deadline: Deadline): Promise<T>;
   /** Opens a stream of messages at one member. It ends with `signal`, and throws when it breaks. */
   open<T>(path: string, body: unknown, signal: AbortSignal): Promise<Stream<T>>;
@@ -187,8 +190,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     async askAt<T>(endpoint: string, path: string, body: unknown, deadline: Deadline) {
       const ms = Math.max(1, deadline - performance.now());
       const answer = await sendAs<T>(endpoint, path, JSON.stringify(body), ms);
-      if (isFailed(answer)) throw unanswered(endpoint, answer.failure);
-      return answer;
+      if (!isFailed(answer)) return answer;
+      const { failure } = answer;
+      throw failure.kind === 'refused' ? refusalOf(failure) : unanswered(endpoint, failure);
     },
     async open<T>(path: string, body: unknown, signal: AbortSignal) {
       const endpoint = endpoints.pick();
