@@ -48,7 +48,7 @@ export async function eventually(what: string, condition: () => Promise<boolean>
 }
 
 /** The longest time of a store for any action, in milliseconds. */
-const PATIENCE_MS = 10_000;
+export const PATIENCE_MS = 10_000;
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import type { BrokerError } from '../../protocol/errors.ts';
+import { resolveWithin } from '../../protocol/timeout.ts';
 import type { Rules } from './rule.ts';
-import { put, remove, take } from './mutations.ts';
+import { PATIENCE_MS, put, remove, take } from './mutations.ts';
 
 /** The rules about lists, counts, waits and watches. */
 export function readRules({ group, rule, durableRule }: Rules): void {
@@ -256,6 +257,12 @@ export function readRules({ group, rule, durableRule }: Rules): void {
       await store.close();
       for (const next of waiting) assert.deepEqual(await next, { done: true, value: undefined });
       assert.equal((await store.watch({ signal: aborter.signal }).next()).done, true);
+    });
+
+    rule('is over at once in a store that has been closed', async (store) => {
+      await store.close();
+      const next = await resolveWithin(PATIENCE_MS, store.watch().next());
+      assert.deepEqual(next, { done: true, value: undefined });
     });
   });
 

@@ -67,7 +67,6 @@ export function createRegistryState(
   });
   const watches = createWatchHub(limits.watchBytes ?? MIB);
   const expiry = createExpiry(expire);
-  let ended = false;
 
   function backlogOf(options: { name?: string; prefix?: string; after?: number }): WatchItem[] {
     const { after } = options;
@@ -102,11 +101,7 @@ export function createRegistryState(
     },
     waitForEntry: waits.forEntry,
     waitForCount: waits.forCount,
-    watch(options = {}) {
-      const watch = watches.open(options, backlogOf(options));
-      if (ended) watches.close();
-      return watch;
-    },
+    watch: (options = {}) => watches.open(options, backlogOf(options)),
     apply(change, bytes, size) {
       const { size: number, bytes: before } = index;
       index.apply(change, size);
@@ -126,7 +121,6 @@ export function createRegistryState(
         ? { action: 'delete', expired: true }
         : { action: 'keep' },
     end(reason) {
-      ended = true;
       watches.close();
       waits.end(reason);
     },

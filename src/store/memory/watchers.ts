@@ -9,6 +9,7 @@ export interface WatchHub {
   publish(change: Change, bytes: number): void;
   /** Tells every watch that it may miss changes up to `revision`. */
   reset(revision: number): void;
+  /** Ends every watch, also one that is opened later. */
   close(): void;
 }
 
@@ -34,6 +35,11 @@ export function createWatchHub(maxBytes: number): WatchHub {
   /** The number of watched prefixes of each length. */
   const lengths = new Map<number, number>();
   const all = new Set<Watcher>();
+  let isClosed = false;
+
+  function endAll(): void {
+    for (const watcher of all) watcher.end();
+  }
 
   function register({ name, prefix = '' }: WatchOptions, watcher: Watcher): () => void {
     const index = name === undefined ? byPrefix : byName;
@@ -59,7 +65,9 @@ export function createWatchHub(maxBytes: number): WatchHub {
 
   return {
     open(options, backlog) {
-      return createWatch(options, backlog, maxBytes, register);
+      const watch = createWatch(options, backlog, maxBytes, register);
+      if (isClosed) endAll();
+      return watch;
     },
     publish(change, bytes) {
       if (all.size === 0) return;
@@ -74,7 +82,8 @@ export function createWatchHub(maxBytes: number): WatchHub {
       for (const watcher of all) watcher.offer(item, 0);
     },
     close() {
-      for (const watcher of all) watcher.end();
+      isClosed = true;
+      endAll();
     },
   };
 }
