@@ -157,6 +157,29 @@ describe('a registry in etcd that many ask at once', { skip, timeout: 120_000 },
     });
   });
 
+  it('says of each write of one entry that etcd does not answer, however long it waited for another', async () => {
+    let isLost = false;
+    const losing = (path: string, pass: () => Promise<Response>): Promise<Response> =>
+      isLost && path === '/v3/kv/txn'
+        ? Promise.reject(Object.assign(new Error('no route'), { code: 'ECONNREFUSED' }))
+        : pass();
+    await opened(losing, { timeoutMs: 1000 }, async (store) => {
+      await store.mutate('held', put('x'));
+      isLost = true;
+      const guard = { name: 'held', check: () => undefined };
+      const writing = [
+        store.mutate('held', put('first')),
+        store.mutate('held', put('second')),
+        store.mutate('other', put('x'), guard),
+      ];
+      for (const { status, ...settled } of await Promise.allSettled(writing)) {
+        assert.equal(status, 'rejected');
+        const { code, message } = (settled as { reason: BrokerError }).reason;
+        assert.deepEqual([code, /etcd does not answer/.test(message)], ['unavailable', true], message);
+      }
+    });
+  });
+
   it('asks what is left of a lifetime once or twice for any number of simultaneous requests', async () => {
     let asked = 0;
     const counting = (path: string, pass: () => Promise<Response>): Promise<Response> => {

@@ -5,6 +5,7 @@ import { stateOf } from '../../memory/new-entry.ts';
 import type { Quota } from '../../memory/quota.ts';
 import { sizeOf } from '../../memory/entry-size.ts';
 import type { Guard, Mutation, MutationResult, NewEntry } from '../../store.ts';
+import { type Asked, askedNow, giveBack } from './asked.ts';
 import { decide, type Decision } from './decision.ts';
 import { decodeEntry } from '../entry-value.ts';
 import { grpcOf, isFull, NOT_FOUND } from '../gateway/failures.ts';
@@ -53,11 +54,6 @@ export interface WritesOptions {
  * The number of transactions at once. More are no faster, and each has its own connection, of which runtimes keep about as many.
  */
 const AT_ONCE = 64;
-/**
- * The longest wait of a write for others before it is sent, in milliseconds. Together with its own time, a client that waits 10
- * seconds has its answer in time.
- */
-const LINE_MS = 8000;
 
 /** How often one write is tried again because the entry had changed. */
 const MAX_TRIES = 50;
@@ -90,17 +86,6 @@ interface Guarding {
   readonly mod: number;
 }
 
-/** The times of a write when its turn comes. */
-interface Asked {
-  /** The moment when the mutation was asked for. */
-  readonly began: number;
-  /** It moves by the time in the queue: etcd has the whole time from when it is asked. */
-  deadline: Deadline;
-  /** The longest further wait in the queue, in milliseconds. */
-  patienceMs: number;
-  readonly guard: Guard | undefined;
-}
-
 /** The outcome of one attempt to write. All but the first changed nothing, and will not. */
 type Tried =
   /** `revision` is etcd's. */
@@ -131,15 +116,28 @@ export function createWrites(options: WritesOptions): Writes {
     };
   }
 
+  /** @throws BrokerError where nothing can be written any more. */
+  function takeTurn(asked: Asked, waitedMs: number): void {
+    giveBack(asked, waitedMs);
+    // A failure that others have met meanwhile need not be met again.
+    if (waitedMs > 0) options.check();
+  }
+
   async function mutate(name: string, mutation: Mutation, guard?: Guard): Promise<MutationResult> {
-    const began = performance.now();
-    const asked: Asked = { began, deadline: began + timeoutMs, patienceMs: LINE_MS, guard };
+    const asked = askedNow(timeoutMs, guard);
     // Earlier requests are visible to a guard too.
-    if (guard && guard.name !== name) await queues.settled(guard.name);
+    if (guard && guard.name !== name) {
+      await queues.settled(guard.name);
+      takeTurn(asked, performance.now() - asked.began);
+    }
     for (;;) {
       // A mutation that changes nothing must see earlier requests too.
       if (queues.isBusy(name) || decide(name, mutation, stateNow(name, guard), guard).changes) {
-        const done = await queues.run(name, (known) => write(name, mutation, asked, known));
+        const queued = performance.now();
+        const done = await queues.run(name, async (known) => {
+          takeTurn(asked, performance.now() - queued);
+          return await write(name, mutation, asked, known);
+        });
         if (done) return done();
       }
       // Nothing changes, but that must be true for the present state.
@@ -193,10 +191,7 @@ export function createWrites(options: WritesOptions): Writes {
         const expired = outcome.action === 'delete' && outcome.expired === true;
         const { entry: current, mod: replaced, guarding } = state;
         const { lease, since, result } = await queue.run(asked.patienceMs, async (waitedMs) => {
-          asked.deadline += waitedMs;
-          asked.patienceMs -= waitedMs;
-          // A failure that others have met meanwhile need not be met again.
-          if (waitedMs > 0) options.check();
+          takeTurn(asked, waitedMs);
           if (entry) check(name, entry, current);
           const own = entry?.ttlMs === undefined ? undefined : await spare.take(entry.ttlMs, asked.deadline);
           const attempt = {
