@@ -1,3 +1,4 @@
+import { DEFAULT_PREFIX } from '../../protocol/addresses/endpoint.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { migrationProblem, type Identity } from '../../store/etcd/identity.ts';
 import { findRegistry, isOf } from '../../store/etcd/moving/registry-key.ts';
@@ -14,11 +15,13 @@ type Finished = Omit<Migrated, 'place'>;
  * The configuration names etcd already: completes an earlier run, or undoes an incomplete migration out of
  * etcd.
  */
-export async function finishInEtcd({ cluster, by, file, configuration }: Migration): Promise<Finished> {
+export async function finishInEtcd(migration: Migration): Promise<Finished> {
+  const { cluster, by, file, configuration } = migration;
   await checkNothingLeft(file, configuration);
   const found = await findRegistry(cluster);
-  const { closed } = found ?? {};
-  if (found === undefined || closed === undefined) return { outcome: 'already', notes: [] };
+  if (found === undefined) throw lost(migration);
+  const { closed } = found;
+  if (closed === undefined) return { outcome: 'already', notes: [] };
   if (closed.state === 'filled' && isOf(closed, by)) {
     const { revision = 0 } = found;
     await openFilled(cluster, found, revision);
@@ -29,6 +32,18 @@ export async function finishInEtcd({ cluster, by, file, configuration }: Migrati
     return { outcome: 'reopened', notes: [] };
   }
   throw new BrokerError('unavailable', `Cannot use the registry in etcd: ${migrationProblem(closed)}`);
+}
+
+/** The refusal where etcd was made anew, or is another one than before. */
+function lost({ file, options, backupDir }: Migration): BrokerError {
+  return new BrokerError(
+    'not_found',
+    `There is no registry below '${prefixIn(options)}' in etcd, although '_store.driver' of ${file} is 'etcd'. If one was moved there before, the files from before the move are in ${backupDir}; a broker that is started now makes an empty registry`,
+  );
+}
+
+function prefixIn({ _store: { prefix = DEFAULT_PREFIX } }: Migration['options']): string {
+  return prefix;
 }
 
 /** A driver that was changed by hand moves no entries. */

@@ -104,6 +104,20 @@ describe('the migration of a registry', { skip, timeout: 120_000 }, () => {
     assert.equal((await move('etcd')).outcome, 'already');
   });
 
+  it('says that no registry is in etcd where the file names it, and where the files from before are', async () => {
+    const { file, prefix, read, move } = begin();
+    await move('etcd');
+    const [url, text] = [endpoint, (key: string): string => btoa(prefix + key)];
+    await askEtcd(url, '/v3/kv/deleterange', { key: text('e/'), range_end: text('n') });
+    await assert.rejects(move('etcd'), {
+      code: 'not_found',
+      message: new RegExp(`^There is no registry below '${prefix}' in etcd, .* are in .*backups; `),
+    });
+    assert.equal(read()._store.driver, 'etcd');
+    writeFileSync(file, JSON.stringify({ _store: read()._store }));
+    await assert.rejects(move('etcd'), { code: 'not_found' });
+  });
+
   it('takes no other registry out of etcd than the one that the file leads to', async () => {
     const { prefix, read, move } = begin();
     await move('etcd', { prefix });
