@@ -42,6 +42,12 @@ function lost({ file, options, backupDir }: Migration): BrokerError {
   );
 }
 
+/** An earlier run did not end its move into etcd. Only its mark can go on with it. */
+function unfinishedCopy({ file, options }: Migration): string {
+  const prefix = prefixIn(options);
+  return `An earlier run left an unfinished copy of it in etcd, below '${prefix}'. Finish that move with --from file --to etcd; or give it up: remove ${file}.migration and the copy ('etcdctl del --prefix ${prefix}e/' and 'etcdctl del --prefix ${prefix}m/').`;
+}
+
 function prefixIn({ _store: { prefix = DEFAULT_PREFIX } }: Migration['options']): string {
   return prefix;
 }
@@ -72,6 +78,9 @@ export async function finishInFile(migration: Migration): Promise<Finished> {
     const note = `Whether the registry in etcd is marked as moved is not known: ${messageOf(error)}.`;
     return { outcome: 'already', notes: [note] };
   }
+  const { closed } = found ?? {};
+  if (closed && isOf(closed, by) && (closed.state === 'filling' || closed.state === 'filled'))
+    return { outcome: 'already', notes: [unfinishedCopy(migration)] };
   if (found === undefined || !isBeingMovedBy(found, by)) return { outcome: 'already', notes: [] };
   const { id } = readDocument(configuration.document, file);
   if (id !== found.id) {

@@ -25,8 +25,9 @@ import { toFile } from './to-file.ts';
  *
  * @throws BrokerError `invalid_config` where a broker runs on the file, or an option of it is wrong. `usage`
  * where endpoints are missing. `already_exists` where the target holds data that could be lost.
- * `storage_full`, `unavailable` for either side. The registry is then still in its old place, unless the
- * message says that the configuration has been switched already.
+ * `not_found` where the file does not exist, or names etcd and no registry is there. `storage_full`,
+ * `unavailable` for either side. The registry is then still in its old place, unless the message says that the
+ * configuration has been switched already.
  */
 export async function migrateRegistry(options: MigrationOptions): Promise<Migrated> {
   const { to, backupDir, onProgress, signal } = options;
@@ -69,7 +70,7 @@ export async function migrateRegistry(options: MigrationOptions): Promise<Migrat
       };
       const run = to === 'etcd' ? (isHere ? finishInEtcd : toEtcd) : isHere ? finishInFile : toFile;
       const migrated = await run(migration);
-      // Nothing is known of etcd where a note says so.
+      // A note says that an earlier run may have to go on, which needs its mark.
       if (migrated.outcome !== 'already' || migrated.notes.length === 0) await mover.remove();
       const notes = [...warnings, ...migrated.notes];
       return { ...migrated, notes, place: `${endpoints.join(' ')} below ${prefix}` };

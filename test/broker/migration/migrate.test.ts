@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
@@ -116,6 +116,19 @@ describe('the migration of a registry', { skip, timeout: 120_000 }, () => {
     assert.equal(read()._store.driver, 'etcd');
     writeFileSync(file, JSON.stringify({ _store: read()._store }));
     await assert.rejects(move('etcd'), { code: 'not_found' });
+  });
+
+  it('keeps the mark of a move into etcd that did not end, so that a later one goes on with it', async () => {
+    const { file, prefix, read, move } = begin();
+    await assert.rejects(move('etcd', { signal: AbortSignal.abort(new Error('enough')) }));
+    assert.match(await registryAt(prefix), /"state":"filling"/);
+    const { outcome, notes } = await move('file');
+    assert.equal(outcome, 'already');
+    assert.match(notes.join('\n'), /an unfinished copy .*--from file --to etcd; .*\.migration/);
+    assert.ok(existsSync(`${file}.migration`));
+    assert.equal(read()._store.driver, 'file');
+    assert.equal((await move('etcd')).outcome, 'moved');
+    assert.ok(!existsSync(`${file}.migration`));
   });
 
   it('takes no other registry out of etcd than the one that the file leads to', async () => {
