@@ -54,7 +54,15 @@ export async function openRegistry(
     if (configuration.effective._store.driver === 'etcd') {
       const { openEtcdRegistry, logFieldsOf } = await import('./etcd-registry.ts');
       const { store, shared, release } = await openEtcdRegistry(file, configuration, log);
-      await sayOpened({ file, driver: 'etcd', ...logFieldsOf(configuration.effective._store) }, store, log);
+      const place = { file, driver: 'etcd', ...logFieldsOf(configuration.effective._store) };
+      try {
+        await sayOpened(place, store, log);
+      } catch (error) {
+        // Its watch of etcd would go on.
+        await store.close();
+        release();
+        throw error;
+      }
       const letGo = async (): Promise<void> => {
         release();
         await releaseLocks();
