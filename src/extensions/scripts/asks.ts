@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import type { FrameError, Question } from '../../protocol/messages/extension-frames.ts';
 import type { Reply } from '../../modules/module.ts';
-import { release, textOf } from '../../modules/services/call-services.ts';
+import { textOf } from '../../modules/services/call-services.ts';
 
 /** What the calls of a host ask the broker, and the answers to it. */
 export interface Asks {
@@ -14,14 +14,17 @@ export interface Asks {
   endAll(reason: BrokerError): void;
 }
 
+/** The JSON of an envelope, which is made when it is first read. */
+export type Answer = Pick<Reply, 'body'>;
+
 /**
- * Answers one question with the JSON of an envelope. `signal` is aborted when nobody waits for it any more.
+ * Answers one question. `signal` is aborted when nobody waits for it any more.
  * @throws BrokerError for the call to handle.
  */
-export type Answerer = (signal: AbortSignal) => Promise<Reply['body']>;
+export type Answerer = (signal: AbortSignal) => Promise<Answer>;
 
 /** What answers a question of a call: see {@link Answerer}. */
-export type Ask = (question: Question, signal: AbortSignal) => Promise<Reply['body']>;
+export type Ask = (question: Question, signal: AbortSignal) => Promise<Answer>;
 
 export interface AsksOptions {
   /** The standard input of the host. */
@@ -63,10 +66,9 @@ export function createAsks({ stdin, onTooMany }: AsksOptions): Asks {
       asked.delete(id);
       let text: string;
       try {
-        const body = await answering;
-        if (signal.aborted) await release(body);
+        const given = await answering;
         signal.throwIfAborted();
-        text = envelope(await textOf(body));
+        text = envelope(await textOf(given));
       } catch (error) {
         if (signal.reason === cancelled) return;
         text = failure(signal.aborted ? signal.reason : error);

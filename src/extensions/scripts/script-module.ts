@@ -4,6 +4,7 @@ import type { Call, Reply } from '../../modules/module.ts';
 import { askServices } from '../../modules/services/call-services.ts';
 import { type LoadedExtension, orRelease, type ModuleParts } from '../loaded-extension.ts';
 import type { Locks } from '../locks.ts';
+import type { Answer } from './asks.ts';
 import { type ScriptHost, startScriptHost } from './script-host.ts';
 import { createScriptPool } from './script-pool.ts';
 
@@ -45,7 +46,7 @@ export function loadScript(parts: ModuleParts, locks: Locks): LoadedExtension {
     return started.reply;
   };
 
-  const answer = async (question: Question, call: Call, { holder, until }: Asked): Promise<Reply['body']> => {
+  const answer = async (question: Question, call: Call, { holder, until }: Asked): Promise<Answer> => {
     // An extension reads and writes the registry in the name of its caller, and needs no key for it.
     if ('services' in question) {
       const signal = AbortSignal.any([call.signal, until]);
@@ -53,7 +54,7 @@ export function loadScript(parts: ModuleParts, locks: Locks): LoadedExtension {
     }
     if ('lock' in question) await locks.acquire(question.lock, holder);
     else locks.release(question.unlock, holder);
-    return '{}';
+    return { body: '{}' };
   };
 
   return { extension, module: { call: run }, retire: (now) => pool.close(now) };

@@ -3,8 +3,6 @@ import { parseJson } from '../../protocol/formats/json.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Call, Module, Reply } from '../module.ts';
 
-type Body = Reply['body'];
-
 /**
  * Calls a method of `services` from within the broker, in the name of a caller that needs no key for it. The
  * result shares nothing with the registry.
@@ -28,8 +26,8 @@ export async function callServices(
 }
 
 /**
- * As {@link callServices}, but with the answer as its JSON, which takes no memory of its own before it is read
- * ({@link textOf}).
+ * As {@link callServices}, but with the answer as its JSON ({@link textOf}), which takes no memory of its own
+ * before it is read.
  */
 export async function askServices(
   services: Module,
@@ -37,8 +35,8 @@ export async function askServices(
   params: object,
   caller: Call,
   signal: AbortSignal,
-): Promise<Body> {
-  const { body, contentType = 'application/json' } = await services.call(method, {
+): Promise<Reply> {
+  const reply = await services.call(method, {
     params: parseJson(JSON.stringify(params)) as JsonObject,
     httpMethod: 'POST',
     clientAddress: caller.clientAddress,
@@ -60,26 +58,26 @@ export async function askServices(
       return caller.origin;
     },
   });
-  if (contentType !== 'application/json') {
-    await release(body);
+  if ((reply.contentType ?? 'application/json') !== 'application/json') {
+    await release(reply);
     throw new BrokerError(
       'invalid_request',
       `services.${method} answers with a stream of events, and not with one answer`,
     );
   }
-  return body;
+  return reply;
 }
 
-/** Ends a body that is not read. */
-export async function release(body: Body): Promise<void> {
+/** Ends an answer that is not read. */
+async function release({ body }: Reply): Promise<void> {
   if (typeof body === 'object' && Symbol.asyncIterator in body) await body[Symbol.asyncIterator]().return?.();
 }
 
 /**
- * The text of a body of `services`, which is bounded: a page of a list comes in parts, and a long entry as
+ * The text of an answer of `services`, which is bounded: a page of a list comes in parts, and a long entry as
  * bytes.
  */
-export async function textOf(body: Body): Promise<string> {
+export async function textOf({ body }: Pick<Reply, 'body'>): Promise<string> {
   if (typeof body === 'string') return body;
   const decoder = new TextDecoder();
   if (body instanceof Uint8Array) return decoder.decode(body);

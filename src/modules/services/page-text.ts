@@ -1,6 +1,7 @@
 import { type Entry, lifetimeOf, stamp } from '../../protocol/registry/entry.ts';
 import { MAX_PAGE_BYTES } from '../../protocol/registry/services-params.ts';
 import type { Page } from '../../store/store.ts';
+import { laterReply } from '../later-reply.ts';
 import type { Reply } from '../module.ts';
 import { sharedText } from '../shared-text.ts';
 
@@ -130,15 +131,19 @@ export function createPageText(page: Page, count: number, maxBytes: number = MAX
 
 /** A reply that carries a page; each reader needs a new one. */
 export function pageReply(page: PageText): Reply {
+  return laterReply(() => bodyOf(page));
+}
+
+function bodyOf(page: PageText): Reply['body'] {
   const begun: Bytes[] = [];
   let size = 0;
   for (let index = 0; size <= WHOLE; index++) {
     const piece = page.piece(index);
-    if (piece === undefined) return { body: joined(begun, size) };
+    if (piece === undefined) return joined(begun, size);
     begun.push(piece);
     size += piece.length;
   }
-  return { body: readFrom(page, begun) };
+  return readFrom(page, begun);
 }
 
 function joined(pieces: readonly Bytes[], size: number): Bytes {

@@ -3,15 +3,8 @@ import type { Envelope } from '../../protocol/messages/envelope.ts';
 import { type Entry, entryNotFound, lifetimeOf, stamp } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import type { Guard, Mutation, MutationResult, Store } from '../../store/store.ts';
-import {
-  type Call,
-  defineMethod,
-  defineModule,
-  jsonReply,
-  type Module,
-  type Reply,
-  success,
-} from '../module.ts';
+import { type Call, defineMethod, defineModule, type Module, type Reply, success } from '../module.ts';
+import { laterReply } from '../later-reply.ts';
 import { sharedText } from '../shared-text.ts';
 import { trackChange, withChanges } from './changes.ts';
 import { register, remove, renew, replace, update, whileLocked, type Write } from './mutations.ts';
@@ -185,7 +178,8 @@ function writeOf(p: WriteParams, call: Call): Write {
 function written({ entry }: MutationResult, isChange: boolean): Reply {
   if (!entry) throw new BrokerError('internal', 'The store returned no entry');
   const { name, revision } = entry;
-  return withChanges(success(stamp(entry), revision), [{ name, revision, isChange }]);
+  const reply = laterReply(() => success(stamp(entry), revision).body);
+  return withChanges(reply, [{ name, revision, isChange }]);
 }
 
 /** Entries are never changed in place, so the text made for one read serves every other. */
@@ -195,24 +189,29 @@ const answerText = sharedText((entry: Entry) => success(stamp(entry), entry.revi
 
 function entryReply(entry: Entry): Reply {
   const kept = texts.get(entry);
-  if (kept !== undefined) return { body: kept };
-  const body = answerText(entry);
-  if (typeof body === 'string') texts.set(entry, body);
-  return { body };
+  return kept === undefined ? laterReply(() => textOf(entry)) : { body: kept };
+}
+
+function textOf(entry: Entry): Reply['body'] {
+  const text = answerText(entry);
+  if (typeof text === 'string') texts.set(entry, text);
+  return text;
 }
 
 /** The answer for an entry with a lifetime: the rest of its lifetime is different for every read. */
 async function mortalReply(store: Store, entry: Entry): Promise<Reply> {
   const left = await store.lifetimeLeft(entry.name);
-  const envelope: Envelope = {
-    success: true,
-    message: 'Success',
-    data: stamp(entry),
-    revision: entry.revision,
-    ...lifetimeOf(entry),
-    ...(left === undefined ? {} : { expires_in: Math.round(left) / 1000 }),
-  };
-  return jsonReply(envelope);
+  return laterReply(() => {
+    const envelope: Envelope = {
+      success: true,
+      message: 'Success',
+      data: stamp(entry),
+      revision: entry.revision,
+      ...lifetimeOf(entry),
+      ...(left === undefined ? {} : { expires_in: Math.round(left) / 1000 }),
+    };
+    return JSON.stringify(envelope);
+  });
 }
 
 function get(store: Store, asked: GetParams, call: Call, waits?: WaitObserver): Promise<Reply> | Reply {

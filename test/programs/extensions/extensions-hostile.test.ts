@@ -25,9 +25,9 @@ export const Killed = () => { process.kill(process.pid, 'SIGKILL'); return new P
 export const Hangs = () => new Promise(() => {});
 export const Floods = async () => { const line = 'x'.repeat(65_535) + '\\n'; for (let i = 0; i < 16_384; i++) await new Promise((done) => process.stderr.write(line, done)); };
 export const FloodsLines = async () => { const lines = '\\n'.repeat(65_536); for (let i = 0; i < 16_384; i++) await new Promise((done) => process.stderr.write(lines, done)); };
-export const Asks = async ({ registry }) => { await registry.replace('big', 'x'.repeat(900_000)); ask(registry, 5_000); await new Promise((done) => setTimeout(done, 10)); for (;;); };
+export const Asks = async ({ registry }) => { await registry.replace('big', 'x'.repeat(900_000), { ttlMs: 60_000 }); await registry.replace('page', 'x'.repeat(50_000)); ask(registry, 5_000); await new Promise((done) => setTimeout(done, 10)); for (;;); };
 export const AsksTooMuch = async ({ registry }) => { ask(registry, 20_000); await new Promise(() => {}); };
-function ask(registry, times) { for (let i = 0; i < times; i++) registry.get('big').catch(() => {}); }
+function ask(registry, times) { for (let i = 0; i < times; i++) (i % 2 ? registry.get('big') : registry.list('page')).catch(() => {}); }
 export const GoesOn = ({ log }) => { setInterval(() => { for (let i = 0; i < 1000; i++) log.info('x'.repeat(100)); }, 10); return 'ok'; };
 export async function* FloodsAnswer() { const line = 'x'.repeat(65_536); for (let i = 0; i < 16_384; i++) yield line; }
 export const Eats = () => { const kept = []; for (let i = 0; i < 64; i++) kept.push(Buffer.alloc(64 * 1024 * 1024, 1)); return String(kept.length); };
