@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
+import { createExtensions } from '../../src/extensions/extensions.ts';
+import { scriptHostCommand } from '../../src/extensions/host/command.ts';
 import { createAsks } from '../../src/extensions/scripts/asks.ts';
 import type { Call } from '../../src/modules/module.ts';
 import { askServices } from '../../src/modules/services/call-services.ts';
 import { createServices } from '../../src/modules/services/services.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
 import { put } from '../store/support.ts';
+import { extensionDir } from '../support/registry/extensions.ts';
 import { waitFor } from '../support/wait.ts';
 
 const nothing = (): void => undefined;
@@ -71,4 +74,56 @@ describe('createAsks()', () => {
       await store.close();
     });
   }
+});
+
+const script = `
+let made;
+export const Greet = ({ registry, data }) => { made = registry.replace('last', data); return 'hi'; };
+export const Made = () => made.then(({ revision }) => \`revision \${revision}\`, ({ message }) => message);
+export const Forgets = ({ registry }) => { void registry.waitFor('never'); void registry.get('last'); return String(process.pid); };
+export const Which = () => String(process.pid);
+`;
+
+describe('what a method asks and does not wait for', () => {
+  it('is answered after its call if it was a write, and costs no other call anything', async () => {
+    const store = memoryStore();
+    let release = nothing;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const services = createServices({
+      ...store,
+      get revision() {
+        return store.revision;
+      },
+      async mutate(...args) {
+        await held;
+        return store.mutate(...args);
+      },
+    });
+    const lines: string[] = [];
+    const extensions = createExtensions({
+      dir: extensionDir({ 'own.mjs': script }),
+      config: { own: { _concurrency: 1 } },
+      services,
+      log: { debug: nothing, info: (line) => lines.push(line), warn: nothing, error: nothing },
+      hostCommand: () => scriptHostCommand(),
+      grantAccess: () => assert.fail(),
+    });
+    const run = async (method: string): Promise<string> => {
+      const module = await extensions.find('own');
+      const { body = '' } = (await module?.call(method, { ...call, params: { data: 'x' } })) ?? {};
+      assert.ok(typeof body === 'string');
+      return body;
+    };
+
+    assert.equal(await run('Greet'), 'hi');
+    // The end of the call has come to all that it asked.
+    await new Promise(setImmediate);
+    release();
+    assert.equal(await run('Made'), 'revision 1');
+    assert.deepEqual(lines, []);
+    const host = await run('Forgets');
+    for (let times = 0; times < 5; times++) assert.equal(await run('Which'), host);
+    await extensions.close(0);
+    await store.close();
+  });
 });

@@ -13,6 +13,8 @@ export interface BrokerChannel {
    * @throws BrokerError of the broker; the reason of an aborted `signal`, which ends the wait there too.
    */
   ask(call: number, question: Question, signal?: AbortSignal): Promise<JsonObject>;
+  /** Whether this is the error of an `ask` whose call had ended before it. */
+  isLate(error: unknown): boolean;
 }
 
 export interface BrokerChannelOptions {
@@ -21,6 +23,8 @@ export interface BrokerChannelOptions {
   write(text: string, done: () => void): void;
   /** Writes to where the extension's own output goes. */
   print(text: string): void;
+  /** Whether a call is in progress. */
+  isRunning(call: number): boolean;
   /** Called with frames that are not answers. */
   onFrame(frame: Exclude<ToHost, { type: 'answer' }>): void;
 }
@@ -29,9 +33,11 @@ export function createBrokerChannel({
   mark,
   write,
   print,
+  isRunning,
   onFrame,
 }: BrokerChannelOptions): BrokerChannel & { read(text: string): void } {
   const asked = new Map<number, (answer: ToHost & { type: 'answer' }) => void>();
+  const late = new WeakSet<Error>();
   let asks = 0;
   let rest = '';
 
@@ -64,8 +70,11 @@ export function createBrokerChannel({
         void send({ type: 'ask', id, call, question });
       });
       if ('envelope' in answer) return answer.envelope;
-      throw new BrokerError(answer.error.code, answer.error.message);
+      const error = new BrokerError(answer.error.code, answer.error.message);
+      if (!isRunning(call)) late.add(error);
+      throw error;
     },
+    isLate: (error) => error instanceof Error && late.has(error),
     read(text) {
       const lines = (rest + text).split('\n');
       rest = lines.pop() ?? '';

@@ -24,6 +24,7 @@ export async function runHost(): Promise<void> {
     mark,
     write,
     print,
+    isRunning: (id) => running.has(id),
     onFrame(frame) {
       if (frame.type === 'call') void answer(frame);
       else running.get(frame.id)?.abort(new Error('The caller has gone'));
@@ -54,6 +55,8 @@ export async function runHost(): Promise<void> {
   // An error outside the extension's methods ends its process; the waiting caller gets its message.
   process.on('uncaughtException', (error) => {
     print(`${error instanceof Error ? error.stack : String(error)}\n`);
+    // The call that asked has ended, and the present one has no part in it.
+    if (channel.isLate(error)) return;
     void failAll(messageOf(error));
   });
 

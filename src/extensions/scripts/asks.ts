@@ -10,7 +10,7 @@ export interface Asks {
   take(id: number, answer: Answerer): void;
   /** The host no longer waits for the answer. */
   cancel(id: number): void;
-  /** Ends the wait for every answer, with this reason: the call is over. */
+  /** Ends what still waits, with this reason: the call is over. What has been done is answered all the same. */
   endAll(reason: BrokerError): void;
 }
 
@@ -64,16 +64,9 @@ export function createAsks({ stdin, onTooMany }: AsksOptions): Asks {
     await Promise.allSettled([answering]);
     ready.push(async () => {
       asked.delete(id);
-      let text: string;
-      try {
-        const given = await answering;
-        signal.throwIfAborted();
-        text = envelope(await textOf(given));
-      } catch (error) {
-        if (signal.reason === cancelled) return;
-        text = failure(signal.aborted ? signal.reason : error);
-      }
-      await send(id, text);
+      // A host that has ended reads nothing. Without this, each of its answers would still be made.
+      if (signal.reason === cancelled || stdin.destroyed) return;
+      await send(id, await outcomeOf(answering));
     });
     void sendAll();
   };
@@ -93,7 +86,13 @@ export function createAsks({ stdin, onTooMany }: AsksOptions): Asks {
   };
 }
 
-const envelope = (json: string): string => `"envelope":${json}`;
+async function outcomeOf(answering: Promise<Answer>): Promise<string> {
+  try {
+    return `"envelope":${await textOf(await answering)}`;
+  } catch (error) {
+    return failure(error);
+  }
+}
 
 function failure(error: unknown): string {
   const { code, status, message } =

@@ -50,7 +50,8 @@ export function loadScript(parts: ModuleParts, locks: Locks): LoadedExtension {
     // An extension reads and writes the registry in the name of its caller, and needs no key for it.
     if ('services' in question) {
       const signal = AbortSignal.any([call.signal, until]);
-      return askServices(services, question.services, question.params, call, signal);
+      const reply = await askServices(services, question.services, question.params, call, signal);
+      return services.isSafe?.(question.services) ? readUntil(reply, until) : reply;
     }
     if ('lock' in question) await locks.acquire(question.lock, holder);
     else locks.release(question.unlock, holder);
@@ -58,6 +59,16 @@ export function loadScript(parts: ModuleParts, locks: Locks): LoadedExtension {
   };
 
   return { extension, module: { call: run }, retire: (now) => pool.close(now) };
+}
+
+/** What a call has read is for this call alone: after it, long answers would be made for nobody. */
+function readUntil(reply: Reply, until: AbortSignal): Answer {
+  return {
+    get body() {
+      until.throwIfAborted();
+      return reply.body;
+    },
+  };
 }
 
 interface Asked {
