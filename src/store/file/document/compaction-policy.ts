@@ -145,6 +145,8 @@ export function createCompactionPolicy(options: CompactionPolicyOptions): Compac
     begin,
     committed() {
       if (!rewriting && compactor.isDue() && performance.now() >= notBefore) void rewriteQuietly();
+      // The rewriting has given up the room for its own use, and takes it back at its end.
+      if (rewriting) return;
       const { size } = options.journal();
       if (Math.abs(size - roomLookedAt) < ROOM_EVERY_BYTES || committer.trouble) return;
       roomLookedAt = size;

@@ -42,8 +42,8 @@ function sizeOf(file: string): number {
 }
 
 /** Fills the disk but for `left` bytes. */
-function fill(dir: string, left = 0): string {
-  const filler = path.join(dir, 'filler');
+function fill(dir: string, left = 0, name = 'filler'): string {
+  const filler = path.join(dir, name);
   writeFileSync(filler, Buffer.alloc(Math.max(0, freeIn(dir) - left)));
   return filler;
 }
@@ -235,6 +235,33 @@ describe('a disk that fills up', { skip: noMount }, () => {
       const again = await openIn(dir);
       assert.equal((await again.get('n'))?.data['_str'], 'y'.repeat(700_000));
       await again.close();
+    });
+  });
+
+  it('takes the reserve back after a rewriting during which writes came in', async () => {
+    await onDisk(24, async (dir) => {
+      let isWatched = false;
+      let isRewritten = false;
+      let meanwhile: Promise<unknown> = Promise.resolve();
+      const onStep = (step: string): void => {
+        if (!isWatched) return;
+        if (step === 'file-write') meanwhile = store.mutate('small', put('x'));
+        // Another program takes most of the room that the rewriting has freed.
+        if (step === 'retired') fill(dir, 2 * MIB, 'other');
+        isRewritten ||= step === 'retired';
+      };
+      const store = await openIn(dir, { journalBytes: 2 * MIB, historyBytes: 1, onStep });
+      const reserve = path.join(dir, 'bpbroker.json.reserve');
+      for (let round = 0; round < 3; round++) await store.mutate('n', put(`${round}`.repeat(MIB / 2)));
+      await waitFor('room to be held', () => sizeOf(reserve) > MIB);
+      fill(dir, 1.5 * MIB);
+      isWatched = true;
+      await store.mutate('n', put('3'.repeat(MIB / 2)));
+      await waitFor('the rewriting', () => isRewritten);
+      await meanwhile;
+      await waitFor('room to be held again', () => sizeOf(reserve) > MIB);
+      isWatched = false;
+      await store.close();
     });
   });
 
