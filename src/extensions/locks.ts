@@ -1,7 +1,11 @@
 /** Locks by name among the calls of extensions, which run in separate processes. */
 export interface Locks {
-  /** Waits until `holder` has the lock. A holder that has it already may take it again. */
-  acquire(name: string, holder: object): Promise<void>;
+  /**
+   * Waits until `holder` has the lock. A holder that has it already may take it again.
+   * @param signal ends the wait; default: nothing ends it.
+   * @throws the reason of an aborted `signal`.
+   */
+  acquire(name: string, holder: object, signal?: AbortSignal): Promise<void>;
   /** Releases it once; does nothing where `holder` does not have it. */
   release(name: string, holder: object): void;
   /** Releases all locks of `holder`, and removes it from every queue. */
@@ -12,7 +16,12 @@ interface Lock {
   holder: object;
   /** How often its holder has taken it. */
   depth: number;
-  readonly waiting: { readonly holder: object; readonly take: () => void }[];
+  readonly waiting: Waiter[];
+}
+
+interface Waiter {
+  readonly holder: object;
+  take(): void;
 }
 
 export function createLocks(): Locks {
@@ -30,15 +39,30 @@ export function createLocks(): Locks {
   };
 
   return {
-    async acquire(name, holder) {
+    async acquire(name, holder, signal) {
+      signal?.throwIfAborted();
       const lock = locks.get(name);
       if (!lock) {
         locks.set(name, { holder, depth: 1, waiting: [] });
       } else if (lock.holder === holder) {
         lock.depth += 1;
       } else {
-        await new Promise<void>((resolve) => {
-          lock.waiting.push({ holder, take: resolve });
+        await new Promise<void>((resolve, reject) => {
+          const leave = (): void => {
+            const at = lock.waiting.indexOf(waiter);
+            if (at >= 0) lock.waiting.splice(at, 1);
+            // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- the reason of the signal
+            reject(signal?.reason);
+          };
+          const waiter: Waiter = {
+            holder,
+            take() {
+              signal?.removeEventListener('abort', leave);
+              resolve();
+            },
+          };
+          lock.waiting.push(waiter);
+          signal?.addEventListener('abort', leave, { once: true });
         });
       }
     },

@@ -3,10 +3,12 @@ import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import { createExtensions } from '../../src/extensions/extensions.ts';
 import { scriptHostCommand } from '../../src/extensions/host/command.ts';
-import { createAsks } from '../../src/extensions/scripts/asks.ts';
+import { createLocks } from '../../src/extensions/locks.ts';
+import { createAsks, MAX_ASKS } from '../../src/extensions/scripts/asks.ts';
 import type { Call } from '../../src/modules/module.ts';
 import { askServices } from '../../src/modules/services/call-services.ts';
 import { createServices } from '../../src/modules/services/services.ts';
+import { BrokerError } from '../../src/protocol/errors.ts';
 import { memoryStore } from '../../src/store/memory/memory-store.ts';
 import { put } from '../store/support.ts';
 import { extensionDir } from '../support/registry/extensions.ts';
@@ -74,6 +76,23 @@ describe('createAsks()', () => {
       await store.close();
     });
   }
+
+  it('forgets a wait for a lock when its call ends, however many there were', async () => {
+    const locks = createLocks();
+    await locks.acquire('x', {});
+    const { stdin, lines } = unread();
+    const sent = lines();
+    const asks = createAsks({ stdin, onTooMany: () => assert.fail('none of them waits any more') });
+    for (let id = 1; id <= MAX_ASKS + 1; id++) {
+      asks.take(id, async (signal) => {
+        await locks.acquire('x', {}, signal);
+        return { body: '{}' };
+      });
+      asks.endAll(new BrokerError('invalid_request', 'The call has ended'));
+      if (id % 1000 === 0) await waitFor('the answers', () => sent().length === id);
+    }
+    assert.ok(sent().every((line) => line.includes('The call has ended')));
+  });
 });
 
 const script = `

@@ -37,6 +37,21 @@ describe('createLocks()', () => {
     await next;
   });
 
+  it('ends a wait with its signal, and passes the lock on to the next one', async () => {
+    const locks = createLocks();
+    await locks.acquire('x', a);
+    const ending = new AbortController();
+    const given = locks.acquire('x', b, ending.signal);
+    const next = locks.acquire('x', c);
+    const reason = new Error('enough');
+    ending.abort(reason);
+    await assert.rejects(given, reason);
+    await assert.rejects(locks.acquire('y', b, ending.signal), reason);
+    locks.release('x', a);
+    await next;
+    await locks.acquire('y', a);
+  });
+
   it('passes on what a call that has ended held, and forgets what it waited for', async () => {
     const locks = createLocks();
     await locks.acquire('x', a);

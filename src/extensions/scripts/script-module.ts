@@ -53,7 +53,7 @@ export function loadScript(parts: ModuleParts, locks: Locks): LoadedExtension {
       const reply = await askServices(services, question.services, question.params, call, signal);
       return services.isSafe?.(question.services) ? readUntil(reply, until) : reply;
     }
-    if ('lock' in question) await locks.acquire(question.lock, holder);
+    if ('lock' in question) await locks.acquire(question.lock, holder, until);
     else locks.release(question.unlock, holder);
     return { body: '{}' };
   };
