@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import { createExtensions } from '../../src/extensions/extensions.ts';
+import { createBrokerChannel } from '../../src/extensions/host/broker-channel.ts';
 import { scriptHostCommand } from '../../src/extensions/host/command.ts';
 import { createLocks } from '../../src/extensions/locks.ts';
 import { createAsks, MAX_ASKS } from '../../src/extensions/scripts/asks.ts';
@@ -92,6 +93,24 @@ describe('createAsks()', () => {
       if (id % 1000 === 0) await waitFor('the answers', () => sent().length === id);
     }
     assert.ok(sent().every((line) => line.includes('The call has ended')));
+  });
+});
+
+describe('createBrokerChannel()', () => {
+  it('keeps a key with an escape, after another one at that place', async () => {
+    const channel = createBrokerChannel({
+      mark: '',
+      write: (_text, done) => done(),
+      print: nothing,
+      isRunning: () => true,
+      onFrame: () => assert.fail(),
+    });
+    for (const [at, key] of ['\\', '\n'].entries()) {
+      const asked = channel.ask(1, { lock: 'x' });
+      const envelope = { q: 1, [key]: 1 };
+      channel.read(`${JSON.stringify({ type: 'answer', id: at + 1, envelope })}\n`);
+      assert.deepEqual(await asked, envelope);
+    }
   });
 });
 

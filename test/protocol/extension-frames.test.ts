@@ -56,6 +56,14 @@ describe('parseFrame()', () => {
       assert.equal(parseFrame(text), undefined, text);
     }
   });
+
+  it('keeps a key with an escape, after another one at that place', () => {
+    for (const key of ['\\', '\n']) {
+      const params = { name: 'a', data: { q: 1, [key]: 1 } };
+      const frame = { type: 'ask', id: 1, call: 1, question: { services: 'Replace', params } };
+      assert.deepEqual(parseFrame(JSON.stringify(frame)), frame);
+    }
+  });
 });
 
 describe('partBytes()', () => {

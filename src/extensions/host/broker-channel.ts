@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError } from '../../protocol/errors.ts';
+import { parseJson } from '../../protocol/formats/json.ts';
 import type { FromHost, Question, ToHost } from '../../protocol/messages/extension-frames.ts';
 
 /** The host's connection to its broker: frames on standard input and output. */
@@ -79,7 +80,7 @@ export function createBrokerChannel({
       const lines = (rest + text).split('\n');
       rest = lines.pop() ?? '';
       for (const line of lines) {
-        const frame = JSON.parse(line) as ToHost;
+        const frame = parseJson(line) as ToHost;
         if (frame.type !== 'answer') {
           onFrame(frame);
           continue;

@@ -1,6 +1,7 @@
 import { pathToFileURL } from 'node:url';
 import { createRegistry, type Registry } from '../../client/registry/registry.ts';
 import { isObject, type JsonObject, parseObject } from '../../protocol/formats/data.ts';
+import { parseJson } from '../../protocol/formats/json.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { type CallFrame, hostVariables, type ToHost } from '../../protocol/messages/extension-frames.ts';
 import { sendAnswer } from './answer.ts';
@@ -183,7 +184,7 @@ function textOf(message: unknown): string {
 function registryOf(channel: BrokerChannel, id: number): Registry {
   return createRegistry({
     call(_module, method, params, options) {
-      const given = JSON.parse(JSON.stringify(params)) as JsonObject;
+      const given = parseJson(JSON.stringify(params)) as JsonObject;
       return channel.ask(id, { services: method, params: given }, options?.signal);
     },
   });

@@ -1,5 +1,6 @@
-import type { Json, JsonObject } from '../formats/data.ts';
+import { type Json, type JsonObject, MAX_DATA_BYTES } from '../formats/data.ts';
 import type { ErrorCode } from '../errors.ts';
+import { parseJson } from '../formats/json.ts';
 
 /**
  * The messages between a broker and the host process of an extension (docs/extensions.md, "Hosts"). They are
@@ -111,11 +112,17 @@ export function isMethodName(method: string): boolean {
 
 const levels: ReadonlySet<unknown> = new Set(['debug', 'info', 'warn', 'error']);
 
+/**
+ * The longest frame that is read by `parseJson`: the largest data of an entry, and 64 KiB around it. What
+ * `parseJson` may have to do for a longer one would hold the broker up.
+ */
+const EXACT_LENGTH = MAX_DATA_BYTES + 64 * 1024;
+
 /** Reads a frame; undefined where the text is not one. */
 export function parseFrame(text: string): FromHost | undefined {
   let value: Json;
   try {
-    value = JSON.parse(text) as Json;
+    value = (text.length <= EXACT_LENGTH ? parseJson(text) : JSON.parse(text)) as Json;
   } catch {
     return undefined;
   }
