@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { describe, it } from 'node:test';
 import { createExtensions } from '../../src/extensions/extensions.ts';
 import { createBrokerChannel } from '../../src/extensions/host/broker-channel.ts';
 import { scriptHostCommand } from '../../src/extensions/host/command.ts';
 import { createLocks } from '../../src/extensions/locks.ts';
-import { createAsks, MAX_ASKS } from '../../src/extensions/scripts/asks.ts';
+import { type Answerer, createAsks, MAX_ASKS, MAX_UNREAD } from '../../src/extensions/scripts/asks.ts';
 import type { Call } from '../../src/modules/module.ts';
 import { askServices } from '../../src/modules/services/call-services.ts';
 import { createServices } from '../../src/modules/services/services.ts';
@@ -61,22 +62,63 @@ describe('createAsks()', () => {
       const { stdin, lines } = unread();
       const asks = createAsks({ stdin, onTooMany: () => assert.fail() });
       const { arrayBuffers } = process.memoryUsage();
+      let begun = 0;
       let answered = 0;
       for (let id = 1; id <= 200; id++)
-        asks.take(id, async (signal) => {
-          const answer = await askServices(services, method, params, call, signal);
-          answered++;
-          return answer;
-        });
-      await waitFor('the answers', () => answered === 200);
+        asks.take(
+          id,
+          async (signal) => {
+            begun++;
+            const answer = await askServices(services, method, params, call, signal);
+            answered++;
+            return answer;
+          },
+          false,
+        );
+      await waitFor('the answers', () => answered === MAX_UNREAD);
       assert.equal(made, 1);
-      assert.ok(process.memoryUsage().arrayBuffers - arrayBuffers < 100 * 50_000);
+      assert.ok(process.memoryUsage().arrayBuffers - arrayBuffers < (MAX_UNREAD / 2) * 50_000);
+      assert.equal(begun, MAX_UNREAD);
       const sent = lines();
       await waitFor('all answers', () => sent().length === 200);
       assert.ok(sent().every((line) => line.includes('"success":true')));
       await store.close();
     });
   }
+
+  it('begins nothing more for a host that has ended', async () => {
+    const { stdin } = unread();
+    const asks = createAsks({ stdin, onTooMany: () => assert.fail() });
+    let begun = 0;
+    const answer: Answerer = async () => {
+      begun++;
+      return { body: '{}' };
+    };
+    for (let id = 1; id <= 2 * MAX_UNREAD; id++) asks.take(id, answer, false);
+    stdin.destroy();
+    await once(stdin, 'close');
+    await new Promise(setImmediate);
+    assert.equal(begun, MAX_UNREAD);
+  });
+
+  it('keeps no question from an answer because many wait', async () => {
+    const { stdin, lines } = unread();
+    const asks = createAsks({ stdin, onTooMany: () => assert.fail() });
+    let meet = nothing;
+    const met = new Promise<void>((resolve) => (meet = resolve));
+    const wait: Answerer = async () => {
+      await met;
+      return { body: '"met"' };
+    };
+    for (let id = 1; id <= 2 * MAX_UNREAD; id++) asks.take(id, wait, true);
+    const write: Answerer = () => {
+      meet();
+      return Promise.resolve({ body: '"done"' });
+    };
+    asks.take(0, write, false);
+    const sent = lines();
+    await waitFor('all answers', () => sent().length === 2 * MAX_UNREAD + 1);
+  });
 
   it('forgets a wait for a lock when its call ends, however many there were', async () => {
     const locks = createLocks();
@@ -85,10 +127,14 @@ describe('createAsks()', () => {
     const sent = lines();
     const asks = createAsks({ stdin, onTooMany: () => assert.fail('none of them waits any more') });
     for (let id = 1; id <= MAX_ASKS + 1; id++) {
-      asks.take(id, async (signal) => {
-        await locks.acquire('x', {}, signal);
-        return { body: '{}' };
-      });
+      asks.take(
+        id,
+        async (signal) => {
+          await locks.acquire('x', {}, signal);
+          return { body: '{}' };
+        },
+        true,
+      );
       asks.endAll(new BrokerError('invalid_request', 'The call has ended'));
       if (id % 1000 === 0) await waitFor('the answers', () => sent().length === id);
     }

@@ -6,8 +6,13 @@ import { textOf } from '../../modules/services/call-services.ts';
 
 /** What the calls of a host ask the broker, and the answers to it. */
 export interface Asks {
-  /** Answers a question with `answer`, once the host has read what was sent before. `id` is the host's own. */
-  take(id: number, answer: Answerer): void;
+  /**
+   * Answers a question with `answer`, once the host has read what was sent before.
+   * @param id the host's own.
+   * @param mayWait whether its answer may depend on a later question, such as a deletion or the release of a
+   * lock.
+   */
+  take(id: number, answer: Answerer, mayWait: boolean): void;
   /** The host no longer waits for the answer. */
   cancel(id: number): void;
   /** Ends what still waits, with this reason: the call is over. What has been done is answered all the same. */
@@ -35,15 +40,30 @@ export interface AsksOptions {
 
 /** The most questions of one host at a time. */
 export const MAX_ASKS = 10_000;
+/**
+ * The most of its questions that begin before it has read their answers. What an answer is made of may be long
+ * too, such as an entry that has been replaced since.
+ */
+export const MAX_UNREAD = 64;
 
 const cancelled = new Error('The extension no longer waits for it');
 
+/** A question that waits for its turn. */
+interface Asked {
+  readonly id: number;
+  readonly answer: Answerer;
+  readonly mayWait: boolean;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Answers may be long, and questions are short: a host that asks and does not read must not fill the broker's
- * memory. So an answer is made only once the one before it has been read.
+ * memory. So an answer is made only once the one before it has been read. Questions begin in their order.
  */
 export function createAsks({ stdin, onTooMany }: AsksOptions): Asks {
   const asked = new Map<number, AbortController>();
+  const waiting: Asked[] = [];
+  let unread = 0;
   const ready: (() => Promise<void>)[] = [];
   let isSending = false;
 
@@ -59,25 +79,38 @@ export function createAsks({ stdin, onTooMany }: AsksOptions): Asks {
     isSending = false;
   };
 
-  const answerTo = async (id: number, answer: Answerer, { signal }: AbortController): Promise<void> => {
+  const mayBegin = ({ mayWait }: Asked): boolean => mayWait || unread < MAX_UNREAD;
+
+  const beginAll = (): void => {
+    for (let [next] = waiting; next && mayBegin(next); [next] = waiting) {
+      waiting.shift();
+      void answerTo(next);
+    }
+  };
+
+  const answerTo = async ({ id, answer, mayWait, signal }: Asked): Promise<void> => {
+    if (!mayWait) unread++;
     const answering = answer(signal);
     await Promise.allSettled([answering]);
     ready.push(async () => {
       asked.delete(id);
-      // A host that has ended reads nothing. Without this, each of its answers would still be made.
-      if (signal.reason === cancelled || stdin.destroyed) return;
-      await send(id, await outcomeOf(answering));
+      // A host that has ended reads nothing: no answer is made for it, and no further question begins.
+      if (stdin.destroyed) return;
+      if (signal.reason !== cancelled) await send(id, await outcomeOf(answering));
+      if (!mayWait) unread--;
+      beginAll();
     });
     void sendAll();
   };
 
   return {
-    take(id, answer) {
+    take(id, answer, mayWait) {
       if (asked.size >= MAX_ASKS) return onTooMany();
       if (asked.has(id)) throw new Error(`it asks twice with the id ${id}`);
       const controller = new AbortController();
       asked.set(id, controller);
-      void answerTo(id, answer, controller);
+      waiting.push({ id, answer, mayWait, signal: controller.signal });
+      beginAll();
     },
     cancel: (id) => asked.get(id)?.abort(cancelled),
     endAll(reason) {

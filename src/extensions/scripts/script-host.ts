@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
+import { isObject } from '../../protocol/formats/data.ts';
 import {
   type CallFrame,
   type FromHost,
@@ -18,7 +19,7 @@ import { createLineReader } from '../executables/line-reader.ts';
 import type { Extension } from '../lookup.ts';
 import { treeMemory } from '../executables/memory.ts';
 import { createOutputLog } from '../output-log.ts';
-import { type Ask, createAsks, MAX_ASKS } from './asks.ts';
+import { type Answerer, type Ask, createAsks, MAX_ASKS } from './asks.ts';
 
 /** A warm process that has loaded a script and runs its methods, one call at a time (docs/extensions.md, "Hosts"). */
 export interface ScriptHost {
@@ -132,9 +133,9 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
         return;
       case 'ask': {
         const { call } = running?.id === frame.call ? running : {};
-        asks.take(frame.id, (signal) =>
-          call ? call.ask(frame.question, signal) : Promise.reject(outsideCall()),
-        );
+        const answer: Answerer = (signal) =>
+          call ? call.ask(frame.question, signal) : Promise.reject(outsideCall());
+        asks.take(frame.id, answer, mayWait(frame.question));
         return;
       }
       case 'cancel':
@@ -269,6 +270,13 @@ export function startScriptHost({ extension, command, limits, log }: ScriptHostO
       return over;
     },
   };
+}
+
+/** Whether the answer to a question may depend on a later one. Frames may hold anything. */
+function mayWait(question: unknown): boolean {
+  if (!isObject(question) || !('services' in question)) return true;
+  const { params } = question;
+  return isObject(params) && 'wait' in params;
 }
 
 /** Outside a call there is no caller to ask for, and no signal to end the wait. */
