@@ -20,7 +20,14 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   // The script of the status page. It runs in browsers, and `api` imports it as a text.
   page: [],
   client: ['protocol', 'runtime', 'config/user-root.ts'],
-  extensions: ['protocol', 'modules', 'runtime', 'client/registry/registry.ts', 'config/folder.ts'],
+  extensions: [
+    'protocol',
+    'modules',
+    'runtime',
+    'client/registry/registry.ts',
+    'config/folder.ts',
+    'config/schema.ts',
+  ],
   broker: ['protocol', 'config', 'runtime', 'store', 'modules', 'api', 'extensions'],
   'os-service': ['protocol', 'config'],
   cli: [

@@ -1,6 +1,8 @@
 import { chmod, cp, link, lstat, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { makeTreeFolder } from '../config/folder.ts';
+import { isModuleKey } from '../config/schema.ts';
+import { isBuiltIn } from '../modules/built-in.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { cannotRead } from '../protocol/system-errors.ts';
 import { describe, type ExtensionKind, extensionsIn } from './lookup.ts';
@@ -30,7 +32,8 @@ export interface StagedExtension extends Installed {
  * copy.
  * @param hindrance says why this program cannot run an extension, from its path and kind; undefined when it
  * can.
- * @throws BrokerError `usage` when it is not an extension, or cannot be run; `already_exists` unless `force`.
+ * @throws BrokerError `usage` when it is not an extension, cannot be run, or has a name of the broker's own;
+ * `already_exists` unless `force`.
  */
 export async function stageExtension(
   dir: string,
@@ -45,7 +48,10 @@ export async function stageExtension(
   const target = path.join(dir, path.basename(source));
   if (target === source) throw new BrokerError('usage', `${script} is already in the extension directory`);
   const modules = await modulesOf(source, info.isDirectory(), hindrance);
-  for (const module of modules) await checkAlone(dir, target, module);
+  for (const module of modules) {
+    checkName(source, module);
+    await checkAlone(dir, target, module);
+  }
   const present = await lstat(target).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
   });
@@ -121,6 +127,12 @@ async function modulesOf(
     'usage',
     `${what}: expected a .ts, .mts, .js, .mjs or .py file, or an executable one`,
   );
+}
+
+/** Refuses a name that never calls an extension: enabled, its key would guard a part of the broker. */
+function checkName(source: string, module: string): void {
+  if (isModuleKey(module) && !isBuiltIn(module)) return;
+  throw new BrokerError('usage', `${source}: '${module}' is a name of the broker's own; give it another one`);
 }
 
 /** Refuses a second file of one name: the broker could not choose between the two modules. */

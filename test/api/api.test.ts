@@ -150,8 +150,8 @@ describe('our JSON form', () => {
         {},
         /Module 'ossec' is not enabled; a top-level key 'ossec'/,
       ],
-      [404, 'module_not_found', '/api/x', {}, /not enabled/],
-      [404, 'module_not_found', '/_config/x', {}, /not enabled/],
+      [404, 'module_not_found', '/api/x', {}, /not enabled; it is a name of the broker's own/],
+      [404, 'module_not_found', '/_config/x', {}, /not enabled; it is a name of the broker's own/],
     ];
     for (const [status, code, path, params, message] of cases) {
       const answer = await post(path, params);

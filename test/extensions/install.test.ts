@@ -37,4 +37,26 @@ describe('stageExtension()', () => {
     assert.deepEqual(readdirSync(dir), ['old.mjs', 'pkg']);
     assert.equal(text('pkg/gone.mjs'), 'old');
   });
+
+  it("refuses the name of a built-in module and of a section: its key would be the broker's own", async () => {
+    const dir = extensionDir({ 'old.mjs': 'old' });
+    const source = tempDir();
+    mkdirSync(path.join(source, '_pkg'));
+    mkdirSync(path.join(source, 'services'));
+    const taken = ['ping.mjs', 'services.mjs', 'api.mjs', 'discover.py', 'worker.js', '_pkg/a.mjs'];
+    for (const file of [...taken, 'services/a.mjs']) writeFileSync(path.join(source, file), '');
+    for (const file of taken) {
+      const [script = ''] = file.split('/');
+      const module = script === '_pkg' ? '_pkg.a' : path.parse(script).name;
+      await assert.rejects(stageExtension(dir, path.join(source, script), true, nothing), {
+        code: 'usage',
+        message: `${path.join(source, script)}: '${module}' is a name of the broker's own; give it another one`,
+      });
+    }
+    assert.deepEqual(readdirSync(dir), ['old.mjs']);
+    // A folder of that name is no such module: its key is `services.a`.
+    const { modules, clean } = await stageExtension(dir, path.join(source, 'services'), false, nothing);
+    assert.deepEqual(modules, ['services.a']);
+    await clean();
+  });
 });

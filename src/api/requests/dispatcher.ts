@@ -68,10 +68,10 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     call: Call,
   ): Module | undefined => {
     if (!enabled.has(name)) {
-      throw new BrokerError(
-        'module_not_found',
-        `Module '${name}' is not enabled; a top-level key '${name}' in the broker's configuration enables it`,
-      );
+      const remedy = isModuleKey(name)
+        ? `a top-level key '${name}' in the broker's configuration enables it`
+        : "it is a name of the broker's own, which no module can have";
+      throw new BrokerError('module_not_found', `Module '${name}' is not enabled; ${remedy}`);
     }
     const module = findModule(name);
     // This comes before the key: a page must not use up the attempts of its reader. A read without a key

@@ -175,6 +175,20 @@ describe('install-extension', () => {
     assert.equal(readFileSync(path.join(lib, 'pkg', 'say.mjs'), 'utf8'), answer('old'));
   });
 
+  it("puts no key on a part of the broker for an extension of that part's name", async () => {
+    const { dir, at, lib } = home({ 'services.mjs': answer('one'), 'discover.mjs': answer('one') });
+    for (const script of ['services.mjs', 'discover.mjs']) {
+      const { code, stdout, stderr } = await install(dir, at(script), '--enable');
+      assert.deepEqual([code, stdout], [2, ''], script);
+      assert.match(
+        stderr,
+        /^Fatal error: \S+: '[a-z]+' is a name of the broker's own; give it another one\n$/,
+      );
+    }
+    assert.ok(!existsSync(lib));
+    assert.ok(!existsSync(path.join(dir, 'bpbroker', 'etc')), 'the configuration is as it was');
+  });
+
   it('prints no key for a module that has one', async () => {
     const { dir, at } = home({ 'say.mjs': answer('one'), 'pkg/a.mjs': '', 'pkg/b.mjs': '', 'pkg/c.mjs': '' });
     const file = path.join(dir, 'bpbroker.json');
