@@ -66,7 +66,8 @@ async function runBroker(args: Arguments): Promise<number | void> {
   try {
     const address = await broker.listen();
     const answers = `answers on ${address.url}`;
-    const announcement = announce({ ...place, address, format, isNew: broker.isNew });
+    const { listen_ip: listenIp } = broker.config.api;
+    const announcement = announce({ ...place, address, listenIp, format, isNew: broker.isNew });
     await sayAnnouncement(announcement);
     if (readyFile !== undefined) tellStarter(readyFile, announcement, log);
     if (process.pid === 1 && process.platform !== 'win32') log.warn(AS_FIRST_PROCESS);

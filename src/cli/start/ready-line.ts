@@ -1,10 +1,15 @@
 import type { BrokerAddress } from '../../broker/broker.ts';
+import { DEFAULT_PORT } from '../../protocol/addresses/address.ts';
+import { isLoopback } from '../../runtime/network/interfaces.ts';
+import { addressText } from '../doctor/subject.ts';
 import type { BrokerFile } from '../options/broker-file.ts';
 import type { LogFormat } from '../terminal/log.ts';
 import { isTerminal, writeError } from '../terminal/terminal.ts';
 
 export interface Ready extends BrokerFile {
   readonly address: BrokerAddress;
+  /** `api.listen_ip`. */
+  readonly listenIp: string;
   readonly format: LogFormat;
   /** Whether the broker has begun a new registry. */
   readonly isNew: boolean;
@@ -27,9 +32,9 @@ export interface Detached {
 }
 
 export function announce(ready: Ready): Announcement {
-  const { address, format } = ready;
+  const { address, listenIp, format } = ready;
   const line = format === 'json' ? asJson(ready) : asText(ready);
-  return { format, line, steps: nextSteps(address) };
+  return { format, line, steps: nextSteps(address, listenIp) };
 }
 
 /** Reports that the broker answers, and where, whatever the log's level is. */
@@ -79,18 +84,23 @@ function asJson({ address, file, isNew, home, isGiven }: Ready): string {
 }
 
 /** What a person may type next, in another terminal. */
-function nextSteps({ port, keyed }: BrokerAddress): string {
+function nextSteps({ port, keyed }: BrokerAddress, listenIp: string): string {
   // When npm runs them in a clone, the programs are found through npx.
   const program = process.env['npm_command'] === undefined ? 'bpbroker' : 'npx bpbroker';
-  const broker = port === 20_443 ? '127.0.0.1' : `127.0.0.1:${port}`;
-  const key = keyed ? ' --discover-key-file FILE' : '';
+  const host = ['', '::', '0.0.0.0'].includes(listenIp) ? '127.0.0.1' : listenIp;
+  const broker = addressText({ host, port });
+  const search = `${port === DEFAULT_PORT ? '' : ` --port ${port}`}${keyed ? ' --discover-key-file FILE' : ''}`;
+  const anywhere = [
+    'From any host of this network, with no address known:',
+    `  ${program} discover --name foo${search}`,
+    `  ${program} service get --name foo${search}`,
+  ];
   return [
     'From another terminal on this host:',
     `  ${program} --bpbroker ${broker} ping --data hello`,
     `  ${program} --bpbroker ${broker} service register --name foo --data bar`,
-    'From any host of this network, with no address known:',
-    `  ${program} discover --name foo${key}`,
-    `  ${program} service get --name foo${key}`,
+    // Loopback is of this host alone.
+    ...(isLoopback(listenIp) ? [] : anywhere),
     '',
   ].join('\n');
 }

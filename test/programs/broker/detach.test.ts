@@ -288,6 +288,15 @@ describe('start --detach', { skip: posix }, () => {
       /From another terminal on this host:/,
       'on a terminal it says what may be typed next',
     );
+    const steps = [...stdout.matchAll(/^ {2}(?:npx )?(bpbroker [^\r\n]*)/gm)].map(([, line = '']) => line);
+    assert.equal(steps.length, 4, stdout);
+    for (const line of steps) {
+      const { code, stderr } = await run(['sh', '-c', line], {
+        env: { ...env, PATH: `${programs}:${env['PATH']}` },
+        cwd: dir,
+      });
+      assert.equal(code, 0, `${line}: ${stderr}`);
+    }
     const ready = parseReady(stdout.replaceAll('\r', ''));
     assert.ok(ready, stdout);
     const client = await connectTo({ dir, ...ready });
