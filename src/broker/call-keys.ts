@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Access } from '../extensions/loaded-extension.ts';
-import { formatAddress } from '../protocol/addresses/address.ts';
+import { formatAddress, hostOnItself } from '../protocol/addresses/address.ts';
 import type { AccessKeys } from '../api/access/access-keys.ts';
 
 /**
@@ -36,7 +36,7 @@ export function createCallKeys(): CallKeys {
       const key = randomBytes(32).toString('hex');
       valid.add(key);
       const env = {
-        BPBROKER: formatAddress({ host: localHost(address.listenIp), port: address.port }),
+        BPBROKER: formatAddress({ host: hostOnItself(address.listenIp), port: address.port }),
         BPBROKER_ACCESS_KEY: key,
         BPBROKER_FINGERPRINT: `sha256:${address.fingerprint}`,
       };
@@ -61,8 +61,4 @@ export function createCallKeys(): CallKeys {
           : keys.nameOf(module, presented),
     }),
   };
-}
-
-function localHost(listenIp: string): string {
-  return listenIp === '' || listenIp === '::' || listenIp === '0.0.0.0' ? '127.0.0.1' : listenIp;
 }

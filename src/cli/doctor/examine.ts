@@ -14,7 +14,7 @@ import { examineAccess } from './broker/access.ts';
 import { questionsFor } from './network/discovery-queries.ts';
 import { examineFirewall } from './host/firewall.ts';
 import { examineHealth } from './broker/health.ts';
-import { examineHost, type Host } from './host/host.ts';
+import { examineHost, type Host, ownAddress } from './host/host.ts';
 import { examineIdentity, examineUrl, type Identified, openKnown } from './broker/identity.ts';
 import { examineAddress, type Network, searchNetwork } from './network/search.ts';
 import { candidatesOf } from './network/tcp.ts';
@@ -153,7 +153,7 @@ async function examineNetwork(
         known: knownPlaces(),
         targets,
         port: subject.port,
-        own: host.isRunning === true ? (host.port ?? subject.port) : undefined,
+        own: host.isRunning === true ? ownAddress(host, subject.port) : undefined,
         allowed: interfaces.length > 0 ? chosen : undefined,
       });
       return {

@@ -1,5 +1,5 @@
 import type { BrokerAddress } from '../../broker/broker.ts';
-import { DEFAULT_PORT } from '../../protocol/addresses/address.ts';
+import { DEFAULT_PORT, hostOnItself } from '../../protocol/addresses/address.ts';
 import { isLoopback } from '../../runtime/network/interfaces.ts';
 import { addressText } from '../doctor/subject.ts';
 import type { BrokerFile } from '../options/broker-file.ts';
@@ -87,8 +87,7 @@ function asJson({ address, file, isNew, home, isGiven }: Ready): string {
 function nextSteps({ port, keyed }: BrokerAddress, listenIp: string): string {
   // When npm runs them in a clone, the programs are found through npx.
   const program = process.env['npm_command'] === undefined ? 'bpbroker' : 'npx bpbroker';
-  const host = ['', '::', '0.0.0.0'].includes(listenIp) ? '127.0.0.1' : listenIp;
-  const broker = addressText({ host, port });
+  const broker = addressText({ host: hostOnItself(listenIp), port });
   const search = `${port === DEFAULT_PORT ? '' : ` --port ${port}`}${keyed ? ' --discover-key-file FILE' : ''}`;
   const anywhere = [
     'From any host of this network, with no address known:',

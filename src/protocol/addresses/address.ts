@@ -67,6 +67,14 @@ export function formatAddress({ host, port }: HostPort): string {
 }
 
 /**
+ * Where a broker is reached from its own host.
+ * @param listenIp its `api.listen_ip`: `''` and `'::'` are every address, `'0.0.0.0'` every IPv4 one.
+ */
+export function hostOnItself(listenIp: string): string {
+  return ['', '::', '0.0.0.0'].includes(listenIp) ? '127.0.0.1' : listenIp;
+}
+
+/**
  * An address in the form that entries record: an IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) becomes
  * the IPv4 address.
  */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
@@ -20,6 +21,7 @@ import { key, openProxied } from '../connection/url-support.ts';
 import { freePort, reference, skipOf } from '../support.ts';
 
 const canary = 'canary-71c0';
+const onLinux = process.platform === 'linux' ? false : 'only Linux has all of 127.0.0.0/8';
 
 describe('doctor, of keys and identities,', () => {
   it('row "doctor": says that a key is wrong, or missing, and presents it once', async () => {
@@ -144,6 +146,34 @@ describe('doctor, of a port that is not that of the broker,', () => {
     await broker.stop();
     const gone = await userOf().doctor(['-b', `127.0.0.1:${port}`, ...config], 'no_broker', 6);
     assert.equal(gone.json.advice?.command, `bpbroker start --listen-port ${port}`);
+  });
+
+  it('names the address and the port of the keyed broker of this host', { skip: onLinux }, async () => {
+    const discoveryKey = randomBytes(32).toString('hex');
+    const port = await freePort();
+    const broker = await startBroker(reference, {
+      config: { api: { listen_port: port, listen_ip: '127.0.0.2' }, discover: { _access_key: discoveryKey } },
+    });
+    const user = userOf();
+    const type = (command: readonly string[]) => run(command, { env: cleanEnv(user.home), cwd: user.home });
+    const config = ['--config', broker.configFile];
+    const missing = await diagnose(
+      type,
+      reference.bpbroker,
+      [...config, '--port', String(await freePort())],
+      {
+        cause: 'discovery_key_missing',
+        code: 5,
+      },
+    );
+    assert.equal(missing.json.advice?.command, `bpbroker ping --bpbroker 127.0.0.2:${port}`);
+    await user.types(advised(missing));
+    // The key alone would ask at the other port.
+    assert.match(missing.json.advice?.text ?? '', new RegExp(`BPBROKER_DISCOVER_KEY, and --port ${port}\\.`));
+    const keyFile = path.join(user.home, 'key');
+    writeFileSync(keyFile, discoveryKey);
+    await user.types([...reference.bpbroker, 'ping', '--discover-key-file', keyFile, '--port', String(port)]);
+    await broker.kill();
   });
 });
 

@@ -1,6 +1,7 @@
 import { access, constants, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { globalRoot, homeAt } from '../../../config/paths.ts';
+import { hostOnItself, type HostPort } from '../../../protocol/addresses/address.ts';
 import { messageOf } from '../../../protocol/errors.ts';
 import { shellWord } from '../../../protocol/formats/shell-word.ts';
 import { systemCode } from '../../../protocol/system-errors.ts';
@@ -16,10 +17,17 @@ export interface Host {
   readonly file?: string;
   /** The port that its configuration names. */
   readonly port?: number;
+  /** The address that its configuration has it listen on; `''`: all. */
+  readonly listenIp?: string;
   /** Whether its configuration has a discovery key. */
   readonly isKeyed?: boolean;
   /** Whether a broker runs on that file; `undefined` when that is unknown. */
   readonly isRunning?: boolean;
+}
+
+/** Where this host reaches its own broker, by its configuration. Port 0 there picks any. */
+export function ownAddress({ port = 0, listenIp = '' }: Host, asked: number): HostPort {
+  return { host: hostOnItself(listenIp), port: port === 0 ? asked : port };
 }
 
 /** With fewer free bytes, a broker can hardly write any more. */
@@ -73,14 +81,16 @@ async function findFile(args: Arguments): Promise<string | { why: string }> {
   return { why: `no broker's configuration here (${files.at(-1)})` };
 }
 
-async function examineConfig(file: string): Promise<{ check: Check; facts: Pick<Host, 'port' | 'isKeyed'> }> {
+async function examineConfig(
+  file: string,
+): Promise<{ check: Check; facts: Pick<Host, 'port' | 'listenIp' | 'isKeyed'> }> {
   const { loadConfiguration } = await import('../../../broker/opening/configuration.ts');
   try {
     const { effective, globalProblem } = await loadConfiguration(file, undefined);
     const { listen_port: port, listen_ip: ip } = effective.api;
     const key = effective['discover']?.['_access_key'];
     const isKeyed = [key ?? []].flat().some((one) => one !== '');
-    const facts = { port, isKeyed };
+    const facts = { port, listenIp: ip, isKeyed };
     const own = `${file}: port ${port}${ip === '' ? '' : ` on ${ip}`}, ${isKeyed ? 'a' : 'no'} discovery key`;
     const says = globalProblem === undefined ? own : `${own}; ${globalProblem}`;
     return {

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../../protocol/formats/data.ts';
-import { DEFAULT_PORT, formatAddress } from '../../../protocol/addresses/address.ts';
+import { DEFAULT_PORT, formatAddress, type HostPort } from '../../../protocol/addresses/address.ts';
 import type { Deadline } from '../../../client/connection/retry.ts';
 import { proveBroker } from '../../../client/trust/proof.ts';
 import { BrokerError } from '../../../protocol/errors.ts';
@@ -7,7 +7,7 @@ import { shellWord } from '../../../protocol/formats/shell-word.ts';
 import type { NetworkInterface } from '../../../runtime/network/interfaces.ts';
 import { askAddress, type Questions } from './discovery-queries.ts';
 import type { Firewall } from '../host/firewall.ts';
-import type { Host } from '../host/host.ts';
+import { type Host, ownAddress } from '../host/host.ts';
 import { type Candidate, connectTcp, isNear, whoIs } from './tcp.ts';
 import type { Problem } from '../report.ts';
 import { brokerOf, commandLine, addressText, type Subject } from '../subject.ts';
@@ -114,7 +114,8 @@ export function noAnswerProblem(silence: NoAnswer, subject: Subject, firewall: F
   const lost = { protocol: 'udp', port } as const;
   const drop =
     firewall.drops('output', { ...lost, end: 'dport' }) ?? firewall.drops('input', { ...lost, end: 'sport' });
-  if (host.isRunning && host.isKeyed && subject.key === undefined) return keyMissing(subject);
+  if (host.isRunning && host.isKeyed && subject.key === undefined)
+    return keyMissing(ownAddress(host, port), subject);
   if (drop)
     return {
       cause: 'udp_blocked',
@@ -196,14 +197,16 @@ function wrongPort(found: Tried, subject: Subject): Problem {
   };
 }
 
-function keyMissing(subject: Subject): Problem {
+function keyMissing(own: HostPort, subject: Subject): Problem {
+  // The key alone would not find it: the queries went to another port.
+  const also = own.port === subject.port ? '' : `, and --port ${own.port}`;
   return {
     cause: 'discovery_key_missing',
     message:
       "This host's broker has a discovery key, and answers only clients that have it too; none was given here.",
-    advice: `Give the key: --discover-key-file FILE, or the variable BPBROKER_DISCOVER_KEY. By its address it is reached without a key:`,
+    advice: `Give the key: --discover-key-file FILE, or the variable BPBROKER_DISCOVER_KEY${also}. By its address it is reached without a key:`,
     where: 'here',
-    command: commandLine(subject, 'ping', { broker: { host: '127.0.0.1', port: subject.port } }),
+    command: commandLine(subject, 'ping', { broker: own }),
   };
 }
 

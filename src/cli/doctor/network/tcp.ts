@@ -86,13 +86,13 @@ export async function candidatesOf(options: {
   readonly known: Iterable<string>;
   readonly targets: readonly string[];
   readonly port: number;
-  readonly own: number | undefined;
+  readonly own: HostPort | undefined;
   readonly allowed: readonly NetworkInterface[] | undefined;
 }): Promise<Candidate[]> {
   const { port, allowed } = options;
   const all: Candidate[] = [
     ...options.targets.flatMap((text) => withSource(readAddress(text, port), 'target')),
-    ...(options.own === undefined ? [] : withSource({ host: '127.0.0.1', port: options.own }, 'host')),
+    ...withSource(options.own, 'host'),
     ...[...options.known].flatMap((text) => withSource(readAddress(text, DEFAULT_PORT), 'known')),
     ...(await neighbours()).flatMap((host) => withSource({ host, port }, 'neighbour')),
   ];
