@@ -90,7 +90,8 @@ export async function installService(system: System, options: InstallOptions): P
   return { manager, changed: await applySteps(steps, dryRun, tell) };
 }
 
-export type UninstallOptions = Pick<InstallOptions, 'dryRun' | 'tell'>;
+/** `config`: the file that the service must have. */
+export type UninstallOptions = Pick<InstallOptions, 'config' | 'configLabel' | 'dryRun' | 'tell'>;
 
 export interface Removal extends Outcome {
   /** Of the service that was removed. */
@@ -102,17 +103,23 @@ export interface Removal extends Outcome {
 /**
  * Stops the service and removes it. Its data stays.
  * @returns `undefined` when no service is installed.
- * @throws BrokerError `forbidden`; `already_exists` on Windows when the service is not of this tree; `internal`
+ * @throws BrokerError `usage` when the service has another file than `config`; `forbidden`; `already_exists` on Windows when the service is not of this tree; `internal`
  * when a step fails.
  */
 export async function uninstallService(
   system: System,
-  { dryRun, tell }: UninstallOptions,
+  { config, configLabel = '--config', dryRun, tell }: UninstallOptions,
 ): Promise<Removal | undefined> {
   if (!dryRun) await requireElevation(system, 'uninstall-service');
   const manager = await findManager(system, globalRoot(system.env, system.platform));
   const record = await manager.installed();
   if (!record) return undefined;
+  const file = record.config ?? homeAt(record.root).configFile;
+  if (config !== undefined && (await withoutRootLink(system, config)) !== file)
+    throw new BrokerError(
+      'usage',
+      `The service bpbroker has the file ${file}, and ${configLabel} names ${config}; name that of the service, or leave it out`,
+    );
   const changed = await applySteps(await manager.uninstall(record), dryRun, tell);
   const home = homeAt(record.root);
   const [own, backups] = dataFolders(home, record.config);

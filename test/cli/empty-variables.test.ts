@@ -24,4 +24,13 @@ describe('parseCommandLine()', () => {
       assert.ok(parse(['keygen'], env));
     }
   });
+
+  it('takes --config before every word that bpbroker of 0.22 has', () => {
+    for (const word of ['start', 'install-service', 'uninstall-service', 'install-extension', 'configure']) {
+      const more = word === 'install-extension' ? ['--script', 'x.py'] : [];
+      assert.equal(parse(['--config', 'f.json', word, ...more], {}).args.text('config'), 'f.json');
+    }
+    // What a script exports for its broker does not say which service is removed.
+    assert.equal(parse(['uninstall-service'], { BPBROKER_CONFIG: 'f.json' }).args.text('config'), undefined);
+  });
 });

@@ -163,6 +163,23 @@ describe('launchd', () => {
     assert.equal(await uninstallService(system, { dryRun: false, tell: () => undefined }), undefined);
   });
 
+  it('uninstall takes the file of its service, and refuses another', async () => {
+    const others = { dryRun: false, tell: () => undefined };
+    for (const [config, file = '/opt/bp/etc/bpbroker.json'] of [['/opt/own/b.json', '/opt/own/b.json'], []]) {
+      const system = macos({ BPBROKER_HOME: '/opt/bp' });
+      system.files.set('/Users/ann/bpbroker', 'version 1');
+      await installService(system, { ...options, ...(config !== undefined && { config }) });
+      for (const dryRun of [true, false])
+        await assert.rejects(uninstallService(system, { ...others, dryRun, config: '/opt/x.json' }), {
+          code: 'usage',
+          message: `The service bpbroker has the file ${file}, and --config names /opt/x.json; name that of the service, or leave it out`,
+        });
+      assert.ok(system.files.has(plist));
+      assert.equal((await uninstallService(system, { ...others, config: file }))?.changed, true);
+      assert.equal(await uninstallService(system, { ...others, config: '/opt/x.json' }), undefined);
+    }
+  });
+
   it('files are where links of root at the root of the system lead, such as /etc', async () => {
     const system = macos({ BPBROKER_HOME: '/var/bp' });
     for (const name of ['/etc', '/var']) system.links.set(name, `private${name}`);

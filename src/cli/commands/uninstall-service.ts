@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { uninstallService } from '../../os-service/install.ts';
 import { thisSystem } from '../../os-service/system.ts';
 import type { Run } from '../command.ts';
@@ -6,7 +7,12 @@ import { writeError, writeOut } from '../terminal/terminal.ts';
 
 export const run: Run = async (args) => {
   const dryRun = args.flag('dry-run');
-  const removal = await uninstallService(thisSystem(), { dryRun, tell: tellSteps(dryRun) });
+  const config = args.text('config');
+  const removal = await uninstallService(thisSystem(), {
+    ...(config !== undefined && { config: path.resolve(config), configLabel: args.label('config') }),
+    dryRun,
+    tell: tellSteps(dryRun),
+  });
   if (!removal) {
     writeOut('No service bpbroker is installed; nothing to do\n');
     return;
