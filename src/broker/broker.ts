@@ -43,6 +43,8 @@ export interface BrokerOptions {
   readonly file: string;
   /** Options over those of the file, for this run only, in the file's shape. */
   readonly config?: JsonObject;
+  /** Whether the machine's global file has no part in its options; default: it applies beneath them. */
+  readonly isEmbedded?: boolean;
   /** The log; default: none. */
   readonly log?: Logger;
   /** Modules of the embedding program, by name; like any module, each needs its key in the configuration. */
@@ -111,6 +113,7 @@ const EXTENSION_GRACE_MS = 3000;
 export async function openBroker({
   file,
   config: options,
+  isEmbedded = false,
   log: givenLog = silentLogger,
   modules = {},
   extensionDir = path.join(path.dirname(file), 'lib'),
@@ -124,7 +127,8 @@ export async function openBroker({
 }: BrokerOptions): Promise<Broker> {
   const log = harmless(givenLog);
   const measured = createBrokerMeasures();
-  const opened = await openRegistry(file, options, log, onOptions, measured.durable.observe);
+  const { observe } = measured.durable;
+  const opened = await openRegistry({ file, options, isEmbedded, log }, onOptions, observe);
   return compose({
     ...opened,
     file,

@@ -11,7 +11,7 @@ import { type Broker, openBroker } from './broker.ts';
 export interface CreateBrokerOptions {
   /**
    * The folder for its file `bpbroker.json`, with registry and certificate; created if needed. Extensions are
-   * in `lib`, backups in `backups`.
+   * in `lib`, backups in `backups`. The file of the machine's own broker has no part in it.
    */
   readonly dir: string;
   /**
@@ -62,6 +62,7 @@ export async function createBroker(options: CreateBrokerOptions): Promise<Broker
   checkOwnModules('createBroker', modules);
   return await openBroker({
     file: path.resolve(dir, 'bpbroker.json'),
+    isEmbedded: true,
     modules,
     ...(config && { config: programConfig(config, 'createBroker: config') }),
     ...(log && { log }),

@@ -7,6 +7,7 @@ import {
   type LiveConfiguration,
   openLiveConfiguration,
 } from '../../src/broker/opening/live-configuration.ts';
+import { createBroker } from '../../src/broker/create-broker.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
 import { NOBODY, nobodysDir, otherUserProblem } from '../support/programs/other-user.ts';
@@ -22,6 +23,18 @@ async function edited(): Promise<LiveConfiguration> {
   const configuration = await openLiveConfiguration({ file, options: undefined, log: silentLogger });
   edit(file, 'an edit that is longer');
   return configuration;
+}
+
+/** Does something while this tree is that of the machine. */
+async function withMachineTree(root: string, action: () => Promise<void>): Promise<void> {
+  const former = process.env['BPBROKER_HOME'];
+  process.env['BPBROKER_HOME'] = root;
+  try {
+    await action();
+  } finally {
+    if (former === undefined) delete process.env['BPBROKER_HOME'];
+    else process.env['BPBROKER_HOME'] = former;
+  }
 }
 
 const textOf = (options: unknown): unknown => (options as { mine: { text: string } }).mine.text;
@@ -120,9 +133,7 @@ describe('a global file that this user may no longer read', { skip: otherUserPro
     assert.ok(file && globalFile);
     mkdirSync(path.dirname(globalFile), { recursive: true });
     writeFileSync(globalFile, '{"services": {"_access_key": "k"}}');
-    const formerHome = process.env['BPBROKER_HOME'];
-    process.env['BPBROKER_HOME'] = path.join(dir, 'machine');
-    try {
+    await withMachineTree(path.join(dir, 'machine'), async () => {
       process.seteuid?.(NOBODY);
       const configuration = await openLiveConfiguration({ file, options: undefined, log: silentLogger });
       process.seteuid?.(0);
@@ -133,10 +144,31 @@ describe('a global file that this user may no longer read', { skip: otherUserPro
         /Cannot go on with other options than at the start: .*machine\/etc\/bpbroker\.json do not apply: permission/,
       );
       assert.equal(configuration.effective['services']?.['_access_key'], 'k');
-    } finally {
-      process.seteuid?.(0);
-      if (formerHome === undefined) delete process.env['BPBROKER_HOME'];
-      else process.env['BPBROKER_HOME'] = formerHome;
-    }
+    }).finally(() => process.seteuid?.(0));
+  });
+});
+
+describe('the global file', () => {
+  it('has no part in a broker that a program embeds, which keeps none of its keys', async () => {
+    const dir = tempDir();
+    const machine = path.join(dir, 'machine');
+    mkdirSync(path.join(machine, 'etc'), { recursive: true });
+    const options = { services: { _access_key: 'k' }, discover: { _access_key: 'd'.repeat(64) }, mine: {} };
+    writeFileSync(path.join(machine, 'etc', 'bpbroker.json'), JSON.stringify(options));
+    await withMachineTree(machine, async () => {
+      const broker = await createBroker({ dir: path.join(dir, 'own'), config: { other: {} } });
+      await broker.reload();
+      const { services, discover, mine, other } = broker.config;
+      assert.deepEqual(
+        { services, discover, mine, other },
+        { services: {}, discover: {}, mine: undefined, other: {} },
+      );
+      await broker.close();
+    });
+    const kept = JSON.parse(readFileSync(path.join(dir, 'own', 'bpbroker.json'), 'utf8')) as Record<
+      string,
+      unknown
+    >;
+    assert.deepEqual([kept['services'], kept['discover'], kept['mine']], [{}, {}, undefined]);
   });
 });

@@ -23,16 +23,18 @@ export interface LoadedConfiguration extends Configuration {
  * Reads the layers (contract, section 4): defaults, the machine's global file, the broker's own file, the
  * environment, and `options`. A global file that this user may not read is left out, and named in
  * `globalProblem`.
+ * @param isEmbedded whether the machine's global file is left out.
  * @throws BrokerError `invalid_config` with file, line and column, or the wrong option.
  */
 export async function loadConfiguration(
   file: string,
   options: JsonObject | undefined,
   env: Environment = process.env,
+  isEmbedded = false,
 ): Promise<LoadedConfiguration> {
   const document = await readStored(file);
   const globalFile = homeAt(globalRoot(env)).configFile;
-  const { document: global, problem } = await readGlobal(globalFile, file);
+  const { document: global, problem } = isEmbedded ? {} : await readGlobal(globalFile, file);
   const layers = {
     global: global && optionsOf(global.options),
     file: document && optionsOf(document.options),

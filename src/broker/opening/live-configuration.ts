@@ -38,6 +38,8 @@ export interface LiveConfigurationOptions {
   readonly file: string;
   /** Options over those of the file, for this run only. */
   readonly options: JsonObject | undefined;
+  /** Whether the machine's global file has no part in it; default: it has. */
+  readonly isEmbedded?: boolean;
   readonly log: Logger;
 }
 
@@ -45,11 +47,13 @@ export interface LiveConfigurationOptions {
 export async function openLiveConfiguration({
   file,
   options,
+  isEmbedded = false,
   log,
 }: LiveConfigurationOptions): Promise<LiveConfiguration> {
+  const load = (): Promise<LoadedConfiguration> => loadConfiguration(file, options, process.env, isEmbedded);
   // This comes before the file is read: any later change is an edit.
   let known = stampOf(file);
-  const loaded = await loadConfiguration(file, options);
+  const loaded = await load();
   let { written, effective, globalProblem } = loaded;
 
   let hasExisted = loaded.document !== undefined;
@@ -59,7 +63,7 @@ export async function openLiveConfiguration({
 
   async function look(): Promise<LoadedConfiguration> {
     const stamp = stampOf(file);
-    const now = await loadConfiguration(file, options);
+    const now = await load();
     // Its keys would go unnoticed with it.
     if (now.globalProblem !== undefined && globalProblem === undefined) {
       throw new BrokerError(

@@ -1,5 +1,4 @@
 import type { Config } from '../../config/schema.ts';
-import type { JsonObject } from '../../protocol/formats/data.ts';
 import type { LogFields, Logger } from '../../protocol/logger.ts';
 import { openFileStore } from '../../store/file/file-store.ts';
 import { acquireLock } from '../../store/file/lock.ts';
@@ -8,7 +7,11 @@ import { createTrailLock, type TrailLock } from '../audit/trail-lock.ts';
 import { closeToOthers } from './file-permissions.ts';
 import { optionWarnings } from './option-warnings.ts';
 import { prepareFolder } from './prepare-folder.ts';
-import { openLiveConfiguration, type LiveConfiguration } from './live-configuration.ts';
+import {
+  openLiveConfiguration,
+  type LiveConfiguration,
+  type LiveConfigurationOptions,
+} from './live-configuration.ts';
 
 /** A registry that only this process uses, and the options to serve it with. */
 export interface OpenedRegistry {
@@ -25,18 +28,17 @@ export interface OpenedRegistry {
 /**
  * The one way to open a broker's file: its place, its lock, its options, its permissions, its registry. Each
  * step needs those before it, and a failure undoes them.
- * @param options over those of the file, for this run only.
+ * @param place the file, and which options count besides its own.
  * @param onOptions gets the options, before the registry is opened with them.
  * @param onDurable gets the duration of each commit, in seconds.
  * @throws BrokerError of any step.
  */
 export async function openRegistry(
-  file: string,
-  options: JsonObject | undefined,
-  log: Logger,
+  place: LiveConfigurationOptions,
   onOptions: (options: Config) => void,
   onDurable: (seconds: number) => void,
 ): Promise<OpenedRegistry> {
+  const { file, log } = place;
   await prepareFolder(file);
   const lock = await acquireLock(file);
   const trailLock = createTrailLock(file, log);
@@ -45,7 +47,7 @@ export async function openRegistry(
     await lock.release();
   };
   try {
-    const configuration = await openLiveConfiguration({ file, options, log });
+    const configuration = await openLiveConfiguration(place);
     const { document, edits } = configuration;
     onOptions(configuration.effective);
     await trailLock.take(configuration.effective._audit);
