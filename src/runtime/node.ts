@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { isatty } from 'node:tty';
+import { AEAD_CIPHERS } from './http/server-limits.ts';
 import { serveNode } from './node/server.ts';
 import { peerMethods } from './tls/peer.ts';
 import type { Runtime } from './runtime.ts';
@@ -12,7 +13,7 @@ export const runtime: Runtime = {
   name: 'node',
   version: process.versions.node,
   runsTypeScript: Boolean(process.features.typescript),
-  serve: (options) => serveNode(options),
+  serve: (options) => serveNode(options, { ciphers: AEAD_CIPHERS }),
   sharedHeaders: (headers) => ({ ...headers }),
   fs: () => fs,
   readText: (file) => fs.readFileSync(file, 'utf8'),

@@ -11,6 +11,7 @@ import { launchers, run, type RunningBroker, startBroker } from '../support/prog
 import { cleanEnv } from '../support/programs/clean-env.ts';
 import { connectRaw, type RawAnswer, sendRaw } from '../support/network/raw.ts';
 import { tempDir } from '../support/temp.ts';
+import { lacking } from '../support/programs/tools.ts';
 import { skipOf } from '../programs/support.ts';
 
 /** Rows of the security page about what comes before a call, shown on the real programs. */
@@ -20,7 +21,12 @@ const headers = (count: number, size = 1): string =>
 const get = (more: string, host = 'Host: x\r\n'): string => `GET /healthz HTTP/1.1\r\n${host}${more}\r\n`;
 const old = { ciphers: 'DEFAULT:@SECLEVEL=0', minVersion: 'TLSv1' } as const;
 
+/** Where a broker takes AEAD ciphers alone. */
+const aead: ReadonlySet<string> = new Set(['node20', 'node24', 'deno']);
+const noOpenssl = lacking('openssl');
+
 for (const launcher of launchers) {
+  const opensAead = { skip: aead.has(launcher.name) ? noOpenssl : 'its ciphers are those of BoringSSL' };
   describe(`the door of a broker on ${launcher.name}`, { skip: skipOf(launcher) }, () => {
     let broker: RunningBroker;
     const send = (text: string, responses = 1): Promise<RawAnswer> =>
@@ -39,6 +45,34 @@ for (const launcher of launchers) {
         socket.destroy();
       }
     });
+
+    it(
+      'row "TLS 1.2 is the floor": takes AEAD ciphers alone, with a certificate of RSA too',
+      opensAead,
+      async () => {
+        const dir = tempDir();
+        const [ssl_cert = '', ssl_key = ''] = ['rsa.crt', 'rsa.key'].map((file) => path.join(dir, file));
+        const make = `req -x509 -newkey rsa:2048 -nodes -days 9 -subj /CN=x -out ${ssl_cert} -keyout ${ssl_key}`;
+        await run(['openssl', ...make.split(' ')]);
+        const withRsa = await startBroker(launcher, { config: { api: { ssl_cert, ssl_key } } });
+        for (const [{ port }, key] of [
+          [broker, 'ECDSA'],
+          [withRsa, 'RSA'],
+        ] as const) {
+          for (const rest of ['AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'CHACHA20-POLY1305']) {
+            const ciphers = `ECDHE-${key}-${rest}`;
+            const socket = await connectRaw(port, { ciphers, maxVersion: 'TLSv1.2' });
+            assert.equal(socket.getCipher().name, ciphers);
+            socket.destroy();
+          }
+          for (const rest of ['AES128-SHA', 'AES256-SHA', 'AES128-SHA256', 'AES256-SHA384']) {
+            const ciphers = `ECDHE-${key}-${rest}:@SECLEVEL=0`;
+            await assert.rejects(connectRaw(port, { ciphers, maxVersion: 'TLSv1.2' }), /handshake/i, ciphers);
+          }
+        }
+        await withRsa.kill();
+      },
+    );
 
     it('row "headers": over 16 KiB, and over 198 of them, is 431', async () => {
       assert.equal((await send(get(headers(1, 20_000)))).status, 431);

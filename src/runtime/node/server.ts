@@ -11,7 +11,9 @@ import type { HttpServer, ServeOptions } from '../runtime.ts';
 import { BACKLOG, createRefusals } from '../http/server-limits.ts';
 
 /** The difference between runtimes. */
-interface AcceptOptions {
+interface Differences {
+  /** The cipher suites that it takes, as OpenSSL names them; default: those of the runtime. */
+  readonly ciphers?: string;
   /**
    * Whether it stops accepting for good, without an error, once no descriptor was left for a connection.
    * Default: false.
@@ -28,7 +30,7 @@ const REVIVE_MS = 250;
  */
 export async function serveNode(
   options: ServeOptions,
-  { acceptDies = false }: AcceptOptions = {},
+  { acceptDies = false, ciphers }: Differences = {},
 ): Promise<HttpServer> {
   const listener = getRequestListener((request, env) =>
     options.fetch(request, new NodeConnection(env.incoming as IncomingMessage)),
@@ -39,6 +41,7 @@ export async function serveNode(
       cert: options.cert,
       key: options.key,
       minVersion: 'TLSv1.2',
+      ...(ciphers !== undefined && { ciphers }),
       noDelay: true,
       handshakeTimeout: options.headersTimeoutMs,
       maxHeaderSize: 16 * 1024,
