@@ -52,6 +52,8 @@ export async function referencePage(): Promise<string> {
       'The system sets these, or another program does:',
       '',
       variables(systemVariables),
+      '',
+      "`bpclient doctor` reads `BPBROKER_HOME`, `BPBROKER_LISTEN_…`, `BPBROKER_SSL_…` and the folders of Windows too, for the check of this host's own broker.",
     ]),
     section('Variables that other commands are given', given()),
     ...Object.entries(common).map(([group, title]) => commonOptions(group as OptionGroup, title)),
