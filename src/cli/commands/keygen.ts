@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { hashAccessKey } from '../../config/access-key.ts';
 import { readSecret } from '../../protocol/formats/secret.ts';
 import type { Run } from '../command.ts';
+import { readStandardInput } from '../options/data.ts';
 import { readKeyFile } from '../options/keys.ts';
 import { writeError, writeOut } from '../terminal/terminal.ts';
 
@@ -22,7 +22,8 @@ export const run: Run = async (args) => {
 
 /** The key as `--access-key-file` reads it from the same file. */
 function readKey(file: string): string {
-  const key = file === '-' ? readSecret(readFileSync(0), 'Standard input') : readKeyFile(file, '--key-file');
+  const key =
+    file === '-' ? readSecret(readStandardInput(), 'Standard input') : readKeyFile(file, '--key-file');
   if (key.length < LONG_ENOUGH) {
     writeError('This key is short: a reader of its hash may find it by trying. keygen makes a long one\n');
   }

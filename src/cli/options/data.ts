@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readSync } from 'node:fs';
 import { parseObject } from '../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { cannotRead } from '../../protocol/system-errors.ts';
+import { readAll } from '../../runtime/stdio/read-all.ts';
 import type { Arguments } from '../command.ts';
 
 /** The advice when there is no data. */
@@ -54,7 +55,7 @@ export async function checkIsObject(data: string | undefined, args: Arguments): 
 export function readText(file: string, option: string): string {
   let bytes: Uint8Array;
   try {
-    bytes = readFileSync(file === '-' ? 0 : file);
+    bytes = file === '-' ? readStandardInput() : readFileSync(file);
   } catch (error) {
     throw cannotRead(option, file, error);
   }
@@ -63,4 +64,12 @@ export function readText(file: string, option: string): string {
   } catch (error) {
     throw new BrokerError('usage', `Cannot read ${option} ${file}: it is not valid UTF-8`, { cause: error });
   }
+}
+
+/**
+ * All of standard input. `readFileSync` would fail where another program has made it non-blocking.
+ * @throws the system's error.
+ */
+export function readStandardInput(): Uint8Array {
+  return readAll((into) => readSync(0, into, 0, into.byteLength, null));
 }

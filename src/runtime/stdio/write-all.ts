@@ -1,3 +1,5 @@
+import { pauseSync } from './pause.ts';
+
 /**
  * Writes all bytes to standard output (1) before it returns.
  * @param write writes some of them, and returns how many (`Runtime.write`).
@@ -11,7 +13,7 @@ export function writeAll(write: (fd: 1, bytes: Uint8Array) => number, fd: 1, byt
     } catch (error) {
       // A pipe that another program has made non-blocking is full; its reader will make room.
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      pauseSync();
     }
   }
 }

@@ -4,6 +4,8 @@ import path from 'node:path';
 import { describe, it } from 'node:test';
 import { launchers, run, type RunResult, startBroker } from '../../support/programs/programs.ts';
 import { cleanEnv } from '../../support/programs/clean-env.ts';
+import { hashAccessKey } from '../../../src/config/access-key.ts';
+import { lacking } from '../../support/programs/tools.ts';
 import { sendRaw } from '../../support/network/raw.ts';
 import { tempDir } from '../../support/temp.ts';
 import { bpbroker, reference, skipOf } from '../support.ts';
@@ -30,6 +32,36 @@ describe('keygen', () => {
     const long = await bpbroker(dir, ['keygen', '--hash', '--key-file', '-'], 'x'.repeat(32));
     assert.equal(long.stderr, '');
   });
+
+  for (const launcher of launchers) {
+    const skip = skipOf(launcher) || lacking('python3');
+    it(
+      `waits for a standard input that another program has made non-blocking, on ${launcher.name}`,
+      { skip },
+      async () => {
+        const home = tempDir();
+        const slow = [
+          'import os, subprocess, sys, time',
+          'end, start = os.pipe()',
+          'os.set_blocking(end, False)',
+          'child = subprocess.Popen(sys.argv[1:], stdin=end)',
+          'os.close(end)',
+          "for part in (b'x' * 32, b'y' * 32):",
+          '  time.sleep(0.7)',
+          '  os.write(start, part)',
+          'os.close(start)',
+          'sys.exit(child.wait())',
+        ];
+        const command = [...launcher.bpbroker, 'keygen', '--key-file', '-'];
+        const { code, stdout, stderr } = await run(['python3', '-c', slow.join('\n'), ...command], {
+          env: cleanEnv(home),
+          cwd: home,
+        });
+        assert.equal(code, 0, stderr);
+        assert.equal(stdout, `${hashAccessKey('x'.repeat(32) + 'y'.repeat(32))}\n`);
+      },
+    );
+  }
 
   it('refuses an empty key and a file that is not there', async () => {
     const dir = tempDir();
