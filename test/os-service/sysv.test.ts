@@ -94,6 +94,15 @@ describe('the service on a Debian that runs SysV init', { skip: problem ?? false
     assert.equal(await client(debian, 'service', 'get', '--name', 'foo'), 'bar');
   });
 
+  it('another user than root learns that only root can tell, and stops nothing', async () => {
+    const nobody = ['setpriv', '--reuid=65534', '--clear-groups', 'service', 'bpbroker'];
+    for (const word of ['status', 'stop', 'restart', 'reload', 'start']) {
+      const { code, stdout, stderr } = await debian.run([...nobody, word]);
+      assert.deepEqual([code, stdout, /only root can tell/.test(stderr)], [4, '', true], word);
+    }
+    assert.deepEqual(await status(), [0, 'bpbroker is running']);
+  });
+
   it('reload has it take over its options anew, in the same process', async () => {
     const earlier = await pid();
     await debian.ok(['service', 'bpbroker', 'reload']);

@@ -41,6 +41,13 @@ running() {
     [ "$(readlink "/proc/$PID/exe" | sed 's/ (deleted)$//')" = "$(readlink -f "$DAEMON")" ]
 }
 
+# Nobody else may read the pid file, or see which program a process runs.
+needs_root() {
+  [ "$(id -u)" -eq 0 ] && return
+  echo "${SERVICE}: only root can tell whether it runs, and start or stop it" >&2
+  exit 4
+}
+
 # The log so far, in bytes: later lines belong to this start.
 log_size() {
   wc -c < "$LOG" | tr -d ' '
@@ -70,7 +77,7 @@ do_start() {
       ${SCRIPT_FILE} run ${words([...before, ...startArguments(spec)])} < /dev/null >> "$LOG" 2>&1 &
   )
   WAITED=0
-  while [ "$WAITED" -lt 600 ]; do
+  while [ "$WAITED" -lt 3000 ]; do
     if tail -c "+$((FROM + 1))" "$LOG" | grep -q -e '^ready: ' -e '"message":"ready"'; then
       echo "${SERVICE} is running (pid $(cat "$PIDFILE"))"
       return 0
@@ -81,6 +88,8 @@ do_start() {
   done
   echo "${SERVICE} did not start; $LOG ends with:" >&2
   tail -c "+$((FROM + 1))" "$LOG" | tail -n 3 >&2
+  # It would be ready later, after this failure.
+  if running; then do_stop >&2; fi
   return 1
 }
 
@@ -106,6 +115,10 @@ do_stop() {
 }
 
 case "$1" in
+  start | stop | restart | reload | force-reload | try-restart | condrestart) needs_root ;;
+esac
+
+case "$1" in
   start) do_start ;;
   stop) do_stop ;;
   restart) do_stop && do_start ;;
@@ -119,6 +132,7 @@ case "$1" in
     ;;
   try-restart | condrestart) if running; then do_stop && do_start; fi ;;
   status)
+    if [ -e "$PIDFILE" ]; then needs_root; fi
     if running; then
       echo "${SERVICE} is running (pid $PID)"
     elif [ -s "$PIDFILE" ]; then
