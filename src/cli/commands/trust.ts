@@ -43,10 +43,10 @@ export const run: Run = async (args) => {
     : { fingerprint: wanted };
   // The names that found the broker at this address are kept with its new identity too.
   const followers = place === undefined ? [] : namesOf(known, known.list().get(place)?.fingerprint);
-  for (const key of new Set([...keys, ...followers])) {
-    known.set(key, key === place ? pin : { fingerprint: wanted });
-    await print(key, pin);
-  }
+  const all = new Set([...keys, ...followers]);
+  for (const key of all) known.set(key, key === place ? pin : { fingerprint: wanted });
+  // Only now: a reader that closes early ends the command.
+  for (const key of all) await print(key, pin);
 };
 
 async function list(known: KnownBrokers, only: readonly string[]): Promise<void> {

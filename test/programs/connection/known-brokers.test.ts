@@ -24,6 +24,7 @@ import { reference, skipOf } from '../support.ts';
 /** Row "known_brokers" of the security page: what cannot be read is not absent. */
 
 const other = `sha256:${'0'.repeat(64)}`;
+const posix = process.platform === 'win32' ? 'Windows has no sh' : false;
 
 let broker: RunningBroker;
 before(async () => {
@@ -226,6 +227,25 @@ for (const launcher of launchers) {
       assert.equal(readFileSync(file, 'utf8'), kept);
       assert.equal(relay.held(), connections, 'no other connection was made');
     });
+
+    it(
+      'trust keeps all before it prints: a reader that has closed takes nothing from it',
+      { skip: posix },
+      async () => {
+        const place = `127.0.0.1:${broker.port}`;
+        const { home, file } = homeWith(`${place} ${broker.fingerprint}\nname=it ${broker.fingerprint}\n`);
+        const trusting = [...bpclient, 'trust', '-b', place, '--name', 'db', '--fingerprint', other];
+        // By then the other end of the pipe is gone.
+        const closed = '{ sleep 0.3; "$@"; } | true';
+        const { code, stderr } = await run(['sh', '-c', closed, 'sh', ...trusting], {
+          env: cleanEnv(home),
+          cwd: home,
+        });
+        assert.equal(code, 0, stderr);
+        const keys = [place, 'name=db', 'name=it'];
+        assert.equal(readFileSync(file, 'utf8'), keys.map((key) => `${key} ${other}\n`).join(''));
+      },
+    );
 
     it('takes over the lock of a program that died', async () => {
       const { home, file } = homeWith('');
