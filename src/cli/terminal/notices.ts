@@ -1,6 +1,7 @@
 import { formatDuration } from '../../protocol/formats/duration.ts';
 import { messageOf } from '../../protocol/errors.ts';
 import type { Arguments } from '../command.ts';
+import { NO_STATUS, statusLine } from './status-line.ts';
 import { isTerminal, writeError } from './terminal.ts';
 
 /** What a command writes for a person besides its result, all of it on standard error. */
@@ -26,15 +27,14 @@ export function createNotices(args: Arguments): Notices {
       if (quiet || !(await isTerminal(2))) return work;
       const started = performance.now();
       const timer = setInterval(() => {
-        writeError(
-          `\r\u001b[KWaiting for ${messageOf(waitedFor)} … ${formatDuration(performance.now() - started)}`,
-        );
+        const took = formatDuration(performance.now() - started);
+        writeError(statusLine(`Waiting ${took} for ${messageOf(waitedFor)} …`));
       }, 1000);
       try {
         return await work;
       } finally {
         clearInterval(timer);
-        if (performance.now() - started > 1000) writeError('\r\u001b[K');
+        if (performance.now() - started > 1000) writeError(NO_STATUS);
       }
     },
   };

@@ -1,3 +1,4 @@
+import { NO_STATUS, statusLine } from './status-line.ts';
 import { isTerminal, writeError } from './terminal.ts';
 
 /** One line on a terminal that shows the progress of a command. Elsewhere it writes nothing. */
@@ -17,10 +18,10 @@ export async function openProgress(): Promise<ProgressLine> {
       const now = performance.now();
       if (now - shownAt < EVERY_MS) return;
       shownAt = now;
-      writeError(`\r\u001b[K${text}`);
+      writeError(statusLine(text));
     },
     end() {
-      if (shownAt > 0) writeError('\r\u001b[K');
+      if (shownAt > 0) writeError(NO_STATUS);
       shownAt = -Infinity;
     },
   };
