@@ -31,8 +31,11 @@ _PROGRAM() {
   if [[ $kind == files ]]; then
     compopt -o filenames 2>/dev/null
     while IFS= read -r value; do COMPREPLY+=("$value"); done < <(compgen -f -- "$current")
-  elif [[ $current == *:* && $COMP_WORDBREAKS == *:* ]]; then
-    value=${current%"${current##*:}"}
+  fi
+  # `:` and `=` where they split words here.
+  local breaks=${COMP_WORDBREAKS//[^:=]/}
+  if [[ -n $breaks && $current == *["$breaks"]* ]]; then
+    value=${current%"${current##*["$breaks"]}"}
     for ((i = 0; i < ${#COMPREPLY[@]}; i++)); do COMPREPLY[i]=${COMPREPLY[i]#"$value"}; done
   fi
 }

@@ -93,7 +93,7 @@ describe('completion in a shell', () => {
     broker = await startBroker(reference, { config: { services: { _access_key: 'secret' } } });
     const address = `127.0.0.1:${broker.port}`;
     known = { BPBROKER: address, BPBROKER_ACCESS_KEY: 'secret', BPBROKER_FINGERPRINT: broker.fingerprint };
-    for (const name of ['site:a/1', 'spring'])
+    for (const name of ['site:a/1', 'spring', 'team=x:y=db'])
       await broker.client(['service', 'replace', '--name', name, '--data', 'x', '-a', 'secret']);
   });
 
@@ -132,11 +132,13 @@ describe('completion in a shell', () => {
         assert.equal(line, 'bpclient ping --access-key-file answer 1.txt');
       });
 
-      it('completes names of entries, colons too', async () => {
+      it('completes names of entries, colons and equals signs too', async () => {
         for (const [typed, whole] of [
           ['spr', 'spring'],
           ['si', 'site:a/1'],
           ['site:', 'site:a/1'],
+          ['team=', 'team=x:y=db'],
+          ['team=x:y=d', 'team=x:y=db'],
         ] as const) {
           const line = await typeAt(shell, home, `bpclient service get --name ${typed}<TAB>`, known);
           assert.equal(line, `bpclient service get --name ${whole}`);
