@@ -53,8 +53,15 @@ export function homeAt(root: string): Home {
   };
 }
 
-/** Whether `dir` can be written or created: the nearest parent that exists decides. */
-export function isWritable(dir: string, platform: NodeJS.Platform = process.platform): boolean {
+/**
+ * Whether `dir` can be written or created: the nearest parent that exists decides.
+ * @param remove removes an empty folder that was made to find out.
+ */
+export function isWritable(
+  dir: string,
+  platform: NodeJS.Platform = process.platform,
+  remove: (made: string) => void = removeProbe,
+): boolean {
   let at = dir;
   while (!existsSync(at) && path.dirname(at) !== at) at = path.dirname(at);
   let made: string | undefined;
@@ -65,9 +72,17 @@ export function isWritable(dir: string, platform: NodeJS.Platform = process.plat
   } catch {
     return false;
   }
-  // A scanner may hold it for a moment.
-  if (made !== undefined) rmSync(made, { recursive: true, maxRetries: 5, retryDelay: 20 });
+  try {
+    if (made !== undefined) remove(made);
+  } catch {
+    // A scanner holds it, or this user may only add: an empty folder stays, and the answer is the same.
+  }
   return true;
+}
+
+function removeProbe(made: string): void {
+  // A scanner may hold it for a moment.
+  rmSync(made, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
 }
 
 /**

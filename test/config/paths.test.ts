@@ -30,6 +30,20 @@ describe('isWritable()', () => {
     assert.deepEqual(readdirSync(dir), []);
   });
 
+  it('on Windows is true also where that folder cannot be removed', () => {
+    const asked: string[] = [];
+    const refuse = (made: string): never => {
+      asked.push(made);
+      throw Object.assign(new Error('EBUSY'), { code: 'EBUSY' });
+    };
+    const dir = tempDir();
+    assert.equal(isWritable(path.join(dir, 'etc'), 'win32', refuse), true);
+    assert.deepEqual(
+      readdirSync(dir).map((name) => path.join(dir, name)),
+      asked,
+    );
+  });
+
   it(
     'on Windows does not believe access(), which allows every folder',
     { skip: isLinuxRoot ? false : 'needs root on Linux, whose /proc is such a folder' },
