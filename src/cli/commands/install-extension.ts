@@ -13,18 +13,21 @@ import { writeError, writeOut } from '../terminal/terminal.ts';
 export const run: Run = async (args) => {
   const { file, home } = newBrokerFile(args);
   const staged = await stageExtension(home.lib, args.required('script'), args.flag('force'), whyNotRunnable);
+  let report: () => void;
   try {
-    if (args.flag('enable')) await enable(file, staged);
-    else await putAlone(file, staged);
+    report = await (args.flag('enable') ? enable(file, staged) : putAlone(file, staged));
   } finally {
     await staged.clean();
   }
+  // Only now: a reader that closes early ends the command.
+  report();
 };
 
 /**
  * Copies and enables, or does neither: the same command could not enable a copy that it left without a key.
+ * Returns what prints the result.
  */
-async function enable(file: string, { modules, put, path: place }: StagedExtension): Promise<void> {
+async function enable(file: string, { modules, put, path: place }: StagedExtension): Promise<() => void> {
   const keys = new Map(modules.map((module) => [module, newKey()]));
   const addition = Object.fromEntries([...keys].map(([module, key]) => [module, { _access_key: key }]));
   let takeBack: (() => Promise<void>) | undefined;
@@ -32,13 +35,15 @@ async function enable(file: string, { modules, put, path: place }: StagedExtensi
     const { added, kept, globalProblem } = await addToConfiguration(file, addition, async () => {
       takeBack = await put();
     });
-    if (globalProblem !== undefined) writeError(`${globalProblem}\n`);
-    writeOut(`installed ${place}\n`);
-    for (const [module, key] of keys) {
-      const isNew = added.includes(module) || added.includes(`${module}._access_key`);
-      if (isNew) writeOut(`enabled ${module}, access key ${key}\n`);
-      else if (kept.includes(`${module}._access_key`)) writeError(enabledAlready(module));
-    }
+    return () => {
+      if (globalProblem !== undefined) writeError(`${globalProblem}\n`);
+      writeOut(`installed ${place}\n`);
+      for (const [module, key] of keys) {
+        const isNew = added.includes(module) || added.includes(`${module}._access_key`);
+        if (isNew) writeOut(`enabled ${module}, access key ${key}\n`);
+        else if (kept.includes(`${module}._access_key`)) writeError(enabledAlready(module));
+      }
+    };
   } catch (error) {
     await takeBack?.();
     const reason = `Nothing was installed: ${describeError(error)}`;
@@ -46,20 +51,23 @@ async function enable(file: string, { modules, put, path: place }: StagedExtensi
   }
 }
 
-async function putAlone(file: string, { modules, put, path: place }: StagedExtension): Promise<void> {
+/** Copies alone. Returns what prints the result. */
+async function putAlone(file: string, { modules, put, path: place }: StagedExtension): Promise<() => void> {
   const configured = await optionsIn(file);
-  await put();
-  writeOut(`installed ${place}\n`);
   const isEnabled = (module: string): boolean => configured[module] !== undefined;
-  for (const module of modules.filter(isEnabled)) {
-    const options = configured[module];
-    const hasKey = isObject(options) && options['_access_key'] !== undefined;
-    writeError(hasKey ? enabledAlready(module) : `${module} is enabled already, without an access key\n`);
-  }
-  const others = modules.filter((module) => !isEnabled(module));
-  if (others.length === 0) return;
-  writeError(`To enable it, put this into ${file}, then start or reload the broker:\n`);
-  for (const module of others) writeOut(`"${module}": {"_access_key": "${newKey()}"}\n`);
+  await put();
+  return () => {
+    writeOut(`installed ${place}\n`);
+    for (const module of modules.filter(isEnabled)) {
+      const options = configured[module];
+      const hasKey = isObject(options) && options['_access_key'] !== undefined;
+      writeError(hasKey ? enabledAlready(module) : `${module} is enabled already, without an access key\n`);
+    }
+    const others = modules.filter((module) => !isEnabled(module));
+    if (others.length === 0) return;
+    writeError(`To enable it, put this into ${file}, then start or reload the broker:\n`);
+    for (const module of others) writeOut(`"${module}": {"_access_key": "${newKey()}"}\n`);
+  };
 }
 
 /**

@@ -189,6 +189,19 @@ describe('install-extension', () => {
     assert.ok(!existsSync(path.join(dir, 'bpbroker', 'etc')), 'the configuration is as it was');
   });
 
+  it('leaves nothing beside the extension when its reader has closed', { skip: posix }, async () => {
+    const { dir, at, lib } = home({ 'say.mjs': answer('one') });
+    // By then the other end of the pipe is gone.
+    const closed = '{ sleep 0.3; "$@"; } | true';
+    for (const more of [[], ['--force', '--enable']]) {
+      const installing = [...reference.bpbroker, 'install-extension', '--script', at('say.mjs'), ...more];
+      await run(['sh', '-c', closed, 'sh', ...installing], { env: cleanEnv(dir), cwd: dir });
+      assert.deepEqual(readdirSync(lib), ['say.mjs']);
+    }
+    const configFile = path.join(dir, 'bpbroker', 'etc', 'bpbroker.json');
+    assert.match(String(read(configFile)['say']?.['_access_key']), /^[0-9a-f]{64}$/);
+  });
+
   it('prints no key for a module that has one', async () => {
     const { dir, at } = home({ 'say.mjs': answer('one'), 'pkg/a.mjs': '', 'pkg/b.mjs': '', 'pkg/c.mjs': '' });
     const file = path.join(dir, 'bpbroker.json');
