@@ -145,18 +145,13 @@ export async function openBroker({
   });
 }
 
-interface Parts extends OpenedRegistry {
-  readonly file: string;
-  readonly log: Logger;
-  readonly modules: Readonly<Record<string, Module>>;
-  readonly extensionDir: string;
-  readonly scriptHost: () => readonly string[];
-  readonly backupDir: string;
+type Given = 'file' | 'log' | 'modules' | 'extensionDir' | 'scriptHost' | 'backupDir' | 'auditToLog';
+
+interface Parts extends OpenedRegistry, Required<Pick<BrokerOptions, Given>> {
   readonly onAlive: (() => void) | undefined;
   readonly checkEveryMs: number;
   readonly measured: BrokerMeasures;
   readonly lostLines: () => number | undefined;
-  readonly auditToLog: (fields: LogFields) => void;
 }
 
 function compose(parts: Parts): Broker {

@@ -8,12 +8,15 @@ import { streamWriter } from './stdio/stream-writer.ts';
 import { writeAll } from './stdio/write-all.ts';
 import { openPeer, openVerifiedChannel } from './tls/verified-channel.ts';
 
+/** Node refuses TLS 1.3 where a list of suites has none of its names. */
+const TLS_13_CIPHERS = 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256';
+
 /** The runtime interface on Node. */
 export const runtime: Runtime = {
   name: 'node',
   version: process.versions.node,
   runsTypeScript: Boolean(process.features.typescript),
-  serve: (options) => serveNode(options, { ciphers: AEAD_CIPHERS }),
+  serve: (options) => serveNode(options, { ciphers: `${TLS_13_CIPHERS}:${AEAD_CIPHERS}` }),
   sharedHeaders: (headers) => ({ ...headers }),
   fs: () => fs,
   readText: (file) => fs.readFileSync(file, 'utf8'),

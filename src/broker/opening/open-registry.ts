@@ -28,17 +28,17 @@ export interface OpenedRegistry {
 /**
  * The one way to open a broker's file: its place, its lock, its options, its permissions, its registry. Each
  * step needs those before it, and a failure undoes them.
- * @param place the file, and which options count besides its own.
+ * @param source the file, and which options count besides its own.
  * @param onOptions gets the options, before the registry is opened with them.
  * @param onDurable gets the duration of each commit, in seconds.
  * @throws BrokerError of any step.
  */
 export async function openRegistry(
-  place: LiveConfigurationOptions,
+  source: LiveConfigurationOptions,
   onOptions: (options: Config) => void,
   onDurable: (seconds: number) => void,
 ): Promise<OpenedRegistry> {
-  const { file, log } = place;
+  const { file, log } = source;
   await prepareFolder(file);
   const lock = await acquireLock(file);
   const trailLock = createTrailLock(file, log);
@@ -47,7 +47,7 @@ export async function openRegistry(
     await lock.release();
   };
   try {
-    const configuration = await openLiveConfiguration(place);
+    const configuration = await openLiveConfiguration(source);
     const { document, edits } = configuration;
     onOptions(configuration.effective);
     await trailLock.take(configuration.effective._audit);

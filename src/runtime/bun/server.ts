@@ -3,7 +3,7 @@ import { extendBacklog } from './backlog.ts';
 import { openDescriptors } from '../system/descriptors.ts';
 import type { ConnectionInfo } from '../../protocol/connection.ts';
 import type { HttpServer, ServeOptions } from '../runtime.ts';
-import { BACKLOG, createRefusals } from '../http/server-limits.ts';
+import { AEAD_CIPHERS, BACKLOG, createRefusals } from '../http/server-limits.ts';
 
 type Server = Bun.Server<undefined>;
 
@@ -124,7 +124,7 @@ function serveOn(hostname: string, options: ServeOptions, tooMany: () => boolean
   const server = Bun.serve({
     hostname,
     port: options.port,
-    tls: { cert: options.cert, key: options.key },
+    tls: { cert: options.cert, key: options.key, ciphers: AEAD_CIPHERS },
     maxRequestBodySize: options.maxBodyBytes,
     // Cuts off a client that has not sent all headers, stalls, or does not read, within that time.
     idleTimeout: Math.ceil(options.headersTimeoutMs / 1000),
