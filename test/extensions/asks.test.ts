@@ -101,6 +101,24 @@ describe('createAsks()', () => {
     assert.equal(begun, MAX_UNREAD);
   });
 
+  it('begins the questions of a call beside what the calls before it have left', async () => {
+    const { stdin } = unread();
+    const asks = createAsks({ stdin, onTooMany: () => assert.fail() });
+    const begun: string[] = [];
+    const never =
+      (name: string): Answerer =>
+      () => {
+        begun.push(name);
+        return new Promise(() => undefined);
+      };
+    for (let id = 1; id <= MAX_UNREAD + 10; id++) asks.take(id, never('left'), false);
+    asks.endAll(new BrokerError('invalid_request', 'The call has ended'));
+    asks.take(1000, never('own'), true);
+    for (let id = 1001; id <= 1000 + 2 * MAX_UNREAD; id++) asks.take(id, never('own'), false);
+    const count = (name: string): number => begun.filter((one) => one === name).length;
+    assert.deepEqual([count('left'), count('own')], [MAX_UNREAD, 1 + MAX_UNREAD]);
+  });
+
   it('keeps no question from an answer because many wait', async () => {
     const { stdin, lines } = unread();
     const asks = createAsks({ stdin, onTooMany: () => assert.fail() });
@@ -166,6 +184,9 @@ export const Greet = ({ registry, data }) => { made = registry.replace('last', d
 export const Made = () => made.then(({ revision }) => \`revision \${revision}\`, ({ message }) => message);
 export const Forgets = ({ registry }) => { void registry.waitFor('never'); void registry.get('last'); return String(process.pid); };
 export const Which = () => String(process.pid);
+let taken;
+export const Locks = ({ withLock }) => { taken = withLock('x', () => 'it worked').catch(({ message }) => message); return 'ok'; };
+export const Taken = () => taken;
 `;
 
 describe('what a method asks and does not wait for', () => {
@@ -205,6 +226,8 @@ describe('what a method asks and does not wait for', () => {
     release();
     assert.equal(await run('Made'), 'revision 1');
     assert.deepEqual(lines, []);
+    assert.equal(await run('Locks'), 'ok');
+    assert.match(await run('Taken'), /only during a call/);
     const host = await run('Forgets');
     for (let times = 0; times < 5; times++) assert.equal(await run('Which'), host);
     await extensions.close(0);

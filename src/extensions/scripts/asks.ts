@@ -41,29 +41,39 @@ export interface AsksOptions {
 /** The most questions of one host at a time. */
 export const MAX_ASKS = 10_000;
 /**
- * The most of its questions that begin before it has read their answers. What an answer is made of may be long
- * too, such as an entry that has been replaced since.
+ * The most questions of a call that begin before the host has read their answers, and the most of all that
+ * earlier calls have left. What an answer is made of may be long too, such as an entry that was replaced since.
  */
 export const MAX_UNREAD = 64;
 
 const cancelled = new Error('The extension no longer waits for it');
 
-/** A question that waits for its turn. */
 interface Asked {
   readonly id: number;
   readonly answer: Answerer;
   readonly mayWait: boolean;
-  readonly signal: AbortSignal;
+  readonly controller: AbortController;
+  /** Where its turn comes; it changes with the end of its call. */
+  queue: Queue;
+}
+
+interface Queue {
+  /** The questions that have not begun. */
+  readonly waiting: Asked[];
+  /** How many have begun whose answers the host has not read, without those that may wait. */
+  unread: number;
 }
 
 /**
  * Answers may be long, and questions are short: a host that asks and does not read must not fill the broker's
- * memory. So an answer is made only once the one before it has been read. Questions begin in their order.
+ * memory. So an answer is made only once the one before it has been read. Questions of a call begin in their
+ * order.
  */
 export function createAsks({ stdin, onTooMany }: AsksOptions): Asks {
-  const asked = new Map<number, AbortController>();
-  const waiting: Asked[] = [];
-  let unread = 0;
+  const asked = new Map<number, Asked>();
+  // What calls have left does not hold up the questions of the next one.
+  const own: Queue = { waiting: [], unread: 0 };
+  const left: Queue = { waiting: [], unread: 0 };
   const ready: (() => Promise<void>)[] = [];
   let isSending = false;
 
@@ -79,25 +89,28 @@ export function createAsks({ stdin, onTooMany }: AsksOptions): Asks {
     isSending = false;
   };
 
-  const mayBegin = ({ mayWait }: Asked): boolean => mayWait || unread < MAX_UNREAD;
+  const mayBegin = ({ mayWait, queue }: Asked): boolean => mayWait || queue.unread < MAX_UNREAD;
 
   const beginAll = (): void => {
-    for (let [next] = waiting; next && mayBegin(next); [next] = waiting) {
-      waiting.shift();
-      void answerTo(next);
+    for (const { waiting } of [own, left]) {
+      for (let [next] = waiting; next && mayBegin(next); [next] = waiting) {
+        waiting.shift();
+        void answerTo(next);
+      }
     }
   };
 
-  const answerTo = async ({ id, answer, mayWait, signal }: Asked): Promise<void> => {
-    if (!mayWait) unread++;
-    const answering = answer(signal);
+  const answerTo = async (question: Asked): Promise<void> => {
+    const { id, answer, mayWait, controller } = question;
+    if (!mayWait) question.queue.unread++;
+    const answering = answer(controller.signal);
     await Promise.allSettled([answering]);
     ready.push(async () => {
       asked.delete(id);
       // A host that has ended reads nothing: no answer is made for it, and no further question begins.
       if (stdin.destroyed) return;
-      if (signal.reason !== cancelled) await send(id, await outcomeOf(answering));
-      if (!mayWait) unread--;
+      if (controller.signal.reason !== cancelled) await send(id, await outcomeOf(answering));
+      if (!mayWait) question.queue.unread--;
       beginAll();
     });
     void sendAll();
@@ -107,14 +120,20 @@ export function createAsks({ stdin, onTooMany }: AsksOptions): Asks {
     take(id, answer, mayWait) {
       if (asked.size >= MAX_ASKS) return onTooMany();
       if (asked.has(id)) throw new Error(`it asks twice with the id ${id}`);
-      const controller = new AbortController();
-      asked.set(id, controller);
-      waiting.push({ id, answer, mayWait, signal: controller.signal });
+      const question = { id, answer, mayWait, controller: new AbortController(), queue: own };
+      asked.set(id, question);
+      own.waiting.push(question);
       beginAll();
     },
-    cancel: (id) => asked.get(id)?.abort(cancelled),
+    cancel: (id) => asked.get(id)?.controller.abort(cancelled),
     endAll(reason) {
-      for (const controller of asked.values()) controller.abort(reason);
+      for (const question of asked.values()) {
+        question.queue = left;
+        question.controller.abort(reason);
+      }
+      left.waiting.push(...own.waiting.splice(0));
+      left.unread += own.unread;
+      own.unread = 0;
     },
   };
 }

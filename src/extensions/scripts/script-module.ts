@@ -53,15 +53,21 @@ export function loadScript(parts: ModuleParts, locks: Locks): LoadedExtension {
       const reply = await askServices(services, question.services, question.params, call, signal);
       return services.isSafe?.(question.services) ? readUntil(reply, until) : reply;
     }
-    if ('lock' in question) await locks.acquire(question.lock, holder, until);
-    else locks.release(question.unlock, holder);
-    return { body: '{}' };
+    if ('unlock' in question) {
+      locks.release(question.unlock, holder);
+      return { body: '{}' };
+    }
+    await locks.acquire(question.lock, holder, until);
+    return readUntil({ body: '{}' }, until);
   };
 
   return { extension, module: { call: run }, retire: (now) => pool.close(now) };
 }
 
-/** What a call has read is for this call alone: after it, long answers would be made for nobody. */
+/**
+ * What a call has read is for this call alone: after it, long answers would be made for nobody. Its locks are
+ * released with its end.
+ */
 function readUntil(reply: Reply, until: AbortSignal): Answer {
   return {
     get body() {
