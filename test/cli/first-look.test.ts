@@ -10,10 +10,16 @@ import { freePort } from '../support/network/free-port.ts';
 
 /**
  * Whether a search says that an entry was made meanwhile. Its broker starts when the search has gone on for a
- * while, and does not have the entry the first times that it is asked.
+ * while, and does not have the entry the first times that it is asked, or for some milliseconds.
  */
-async function wasMade(timesWithout: number): Promise<boolean> {
+async function wasMade(timesWithout: number, others = 0, msWithout = 0): Promise<boolean> {
   const port = await freePort();
+  const start = async (listenIp: string, has: () => boolean): Promise<void> => {
+    const answer = (): Promise<boolean> => Promise.resolve(has());
+    const responder = await startResponder({ listenIp, port, has: answer, log: silentLogger });
+    atEnd(() => responder.close());
+  };
+  for (let host = 2; host < 2 + others; host++) await start(`127.0.0.${host}`, () => false);
   const look = takeFirstLook();
   const found = discover({
     name: 'foo',
@@ -26,13 +32,8 @@ async function wasMade(timesWithout: number): Promise<boolean> {
   // Questions are a second apart by now.
   await sleep(1200);
   let asked = 0;
-  const responder = await startResponder({
-    listenIp: '127.0.0.1',
-    port,
-    has: () => Promise.resolve(asked++ >= timesWithout),
-    log: silentLogger,
-  });
-  atEnd(() => responder.close());
+  const since = performance.now();
+  await start('127.0.0.1', () => asked++ >= timesWithout && performance.now() - since >= msWithout);
   assert.equal((await found).length, 1);
   return look.wasMade();
 }
@@ -44,6 +45,14 @@ describe('the first look of a watch', { concurrency: true }, () => {
 
   it('does so too when the first answer about the entry is lost', async () => {
     assert.equal(await wasMade(1), false);
+  });
+
+  it('does so among many brokers, whose answers come at once', async () => {
+    assert.equal(await wasMade(1, 12), false);
+  });
+
+  it('sees the making also after many brokers have answered', async () => {
+    assert.equal(await wasMade(0, 12, 1500), true);
   });
 
   it('sees the making of an entry after its broker has answered', async () => {

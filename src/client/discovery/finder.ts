@@ -80,8 +80,13 @@ export const DISCOVER_TIMEOUT_MS = 3000;
 /** Pause before the next search when brokers answered but none could be reached. */
 const RETRY_MS = 500;
 
-/** How many brokers that are only noted begin the schedule of the questions anew. */
+/** How many brokers that are only noted begin the schedule of the questions anew, within {@link BURST_MS}. */
 const MAX_NEWCOMERS = 8;
+const BURST_MS = 1000;
+/** How long only the name is asked for then, in milliseconds. */
+const QUIET_MS = 600;
+/** The least time between two rounds that are counted, in milliseconds. */
+const ROUND_MS = 75;
 
 /** When to ask, in milliseconds from the start. After the last of these, about once a second. */
 const ASK_AT: readonly number[] = [0, 100, 250, 500, 1000];
@@ -136,10 +141,15 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
   let wasAsked = false;
   let rounds = 0;
   let step = 0;
+  let raisedAt = -Infinity;
   let newcomers = 0;
+  let newcomerAt = -Infinity;
   let quietUntil = 0;
   const search = openSearch({
-    questions: [...names.map(ask), ...(isNoting ? [unless(() => rounds < quietUntil, ask(ANY_BROKER))] : [])],
+    questions: [
+      ...names.map(ask),
+      ...(isNoting ? [unless(() => performance.now() < quietUntil, ask(ANY_BROKER))] : []),
+    ],
     port: options.port ?? DEFAULT_PORT,
     targets: options.targets,
     interfaces: options.interfaces,
@@ -148,8 +158,11 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
         options.onAnyBroker?.(responder, rounds);
         // Its answer about the name may be lost. So it is soon asked for that again, and for nothing else: it
         // limits its replies to one host.
+        const now = performance.now();
+        if (now - newcomerAt > BURST_MS) newcomers = 0;
+        newcomerAt = now;
         if (newcomers++ < MAX_NEWCOMERS) {
-          quietUntil = rounds + ASK_AT.length;
+          quietUntil = now + QUIET_MS;
           step = 0;
           clock.skip();
         }
@@ -171,7 +184,8 @@ async function gather(options: DiscoverOptions, deadline: number): Promise<Gathe
       // The first queries follow closely, and an answer may belong to any of them. Assume the slowest case.
       if (now - askedAt > CLOSE_MS) askedAt = now;
       void search.ask().then(() => (wasAsked = true));
-      rounds += 1;
+      // Newcomers may come at once, and each has a query sent. A broker answers only one of them.
+      if (now - raisedAt >= ROUND_MS) [rounds, raisedAt] = [rounds + 1, now];
       return pauseAfter(step++);
     });
     signal?.throwIfAborted();
