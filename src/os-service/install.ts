@@ -100,11 +100,16 @@ export interface Removal extends Outcome {
   readonly left: readonly string[];
 }
 
+/** Windows takes no notice of case. */
+function isSamePath({ platform }: System, one: string, other: string): boolean {
+  return platform === 'win32' ? one.toLowerCase() === other.toLowerCase() : one === other;
+}
+
 /**
  * Stops the service and removes it. Its data stays.
  * @returns `undefined` when no service is installed.
- * @throws BrokerError `usage` when the service has another file than `config`; `forbidden`; `already_exists` on Windows when the service is not of this tree; `internal`
- * when a step fails.
+ * @throws BrokerError `usage` when the service has another file than `config`; `forbidden`; `already_exists`
+ * on Windows when the service is not of this tree; `internal` when a step fails.
  */
 export async function uninstallService(
   system: System,
@@ -115,7 +120,7 @@ export async function uninstallService(
   const record = await manager.installed();
   if (!record) return undefined;
   const file = record.config ?? homeAt(record.root).configFile;
-  if (config !== undefined && (await withoutRootLink(system, config)) !== file)
+  if (config !== undefined && !isSamePath(system, await withoutRootLink(system, config), file))
     throw new BrokerError(
       'usage',
       `The service bpbroker has the file ${file}, and ${configLabel} names ${config}; name that of the service, or leave it out`,
