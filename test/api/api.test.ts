@@ -255,6 +255,7 @@ describe("the original's forms", () => {
       'Get/?name=repeated&name=none',
       'Delete/?name=repeated&if_revision=0&if_revision=1',
       'Replace/?name=repeated&data=x&data=y',
+      'Get/?name=repeated&access_key=x&access_key=x',
     ])
       assert.equal((await send(`/services/${path}`)).status, 400, path);
     assert.deepEqual((await broker.store.get('repeated'))?.data, { c: 3 });

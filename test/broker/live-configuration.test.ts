@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import * as v from 'valibot';
 import { type Broker, openBroker } from '../../src/broker/broker.ts';
 import {
   type LiveConfiguration,
   openLiveConfiguration,
 } from '../../src/broker/opening/live-configuration.ts';
 import { createBroker } from '../../src/broker/create-broker.ts';
+import { defineMethod, defineModule, type Reply } from '../../src/modules/module.ts';
 import { BrokerError } from '../../src/protocol/errors.ts';
 import { silentLogger } from '../../src/protocol/logger.ts';
 import { NOBODY, nobodysDir, otherUserProblem } from '../support/programs/other-user.ts';
@@ -123,6 +125,35 @@ describe('an event stream that is open at a reload', () => {
     assert.match((await open.next()) ?? '', /^event: put/);
     await reloadWith(['new']);
     assert.equal(await open.next(), undefined);
+  });
+
+  it('is refused where the reload came while its module worked on it', async (t) => {
+    const file = path.join(tempDir(), 'bpbroker.json');
+    const withKeys = (keys: Keys): void =>
+      writeFileSync(file, JSON.stringify({ own: { _access_key: keys } }), { mode: 0o600 });
+    withKeys(['old', 'new']);
+    let answer: (reply: Reply) => void = () => assert.fail('it was not called');
+    let ended = 0;
+    const events = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => new Promise<never>(() => undefined),
+        async return() {
+          ended++;
+          return { done: true, value: undefined } as const;
+        },
+      }),
+    };
+    const run = (): Promise<Reply> => new Promise((resolve) => (answer = resolve));
+    const own = defineModule({ Events: defineMethod({ params: v.looseObject({}), run }) });
+    const broker = await openBroker({ file, modules: { own } });
+    t.after(() => broker.close());
+    const asked = broker.app.request('/own/Events', { headers: { authorization: 'Bearer old' } });
+    await new Promise(setImmediate);
+    withKeys(['new']);
+    await broker.reload();
+    answer({ body: events, contentType: 'text/event-stream' });
+    assert.equal((await asked).status, 401);
+    assert.equal(ended, 1);
   });
 });
 

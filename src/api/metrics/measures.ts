@@ -34,7 +34,7 @@ export function createMeasures(): Measures {
       },
       ended(seconds, outcome) {
         waiting--;
-        waited[outcome].observe(seconds);
+        if (outcome !== undefined) waited[outcome].observe(seconds);
       },
     },
     refused(why) {

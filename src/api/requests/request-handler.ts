@@ -122,6 +122,11 @@ export function createRequestHandler(options: HandlerOptions): RequestHandler {
           isAllowed: () => dispatcher.opens(module, key),
           end: () => call.revoke(noLongerAllowed(module)),
         };
+        // A reload may have come since the key was checked.
+        if (!place.isAllowed()) {
+          abandon(reply, log);
+          throw noLongerAllowed(module);
+        }
         leave = placeFor(reply, streams, place, log);
       }
       const onEnd = (): void => {

@@ -57,6 +57,8 @@ function readWithBody(request: Request, connection: ConnectionInfo, query: numbe
 function separateKey(params: Record<string, unknown>, request: Request): Parameters {
   if (!Object.hasOwn(params, 'access_key')) return { params, key: () => bearer(request) };
   const { access_key: given, ...rest } = params;
+  if (Array.isArray(given))
+    throw new BrokerError('invalid_request', "Invalid parameter 'access_key': expected one text, not a list");
   const inParams = typeof given === 'string' ? given : undefined;
   // The key is kept for as long as the request waits.
   if (inParams !== undefined && inParams.length > MAX_KEY_LENGTH) {

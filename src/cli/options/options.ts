@@ -192,7 +192,7 @@ export const optionDefinitions: Readonly<Record<OptionName, OptionDefinition>> =
     default: 'it never expires',
     check: checkDuration,
   }),
-  'if-same': flag('Succeed as well if the entry exists with equal data'),
+  'if-same': flag('Succeed as well if the entry exists with equal data; it gets the --ttl'),
   'if-revision': text('N', 'Write only if the entry is at this revision; 0: only if it does not exist', {
     default: 'write at any revision',
     check: checkWhole,

@@ -7,8 +7,8 @@ export interface EntryChange {
   /** The revision of the change; without a change, that of the entry. */
   readonly revision?: number;
   /**
-   * Whether it raised the revision. A renewal, an equal registration and a deletion of a missing entry do
-   * not.
+   * Whether it raised the revision. A renewal, a registration of an equal entry with an equal lifetime, and
+   * a deletion of a missing entry do not.
    */
   readonly isChange: boolean;
 }

@@ -3,8 +3,11 @@ import type { Call } from '../module.ts';
 /** Notified of waits. */
 export interface WaitObserver {
   began(): void;
-  /** @param outcome `met`: its condition was met; `gone`: its caller left, or the broker stops. */
-  ended(seconds: number, outcome: WaitOutcome): void;
+  /**
+   * @param outcome `met`: its condition was met; `gone`: its caller left, or the broker stops; undefined: it
+   * was refused.
+   */
+  ended(seconds: number, outcome: WaitOutcome | undefined): void;
 }
 
 export type WaitOutcome = 'met' | 'timeout' | 'gone';
@@ -22,7 +25,7 @@ export async function waitAtMost<T>(
 ): Promise<T | undefined> {
   call.keepOpen();
   const since = performance.now();
-  let outcome: WaitOutcome = 'gone';
+  let outcome: WaitOutcome | undefined;
   observer?.began();
   const { signal } = call;
   const ending = new AbortController();
@@ -36,8 +39,8 @@ export async function waitAtMost<T>(
     outcome = 'met';
     return given;
   } catch (error) {
+    outcome = signal.aborted ? 'gone' : error === late ? 'timeout' : undefined;
     if (error !== late) throw error;
-    outcome = 'timeout';
     return undefined;
   } finally {
     observer?.ended((performance.now() - since) / 1000, outcome);

@@ -4,6 +4,7 @@ import type { Hono } from 'hono';
 import * as v from 'valibot';
 import { createApp, type CreateAppOptions } from '../../../src/api/create-app.ts';
 import { defineMethod, defineModule, jsonReply } from '../../../src/modules/module.ts';
+import { BrokerError } from '../../../src/protocol/errors.ts';
 import { memoryStore } from '../../../src/store/memory/memory-store.ts';
 import { readExposition, type ScrapedSample, valueOf } from '../../support/registry/exposition.ts';
 import { waitFor } from '../../support/wait.ts';
@@ -166,6 +167,16 @@ describe('/metrics', () => {
     const samples = await scrape(app);
     assert.equal(valueOf(samples, 'bpbroker_waiting_clients'), 0);
     assert.equal(valueOf(samples, 'bpbroker_wait_duration_seconds_count', { outcome: 'met' }), 1);
+  });
+
+  it('takes a registration that is refused for no wait', async () => {
+    const mutate = (): Promise<never> => Promise.reject(new BrokerError('unavailable', 'no room'));
+    const app = appWith({ store: { ...memoryStore(), mutate } });
+    assert.equal((await post(app, '/services/Register?name=lock&data=one&wait=30s')).status, 503);
+    const samples = await scrape(app);
+    assert.equal(valueOf(samples, 'bpbroker_waiting_clients'), 0);
+    for (const outcome of ['met', 'timeout', 'gone'])
+      assert.equal(valueOf(samples, 'bpbroker_wait_duration_seconds_count', { outcome }), 0, outcome);
   });
 
   it('counts event streams for as long as they are open', async () => {
