@@ -30,6 +30,9 @@ export interface ReleaseOptions {
 /** The largest size of an archive, in bytes. The runtime is nearly all of it, and grows with each version. */
 export const maxArchiveBytes = 55_000_000;
 
+/** How many archives are packed at a time. Each takes one processor, for longer than it takes to compile the next. */
+const PACKED_AT_A_TIME = 2;
+
 /**
  * Builds the files of a release. For each target, that is an archive of both programs and one of the client
  * alone. Then come the installers, a bill of materials, and SHA256SUMS over them all. With a key, it also
@@ -44,10 +47,22 @@ export async function buildRelease(options: ReleaseOptions): Promise<void> {
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   const done = (name: string): void => onFile?.(path.join(out, name));
-  for (const target of chosen) {
-    for (const product of Object.keys(products) as Program[]) {
-      done(await buildArchive(product, target, version, out, source));
+  const staging = path.join(out, '.staging');
+  try {
+    const packing: Promise<string>[] = [];
+    for (const target of chosen) {
+      for (const product of Object.keys(products) as Program[]) {
+        const staged = await stage(product, target, { version, staging, commit: source.commit });
+        if (packing.length === PACKED_AT_A_TIME) done((await packing.shift()) ?? '');
+        const archive = packStaged(staged, out, source.time);
+        // It is awaited later, and its failure is thrown there.
+        archive.catch(() => undefined);
+        packing.push(archive);
+      }
     }
+    for (const archive of packing) done(await archive);
+  } finally {
+    rmSync(staging, { recursive: true, force: true });
   }
   writeInstallers(out, key);
   Object.keys(installers).forEach(done);
@@ -62,29 +77,36 @@ export async function buildRelease(options: ReleaseOptions): Promise<void> {
   }
 }
 
-/** Returns the archive's name. */
-async function buildArchive(
+/** What an archive will hold. */
+interface Staged {
+  readonly archive: string;
+  readonly dir: string;
+  /** The names of its programs. */
+  readonly programs: readonly string[];
+}
+
+async function stage(
   product: Program,
   target: Target,
-  version: string,
-  out: string,
-  source: Source,
-): Promise<string> {
+  { version, staging, commit }: { version: string; staging: string; commit: Source['commit'] },
+): Promise<Staged> {
   const archive = archiveName(product, target, version);
-  const dir = path.join(out, '.staging', archive.replace(/\.(?:tar\.gz|zip)$/, ''));
+  const dir = path.join(staging, archive.replace(/\.(?:tar\.gz|zip)$/, ''));
   mkdirSync(dir, { recursive: true });
-  try {
-    const smokeRun = runsHere(target) ? { version } : {};
-    await buildProduct(product, dir, { target, commit: source.commit, ...smokeRun });
-    const executables = products[product].map((program) => executableName(program, target.platform));
-    // A zip cannot express that two names are one file: install.ps1 makes the second name.
-    if (archive.endsWith('.zip')) for (const other of executables.splice(1)) rmSync(path.join(dir, other));
-    for (const name of ['LICENSE', 'README.md']) copyFileSync(path.join(root, name), path.join(dir, name));
-    writeFileSync(path.join(dir, 'THIRD-PARTY-LICENSES.txt'), licenceTexts());
-    await pack(path.join(out, archive), dir, { time: source.time, programs: executables });
-  } finally {
-    rmSync(path.join(out, '.staging'), { recursive: true, force: true });
-  }
+  const smokeRun = runsHere(target) ? { version } : {};
+  await buildProduct(product, dir, { target, commit, ...smokeRun });
+  const programs = products[product].map((program) => executableName(program, target.platform));
+  // A zip cannot express that two names are one file: install.ps1 makes the second name.
+  if (archive.endsWith('.zip')) for (const other of programs.splice(1)) rmSync(path.join(dir, other));
+  for (const name of ['LICENSE', 'README.md']) copyFileSync(path.join(root, name), path.join(dir, name));
+  writeFileSync(path.join(dir, 'THIRD-PARTY-LICENSES.txt'), licenceTexts());
+  return { archive, dir, programs };
+}
+
+/** Returns the archive's name. */
+async function packStaged({ archive, dir, programs }: Staged, out: string, time: number): Promise<string> {
+  await pack(path.join(out, archive), dir, { time, programs });
+  rmSync(dir, { recursive: true, force: true });
   const { size } = statSync(path.join(out, archive));
   if (size > maxArchiveBytes)
     throw new Error(`${archive} has ${size} bytes; expected at most ${maxArchiveBytes}`);
