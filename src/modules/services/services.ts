@@ -189,7 +189,8 @@ const answerText = sharedText((entry: Entry) => success(stamp(entry), entry.revi
 
 function entryReply(entry: Entry): Reply {
   const kept = texts.get(entry);
-  return kept === undefined ? laterReply(() => textOf(entry)) : { body: kept };
+  // A getter for the body, as a later reply has, made gets slower.
+  return { body: kept ?? textOf(entry) };
 }
 
 function textOf(entry: Entry): Reply['body'] {
