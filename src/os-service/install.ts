@@ -91,7 +91,7 @@ export async function installService(system: System, options: InstallOptions): P
 }
 
 /** `config`: the file that the service must have. */
-export type UninstallOptions = Pick<InstallOptions, 'config' | 'configLabel' | 'dryRun' | 'tell'>;
+type UninstallOptions = Pick<InstallOptions, 'config' | 'configLabel' | 'dryRun' | 'tell'>;
 
 export interface Removal extends Outcome {
   /** Of the service that was removed. */

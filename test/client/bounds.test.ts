@@ -8,6 +8,7 @@ import { createRpc, type Rpc } from '../../src/client/connection/rpc.ts';
 import { watchChanges } from '../../src/client/registry/watch.ts';
 import type { Ending } from '../../src/protocol/ending.ts';
 import type { ChannelResponse } from '../../src/runtime/runtime.ts';
+import { answeringRpc } from './answering-rpc.ts';
 
 /** Row "what a client reads": what a broker, or a host in its place, can make its client read. */
 
@@ -35,22 +36,7 @@ function endless(contentType: string, first = ''): { response: ChannelResponse; 
   return { response, read: () => read };
 }
 
-function rpcOf(response: ChannelResponse): Rpc {
-  return {
-    connection: {
-      address: { host: '127.0.0.1', port: 1 },
-      place: '127.0.0.1:1',
-      isProxied: false,
-      request: () => Promise.reject(new Error('not asked for')),
-      probe: () => Promise.resolve(),
-      close: () => undefined,
-    },
-    closed: new AbortController().signal,
-    call: () => Promise.reject(new Error('not asked for')),
-    open: () => Promise.resolve(response),
-    close: () => undefined,
-  };
-}
+const rpcOf = (response: ChannelResponse): Rpc => answeringRpc(() => Promise.resolve(response));
 
 function pageOf(names: readonly string[], next?: string): JsonObject {
   const entries = names.map((name) => ({ name, revision: 1, data: { _str: 'x' } }));

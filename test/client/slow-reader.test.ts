@@ -5,6 +5,7 @@ import { execute } from '../../src/client/execute.ts';
 import { deadlineIn } from '../../src/client/connection/retry.ts';
 import type { CallOptions, Rpc } from '../../src/client/connection/rpc.ts';
 import { watchChanges } from '../../src/client/registry/watch.ts';
+import { answeringRpc } from './answering-rpc.ts';
 
 /** A reader that takes its time is no broker that has fallen silent. */
 
@@ -27,21 +28,7 @@ function rpcOf(contentType: string, chunks: readonly string[]): { readonly rpc: 
     const text = (): Promise<string> => Promise.reject(new Error('not asked for'));
     return Promise.resolve({ status: 200, header: () => contentType, text, stream });
   };
-  const rpc: Rpc = {
-    connection: {
-      address: { host: '127.0.0.1', port: 1 },
-      place: '127.0.0.1:1',
-      isProxied: false,
-      request: () => Promise.reject(new Error('not asked for')),
-      probe: () => Promise.resolve(),
-      close: () => undefined,
-    },
-    closed: new AbortController().signal,
-    call: () => Promise.reject(new Error('not asked for')),
-    open,
-    close: () => undefined,
-  };
-  return { rpc, opened: () => opened };
+  return { rpc: answeringRpc(open), opened: () => opened };
 }
 
 const frames = (...list: readonly object[]): string[] => list.map((frame) => `${JSON.stringify(frame)}\n`);

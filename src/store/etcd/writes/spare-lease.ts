@@ -5,7 +5,7 @@ import type { Leases } from './leases.ts';
  * The lease for an entry that is about to be written. A write may be tried several times, each time for another
  * state of the entry, and with another lifetime.
  */
-export interface SpareLease {
+interface SpareLease {
   /** A lease of that lifetime that has just begun: that of the try before it, or a new one. */
   take(ttlMs: number, deadline: Deadline): Promise<string>;
   /** Notes that the lease belongs to an entry, or may, or has ended. */
