@@ -11,6 +11,11 @@ const meanings: Readonly<Record<string, readonly [meaning: string, remedy: strin
   EROFS: ['the file system is read-only', 'mount it writable, or use another folder'],
   ENOSPC: ['no space left on device', 'free some of it'],
   EDQUOT: ["the user's disk quota is used up", 'free some space, or have the quota raised'],
+  EFBIG: [
+    'the file would be larger than it may be',
+    'raise the limit (ulimit -f), or use another file system',
+  ],
+  ENOMEM: ['there is no memory left', 'end other programs, or give this host more'],
   EMFILE: ['too many open files in this process', 'raise its limit (ulimit -n)'],
   ENFILE: ['too many open files on this host', 'end other programs, or raise the limit of the system'],
   EEXIST: ['that name exists already', 'remove it, or use another name'],

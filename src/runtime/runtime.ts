@@ -2,6 +2,9 @@ import type { HostPort } from '../protocol/addresses/address.ts';
 import type { ConnectionInfo } from '../protocol/connection.ts';
 import type { BrokerError } from '../protocol/errors.ts';
 
+/** Variables of the environment, by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 /**
  * The one interface between bpbroker and its runtime. `#runtime` (package.json `imports`) is the file of the
  * running one: `node.ts`, `bun.ts` or `deno.ts`. Each exports `runtime`, and code outside this folder never
@@ -13,6 +16,8 @@ export interface Runtime {
   readonly version: string;
   /** Whether it can load TypeScript. */
   readonly runsTypeScript: boolean;
+  /** The variables of this process. One whose bytes are not UTF-8 has U+FFFD in its value. */
+  readonly environment: Environment;
   /**
    * Serves HTTPS until closed.
    * @throws the system's error (`EADDRINUSE`, `EACCES`) when it cannot listen.
@@ -112,7 +117,6 @@ export interface FileSystem {
   rmSync(file: string, options: { force: true }): void;
   statSync(file: string): { readonly mtimeMs: number; readonly uid: number; readonly gid: number };
   openSync(file: string, flags: string, mode: number): number;
-  writeSync(fd: number, text: string): number;
   fsyncSync(fd: number): void;
   fchownSync(fd: number, uid: number, gid: number): void;
   closeSync(fd: number): void;

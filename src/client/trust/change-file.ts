@@ -128,15 +128,21 @@ function ownerFor(target: string): Owner | undefined {
   }
 }
 
+/** Makes a file with all of `text`, or none. */
 function writeNew(file: string, text: string, owner?: Owner): void {
   const fs = runtime.fs();
   const fd = fs.openSync(file, 'wx', 0o600);
+  let isWhole = false;
   try {
     if (owner) fs.fchownSync(fd, owner.uid, owner.gid);
-    fs.writeSync(fd, text);
+    let rest: Uint8Array = Buffer.from(text);
+    // A disk that is nearly full takes a part of it.
+    while (rest.byteLength > 0) rest = rest.subarray(fs.writeSync(fd, rest));
     fs.fsyncSync(fd);
+    isWhole = true;
   } finally {
     fs.closeSync(fd);
+    if (!isWhole) fs.rmSync(file, { force: true });
   }
 }
 

@@ -1,14 +1,13 @@
 import path from 'node:path';
 import { runtime } from '#runtime';
 import { userRoot } from '../../config/user-root.ts';
-import { canonicalAddress, formatAddress, readAddress } from '../../protocol/addresses/address.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { shellWord } from '../../protocol/formats/shell-word.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
 import type { Pin } from '../../runtime/runtime.ts';
 import { changeFile } from './change-file.ts';
 import { isNameKey, nameOf } from './name-key.ts';
-import { type KnownLine, formatLine, readLines } from './known-lines.ts';
+import { type KnownLine, formatLine, readLines, subjectOf } from './known-lines.ts';
 
 /** The identities of brokers that a user has met, by `HOST:PORT` (contract, section 6: trust on first use). */
 export interface KnownBrokers {
@@ -27,7 +26,7 @@ export interface KnownBrokers {
   /**
    * Keeps an identity, and replaces the one kept before. Programs that do so at once do not undo each other's
    * changes.
-   * @throws BrokerError `invalid_config` when the file cannot be written.
+   * @throws BrokerError `invalid_config` when the file cannot be written, or cannot hold that address.
    */
   set(address: string, pin: Pin): void;
   /**
@@ -101,16 +100,18 @@ export function openKnownBrokers(file: string | undefined): KnownBrokers {
         problem === undefined ? [] : [place(file, index, problem)],
       ),
     set(address, pin) {
-      const key = keyOf(address);
+      const key = writtenKey(address);
       const line = { key, pin, text: formatLine(key, pin) };
-      change((lines) =>
-        lines.findLast((one) => one.key === key)?.text === line.text
-          ? undefined
-          : [...lines.filter((one) => one.key !== key), line],
-      );
+      change((lines) => {
+        const own = lines.filter((one) => one.key === key);
+        // After a line that may be about any broker, only a new last line counts.
+        const isRead = !lookUp(lines, key).problem && own.every(({ problem }) => problem === undefined);
+        if (isRead && own.at(-1)?.text === line.text) return undefined;
+        return [...lines.filter((one) => one.key !== key), line];
+      });
     },
     add(address, pin) {
-      const key = keyOf(address);
+      const key = writtenKey(address);
       let isNew = false;
       change((lines) => {
         const now = lookUp(lines, key);
@@ -148,11 +149,23 @@ function lookUp(
   return pin ? { pin } : {};
 }
 
-/** The one spelling of an address; any other text stays as it is. */
+/** The one spelling of an address or of a name's key; any other text stays as it is. */
 function keyOf(text: string): string {
-  if (isNameKey(text)) return text;
-  const address = readAddress(text);
-  return address ? formatAddress(canonicalAddress(address)) : text;
+  return subjectOf(text) ?? text;
+}
+
+/**
+ * The key to write.
+ * @throws BrokerError `invalid_config` for one that the file could not give back, such as a host's name that
+ * is not ASCII.
+ */
+function writtenKey(text: string): string {
+  const key = subjectOf(text);
+  if (key !== undefined && subjectOf(key) === key) return key;
+  throw new BrokerError(
+    'invalid_config',
+    `known_brokers cannot hold '${text}': expected HOST:PORT in ASCII (IPv6 in brackets); give another address of the broker, or name its identity with --fingerprint`,
+  );
 }
 
 /** Whether the file was UTF-8. Only then can it be changed. */

@@ -2,7 +2,7 @@ import { canonicalAddress, formatAddress, readAddress } from '../../protocol/add
 import { messageOf } from '../../protocol/errors.ts';
 import { toPem } from '../../protocol/formats/pem.ts';
 import type { Pin } from '../../runtime/runtime.ts';
-import { isNameKey } from './name-key.ts';
+import { readNameKey } from './name-key.ts';
 
 /** One line of `known_brokers`. */
 export interface KnownLine {
@@ -43,18 +43,25 @@ function readLine(text: string): KnownLine {
   if (text === '' || text.startsWith('#')) return { text };
   const [, subject, hex, der] = form.exec(text) ?? [];
   if (subject === undefined || hex === undefined) return unreadable(text);
+  const key = subjectOf(subject);
+  // An address in a form that is not known here may be any address.
+  if (key === undefined) return unreadable(text);
   const fingerprint = hex.replaceAll(':', '').toLowerCase();
   // The fingerprint decides. A certificate that was cut short would only make the handshake fail.
   const pin = der === undefined || !isWhole(der) ? { fingerprint } : { fingerprint, certificate: toPem(der) };
-  return { text, key: subjectOf(subject) ?? subject, pin };
+  return { text, key, pin };
 }
 
 function unreadable(text: string): KnownLine {
   const [first = '', ...rest] = text.split(/[ \t]+/);
   const shown = messageOf(text.length > 60 ? `${text.slice(0, 60)}…` : text);
-  const problem = `cannot read the line '${shown}': expected HOST:PORT sha256:HEX, and the certificate if it is known`;
-  // Another line may be joined to the end of this one. Then the line may be about any address.
-  const alone = rest.length <= 2 && rest.every((word) => /^(?:[\w-]*:)?[\w+/=-]*$/.test(word));
+  const problem = `cannot read the line '${shown}': expected HOST:PORT or name=NAME, then sha256:HEX, and the certificate if it is known`;
+  // Another line may be joined to the end of this one, or a space may divide the address or the name. Then the
+  // line may be about any broker.
+  const alone =
+    rest.length <= 2 &&
+    rest.every((word) => /^(?:[\w-]*:)?[\w+/=-]*$/.test(word)) &&
+    /^(?:sha\d*(?::|$)|$)/i.test(rest[0] ?? '');
   const key = alone ? subjectOf(first) : undefined;
   return key === undefined ? { text, problem } : { text, key, problem };
 }
@@ -64,8 +71,10 @@ function isUtf16(text: string): boolean {
   return text.includes('\0') || text.startsWith('\uFFFD\uFFFD');
 }
 
-function subjectOf(word: string): string | undefined {
-  if (isNameKey(word)) return word;
+/** The one spelling of an address or of the key of a name; undefined for any other word. */
+export function subjectOf(word: string): string | undefined {
+  const name = readNameKey(word);
+  if (name !== undefined) return name;
   const address = readAddress(word);
   return address && formatAddress(canonicalAddress(address));
 }

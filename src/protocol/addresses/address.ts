@@ -31,8 +31,8 @@ export function parseAddress(text: string, what: string, defaultPort: number = D
 
 /** As {@link parseAddress}, but returns undefined for a text that is not an address. */
 export function readAddress(text: string, defaultPort: number = DEFAULT_PORT): HostPort | undefined {
-  const bracketed = /^\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\](?::(\d{1,5}))?$/.exec(text);
-  const bare = /^[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F.]*(?:%[\w.-]+)?$/.exec(text);
+  const bracketed = /^\[([0-9a-fA-F:.]+(?:%[^\s\]/%]+)?)\](?::(\d{1,5}))?$/.exec(text);
+  const bare = /^[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F.]*(?:%[^\s\]/%]+)?$/.exec(text);
   const named = /^([\w.-]+)(?::(\d{1,5}))?$/.exec(text);
   const host = bracketed?.[1] ?? (bare ? text : named?.[1]);
   const port = Number(bracketed?.[2] ?? (bare ? undefined : named?.[2]) ?? defaultPort);
@@ -42,11 +42,12 @@ export function readAddress(text: string, defaultPort: number = DEFAULT_PORT): H
 /**
  * An address in one spelling, so that two spellings of it compare equal. Names are in lower case and without
  * their final dot. IPv4 has four decimal numbers, also where it is mapped into IPv6. IPv6 has the form of RFC
- * 5952. A zone stays as it is. Names are not resolved: `localhost` is not `127.0.0.1`.
+ * 5952, with its zone as it is. Names are not resolved: `localhost` is not `127.0.0.1`.
  */
 export function canonicalAddress({ host, port }: HostPort): HostPort {
   const [address = '', zone = ''] = host.split(/(?=%)/);
-  return { host: canonicalHost(address) + zone, port };
+  const plain = canonicalHost(address);
+  return { host: plain.includes(':') ? plain + zone : plain, port };
 }
 
 function canonicalHost(host: string): string {

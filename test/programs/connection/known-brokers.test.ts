@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
 import path from 'node:path';
@@ -17,13 +17,12 @@ import { openKnownBrokers } from '../../../src/client/trust/known-brokers.ts';
 import { nameKey } from '../../../src/client/trust/name-key.ts';
 import { atEnd } from '../../support/cleanup.ts';
 import { joinSockets } from '../../support/network/join-sockets.ts';
-import { tempDir } from '../../support/temp.ts';
 import { waitFor } from '../../support/wait.ts';
 import { reference, skipOf } from '../support.ts';
+import { homeWith, other } from './known-brokers-support.ts';
 
 /** Row "known_brokers" of the security page: what cannot be read is not absent. */
 
-const other = `sha256:${'0'.repeat(64)}`;
 const posix = process.platform === 'win32' ? 'Windows has no sh' : false;
 
 let broker: RunningBroker;
@@ -31,14 +30,17 @@ before(async () => {
   broker = await startBroker(reference);
 });
 
-/** A home whose known_brokers holds `content`. */
-function homeWith(content: string | Uint8Array): { home: string; file: string } {
-  const home = tempDir();
-  const file = path.join(home, 'config', 'bpbroker', 'known_brokers');
-  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(file, content);
-  return { home, file };
-}
+/** What a person may put before a fingerprint, and is no address. */
+const strange: Readonly<Record<string, (place: string) => string>> = {
+  'a comma after an address': (place) => `${place},`,
+  'a colon after an address': (place) => `${place}:`,
+  'two addresses at once': (place) => `localhost:1,${place}`,
+  'a URL': (place) => `https://${place}`,
+  'a space before the port': (place) => place.replace(':', ' '),
+  'a space before its colon': (place) => place.replace(':', ' :'),
+  'a name with a space': () => 'name=my db',
+  'a name whose escape is damaged': () => 'name=50%',
+};
 
 /** Holds connections to a port until it is released. */
 async function holdingRelay(to: number): Promise<{
@@ -129,6 +131,7 @@ for (const launcher of launchers) {
         `10.0.0.1:20443 sha512:abc\n${place} ${id}\n`,
       'an unreadable line before a newer one': (place, id) => `${place} sha256:12\n${place} ${id}\n`,
       'another spelling': (place, id) => `[::FFFF:127.0.0.1]:${place.split(':')[1]} ${id}\n`,
+      'an unreadable line that may be about it, before its own': (place, id) => `????\n${place} ${id}\n`,
     };
     for (const [what, make] of Object.entries(written)) {
       it(`row "known_brokers": reads ${what}`, async () => {
@@ -162,6 +165,12 @@ for (const launcher of launchers) {
         content: `${place} ${broker.fingerprint}\n${place} sha256:\n`,
         line: 2,
       }),
+      ...Object.fromEntries(
+        Object.entries(strange).map(([what, subject]) => [
+          what,
+          (place: string) => ({ content: `${subject(place)} ${other}\n`, line: 1 }),
+        ]),
+      ),
     };
     for (const [what, make] of Object.entries(unreadable)) {
       it(`row "known_brokers": refuses ${what}, with file and line`, async () => {
@@ -247,18 +256,14 @@ for (const launcher of launchers) {
       },
     );
 
-    it('takes over the lock of a program that died', async () => {
-      const { home, file } = homeWith('');
-      writeFileSync(`${file}.lock`, 'dead');
-      utimesSync(`${file}.lock`, 1, 1);
-      assert.equal((await trust(home, '-b', '10.0.0.1', '--fingerprint', other)).code, 0);
-      assert.equal(readFileSync(file, 'utf8'), `10.0.0.1:20443 ${other}\n`);
-      assert.deepEqual(readdirSync(path.dirname(file)), ['known_brokers']);
-    });
-
     it('trust accepts what is advised for a line that cannot be read; for another encoding it is not advised', async () => {
-      for (const key of ['127.0.0.1:9', '[::1]:9', nameKey("it's 1")]) {
-        const { home, file } = homeWith(`${key} sha256:12\n`);
+      const keys = ['127.0.0.1:9', '[::1]:9', nameKey("it's 1")];
+      const cases = keys.flatMap((key) =>
+        // The second file has its line already, before one that may be about any broker.
+        [`${key} sha256:12\n`, `${key} ${other}\n????\n`].map((content) => ({ key, content })),
+      );
+      for (const { key, content } of cases) {
+        const { home, file } = homeWith(content);
         const known = openKnownBrokers(file);
         let advised = '';
         assert.throws(
