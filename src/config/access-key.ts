@@ -7,6 +7,7 @@ import { trimSecret } from '../protocol/formats/secret.ts';
  * nothing.
  */
 const HASHED = 'sha256:';
+const hashed = /^sha256:/i;
 
 /** The form in which a configuration can hold a key without revealing it. */
 export function hashAccessKey(key: string): string {
@@ -17,14 +18,14 @@ export function hashAccessKey(key: string): string {
 export function accessKeyProblem(configured: string): string | undefined {
   const key = trimSecret(configured);
   if (configured !== '' && key.trim() === '') return 'a key of white space alone guards nothing';
-  if (!key.startsWith(HASHED) || /^sha256:[0-9a-f]{64}$/i.test(key)) return undefined;
+  if (!hashed.test(key) || /^sha256:[0-9a-f]{64}$/i.test(key)) return undefined;
   return "a key that begins with 'sha256:' is a hash: expected 64 hex digits after it, as keygen --hash prints them";
 }
 
 /** The SHA-256 of the key that a configured key accepts. A hash does not accept its own text. */
 export function acceptedDigest(configured: string): Buffer {
   const key = trimSecret(configured);
-  return key.startsWith(HASHED) ? Buffer.from(key.slice(HASHED.length), 'hex') : digestOf(key);
+  return hashed.test(key) ? Buffer.from(key.slice(HASHED.length), 'hex') : digestOf(key);
 }
 
 function digestOf(key: string): Buffer {

@@ -13,6 +13,7 @@ export const runtime: Runtime = {
   name: 'bun',
   version: process.versions['bun'] ?? '',
   runsTypeScript: true,
+  environment: process.env,
   async serve(options): Promise<HttpServer> {
     const { serveBun } = await import('./bun/server.ts');
     return serveBun(options);

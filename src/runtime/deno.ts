@@ -36,6 +36,7 @@ export const runtime: Runtime = {
   serve: (options) => serveNode(options, { acceptDies: true }),
   version: Deno.version.deno,
   runsTypeScript: true,
+  environment: new Proxy({}, { get: (_none, name) => readVariable(name as string) }),
   write,
   // Deno's `process.stderr` waits for the reader.
   writeErrorLater: streamWriter(() => new Socket({ fd: 2, readable: false, writable: true })),
@@ -49,6 +50,16 @@ export const runtime: Runtime = {
   ownCommand: () => [process.execPath, 'run', '-A', '--no-lock', '--quiet', process.argv[1] ?? ''],
   moduleCommand: (file) => [process.execPath, 'run', '-A', '--no-lock', '--quiet', file],
 };
+
+/** Deno throws an error whose message has the value, which may be a key. */
+function readVariable(name: string): string | undefined {
+  try {
+    return process.env[name];
+  } catch (error) {
+    if (['NotCapable', 'PermissionDenied'].includes((error as Error).name)) throw error;
+    return '\uFFFD';
+  }
+}
 
 /** poll(2), where this process may call native code. Deno must not ask the user for that permission. */
 function loadPoll(): Poll | undefined {

@@ -16,6 +16,7 @@ export const runtime: Runtime = {
   name: 'node',
   version: process.versions.node,
   runsTypeScript: Boolean(process.features.typescript),
+  environment: process.env,
   serve: (options) => serveNode(options, { ciphers: `${TLS_13_CIPHERS}:${AEAD_CIPHERS}` }),
   sharedHeaders: (headers) => ({ ...headers }),
   fs: () => fs,

@@ -111,7 +111,7 @@ describe('access keys that are stored hashed', () => {
   });
 
   it('may be in upper case', () => {
-    const upper = hashAccessKey('k').replace(/(?<=:).*/, (hex) => hex.toUpperCase());
+    const upper = hashAccessKey('k').toUpperCase();
     createAccessKeys({ m: { _access_key: upper } }).check('m', () => 'k', { clientAddress: '' });
   });
 

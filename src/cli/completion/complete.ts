@@ -1,8 +1,10 @@
+import { runtime } from '#runtime';
 import { pageOf } from '../../client/registry/answers.ts';
 import { connect } from '../../client/client.ts';
 import { knownBrokersFile, openKnownBrokers } from '../../client/trust/known-brokers.ts';
 import { formatAddress, isUrl, parseAddress } from '../../protocol/addresses/address.ts';
 import { BrokerError } from '../../protocol/errors.ts';
+import { readSecret } from '../../protocol/formats/secret.ts';
 import { nameProblem } from '../../protocol/registry/names.ts';
 import type { Command } from '../command.ts';
 import { readKeyFile } from '../options/keys.ts';
@@ -38,12 +40,14 @@ async function entryNames(prefix: string, given: ReadonlyMap<OptionName, string>
 
 async function askForNames(prefix: string, given: ReadonlyMap<OptionName, string>): Promise<Candidate[]> {
   const text = (name: OptionName): string | undefined =>
-    given.get(name) ?? (process.env[optionDefinitions[name].env ?? ''] || undefined);
+    given.get(name) ?? (runtime.environment[optionDefinitions[name].env ?? ''] || undefined);
   const broker = text('bpbroker');
   if (broker === undefined) return [];
   const fingerprint = text('fingerprint');
   const keyFile = text('access-key-file');
-  const accessKey = keyFile === undefined ? text('access-key') : readKeyFile(keyFile, '--access-key-file');
+  const key = text('access-key');
+  const ownKey = key === undefined ? undefined : readSecret(key, 'The access key');
+  const accessKey = keyFile === undefined ? ownKey : readKeyFile(keyFile, '--access-key-file');
   const client = await connect({
     broker,
     accessKey,

@@ -2,6 +2,7 @@ import { runtime } from '#runtime';
 import { checkDiscoveryKey } from '../../client/trust/proof.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { readSecret } from '../../protocol/formats/secret.ts';
+import type { Environment } from '../../runtime/runtime.ts';
 import { cannotRead } from '../../protocol/system-errors.ts';
 import type { Arguments } from '../command.ts';
 
@@ -14,14 +15,12 @@ const DISCOVER_KEY_VARIABLE = 'BPBROKER_DISCOVER_KEY';
 /** The variable for `--access-key`. */
 const ACCESS_KEY_VARIABLE = 'BPBROKER_ACCESS_KEY';
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 /**
  * The access key to present, from the option, its variable, or the file.
  * @throws BrokerError `usage` for one that cannot be read, and for an empty one, which is not the same as
  * none.
  */
-export function readAccessKey(args: Arguments, env: Environment = process.env): string | undefined {
+export function readAccessKey(args: Arguments, env: Environment = runtime.environment): string | undefined {
   const file = args.text('access-key-file');
   if (file !== undefined) {
     if (args.flag('access-key'))
@@ -36,7 +35,7 @@ export function readAccessKey(args: Arguments, env: Environment = process.env): 
  * The discovery key. With one, only the keyed form is used to find brokers and connect to them.
  * @throws BrokerError `usage` for one that cannot be read, or is empty or too weak.
  */
-export function readDiscoverKey(args: Arguments, env: Environment = process.env): string | undefined {
+export function readDiscoverKey(args: Arguments, env: Environment = runtime.environment): string | undefined {
   const file = args.text('discover-key-file');
   if (file !== undefined)
     return checkDiscoveryKey(readKeyFile(file, '--discover-key-file'), '--discover-key-file');

@@ -1,6 +1,6 @@
+import { runtime } from '#runtime';
+import type { Environment } from '../../runtime/runtime.ts';
 import { optionDefinitions, type OptionName } from './options.ts';
-
-type Variables = Readonly<Record<string, string | undefined>>;
 
 /**
  * The form of the log that a command line asks for, even where the command line is wrong: its error goes to the
@@ -8,7 +8,7 @@ type Variables = Readonly<Record<string, string | undefined>>;
  */
 export function logFormatAsked(
   argv: readonly string[],
-  env: Variables = process.env,
+  env: Environment = runtime.environment,
 ): 'text' | 'json' | 'auto' | undefined {
   let command: string | undefined;
   let format: string | undefined;

@@ -1,4 +1,6 @@
+import { runtime } from '#runtime';
 import { BrokerError } from '../../protocol/errors.ts';
+import type { Environment } from '../../runtime/runtime.ts';
 import type { Arguments, Command } from '../command.ts';
 import { optionOf } from './option-of.ts';
 import { optionDefinitions, type OptionName } from './options.ts';
@@ -29,7 +31,7 @@ type Values = Map<OptionName, string[]>;
 export function parseCommandLine(
   argv: readonly string[],
   root: Command,
-  env: Variables = process.env,
+  env: Environment = runtime.environment,
 ): ParsedCommandLine {
   const values: Values = new Map();
   const path: string[] = [];
@@ -161,9 +163,7 @@ function isValuedBelow(name: OptionName, { valued, subCommands = {} }: Command):
   return valued?.[name] !== undefined || Object.values(subCommands).some((sub) => isValuedBelow(name, sub));
 }
 
-type Variables = Readonly<Record<string, string | undefined>>;
-
-function checkOptions(values: Values, command: Command, path: readonly string[], env: Variables): void {
+function checkOptions(values: Values, command: Command, path: readonly string[], env: Environment): void {
   const taken = command.options ?? [];
   // A group without a command shows its usage, and no error about its options.
   if (!command.load) return;
@@ -205,7 +205,7 @@ function checkHasValue(name: OptionName, value: string | undefined, command: Com
 }
 
 /** Refuses an empty variable that would weaken a check, whether this call comes to that check or not. */
-function checkIsFilled(name: OptionName, values: Values, command: Command, env: Variables): void {
+function checkIsFilled(name: OptionName, values: Values, command: Command, env: Environment): void {
   const { env: variable, refusesEmpty } = definition(name);
   if (!refusesEmpty || variable === undefined || env[variable] !== '') return;
   if (values.has(name) || command.meanings?.[name] !== undefined) return;
@@ -216,7 +216,7 @@ function checkIsFilled(name: OptionName, values: Values, command: Command, env: 
 }
 
 /** Refuses options that would be ignored: the user would not know it. */
-function checkExclusions(name: OptionName, values: Values, env: Variables): void {
+function checkExclusions(name: OptionName, values: Values, env: Environment): void {
   const { excludes, env: variable } = definition(name);
   if (!excludes) return;
   const byVariable = variable !== undefined && env[variable] ? variable : undefined;
@@ -236,7 +236,7 @@ function checkExclusions(name: OptionName, values: Values, env: Variables): void
   }
 }
 
-function argumentsOf(values: Values, command: Command, env: Variables): Omit<Arguments, 'rest'> {
+function argumentsOf(values: Values, command: Command, env: Environment): Omit<Arguments, 'rest'> {
   const fromEnvironment = (name: OptionName): string | undefined => {
     const variable = definition(name).env;
     if (variable === undefined || !command.options?.includes(name)) return undefined;

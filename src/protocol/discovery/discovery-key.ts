@@ -15,7 +15,7 @@ export function discoveryKeyProblem(key: string): string | undefined {
   if (!/^[!-~]+$/.test(key)) {
     return `a discovery key is printable ASCII without spaces; ${HINT}`;
   }
-  if (key.startsWith('sha256:')) {
+  if (/^sha256:/i.test(key)) {
     return 'a discovery key cannot be hashed, since both sides compute with it; give the key itself';
   }
   const bits = Math.floor(key.length * Math.log2(alphabetOf(key)));

@@ -8,7 +8,10 @@ import { BrokerError } from '../errors.ts';
  * key.
  */
 export function readSecret(given: string | Uint8Array, source: string): string {
-  const key = trimSecret(typeof given === 'string' ? given : decode(given, source));
+  const text = typeof given === 'string' ? given : decode(given, source);
+  // The runtimes put this character in place of bytes of a variable or an option that are not UTF-8.
+  if (text.includes('\uFFFD')) throw notUtf8(source);
+  const key = trimSecret(text);
   if (key !== '') return key;
   throw new BrokerError('usage', `${source} is empty: give a key, or leave it out if none is needed`);
 }
@@ -32,8 +35,12 @@ function decode(bytes: Uint8Array, source: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    throw new BrokerError('usage', `${source} is not valid UTF-8: expected a key in UTF-8 or ASCII`, {
-      cause: error,
-    });
+    throw notUtf8(source, error);
   }
+}
+
+function notUtf8(source: string, cause?: unknown): BrokerError {
+  return new BrokerError('usage', `${source} is not valid UTF-8: expected a key in UTF-8 or ASCII`, {
+    cause,
+  });
 }

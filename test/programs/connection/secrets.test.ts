@@ -96,6 +96,27 @@ for (const launcher of launchers) {
       }
     });
 
+    it(
+      'row "keys that guard nothing": bytes of a variable or an option that are not UTF-8 are no key',
+      { skip: process.platform === 'win32' ? 'Windows has no sh' : false },
+      async () => {
+        // A shell leaves the zeros of UTF-16 out.
+        for (const bytes of ['schl\\374ssel', '\\377\\376a1b2', 'a1b2\\300\\200', '\\355\\240\\200']) {
+          const home = tempDir();
+          const typed = async (script: string): Promise<RunResult> => {
+            const words = [...launcher.bpclient, '-b', `127.0.0.1:${guarded.port}`, ...list];
+            const set = `key="$(printf '${bytes}')"; ${script}`;
+            return run(['sh', '-c', set, ...words], { env: cleanEnv(home), cwd: home });
+          };
+          for (const variable of ['BPBROKER_ACCESS_KEY', 'BPBROKER_DISCOVER_KEY'])
+            await refused(typed(`${variable}="$key" exec "$0" "$@"`), variable, /is not valid UTF-8/);
+          // Deno itself refuses such an argument.
+          if (launcher.name !== 'deno')
+            await refused(typed('exec "$0" "$@" --access-key "$key"'), '--access-key', /is not valid UTF-8/);
+        }
+      },
+    );
+
     it('a fingerprint is read by the same rule', async () => {
       const pinned = (text: string): Promise<RunResult> =>
         command(keyed, ['ping', '--data', 'x'], { BPBROKER_FINGERPRINT: text });
