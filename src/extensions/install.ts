@@ -5,7 +5,7 @@ import { isModuleKey } from '../config/schema.ts';
 import { isBuiltIn } from '../modules/built-in.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { cannotRead } from '../protocol/system-errors.ts';
-import { describe, type ExtensionKind, extensionsIn } from './lookup.ts';
+import { type Candidate, describe, type ExtensionKind, extensionsIn, isModuleName } from './lookup.ts';
 
 /** An extension in the extension directory. */
 export interface Installed {
@@ -112,10 +112,17 @@ async function modulesOf(
   hindrance: (file: string, kind: ExtensionKind) => Promise<string | undefined>,
 ): Promise<string[]> {
   const base = path.basename(source);
+  // A name with '_' before it is the broker's own, which is said below.
+  if (isFolder && !base.startsWith('_') && (!isModuleName(base) || base.includes('.')))
+    throw new BrokerError(
+      'usage',
+      `Nobody could call an extension in the folder ${source}: expected a name of letters, digits, '-' and '_' that begins with neither of these two`,
+    );
   const folder = isFolder ? source : path.dirname(source);
   const found = isFolder
     ? await extensionsIn(source)
     : [await describe(folder, base)].filter((candidate) => candidate !== undefined);
+  checkDistinct(folder, found);
   for (const { entry, kind } of found) {
     const file = path.join(folder, entry);
     const reason = await hindrance(file, kind);
@@ -135,7 +142,18 @@ function checkName(source: string, module: string): void {
   throw new BrokerError('usage', `${source}: '${module}' is a name of the broker's own; give it another one`);
 }
 
-/** Refuses a second file of one name: the broker could not choose between the two modules. */
+/** Refuses two files of one name in a folder: the broker could not choose between the two modules. */
+function checkDistinct(folder: string, found: readonly Candidate[]): void {
+  const entries = new Map<string, string>();
+  for (const { base, entry } of found) {
+    const other = entries.get(base);
+    if (other !== undefined)
+      throw new BrokerError('usage', `The folder ${folder} has both ${other} and ${entry}; remove one`);
+    entries.set(base, entry);
+  }
+}
+
+/** Refuses a second file of one name in the extension directory, as above. */
 async function checkAlone(dir: string, target: string, module: string): Promise<void> {
   const entry = path.basename(target);
   const other = (await extensionsIn(dir)).find(({ base, entry: its }) => base === module && its !== entry);

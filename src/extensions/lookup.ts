@@ -25,6 +25,11 @@ const scripts = new Set(['.ts', '.mts', '.js', '.mjs']);
 const windowsPrograms = new Set(['.exe', '.cmd', '.bat', '.ps1']);
 const moduleName = /^[A-Za-z0-9][\w-]*(?:\.[A-Za-z0-9][\w-]*)*$/;
 
+/** Whether a module can have that name: `ossec`, or `pkg.mod` for one in a folder. */
+export function isModuleName(name: string): boolean {
+  return moduleName.test(name);
+}
+
 /**
  * Finds the extension of a module's name in the extension directory (contract, section 7). It is `NAME.ts`,
  * `.mts`, `.js`, `.mjs`, `.py`, or an executable file `NAME` or `NAME.*`. `pkg.mod` is `mod` in the folder
@@ -38,7 +43,7 @@ export async function findExtension(
   name: string,
   partOf: (root: string) => Promise<string | undefined> = unsafePart,
 ): Promise<Extension | undefined> {
-  if (!moduleName.test(name)) return undefined;
+  if (!isModuleName(name)) return undefined;
   const segments = name.split('.');
   const base = segments.pop() ?? '';
   const folder = path.join(dir, ...segments);
@@ -84,7 +89,7 @@ export async function extensionsIn(folder: string): Promise<Candidate[]> {
 export async function describe(folder: string, entry: string): Promise<Candidate | undefined> {
   const extension = path.extname(entry);
   const base = entry.slice(0, entry.length - extension.length);
-  if (!moduleName.test(base) || base.includes('.')) return undefined;
+  if (!isModuleName(base) || base.includes('.')) return undefined;
   const info = await stat(path.join(folder, entry)).catch(() => undefined);
   if (!info?.isFile()) return undefined;
   if (scripts.has(extension)) return { entry, base, kind: 'script' };

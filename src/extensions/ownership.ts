@@ -10,8 +10,11 @@ import path from 'node:path';
 
 /** The most files that are checked; a directory with some packages has a tenth of them. */
 const MAX_ENTRIES = 200_000;
-/** The names that a runtime looks for in every folder above a file that it loads. */
-const LOADED_FROM_ABOVE = ['node_modules', 'package.json'];
+/**
+ * The names that a runtime looks for in every folder above a file that it loads. The last two can name another
+ * file for a package on Bun (`paths`).
+ */
+const LOADED_FROM_ABOVE = ['node_modules', 'package.json', 'tsconfig.json', 'jsconfig.json'];
 
 /**
  * Says how others than the broker's user and root could have written it, in words that follow a name;

@@ -77,11 +77,16 @@ describe('unsafePart(), row "what an extension loads"', { skip: posix }, () => {
         /^b\.mjs, which it may load, belongs to another user \(uid 12345\)/,
       );
       chownSync(path.join(dir, 'b.mjs'), 0, 0);
-      const above = path.join(path.dirname(dir), 'node_modules');
-      mkdirSync(above);
-      assert.equal(await unsafePart(dir), undefined);
-      chownSync(above, 12_345, 12_345);
-      assert.match((await unsafePart(dir)) ?? '', /node_modules, which it may load, belongs to another user/);
+      for (const name of ['node_modules', 'package.json', 'tsconfig.json', 'jsconfig.json']) {
+        const above = path.join(path.dirname(dir), name);
+        if (name === 'node_modules') mkdirSync(above);
+        else writeFileSync(above, '{}');
+        assert.equal(await unsafePart(dir), undefined, name);
+        chownSync(above, 12_345, 12_345);
+        const reason = `${name}, which it may load, belongs to another user`;
+        assert.ok((await unsafePart(dir))?.includes(reason), name);
+        chownSync(above, 0, 0);
+      }
     },
   );
 });

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
-  copyFileSync,
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   statSync,
@@ -12,35 +10,13 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { cleanEnv, launchers, run, startBroker } from '../../support/programs/programs.ts';
-import { tempDir } from '../../support/temp.ts';
-import { bpbroker, reference, skipOf } from '../support.ts';
+import { cleanEnv, run, startBroker } from '../../support/programs/programs.ts';
+import { reference } from '../support.ts';
+import { answer, home, install, posix } from './install-support.ts';
 
 type Document = Record<string, Record<string, unknown>>;
 const read = (file: string): Document => JSON.parse(readFileSync(file, 'utf8')) as Document;
 const mode = (file: string): string => (statSync(file).mode & 0o777).toString(8);
-
-const answer = (text: string): string => `export const Say = () => '${text}';\n`;
-const posix = process.platform === 'win32' ? 'Windows has no such modes' : false;
-
-/** A home with a folder `mine` of scripts to install. */
-function home(files: Readonly<Record<string, string>>): {
-  dir: string;
-  lib: string;
-  at(file: string): string;
-} {
-  const dir = tempDir();
-  const at = (file: string): string => path.join(dir, 'mine', file);
-  mkdirSync(path.join(dir, 'mine'));
-  for (const [file, text] of Object.entries(files)) {
-    mkdirSync(path.dirname(at(file)), { recursive: true });
-    writeFileSync(at(file), text);
-  }
-  return { dir, at, lib: path.join(dir, 'bpbroker', 'lib') };
-}
-
-const install = (dir: string, script: string, ...more: string[]) =>
-  bpbroker(dir, ['install-extension', '--script', script, ...more]);
 
 describe('install-extension', () => {
   it('copies a file, and says what to put into the configuration', async () => {
@@ -218,77 +194,6 @@ describe('install-extension', () => {
       pkg.stderr,
       /^pkg\.a is enabled already, without an access key\npkg\.b is enabled already; its access key is unchanged\nTo enable it, /,
     );
-  });
-
-  it('installs only what can be run here', { skip: posix }, async () => {
-    const { dir, at, lib } = home({
-      hostname: 'vm\n',
-      'nowhere.sh': '#!/nowhere/sh\n',
-      'bare.sh': '#!\n',
-      'pkg/ok.mjs': '',
-      'pkg/program': '\0\u0001\u0002\u0003',
-      'good.sh': '#! /bin/sh -e\n',
-    });
-    for (const file of ['hostname', 'nowhere.sh', 'bare.sh', 'pkg/program', 'good.sh'])
-      chmodSync(at(file), 0o755);
-    for (const [script, problem] of [
-      ['hostname', /hostname cannot be run: it is marked as a program, but begins neither with #! /],
-      [
-        'nowhere.sh',
-        /nowhere\.sh cannot be run: its first line names the interpreter '\/nowhere\/sh', which does not exist/,
-      ],
-      ['bare.sh', /bare\.sh cannot be run: its first line names the interpreter '', which does not exist/],
-      ['pkg', /pkg\/program cannot be run: it is marked as a program/],
-    ] as const) {
-      const { code, stdout, stderr } = await install(dir, at(script));
-      assert.deepEqual([code, stdout], [2, ''], script);
-      assert.match(stderr, problem);
-    }
-    assert.equal((await install(dir, at('good.sh'))).code, 0);
-    copyFileSync('/bin/true', at('true'));
-    assert.equal((await install(dir, at('true'))).code, 0);
-    assert.deepEqual(readdirSync(lib), ['good.sh', 'true']);
-  });
-
-  for (const launcher of launchers) {
-    it(`installs TypeScript where it runs, on ${launcher.name}`, { skip: skipOf(launcher) }, async () => {
-      const { dir, at, lib } = home({ 'say.ts': `export const Say = (): string => 'typed';\n` });
-      const command = [...launcher.bpbroker, 'install-extension', '--script', at('say.ts')];
-      const { code, stderr } = await run(command, { env: cleanEnv(dir), cwd: dir });
-      if (code === 0) {
-        const broker = await startBroker(launcher, { dir, config: { say: {} } });
-        const said = await broker.client(['execute', '--method', 'say.Say', '--quiet']);
-        assert.equal(said.stdout, 'typed\n', said.stderr);
-        await broker.kill();
-      } else {
-        assert.equal(code, 2);
-        assert.match(
-          stderr,
-          /say\.ts cannot be run: this broker runs on Node 20\.\S+, which cannot run TypeScript/,
-        );
-        assert.ok(!existsSync(lib));
-      }
-    });
-  }
-
-  it('refuses what is no extension, and leaves nothing behind', async () => {
-    const { dir, at, lib } = home({ 'notes.txt': '', 'empty/README.md': '', 'a.b.mjs': '', '-x.mjs': '' });
-    const what = '[^\n]*: expected a \\.ts, \\.mts, \\.js, \\.mjs or \\.py file, or an executable one\n$';
-    for (const [script, problem] of [
-      ['notes.txt', '\\S+notes\\.txt is no extension'],
-      ['a.b.mjs', '\\S+a\\.b\\.mjs is no extension'],
-      ['-x.mjs', '\\S+-x\\.mjs is no extension'],
-      ['empty', 'The folder \\S+empty holds no extension'],
-    ] as const) {
-      const { code, stdout, stderr } = await install(dir, at(script));
-      assert.deepEqual([code, stdout], [2, ''], script);
-      assert.match(stderr, new RegExp(`^Fatal error: ${problem}${what}`));
-    }
-    const missing = await install(dir, at('none.ts'));
-    assert.equal(missing.code, 2);
-    assert.match(missing.stderr, /^Fatal error: Cannot read --script \S+none\.ts: [^\n]*\[ENOENT\]\n$/);
-    assert.equal((await bpbroker(dir, ['install-extension'])).code, 2);
-    assert.deepEqual(existsSync(lib) ? readdirSync(lib) : [], []);
   });
 
   it('refuses a module that is there under another ending, also with --force', async () => {
