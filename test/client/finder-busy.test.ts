@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, describe, it } from 'node:test';
 import { discover, type DiscoverOptions, type FoundBroker } from '../../src/client/discovery/finder.ts';
+import { MAX_AT_ADDRESS } from '../../src/client/discovery/search.ts';
 
 const children: ChildProcess[] = [];
 after(() => {
@@ -20,6 +22,39 @@ const find = (options: Partial<DiscoverOptions>): Promise<FoundBroker[]> =>
     identify: ({ address }) => Promise.resolve(address),
     ...options,
   });
+
+describe('discover() beside one host that answers from many ports', onLinux, () => {
+  it('asks a bounded number of them who they are, and others all the same', async () => {
+    const open = async (address: string): Promise<Socket> => {
+      // Bun tells of a refused datagram with a later one.
+      const socket = createSocket('udp4').on('error', () => undefined);
+      await once(socket.bind(0, address), 'listening');
+      return socket;
+    };
+    const asked = await open('127.0.0.1');
+    const ports = Array.from({ length: 4 * MAX_AT_ADDRESS }, () => open('127.0.0.1'));
+    const sockets = [...(await Promise.all(ports)), await open('127.0.0.2')];
+    asked.on('message', (_query, { port, address }) => {
+      for (const socket of sockets) socket.send('Key Exists\n', port, address);
+    });
+    const identified: string[] = [];
+    const found = await find({
+      port: asked.address().port,
+      targets: ['127.0.0.1'],
+      all: true,
+      identify({ address, port }) {
+        identified.push(address);
+        return Promise.resolve(`${address} ${port}`);
+      },
+    });
+    for (const socket of [asked, ...sockets]) socket.close();
+    assert.deepEqual(
+      ['127.0.0.1', '127.0.0.2'].map((address) => identified.filter((one) => one === address).length),
+      [MAX_AT_ADDRESS, 1],
+    );
+    assert.equal(found.length, identified.length);
+  });
+});
 
 describe('discover() on a busy host', onLinux, () => {
   /** Another process, which answers at two addresses, at each so many milliseconds after it was first asked there. */

@@ -47,7 +47,10 @@ export interface SearchOptions {
   readonly targets?: readonly string[] | undefined;
   /** Names of the only interfaces to use, while they exist; absent or empty: every one that is up. */
   readonly interfaces?: readonly string[] | undefined;
-  /** Called with each responder; `question` is the index of the question that it answers. */
+  /**
+   * Called with each responder, of at most 250 to a question, 16 of them at one address; `question` is the
+   * index of the question that it answers.
+   */
   onReply(responder: RespondingBroker, question: number): void;
 }
 
@@ -65,6 +68,12 @@ export interface Search {
 }
 
 const RESOLVE_AGAIN_MS = 1000;
+/**
+ * The most responders to one question, and those at one address: in the open form each is asked for its
+ * identity, over a connection of its own. One host can answer from thousands of ports.
+ */
+const MAX_RESPONDERS = 250;
+export const MAX_AT_ADDRESS = 16;
 
 interface Way {
   readonly interface?: string;
@@ -81,7 +90,8 @@ export function openSearch(options: SearchOptions): Search {
   const limited = wanted !== undefined && wanted.length > 0;
   const sockets = new Map<string, Promise<UdpSocket>>();
   const attempts = new Map<string, Attempt>();
-  const seen = new Set<string>();
+  /** The ports that have answered each question, by address. */
+  const seen = questions.map(() => new Map<string, Set<number>>());
   const resolve = createResolver();
   let rejected = 0;
   let rounds = 0;
@@ -90,19 +100,22 @@ export function openSearch(options: SearchOptions): Search {
   const receive = (index: number, way: Way, datagram: Uint8Array, from: UdpPeer): void => {
     if (closed) return;
     const reply = questions[index]?.read(datagram);
-    if (!reply) {
+    const known = seen[index];
+    if (!reply || !known) {
       rejected += 1;
       return;
     }
     const unzoned = isLinkLocal(from.address) && !from.address.includes('%') && way.zone !== undefined;
     const address = unzoned ? `${from.address}%${way.zone}` : from.address;
-    const id = `${index} ${formatAddress({ host: address, port: from.port })}`;
-    if (seen.has(id)) return;
+    const ports = known.get(address) ?? new Set<number>();
+    if (ports.has(from.port)) return;
     if (reply.form === 'challenge') {
       void takeUp(reply, index, way, { address, port: from.port });
       return;
     }
-    seen.add(id);
+    const all = [...known.values()].reduce((sum, { size }) => sum + size, 0);
+    if (ports.size >= MAX_AT_ADDRESS || all >= MAX_RESPONDERS) return;
+    known.set(address, ports.add(from.port));
     const at = performance.now() - began;
     const on = way.interface === undefined ? {} : { interface: way.interface };
     const port = reply.form === 'keyed' ? reply.port : from.port;
