@@ -63,14 +63,13 @@ describe('lines on their way to standard error', () => {
     { timeout: 10_000 },
     async () => {
       const reader = sleepingReader();
-      const limits = { idleMs: 50, flushMs: 60_000 };
-      const queue = createLineQueue(reader.send, limits);
+      const queue = createLineQueue(reader.send, { idleMs: 5000, flushMs: 60_000 });
       for (let i = 0; i < 5; i++) queue.write(`${i}\n`);
       const timer = setInterval(() => reader.read(), 20);
       await queue.flush();
       clearInterval(timer);
       assert.equal(reader.got.length, 5);
-      const stuck = createLineQueue(() => undefined, limits);
+      const stuck = createLineQueue(() => undefined, { idleMs: 50, flushMs: 60_000 });
       stuck.write('x\n');
       await stuck.flush();
       // And one that takes its time for each line is not waited for longer than the limit of all.

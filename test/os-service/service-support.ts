@@ -21,6 +21,20 @@ export function client(debian: Debian, ...args: string[]): Promise<string> {
   return debian.ok(['bpclient', '--quiet', '--bpbroker', '127.0.0.1', ...args]);
 }
 
+/** A line of systemd's journal. */
+export interface Journaled {
+  readonly MESSAGE: string;
+  readonly PRIORITY: string;
+  readonly _COMM?: string;
+  readonly _PID?: string;
+}
+
+/** What systemd has of the service so far. It reads what a program writes a little later. */
+export async function journal(debian: Debian): Promise<Journaled[]> {
+  const lines = await debian.ok(['journalctl', '-u', 'bpbroker', '-o', 'json', '--no-pager']);
+  return lines.split('\n').map((line) => JSON.parse(line) as Journaled);
+}
+
 /** Every path of it but those that change by themselves, or hold what was logged. */
 export function listAll({ root }: Debian): string[] {
   const backups = ['passwd-', 'shadow-', 'group-', 'gshadow-'].map((name) => `etc/${name}`);

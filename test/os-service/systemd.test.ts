@@ -10,6 +10,7 @@ import {
   client,
   enableExtension,
   executableProblem,
+  journal,
   listAll,
   programs,
   writeExtension,
@@ -21,12 +22,6 @@ const data = '/usr/local/bpbroker';
 const stop = ['systemctl', 'stop', 'bpbroker'];
 const start = ['systemctl', 'start', 'bpbroker'];
 
-interface Journaled {
-  readonly MESSAGE: string;
-  readonly PRIORITY: string;
-  readonly _COMM?: string;
-}
-
 // One machine from its first boot to the service's removal: the tests follow one upon the other.
 describe('the service on a Debian that runs systemd', { skip: problem ?? false }, () => {
   let debian: Debian;
@@ -36,10 +31,6 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
     debian.ok(['systemctl', 'show', '--value', '--property', property, 'bpbroker']);
   const isActive = async (): Promise<boolean> =>
     (await debian.run(['systemctl', 'is-active', '--quiet', 'bpbroker'])).code === 0;
-  const journal = async (): Promise<Journaled[]> => {
-    const lines = await debian.ok(['journalctl', '-u', 'bpbroker', '-o', 'json', '--no-pager']);
-    return lines.split('\n').map((line) => JSON.parse(line) as Journaled);
-  };
 
   before(async () => {
     debian = await bootDebian('systemd', {
@@ -197,7 +188,7 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
   it('systemctl reload has it take over its options anew, in the same process', () => checkReload(debian));
 
   it('logs to the journal with levels, and with no time of its own', async () => {
-    const lines = await journal();
+    const lines = await journal(debian);
     const own = lines.find(({ MESSAGE }) => MESSAGE.startsWith('stopping signal='));
     assert.deepEqual([own?.MESSAGE, own?.PRIORITY], ['stopping signal=SIGTERM', '6']);
     const strange = lines.filter(({ MESSAGE }) => /^(?:<\d>|\d{4}-\d\d-\d\dT)|systemd-notify/.test(MESSAGE));
@@ -343,7 +334,11 @@ describe('the service on a Debian that runs systemd', { skip: problem ?? false }
   });
 
   async function fingerprint(): Promise<string> {
-    const ready = (await journal()).findLast(({ MESSAGE }) => MESSAGE.startsWith('ready: '));
-    return /sha256:[0-9a-f]{64}/.exec(ready?.MESSAGE ?? '')?.[0] ?? '';
+    // The service can be ready before the journal has its line, and there is that of the service before it.
+    const pid = await show('MainPID');
+    const ready = await waitFor('its ready line in the journal', async () =>
+      (await journal(debian)).find(({ _PID, MESSAGE }) => _PID === pid && MESSAGE.startsWith('ready: ')),
+    );
+    return /sha256:[0-9a-f]{64}/.exec(ready.MESSAGE)?.[0] ?? '';
   }
 });

@@ -98,7 +98,9 @@ export async function bootDebian(init: Init, bind: Readonly<Record<string, strin
       BPBROKER_INTERFACES: 'lo',
     };
     const enter = ['nsenter', '--all', '--target', String(container?.leader)];
-    return run([...enter, ...command], { ...options, env: { ...base, ...options.env } });
+    // A busy machine takes long to copy some hundred MiB.
+    const timeoutMs = 120_000;
+    return run([...enter, ...command], { timeoutMs, ...options, env: { ...base, ...options.env } });
   };
   return {
     root,
