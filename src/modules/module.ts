@@ -2,6 +2,7 @@ import type { Registry } from '../client/registry/registry.ts';
 import { isObject, type Json, kindOf } from '../protocol/formats/data.ts';
 import type { Envelope } from '../protocol/messages/envelope.ts';
 import { BrokerError } from '../protocol/errors.ts';
+import { toJson } from '../protocol/formats/json.ts';
 import type { Logger } from '../protocol/logger.ts';
 import { checkOptions, isFunction, type OptionRules } from '../protocol/options.ts';
 import { accepted, isSchema, type StandardSchema } from './parameters.ts';
@@ -150,7 +151,7 @@ export function defineModule(methods: Readonly<Record<string, AnyMethod>>): Modu
 
 /** A JSON answer. */
 export function jsonReply(value: unknown, status = 200): Reply {
-  return { status, body: JSON.stringify(value) };
+  return { status, body: toJson(value) };
 }
 
 /** A success in the envelope. */

@@ -134,6 +134,9 @@ export function codeForStatus(status: number): ErrorCode {
 // oxlint-disable-next-line no-control-regex
 const control = /[\u0000-\u001f\u007f-\u009f]/g;
 
+/** A text may have a million of them. */
+const escapes = Array.from({ length: 0xa0 }, (_, code) => `\\u${code.toString(16).padStart(4, '0')}`);
+
 /** The message of any thrown value, on one line and without control characters. */
 export function messageOf(thrown: unknown): string {
   const message = textOf(thrown);
@@ -142,7 +145,7 @@ export function messageOf(thrown: unknown): string {
 
 /** A text with its control characters escaped as in JSON: `\u001b`. */
 export function escapeControls(text: string): string {
-  return text.replaceAll(control, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return text.replaceAll(control, (char) => escapes[char.charCodeAt(0)] ?? char);
 }
 
 /** Any value may be thrown, even one that cannot be converted to text. */

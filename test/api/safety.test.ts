@@ -166,6 +166,47 @@ describe('row "prototype pollution"', () => {
   });
 });
 
+describe('row "terminals"', () => {
+  it('every answer of JSON escapes DEL and U+0080 to U+009F, and is the same data', async () => {
+    const nasty = 'a\u007fb\u009b31mc\u0085';
+    const entries = {
+      object: { [nasty]: nasty },
+      text: nasty,
+      // Long texts are made and shared in another way.
+      long: nasty.repeat(1000),
+    };
+    for (const [name, data] of Object.entries(entries)) {
+      for (const ttl of [undefined, '1h']) {
+        const params = JSON.stringify({ name: `control/${name}${ttl ?? ''}`, data, ttl });
+        assert.doesNotMatch((await post('/services/Replace/', params)).text, /[\u007f-\u009f]/);
+      }
+    }
+    for (const name of Object.keys(entries)) {
+      for (const ttl of ['', '1h']) {
+        const { text, body } = await send(`/services/Get/?name=control/${name}${ttl}`);
+        assert.match(text, /\\u009b31m/, name);
+        assert.doesNotMatch(text, /[\u007f-\u009f]/, name);
+        assert.ok(JSON.stringify(body).includes(nasty), name);
+      }
+    }
+    for (const path of ['/services/List/?prefix=control/', `/ping/Ping/?data=${encodeURIComponent(nasty)}`]) {
+      const { text } = await send(path);
+      assert.match(text, /\\u009b31m/, path);
+      assert.doesNotMatch(text, /[\u007f-\u009f]/, path);
+    }
+    const events = (await asked.open('/services/Watch/?prefix=control/&after=0')).body?.getReader();
+    let seen = '';
+    while (!seen.includes('control/long1h')) {
+      const next = await events?.read();
+      assert.ok(next?.value, `it ended after ${seen}`);
+      seen += Buffer.from(next.value).toString();
+    }
+    await events?.cancel();
+    assert.match(seen, /\\u009b31m/);
+    assert.doesNotMatch(seen, /[\u007f-\u009f]/);
+  });
+});
+
 describe('row "names"', () => {
   it('%2F is decoded once', async () => {
     await send('/services/Replace?name=a%2Fb&data=once');

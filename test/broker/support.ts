@@ -9,11 +9,15 @@ export interface Answer {
   readonly headers: Headers;
   /** The JSON object of the body; empty if it is none. */
   readonly body: JsonObject;
+  /** The body as it is. */
+  readonly text: string;
 }
 
 /** A broker whose app is asked without a server. */
 export interface Asked {
   readonly broker: Broker;
+  /** The answer with its body unread, such as a stream. */
+  open(path: string, init?: RequestInit, from?: string): Promise<Response>;
   /** `from` is the address it is to come from; default: one that nothing has come from yet. */
   send(path: string, init?: RequestInit, from?: string): Promise<Answer>;
   /** Sends JSON, unless the headers say otherwise. */
@@ -35,7 +39,7 @@ export async function openApp(options: {
   const broker = await openBroker({ file: `${tempDir()}/bpbroker.json`, ...options });
   let sources = 0;
   const freshAddress = (): string => `10.9.${sources >> 8}.${sources++ & 255}`;
-  const send = async (path: string, init: RequestInit = {}, from = freshAddress()): Promise<Answer> => {
+  const open: Asked['open'] = async (path, init = {}, from = freshAddress()) => {
     const connection = {
       remoteAddress: from,
       awaitBody: nothing,
@@ -43,16 +47,21 @@ export async function openApp(options: {
       answered: nothing,
       drop: nothing,
     };
-    const response = await broker.app.request(path, init, { connection });
+    return broker.app.request(path, init, { connection });
+  };
+  const send: Asked['send'] = async (...request) => {
+    const response = await open(...request);
     const text = await response.text();
     return {
       status: response.status,
       headers: response.headers,
       body: text.startsWith('{') ? (JSON.parse(text) as JsonObject) : {},
+      text,
     };
   };
   return {
     broker,
+    open,
     send,
     post: (path, body, headers = {}) =>
       send(path, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } }),

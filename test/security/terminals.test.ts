@@ -25,7 +25,9 @@ before(async () => {
   // Raw bytes that are no UTF-8, and a control character that arrives in two pieces.
   const script = `#!/bin/sh\ncat >/dev/null\ncase $1 in\nFail) printf 'no \\033[2J\\302\\233way' >&2; exit 1;;\nesac\nprintf '\\033]0;x\\007 \\233 \\302'; sleep 0.2; printf '\\233 end'\n`;
   writeFileSync(path.join(lib, 'say'), script, { mode: 0o700 });
-  broker = await startBroker(reference, { dir, config: { say: {} } });
+  const told = `export const Tell = () => ({ [${JSON.stringify(nasty)}]: ${JSON.stringify(nasty)} });\n`;
+  writeFileSync(path.join(lib, 'tell.mjs'), told, { mode: 0o600 });
+  broker = await startBroker(reference, { dir, config: { say: {}, tell: {} } });
   client = await connectTo(broker);
   await client.replace('text', nasty);
   await client.replace('object', { [nasty]: nasty });
@@ -90,6 +92,7 @@ for (const launcher of launchers) {
         ['service', 'get', '--name', 'text', '--raw'],
         ['service', 'list'],
         ['service', 'list', '--format', 'json'],
+        ['execute', '--method', 'tell.Tell'],
       ]) {
         const printed = await toPipe(args);
         assert.match(printed, /\\u009b/, args.join(' '));

@@ -1,5 +1,5 @@
 import type { Json } from '../../protocol/formats/data.ts';
-import { escapeControls } from '../../protocol/errors.ts';
+import { toJson } from '../../protocol/formats/json.ts';
 
 /** The subject of a line of the audit trail. */
 export type AuditEvent =
@@ -75,5 +75,5 @@ export function boundedData(data: unknown): Pick<AuditRecord, 'data' | 'data_len
 
 /** A record as one line of JSON, with its number first. Control characters, DEL and C1 too, are escaped. */
 export function lineOf(seq: number, record: AuditRecord): string {
-  return `${escapeControls(JSON.stringify({ seq, ...record }))}\n`;
+  return `${toJson({ seq, ...record })}\n`;
 }

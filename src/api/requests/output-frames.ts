@@ -2,6 +2,7 @@ import { withKeepAlive } from '../../modules/keep-alive.ts';
 import { resolveWithin } from '../../protocol/timeout.ts';
 import type { Reply } from '../../modules/module.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
+import { toJson } from '../../protocol/formats/json.ts';
 import { JSON_TYPE, type Part } from '../../protocol/messages/extension-frames.ts';
 import { FRAMES_TYPE, HEARTBEAT_MS, type OutputFrame } from '../../protocol/messages/output-frames.ts';
 import { EVENT_STREAM, isWhole } from './response.ts';
@@ -48,7 +49,7 @@ function linesOf(
     async next() {
       const { done, value } = await frames.next();
       if (done) return { done: true, value: undefined };
-      return { done: false, value: value === undefined ? '\n' : `${JSON.stringify(value)}\n` };
+      return { done: false, value: value === undefined ? '\n' : `${toJson(value)}\n` };
     },
     async return() {
       gone = true;

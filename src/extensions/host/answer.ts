@@ -1,3 +1,4 @@
+import { escapeControls } from '../../protocol/errors.ts';
 import {
   BYTES_TYPE,
   type FromHost,
@@ -45,7 +46,7 @@ function whole(value: unknown): { contentType: string; body: string | Uint8Array
   }
   const json = JSON.stringify(value) as string | undefined;
   if (json === undefined) throw new TypeError(`The method returned a ${typeof value}, which cannot be sent`);
-  return { contentType: JSON_TYPE, body: json };
+  return { contentType: JSON_TYPE, body: escapeControls(json) };
 }
 
 /** Whether a value is an async generator, a stream, or a generator; arrays and other collections are JSON. */

@@ -1,3 +1,4 @@
+import { toJson } from '../../protocol/formats/json.ts';
 import { type Entry, lifetimeOf, stamp } from '../../protocol/registry/entry.ts';
 import { MAX_PAGE_BYTES } from '../../protocol/registry/services-params.ts';
 import type { Page } from '../../store/store.ts';
@@ -36,7 +37,7 @@ interface Span {
 const encoder = new TextEncoder();
 
 const entryText = sharedText((entry: Entry) =>
-  JSON.stringify({ name: entry.name, revision: entry.revision, data: stamp(entry), ...lifetimeOf(entry) }),
+  toJson({ name: entry.name, revision: entry.revision, data: stamp(entry), ...lifetimeOf(entry) }),
 );
 
 /**

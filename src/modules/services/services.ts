@@ -1,4 +1,5 @@
 import { type EntryData, toEntryData } from '../../protocol/formats/data.ts';
+import { toJson } from '../../protocol/formats/json.ts';
 import type { Envelope } from '../../protocol/messages/envelope.ts';
 import { type Entry, entryNotFound, lifetimeOf, stamp } from '../../protocol/registry/entry.ts';
 import { BrokerError } from '../../protocol/errors.ts';
@@ -211,7 +212,7 @@ async function mortalReply(store: Store, entry: Entry): Promise<Reply> {
       ...lifetimeOf(entry),
       ...(left === undefined ? {} : { expires_in: Math.round(left) / 1000 }),
     };
-    return JSON.stringify(envelope);
+    return toJson(envelope);
   });
 }
 

@@ -1,5 +1,6 @@
 import { lifetimeOf, visibleData } from '../../protocol/registry/entry.ts';
 import { messageOf } from '../../protocol/errors.ts';
+import { toJson } from '../../protocol/formats/json.ts';
 import type { Store, WatchItem, WatchOptions } from '../../store/store.ts';
 import { withKeepAlive } from '../keep-alive.ts';
 import { sharedText } from '../shared-text.ts';
@@ -22,7 +23,7 @@ export async function* eventStream(store: Store, options: WatchOptions): AsyncGe
       yield item === undefined ? ': still here\n\n' : itemText(item);
     }
   } catch (error) {
-    yield `event: error\ndata: ${JSON.stringify({ message: messageOf(error) })}\n\n`;
+    yield `event: error\ndata: ${toJson({ message: messageOf(error) })}\n\n`;
   } finally {
     await changes.return?.();
   }
@@ -53,5 +54,5 @@ function eventOf(item: WatchItem | Watching): string {
         }
       : {}),
   };
-  return `event: ${type}\nid: ${revision}\ndata: ${JSON.stringify(data)}\n\n`;
+  return `event: ${type}\nid: ${revision}\ndata: ${toJson(data)}\n\n`;
 }

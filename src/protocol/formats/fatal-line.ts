@@ -1,4 +1,4 @@
-import { escapeControls } from '../errors.ts';
+import { toJson } from './json.ts';
 
 /*
  * The one line that reports why a program failed (contract, section 2): functions to write it, and to find it in
@@ -14,9 +14,7 @@ export function fatalText(message: string): string {
 /** @param exitCode the exit code of the program. */
 export function fatalJson(message: string, exitCode: number): string {
   const time = new Date().toISOString();
-  return escapeControls(
-    JSON.stringify({ time, level: 'error', message: WORDS, error: message, exit_code: exitCode }),
-  );
+  return toJson({ time, level: 'error', message: WORDS, error: message, exit_code: exitCode });
 }
 
 /** The message of such a line, in either form; undefined for any other line. */

@@ -1,3 +1,5 @@
+import { escapeControls } from '../errors.ts';
+
 /**
  * A correct `JSON.parse`. V8 in Node 24 and Deno 2.9 mistakes a key with an escape for another key that it
  * has seen at that place, when that key's text begins alike. After `{"q":1,"\\":1}`, it reads the text
@@ -9,6 +11,14 @@
 export function parseJson(text: string): unknown {
   const value = JSON.parse(text);
   return text.includes('\\') && hasBackslashInKey(value) ? readExactly(text) : value;
+}
+
+/**
+ * A value as JSON whose control characters are all escaped. `JSON.stringify` leaves DEL and U+0080 to U+009F
+ * as they are, and a terminal obeys them.
+ */
+export function toJson(value: unknown): string {
+  return escapeControls(JSON.stringify(value));
 }
 
 function hasBackslashInKey(value: unknown): boolean {

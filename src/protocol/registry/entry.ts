@@ -1,5 +1,6 @@
 import { type EntryData, type Json, type JsonObject, stringOf } from '../formats/data.ts';
-import { BrokerError, escapeControls } from '../errors.ts';
+import { toJson } from '../formats/json.ts';
+import { BrokerError } from '../errors.ts';
 
 /** One entry of the registry, as stores keep it. It is never changed in place. */
 export interface Entry {
@@ -82,14 +83,9 @@ export function spacedJson(value: Json | undefined): string {
   if (Array.isArray(value)) return `[${(value as readonly Json[]).map(spacedJson).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {
     const members = Object.entries(value as JsonObject).map(
-      ([key, item]) => `${escapedJson(key)}: ${spacedJson(item)}`,
+      ([key, item]) => `${toJson(key)}: ${spacedJson(item)}`,
     );
     return `{${members.join(', ')}}`;
   }
-  return escapedJson(value);
-}
-
-function escapedJson(value: Json): string {
-  // No text in JSON has control characters of its own.
-  return escapeControls(JSON.stringify(value));
+  return toJson(value);
 }
