@@ -87,6 +87,8 @@ async function runFiles(pass: Pass, files: readonly string[], isBeside: boolean)
     ...process.env,
     ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }),
     DENO_NO_UPDATE_CHECK: '1',
+    // Each file of tests is a process of its own, and compiles the same sources.
+    NODE_COMPILE_CACHE: path.join(root, 'node_modules', '.cache', 'node'),
     [RUN_VARIABLE]: mark,
     // A discovery that a test forgot to confine must not reach the real network.
     BPBROKER_INTERFACES: process.env['BPBROKER_INTERFACES'] ?? 'lo',
