@@ -184,7 +184,14 @@ export const Greet = ({ registry, data }) => { made = registry.replace('last', d
 export const Made = () => made.then(({ revision }) => \`revision \${revision}\`, ({ message }) => message);
 export const Forgets = ({ registry }) => { void registry.waitFor('never'); void registry.get('last'); return String(process.pid); };
 export const Which = () => String(process.pid);
+`;
+
+const locking = `
 let taken;
+export const Holds = ({ withLock, registry, signal }) => withLock('x', async () => {
+  await registry.replace('held', '');
+  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+});
 export const Locks = ({ withLock }) => { taken = withLock('x', () => 'it worked').catch(({ message }) => message); return 'ok'; };
 export const Taken = () => taken;
 `;
@@ -193,29 +200,29 @@ describe('what a method asks and does not wait for', () => {
   it('is answered after its call if it was a write, and costs no other call anything', async () => {
     const store = memoryStore();
     let release = nothing;
-    const held = new Promise<void>((resolve) => (release = resolve));
+    const mayWrite = new Promise<void>((resolve) => (release = resolve));
     const services = createServices({
       ...store,
       get revision() {
         return store.revision;
       },
       async mutate(...args) {
-        await held;
+        await mayWrite;
         return store.mutate(...args);
       },
     });
     const lines: string[] = [];
     const extensions = createExtensions({
-      dir: extensionDir({ 'own.mjs': script }),
-      config: { own: { _concurrency: 1 } },
+      dir: extensionDir({ 'own.mjs': script, 'locking.mjs': locking }),
+      config: { own: { _concurrency: 1 }, locking: { _concurrency: 2 } },
       services,
       log: { debug: nothing, info: (line) => lines.push(line), warn: nothing, error: nothing },
       hostCommand: () => scriptHostCommand(),
       grantAccess: () => assert.fail(),
     });
-    const run = async (method: string): Promise<string> => {
-      const module = await extensions.find('own');
-      const { body = '' } = (await module?.call(method, { ...call, params: { data: 'x' } })) ?? {};
+    const run = async (method: string, name = 'own', signal = call.signal): Promise<string> => {
+      const module = await extensions.find(name);
+      const { body = '' } = (await module?.call(method, { ...call, signal, params: { data: 'x' } })) ?? {};
       assert.ok(typeof body === 'string');
       return body;
     };
@@ -226,8 +233,14 @@ describe('what a method asks and does not wait for', () => {
     release();
     assert.equal(await run('Made'), 'revision 1');
     assert.deepEqual(lines, []);
-    assert.equal(await run('Locks'), 'ok');
-    assert.match(await run('Taken'), /only during a call/);
+    // The lock is another call's, or it would be given before the broker reads that its call has ended.
+    const holding = new AbortController();
+    const held = run('Holds', 'locking', holding.signal);
+    await waitFor('the lock', () => store.get('held'));
+    assert.equal(await run('Locks', 'locking'), 'ok');
+    assert.match(await run('Taken', 'locking'), /only during a call/);
+    holding.abort(new Error('its caller has gone'));
+    await Promise.allSettled([held]);
     const host = await run('Forgets');
     for (let times = 0; times < 5; times++) assert.equal(await run('Which'), host);
     await extensions.close(0);
