@@ -117,15 +117,19 @@ for (const launcher of launchers) {
 
     it('renew begins a lifetime anew, and changes nothing else', async () => {
       const { revision } = await client.replace('lease', 'mine', { ttlMs: 60_000 });
-      const left = async (): Promise<number> => {
-        const { stdout } = await service('get --name lease --raw');
-        return (JSON.parse(stdout) as { expires_in: number }).expires_in;
+      /** How much of it has passed, in milliseconds. */
+      const passed = async (): Promise<number> => {
+        const { expires_in } = await client.call<{ expires_in: number }>('services', 'Get', {
+          name: 'lease',
+        });
+        return 60_000 - 1000 * expires_in;
       };
-      const whole = await left();
-      await waitFor('some of it to pass', async () => (await left()) < whole);
-      const passed = await left();
+      await waitFor('some of it to pass', async () => (await passed()) > 500);
+      const begun = performance.now();
       await prints('mine\n', 'renew --name lease --if-revision', String(revision));
-      assert.ok((await left()) > passed);
+      // However long the command took: what has passed is less than the time since before it.
+      const since = await passed();
+      assert.ok(since < performance.now() - begun, `${since} ms of it have passed`);
       assert.equal((await client.get('lease')).revision, revision);
       await fails(4, /revision/, 'renew --name lease --if-revision', String(revision + 1000));
       await fails(3, /not found/, 'renew --name nothing');
