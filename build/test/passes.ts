@@ -69,7 +69,7 @@ export const passes: readonly Pass[] = [
     suites: ['test'],
     command: (files, report) => [
       tool('node'),
-      // On two cores: half of the time of a file is waiting. Six at a time save little more than four.
+      // On two cores: half of the time of a file is waiting.
       ...nodeFlags(4),
       ...nodeReporters(report),
       ...files,
