@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Json } from '../../src/protocol/formats/data.ts';
-import { parseJson } from '../../src/protocol/formats/json.ts';
+import { parseJson, toJson } from '../../src/protocol/formats/json.ts';
 import { chooseSeed, createRandom } from '../support/random.ts';
 
 describe('parseJson()', () => {
@@ -28,5 +28,19 @@ describe('parseJson()', () => {
   it('refuses what is no JSON', () => {
     for (const text of ['', '{"\\\\":1,}', '{"\\":1}', '["\\\\"'])
       assert.throws(() => parseJson(text), SyntaxError);
+  });
+});
+
+describe('toJson()', () => {
+  it('escapes every control character, and is the same data', () => {
+    const all = String.fromCharCode(...Array.from({ length: 0x100 }, (_, code) => code));
+    const text = toJson({ [all]: all });
+    // oxlint-disable-next-line no-control-regex
+    assert.doesNotMatch(text, /[\u0000-\u001f\u007f-\u009f]/);
+    assert.deepEqual(JSON.parse(text), { [all]: all });
+  });
+
+  it('is null for what JSON has no text for', () => {
+    for (const value of [undefined, () => 1, Symbol('x')]) assert.equal(toJson(value), 'null');
   });
 });

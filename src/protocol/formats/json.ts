@@ -15,10 +15,11 @@ export function parseJson(text: string): unknown {
 
 /**
  * A value as JSON whose control characters are all escaped. `JSON.stringify` leaves DEL and U+0080 to U+009F
- * as they are, and a terminal obeys them.
+ * as they are, and a terminal obeys them. A value that JSON has no text for, such as `undefined`, is `null`.
  */
 export function toJson(value: unknown): string {
-  return escapeControls(JSON.stringify(value));
+  const text = JSON.stringify(value) as string | undefined;
+  return text === undefined ? 'null' : escapeControls(text);
 }
 
 function hasBackslashInKey(value: unknown): boolean {
