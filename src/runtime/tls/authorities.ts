@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import tls from 'node:tls';
 import { BrokerError } from '../../protocol/errors.ts';
 import { cannotRead } from '../../protocol/system-errors.ts';
+import type { Environment } from '../runtime.ts';
 
 /**
  * The files in which distributions keep all certificates of the authorities that they trust. The first one
@@ -17,8 +18,6 @@ const bundles = [
   '/etc/pki/tls/cacert.pem',
   '/etc/ssl/cert.pem',
 ];
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * The certificates, in PEM, of the authorities that this system trusts. They are those of the file
