@@ -1,7 +1,7 @@
 import { createParser, type EventSourceMessage } from 'eventsource-parser';
 import type { JsonObject } from '../../protocol/formats/data.ts';
 import { parseJson } from '../../protocol/formats/json.ts';
-import { BrokerError } from '../../protocol/errors.ts';
+import { BrokerError, messageOf } from '../../protocol/errors.ts';
 import { MAX_ANSWER_BYTES, tooLong } from '../../runtime/http/bounded-text.ts';
 import type { ClientChange, ClientList } from './answers.ts';
 import type { Reconnect } from '../connection/reconnect.ts';
@@ -113,10 +113,11 @@ async function* changesUntil(
         openSince = Math.min(openSince, performance.now());
         options.reconnect.reached();
         wasOpen = true;
-        const event = parseJson(message.data) as StreamEvent;
+        const event = eventIn(message);
+        if (event === undefined) continue;
         // A broker that cannot open the watch now says so after `watching`. That is no reason to ask it soon.
-        if (event.type !== 'watching' && event.type !== 'error') retry.reset();
-        if (event.type === 'error') throw new BrokerError('unavailable', event.message);
+        if (event.type === 'error') throw new BrokerError('unavailable', messageOf(event.message));
+        if (event.type !== 'watching') retry.reset();
         if (event.type !== 'reset') {
           revision = event.revision;
           if (event.type !== 'watching') yield changeOf(event);
@@ -147,6 +148,18 @@ async function* changesUntil(
     }
     if (signal.aborted) return;
   }
+}
+
+const known: ReadonlySet<string> = new Set(['put', 'delete', 'expire', 'reset', 'watching', 'error']);
+
+/**
+ * What an event of the stream says. The data of older brokers' `error` has no type, so the event's name counts.
+ * @returns `undefined` for an event that this client does not know: a newer broker may have more.
+ */
+function eventIn({ event, data }: EventSourceMessage): StreamEvent | undefined {
+  const said = parseJson(data) as StreamEvent;
+  const type = event ?? said.type;
+  return known.has(type) ? ({ ...said, type } as StreamEvent) : undefined;
 }
 
 function changeOf(event: Exclude<StreamEvent, { type: 'error' | 'watching' | 'reset' }>): ClientChange {

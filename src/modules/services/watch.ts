@@ -23,7 +23,7 @@ export async function* eventStream(store: Store, options: WatchOptions): AsyncGe
       yield item === undefined ? ': still here\n\n' : itemText(item);
     }
   } catch (error) {
-    yield `event: error\ndata: ${toJson({ message: messageOf(error) })}\n\n`;
+    yield `event: error\ndata: ${toJson({ type: 'error', message: messageOf(error) })}\n\n`;
   } finally {
     await changes.return?.();
   }
