@@ -4,14 +4,14 @@ import {
   checkOptions,
   isFunction,
   isText,
-  isTime,
+  limitRules,
   type OptionRule,
   type OptionRules,
 } from '../protocol/options.ts';
 
 const isPort = (port: unknown): boolean =>
   Number.isInteger(port) && Number(port) > 0 && Number(port) < 65_536;
-const time: OptionRule = { expected: 'a number of milliseconds from 0 on', accepts: isTime };
+const time: OptionRule = limitRules.timeoutMs;
 const key: OptionRule = { expected: 'a string', accepts: isText, secret: true };
 
 const rules: OptionRules<ConnectOptions> = {

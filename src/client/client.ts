@@ -2,7 +2,7 @@
 import { type HostPort, isUrl, parseAddress } from '../protocol/addresses/address.ts';
 import { isObject, type Json, type JsonObject, stringOf } from '../protocol/formats/data.ts';
 import { BrokerError } from '../protocol/errors.ts';
-import { checkNames } from '../protocol/options.ts';
+import { checkMethod } from '../protocol/options.ts';
 import type { ClientChange, ClientList, EntryShape } from './registry/answers.ts';
 import { checkConnect } from './check-connect.ts';
 import type { ConnectOptions } from './connect-options.ts';
@@ -232,7 +232,7 @@ function createClient(rpc: Rpc, reconnect: Reconnect, notify: (connection: strin
     },
     outOfReach: () => reconnect.cause(),
     async ping(data = '', options = {}) {
-      checkNames('ping', options, taken.ping);
+      checkMethod('ping', options, taken.ping);
       const { wait = false, ...call } = options;
       const { timeoutMs, signal } = call;
       const deadline = deadlineIn(timeoutMs);
@@ -256,7 +256,7 @@ function createClient(rpc: Rpc, reconnect: Reconnect, notify: (connection: strin
     },
     // A generator, so that the code of a watch is loaded with the first change that is asked for.
     async *watch<T extends EntryShape>(watched: WatchClientOptions = {}) {
-      checkNames('watch', watched, taken.watch);
+      checkMethod('watch', watched, taken.watch);
       const { after, initial, count, timeoutMs, signal, ...scope } = watched;
       if (initial && after !== undefined)
         throw new BrokerError('usage', "watch: give 'initial' or 'after', not both");
@@ -271,11 +271,11 @@ function createClient(rpc: Rpc, reconnect: Reconnect, notify: (connection: strin
       yield* (count === undefined ? changes : firstChanges(changes, count)) as AsyncIterable<ClientChange<T>>;
     },
     async call<T>(module: string, method: string, params: CallParams = {}, options: CallOptions = {}) {
-      checkNames('call', options, taken.call);
+      checkMethod('call', options, taken.call);
       return (await rpc.call(module, method, params, options)) as T;
     },
     async execute(method, params = {}, options = {}) {
-      checkNames('execute', options, taken.execute);
+      checkMethod('execute', options, taken.execute);
       const { execute } = await import('./execute.ts');
       return execute(rpc, method, params, options);
     },

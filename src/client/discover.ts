@@ -1,5 +1,5 @@
 import { BrokerError } from '../protocol/errors.ts';
-import { checkOptions, isSignal, isText, isTime, type OptionRules } from '../protocol/options.ts';
+import { checkOptions, isText, limitRules, type OptionRules } from '../protocol/options.ts';
 import { checkDiscoveryKey } from './trust/proof.ts';
 import type { FoundBroker } from './discovery/responders.ts';
 
@@ -37,7 +37,7 @@ const texts = (value: unknown): boolean => Array.isArray(value) && value.every(i
 const rules: OptionRules<DiscoverOptions> = {
   name: { expected: 'the name of an entry', accepts: isText },
   key: { expected: 'a string', accepts: isText, secret: true },
-  timeoutMs: { expected: 'a number of milliseconds from 0 on', accepts: isTime },
+  timeoutMs: limitRules.timeoutMs,
   targets: { expected: "a list of addresses, such as ['192.0.2.1']", accepts: texts },
   interfaces: { expected: "a list of names of interfaces, such as ['eth0']", accepts: texts },
   port: {
@@ -45,7 +45,7 @@ const rules: OptionRules<DiscoverOptions> = {
     accepts: (port) => Number.isInteger(port) && Number(port) > 0 && Number(port) <= 65_535,
   },
   all: { expected: 'true or false', accepts: (all) => typeof all === 'boolean' },
-  signal: { expected: 'an AbortSignal', accepts: isSignal },
+  signal: limitRules.signal,
 };
 
 /**

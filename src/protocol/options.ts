@@ -27,6 +27,12 @@ export const isTime = (value: unknown): boolean => typeof value === 'number' && 
 export const isSignal = (value: unknown): boolean =>
   isObject(value) && typeof value['aborted'] === 'boolean' && isFunction(value['addEventListener']);
 
+/** The rules of what limits a call of a client. */
+export const limitRules: OptionRules<{ timeoutMs: unknown; signal: unknown }> = {
+  timeoutMs: { expected: 'a number of milliseconds from 0 on', accepts: isTime },
+  signal: { expected: 'an AbortSignal', accepts: isSignal },
+};
+
 /** An object that has functions under these names, such as a store or a logger. */
 export function hasFunctions(...names: readonly string[]): (value: unknown) => boolean {
   return (value) =>
@@ -84,6 +90,17 @@ export function checkNames(
     const instead = near === undefined ? `there are ${names.join(', ')}` : `did you mean '${near}'?`;
     throw new BrokerError(code, `${caller}: the option '${name}' is unknown; ${instead}`);
   }
+}
+
+/**
+ * Checks the options of a client's method: their names, and the kinds of those that limit it. A wrong time limit
+ * would otherwise be none. The broker notices every other wrong value.
+ * @throws BrokerError `usage`, as {@link checkOptions}.
+ */
+export function checkMethod(caller: string, options: object, names: readonly string[]): void {
+  checkNames(caller, options, names);
+  const { timeoutMs, signal } = options as Readonly<Record<string, unknown>>;
+  checkOptions(caller, { timeoutMs, signal }, limitRules, 'usage');
 }
 
 /** The form of a value in a message: a short value itself, the kind of any other. */

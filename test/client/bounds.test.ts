@@ -43,6 +43,24 @@ function pageOf(names: readonly string[], next?: string): JsonObject {
   return { success: true, data: { entries, count: 1, ...(next === undefined ? {} : { next }) }, revision: 1 };
 }
 
+describe('waitForCount({ entries: true })', () => {
+  it('ends with its signal while it reads the entries, too', async () => {
+    const given = new AbortController();
+    const registry = createRegistry({
+      async call(_module, _method, params, { signal } = {}) {
+        if (params['after'] === undefined) return pageOf(['a'], 'a');
+        given.abort(new Error('enough'));
+        signal?.throwIfAborted();
+        return pageOf(['b']);
+      },
+    });
+    await assert.rejects(
+      registry.waitForCount(1, '', { entries: true, signal: given.signal }),
+      /^Error: enough$/,
+    );
+  });
+});
+
 describe('row "what a client reads"', () => {
   it('a list whose pages do not advance is an error', async () => {
     const lists: Record<string, (asked: number) => JsonObject> = {

@@ -60,6 +60,28 @@ describe('a method of the registry', () => {
     });
   }
 
+  const endless: readonly [method: string, args: readonly unknown[], message: string][] = [
+    [
+      'register',
+      ['a', 'b', { wait: true, timeoutMs: Number.NaN }],
+      "register: the option 'timeoutMs' is NaN;",
+    ],
+    ['waitFor', ['a', { timeoutMs: '5s' }], `waitFor: the option 'timeoutMs' is "5s";`],
+    ['waitForCount', [1, '', { timeoutMs: -1 }], "waitForCount: the option 'timeoutMs' is -1;"],
+    ['waitFor', ['a', { signal: {} }], "waitFor: the option 'signal' is an object; expected an AbortSignal"],
+  ];
+  for (const [method, args, message] of endless) {
+    it(`sends nothing with a limit that would be none: ${message}`, async () => {
+      const asked = registry[method]?.(...args) ?? Promise.resolve();
+      await assert.rejects(asked, (error: Error & { code: string }) => {
+        assert.ok(error.message.startsWith(message), error.message);
+        assert.equal(error.code, 'usage');
+        return true;
+      });
+      assert.deepEqual(sent, []);
+    });
+  }
+
   it('takes those that it knows, and none', async () => {
     for (const args of [
       ['a', 'b', { ttlMs: 5, ifRevision: 0 }],
@@ -97,9 +119,17 @@ describe('a method of the client', () => {
       /^execute: the option 'signals' is unknown; did you mean 'signal'\?$/,
     ],
     ['watch', [{ prefx: 'a' }], /^watch: the option 'prefx' is unknown; did you mean 'prefix'\?$/],
+    ['ping', ['x', { timeoutMs: '3s' }], /^ping: the option 'timeoutMs' is "3s"; expected a number of milli/],
+    ['call', ['my', 'Method', {}, { timeoutMs: Number.NaN }], /^call: the option 'timeoutMs' is NaN; /],
+    [
+      'execute',
+      ['my.Method', {}, { signal: 'x' }],
+      /^execute: the option 'signal' is "x"; expected an Abort/,
+    ],
+    ['watch', [{ timeoutMs: Number.NaN }], /^watch: the option 'timeoutMs' is NaN; /],
   ];
   for (const [method, args, message] of misspelt) {
-    it(`sends nothing with an option that it does not know: ${method}`, async () => {
+    it(`sends nothing with an option that is unknown or of the wrong kind: ${message.source}`, async () => {
       const client = (await opened) as unknown as Record<string, (...given: unknown[]) => unknown>;
       const made = client[method]?.(...args);
       const answer = method === 'watch' ? (made as AsyncIterator<unknown>).next() : made;

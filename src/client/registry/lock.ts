@@ -2,7 +2,7 @@
 import { formatDuration } from '../../protocol/formats/duration.ts';
 import type { JsonObject } from '../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../protocol/errors.ts';
-import { checkOptions, isSignal, isTime, type OptionRules } from '../../protocol/options.ts';
+import { checkOptions, limitRules, type OptionRules } from '../../protocol/options.ts';
 import { createLeaseClock } from './lease-clock.ts';
 import { type Lease, marginOf, startLease } from './lease.ts';
 import type { Reconnect } from '../connection/reconnect.ts';
@@ -73,8 +73,7 @@ const rules: OptionRules<LockOptions> = {
     accepts: (ms) => typeof ms === 'number' && ms >= SHORTEST_TTL_MS && Number.isFinite(ms),
   },
   wait: { expected: 'true or false', accepts: (wait) => typeof wait === 'boolean' },
-  timeoutMs: { expected: 'a number of milliseconds', accepts: isTime },
-  signal: { expected: 'an AbortSignal', accepts: isSignal },
+  ...limitRules,
 };
 
 /** See `BrokerClient.lock`. */

@@ -1,6 +1,6 @@
 import type { Json, JsonObject } from '../../protocol/formats/data.ts';
 import type { BrokerError } from '../../protocol/errors.ts';
-import { checkNames } from '../../protocol/options.ts';
+import { checkMethod } from '../../protocol/options.ts';
 import {
   type ClientCount,
   type ClientEntry,
@@ -41,7 +41,8 @@ export interface RegisterOptions extends WriteOptions, WaitOptions {
   readonly ifSame?: boolean;
   /**
    * Whether to wait until the name is free, in the order of asking; default false. The wait survives broken
-   * connections and restarts; `timeoutMs` and `signal` end it. Not together with `ifSame` or `ifLocked`.
+   * connections and restarts; `timeoutMs` and `signal` end it. Not together with `ifSame` or `ifLocked`. Give
+   * `ttlMs`: where the answer to a registration is lost, the wait goes on until that entry has expired.
    */
   readonly wait?: boolean;
 }
@@ -155,7 +156,7 @@ function withChecks(registry: Untyped): Untyped {
   const checked = Object.entries(taken).map(([method, [place, names]]) => {
     const call = registry[method as keyof Untyped] as (...args: unknown[]) => Promise<unknown>;
     const run = async (...args: unknown[]): Promise<unknown> => {
-      checkNames(method, args[place] ?? {}, names);
+      checkMethod(method, args[place] ?? {}, names);
       return call(...args);
     };
     return [method, run];
@@ -194,8 +195,8 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
     }
   };
 
-  const listAll = async (prefix: string, first?: PageAnswer): Promise<ClientList> => {
-    let last = first ?? (await page({ prefix }));
+  const listAll = async (prefix: string, first?: PageAnswer, options?: CallOptions): Promise<ClientList> => {
+    let last = first ?? (await page({ prefix }, options));
     // The revision of the first page: a watch that starts there reports what changed while the others were
     // read.
     const { revision } = last;
@@ -205,7 +206,7 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
       checkProgress(last, last.next, after);
       if (entries.length > MAX_LISTED) throw noEnd(`more than ${MAX_LISTED} entries`);
       after = last.next;
-      last = await page({ prefix, after });
+      last = await page({ prefix, after }, options);
       entries.push(...last.entries);
     }
     return { entries, revision };
@@ -269,7 +270,7 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
         const ask = entries ? page : countPage;
         const first = await ask({ prefix, wait, wait_count: count }, call);
         if (first.count < count) return undefined;
-        return entries ? listAll(prefix, first) : countOf(first);
+        return entries ? listAll(prefix, first, { signal: call.signal }) : countOf(first);
       }),
   };
 }
