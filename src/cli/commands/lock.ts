@@ -122,10 +122,14 @@ async function runHeld(
     await endLost(child, marginOf(ttlMs) * 0.8);
     lock.signal.throwIfAborted();
   }
+  // Nobody may have read the clock yet, such as right after this process was suspended.
+  const isLost = !lock.isHeld();
   signals.keep();
-  // Processes that the command has left running, and that the signal was meant for too. They are watched until then.
-  if (isEnding && child.hasGroup) await endGroup(child.pid, 'SIGTERM');
+  // Processes that the command has left running, and that the signal was meant for too, or that relied on the lock.
+  // They are watched until then.
+  if ((isEnding || isLost) && child.hasGroup) await endGroup(child.pid, 'SIGTERM');
   await child.letGo();
+  if (isLost) lock.signal.throwIfAborted();
   return code ?? 1;
 }
 

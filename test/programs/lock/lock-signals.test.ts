@@ -197,6 +197,17 @@ for (const launcher of launchers) {
       await untilNoneLeft(mark);
     });
 
+    it('one that was stopped beyond its lifetime fails, too, if its command has ended meanwhile', async () => {
+      const out = path.join(tempDir(), 'out');
+      const running = lock('gone', ['sh', '-c', `echo $$ >${out}; sleep 1`], ['--ttl', '2s']);
+      await untilWritten(out);
+      running.child.kill('SIGSTOP');
+      await waitFor('the lock to expire', async () => !(await exists('gone')), 10_000);
+      running.child.kill('SIGCONT');
+      assert.equal(await endOf(running), 1, running.stderr());
+      assert.match(running.stderr(), /Lock '.*' was lost: it could not be renewed in time/);
+    });
+
     it('SIGTSTP stops its command with it, SIGCONT has both go on, and kill -9 of it ends one that is stopped', async () => {
       const { mark, out } = marks();
       const running = lock('tstp', ['sh', '-c', `while :; do echo tick; sleep 0.05; done; : ${out}`]);
