@@ -39,9 +39,13 @@ export const run: Run = async (args) => {
     const ending = new AbortController();
     const { signal } = ending;
     watching = ending;
-    const limit = timeLeft();
-    const late = (): void => ending.abort(new Error(TIME_IS_OVER));
-    if (limit !== undefined) setTimeout(late, Math.min(limit, MAX_TIMER_MS));
+    // A time limit may be longer than any timer.
+    const endInTime = (): void => {
+      const left = timeLeft();
+      if (left === 0) ending.abort(new Error(TIME_IS_OVER));
+      else if (left !== undefined) setTimeout(endInTime, Math.min(left, MAX_TIMER_MS));
+    };
+    endInTime();
     for await (const change of client.watch({ ...scope, ...from, count, signal })) {
       if (signal.aborted) break;
       const line = lineOf(change);
