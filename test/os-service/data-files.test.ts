@@ -14,7 +14,12 @@ import {
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { homeAt } from '../../src/config/paths.ts';
-import { checkOwnFolder, checkOwnTree, prepareData } from '../../src/os-service/files/data-files.ts';
+import {
+  checkOwnFolder,
+  checkOwnTree,
+  givenFolders,
+  prepareData,
+} from '../../src/os-service/files/data-files.ts';
 import { thisSystem } from '../../src/os-service/system.ts';
 import { atEnd } from '../support/cleanup.ts';
 import { run } from '../support/programs/run.ts';
@@ -93,6 +98,38 @@ describe('the files of a service', { skip: problem }, () => {
       ),
       [owner.uid, 0, 0],
     );
+  });
+
+  it("its user can read the machine's options, which apply beneath those of --config, and no other file there", async () => {
+    const dir = tempDir();
+    const home = homeAt(path.join(dir, 'tree'));
+    const config = path.join(dir, 'own/broker.json');
+    const etc = path.dirname(home.configFile);
+    await prepareData(home, config, owner);
+    assert.ok(!existsSync(etc), 'nothing is made for options that there are not');
+    mkdirSync(etc, { recursive: true, mode: 0o700 });
+    writeFileSync(home.configFile, '{"services":{"_access_key":"x"}}', { mode: 0o600 });
+    writeFileSync(path.join(etc, 'bpbroker.key'), '');
+    await prepareData(home, config, owner);
+    assert.deepEqual(
+      [etc, home.configFile, path.join(etc, 'bpbroker.key')].map((at) => statSync(at).uid),
+      [owner.uid, owner.uid, 0],
+    );
+    assert.ok(givenFolders(home, config).includes(etc), 'a removal gives it back');
+    assert.deepEqual([...givenFolders(home, undefined)].toSorted(), [home.backups, etc].toSorted());
+  });
+
+  it('a file of --config may have no ending', async () => {
+    const dir = tempDir();
+    const config = path.join(dir, 'own/config');
+    mkdirSync(path.dirname(config));
+    for (const name of ['config', 'config.journal', 'config.key'])
+      writeFileSync(path.join(dir, 'own', name), '');
+    await checkOwnFolder(config);
+    await prepareData(homeAt(path.join(dir, 'tree')), config, owner);
+    assert.equal(statSync(config).uid, owner.uid);
+    writeFileSync(path.join(dir, 'own', 'configured'), '');
+    await assert.rejects(checkOwnFolder(config), /holds 'configured' beside config/);
   });
 
   it("a lock that root held until it was killed does not lock the service's user out; one that root holds does", async () => {

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { chmod, chown, type FileHandle, lstat, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { ifPresent } from '../../config/atomic-write.ts';
 import { makeFolder } from '../../config/folder.ts';
 import { backupsFor, type Home } from '../../config/paths.ts';
 import { BrokerError } from '../../protocol/errors.ts';
@@ -22,6 +23,11 @@ export function dataFolders(home: Home, config: string | undefined): readonly [s
   return [path.dirname(file), backupsFor(file, { BPBROKER_HOME: home.root, HOME: home.root })];
 }
 
+/** Every folder of which a service's user becomes the owner: those, and that of the machine's options. */
+export function givenFolders(home: Home, config: string | undefined): readonly string[] {
+  return [...new Set([...dataFolders(home, config), path.dirname(home.configFile)])];
+}
+
 /**
  * Makes the folders of a service, and makes its user the owner of its files. Commands that root has typed,
  * such as `configure`, leave files that belong to root. Root runs this before every start.
@@ -37,6 +43,11 @@ export async function prepareData(home: Home, config: string | undefined, owner:
   const [own, backups] = dataFolders(home, config);
   await giveFolder(own, (name) => isOf(config ?? home.configFile, name), owner);
   await giveFolder(backups, () => true, owner);
+  // The options of the machine's file apply beneath those of `config`, the access keys too: the service must read it.
+  if (config !== undefined && (await ifPresent(lstat(home.configFile)))) {
+    const { dir, base } = path.parse(home.configFile);
+    await giveFolder(dir, (name) => name === base, owner);
+  }
 }
 
 /** Makes a folder and changes its owner to `owner`, and that of the broker's files in it. */
@@ -118,7 +129,8 @@ function namesIn(dir: string): Promise<string[]> {
  * `NAME.key`.
  */
 function isOf(config: string, name: string): boolean {
-  return name.startsWith(`${path.basename(config, path.extname(config))}.`);
+  const own = path.basename(config);
+  return name === own || name.startsWith(`${path.basename(own, path.extname(own))}.`);
 }
 
 // O_PATH, which Node does not name, opens a file of any kind without touching it. So a pipe put there does

@@ -1,7 +1,7 @@
 import { homeAt } from '../../config/paths.ts';
 import { fatalMessageOf, fatalText } from '../../protocol/formats/fatal-line.ts';
 import { accountSteps, removeAccountSteps } from './account.ts';
-import { dataFolders } from '../files/data-files.ts';
+import { givenFolders } from '../files/data-files.ts';
 import { copySteps, removeCopySteps } from '../program.ts';
 import { recordOf, type ServiceRecord } from '../record.ts';
 import { SERVICE, type ServiceManager, type ServiceSpec } from '../service.ts';
@@ -40,7 +40,7 @@ export function systemd(system: System): ServiceManager {
       return text === undefined ? undefined : recordOf(text);
     },
     async uninstall(record: ServiceRecord): Promise<readonly Step[]> {
-      const folders = dataFolders(homeAt(record.root), record.config);
+      const folders = givenFolders(homeAt(record.root), record.config);
       return [
         steps.run(['systemctl', 'disable', '--now', unit]),
         ...removeCopySteps(steps, record),

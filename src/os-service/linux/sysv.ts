@@ -1,6 +1,6 @@
 import { homeAt } from '../../config/paths.ts';
 import { accountSteps, removeAccountSteps } from './account.ts';
-import { dataFolders } from '../files/data-files.ts';
+import { givenFolders } from '../files/data-files.ts';
 import { copySteps, removeCopySteps } from '../program.ts';
 import { recordOf, type ServiceRecord } from '../record.ts';
 import { SERVICE, type ServiceManager, type ServiceSpec } from '../service.ts';
@@ -63,7 +63,7 @@ export function sysv(system: System): ServiceManager {
     async uninstall(record: ServiceRecord): Promise<readonly Step[]> {
       const chkconfig = await system.findProgram('chkconfig');
       const remove = steps.remove(script);
-      const folders = dataFolders(homeAt(record.root), record.config);
+      const folders = givenFolders(homeAt(record.root), record.config);
       return [
         steps.run([script, 'stop']),
         steps.remove(rotation),
