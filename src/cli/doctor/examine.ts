@@ -7,6 +7,7 @@ import {
   isLoopback,
   listInterfaces,
   type NetworkInterface,
+  withoutZone,
 } from '../../runtime/network/interfaces.ts';
 import type { Arguments } from '../command.ts';
 import type { UrlBroker } from '../session/url-broker.ts';
@@ -62,7 +63,12 @@ export async function examine(options: ExamineOptions): Promise<Report> {
     examineProgram(subject.program),
     ...(urlBroker ? [] : [interfacesCheck(args, examineInterfaces(chosen, wanted, present))]),
     containerCheck,
-    examineFirewallHere(firewall.check, host, firewall, subject),
+    examineFirewallHere(
+      firewall.check,
+      args.text('bpbroker') === undefined ? host : noHost,
+      firewall,
+      subject,
+    ),
     examineProxy(),
     ...(urlBroker ? [] : [keyCheck(subject)]),
     ...host.checks,
@@ -98,7 +104,7 @@ export async function examine(options: ExamineOptions): Promise<Report> {
   if (identified && connection) {
     try {
       const timeoutMs = stepLimit(deadline, CALL_MS);
-      const health = await examineHealth(connection, host, timeoutMs);
+      const health = await examineHealth(connection, hostOf(connection.address, host, present), timeoutMs);
       checks.push(...health);
       const { isSure } = identified;
       checks.push(
@@ -217,14 +223,18 @@ function keyCheck({ key, repeated }: Subject): Check {
   return { id: 'discovery_key', status: 'ok', says: `one is set, by ${from}`, facts: { is_set: true } };
 }
 
-/** The problem of a broker of this host whose own firewall drops the packets of others. */
+/**
+ * The problem of a broker of this host whose own firewall drops the packets of others. It is none of a broker that
+ * only this host is to reach.
+ * @param host without a broker where another one is examined.
+ */
 function examineFirewallHere(
   check: Check,
-  { isRunning, port: own }: Host,
+  { isRunning, port: own, listenIp = '' }: Host,
   firewall: Awaited<ReturnType<typeof examineFirewall>>,
   subject: Subject,
 ): Check {
-  if (isRunning !== true) return check;
+  if (isRunning !== true || isLoopback(listenIp)) return check;
   const port = own ?? subject.port;
   for (const protocol of ['udp', 'tcp'] as const) {
     const drop = firewall.drops('input', { protocol, end: 'dport', port });
@@ -243,6 +253,15 @@ function examineFirewallHere(
     };
   }
   return check;
+}
+
+const noHost: Host = { checks: [] };
+
+/** This host's own broker where it is the one at `address`; else none. */
+function hostOf({ host: at, port }: HostPort, host: Host, present: readonly NetworkInterface[]): Host {
+  const own = present.flatMap(({ ipv4, ipv6 }) => [...ipv4.map(({ address }) => address), ...ipv6]);
+  const isHere = isLoopback(at) || own.includes(withoutZone(at));
+  return isHere && port === ownAddress(host, port).port ? host : noHost;
 }
 
 /** Checks that were not made, because something before them failed. */

@@ -53,8 +53,12 @@ export function commandLine(
     ...option('--ca', repeated.ca),
     ...option('--discover-key-file', repeated.discoverKeyFile),
     ...(command === 'discover' ? [] : option('--fingerprint', repeated.fingerprint)),
-    ...(command.startsWith('service') ? option('--access-key-file', repeated.accessKeyFile) : []),
+    ...(takesKey(command) ? option('--access-key-file', repeated.accessKeyFile) : []),
   ].join(' ');
+}
+
+function takesKey(command: string): boolean {
+  return command === 'doctor' || command.startsWith('service');
 }
 
 function option(name: string, value: string | undefined): string[] {

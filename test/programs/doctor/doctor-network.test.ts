@@ -156,6 +156,8 @@ describe('doctor, on hosts of a network,', { skip: netnsProblem() ?? false, conc
     const there = await diagnose(on('a'), reference.bpbroker, [], { cause: 'udp_blocked', code: 6 });
     assert.equal(there.json.advice?.where, 'here');
     assert.match(there.json.message ?? '', /nftables inet f i: udp dport 20443 drop/);
+    // Whoever names a broker wants to know of the way to that one, and it is open.
+    await diagnose(on('a'), reference.bpbroker, ['-b', '10.77.1.1'], { cause: null, code: 0 });
     await does('a', there);
     await doctor('b', name('foo'), null, 0);
 

@@ -48,6 +48,10 @@ describe('doctor, of keys and identities,', () => {
     await register(user, broker, 'foo', '--access-key-file', file);
     await user.doctor([...keyed, '--name', 'foo'], null, 0);
     assert.equal(guesses(), 2);
+    // What is advised for another port repeats the file of the key.
+    const mistaken = ['-b', `127.0.0.1:${await freePort()}`, '--access-key-file', file];
+    const elsewhere = await user.doctor(mistaken, 'no_broker', 6);
+    assert.match(await user.types(advised(elsewhere)), /There is no fault/);
     await broker.kill();
   });
 
