@@ -42,6 +42,8 @@ export interface Api {
    * streams of keys and modules that are no longer in it.
    */
   configure(config: ModuleOptions): void;
+  /** Ends the event streams of keys that are no longer good. */
+  reviewStreams(): void;
 }
 
 /** A configuration: its top-level keys are the whitelist of modules, each with the module's own options. */
@@ -172,6 +174,7 @@ export function createApi(options: ApiOptions): Api {
       ({ dispatcher, openApi, metrics, status } = served(config));
       streams.review();
     },
+    reviewStreams: () => streams.review(),
   };
 }
 

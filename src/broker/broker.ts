@@ -128,7 +128,8 @@ export async function openBroker({
   const log = harmless(givenLog);
   const measured = createBrokerMeasures();
   const { observe } = measured.durable;
-  const opened = await openRegistry({ file, options, isEmbedded, log }, onOptions, observe);
+  const source = { file, options, isEmbedded, log, modules, extensionDir };
+  const opened = await openRegistry(source, onOptions, observe);
   return compose({
     ...opened,
     file,
@@ -175,7 +176,7 @@ function compose(parts: Parts): Broker {
   const { ping, services } = builtIn(store, measures.waits);
   const own = { ping, services: auditedServices(services, audit) };
   const modules = new Map(Object.entries({ ...parts.modules, ...own }));
-  const callKeys = createCallKeys();
+  const callKeys = createCallKeys(() => api.reviewStreams());
   const extensions = createExtensions({
     dir: parts.extensionDir,
     config: configuration.effective,
@@ -295,7 +296,7 @@ function compose(parts: Parts): Broker {
       backups = backupsOf(now);
     }
     health.checkSoon();
-    for (const problem of optionWarnings(configuration)) log.warn(problem, { file: parts.file });
+    for (const problem of await optionWarnings(configuration, parts)) log.warn(problem, { file: parts.file });
     if (needRestart.length > 0) {
       log.warn('these options take effect at the next start', { options: needRestart.join(', ') });
     }

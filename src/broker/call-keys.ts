@@ -28,7 +28,8 @@ export interface OwnAddress {
 
 const MODULE = 'services';
 
-export function createCallKeys(): CallKeys {
+/** @param onEnd called when a key is no longer good: what it has opened may still be open. */
+export function createCallKeys(onEnd: () => void): CallKeys {
   const valid = new Set<string>();
   return {
     give(address) {
@@ -40,7 +41,11 @@ export function createCallKeys(): CallKeys {
         BPBROKER_ACCESS_KEY: key,
         BPBROKER_FINGERPRINT: `sha256:${address.fingerprint}`,
       };
-      return { env, revoke: () => valid.delete(key) };
+      const revoke = (): void => {
+        valid.delete(key);
+        onEnd();
+      };
+      return { env, revoke };
     },
     amend: (keys) => ({
       ...keys,

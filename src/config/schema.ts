@@ -190,7 +190,8 @@ const etcdOptions = {
     ),
   ),
   username: v.optional(text),
-  password: v.optional(v.string()),
+  // The message does not repeat what was given.
+  password: v.optional(v.string('expected a text')),
   ca: v.optional(text),
   cert: v.optional(text),
   key: v.optional(text),

@@ -1,6 +1,7 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { BrokerError } from '../protocol/errors.ts';
+import { reasonOf } from '../protocol/system-errors.ts';
 import { compareNames } from '../protocol/registry/names.ts';
 import { unsafePart, writableByOthers } from './ownership.ts';
 
@@ -44,10 +45,8 @@ export async function findExtension(
   partOf: (root: string) => Promise<string | undefined> = unsafePart,
 ): Promise<Extension | undefined> {
   if (!isModuleName(name)) return undefined;
-  const segments = name.split('.');
-  const base = segments.pop() ?? '';
-  const folder = path.join(dir, ...segments);
-  const [found, other] = (await extensionsIn(folder)).filter((candidate) => candidate.base === base);
+  const { folder, candidates } = await candidatesOf(dir, name);
+  const [found, other] = candidates;
   if (!found) return undefined;
   if (other) throw refusal(name, `there are both ${found.entry} and ${other.entry}; remove one`);
   const root = await realpath(dir);
@@ -56,6 +55,25 @@ export async function findExtension(
   const reason = await partOf(root);
   if (reason !== undefined) throw refusal(name, reason);
   return { name, kind: found.kind, file, dir: root, version: await versionOf(file) };
+}
+
+/** Whether a file has a module's name, whether or not it may be run. */
+export async function hasExtension(dir: string, name: string): Promise<boolean> {
+  return isModuleName(name) && (await candidatesOf(dir, name)).candidates.length > 0;
+}
+
+/** The files of a module's name; several are an error. */
+async function candidatesOf(
+  dir: string,
+  name: string,
+): Promise<{ readonly folder: string; readonly candidates: readonly Candidate[] }> {
+  const segments = name.split('.');
+  const base = segments.pop() ?? '';
+  const folder = path.join(dir, ...segments);
+  const candidates = await extensionsIn(folder, base).catch((error: unknown) => {
+    throw refusal(name, `its files cannot be looked at: ${reasonOf(error)}`);
+  });
+  return { folder, candidates };
 }
 
 /**
@@ -75,22 +93,35 @@ export interface Candidate {
   readonly kind: ExtensionKind;
 }
 
-/** The extensions in a folder, in the order of their files' names; empty where there is no such folder. */
-export async function extensionsIn(folder: string): Promise<Candidate[]> {
+/**
+ * The extensions in a folder, in the order of their files' names; empty where there is no such folder.
+ * @param only looks at those of this name alone, so that no other file's trouble counts; default: at all.
+ */
+export async function extensionsIn(folder: string, only?: string): Promise<Candidate[]> {
   const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
     throw error;
   });
-  const described = await Promise.all(entries.toSorted(compareNames).map((entry) => describe(folder, entry)));
+  const looked = only === undefined ? entries : entries.filter((entry) => baseOf(entry) === only);
+  const described = await Promise.all(looked.toSorted(compareNames).map((entry) => describe(folder, entry)));
   return described.filter((candidate) => candidate !== undefined);
+}
+
+/** The name of the module that a file would be. */
+function baseOf(entry: string): string {
+  return entry.slice(0, entry.length - path.extname(entry).length);
 }
 
 /** A file as an extension; undefined when it is not one: `echo.test.ts` and `README.md` are not. */
 export async function describe(folder: string, entry: string): Promise<Candidate | undefined> {
   const extension = path.extname(entry);
-  const base = entry.slice(0, entry.length - extension.length);
+  const base = baseOf(entry);
   if (!isModuleName(base) || base.includes('.')) return undefined;
-  const info = await stat(path.join(folder, entry)).catch(() => undefined);
+  // A link may lead nowhere.
+  const info = await stat(path.join(folder, entry)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
   if (!info?.isFile()) return undefined;
   if (scripts.has(extension)) return { entry, base, kind: 'script' };
   if (extension === '.py') return { entry, base, kind: 'python' };

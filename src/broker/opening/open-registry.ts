@@ -5,7 +5,7 @@ import { acquireLock } from '../../store/file/lock.ts';
 import type { BrokerStore, SharedRegistry } from './broker-store.ts';
 import { createTrailLock, type TrailLock } from '../audit/trail-lock.ts';
 import { closeToOthers } from './file-permissions.ts';
-import { optionWarnings } from './option-warnings.ts';
+import { type ModulePlaces, optionWarnings } from './option-warnings.ts';
 import { prepareFolder } from './prepare-folder.ts';
 import {
   openLiveConfiguration,
@@ -34,7 +34,7 @@ export interface OpenedRegistry {
  * @throws BrokerError of any step.
  */
 export async function openRegistry(
-  source: LiveConfigurationOptions,
+  source: LiveConfigurationOptions & ModulePlaces,
   onOptions: (options: Config) => void,
   onDurable: (seconds: number) => void,
 ): Promise<OpenedRegistry> {
@@ -51,7 +51,7 @@ export async function openRegistry(
     const { document, edits } = configuration;
     onOptions(configuration.effective);
     await trailLock.take(configuration.effective._audit);
-    for (const problem of optionWarnings(configuration)) log.warn(problem, { file });
+    for (const problem of await optionWarnings(configuration, source)) log.warn(problem, { file });
     await closeToOthers(file, document?.options, log);
     if (configuration.effective._store.driver === 'etcd') {
       const { openEtcdRegistry, logFieldsOf } = await import('./etcd-registry.ts');

@@ -10,6 +10,7 @@ import {
   type RunResult,
   startBroker,
 } from '../../support/programs/programs.ts';
+import { writeExtensions } from '../../support/registry/extensions.ts';
 import { tempDir } from '../../support/temp.ts';
 import { reference, skipOf } from '../support.ts';
 
@@ -193,6 +194,32 @@ describe('a configuration whose key guards nothing', () => {
       },
     );
   }
+
+  it('is said where its module does not exist, and nearly has the name of a part that is open', async () => {
+    const config = {
+      service: { _access_key: key },
+      Discover: { _access_key: key },
+      metrics: { _access_key: key },
+    };
+    const other = { ossec: { _access_key: key }, pings: { _access_key: key } };
+    const dir = tempDir();
+    writeExtensions(dir, { 'pings.mjs': 'export const Do = () => "done";' });
+    const broker = await startBroker(reference, { dir, config: { ...config, ...other } });
+    const said = [
+      ...broker.stderr().matchAll(/the key of '(\w+)' guards nothing[^\n]*; did you mean '(\w+)'/g),
+    ];
+    assert.deepEqual(
+      said.map(([, name, near]) => [name, near]),
+      [
+        ['service', 'services'],
+        ['Discover', 'discover'],
+        ['metrics', '_metrics'],
+      ],
+      broker.stderr(),
+    );
+    assert.ok(!broker.stderr().includes(key));
+    await broker.kill();
+  });
 
   it('configure does not add it either', async () => {
     const dir = tempDir();

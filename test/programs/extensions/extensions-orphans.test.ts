@@ -9,7 +9,7 @@ import { killIfThere } from '../../support/teardown.ts';
 import { tempDir } from '../../support/temp.ts';
 import { waitFor } from '../../support/wait.ts';
 import { lacking } from '../../support/programs/tools.ts';
-import { skipOf } from '../support.ts';
+import { connectTo, skipOf } from '../support.ts';
 import { brokerWith } from './extension-files.ts';
 
 /**
@@ -79,6 +79,42 @@ for (const launcher of launchers) {
               await waitFor('the host to end', () => !isRunning(pid));
             },
           );
+    },
+  );
+}
+
+const leaver = `#!/bin/sh
+printf %s "$BPBROKER_ACCESS_KEY" >"$(dirname "$0")/../key.new"
+mv "$(dirname "$0")/../key.new" "$(dirname "$0")/../key"
+until [ -e "$(dirname "$0")/../go" ]; do sleep 0.02; done
+`;
+
+for (const launcher of launchers) {
+  describe(
+    `a watch with the key of a call, on ${launcher.name}`,
+    { skip: skipOf(launcher) || noSignals },
+    () => {
+      it('ends with the call', async () => {
+        const broker = await brokerWith(launcher, { leaver }, { services: { _access_key: 'another' } });
+        const [key, go] = ['key', 'go'].map((name) => path.join(broker.dir, 'bpbroker', name)) as [
+          string,
+          string,
+        ];
+        const caller = await connectTo(broker, { accessKey: 'another' });
+        const call = caller.execute('leaver.Leave').then((execution) => execution.text());
+        await waitFor('its key', () => existsSync(key));
+        const leftBehind = await connectTo(broker, { accessKey: readFileSync(key, 'utf8') });
+        const changes = leftBehind.watch({ after: 0 });
+        await caller.register('before', 'x');
+        assert.equal((await changes.next()).value?.revision, 1);
+        writeFileSync(go, '');
+        await call;
+        await caller.register('after', 'secret');
+        await assert.rejects(changes.next(), { code: 'access_denied' });
+        caller.close();
+        leftBehind.close();
+        await broker.kill();
+      });
     },
   );
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { JsonFileOptions } from '../../../config/json-file.ts';
-import { isObject, type Json, type JsonObject, STRING_KEY } from '../../../protocol/formats/data.ts';
+import { isObject, type Json, type JsonObject, kindOf, STRING_KEY } from '../../../protocol/formats/data.ts';
 import { type Entry, stamp, unstamp } from '../../../protocol/registry/entry.ts';
 import { BrokerError } from '../../../protocol/errors.ts';
 import { createChecksum, servicesLine } from '../journal/checksum.ts';
@@ -206,7 +206,7 @@ export function newId(): string {
 function noEntry(name: string, value: Json, file: string): BrokerError {
   return new BrokerError(
     'invalid_config',
-    `${file}: entry ${JSON.stringify(name)} in "${SERVICES}" must be an object or a string, got ${JSON.stringify(value).slice(0, 40)}`,
+    `${file}: entry ${JSON.stringify(name)} in "${SERVICES}" must be an object or a string, got ${kindOf(value)}`,
   );
 }
 

@@ -267,7 +267,10 @@ describe('files that do not belong together are refused', () => {
     writeFileSync(file, '{"services": []}');
     await refused(/"services" must be an object/);
     writeFileSync(file, '{"services": {"foo": 3}}');
-    await refused(/entry "foo" in "services" must be an object or a string, got 3/);
+    await refused(/entry "foo" in "services" must be an object or a string, got a number/);
+    // It may be a key whose name is misspelt.
+    writeFileSync(file, '{"services": {"access_key": ["s3cret"]}}');
+    await refused(/entry "access_key" in "services" must be an object or a string, got an array(?!.*s3cret)/);
     writeFileSync(file, '{"services": {}, "_registry": {"id": 5}}');
     await refused(/"_registry" must hold "id"/);
   });
