@@ -122,13 +122,16 @@ export function startBackups(setup: BackupsOptions): Backups {
     const latest = await latestOf();
     if (latest !== undefined && (await holdsPresent(latest))) {
       known = knownAt(latest.path);
-      return;
+    } else {
+      await checkRoom(latest);
+      await makeFolder(dir, file);
+      // A reload may change them while the backup is written, with those of its beginning.
+      const { options } = knownAt('');
+      const made = await store.backUp((revision) => backupPath(dir, file, latest, revision));
+      known = { path: made.path, options };
+      log.info('made a backup', { file: made.path, revision: made.revision });
     }
-    await checkRoom(latest);
-    await makeFolder(dir, file);
-    const made = await store.backUp((revision) => backupPath(dir, file, latest, revision));
-    known = knownAt(made.path);
-    log.info('made a backup', { file: made.path, revision: made.revision });
+    // Also where there is nothing new: fewer may be kept now, or the last removal has failed.
     await pruneBackups(dir, file, keep);
   }
 

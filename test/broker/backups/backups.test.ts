@@ -143,6 +143,29 @@ describe('backups', () => {
     await broker.close();
   });
 
+  it('beyond those to keep are removed, also where there is nothing new to back up', async () => {
+    const home = tempDir();
+    const dir = path.join(home, 'backups');
+    const file = path.join(home, 'bpbroker.json');
+    const many = { _config: { backup_freq_secs: 0.05, backup_retain_n: 9 } };
+    const first = await openBroker({ file, backupDir: dir, config: many });
+    for (let count = 1; count <= 4; count++) {
+      await first.store.mutate('a', put(`${count}`));
+      await waitFor(`backup ${count}`, () =>
+        readdirSync(dir).some((name) => name.endsWith(`-r000000000000000${count}.json`)),
+      );
+    }
+    await first.close();
+    const kept = readdirSync(dir)
+      .filter((name) => name.endsWith('.json'))
+      .toSorted();
+    assert.ok(kept.length >= 4, kept.join(' '));
+    const { broker } = await openWith(file, dir);
+    await waitFor('two to be left', () => readdirSync(dir).length === 2);
+    assert.deepEqual(readdirSync(dir).toSorted(), kept.slice(-2));
+    await broker.close();
+  });
+
   it('in progress are finished by a stop, in which the store closes meanwhile and so hurries them', async () => {
     const home = tempDir();
     const dir = path.join(home, 'backups');

@@ -147,6 +147,8 @@ describe('brokers over one etcd cluster', { skip, timeout: 180_000 }, () => {
     assert.deepEqual([refused.code, /in etcd/.test(refused.stderr)], [1, true]);
     const elsewhere = await bpbroker(dir, ['restore', '--config', restored, '--from', backup.stdout.trim()]);
     assert.equal(elsewhere.code, 0, elsewhere.stderr);
+    const { _store: store } = JSON.parse(readFileSync(restored, 'utf8')) as { _store: { driver: string } };
+    assert.equal(store.driver, 'file', 'its registry is in that file');
     const [first, second] = cluster.members;
     await Promise.all([first?.kill(), second?.kill()]);
     const ready = (of = broker): ReturnType<typeof fetched> => fetched(`${of.url}/readyz`);

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { replaceFile, resolveFile } from '../../../config/atomic-write.ts';
 import { makeTreeFolder } from '../../../config/folder.ts';
+import { isObject, type JsonObject } from '../../../protocol/formats/data.ts';
 import { BrokerError, messageOf } from '../../../protocol/errors.ts';
 import { asBrokerError } from '../disk-errors.ts';
 import { listBackups } from './backup-folder.ts';
@@ -130,8 +131,15 @@ async function keepPresent(
   return { revision, keptIn, backup: await backUpReplaced(present, file, backupDir) };
 }
 
+/** The file will hold the registry, also where the backup is of one in etcd. */
 function textOf({ document, options }: Backup, revision: number): Iterable<string> {
   const index = createEntryIndex();
   index.load(document.entries, document.sizes, revision);
-  return documentText(options, { id: document.id, since: revision }, index.snapshot());
+  return documentText(servedFromFile(options), { id: document.id, since: revision }, index.snapshot());
+}
+
+function servedFromFile(options: JsonObject): JsonObject {
+  const store = options['_store'];
+  if (!isObject(store) || store['driver'] !== 'etcd') return options;
+  return { ...options, _store: { ...store, driver: 'file' } };
 }
