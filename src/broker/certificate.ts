@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { replaceFile } from '../config/atomic-write.ts';
+import { removeLeftovers, replaceFile } from '../config/atomic-write.ts';
 import type { Config } from '../config/schema.ts';
 import { BrokerError, messageOf } from '../protocol/errors.ts';
 import type { Logger } from '../protocol/logger.ts';
@@ -56,6 +56,8 @@ export async function loadCertificate(
   const { certFile, keyFile } = ownCertificateFiles(configFile);
   const cert = await readIfThere(certFile);
   if (cert !== undefined) return pair(cert, await readKey(keyFile, log), certFile);
+  // Of a start that ended while it made them.
+  for (const file of [keyFile, certFile]) await removeLeftovers(file);
   const made = await makeOwn();
   // The key comes first: a key without its certificate is replaced at the next start, the reverse would be an
   // error.

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import type { Certificate } from '../../src/broker/certificate.ts';
@@ -21,16 +22,16 @@ interface Opened extends AsyncDisposable {
   answers(): Promise<void>;
 }
 
-async function open(): Promise<Opened> {
+async function open({ dir = tempDir(), ip = host, port = 0, log = silentLogger } = {}): Promise<Opened> {
   const selfQuery = createSelfQuery();
   const listeners = await listen({
     fetch: () => new Response('{}'),
-    api: { ...defaults.api, listen_ip: host, listen_port: 0 },
-    file: path.join(tempDir(), 'bpbroker.json'),
+    api: { ...defaults.api, listen_ip: ip, listen_port: port },
+    file: path.join(dir, 'bpbroker.json'),
     shared: undefined,
     has: () => Promise.resolve(false),
     discovery: undefined,
-    log: silentLogger,
+    log,
     isOwn: selfQuery.isOwn,
   });
   return {
@@ -97,5 +98,32 @@ describe('renew()', () => {
       assert.equal(listeners.discovered().received, 1);
       await opened.answers();
     }
+  });
+});
+
+describe('the listeners', () => {
+  it('warn where discovery cannot listen on IPv6, though this host has it', async (test) => {
+    const taken = await openUdp({ family: 6, address: '::', onMessage: () => undefined }).catch(
+      () => undefined,
+    );
+    if (!taken) return test.skip('needs IPv6');
+    const warned: string[] = [];
+    const log = { ...silentLogger, warn: (message: string) => void warned.push(message) };
+    try {
+      await using opened = await open({ ip: '', port: taken.port, log });
+      assert.equal(opened.listeners.address.port, taken.port);
+      assert.deepEqual(warned, ['Discovery works without IPv6']);
+    } finally {
+      await taken.close();
+    }
+  });
+
+  it('leave nothing of a key that a killed start had half written', async () => {
+    const dir = tempDir();
+    const left = ['bpbroker.key.tmp-0123456789abcdef', 'bpbroker.crt.tmp-0123456789abcdef'];
+    for (const name of [...left, 'bpbroker.key.mine']) writeFileSync(path.join(dir, name), '');
+    await using opened = await open({ dir });
+    await opened.answers();
+    assert.deepEqual(readdirSync(dir).toSorted(), ['bpbroker.crt', 'bpbroker.key', 'bpbroker.key.mine']);
   });
 });

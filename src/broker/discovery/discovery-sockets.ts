@@ -39,6 +39,9 @@ const FIRST_RESCAN_MS = 1000;
  */
 const RECEIVE_BUFFER = 8 * 1024 * 1024;
 
+/** The errors that mean that a host has no IPv6. Others are a fault, such as a port that something else has. */
+const withoutFamily: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL']);
+
 /**
  * Opens them.
  * @throws the system's error when it cannot listen on the address itself.
@@ -65,8 +68,9 @@ async function listenEverywhere(options: DiscoverySocketsOptions): Promise<Disco
     options.listenIp === '0.0.0.0'
       ? undefined
       : await openUdp({ family: 6, address: '::', port, receiveBuffer: RECEIVE_BUFFER, onMessage }).catch(
-          (error: unknown) => {
-            log.debug('Discovery works without IPv6', { error: socketErrorName(error) });
+          (error: NodeJS.ErrnoException) => {
+            const level = withoutFamily.has(error.code ?? '') ? 'debug' : 'warn';
+            log[level]('Discovery works without IPv6', { error: socketErrorName(error) });
             return undefined;
           },
         );
