@@ -210,9 +210,7 @@ function endBroker(broker: Running, place: string, signal: NodeJS.Signals): void
   if (pid !== undefined) killIfThere(pid, signal);
 }
 
-const tried = launchers.filter(({ name }) => ['node20', 'node24', 'executable'].includes(name));
-
-for (const launcher of tried) {
+for (const launcher of launchers) {
   describe(`the core of the programs on ${launcher.name}, in odd places`, () => {
     for (const [name, place] of Object.entries(places)) {
       // `accounts.test.ts` runs the other programs as that user.
