@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Access } from '../extensions/loaded-extension.ts';
 import { formatAddress, hostOnItself } from '../protocol/addresses/address.ts';
 import type { AccessKeys } from '../api/access/access-keys.ts';
+import { BrokerError } from '../protocol/errors.ts';
 
 /**
  * Keys for the programs that the broker runs as extensions: each is valid only for the registry and for one
@@ -28,9 +29,18 @@ export interface OwnAddress {
 
 const MODULE = 'services';
 
+/** How many keys of calls that are over are known as such. */
+const MAX_ENDED = 1000;
+
 /** @param onEnd called when a key is no longer good: what it has opened may still be open. */
 export function createCallKeys(onEnd: () => void): CallKeys {
   const valid = new Set<string>();
+  const ended = new Set<string>();
+  // What a call has left behind comes once more with its key. That is no guess, and must not count as one.
+  const refuseEnded = (key: string | undefined): void => {
+    if (key !== undefined && ended.has(key))
+      throw new BrokerError('access_denied', 'The call that this access key was made for is over');
+  };
   return {
     give(address) {
       if (!address) return { env: {}, revoke: () => undefined };
@@ -43,6 +53,8 @@ export function createCallKeys(onEnd: () => void): CallKeys {
       };
       const revoke = (): void => {
         valid.delete(key);
+        ended.add(key);
+        for (const oldest of ended) if (ended.size > MAX_ENDED) ended.delete(oldest);
         onEnd();
       };
       return { env, revoke };
@@ -52,10 +64,12 @@ export function createCallKeys(onEnd: () => void): CallKeys {
       check(module, presented, caller) {
         // The lookup is by hash: its time reveals nothing about how near a guess is.
         if (valid.size > 0 && module === MODULE && valid.has(presented() ?? '')) return;
+        if (ended.size > 0 && keys.guards(module)) refuseEnded(presented());
         keys.check(module, presented, caller);
       },
       checkAny(page, modules, presented, caller) {
         if (valid.size > 0 && modules.includes(MODULE) && valid.has(presented() ?? '')) return;
+        if (ended.size > 0 && modules.some((module) => keys.guards(module))) refuseEnded(presented());
         keys.checkAny(page, modules, presented, caller);
       },
       opens: (module, key) =>

@@ -156,7 +156,7 @@ function checkDistinct(folder: string, found: readonly Candidate[]): void {
 /** Refuses a second file of one name in the extension directory, as above. */
 async function checkAlone(dir: string, target: string, module: string): Promise<void> {
   const entry = path.basename(target);
-  const other = (await extensionsIn(dir)).find(({ base, entry: its }) => base === module && its !== entry);
+  const other = (await extensionsIn(dir, module)).find(({ entry: its }) => its !== entry);
   if (!other) return;
   const place = path.join(dir, other.entry);
   throw new BrokerError('already_exists', `Module '${module}' already exists as ${place}; remove that first`);

@@ -119,7 +119,7 @@ export async function describe(folder: string, entry: string): Promise<Candidate
   if (!isModuleName(base) || base.includes('.')) return undefined;
   // A link may lead nowhere.
   const info = await stat(path.join(folder, entry)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
     throw error;
   });
   if (!info?.isFile()) return undefined;

@@ -111,12 +111,13 @@ async function unsafeWayTo(real: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** The result of a look; undefined where the file is missing, or has been removed meanwhile. */
+/** The result of a look; undefined where the file is missing, or has been removed meanwhile, or links lead in a circle. */
 async function present<T>(looking: Promise<T>): Promise<T | undefined> {
   try {
     return await looking;
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      return undefined;
     throw error;
   }
 }

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { type Environment, globalRoot, type Home, homeAt } from '../config/paths.ts';
 import { BrokerError } from '../protocol/errors.ts';
 import { SERVICE_USER } from './linux/account.ts';
-import { checkOwnFolder, checkOwnTree, dataFolders } from './files/data-files.ts';
+import { checkOwnFolder, checkOwnTree, dataFolders, unreadOptions } from './files/data-files.ts';
 import { requireElevation } from './elevation.ts';
 import { findManager } from './manager.ts';
 import { checkPaths, withoutRootLink } from './files/safe-paths.ts';
@@ -39,6 +39,8 @@ export interface Outcome {
   readonly manager: Pick<ServiceManager, 'name' | 'log'>;
   /** Whether anything had to be done. */
   readonly changed: boolean;
+  /** What the user should know of the options of the service: a sentence. */
+  readonly note?: string;
 }
 
 /** The tree of the machine's service: never a user's own, whoever runs the command. */
@@ -87,7 +89,9 @@ export async function installService(system: System, options: InstallOptions): P
   // The service no longer uses the copy. Before this step, the earlier program may have run from it.
   const unused = earlier && earlier.copy !== program[0] ? removeCopySteps(stepsOn(system), earlier) : [];
   const steps = [...(await manager.install(spec)), ...unused];
-  return { manager, changed: await applySteps(steps, dryRun, tell) };
+  const changed = await applySteps(steps, dryRun, tell);
+  const note = runAs === undefined ? undefined : await unreadOptions(system, home, config, runAs);
+  return { manager, changed, ...(note !== undefined && { note }) };
 }
 
 /** `config`: the file that the service must have. */

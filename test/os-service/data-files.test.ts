@@ -19,6 +19,7 @@ import {
   checkOwnTree,
   givenFolders,
   prepareData,
+  unreadOptions,
 } from '../../src/os-service/files/data-files.ts';
 import { thisSystem } from '../../src/os-service/system.ts';
 import { atEnd } from '../support/cleanup.ts';
@@ -100,23 +101,38 @@ describe('the files of a service', { skip: problem }, () => {
     );
   });
 
-  it("its user can read the machine's options, which apply beneath those of --config, and no other file there", async () => {
-    const dir = tempDir();
-    const home = homeAt(path.join(dir, 'tree'));
-    const config = path.join(dir, 'own/broker.json');
+  it("an installation says that the machine's options do not apply, unless its user may read them", async () => {
+    const home = homeAt(path.join(tempDir(), 'tree'));
+    const config = '/srv/own/broker.json';
     const etc = path.dirname(home.configFile);
-    await prepareData(home, config, owner);
-    assert.ok(!existsSync(etc), 'nothing is made for options that there are not');
-    mkdirSync(etc, { recursive: true, mode: 0o700 });
-    writeFileSync(home.configFile, '{"services":{"_access_key":"x"}}', { mode: 0o600 });
-    writeFileSync(path.join(etc, 'bpbroker.key'), '');
-    await prepareData(home, config, owner);
+    const said = (user = 'nobody', file: string | undefined = config): Promise<string | undefined> =>
+      unreadOptions(thisSystem(), home, file, user);
+    assert.equal(await said(), undefined, 'there are none');
+    mkdirSync(etc, { recursive: true });
+    writeFileSync(home.configFile, '{"services":{"_access_key":"x"}}');
+    chmodSync(etc, 0o755);
+    for (const [folder, mode, user, words] of [
+      [
+        0o755,
+        0o600,
+        'nobody',
+        /The options of \S+bpbroker\.json, .* its user nobody may not .* into \/srv\/own/,
+      ],
+      [0o700, 0o644, 'nobody', /do not apply/],
+      [0o700, 0o600, 'no-such-user', /do not apply/],
+      [0o755, 0o644, 'nobody', undefined],
+      [0o700, 0o600, 'root', undefined],
+    ] as const) {
+      chmodSync(etc, folder);
+      chmodSync(home.configFile, mode);
+      if (words) assert.match((await said(user)) ?? '', words);
+      else assert.equal(await said(user), undefined);
+    }
+    assert.equal(await unreadOptions(thisSystem(), home, undefined, 'nobody'), undefined);
     assert.deepEqual(
-      [etc, home.configFile, path.join(etc, 'bpbroker.key')].map((at) => statSync(at).uid),
-      [owner.uid, owner.uid, 0],
+      [...givenFolders(home, config)].toSorted(),
+      ['/srv/own', '/srv/own/backups', etc].toSorted(),
     );
-    assert.ok(givenFolders(home, config).includes(etc), 'a removal gives it back');
-    assert.deepEqual([...givenFolders(home, undefined)].toSorted(), [home.backups, etc].toSorted());
   });
 
   it('a file of --config may have no ending', async () => {

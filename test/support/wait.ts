@@ -1,3 +1,5 @@
+import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
@@ -23,4 +25,11 @@ export async function waitFor<T>(
     }
     await sleep(10);
   }
+}
+
+/** Looks until it sees `wanted`; a failure shows the difference to what was last seen. */
+export async function untilEqual(what: string, wanted: unknown, look: () => Promise<unknown>): Promise<void> {
+  let last: unknown;
+  const isThere = async (): Promise<boolean> => isDeepStrictEqual((last = await look()), wanted);
+  await waitFor(what, isThere, 60_000).catch(() => assert.deepEqual(last, wanted, what));
 }

@@ -18,7 +18,7 @@ export const run: Run = async (args) => {
   const config = given === undefined ? undefined : path.resolve(given);
   const user = args.text('user');
   const file = config ?? serviceHome(system.env).configFile;
-  const { manager, changed } = await installService(system, {
+  const { manager, changed, note } = await installService(system, {
     own: ownProgram(),
     ...(config !== undefined && { config, configLabel: args.label('config') }),
     ...(user !== undefined && { user }),
@@ -33,6 +33,7 @@ export const run: Run = async (args) => {
     dryRun,
     tell: tellSteps(dryRun),
   });
+  if (note !== undefined) writeError(`${note}\n`);
   if (!changed) {
     writeOut(`The service bpbroker is installed (${manager.name}), enabled and running; nothing to do\n`);
     return;

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { chooseInterfaces } from '../../client/discovery/routes.ts';
 import { isNameKey } from '../../client/trust/name-key.ts';
 import type { Deadline } from '../../client/connection/retry.ts';
@@ -59,19 +60,18 @@ export async function examine(options: ExamineOptions): Promise<Report> {
     examineHost(args, stepLimit(deadline, LOCAL_MS)),
   ]);
   const { isInside, ...containerCheck } = container;
+  // Another host's broker is well or not whatever this host's own one is.
+  const named = args.text('bpbroker');
+  const at = named === undefined || urlBroker ? undefined : readAddress(named, DEFAULT_PORT)?.host;
+  const isOther = named !== undefined && !(at !== undefined && isThisHost(at, present));
   const checks: Check[] = [
     examineProgram(subject.program),
     ...(urlBroker ? [] : [interfacesCheck(args, examineInterfaces(chosen, wanted, present))]),
     containerCheck,
-    examineFirewallHere(
-      firewall.check,
-      args.text('bpbroker') === undefined ? host : noHost,
-      firewall,
-      subject,
-    ),
+    examineFirewallHere(firewall.check, named === undefined ? host : noHost, firewall, subject),
     examineProxy(),
     ...(urlBroker ? [] : [keyCheck(subject)]),
-    ...host.checks,
+    ...(isOther ? withoutProblems(host.checks) : host.checks),
   ];
   let identified: Identified | undefined;
   let isHolder: boolean | undefined;
@@ -113,7 +113,7 @@ export async function examine(options: ExamineOptions): Promise<Report> {
           subject,
           accessKey,
           isSure,
-          named: args.text('bpbroker'),
+          named,
           isHolder,
           isUnready: health.some(({ id, status }) => id === 'health' && status === 'fail'),
           timeoutMs: stepLimit(deadline, CALL_MS),
@@ -259,9 +259,17 @@ const noHost: Host = { checks: [] };
 
 /** This host's own broker where it is the one at `address`; else none. */
 function hostOf({ host: at, port }: HostPort, host: Host, present: readonly NetworkInterface[]): Host {
+  return isThisHost(at, present) && port === ownAddress(host, port).port ? host : noHost;
+}
+
+/** Whether an address, or a name, is this host's. Other names are not looked up. */
+function isThisHost(at: string, present: readonly NetworkInterface[]): boolean {
   const own = present.flatMap(({ ipv4, ipv6 }) => [...ipv4.map(({ address }) => address), ...ipv6]);
-  const isHere = isLoopback(at) || own.includes(withoutZone(at));
-  return isHere && port === ownAddress(host, port).port ? host : noHost;
+  return isLoopback(at) || ['localhost', hostname()].includes(at) || own.includes(withoutZone(at));
+}
+
+function withoutProblems(checks: readonly Check[]): Check[] {
+  return checks.map(({ problem, ...rest }) => (problem ? { ...rest, status: 'warn' } : rest));
 }
 
 /** Checks that were not made, because something before them failed. */

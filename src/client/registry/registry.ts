@@ -270,7 +270,7 @@ function createUntyped(rpc: Pick<Rpc, 'call'>, waiting: Waiting): Untyped {
         const ask = entries ? page : countPage;
         const first = await ask({ prefix, wait, wait_count: count }, call);
         if (first.count < count) return undefined;
-        return entries ? listAll(prefix, first, { signal: call.signal }) : countOf(first);
+        return entries ? listAll(prefix, first, call) : countOf(first);
       }),
   };
 }

@@ -1,11 +1,11 @@
 import { constants } from 'node:fs';
 import { chmod, chown, type FileHandle, lstat, open, readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { ifPresent } from '../../config/atomic-write.ts';
 import { makeFolder } from '../../config/folder.ts';
 import { backupsFor, type Home } from '../../config/paths.ts';
 import { BrokerError } from '../../protocol/errors.ts';
 import { reasonOf } from '../../protocol/system-errors.ts';
+import type { PathInfo, System } from '../system.ts';
 
 /** The owner of the files of a service. */
 export interface Owner {
@@ -23,7 +23,7 @@ export function dataFolders(home: Home, config: string | undefined): readonly [s
   return [path.dirname(file), backupsFor(file, { BPBROKER_HOME: home.root, HOME: home.root })];
 }
 
-/** Every folder of which a service's user becomes the owner: those, and that of the machine's options. */
+/** Every folder that may belong to a service's user: those, and that of the tree, if it had no `--config` before. */
 export function givenFolders(home: Home, config: string | undefined): readonly string[] {
   return [...new Set([...dataFolders(home, config), path.dirname(home.configFile)])];
 }
@@ -43,11 +43,6 @@ export async function prepareData(home: Home, config: string | undefined, owner:
   const [own, backups] = dataFolders(home, config);
   await giveFolder(own, (name) => isOf(config ?? home.configFile, name), owner);
   await giveFolder(backups, () => true, owner);
-  // The options of the machine's file apply beneath those of `config`, the access keys too: the service must read it.
-  if (config !== undefined && (await ifPresent(lstat(home.configFile)))) {
-    const { dir, base } = path.parse(home.configFile);
-    await giveFolder(dir, (name) => name === base, owner);
-  }
 }
 
 /** Makes a folder and changes its owner to `owner`, and that of the broker's files in it. */
@@ -97,6 +92,27 @@ export async function checkOwnFolder(config: string): Promise<void> {
     'invalid_config',
     `${dir} holds '${foreign}' beside ${path.basename(config)}; the service's user has to own the folder, so give the file a folder of its own`,
   );
+}
+
+/**
+ * Why the options of the machine's file, which apply beneath those of `config`, do not apply to a service: a
+ * sentence. Undefined when they do, and where there are none.
+ */
+export async function unreadOptions(
+  system: System,
+  { configFile }: Home,
+  config: string | undefined,
+  user: string,
+): Promise<string | undefined> {
+  if (config === undefined || config === configFile || user === 'root') return undefined;
+  const file = await system.stat(configFile);
+  if (!file) return undefined;
+  const folder = await system.stat(path.dirname(configFile));
+  const { code, stdout } = await system.run(['id', '-u', '--', user]);
+  const may = (info: PathInfo | undefined, others: number): boolean =>
+    info !== undefined && ((code === 0 && info.uid === Number(stdout)) || (info.mode & others) !== 0);
+  if (may(folder, 0o001) && may(file, 0o004)) return undefined;
+  return `The options of ${configFile}, access keys among them, do not apply to the service: its user ${user} may not read that file. Put them into ${config}`;
 }
 
 /** What may be in a tree: its folders, and that of the root of a file system, which a tree may be. */

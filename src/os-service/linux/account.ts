@@ -41,7 +41,10 @@ export async function accountSteps(
   ];
 }
 
-/** Makes root the owner of the data again and removes the service's user, if install-service has made it. */
+/**
+ * Makes root the owner of the data again and removes the service's user, if install-service has made it.
+ * @param folders those that may belong to the user; others are left alone.
+ */
 export async function removeAccountSteps(
   system: System,
   steps: Steps,
@@ -50,8 +53,9 @@ export async function removeAccountSteps(
 ): Promise<Step[]> {
   const line = await system.run(['getent', 'passwd', user]);
   if (line.code !== 0 || line.stdout.split(':')[4] !== COMMENT) return [];
-  const existing: string[] = [];
-  for (const dir of folders) if (await system.stat(dir)) existing.push(dir);
-  const give = existing.length > 0 ? [steps.run(['chown', '-R', 'root:root', ...existing])] : [];
+  const uid = Number(line.stdout.split(':')[2]);
+  const its: string[] = [];
+  for (const dir of folders) if ((await system.stat(dir))?.uid === uid) its.push(dir);
+  const give = its.length > 0 ? [steps.run(['chown', '-R', 'root:root', ...its])] : [];
   return [...give, steps.run(['userdel', user])];
 }

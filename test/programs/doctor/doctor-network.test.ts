@@ -153,11 +153,16 @@ describe('doctor, on hosts of a network,', { skip: netnsProblem() ?? false, conc
     // A named broker needs no UDP.
     const named = await doctor('b', [...name('foo'), '-b', '10.77.1.1'], null, 0);
     assert.equal(named.check('discovery').status, 'warn');
+    // Nor does it matter to it that the broker of this host cannot start.
+    const unusable = path.join(tempDir(), 'own.json');
+    writeFileSync(unusable, '{');
+    const other = await doctor('b', [...name('foo'), '-b', '10.77.1.1', '--config', unusable], null, 0);
+    assert.equal(other.check('host_config').status, 'warn');
+    const itself = ['-b', '10.77.1.2', '--config', unusable];
+    await diagnose(on('b'), reference.bpbroker, itself, { cause: 'config_unusable', code: 1 });
     const there = await diagnose(on('a'), reference.bpbroker, [], { cause: 'udp_blocked', code: 6 });
     assert.equal(there.json.advice?.where, 'here');
     assert.match(there.json.message ?? '', /nftables inet f i: udp dport 20443 drop/);
-    // Whoever names a broker wants to know of the way to that one, and it is open.
-    await diagnose(on('a'), reference.bpbroker, ['-b', '10.77.1.1'], { cause: null, code: 0 });
     await does('a', there);
     await doctor('b', name('foo'), null, 0);
 
@@ -170,6 +175,17 @@ describe('doctor, on hosts of a network,', { skip: netnsProblem() ?? false, conc
     assert.equal(own.json.advice?.where, 'here');
     await does('c', own);
     await doctor('c', name('foo'), null, 0);
+    await net.close();
+  });
+
+  it("does not fail for this host's own firewall where a broker is named", { skip: noNft }, async () => {
+    const { net, on, broker, prints, firewall } = await hostsOf({ hosts: lan });
+    await broker('a');
+    await prints('a', ...register('foo', 'x'));
+    const rules = 'policy drop; iif lo accept; ct state established,related accept;';
+    await firewall('a', `table inet f { chain i { type filter hook input priority 0; ${rules} }; }`);
+    await diagnose(on('a'), reference.bpbroker, [], { cause: 'udp_blocked', code: 6 });
+    await diagnose(on('a'), reference.bpbroker, onHost, { cause: null, code: 0 });
     await net.close();
   });
 

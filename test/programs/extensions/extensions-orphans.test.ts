@@ -111,6 +111,13 @@ for (const launcher of launchers) {
         await call;
         await caller.register('after', 'secret');
         await assert.rejects(changes.next(), { code: 'access_denied' });
+        // It comes with its key for long, and that is no guess: it does not count against others of this host.
+        for (let times = 0; times < 12; times++)
+          await assert.rejects(leftBehind.get('after'), {
+            code: 'access_denied',
+            message: /the call .* is over/i,
+          });
+        assert.equal((await caller.get('after')).data, 'secret');
         caller.close();
         leftBehind.close();
         await broker.kill();

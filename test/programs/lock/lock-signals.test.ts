@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -199,9 +199,11 @@ for (const launcher of launchers) {
 
     it('one that was stopped beyond its lifetime fails, too, if its command has ended meanwhile', async () => {
       const out = path.join(tempDir(), 'out');
-      const running = lock('gone', ['sh', '-c', `echo $$ >${out}; sleep 1`], ['--ttl', '2s']);
+      const once = `echo $$ >${out}; until [ -e ${out}.go ]; do sleep 0.02; done`;
+      const running = lock('gone', ['sh', '-c', once], ['--ttl', '2s']);
       await untilWritten(out);
       running.child.kill('SIGSTOP');
+      writeFileSync(`${out}.go`, '');
       await waitFor('the lock to expire', async () => !(await exists('gone')), 10_000);
       running.child.kill('SIGCONT');
       assert.equal(await endOf(running), 1, running.stderr());
