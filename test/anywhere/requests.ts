@@ -127,7 +127,7 @@ function entries(find: () => Target): void {
 
   it('ends an entry with its lifetime', async () => {
     const target = find();
-    const { revision = 0 } = await call(target, 'Replace', { name: 'one/brief', data: 'x', ttl: '300ms' });
+    const { revision = 0 } = await call(target, 'Replace', { name: 'one/brief', data: 'x', ttl: '3s' });
     assert.equal((await call(target, 'Get', { name: 'one/brief' })).status, 200);
     await waitFor('its end', async () => (await call(target, 'Get', { name: 'one/brief' })).status === 404);
     const { data, revision: after = 0 } = await call(target, 'List', { prefix: 'one/brief' });

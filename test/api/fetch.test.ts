@@ -318,7 +318,7 @@ const requests: Readonly<Record<string, readonly string[]>> = {
 
 /** What a server answers, without what differs from one second to the next. */
 async function answer({ port }: HttpServer, request: string): Promise<string> {
-  const { text, closed } = await sendRaw(port, request, { responses: 1, silenceMs: 300 });
+  const { text, closed } = await sendRaw(port, request, { responses: 1, silenceMs: 300, firstMs: 2000 });
   const timeless = text
     .replace(/^date: .*\r\n/im, '')
     .replaceAll(/"last_write_ts":\d+/g, '"last_write_ts":0')

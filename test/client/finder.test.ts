@@ -52,7 +52,7 @@ describe('discover()', () => {
     await assert.rejects(find({ port, name: 'bar', timeoutMs: 300, targets: ['127.0.0.1:9'] }), {
       code: 'unreachable',
       message:
-        /^No broker holding 'bar' answered within \d+ ms \(asked on 1 interface \(\S+\) and 1 target.*--bpbroker/,
+        /^No broker holding 'bar' answered within [\d.]+ m?s \(asked on 1 interface \(\S+\) and 1 target.*--bpbroker/,
     });
   });
 

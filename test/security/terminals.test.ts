@@ -71,7 +71,8 @@ for (const launcher of launchers) {
         assert.match(printed, /\\u009b/, args.join(' '));
         assert.doesNotMatch(printed, control, args.join(' '));
       }
-      const watching = onTerminal(['service', 'watch', '--name', 'changed', '--timeout', '2s']);
+      const watch = ['service', 'watch', '--name', 'changed', '--count', '3', '--timeout', '30s'];
+      const watching = onTerminal(watch);
       const writing = setInterval(() => void client.replace('changed', nasty), 100);
       const lines = await watching.finally(() => clearInterval(writing));
       assert.match(lines, /"_str": .*\\u009b|"data": .*\\u009b/);

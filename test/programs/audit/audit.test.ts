@@ -133,7 +133,7 @@ export async function Run() { while (!existsSync(${go})) await sleep(100); await
         );
         const modules = ['slow', 'late'];
         for (const module of modules) {
-          const { code } = await broker.client(['execute', '--method', `${module}.Run`, '--timeout', '2s']);
+          const { code } = await broker.client(['execute', '--method', `${module}.Run`, '--timeout', '4s']);
           assert.equal(code, 9);
         }
         writeFileSync(path.join(dir, 'go'), '');

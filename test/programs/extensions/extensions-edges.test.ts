@@ -23,13 +23,13 @@ export async function* Steps({ log, signal }) {
   log.info('the steps have begun');
   for (let i = 1; i <= 3; i++) {
     yield \`\${i}\\n\`;
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await new Promise((resolve) => setTimeout(resolve, 300));
     signal.throwIfAborted();
   }
 }
 export const Slow = ({ log }) => {
   log.info('the slow call has begun');
-  return new Promise((resolve) => setTimeout(resolve, 1500, 'slow'));
+  return new Promise((resolve) => setTimeout(resolve, 1000, 'slow'));
 };
 `;
 const python = `
@@ -72,7 +72,7 @@ for (const launcher of launchers) {
       };
       broker = await brokerWith(launcher, files, {
         script: { _concurrency: 1, _timeout_secs: 5 },
-        shell: { _timeout_secs: 2 },
+        shell: { _timeout_secs: 10 },
         linked: {},
       });
       client = await connectTo(broker);

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import type { Broker } from '../../../src/broker/broker.ts';
@@ -94,12 +96,18 @@ describe('what an extension prints', () => {
   }
 
   it('is read when the broker stops before it has had a turn to read it', async () => {
+    const printed = path.join(tempDir(), 'printed');
     const { broker, lines, ask } = await brokerHere(
       'talking.mjs',
-      'export function Run() { setTimeout(() => console.log("after the answer"), 50); }',
+      `import { writeFileSync } from 'node:fs';
+      export function Run() {
+        setTimeout(() => console.log('after the answer'), 50);
+        setTimeout(() => writeFileSync(${JSON.stringify(printed)}, ''), 100);
+      }`,
     );
     assert.equal((await ask()).status, 200);
-    spin(300);
+    const until = performance.now() + 10_000;
+    while (!existsSync(printed) && performance.now() < until);
     await broker.close();
     assert.deepEqual(lines, ['after the answer']);
   });

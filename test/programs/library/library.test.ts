@@ -161,7 +161,7 @@ const watching = (async () => {
   }
 })();
 const waiting = client.waitFor('never', { signal: over.signal }).catch(() => undefined);
-await new Promise((resolve) => setTimeout(resolve, 1000));
+await new Promise((resolve) => setTimeout(resolve, 4000));
 over.abort();
 await Promise.all([watching, waiting, broker.close()]);
 client.close();

@@ -71,7 +71,10 @@ for (const launcher of launchers) {
       assert.ok(performance.now() - began < 5000);
       assert.equal(interrupted.stdout(), '');
       assert.equal(await late.ended, 9, late.stderr());
-      assert.match(late.stderr(), /\nFatal error: Gave up waiting for entry 'never' after [\d.]+ m?s\n$/);
+      assert.match(
+        late.stderr(),
+        /\nFatal error: Gave up waiting for entry 'never' after [\d.]+ m?s(?:: .*)?\n$/,
+      );
       assert.equal(late.stdout(), '');
       await broker.kill();
     });
@@ -104,13 +107,14 @@ for (const launcher of launchers) {
 describe('waiting', () => {
   it('--timeout ends it too where no broker runs', async () => {
     const port = await freePort();
-    const wait = ['--wait', '--timeout', '300ms'];
+    // Long enough for a first attempt on a busy machine: only that has a cause to tell.
+    const wait = ['--wait', '--timeout', '3s'];
     const get = startClient(reference, { dir: tempDir(), port }, ['service', 'get', '--name', 'x', ...wait]);
     assert.equal(await get.ended, 9, get.stderr());
     assert.equal(get.stdout(), '');
     assert.match(
       get.stderr(),
-      /^Fatal error: Gave up waiting for the broker after \d+ ms: No broker reached at [^\n]*: connection refused\n$/,
+      /^Fatal error: Gave up waiting for the broker after [\d.]+ m?s: No broker reached at [^\n]*: connection refused\n$/,
     );
   });
 
@@ -220,11 +224,11 @@ describe('discover with a name that was met before', () => {
   it('waits with --wait until its identity can be seen, and ends with 9', async () => {
     const { port, dir, queries } = await answering();
     keep(dir, `sha256:${'0'.repeat(64)}`);
-    const short = startIn(dir, discover(port, '--wait', '--timeout', '1s'));
+    const short = startIn(dir, discover(port, '--wait', '--timeout', '5s'));
     assert.equal(await short.ended, 9, short.stderr());
     assert.match(
       short.stderr(),
-      /Fatal error: Gave up waiting for a broker that holds 'cluster' after 1 s: No broker reached at .*refused\n$/,
+      /Fatal error: Gave up waiting for a broker that holds 'cluster' after [\d.]+ m?s: No broker reached at .*refused\n$/,
     );
     assert.equal(short.stdout(), '');
     const impatient = startIn(dir, discover(port));
@@ -251,18 +255,13 @@ describe('discover with a name that was met before', () => {
     const silent = createServer((socket) => socket.on('error', () => undefined)).listen(port, '127.0.0.1');
     atEnd(() => silent.close());
     await once(silent, 'listening');
-    const ended: string[] = [];
-    const programs = (
-      [['patient'], ['short', '--timeout', '600ms'], ['waits', '--timeout', '600ms', '--wait']] as const
-    ).map(async ([what, ...args]) => {
+    const programs = [[], ['--timeout', '600ms'], ['--timeout', '600ms', '--wait']].map(async (args) => {
       const program = startIn(dir, discover(port, ...args));
-      const code = await program.ended;
-      ended.push(what);
-      return [code, program.stderr()];
+      return [await program.ended, program.stderr()];
     });
     const [patient, short, waits] = await Promise.all(programs);
-    assert.equal(ended.at(-1), 'patient', 'which checks for 3 s');
     assert.deepEqual([patient?.[0], short?.[0], waits?.[0]], [6, 6, 9], `${short?.[1]}${waits?.[1]}`);
+    assert.match(String(patient?.[1]), /: the connection timed out\n$/, 'it does not check for ever');
   });
 });
 

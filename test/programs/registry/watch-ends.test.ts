@@ -178,7 +178,7 @@ describe('service watch, where it begins and ends', () => {
 
 async function ended(run: Running): Promise<number | NodeJS.Signals> {
   const late = new Promise<never>((_, reject) => {
-    setTimeout(() => reject(new Error(`It still runs: ${run.stderr()}`)), 10_000).unref();
+    setTimeout(() => reject(new Error(`It still runs: ${run.stderr()}`)), 30_000).unref();
   });
   return Promise.race([run.ended, late]);
 }

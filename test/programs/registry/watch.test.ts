@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { BrokerClient } from '../../../src/client/client.ts';
 import type { BrokerError } from '../../../src/protocol/errors.ts';
 import { atEnd } from '../../support/cleanup.ts';
+import { sendRaw } from '../../support/network/raw.ts';
 import { isRunning } from '../../support/programs/is-running.ts';
 import { cleanEnv, launchers, type RunningBroker, startBroker } from '../../support/programs/programs.ts';
 import { killIfThere } from '../../support/teardown.ts';
@@ -50,6 +51,12 @@ async function startWatch(
   return { watch, seen: watch.lines().length };
 }
 
+/** How many queries of discovery for names that it does not hold have reached a broker. */
+async function missesOf({ port }: RunningBroker): Promise<number> {
+  const { text } = await sendRaw(port, 'GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n', { responses: 1 });
+  return Number(/^bpbroker_discovery_queries_total\{outcome="not_held"\} (\d+)/m.exec(text)?.[1]);
+}
+
 describe('service watch', () => {
   let broker: RunningBroker;
   let client: BrokerClient;
@@ -62,9 +69,11 @@ describe('service watch', () => {
   it('without an address, prints the making of the entry by which it finds its broker', async () => {
     const find = ['--port', String(broker.udpPort)];
     const watch = ['service', 'watch', '--count', '1', '--timeout', '30s', ...find];
+    const earlier = await missesOf(broker);
     const made = broker.client([...watch, '--name', 'yet-to-come'], { address: false });
-    // Each search asks again after a second at most, and counts as the first look no more.
-    await sleep(2500);
+    // Two queries for each time that it asks, the last after two seconds. Only after four times or more does it
+    // know that there was no entry.
+    await waitFor('it to ask again', async () => (await missesOf(broker)) >= earlier + 14, 20_000);
     const entry = await client.register('yet-to-come', 'here');
     const { code, stdout, stderr } = await made;
     assert.equal(code, 0, stderr);
@@ -125,7 +134,7 @@ describe('service watch', () => {
   });
 
   it('--name watches that one alone, and --timeout ends it with exit code 9', async () => {
-    const { watch, seen } = await startWatch(broker, client, ['--name', 'db', '--timeout', '5s'], 'db');
+    const { watch, seen } = await startWatch(broker, client, ['--name', 'db', '--timeout', '15s'], 'db');
     await client.replace('db2', 'x');
     await client.replace('db/2', 'x');
     await client.replace('db', 'y');
@@ -179,11 +188,11 @@ describe('service watch', () => {
     it(`--exec ends with the time to watch, on ${launcher.name}`, { skip }, async () => {
       // One that does not want to end, too.
       for (const exec of ['sleep 600', `sh -c 'trap "" TERM; sleep 600; sleep 600'`]) {
-        const { watch, pids } = await watchWith(exec, '--timeout', '3s');
+        const { watch, pids } = await watchWith(exec, '--timeout', '8s');
         assert.equal(await endOf(watch), 9, watch.stderr());
         assert.deepEqual(pids().filter(isRunning), [], exec);
         const last =
-          /it was ended, because the time has passed\nFatal error: The time to watch \(3s\) has passed\n$/;
+          /it was ended, because the time has passed\nFatal error: The time to watch \(8s\) has passed\n$/;
         await waitFor('what it says of it', () => last.test(watch.stderr()));
       }
     });
@@ -252,12 +261,12 @@ describe('service watch, where the broker has gone', () => {
   it('ends with exit code 9 when the time is up', async () => {
     const broker = await startBroker(reference);
     const client = await connectTo(broker);
-    const { watch, seen } = await startWatch(broker, client, ['--prefix', '', '--timeout', '5s'], 'probe');
+    const { watch, seen } = await startWatch(broker, client, ['--prefix', '', '--timeout', '15s'], 'probe');
     await broker.kill();
     assert.equal(await watch.ended, 9, watch.stderr());
     assert.match(
       watch.stderr(),
-      /^Fatal error: The time to watch \(5s\) has passed: No broker reached at \S+: connection refused\n$/,
+      /^Fatal error: The time to watch \(15s\) has passed: No broker reached at \S+: connection refused\n$/,
     );
     assert.equal(watch.lines().length, seen);
   });

@@ -234,7 +234,7 @@ describe('a registry that is moved into etcd and out of it', { skip, timeout: 18
     const endpoint = etcd.endpoints[0] ?? '';
     for (const stays of [true, false]) {
       const prefix = newPrefix();
-      await bring(prefix, tableOf([{ name: 'foo' }, { name: 'ends', ttlMs: 1000 }], 10));
+      await bring(prefix, tableOf([{ name: 'foo' }, { name: 'ends', ttlMs: 5000 }], 10));
       const store = await storeAt(prefix);
       const told = store.watch().next();
       const waiting = store.waitForEntry('never', new AbortController().signal);
@@ -336,8 +336,8 @@ describe('a registry that is moved into etcd and out of it', { skip, timeout: 18
   it('may be large, and hold the largest entries', async () => {
     const prefix = newPrefix();
     const large = { _str: 'x'.repeat(1024 * 1024 - 2) };
-    const small = Array.from({ length: 5000 }, (_, i) => (i % 10 === 0 ? { ttlMs: 5000 + i } : {}));
-    const index = tableOf([...small, { data: large }, { data: large }, { data: large, ttlMs: 9000 }], 6000);
+    const small = Array.from({ length: 5000 }, (_, i) => (i % 10 === 0 ? { ttlMs: 50_000 + i } : {}));
+    const index = tableOf([...small, { data: large }, { data: large }, { data: large, ttlMs: 90_000 }], 6000);
     await bring(prefix, index);
     const { entries } = await entriesOf(clusterAt(prefix));
     assert.equal(entries.length, 5003);

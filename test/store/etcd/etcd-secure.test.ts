@@ -29,7 +29,7 @@ async function openHere(options: EtcdStoreOptions): Promise<EtcdStore> {
 
 /** Opens one that must not open; returns why. */
 async function refusal(options: EtcdStoreOptions): Promise<{ code: string; message: string }> {
-  const store = etcdStore({ timeoutMs: 1500, ...options });
+  const store = etcdStore({ timeoutMs: 5000, ...options });
   try {
     return await store.ready().then(
       () => assert.fail('it was opened'),

@@ -108,13 +108,14 @@ describe('a registry in etcd that many ask at once', { skip, timeout: 120_000 },
       if (path !== '/v3/kv/txn') return await pass();
       most = Math.max(most, ++now);
       try {
-        await sleep(220);
+        // A tenth of all at once, so ten times that is longer than the limit of one.
+        await sleep(600);
         return await pass();
       } finally {
         now--;
       }
     };
-    await opened(slow, { timeoutMs: 2000 }, async (store) => {
+    await opened(slow, { timeoutMs: 5000 }, async (store) => {
       let written = 0;
       let writtenAtRead = WRITES;
       const writing = Array.from({ length: WRITES }, async (_, i) => {
@@ -163,7 +164,7 @@ describe('a registry in etcd that many ask at once', { skip, timeout: 120_000 },
       isLost && path === '/v3/kv/txn'
         ? Promise.reject(Object.assign(new Error('no route'), { code: 'ECONNREFUSED' }))
         : pass();
-    await opened(losing, { timeoutMs: 1000 }, async (store) => {
+    await opened(losing, { timeoutMs: 3000 }, async (store) => {
       await store.mutate('held', put('x'));
       isLost = true;
       const guard = { name: 'held', check: () => undefined };

@@ -24,4 +24,5 @@ async function open(): Promise<StoreUnderTest> {
   };
 }
 
-storeContract({ driver: 'file driver', open, describe, it });
+// Twice that must outlast a pause of half a second, which the store does not take for a stopped process.
+storeContract({ driver: 'file driver', open, describe, it, shortTtlMs: 500 });

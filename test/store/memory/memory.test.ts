@@ -9,6 +9,8 @@ storeContract({
   describe,
   it,
   durable: false,
+  // Twice that must outlast a pause of half a second, which the store does not take for a stopped process.
+  shortTtlMs: 500,
   async open() {
     const store = memoryStore();
     return {

@@ -25,19 +25,20 @@ export async function connectRaw(
 
 /**
  * Sends bytes as they are and returns what comes back until the server closes, or falls silent for
- * `silenceMs` (1000), or has answered `responses` times. `localAddress` is the address to come from.
+ * `silenceMs` (1000), or has answered `responses` times. It may be silent for `firstMs` (10,000) before it says
+ * anything, as on a busy machine. `localAddress` is the address to come from.
  */
 export async function sendRaw(
   port: number,
   bytes: string | Uint8Array,
-  options: { silenceMs?: number; responses?: number; localAddress?: string } = {},
+  options: { silenceMs?: number; firstMs?: number; responses?: number; localAddress?: string } = {},
 ): Promise<RawAnswer> {
-  const { silenceMs = 1000, responses = Infinity, localAddress } = options;
+  const { silenceMs = 1000, firstMs = 10_000, responses = Infinity, localAddress } = options;
   const socket = await connectRaw(port, localAddress === undefined ? {} : { localAddress });
   let text = '';
   let closed = false;
   await new Promise<void>((resolve) => {
-    let timer = setTimeout(resolve, silenceMs);
+    let timer = setTimeout(resolve, firstMs);
     socket.on('data', (part) => {
       text += part.toString('latin1');
       clearTimeout(timer);
