@@ -182,7 +182,7 @@ describe('SIGHUP', { skip: noSignal }, () => {
     const broker = await startBroker(reference);
     const client = await connectTo(broker);
     await client.replace('here', 'x');
-    /** Who is to be answered has time for it, also on a busy machine. */
+    /** A client that is to be answered has time for it, also on a busy machine. */
     const discover = async (key: string, expected: 0 | 6): Promise<void> => {
       const timeout = ['--timeout', expected === 0 ? '10s' : '1s'];
       const find = ['discover', '--name', 'here', '--port', String(broker.udpPort), ...timeout];
