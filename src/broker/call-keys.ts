@@ -54,7 +54,9 @@ export function createCallKeys(onEnd: () => void): CallKeys {
       const revoke = (): void => {
         valid.delete(key);
         ended.add(key);
-        for (const oldest of ended) if (ended.size > MAX_ENDED) ended.delete(oldest);
+        // The oldest, which a set has first.
+        const [oldest = ''] = ended;
+        if (ended.size > MAX_ENDED) ended.delete(oldest);
         onEnd();
       };
       return { env, revoke };

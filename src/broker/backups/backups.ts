@@ -126,7 +126,7 @@ export function startBackups(setup: BackupsOptions): Backups {
       await checkRoom(latest);
       await makeFolder(dir, file);
       // A reload may change them while the backup is written, with those of its beginning.
-      const { options } = knownAt('');
+      const options = optionsNow();
       const made = await store.backUp((revision) => backupPath(dir, file, latest, revision));
       known = { path: made.path, options };
       log.info('made a backup', { file: made.path, revision: made.revision });
@@ -136,7 +136,11 @@ export function startBackups(setup: BackupsOptions): Backups {
   }
 
   function knownAt(backup: string): { path: string; options: string } {
-    return { path: backup, options: JSON.stringify(setup.options()) };
+    return { path: backup, options: optionsNow() };
+  }
+
+  function optionsNow(): string {
+    return JSON.stringify(setup.options());
   }
 
   async function latestOf(): Promise<BackupFile | undefined> {
